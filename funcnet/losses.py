@@ -1,0 +1,218 @@
+"""Losses of one example or one output each, unreduced: take the mean yourself.
+
+Names, arguments and values are Optax's (https://optax.readthedocs.io/en/latest/api/losses.html). Predictions and
+targets must have one shape, so that a (batch, 1) next to a (batch,) is an error and not a (batch, batch).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def squared_error(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Square the error: (p - t)^2, in the squared unit of the predictions; no targets are targets of 0.
+
+    Args:
+        predictions, targets: Of one shape (*).
+    Returns:
+        Shape (*).
+    Raises:
+        ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.squared_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
+        tensor([0., 4.])
+    """
+    return _error("squared_error", predictions, targets).square()
+
+
+def l2_loss(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Halve the squared error, so that its derivative is the error: (p - t)^2 / 2. Otherwise as `squared_error`."""
+    return 0.5 * _error("l2_loss", predictions, targets).square()
+
+
+def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float | Tensor = 1.0) -> Tensor:
+    """Take the loss that is quadratic for errors within delta and linear beyond.
+
+    e^2 / 2 where |e| <= delta, delta (|e| - delta / 2) elsewhere, with e = p - t.
+
+    Args:
+        predictions, targets: Of one shape (*); no targets are targets of 0.
+        delta: Where the quadratic part ends, in the unit of the predictions.
+    Returns:
+        Shape (*).
+    Raises:
+        ValueError: The shapes differ.
+    Source:
+        Huber (1964), Robust Estimation of a Location Parameter, https://doi.org/10.1214/aoms/1177703732
+    """
+    error = _error("huber_loss", predictions, targets).abs()
+    quadratic = error.clamp(max=delta)
+    return 0.5 * quadratic.square() + delta * (error - quadratic)
+
+
+def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Take log(cosh(p - t)): about e^2 / 2 for small errors e, |e| - log 2 for large ones, and smooth throughout.
+
+    Arguments, result and errors are those of `squared_error`.
+    """
+    error = _error("log_cosh", predictions, targets)
+    return error + _softplus(-2.0 * error) - math.log(2.0)
+
+
+def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Take the cross entropy of independent yes-or-no outputs, from logits.
+
+    -y log s(l) - (1 - y) log(1 - s(l)) = softplus(l) - y l, with s the sigmoid; finite for every finite logit.
+
+    Args:
+        logits: Shape (*).
+        labels: Probabilities of yes, or 0 and 1; shape (*).
+    Returns:
+        Shape (*), in nats.
+    Raises:
+        ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.sigmoid_binary_cross_entropy(torch.tensor([0.0, 1000.0]), torch.tensor([1.0, 1.0]))
+        tensor([0.6931, 0.0000])
+    """
+    _check_shapes("sigmoid_binary_cross_entropy", logits, labels)
+    return _softplus(logits) - labels * logits
+
+
+def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Take the cross entropy of independent yes-or-no outputs, from probabilities.
+
+    -y log p - (1 - y) log(1 - p), where a logarithm below -100 counts as -100 and has gradient 0. The value is
+    torch.nn.BCELoss's; a network is better trained from its logits, where nothing has to be clamped.
+
+    Args:
+        probabilities: In [0, 1], shape (*).
+        labels: Probabilities of yes, or 0 and 1; shape (*).
+    Returns:
+        Shape (*), in nats, at most 100.
+    Raises:
+        ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.binary_cross_entropy(torch.tensor([0.5, 0.0]), torch.tensor([1.0, 1.0]))
+        tensor([  0.6931, 100.0000])
+    """
+    _check_shapes("binary_cross_entropy", probabilities, labels)
+    return -labels * _clamped_log(probabilities) - (1 - labels) * _clamped_log(1 - probabilities)
+
+
+def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Take the cross entropy between a distribution over classes and the softmax of logits.
+
+    -sum_k y_k log softmax(l)_k.
+
+    Args:
+        logits, labels: Of one shape (*, classes); each row of labels sums to 1.
+    Returns:
+        Shape (*), in nats.
+    Raises:
+        ValueError: The shapes differ.
+    """
+    _check_shapes("softmax_cross_entropy", logits, labels)
+    return -(labels * logits.log_softmax(-1)).sum(-1)
+
+
+def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) -> Tensor:
+    """Take the negative log probability, under the softmax of logits, of the class that each label names.
+
+    Args:
+        logits: Shape (*, classes).
+        labels: Integers in [0, classes), shape (*).
+    Returns:
+        Shape (*), in nats.
+    Raises:
+        ValueError: The labels have another shape than the logits without their last axis.
+        TypeError: The labels are no integers.
+    Example:
+        >>> fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 4), torch.tensor([0, 3]))
+        tensor([1.3863, 1.3863])
+    """
+    name = "softmax_cross_entropy_with_integer_labels"
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise TypeError(f"losses.{name}: expected integer labels, got {labels.dtype}. Convert them with .long().")
+    _check_shapes(name, logits[..., 0], labels)
+    return -logits.log_softmax(-1).gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
+
+
+def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
+    """Take the shortfall from a margin of 1: max(0, 1 - t p), for targets t of -1 and 1.
+
+    Args:
+        predictor_outputs, targets: Of one shape (*).
+    Returns:
+        Shape (*).
+    Raises:
+        ValueError: The shapes differ.
+    """
+    _check_shapes("hinge_loss", predictor_outputs, targets)
+    return (1 - predictor_outputs * targets).relu()
+
+
+def cosine_similarity(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) -> Tensor:
+    """Take the cosine of the angle between two vectors, p t / (|p| |t|).
+
+    Args:
+        predictions, targets: Of one shape (*, features).
+        epsilon: A lower bound of the squared norms, which keeps zero vectors from giving NaN.
+    Returns:
+        Shape (*), in [-1, 1].
+    Raises:
+        ValueError: The shapes differ.
+    """
+    _check_shapes("cosine_similarity", predictions, targets)
+    return (_unit(predictions, epsilon) * _unit(targets, epsilon)).sum(-1)
+
+
+def cosine_distance(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) -> Tensor:
+    """Take 1 - `cosine_similarity`: 0 for vectors of one direction, 2 for opposite ones."""
+    return 1 - cosine_similarity(predictions, targets, epsilon)
+
+
+def kl_divergence(log_predictions: Tensor, targets: Tensor) -> Tensor:
+    """Take the relative entropy of the targets with respect to the predictions: sum_k t_k (log t_k - log p_k).
+
+    Args:
+        log_predictions: Log probabilities, shape (*, classes).
+        targets: Probabilities, of the same shape; a class of probability 0 adds nothing.
+    Returns:
+        Shape (*), in nats.
+    Raises:
+        ValueError: The shapes differ.
+    """
+    _check_shapes("kl_divergence", log_predictions, targets)
+    return (torch.xlogy(targets, targets) - targets * log_predictions).sum(-1)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x), whose first and second derivatives stay finite; F.softplus is cut off at 20, 2e-9 off the mark."""
+    return -F.logsigmoid(-x)
+
+
+def _clamped_log(x: Tensor) -> Tensor:
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1.0).log().clamp(min=-100.0), -100.0)
+
+
+def _unit(x: Tensor, epsilon: float) -> Tensor:
+    return x / x.square().sum(-1, keepdim=True).clamp(min=epsilon).sqrt()
+
+
+def _error(name: str, predictions: Tensor, targets: Tensor | None) -> Tensor:
+    if targets is None:
+        return predictions
+    _check_shapes(name, predictions, targets)
+    return predictions - targets
+
+
+def _check_shapes(name: str, predictions: Tensor, targets: Tensor) -> None:
+    if predictions.shape != targets.shape:
+        raise ValueError(
+            f"losses.{name}: expected targets of shape {tuple(predictions.shape)}, like the predictions, "
+            f"got {tuple(targets.shape)}. Reshape one of them, as with targets.reshape(predictions.shape)."
+        )

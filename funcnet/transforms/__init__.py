@@ -1,0 +1,12 @@
+"""Function transformations on pytrees: torch.func's, freed from its limits on what arguments and results may be.
+
+Every transformation flattens the arguments before torch.func sees them and rebuilds them inside, so arguments and
+results are arbitrary pytrees. Derivatives are taken by floating-point tensors; every other leaf passes through as it
+is, and its place in a gradient, tangent or Jacobian holds None.
+"""
+
+from funcnet.transforms.batching import Vmap, vmap
+from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
+from funcnet.transforms.rematerialisation import remat
+
+__all__ = ["Vmap", "grad", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "remat", "value_and_grad", "vjp", "vmap"]

@@ -1,0 +1,119 @@
+"""Batches and ensembles: a function of one example becomes a function of many."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, cast
+
+import torch
+import torch.func
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.transforms.flat import Flattener, Function
+from funcnet.tree import Tree
+
+
+def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
+    """Transform a function of one example into a function of many, batched along an axis of its tensors.
+
+    Args:
+        f: Any function of pytrees. Keyword arguments reach it unbatched.
+        in_dims: The axis to map over in every tensor: an int, None for an argument that all examples share, or a tree
+            of them that is a prefix of the tuple of arguments. Leaves that are no tensors are shared by all.
+        out_dims: The axis at which results are stacked, likewise a prefix of the result; None for a result that does
+            not depend on the mapped arguments.
+        chunk_size: How many examples to compute at once; fewer need less memory. None: all.
+    Returns:
+        A `Vmap`: callable, and it tells what it maps.
+    Raises:
+        ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments.
+    Example:
+        >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
+        tensor([3., 4.])
+    """
+    return Vmap(f, in_dims, out_dims, chunk_size)
+
+
+@dataclass(frozen=True)
+class Vmap:
+    """A function mapped over an axis; made by `vmap`."""
+
+    f: Function
+    in_dims: Any
+    out_dims: Any
+    chunk_size: int | None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply f to every example and stack the results."""
+        dims = _axes("in_dims", self.in_dims, args)
+        mapped, shared = tree.partition(args, _is_mapped(args, dims))
+        tensors, structure = tree.flatten(mapped)
+        in_dims, size = tuple(tree.leaves(dims)), _common_size(mapped, dims)
+        stacked, constant = Flattener(), Flattener()
+        out_dims: list[int] = []
+
+        @wraps(self.f)
+        def flat(*tensors: Tensor) -> Any:
+            result = self.f(*tree.combine(tree.unflatten(structure, tensors), shared), **kwargs)
+            dims = _axes("out_dims", self.out_dims, result)
+            out_dims[:] = tree.leaves(dims)
+            mapped, rest = tree.partition(result, _is_mapped(result, dims))
+            return stacked.split(mapped), constant.split(rest)
+
+        batched = torch.func.vmap(flat, in_dims, cast(Any, (0, None)))
+        chunks = [batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)]
+        columns = zip(*(chunk[0] for chunk in chunks), strict=True)
+        joined = (column[0] if len(column) == 1 else torch.cat(column) for column in columns)
+        moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(joined, out_dims, strict=True)]
+        return tree.combine(stacked.rebuild(moved), constant.rebuild(chunks[0][1]))
+
+
+def _axes(name: str, dims: Any, args: Tree) -> Tree:
+    """The axis at every tensor of `args` that is mapped, counted from the front, and None elsewhere."""
+    dims = tuple(dims) if isinstance(dims, list) else dims
+    try:
+        spread = tree.broadcast_prefix(dims, args)
+    except ValueError as error:
+        raise ValueError(
+            f"vmap: expected {name} to be an int, None or a prefix of what it describes, got {dims!r}: {error}"
+        ) from error
+    return tree.map_with_path(lambda path, leaf, dim: _axis(name, path, leaf, dim), args, spread)
+
+
+def _axis(name: str, path: str, leaf: Any, dim: int | None) -> int | None:
+    if dim is None or not isinstance(leaf, Tensor):
+        return None
+    axes = leaf.ndim + (name == "out_dims")
+    if not -axes <= dim < axes:
+        raise ValueError(
+            f"vmap: at {tree.place(path)}: {name} asks for axis {dim}, got shape {tuple(leaf.shape)}. "
+            f"Set {name} to None there to share one value among all examples."
+        )
+    return dim % axes
+
+
+def _is_mapped(args: Tree, dims: Tree) -> Tree:
+    return tree.map(lambda _, dim: dim is not None, args, dims)
+
+
+def _common_size(mapped: Tree, dims: Tree) -> int:
+    sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
+    found: dict[str, int] = dict(zip(tree.paths(sizes), tree.leaves(sizes), strict=True))
+    if len(set(found.values())) != 1:
+        raise ValueError(
+            f"vmap: expected one size of the mapped axis in all arguments, got {found or 'no mapped tensor'}."
+            " Paths start with the argument's position; in_dims None shares an argument among all examples."
+        )
+    return next(iter(found.values()))
+
+
+def _chunks(
+    tensors: Sequence[Tensor], dims: Sequence[int], size: int, chunk_size: int | None
+) -> Iterator[Sequence[Tensor]]:
+    if chunk_size is None or chunk_size >= size:
+        yield tensors
+        return
+    for start in range(0, size, chunk_size):
+        stop = min(start + chunk_size, size)
+        yield [tensor.narrow(dim, start, stop - start) for tensor, dim in zip(tensors, dims, strict=True)]

@@ -1,0 +1,212 @@
+"""Derivatives of functions of pytrees: gradients, directional derivatives, Jacobians, Hessians."""
+
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any
+
+import torch.func
+
+from funcnet import tree
+from funcnet.transforms.flat import Argnums, Call, Function, Inputs
+from funcnet.tree import Tree
+
+
+def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+    """Transform a scalar function into its gradient.
+
+    Args:
+        f: Returns a 0-d floating-point tensor, or with has_aux a pair of that and any pytree.
+        argnums: Which positional argument to differentiate by, or a sequence of several.
+        has_aux: Whether f returns (value, aux).
+    Returns:
+        A function of the same arguments that returns the gradient, or (gradient, aux). The gradient has the form of the
+        argument (a tuple of them for several argnums), with None at leaves that are no floating-point tensor.
+    Raises:
+        TypeError: The argument holds no floating-point tensor, or f returns something else than a 0-d one.
+    Example:
+        >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
+        {'x': tensor([2., 4.]), 'steps': None}
+    """
+    differentiate = value_and_grad(f, argnums, has_aux=has_aux)
+
+    @wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, grads = differentiate(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return gradient
+
+
+def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+    """Transform a scalar function into one that returns its value and its gradient, in this order.
+
+    Returns:
+        A function of the same arguments that returns (value, gradient), or ((value, aux), gradient). Arguments,
+        gradient and errors are those of `grad`.
+    Example:
+        >>> fn.value_and_grad(lambda x: x**2)(torch.tensor(3.0))
+        (tensor(9.), tensor(6.))
+    """
+
+    @wraps(f)
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        inputs = Inputs("grad", args, argnums)
+        call = Call("grad", lambda *args: f(*args, **kwargs), inputs, has_aux)
+        by = tuple(range(len(inputs.tensors)))
+        grads, (_, results) = torch.func.grad_and_value(call.scalar, by, has_aux=True)(*inputs.tensors)
+        value, *aux = call.rebuild(results)
+        return ((value, *aux) if has_aux else value), inputs.gradient(grads)
+
+    return value_and_gradient
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
+    """Push tangents forward: evaluate f and its derivative along the tangents, in one forward pass.
+
+    Args:
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        primals: The tuple of its arguments.
+        tangents: Like primals; what stands at leaves that are no floating-point tensor is ignored.
+        has_aux: Whether f returns (out, aux).
+    Returns:
+        (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is no floating-point tensor.
+    Raises:
+        TypeError: The primals hold no floating-point tensor.
+        ValueError: A tangent is missing, or of another shape or dtype than its primal.
+    Example:
+        >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
+        (tensor(0.), tensor(2.))
+    """
+    inputs = Inputs("jvp", tuple(primals), range(len(primals)))
+    call = Call("jvp", f, inputs, has_aux)
+    pushes: Any = torch.func.jvp(call, tuple(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
+    _, pushed, results = pushes
+    out, *aux = call.rebuild(results)
+    return out, call.derivative(pushed), *aux
+
+
+def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """Evaluate f and return with it the function that pulls a cotangent of the result back to the primals.
+
+    Args:
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        primals: Its arguments.
+        has_aux: Whether f returns (out, aux).
+    Returns:
+        (out, pullback), or (out, pullback, aux). pullback(cotangent), with a cotangent like `out`, returns a tuple with
+        one cotangent a primal.
+    Raises:
+        TypeError: The primals hold no floating-point tensor.
+        ValueError: A cotangent is missing, or of another shape or dtype than its part of `out`.
+    Example:
+        >>> out, pullback = fn.vjp(torch.mul, torch.tensor(2.0), torch.tensor(5.0))
+        >>> pullback(torch.tensor(1.0))
+        (tensor(5.), tensor(2.))
+    """
+    inputs = Inputs("vjp", primals, range(len(primals)))
+    call = Call("vjp", f, inputs, has_aux)
+    pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
+    _, flat_pullback, results = pulled
+    out, *aux = call.rebuild(results)
+
+    def pullback(cotangent: Tree) -> Any:
+        return inputs.gradient(flat_pullback(call.cotangents(cotangent)))
+
+    return out, pullback, *aux
+
+
+def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
+    """Evaluate f and return with it the linear function of tangents that is its derivative there.
+
+    f itself runs once. A derivative pulled back is linear in the cotangent, so pulling back through that once more
+    pushes a tangent forward; unlike torch.func.linearize, this nests in every other transformation.
+
+    Returns:
+        (out, pushforward). pushforward(*tangents), one tangent a primal, returns a tangent like `out`.
+    Raises:
+        TypeError: The primals, or the result, hold no floating-point tensor.
+        ValueError: A tangent is missing, or of another shape or dtype than its primal.
+    Source:
+        Townsend (2017), A new trick for calculating Jacobian vector products,
+        https://j-towns.github.io/2017/06/12/A-new-trick.html
+    Example:
+        >>> out, pushforward = fn.linearize(torch.square, torch.tensor(3.0))
+        >>> out, pushforward(torch.tensor(1.0))
+        (tensor(9.), tensor(6.))
+    """
+    inputs = Inputs("linearize", primals, range(len(primals)))
+    out, pullback = vjp(f, *primals)
+    _, pullback_twice = vjp(pullback, tree.zeros_like(out))
+
+    def pushforward(*tangents: Any) -> Any:
+        inputs.tangents(tangents)
+        return pullback_twice(tangents)[0]
+
+    return out, pushforward
+
+
+def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+    """Transform a function into its Jacobian, computed forwards: one pass an input number.
+
+    Args:
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        argnums: Which positional argument to differentiate by, or a sequence of several.
+        has_aux: Whether f returns (out, aux).
+    Returns:
+        A function of the same arguments that returns the Jacobian, or (Jacobian, aux): a tree like `out` whose leaves
+        are trees like the argument, each of shape (*out leaf, *argument leaf).
+    Raises:
+        TypeError: The argument holds no floating-point tensor.
+    Example:
+        >>> fn.jacfwd(lambda x: x**2)(torch.tensor([1.0, 2.0]))
+        tensor([[2., 0.],
+                [0., 4.]])
+    """
+    return _jacobian("jacfwd", torch.func.jacfwd, f, argnums, has_aux)
+
+
+def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
+    """Transform a function into its Jacobian, computed backwards: one pass an output number.
+
+    Args:
+        f, argnums, has_aux: As for `jacfwd`.
+        chunk_size: How many passes to run at once; fewer need less memory. None: all.
+    Returns:
+        What `jacfwd` returns.
+    Example:
+        >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
+        tensor([1., 1.])
+    """
+
+    def transform(call: Function, by: tuple[int, ...], has_aux: bool) -> Function:
+        return torch.func.jacrev(call, by, has_aux=has_aux, chunk_size=chunk_size)
+
+    return _jacobian("jacrev", transform, f, argnums, has_aux)
+
+
+def hessian(f: Function, argnums: Argnums = 0) -> Function:
+    """Transform a function into its second derivative, forwards over backwards.
+
+    Returns:
+        A function of the same arguments that returns, for a scalar f, a tree like the argument whose leaves are trees
+        like the argument, each of shape (*leaf, *other leaf).
+    Example:
+        >>> fn.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
+        tensor([[ 6.,  0.],
+                [ 0., 12.]])
+    """
+    return jacfwd(jacrev(f, argnums), argnums)
+
+
+def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
+    @wraps(f)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        inputs = Inputs(name, args, argnums)
+        call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
+        by = tuple(range(len(inputs.tensors)))
+        rows, results = transform(call, by, has_aux=True)(*inputs.tensors)
+        _, *aux = call.rebuild(results)
+        derivative = call.derivative([inputs.gradient(row) for row in rows])
+        return (derivative, *aux) if has_aux else derivative
+
+    return jacobian

@@ -1,0 +1,76 @@
+"""Pytrees: nested containers of tensors, as every model, gradient and optimizer state here is one.
+
+A node is whatever optree knows (dict, list, tuple, NamedTuple, None, registered classes); everything else is a leaf.
+None is the absent leaf: it is no leaf of its own, and `map` keeps it. Arithmetic acts on floating-point tensors; other
+leaves (ints, strings, integer tensors) come through from the first tree as they are.
+"""
+
+from funcnet.tree.arithmetic import (
+    add,
+    dot,
+    norm,
+    scale,
+    sub,
+    zeros_like,
+)
+from funcnet.tree.comparison import (
+    allclose,
+    difference,
+    equal,
+)
+from funcnet.tree.nodes import (
+    Structure,
+    Tree,
+    broadcast_prefix,
+    combine,
+    describe,
+    flatten,
+    is_floating,
+    is_tensor,
+    leaves,
+    map,
+    map_with_path,
+    partition,
+    paths,
+    place,
+    ravel,
+    stack,
+    structure,
+    unflatten,
+    unstack,
+)
+from funcnet.tree.registration import (
+    register_dataclass,
+)
+
+__all__ = [
+    "Structure",
+    "Tree",
+    "add",
+    "allclose",
+    "broadcast_prefix",
+    "combine",
+    "describe",
+    "difference",
+    "dot",
+    "equal",
+    "flatten",
+    "is_floating",
+    "is_tensor",
+    "leaves",
+    "map",
+    "map_with_path",
+    "norm",
+    "partition",
+    "paths",
+    "place",
+    "ravel",
+    "register_dataclass",
+    "scale",
+    "stack",
+    "structure",
+    "sub",
+    "unflatten",
+    "unstack",
+    "zeros_like",
+]

@@ -1,0 +1,209 @@
+"""The form of a tree: flattening, mapping, splitting and merging."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import optree
+import torch
+from torch import Tensor
+
+Tree = Any
+Structure = optree.PyTreeSpec
+
+NAMESPACE = "funcnet"  # optree also finds there what is registered globally
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+    """Split a tree into its leaves, dict keys in sorted order, and its structure."""
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    return leaves, structure
+
+
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
+    """Build the tree of this structure with these leaves: the inverse of `flatten`."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaves(tree: Tree) -> list[Any]:
+    """List the leaves of a tree, in the order of `paths`."""
+    return optree.tree_leaves(tree, namespace=NAMESPACE)
+
+
+def structure(tree: Tree) -> Structure:
+    """Return what remains of a tree without its leaves; hashable, equal for trees of one form."""
+    return optree.tree_structure(tree, namespace=NAMESPACE)
+
+
+def paths(tree: Tree) -> list[str]:
+    """Name every leaf by the keys, indices and fields that lead to it, joined by dots; a lone leaf is "".
+
+    Example:
+        >>> fn.tree.paths(({"w": 1, "b": 2}, [3]))
+        ['0.b', '0.w', '1.0']
+    """
+    return [_join(accessor) for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)]
+
+
+def place(path: str) -> str:
+    """Say in an error message where a leaf is."""
+    return f'path "{path}"' if path else "the tree itself, which is one leaf"
+
+
+def describe(tree: Tree) -> str:
+    """Say in an error message what a tree is: dtype, shape and device of a tensor, the entries of a node."""
+    if is_tensor(tree):
+        return f"{str(tree.dtype).removeprefix('torch.')} tensor of shape {tuple(tree.shape)} on {tree.device}"
+    if tree is None or _is_leaf(tree):
+        return repr(tree)
+    names = [str(name) for name in _one_level(tree)[2]]
+    return f"{type(tree).__name__} with {'entry' if len(names) == 1 else 'entries'} {', '.join(names) or '(none)'}"
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply f to every leaf of a tree together with what stands in its place in the other trees.
+
+    Args:
+        f: Called as f(leaf, *others).
+        tree: Its structure is the result's. Where it is None the result is None, whatever the others hold.
+        rest: Trees of the same structure, or with subtrees where `tree` has leaves.
+    Raises:
+        ValueError: Another tree differs in structure; the message names the first path where it does.
+    Example:
+        >>> fn.tree.map(lambda p, g: p - g, {"w": 3, "b": None}, {"w": 1, "b": 2})
+        {'w': 2, 'b': None}
+    """
+    first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
+    columns = [_align(spec, tree, other) for other in rest]
+    return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
+
+
+def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply f(path, leaf, *others) as `map` does, with the path of `paths` in front."""
+    return map(f, unflatten(structure(tree), paths(tree)), tree, *rest)
+
+
+def is_tensor(leaf: Any) -> bool:
+    """Tell whether a leaf is a tensor."""
+    return isinstance(leaf, Tensor)
+
+
+def is_floating(leaf: Any) -> bool:
+    """Tell whether a leaf is a floating-point tensor: what is differentiated, and what arithmetic acts on."""
+    return isinstance(leaf, Tensor) and leaf.is_floating_point()
+
+
+def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree, Tree]:
+    """Split a tree in two of the same form: the leaves that satisfy the predicate, and the others, None elsewhere.
+
+    Args:
+        tree: Any tree.
+        predicate: A function of a leaf, or a tree of bools like `tree` (or a prefix of it, such as one bool a layer).
+    Example:
+        >>> fn.tree.partition({"w": 1.0, "name": "out"}, lambda leaf: isinstance(leaf, float))
+        ({'w': 1.0, 'name': None}, {'w': None, 'name': 'out'})
+    """
+    mask = map(predicate, tree) if callable(predicate) else broadcast_prefix(predicate, tree)
+    chosen = map(lambda leaf, keep: leaf if keep else None, tree, mask)
+    return chosen, map(lambda leaf, keep: None if keep else leaf, tree, mask)
+
+
+def combine(*trees: Tree) -> Tree:
+    """Merge trees of one form by taking, at each place, the first leaf that is not None: the inverse of `partition`."""
+    flat, spec = optree.tree_flatten(trees[0], none_is_leaf=True, namespace=NAMESPACE)
+    columns = [flat, *(_align(spec, trees[0], other) for other in trees[1:])]
+    return spec.unflatten(next((x for x in row if x is not None), None) for row in zip(*columns, strict=True))
+
+
+def broadcast_prefix(prefix: Tree, tree: Tree) -> Tree:
+    """Repeat every leaf of a prefix, None included, over the subtree of `tree` that stands in its place.
+
+    Raises:
+        ValueError: `prefix` is no prefix of `tree`.
+    Example:
+        >>> fn.tree.broadcast_prefix((0, None), ({"w": 1.0, "b": 2.0}, 3.0))
+        ({'w': 0, 'b': 0}, None)
+    """
+    spec = optree.tree_structure(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return spec.unflatten(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
+
+
+def stack(trees: Sequence[Tree]) -> Tree:
+    """Stack the tensors of equal trees along a new leading axis, the form in which `vmap` takes an ensemble.
+
+    Leaves that are no tensors are taken from the first tree.
+    """
+    if not trees:
+        raise ValueError("tree.stack: expected at least one tree, got none. An empty stack has no structure.")
+    return map(lambda *column: torch.stack(column) if is_tensor(column[0]) else column[0], *trees)
+
+
+def unstack(tree: Tree) -> list[Tree]:
+    """Split the leading axis of every tensor: the inverse of `stack`. Other leaves are repeated."""
+    sizes = {path: leaf.shape[:1] for path, leaf in zip(paths(tree), leaves(tree), strict=True) if is_tensor(leaf)}
+    if len(set(sizes.values())) != 1 or () in sizes.values():
+        raise ValueError(f"tree.unstack: expected one leading axis common to all tensors, got {_by_path(sizes)}.")
+    (size,) = next(iter(sizes.values()))
+    return [map(lambda leaf, i=i: leaf[i] if is_tensor(leaf) else leaf, tree) for i in range(size)]
+
+
+def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
+    """Concatenate the floating-point tensors of a tree into one vector.
+
+    Args:
+        tree: Any tree; other leaves are kept aside.
+    Returns:
+        The vector, in the tensors' common dtype, and the function that turns such a vector back into a tree with the
+        original shapes and dtypes. An empty tree gives a vector of length 0.
+    """
+    floating, rest = partition(tree, is_floating)
+    tensors, spec = flatten(floating)
+    sizes, total = [leaf.numel() for leaf in tensors], sum(leaf.numel() for leaf in tensors)
+
+    def unravel(vector: Tensor) -> Tree:
+        if vector.shape != (total,):
+            raise ValueError(f"tree.unravel: expected a vector of shape ({total},), got {tuple(vector.shape)}.")
+        parts = zip(torch.split(vector, sizes), tensors, strict=True) if tensors else ()
+        return combine(unflatten(spec, [part.reshape(like.shape).to(like.dtype) for part, like in parts]), rest)
+
+    return torch.cat([leaf.reshape(-1) for leaf in tensors]) if tensors else torch.zeros(0), unravel
+
+
+def _align(spec: Structure, tree: Tree, other: Tree) -> list[Any]:
+    """Flatten `other` down to the leaves of `tree`; where `tree` is None, `other` may hold anything."""
+    try:
+        return spec.flatten_up_to(other)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"tree.map: the trees differ in structure {mismatch(tree, other, prefix=True)}.") from error
+
+
+def mismatch(a: Tree, b: Tree, path: str = "", *, prefix: bool = False) -> str | None:
+    """Say where two structures first differ; with `prefix`, a leaf or None in `a` stands for anything in `b`."""
+    if (prefix and (a is None or _is_leaf(a))) or (_is_leaf(a) and _is_leaf(b)):
+        return None
+    here = f"at {place(path)}" if path else "at the root"
+    if _is_leaf(a) or _is_leaf(b) or type(a) is not type(b):
+        return f"{here}: {describe(a)} and {describe(b)}"
+    (children_a, meta_a, names, _), (children_b, meta_b, names_b, _) = _one_level(a), _one_level(b)
+    if names != names_b or meta_a != meta_b:
+        return f"{here}: {describe(a)} and {describe(b)}"
+    inner = (
+        mismatch(x, y, f"{path}.{name}" if path else str(name), prefix=prefix)
+        for name, x, y in zip(names, children_a, children_b, strict=True)
+    )
+    return next((message for message in inner if message), None)
+
+
+def _is_leaf(tree: Tree) -> bool:
+    return optree.tree_is_leaf(tree, namespace=NAMESPACE)
+
+
+def _one_level(tree: Tree) -> Any:
+    return optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+
+
+def _by_path(values: dict[str, Any]) -> str:
+    return ", ".join(f'"{path}": {tuple(value)}' for path, value in values.items()) or "no tensor"
+
+
+def _join(accessor: optree.PyTreeAccessor) -> str:
+    return ".".join(str(getattr(entry, "field", entry.entry)) for entry in accessor)
