@@ -1,0 +1,46 @@
+"""Random numbers as pure functions of an explicit key: JAX's generator, threefry2x32 in its partitionable form.
+
+A key is an int32 tensor of shape (2,), the bit pattern of two unsigned words; a batch of keys is a tensor of shape
+(..., 2), to be mapped over with vmap. Element i of a draw is the counter i encrypted under the key, so the numbers are
+those of a JAX program with the same seed, on any device, batched or not, compiled or not: keys, bits, integers and
+uniforms bit for bit, the others up to rounding. Nothing here reads or writes torch's global generators.
+
+The same key gives the same numbers, always. To use a key twice is a mistake: `split` it first.
+
+A draw takes a key, the shape of the result (an int or several) and mostly its dtype: float32, float64, float16 or
+bfloat16. Its device is the key's. Parameters are numbers or tensors that broadcast to the shape. What is no key, a
+batch of keys outside vmap, a dtype or a shape that does not fit raises TypeError or ValueError.
+"""
+
+from funcnet.random.generator import Key, Scalar, Shape, bits, fold_in, key, key_data, split
+from funcnet.random.samplers import (
+    bernoulli,
+    categorical,
+    exponential,
+    gumbel,
+    normal,
+    permutation,
+    randint,
+    truncated_normal,
+    uniform,
+)
+
+__all__ = [
+    "Key",
+    "Scalar",
+    "Shape",
+    "bernoulli",
+    "bits",
+    "categorical",
+    "exponential",
+    "fold_in",
+    "gumbel",
+    "key",
+    "key_data",
+    "normal",
+    "permutation",
+    "randint",
+    "split",
+    "truncated_normal",
+    "uniform",
+]

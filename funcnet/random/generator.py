@@ -1,0 +1,216 @@
+"""Keys, and the words of the threefry2x32 cipher that all random numbers are made of.
+
+Source:
+    Salmon, Moraes, Dror, Shaw (2011), Parallel random numbers: as easy as 1, 2, 3,
+    https://doi.org/10.1145/2063384.2063405; the layout of keys and counters is that of jax.random.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+Key = Tensor
+Shape = int | Sequence[int]
+Scalar = float | Tensor
+
+_broadcast_shapes: Callable[..., torch.Size] = torch.broadcast_shapes  # which torch leaves untyped
+
+WORD = (1 << 32) - 1
+UNSIGNED = {torch.uint8: torch.uint8, torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, *UNSIGNED)
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_BLOCK = 1 << 15  # counters at a time, so that their words stay in the second-level cache through all rounds
+
+
+def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
+    """Make a key from the low 32 bits of a seed. Use it for one draw, or split it: reused it gives the same numbers.
+
+    Args:
+        seed: An int, or a 0-d integer tensor, on whose device the key then is.
+        device: Where the key of an int is, and with it all that is drawn.
+    Example:
+        >>> fn.random.key(42)
+        tensor([ 0, 42], dtype=torch.int32)
+    """
+    word = _word("key", "seed", seed, device)
+    return torch.stack((torch.zeros_like(word), word))
+
+
+def split(key: Key, shape: Shape = 2) -> Tensor:
+    """Make independent keys out of one, which is used up by it.
+
+    Args:
+        key: A key.
+        shape: How many keys, or how to arrange them.
+    Returns:
+        Keys, int32 of shape (*shape, 2).
+    Example:
+        >>> weights, biases = fn.random.split(fn.random.key(0))
+        >>> weights
+        tensor([ 1797259609, -1715843330], dtype=torch.int32)
+    """
+    return draw("split", key, shape, lambda x, y: torch.stack((x, y), -1))
+
+
+def fold_in(key: Key, data: int | Tensor) -> Key:
+    """Make a key out of a key and a number such as a step count; different numbers give independent keys.
+
+    Args:
+        key: A key, to be used for nothing else.
+        data: An int, or a 0-d integer tensor (also one inside vmap or scan), of which the low 32 bits count.
+    Example:
+        >>> fn.random.fold_in(fn.random.key(0), 7)
+        tensor([-1578141107,   292468403], dtype=torch.int32)
+    """
+    check_key("fold_in", key)
+    return torch.stack(_threefry(key, 0, _word("fold_in", "data", data, key.device)))
+
+
+def key_data(key: Key) -> Tensor:
+    """View a key, or an array of keys, as the words that JAX shows, in uint32. `.view(torch.int32)` goes back.
+
+    Example:
+        >>> fn.random.key_data(fn.random.key(-1)).tolist()
+        [0, 4294967295]
+    """
+    check_key("key_data", key, batched=True)
+    return key.view(torch.uint32)
+
+
+def bits(key: Key, shape: Shape = (), dtype: torch.dtype = torch.uint32) -> Tensor:
+    """Draw random bits as uint8, uint16, uint32 or uint64. Reusing the key repeats them: split it first.
+
+    torch computes little in unsigned dtypes; `.view(torch.int32)` has the same bits in one in which it does.
+
+    Example:
+        >>> fn.random.bits(fn.random.key(0), (2,)).tolist()
+        [4070199207, 4202968722]
+    """
+    check_dtype("bits", dtype, UNSIGNED)
+    word = word64 if dtype == torch.uint64 else word32
+    return draw("bits", key, shape, lambda x, y: word(x, y).to(UNSIGNED[dtype])).view(dtype)
+
+
+def draw(
+    operation: str,
+    key: Key,
+    shape: Shape | None,
+    f: Callable[..., Tensor],
+    dtype: torch.dtype = torch.int64,
+    **parameters: Scalar,
+) -> Tensor:
+    """Compute f(x, y, *parameters) elementwise from the two words of every counter.
+
+    Args:
+        operation: The public function, for messages.
+        key: A key.
+        shape: The shape of the result; None for the common shape of the parameters.
+        f: Called with flat tensors, several times for parts of a large result; it may append axes.
+        dtype: The dtype of the parameters that f gets.
+        parameters: Numbers, or tensors that broadcast to the shape.
+    """
+    check_key(operation, key)
+    values = {name: _tensor(value, dtype, key.device) for name, value in parameters.items()}
+    sizes = as_sizes(operation, _broadcast_shapes(*(v.shape for v in values.values())) if shape is None else shape)
+    flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
+
+    def part(start: int, stop: int) -> Tensor:
+        counter = torch.arange(start, stop, device=key.device)
+        x, y = _threefry(key, (counter >> 32).to(torch.int32), counter.to(torch.int32))
+        return f(x, y, *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat))
+
+    size = math.prod(sizes)
+    if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
+        samples = part(0, size)  # a GPU, and whoever records the operations, wants few of them
+    else:
+        samples = torch.cat([part(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)])
+    return samples.reshape((*sizes, *samples.shape[1:]))
+
+
+def word32(x: Tensor, y: Tensor) -> Tensor:
+    """Join the two words of a counter into 32 bits, as int32."""
+    return x ^ y
+
+
+def word64(x: Tensor, y: Tensor) -> Tensor:
+    """Join the two words of a counter into 64 bits, as int64."""
+    return (x.to(torch.int64) << 32) | (y.to(torch.int64) & WORD)
+
+
+def as_sizes(operation: str, shape: Shape) -> tuple[int, ...]:
+    """Turn a shape into a tuple."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"random.{operation}: expected a shape of non-negative ints, got {sizes}.")
+    return sizes
+
+
+def expand(operation: str, name: str, value: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Broadcast a parameter to the shape of the result."""
+    try:
+        return value.expand(tuple(sizes))
+    except RuntimeError as error:
+        message = f"random.{operation}: expected {name} to broadcast to shape {tuple(sizes)}, got {_describe(value)}."
+        raise ValueError(f"{message} Give a larger shape, or reshape {name}.") from error
+
+
+def check_dtype(operation: str, dtype: torch.dtype, known: Iterable[torch.dtype]) -> None:
+    """Raise TypeError for a dtype that a function can't draw."""
+    if dtype not in known:
+        raise TypeError(f"random.{operation}: expected dtype {', '.join(_name(d) for d in known)}, got {_name(dtype)}.")
+
+
+def check_key(operation: str, key: Any, *, batched: bool = False) -> None:
+    """Raise TypeError or ValueError for what is no key, or a batch of them."""
+    if not isinstance(key, Tensor) or key.dtype != torch.int32 or key.shape[-1:] != (2,):
+        expected = f"random.{operation}: expected a key, an int32 tensor of shape (2,), got {_describe(key)}."
+        raise TypeError(f"{expected} Make one with random.key(seed).")
+    if key.ndim != 1 and not batched:
+        expected = f"random.{operation}: expected one key, an int32 tensor of shape (2,), got {_describe(key)}."
+        raise ValueError(f"{expected} For a batch of keys use vmap, for one of them index the batch.")
+
+
+def _threefry(key: Key, high: Tensor | int, low: Tensor) -> tuple[Tensor, Tensor]:
+    """Encrypt the counters (high, low): twenty rounds of add, rotate, xor in wrapping int32, the key between them."""
+    a, b = key.unbind(-1)
+    schedule = (a, b, a ^ b ^ 0x1BD11BDA)
+    x, y = high + a, low + b
+    for i in range(5):
+        for distance in _ROTATIONS[i % 2]:
+            x = x + y
+            y = x ^ _rotate_left(y, distance)
+        x = x + schedule[(i + 1) % 3]
+        y = y + (schedule[(i + 2) % 3] + (i + 1))
+    return x, y
+
+
+def _rotate_left(word: Tensor, distance: int) -> Tensor:
+    # Shifting int32 right copies the sign, which the mask removes; alpha shifts left and adds in one pass over memory.
+    return torch.add((word >> (32 - distance)) & ((1 << distance) - 1), word, alpha=1 << distance)
+
+
+def _word(operation: str, name: str, value: int | Tensor, device: torch.device | str) -> Tensor:
+    """Make a 0-d int32 tensor of an integer's low 32 bits."""
+    if isinstance(value, int):
+        return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)
+    if not isinstance(value, Tensor) or value.dtype not in INTEGERS or value.ndim:
+        expected = f"random.{operation}: expected {name} to be an int or a 0-d integer tensor, got {_describe(value)}."
+        raise TypeError(f"{expected} For several of them use vmap.")
+    return value.to(torch.int32)
+
+
+def _tensor(value: Scalar, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.full((), value, dtype=dtype, device=device)
+
+
+def _describe(value: Any) -> str:
+    return f"{_name(value.dtype)} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

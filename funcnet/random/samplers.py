@@ -1,0 +1,227 @@
+"""Distributions, each a function of the generator's words; the algorithms are those of jax.random."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from funcnet.random.erfinv import erfinv
+from funcnet.random.generator import (
+    INTEGERS,
+    WORD,
+    Key,
+    Scalar,
+    Shape,
+    as_sizes,
+    check_dtype,
+    check_key,
+    draw,
+    expand,
+    split,
+    word32,
+    word64,
+)
+
+_FLOATS = {torch.float32: (32, 23), torch.float64: (64, 52), torch.float16: (16, 10), torch.bfloat16: (8, 7)}
+_SIGN = -(1 << 63)
+
+
+def uniform(
+    key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32, minval: Scalar = 0.0, maxval: Scalar = 1.0
+) -> Tensor:
+    """Draw from the uniform distribution on [minval, maxval). Reusing the key repeats the numbers: split it first.
+
+    With bounds other than 0 and 1, float64 may differ from JAX by rounding.
+
+    Example:
+        >>> fn.random.uniform(fn.random.key(0), (3,))
+        tensor([0.9477, 0.9786, 0.3323])
+    """
+    if not isinstance(minval, Tensor) and not isinstance(maxval, Tensor) and (minval, maxval) == (0, 1):
+        return _sample("uniform", key, shape, dtype, lambda unit: unit)
+    return _sample("uniform", key, shape, dtype, _between, minval=minval, maxval=maxval)
+
+
+def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> Tensor:
+    """Draw from the normal distribution of mean 0 and variance 1. Reusing the key repeats the numbers: split it first.
+
+    x = sqrt(2) erfinv(u), with u uniform on (-1, 1).
+
+    Example:
+        >>> fn.random.normal(fn.random.key(0), (3,))
+        tensor([ 1.6226,  2.0253, -0.4336])
+    """
+    return _sample("normal", key, shape, dtype, lambda unit: _quantile(2 * unit - (1 - torch.finfo(dtype).eps / 2)))
+
+
+def truncated_normal(
+    key: Key, lower: Scalar, upper: Scalar, shape: Shape | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Draw from the normal distribution of mean 0 and variance 1 conditioned on lower < x < upper.
+
+    x = sqrt(2) erfinv(u), with u uniform between erf(lower / sqrt(2)) and erf(upper / sqrt(2)). Reusing the key repeats
+    the numbers. The shape is by default the common one of the bounds.
+
+    Example:
+        >>> fn.random.truncated_normal(fn.random.key(0), -1.0, 1.0, (3,))
+        tensor([ 0.8619,  0.9413, -0.2910])
+    """
+    return _sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=lower, upper=upper)
+
+
+def bernoulli(key: Key, p: Scalar = 0.5, shape: Shape | None = None) -> Tensor:
+    """Draw bools that are True with probability p, which float32 resolves to 2^-23. The shape is by default p's.
+
+    Example:
+        >>> fn.random.bernoulli(fn.random.key(0), 0.95, (3,))
+        tensor([ True, False,  True])
+    """
+    dtype = p.dtype if isinstance(p, Tensor) else torch.float32
+    return _sample("bernoulli", key, shape, dtype, torch.lt, p=p)
+
+
+def exponential(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> Tensor:
+    """Draw from the exponential distribution of mean 1: x = -log(1 - u), with u uniform on [0, 1).
+
+    Example:
+        >>> fn.random.exponential(fn.random.key(0), (3,))
+        tensor([2.9501, 3.8434, 0.4039])
+    """
+    return _sample("exponential", key, shape, dtype, lambda unit: -torch.log1p(-unit))
+
+
+def gumbel(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> Tensor:
+    """Draw from the standard Gumbel distribution: x = -log(-log u), with u uniform on (0, 1).
+
+    Example:
+        >>> fn.random.gumbel(fn.random.key(0), (3,))
+        tensor([ 2.9234,  3.8326, -0.0969])
+    """
+    return _sample("gumbel", key, shape, dtype, lambda unit: -torch.log(-torch.log(unit + torch.finfo(dtype).tiny)))
+
+
+def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = None) -> Tensor:
+    """Draw categories, as int64 indices, with probabilities softmax(logits): argmax(logits + Gumbel noise).
+
+    Args:
+        key: A key.
+        logits: Unnormalised log-probabilities along `axis`.
+        axis: The axis of the categories.
+        shape: The shape of the result, to which that of the logits without `axis` (the default) broadcasts.
+    Example:
+        >>> fn.random.categorical(fn.random.key(0), torch.tensor([0.0, 9.0]), shape=(4,))
+        tensor([1, 1, 1, 1])
+    """
+    check_key("categorical", key)
+    check_dtype("categorical", logits.dtype, _FLOATS)
+    categories, axis = logits.size(axis), axis if axis < 0 else axis - logits.ndim
+    noise = list(as_sizes("categorical", logits.movedim(axis, 0).shape[1:] if shape is None else shape))
+    noise.insert(len(noise) + 1 + axis, categories)
+    return (gumbel(key, noise, logits.dtype) + expand("categorical", "logits", logits, noise)).argmax(axis)
+
+
+def randint(
+    key: Key, shape: Shape, minval: int | Tensor, maxval: int | Tensor, dtype: torch.dtype = torch.int32
+) -> Tensor:
+    """Draw integers with minval <= x < maxval; minval where there is none. Reusing the key repeats the numbers.
+
+    They are remainders of random bits, so some are likelier than others: by up to (maxval - minval) / 2^32, relatively,
+    for ranges beyond 2^16, and by less than 2^-32 for the others and for the 64-bit dtypes up to 2^32. The latter give
+    other numbers than the narrower dtypes. A maxval beyond the dtype's end stands for that.
+
+    Example:
+        >>> fn.random.randint(fn.random.key(0), (4,), 1, 7)
+        tensor([2, 1, 3, 2], dtype=torch.int32)
+    """
+    check_key("randint", key)
+    check_dtype("randint", dtype, INTEGERS)
+    first, second = split(key)
+    higher = draw("randint", first, shape, word64 if dtype.itemsize == 8 else word32)
+    return draw("randint", second, shape, partial(_randint, dtype), higher=higher, minval=minval, maxval=maxval)
+
+
+def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool = False) -> Tensor:
+    """Shuffle the integers from 0 to x - 1 (int64), or a tensor along an axis.
+
+    Args:
+        key: A key.
+        x: A number of integers, or a tensor.
+        axis: The axis along which to shuffle the tensor.
+        independent: Whether to shuffle each line along the axis on its own instead of whole slices.
+    Example:
+        >>> fn.random.permutation(fn.random.key(0), 5)
+        tensor([0, 1, 4, 3, 2])
+    """
+    check_key("permutation", key)
+    if not isinstance(x, Tensor):
+        return _shuffle(key, (x,), 0)
+    if independent:
+        return x.gather(axis, _shuffle(key, x.shape, axis))
+    return x.index_select(axis, _shuffle(key, (x.size(axis),), 0))
+
+
+def _sample(
+    operation: str, key: Key, shape: Shape | None, dtype: torch.dtype, f: Callable[..., Tensor], **parameters: Scalar
+) -> Tensor:
+    """Draw f(unit, *parameters), with unit uniform on the multiples of the dtype's epsilon in [0, 1)."""
+    check_dtype(operation, dtype, _FLOATS)
+    return draw(operation, key, shape, lambda x, y, *rest: f(_unit(dtype, x, y), *rest), dtype, **parameters)
+
+
+def _unit(dtype: torch.dtype, x: Tensor, y: Tensor) -> Tensor:
+    """Scale the highest bits of a word, as many as the mantissa has, to [0, 1)."""
+    width, mantissa = _FLOATS[dtype]
+    word = word64(x, y) if width == 64 else word32(x, y)
+    return ((word >> (width - mantissa)) & ((1 << mantissa) - 1)).to(dtype) * 2.0**-mantissa
+
+
+def _between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Map [0, 1) to [low, high) as XLA does: in float32 and float16, unit * span + low is rounded only once."""
+    wide = torch.float64 if unit.dtype in (torch.float32, torch.float16) else unit.dtype
+    return torch.maximum(low, (unit.to(wide) * (high - low).to(wide) + low.to(wide)).to(unit.dtype))
+
+
+def _truncated_normal(unit: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    root, infinity = torch.full_like(lower, math.sqrt(2)), torch.full_like(lower, math.inf)
+    x = _quantile(_between(unit, torch.erf(lower / root), torch.erf(upper / root)))
+    return x.clamp(torch.nextafter(lower.detach(), infinity), torch.nextafter(upper.detach(), -infinity))
+
+
+def _quantile(u: Tensor) -> Tensor:
+    """Compute sqrt(2) erfinv(u), in float32 for the narrower dtypes."""
+    wide = u if u.dtype == torch.float64 else u.to(torch.float32)
+    return u.new_full((), math.sqrt(2)) * erfinv(wide).to(u.dtype)
+
+
+def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
+    """Take the remainder of (higher, lower word) by maxval - minval in unsigned arithmetic that wraps as JAX's does."""
+    bits, mask, word = (64, -1, word64) if dtype.itemsize == 8 else (32, WORD, word32)
+    info = torch.iinfo(dtype)
+    low, high = minval.clamp(info.min, info.max), maxval.clamp(info.min, min(info.max + 1, ~_SIGN))
+    span = torch.where(high <= low, 1, high - low)
+    shift = _remainder(torch.full_like(span, 1 << bits // 2), span)
+    shift = _remainder(shift * shift & mask, span)
+    lower = word(x, y).to(torch.int64)
+    offset = _remainder(higher & mask, span) * shift + _remainder(lower & mask, span)
+    return (low + _remainder(offset & mask, span)).to(dtype)
+
+
+def _remainder(x: Tensor, divisor: Tensor) -> Tensor:
+    """Return x mod divisor for the bit patterns of unsigned 64-bit numbers, which torch does not divide."""
+    quotient = torch.where(divisor > 0, ((x >> 1) & ~_SIGN) // divisor, 0) << 1  # exact, or too small by 1
+    rest = x - quotient * divisor
+    return torch.where((rest ^ _SIGN) >= (divisor ^ _SIGN), rest - divisor, rest)
+
+
+def _shuffle(key: Key, shape: Sequence[int], axis: int) -> Tensor:
+    """Shuffle indices along an axis by sorting random words, in so many rounds that equal words hardly matter."""
+    lines = [1] * len(shape)
+    lines[axis] = shape[axis]
+    index = torch.arange(shape[axis], device=key.device).reshape(lines).expand(*shape)
+    for _ in range(math.ceil(3 * math.log(max(1, math.prod(shape))) / math.log(WORD))):
+        key, subkey = split(key)
+        words = draw("permutation", subkey, shape, lambda x, y: x ^ y ^ -(1 << 31))  # orders int32 as if unsigned
+        index = index.gather(axis, words.argsort(dim=axis, stable=True))
+    return index
