@@ -1,0 +1,11 @@
+"""What a run shows: tables, progress, curves and decision maps in the terminal, each also as an SVG picture.
+
+`summary`, `table`, `curve` and `decision_map` build something to look at; `show` prints it and writes the picture.
+"""
+
+from funcnet.report.console import show, track
+from funcnet.report.curves import curve
+from funcnet.report.maps import decision_map
+from funcnet.report.tables import summary, table
+
+__all__ = ["curve", "decision_map", "show", "summary", "table", "track"]
