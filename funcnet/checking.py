@@ -1,0 +1,163 @@
+"""Checks of derivatives and data: against finite differences, against each other, for what is not finite."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from funcnet import random, tree
+from funcnet.random import Key
+from funcnet.transforms import jvp, vjp
+from funcnet.tree import Tree
+
+# by dtype: (finite step, about the cube root of the rounding error; tolerance)
+_DEFAULTS = {torch.float64: (1e-5, 1e-6), torch.float32: (1e-2, 2e-2)}
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int = 1,
+    modes: Sequence[str] = ("fwd", "rev"),
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+) -> None:
+    """Check the derivatives of f at args, up to an order, against central finite differences.
+
+    Along a random direction v, forward mode is compared entry by entry with (f(x + eps v) - f(x - eps v)) / (2 eps),
+    and reverse mode by the product of both with a random cotangent. Each mode's derivative is then checked in turn.
+
+    Args:
+        f: Any function of pytrees, smooth around args.
+        args: The tuple of its arguments.
+        order: The highest derivative to check.
+        modes: "fwd" for jvp, "rev" for vjp.
+        atol, rtol: |difference| <= atol + rtol |numerical|; by default 1e-6 in float64, 2e-2 in float32.
+        eps: The finite step; by default 1e-5 in float64, 1e-2 in float32.
+    Raises:
+        AssertionError: A derivative disagrees; the message names modes, path and numbers.
+        ValueError: A mode that is neither "fwd" nor "rev", or a finite difference that is not finite.
+    Source:
+        jax.test_util.check_grads, whose arguments these are.
+    Example:
+        >>> fn.checking.check_grads(torch.sin, (torch.tensor(0.5, dtype=torch.float64),), order=3)
+    """
+    if unknown := sorted(set(modes) - {"fwd", "rev"}):
+        raise ValueError(f'check_grads: expected modes among "fwd" and "rev", got {unknown}.')
+    dtypes = {leaf.dtype for leaf in tree.leaves(tuple(args)) if tree.is_floating(leaf)}
+    step, tolerance = _DEFAULTS[torch.float64 if dtypes == {torch.float64} else torch.float32]
+    check = partial(
+        _check,
+        args=tuple(args),
+        modes=modes,
+        atol=tolerance if atol is None else atol,
+        rtol=tolerance if rtol is None else rtol,
+        eps=step if eps is None else eps,
+    )
+    check(f, order=order, done=())
+
+
+def _check(f: Callable[..., Any], *, args: tuple[Any, ...], order: int, done: tuple[str, ...], **options: Any) -> None:
+    """Check one derivative of f in each mode, then the derivatives of that derivative; `done` are the modes so far."""
+    atol, rtol, eps = options["atol"], options["rtol"], options["eps"]
+    key = random.key(order)
+    direction = _normal_like(random.fold_in(key, 0), args)
+    numerical = _central_difference(f, args, direction, eps)
+    check_finite(numerical, "the finite difference of f")
+    cotangent = _normal_like(random.fold_in(key, 1), numerical)
+
+    def forward(*args: Any) -> Any:
+        return jvp(f, args, direction)[1]
+
+    def reverse(*args: Any) -> Any:
+        return vjp(f, *args)[1](cotangent)
+
+    for mode in options["modes"]:
+        modes = (*done, mode)
+        if mode == "fwd":
+            _expect(forward(*args), numerical, modes, rtol, atol)
+        else:
+            _expect(tree.dot(reverse(*args), direction), tree.dot(numerical, cotangent), modes, rtol, atol)
+        if order > 1:
+            _check(forward if mode == "fwd" else reverse, args=args, order=order - 1, done=modes, **options)
+
+
+def _expect(automatic: Tree, numerical: Tree, modes: tuple[str, ...], rtol: float, atol: float) -> None:
+    if message := tree.difference(automatic, numerical, rtol=rtol, atol=atol):
+        raise AssertionError(
+            f"check_grads: mode {' of '.join(reversed(modes))} and the finite difference disagree {message}."
+        )
+
+
+def _central_difference(f: Callable[..., Any], args: tuple[Any, ...], direction: Tree, eps: float) -> Tree:
+    above, below = (f(*tree.map(partial(_move, by=sign * eps), args, direction)) for sign in (1, -1))
+    return tree.scale(0.5 / eps, tree.map(torch.sub, tree.partition(above, tree.is_floating)[0], below))
+
+
+def _move(leaf: Any, along: Tensor | None, by: float) -> Any:
+    return leaf if along is None else leaf + by * along
+
+
+def _normal_like(key: Key, like: Tree) -> Tree:
+    floating, structure = tree.flatten(tree.partition(like, tree.is_floating)[0])
+    keys = random.split(key, max(len(floating), 1))
+    normals = (random.normal(k, x.shape, x.dtype).to(x.device) for k, x in zip(keys, floating, strict=False))
+    return tree.unflatten(structure, normals)
+
+
+class LeafComparison(NamedTuple):
+    """How far two leaves are apart."""
+
+    path: str
+    shape: tuple[int, ...]
+    max_absolute: float  # max |a - b|
+    max_relative: float  # max |a - b| / |b|, 0 where both are 0
+
+
+def compare(a: Tree, b: Tree) -> list[LeafComparison]:
+    """Compare two trees leaf by leaf, such as gradients derived by hand and `grad`'s.
+
+    Args:
+        a, b: Trees of one structure with tensors of equal shapes; b is the reference.
+    Returns:
+        One row a floating-point leaf: path, shape, largest absolute and largest relative difference.
+    Raises:
+        ValueError: The structures or shapes differ; the message names the first path where they do.
+    Example:
+        >>> fn.checking.compare({"w": torch.tensor([1.0, 2.5])}, {"w": torch.tensor([1.0, 2.0])})
+        [LeafComparison(path='w', shape=(2,), max_absolute=0.5, max_relative=0.25)]
+    """
+    a, b = (tree.partition(side, tree.is_floating)[0] for side in (a, b))
+    shapes = (tree.map(lambda leaf: str(tuple(leaf.shape)), side) for side in (a, b))
+    if message := tree.difference(*shapes):
+        raise ValueError(f"compare: expected trees of one structure and shapes, they differ {message}.")
+    rows = zip(tree.paths(a), tree.leaves(a), tree.leaves(b), strict=True)
+    return [_compare(path, x.double(), y.double()) for path, x, y in rows]
+
+
+def _compare(path: str, x: Tensor, y: Tensor) -> LeafComparison:
+    apart = (x - y).abs()
+    relative = torch.where(apart == 0, 0.0, apart / y.abs())
+    largest, largest_relative = (v.max().item() if v.numel() else 0.0 for v in (apart, relative))
+    return LeafComparison(path, tuple(x.shape), largest, largest_relative)
+
+
+def check_finite(values: Tree, name: str = "data") -> None:
+    """Check that no floating-point leaf holds a NaN or an infinity, before they spread.
+
+    Args:
+        values: Any tree of tensors whose values are known (not inside vmap or jit).
+        name: What the error calls it.
+    Raises:
+        ValueError: One does; the message names the path and the first index.
+    """
+    for path, leaf in zip(tree.paths(values), tree.leaves(values), strict=True):
+        if tree.is_floating(leaf) and not leaf.isfinite().all():
+            index = tuple((~leaf.isfinite()).nonzero()[0].tolist())
+            raise ValueError(
+                f"check_finite: at {tree.place(path)}: expected finite numbers in {name}, "
+                f"got {leaf[index].item()} at index {index}. Clean or drop it before training."
+            )
