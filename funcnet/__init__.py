@@ -4,7 +4,10 @@ A model is a pair of pure functions over a pytree of parameters, gradients come 
 ensembles from `vmap`, and an optimizer step is a function from parameters to parameters.
 """
 
-from funcnet import tree
+from funcnet import checking, initializers, losses, optim, random, report, tree
+from funcnet.combinators import parallel, residual, serial
+from funcnet.layers import Layer, LayerError, as_layer, dense, dropout, embedding, flatten, layer_norm, rms_norm, step
+from funcnet.training import scan, sgd_step
 from funcnet.transforms import (
     Vmap,
     grad,
@@ -20,14 +23,35 @@ from funcnet.transforms import (
 )
 
 __all__ = [
+    "Layer",
+    "LayerError",
     "Vmap",
+    "as_layer",
+    "checking",
+    "dense",
+    "dropout",
+    "embedding",
+    "flatten",
     "grad",
     "hessian",
+    "initializers",
     "jacfwd",
     "jacrev",
     "jvp",
+    "layer_norm",
     "linearize",
+    "losses",
+    "optim",
+    "parallel",
+    "random",
     "remat",
+    "report",
+    "residual",
+    "rms_norm",
+    "scan",
+    "serial",
+    "sgd_step",
+    "step",
     "tree",
     "value_and_grad",
     "vjp",

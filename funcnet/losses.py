@@ -84,8 +84,9 @@ def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Take the cross entropy of independent yes-or-no outputs, from probabilities.
 
-    -y log p - (1 - y) log(1 - p), where a logarithm below -100 counts as -100 and has gradient 0. The value is
-    torch.nn.BCELoss's; a network is better trained from its logits, where nothing has to be clamped.
+    -y log p - (1 - y) log(1 - p), where a logarithm below -100 counts as -100. There, and for a p or 1 - p below the
+    smallest normal number, the gradient is 0. The value is torch.nn.BCELoss's; a network is better trained from its
+    logits, where nothing has to be clamped.
 
     Args:
         probabilities: In [0, 1], shape (*).
@@ -195,8 +196,9 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _clamped_log(x: Tensor) -> Tensor:
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1.0).log().clamp(min=-100.0), -100.0)
+    normal = x >= torch.finfo(x.dtype).tiny  # below, 1 / x overflows
+    logarithm = torch.where(normal, torch.where(normal, x, 1.0).log(), x.detach().log())
+    return logarithm.clamp(min=-100.0)
 
 
 def _unit(x: Tensor, epsilon: float) -> Tensor:

@@ -23,7 +23,7 @@ def remat(f: Function) -> Function:
     Returns:
         A function of the same arguments.
     Raises:
-        ValueError: f uses a tensor that is differentiated or mapped outside and is no argument of it.
+        ValueError: f uses a tensor that is differentiated outside and is no argument of it.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174; named as in JAX.
@@ -55,7 +55,8 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def forward(f: Function, *tensors: Tensor) -> Any:
-        return f(*tensors)
+        given = {id(tensor) for tensor in tensors}  # autograd takes no argument back as a result
+        return tuple(out.view_as(out) if id(out) in given else out for out in f(*tensors))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
@@ -66,7 +67,8 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        _, pullback = vjp(ctx.f, *ctx.saved_tensors)
+        # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
+        _, pullback = vjp(ctx.f, *(tensor.view_as(tensor) for tensor in ctx.saved_tensors))
         return None, *pullback(cotangents)
 
     @staticmethod
@@ -88,8 +90,8 @@ class _NoCapture(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_foreign(leaf) for leaf in tree.leaves((args, kwargs))):
             raise ValueError(
-                "remat: the function uses a tensor that is differentiated or mapped outside and is no argument of it. "
-                "Pass that tensor as an argument."
+                "remat: the function uses a tensor that is differentiated outside and is no argument of it, "
+                "so that its gradient would be lost. Pass that tensor as an argument."
             )
         return function(*args, **(kwargs or {}))
 
