@@ -1,0 +1,98 @@
+"""What holds of the code as a whole: layering, cheap and silent import, no dependency beyond the named ones."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import funcnet as fn
+
+PACKAGE = Path(fn.__file__).parent
+LAYERS = [
+    {"tree"},
+    {"transforms"},
+    {"random"},
+    {"initializers", "losses"},
+    {"layers"},
+    {"combinators"},
+    {"optim"},
+    {"compiler"},
+    {"training"},
+    {"checking", "curvature"},
+    {"bridge", "checkpoint", "distributed"},
+    {"report"},
+]
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+ONLY = {"optree": "tree", "torch.func": "transforms", "rich": "report"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def unit(path):
+    """The file or folder of the layering that a module belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Every module that a file imports, at any depth of its code, `from a import b` as a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(module, package):
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_from_beneath_it(path):
+    for module in imports(path):
+        if is_within(module, "funcnet"):
+            below = module.split(".")[1]
+            assert below == unit(path) or HEIGHT[below] < HEIGHT[unit(path)], f"{path.name} imports {module}"
+        for dependency, owner in ONLY.items():
+            assert not is_within(module, dependency) or unit(path) == owner, f"{path.name} imports {module}"
+        assert module.split(".")[0] in {"funcnet", "torch", "optree", "rich", *sys.stdlib_module_names}, module
+
+
+def test_random_numbers_come_from_keys_alone():
+    makers = {"rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "manual_seed", "empty", "empty_like"}
+    for path in MODULES:
+        calls = {
+            node.func.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "torch"
+        }
+        assert not calls & makers, f"{path.name} calls torch.{calls & makers}"
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_changes_nothing_and_prints_nothing():
+    state = (
+        "torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled(), len(warnings.filters), "
+        "torch.get_rng_state().sum().item(), torch.are_deterministic_algorithms_enabled()"
+    )
+    code = f"import torch, optree, warnings; before = {state}; import funcnet; print(before == ({state}))"
+    assert run(code) == "True\n"
+
+
+def test_importing_loads_neither_compilers_nor_what_is_not_installed():
+    heavy = ["torch._dynamo", "torch._inductor", "numpy", "jax", "sklearn", "matplotlib"]
+    code = "import torch, sys; before = set(sys.modules); import funcnet; print(*set(sys.modules) - before)"
+    assert not set(heavy) & set(run(code).split())
+
+
+def test_every_public_name_is_documented_and_exists():
+    for name in fn.__all__:
+        assert (getattr(fn, name).__doc__ or "").strip(), name

@@ -1,0 +1,140 @@
+"""What a user gets wrong is answered by name, place, expectation and mend."""
+
+import pytest
+import torch
+
+import funcnet as fn
+
+KEY = fn.random.key(0)
+X = torch.zeros(4, 2)
+MODEL = fn.serial(fn.dense(3), torch.sigmoid, fn.dense(1))
+NAMED = fn.serial(body=fn.serial(norm=fn.layer_norm(), lin=fn.dense(3)), head=fn.dense(1))
+
+
+def apply(model, x, init_with=X):
+    return model.apply(model.init(KEY, init_with), x)
+
+
+ERRORS = {
+    "wrong trailing size": (
+        lambda: apply(MODEL, torch.zeros(32, 4)),
+        fn.LayerError,
+        r'dense: at params path "0.w": expected a last axis of 2 in x to match w of shape \(2, 3\), got x of shape '
+        r"\(32, 4\)\.\nIf the model was initialised with another input, call model.init again",
+    ),
+    "wrong trailing size, deep and by name": (
+        lambda: NAMED.apply(NAMED.init(KEY, X) | {"head": {"w": torch.zeros(5, 1), "b": torch.zeros(1)}}, X),
+        fn.LayerError,
+        r'dense: at params path "head.w": expected a last axis of 5',
+    ),
+    "wrong width at a norm": (
+        lambda: apply(NAMED, torch.zeros(4, 3)),
+        fn.LayerError,
+        r'layer_norm: at params path "body.norm.scale": expected a last axis of 2 in x',
+    ),
+    "mixed dtypes": (
+        lambda: apply(MODEL, X.double()),
+        fn.LayerError,
+        r'dense: at params path "0.w": expected x to be torch.float32 on cpu like w, got torch.float64 on cpu',
+    ),
+    "mixed devices": (
+        lambda: apply(MODEL, X.to("meta")),
+        fn.LayerError,
+        r'dense: at params path "0.w": expected x to be torch.float32 on cpu like w, got torch.float32 on meta',
+    ),
+    "integers into dense": (
+        lambda: MODEL.init(KEY, torch.zeros(4, 2, dtype=torch.int64)),
+        fn.LayerError,
+        r'dense: at params path "0": expected a floating-point x with a last axis, got a int64 tensor',
+    ),
+    "a number into dense": (lambda: fn.dense(2).init(KEY, torch.tensor(1.0)), fn.LayerError, r"got a float32 .* \(\)"),
+    "params of another layer": (
+        lambda: fn.dense(1).apply({"scale": torch.ones(2)}, X),
+        fn.LayerError,
+        r'dense: at params the tree itself.*: expected a dict with "w", got dict with entry scale',
+    ),
+    "too few params": (
+        lambda: MODEL.apply(MODEL.init(KEY, X)[:2], X),
+        fn.LayerError,
+        r"serial: .* expected a tuple of 3, got tuple with entries 0, 1",
+    ),
+    "params under other names": (
+        lambda: NAMED.apply({"body": (), "tail": ()}, X),
+        fn.LayerError,
+        r"serial: .* expected a dict with entries body, head, got dict with entries body, tail",
+    ),
+    "both forms at once": (
+        lambda: fn.serial(fn.dense(1), out=fn.dense(1)),
+        TypeError,
+        r"serial: expected all layers by position or all by name",
+    ),
+    "no layer": (lambda: fn.serial(3), TypeError, r"as_layer: expected a Layer or a function of x, got 3"),
+    "a module with parameters": (
+        lambda: fn.serial(torch.nn.Linear(2, 1)),
+        TypeError,
+        r"as_layer: Linear holds parameters of its own, which no gradient would reach",
+    ),
+    "residual of another shape": (
+        lambda: apply(fn.serial(fn.residual(fn.dense(3))), X),
+        fn.LayerError,
+        r'residual: at params path "0": expected a layer that keeps the shape \(4, 2\).* got an output of \(4, 3\)',
+    ),
+    "flatten too much": (
+        lambda: apply(fn.serial(fn.flatten(3)), X),
+        fn.LayerError,
+        r'flatten: at params path "0": expected at least 3 axes to merge, got x of shape \(4, 2\)',
+    ),
+    "fractions to look up": (
+        lambda: apply(fn.embedding(3, 2), torch.zeros(2), torch.zeros(2, dtype=torch.int64)),
+        fn.LayerError,
+        r'embedding: at params path "w": expected integers to look up, got a float32 tensor',
+    ),
+    "dropout of everything": (lambda: fn.dropout(1.0), ValueError, r"dropout: expected a rate in \[0, 1\).* got 1.0"),
+    "a key of the wrong shape": (
+        lambda: MODEL.init(torch.zeros(3, dtype=torch.int32), X),
+        (TypeError, ValueError),
+        r"expected a key, .* got int32 tensor of shape \(3,\).*random.key",
+    ),
+    "no key at all": (lambda: MODEL.init(0, X), (TypeError, ValueError), r"expected a key, .* got 0.*random.key"),
+    "NaN in the data": (
+        lambda: fn.checking.check_finite({"x": X, "y": torch.tensor([[0.0], [float("nan")]])}),
+        ValueError,
+        r'check_finite: at path "y": expected finite numbers in data, got nan at index \(1, 0\)\. Clean or drop',
+    ),
+    "gradients of another form": (
+        lambda: fn.sgd_step({"w": X}, {"b": X}, 0.1),
+        ValueError,
+        r"tree.map: the trees differ in structure at the root: dict with entry w and dict with entry b",
+    ),
+    "scan without a length": (
+        lambda: fn.scan(lambda c, x: (c, x), X),
+        ValueError,
+        r"scan: expected `length`, or an xs",
+    ),
+    "scan with two lengths": (
+        lambda: fn.scan(lambda c, x: (c, x), X, torch.zeros(3), length=2),
+        ValueError,
+        r"no other length beside it, got length 2 and xs float32 tensor of shape \(3,\)",
+    ),
+    "scan whose carry changes shape": (
+        lambda: fn.scan(lambda c, x: ({"w": c["w"][:1]}, None), {"w": X}, length=2),
+        ValueError,
+        r'scan: expected f to return a carry like the one it got, they differ at path "w": .*\(4, 2\).*\(1, 2\)',
+    ),
+    "scan whose carry changes dtype": (
+        lambda: fn.scan(lambda c, x: (c.double(), None), X, length=2),
+        ValueError,
+        r"they differ at the tree itself.*float32.*float64",
+    ),
+    "scan whose carry changes structure": (
+        lambda: fn.scan(lambda c, x: ((c, c), None), X, length=2),
+        ValueError,
+        r"they differ at the root: .* and tuple with entries 0, 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, error, message", ERRORS.values(), ids=ERRORS)
+def test_bad_input_gets_a_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

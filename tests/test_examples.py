@@ -1,0 +1,103 @@
+"""Every example runs as a user runs it, prints the figures it stands for, and draws them."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments):
+    """What an example prints into a pipe."""
+    command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 80
+    return done.stdout
+
+
+def row(output, *starts):
+    """The cells after the first ones of the table row that begins so."""
+    (line,) = [line for line in output.splitlines() if re.split(r"\s{2,}", line.strip())[: len(starts)] == list(starts)]
+    return re.split(r"\s{2,}", line.strip())[len(starts) :]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_help(name):
+    output = run(name, "--help")
+    assert "--seed" in output and "usage" in output
+
+
+def test_gates(tmp_path):
+    output = run("gates", "--svg", str(tmp_path / "gates.svg"))
+    for gate, answers in (("AND", "0 0 0 1"), ("OR", "0 1 1 1"), ("NAND", "1 1 1 0")):
+        for unit in ("by hand", "Rosenblatt", "logistic"):
+            assert row(output, gate, unit)[:2] == [answers, "1"]
+    assert row(output, "XOR", "AND of OR, NAND")[:2] == ["0 1 1 0", "1"]
+    text = "".join(ET.parse(tmp_path / "gates.svg").getroot().itertext())
+    assert "Rosenblatt" in text and "▓" in text
+
+
+def test_xor_perceptron():
+    output = run("xor_perceptron")
+    assert "cost 0.6931472 (ln 2 = 0.6931472), accuracy 0.5" in output
+    assert [row(output, *x) for x in ("00", "01", "10", "11")] == [[t, "0.5"] for t in "0110"]
+    assert "the gradient is 0e+00" in output
+
+
+def test_chain_rule():
+    output = run("chain_rule")
+    for way in ("by hand", "vjp", "jvp", "grad"):
+        assert row(output, way) == ["5", "-2", "1"]
+    other = run("chain_rule", "--seed", "3")
+    assert row(other, "by hand") == row(other, "vjp") == row(other, "jvp") == row(other, "grad") != ["5", "-2", "1"]
+
+
+def test_backprop_by_hand():
+    output = run("backprop_by_hand")
+    assert "cost nan at step 0" in output
+    assert "w1 x 4.00, b1 x 1.00, w2 x 4.00, b2 x 1.00" in output
+    assert re.search(r"cost nan instead of 20\.\d+", output)
+    naive, exact = map(
+        float, re.search(r"moves ([\d.]+) times as far\s+as at the start, exactly ([\d.]+)", output).groups()
+    )
+    assert 0.7 < naive / exact < 0.9
+    for leaf, shape in (("b1", "(2,)"), ("b2", "(1,)"), ("w1", "(2, 2)"), ("w2", "(2, 1)")):
+        absolute, relative = map(float, row(output, leaf, shape))
+        assert absolute < 1e-15 and relative < 1e-14
+
+
+def test_xor_mlp(tmp_path):
+    output = run("xor_mlp", "--svg", str(tmp_path / "xor.svg"))
+    assert re.search(r"accuracy 1\.0, cost 0\.00\d+ after 10,000 steps", output)
+    for x, target in (("00", 0), ("01", 1), ("10", 1), ("11", 0)):
+        said, hypothesis = map(float, row(output, *x))
+        assert said == target and abs(hypothesis - target) < 0.005
+    assert row(output, "total") == ["9", "36"]
+    assert "total" in "".join(ET.parse(tmp_path / "xor.svg").getroot().itertext())
+
+
+def test_xor_mlp_by_many_seeds():
+    output = run("xor_mlp", "--seeds", "64")
+    nets = [
+        int(row(output, place)[0])
+        for place in (
+            "solved (cost below 0.1)",
+            "local minimum (ln(2)/2 = 0.3466)",
+            "plateau (ln 2 = 0.6931)",
+            "elsewhere",
+        )
+    ]
+    assert sum(nets) == 64 and nets[0] >= 48 and 1 <= nets[1] <= 16
+
+
+def test_depth():
+    output = run("depth")
+    shallow, deep = row(output, "2-2-1"), row(output, "2-10-10-10-1")
+    assert float(shallow[1]) < 0.01 and float(deep[1]) < 0.01
+    assert int(shallow[2]) < 1_000 < 3_000 < int(deep[2].replace(",", ""))
+    assert "Norms of the deep net's gradients" in output

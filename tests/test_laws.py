@@ -1,0 +1,170 @@
+"""The contracts of the design, crossed with the tables of layers and optimizers."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from tables import LAYERS, OPTIMIZERS, TREES, numbers
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet import tree
+
+layers = pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+KEY = fn.random.key(3)
+
+
+def example(layer, shape, dtype=torch.float64):
+    x = numbers(*shape, dtype=dtype, seed=1)
+    return layer.init(fn.random.key(2), x), x
+
+
+@layers
+def test_a_layer_is_pure(layer, shape):
+    params, x = example(layer, shape)
+    before, state = copy.deepcopy((params, x)), torch.get_rng_state()
+    outputs = [layer.apply(params, x, key=KEY) for _ in range(2)] + [layer.apply(params, x) for _ in range(2)]
+    assert tree.equal(outputs[0], outputs[1]) and tree.equal(outputs[2], outputs[3])
+    assert tree.equal((params, x), before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert tree.equal(layer.init(fn.random.key(2), x), layer.init(fn.random.key(2), torch.full_like(x, float("nan"))))
+
+
+@layers
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtype_follows_the_input(layer, shape, dtype):
+    params, x = example(layer, shape, dtype)
+    assert {leaf.dtype for leaf in tree.leaves((params, layer.apply(params, x, key=KEY)))} == {dtype}
+
+
+@layers
+def test_vmap_over_examples_equals_a_loop(layer, shape):
+    params, _ = example(layer, shape)
+    xs, keys = numbers(5, *shape, seed=4), fn.random.split(KEY, 5)
+    mapped = fn.vmap(lambda x, key: layer.apply(params, x, key=key))(xs, keys)
+    assert_close(mapped, torch.stack([layer.apply(params, x, key=key) for x, key in zip(xs, keys, strict=True)]))
+
+
+@layers
+def test_vmap_over_models_equals_a_loop(layer, shape):
+    _, x = example(layer, shape)
+    keys = fn.random.split(KEY, 4)
+    ensemble = fn.vmap(layer.init, in_dims=(0, None))(keys, x)
+    members = [layer.init(key, x) for key in keys]
+    if not tree.leaves(members):
+        return
+    assert tree.allclose(ensemble, tree.stack(members), rtol=1e-12)
+    mapped = fn.vmap(layer.apply, in_dims=(0, None))(ensemble, x)
+    assert_close(mapped, torch.stack([layer.apply(member, x) for member in members]))
+
+
+@layers
+def test_leading_axes_are_accepted(layer, shape):
+    params, _ = example(layer, shape)
+    xs = numbers(2, 3, *shape, seed=5)
+    nested = fn.vmap(fn.vmap(layer.apply, in_dims=(None, 0)), in_dims=(None, 0))(params, xs)
+    assert_close(layer.apply(params, xs), nested)
+
+
+@layers
+def test_first_and_second_derivatives(layer, shape):
+    params, x = example(layer, shape)
+    fn.checking.check_grads(lambda params, x: layer.apply(params, x, key=KEY), (params, x), order=2)
+
+
+@layers
+def test_derivatives_compose_with_vmap(layer, shape):
+    params, _ = example(layer, shape)
+    xs = numbers(3, *shape, seed=6)
+
+    def loss(x):
+        return layer.apply(params, x).sin().sum()
+
+    each = torch.stack([fn.grad(loss)(x) for x in xs])
+    assert_close(fn.vmap(fn.grad(loss))(xs), each)
+    assert_close(fn.grad(lambda xs: fn.vmap(loss)(xs).sum())(xs), each)
+    assert_close(
+        fn.jvp(fn.grad(loss), (xs[0],), (xs[1],))[1], fn.grad(lambda x: (fn.grad(loss)(x) * xs[1]).sum())(xs[0])
+    )
+
+
+@layers
+def test_a_layer_is_pickled_and_printed(layer, shape):
+    if any(callable(f) and getattr(f, "__name__", "") == "<lambda>" for f in functions(layer)):
+        return  # Python pickles no lambda
+    again = pickle.loads(pickle.dumps(layer))
+    params, x = example(layer, shape)
+    assert tree.equal(again.apply(params, x), layer.apply(params, x))
+
+
+def functions(layer):
+    """The functions of x that a layer was built from, at any depth."""
+    options = getattr(layer.apply, "keywords", {})
+    inner = (*options.get("children", ()), *([options["inner"]] if "inner" in options else ()))
+    return [*([options["f"]] if "f" in options else ()), *(f for child in inner for f in functions(child))]
+
+
+@layers
+def test_an_empty_batch_and_a_batch_of_one(layer, shape):
+    params, x = example(layer, shape)
+    assert layer.apply(params, numbers(0, *shape)).shape == (0, *layer.apply(params, x).shape)
+    assert_close(layer.apply(params, x[None])[0], layer.apply(params, x))
+
+
+def descend(optimizer, params, gradients, state=None):
+    state = optimizer.init(params) if state is None else state
+    for gradient in gradients:
+        updates, state = optimizer.update(gradient, state, params)
+        params = fn.optim.apply_updates(params, updates)
+    return params, state
+
+
+@optimizers
+@pytest.mark.parametrize("tree_of", TREES.values(), ids=TREES)
+def test_an_optimizer_is_pure_on_any_tree(make, tree_of):
+    params = tree_of()
+    gradients = [tree.partition(tree.scale(0.1 * i, params), tree.is_floating)[0] for i in range(1, 4)]
+    before = copy.deepcopy((params, gradients))
+    optimizer = make()
+    first, second, other = (descend(o, params, gradients) for o in (optimizer, optimizer, make()))
+    assert tree.equal(first, second) and tree.equal(first, other)
+    assert tree.equal((params, gradients), before)
+    assert tree.structure(first[0]) == tree.structure(params)
+    resumed = descend(optimizer, *[descend(optimizer, params, gradients[:1])[0]], gradients[1:], first[1])
+    assert tree.structure(resumed) == tree.structure(first)
+
+
+@optimizers
+def test_an_optimizer_finds_the_bottom_of_a_parabola(make):
+    target = numbers(3, seed=7)
+    optimizer = make()
+
+    def step(carry, _):
+        params, state = carry
+        updates, state = optimizer.update(fn.grad(lambda p: ((p - target) ** 2).sum())(params), state, params)
+        return (fn.optim.apply_updates(params, updates), state), None
+
+    start = torch.zeros(3).double()
+    (params, _), _ = fn.scan(step, (start, optimizer.init(start)), length=200)
+    assert_close(params, target, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}])
+def test_vmap_over_hyper_parameters_equals_separate_runs(options):
+    params, gradients = numbers(3), list(numbers(5, 3, seed=8))
+    rates = torch.linspace(0.01, 0.5, 8).double()
+    swept = fn.vmap(lambda rate: descend(fn.optim.sgd(rate, **options), params, gradients)[0])(rates)
+    runs = [descend(fn.optim.sgd(rate.item(), **options), params, gradients)[0] for rate in rates]
+    assert_close(swept, torch.stack(runs), rtol=1e-14, atol=1e-15)
+
+
+def test_a_run_is_differentiable_by_its_learning_rate():
+    def final(rate, start):
+        def step(params, _):
+            return fn.sgd_step(params, fn.grad(lambda p: (p**4).sum())(params), rate), None
+
+        return fn.scan(step, start, length=5)[0].sum()
+
+    fn.checking.check_grads(final, (torch.tensor(0.05).double(), numbers(3)), order=2)

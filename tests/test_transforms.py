@@ -1,0 +1,292 @@
+"""Transformations on pytrees: against torch.func on plain tensors, closed forms, each other and finite differences."""
+
+import pytest
+import torch
+from tables import TREES, Affine, Point, numbers
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet import tree
+
+trees = pytest.mark.parametrize("make", [make for name, make in TREES.items() if name != "empty"])
+
+
+def cubes(params):
+    """Sum of x^3 over the floating leaves; its derivatives are 3 x^2 and 6 x."""
+    return sum(((leaf**3).sum() for leaf in tree.leaves(params) if tree.is_floating(leaf)), torch.zeros(()).double())
+
+
+def slope(params):
+    return tree.map(lambda x: 3 * x**2, tree.partition(params, tree.is_floating)[0])
+
+
+@trees
+def test_gradients_have_the_form_of_the_argument_and_none_at_strangers(make):
+    params = make()
+    value, gradient = fn.value_and_grad(cubes)(params)
+    assert_close(value, cubes(params))
+    assert tree.difference(gradient, slope(params), rtol=1e-6) is None
+    assert tree.equal(fn.grad(cubes)(params), gradient)
+    assert tree.structure(tree.map(lambda _: 0, gradient)) == tree.structure(
+        tree.map(lambda _: 0, tree.partition(params, tree.is_floating)[0])
+    )
+
+
+@trees
+def test_forward_and_reverse_agree_on_any_tree(make):
+    params = make()
+    direction = tree.scale(0.5, params)
+    value, tangent = fn.jvp(cubes, (params,), (direction,))
+    assert_close(value, cubes(params))
+    assert_close(tangent, tree.dot(slope(params), direction).double(), rtol=1e-6, atol=1e-8)
+    _, pullback = fn.vjp(cubes, params)
+    assert tree.difference(pullback(torch.tensor(2.0).double())[0], tree.scale(2.0, slope(params)), rtol=1e-6) is None
+    _, pushforward = fn.linearize(cubes, params)
+    assert_close(pushforward(direction), tangent, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("jacobian", [fn.jacfwd, fn.jacrev])
+def test_jacobians_are_trees_of_trees(jacobian):
+    def f(p):
+        return {"product": p.x * p.y, "sum": (p.x.sum() + p.y, "label")}
+
+    at = Point(numbers(3), numbers(seed=1))
+    rows = jacobian(f)(at)
+    assert_close(rows["product"].x, at.y * torch.eye(3).double())
+    assert_close(rows["product"].y, at.x)
+    assert_close(rows["sum"][0].x, torch.ones(3).double())
+    assert_close(rows["sum"][0].y, torch.ones(()).double())
+    assert rows["sum"][1] is None
+
+
+def test_jacobian_with_aux_several_arguments_and_chunks():
+    x, y = numbers(4), numbers(4, seed=1)
+    (by_x, by_y), aux = fn.jacrev(lambda x, y: (x * y**2, {"n": 3, "x": x}), (0, 1), has_aux=True, chunk_size=2)(x, y)
+    assert_close(by_x, torch.diag(y**2))
+    assert_close(by_y, torch.diag(2 * x * y))
+    assert tree.equal(aux, {"n": 3, "x": x})
+    assert tree.equal(fn.jacfwd(lambda x, y: (x * y, 7), -1, has_aux=True)(x, y), (torch.diag(x), 7))
+
+
+def test_hessian_of_a_tree():
+    p = {"a": numbers(2), "b": numbers(seed=1), "n": 2}
+    h = fn.hessian(lambda p: (p["a"] ** 3).sum() * p["b"] * p["n"])(p)
+    assert_close(h["a"]["a"], 12 * p["b"] * torch.diag(p["a"]))
+    assert_close(h["a"]["b"], 6 * p["a"] ** 2)
+    assert_close(h["b"]["a"], 6 * p["a"] ** 2)
+    assert_close(h["b"]["b"], torch.zeros(()).double())
+
+
+def test_aux_may_hold_anything():
+    def f(x):
+        return (x**2).sum(), {"count": (x > 0).sum(), "name": "squares", "none": None, "inner": [x * 2]}
+
+    x = numbers(3)
+    gradient, aux = fn.grad(f, has_aux=True)(x)
+    assert_close(gradient, 2 * x)
+    assert tree.equal(aux, f(x)[1])
+    (value, aux), gradient = fn.value_and_grad(f, has_aux=True)(x)
+    assert_close(value, (x**2).sum())
+    assert tree.equal(aux, f(x)[1])
+    assert tree.equal(fn.jvp(f, (x,), (x,), has_aux=True)[2], f(x)[1])
+    assert tree.equal(fn.vjp(f, x, has_aux=True)[2], f(x)[1])
+
+
+def test_gradients_by_several_arguments_and_by_the_last():
+    x, y = numbers(2), numbers(2, seed=1)
+    assert tree.equal(fn.grad(lambda x, y, k: (x * y).sum() * k, (0, 1))(x, y, k=2), (2 * y, 2 * x))
+    assert tree.equal(fn.grad(lambda x, y: (x * y).sum(), -1)(x, y), x)
+
+
+NESTINGS = {
+    "grad of grad": (lambda f: fn.grad(lambda x: fn.grad(f)(x).sum()), lambda x: 6 * x),
+    "vmap of grad": (lambda f: fn.vmap(fn.grad(f)), lambda x: 3 * x**2),
+    "grad of vmap": (lambda f: fn.grad(lambda x: fn.vmap(f)(x).sum()), lambda x: 3 * x**2),
+    "jvp of grad": (lambda f: lambda x: fn.jvp(fn.grad(f), (x,), (torch.ones_like(x),))[1], lambda x: 6 * x),
+    "vjp of vmap": (lambda f: lambda x: fn.vjp(fn.vmap(f), x)[1](torch.ones_like(x))[0], lambda x: 3 * x**2),
+    "vmap of hessian": (lambda f: fn.vmap(fn.hessian(f)), lambda x: 6 * x),
+    "jacfwd of jacrev of grad": (lambda f: fn.vmap(fn.jacfwd(fn.jacrev(fn.grad(f)))), lambda x: 6 + 0 * x),
+    "grad of jvp": (lambda f: fn.grad(lambda x: fn.jvp(f, (x,), (x,))[1].sum()), lambda x: 9 * x**2),
+    "vmap of linearize": (lambda f: fn.vmap(lambda x: fn.linearize(f, x)[1](x)), lambda x: 3 * x**3),
+    "grad of linearize": (lambda f: fn.grad(lambda x: fn.linearize(f, x)[1](x)), lambda x: 9 * x**2),
+    "linearize of grad": (lambda f: lambda x: fn.linearize(fn.grad(f), x)[1](x), lambda x: 6 * x**2),
+    "vmap of vmap": (lambda f: lambda x: fn.vmap(fn.vmap(f))(x[None])[0], lambda x: x**3),
+}
+
+
+@pytest.mark.parametrize("rematerialise", [False, True])
+@pytest.mark.parametrize("transform, expected", NESTINGS.values(), ids=NESTINGS)
+def test_transformations_nest_in_any_order(transform, expected, rematerialise):
+    def cube(x):
+        return (x**3).sum()
+
+    x = numbers(4)
+    assert_close(transform(fn.remat(cube) if rematerialise else cube)(x), expected(x))
+
+
+def test_vmap_equals_a_loop_over_trees():
+    def f(params, x, scale):
+        return Affine(params["w"] @ x * scale, x.sum(), name="out"), [params["n"]]
+
+    params = {"w": numbers(5, 2, 3), "n": 7}
+    x = numbers(3, 5, seed=1)
+    mapped = fn.vmap(f, in_dims=({"w": 0, "n": None}, 1, None), out_dims=(Affine(1, 0, "out"), None))(params, x, 2.0)
+    rows = [f({"w": w, "n": 7}, column, 2.0)[0] for w, column in zip(params["w"], x.T, strict=True)]
+    expected = Affine(torch.stack([r.w for r in rows], 1), torch.stack([r.b for r in rows]), name="out")
+    assert_close(mapped[0].w, expected.w)
+    assert mapped[1] == [7]
+
+
+def test_vmap_shares_a_constant_result_once_and_in_chunks():
+    f = fn.vmap(lambda x: (x * 2, torch.ones(2), "name"), out_dims=(-1, None, 0), chunk_size=2)
+    x = numbers(5, 3)
+    doubled, ones, name = f(x)
+    assert_close(doubled, 2 * x.T)
+    assert tree.equal((ones, name), (torch.ones(2), "name"))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 2, 3, 7])
+def test_chunks_change_nothing(chunk_size):
+    x = numbers(3, 4, seed=2)
+    mapped = fn.vmap(lambda x, y: x @ y, in_dims=(1, None), chunk_size=chunk_size)(x, x[:, 0])
+    assert_close(mapped, x.T @ x[:, 0])
+
+
+def test_vmap_of_no_examples_and_of_one():
+    assert fn.vmap(torch.sum)(torch.zeros(0, 3)).shape == (0,)
+    assert tree.equal(fn.vmap(torch.sum)(torch.ones(1, 3)), torch.tensor([3.0]))
+
+
+def test_vmap_tells_what_it_maps():
+    mapped = fn.vmap(torch.sin, in_dims=1, out_dims=-1, chunk_size=3)
+    assert (mapped.f, mapped.in_dims, mapped.out_dims, mapped.chunk_size) == (torch.sin, 1, -1, 3)
+
+
+def test_remat_gives_equal_gradients_of_trees_with_strangers():
+    def f(params, x, times):
+        for _ in range(times):
+            x = torch.tanh(params["w"] @ x + params["table"][params["index"]])
+        return {"y": x.sum(), "times": times, "index": params["index"]}
+
+    params = {"w": numbers(3, 3), "table": numbers(4, 3, seed=1), "index": torch.tensor(2)}
+
+    def loss(f):
+        return lambda params, x: f(params, x, times=3)["y"]
+
+    x = numbers(3, seed=2)
+    for transform in (fn.grad, fn.hessian, lambda f: fn.vmap(fn.grad(f), in_dims=(None, 0))):
+        at = x if transform is not None and transform in (fn.grad, fn.hessian) else numbers(2, 3, seed=3)
+        assert tree.allclose(transform(loss(fn.remat(f)))(params, at), transform(loss(f))(params, at), rtol=1e-12)
+    assert fn.remat(f)(params, x, times=2)["times"] == 2
+
+
+def test_remat_keeps_fewer_numbers_for_the_backward_pass():
+    saved = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    def f(x):
+        for _ in range(20):
+            x = torch.sin(x) * x
+        return x.sum()
+
+    def count(f):
+        saved.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            x = torch.ones(100, requires_grad=True)
+            y = f(x)
+        (gradient,) = torch.autograd.grad(y, x)
+        return sum(saved), gradient
+
+    (kept, gradient), (kept_all, expected) = count(fn.remat(f)), count(f)
+    assert_close(gradient, expected)
+    assert kept <= 200 and kept_all > 3000
+
+
+@pytest.mark.parametrize("outer", [fn.grad, fn.jacfwd, lambda f: fn.vmap(fn.grad(f)), lambda f: fn.grad(fn.remat(f))])
+def test_remat_refuses_a_tensor_that_is_differentiated_outside(outer):
+    def f(w):
+        return fn.remat(lambda x: (w * x).sum())(torch.ones(2))
+
+    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
+        outer(f)(torch.ones(2))
+
+
+def test_remat_takes_a_tensor_that_is_only_mapped_outside():
+    def f(w):
+        return fn.grad(fn.remat(lambda x: (w * x**2).sum()))(torch.ones(2))
+
+    assert_close(fn.vmap(f)(torch.tensor([1.0, 3.0])), torch.tensor([[2.0, 2.0], [6.0, 6.0]]))
+
+
+def test_remat_under_plain_autograd():
+    x = torch.tensor(2.0, requires_grad=True)
+    fn.remat(lambda x: x**3)(x).backward()
+    assert x.grad == 12
+    with pytest.raises(ValueError, match="differentiated outside"):
+        fn.remat(lambda y: x * y)(torch.ones(()))
+
+
+ERRORS = {
+    "a number": (lambda: fn.grad(lambda x: x)(3.0), TypeError, r'got 3.0 at path "0".*torch.tensor\(3.0\)'),
+    "integers": (
+        lambda: fn.grad(lambda p: p["w"].sum())({"w": torch.tensor([1, 2])}),
+        TypeError,
+        r"grad: expected a floating-point tensor to differentiate by, got int64 tensor of shape \(2,\) on cpu at path "
+        r'"0.w"',
+    ),
+    "an empty tree": (lambda: fn.grad(lambda p: p)({}), TypeError, "got an empty tree"),
+    "no scalar": (lambda: fn.grad(lambda x: x)(torch.ones(2)), TypeError, r"0-d .* got float32 tensor of shape \(2,\)"),
+    "an integer scalar": (lambda: fn.grad(lambda x: x.sum().int())(torch.ones(2)), TypeError, "got int32 tensor"),
+    "forgotten has_aux": (lambda: fn.grad(lambda x: (x, 1))(torch.ones(())), TypeError, "set has_aux=True"),
+    "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 names no positional argument"),
+    "tangent dtype": (
+        lambda: fn.jvp(torch.sin, (torch.ones(1),), (torch.ones(1, dtype=torch.int64),)),
+        ValueError,
+        r'jvp: at path "0": expected a tangent like its value, a float32 .* got int64',
+    ),
+    "missing tangent": (
+        lambda: fn.jvp(cubes, ({"w": numbers(1)},), ({"w": None},)),
+        ValueError,
+        r'jvp: at path "0.w": expected a tangent .* got None',
+    ),
+    "cotangent shape": (
+        lambda: fn.vjp(torch.sin, torch.ones(1))[1](torch.ones(2)),
+        ValueError,
+        r"vjp: .* expected a cotangent .*\(1,\).* got .*\(2,\)",
+    ),
+    "sizes": (
+        lambda: fn.vmap(torch.add)(torch.ones(2), torch.ones(3)),
+        ValueError,
+        r"vmap: expected one size of the mapped axis in all arguments, got {'0': 2, '1': 3}",
+    ),
+    "no axis": (
+        lambda: fn.vmap(lambda p: p)({"w": torch.tensor(1.0)}),
+        ValueError,
+        r'vmap: at path "0.w": in_dims asks for axis 0, got shape \(\)',
+    ),
+    "in_dims of another form": (
+        lambda: fn.vmap(torch.sin, in_dims=(0, 0))(torch.ones(2)),
+        ValueError,
+        r"vmap: expected in_dims to be an int, None or a prefix .* got \(0, 0\)",
+    ),
+    "nothing mapped": (lambda: fn.vmap(lambda x: x)(3), ValueError, "got no mapped tensor"),
+    "out_dims too far": (
+        lambda: fn.vmap(torch.sin, out_dims=1)(torch.ones(2)),
+        ValueError,
+        r"out_dims asks for axis 1, got shape \(\)",
+    ),
+    "a batched result called constant": (
+        lambda: fn.vmap(torch.sin, out_dims=None)(torch.ones(2)),
+        ValueError,
+        "can not return a BatchedTensor when out_dim is None",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, error, message", ERRORS.values(), ids=ERRORS)
+def test_bad_input_gets_a_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
