@@ -1,0 +1,125 @@
+"""Backpropagation by hand through a 2-2-1 MLP on XOR, with the four defects it is often written with, then exactly.
+
+l1 = x w1 + b1, a1 = s(l1), l2 = a1 w2 + b2, p = s(l2), cost = -mean(y log p + (1 - y) log(1 - p)), s the sigmoid.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet import report
+
+X = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64)
+Y = torch.tensor([[0], [1], [1], [0]], dtype=torch.float64)
+LEARNING_RATE, STEPS = 0.2, 10_001
+SHAPES = {"w1": (2, 2), "b1": (2,), "w2": (2, 1), "b2": (1,)}
+
+
+def forward(params: Any) -> tuple[Tensor, Tensor]:
+    """Return the hidden activations and the output's logits."""
+    a1 = (X @ params["w1"] + params["b1"]).sigmoid()
+    return a1, a1 @ params["w2"] + params["b2"]
+
+
+def naive_cost(params: Any) -> Tensor:
+    """The cost as the formula stands, from probabilities: infinite or NaN once p rounds to 0 or 1."""
+    p = forward(params)[1].sigmoid()
+    return -(Y * p.log() + (1 - Y) * (1 - p).log()).mean()
+
+
+def cost(params: Any) -> Tensor:
+    """The same cost from logits: softplus(l2) - y l2, finite for all of them."""
+    return fn.losses.sigmoid_binary_cross_entropy(forward(params)[1], Y).mean()
+
+
+def naive_backward(params: Any) -> Any:
+    """The backward pass with its defects: sums beside means, and 1e-7 in a denominator."""
+    a1, l2 = forward(params)
+    p = l2.sigmoid()
+    d_l2 = (p - Y) / (p * (1 - p) + 1e-7) * p * (1 - p)
+    d_l1 = d_l2 @ params["w2"].T * a1 * (1 - a1)
+    return {"w1": X.T @ d_l1, "b1": d_l1.mean(0), "w2": a1.T @ d_l2, "b2": d_l2.mean(0)}
+
+
+def backward(params: Any) -> Any:
+    """The exact backward pass: p (1 - p) cancels, and every derivative is that of the mean."""
+    a1, l2 = forward(params)
+    d_l2 = (l2.sigmoid() - Y) / len(X)
+    d_l1 = d_l2 @ params["w2"].T * a1 * (1 - a1)
+    return {"w1": X.T @ d_l1, "b1": d_l1.sum(0), "w2": a1.T @ d_l2, "b2": d_l2.sum(0)}
+
+
+def init(key: Tensor) -> Any:
+    """Draw parameters uniformly from (-1, 1): they come from a key, never from memory nobody has written."""
+    keys = dict(zip(SHAPES, fn.random.split(key, len(SHAPES)), strict=True))
+    return {name: fn.random.uniform(keys[name], shape, X.dtype, -1.0, 1.0) for name, shape in SHAPES.items()}
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """How many times as long the gradients in a are as those in b, leaf by leaf."""
+    return fn.tree.map(lambda x, y: (x.norm() / y.norm()).item(), a, b)
+
+
+def defects(params: Any) -> list[list[str]]:
+    """Show each defect on its own, as the thing done and the number that comes of it."""
+    vector, unravel = fn.tree.ravel(params)
+    memory = bytearray(b"whatever was in this memory before".ljust(8 * len(vector)))
+    left_behind = torch.frombuffer(memory, dtype=X.dtype)
+    lengths = ratio(naive_backward(params), backward(params))
+    certain = params | {"b2": X.new_tensor([14.0])}  # answers 1 everywhere: right on two points, wrong on two
+    shrunk = (
+        ratio(naive_backward(certain), naive_backward(params))["b2"],
+        ratio(backward(certain), backward(params))["b2"],
+    )
+    surer = params | {"b2": X.new_tensor([40.0])}
+    return [
+        [
+            "1  weights from memory as it was",
+            f"one of them {left_behind.abs().max():.0e}: cost {naive_cost(unravel(left_behind)).item()} at step 0",
+        ],
+        [
+            "2  sums for w, means for b",
+            ", ".join(f"{name} x {length:.2f}" for name, length in lengths.items()) + " the gradient of the cost",
+        ],
+        [
+            "3  1e-7 added to p (1 - p)",
+            f"at p = {torch.tensor(14.0).sigmoid():.7f} b2 moves {shrunk[0]:.2f} times as far as at the start, exactly "
+            f"{shrunk[1]:.2f}",
+        ],
+        ["4  log(p) with p rounded to 1", f"cost {naive_cost(surer).item()} instead of {cost(surer).item():.4f}"],
+    ]
+
+
+def main() -> None:
+    """Show the defects, compare the exact pass with grad, and train with it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
+    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    args = parser.parse_args()
+
+    def step(params: Any, _: Any) -> tuple[Any, Tensor]:
+        return fn.sgd_step(params, backward(params), LEARNING_RATE), cost(params)
+
+    start = init(fn.random.key(args.seed))
+    rows = fn.checking.compare(backward(start), fn.grad(cost)(start))
+    params, losses = fn.scan(step, start, length=STEPS)
+    report.show(
+        report.table(["defect", "what comes of it"], defects(start), title="Written as it often is"),
+        report.table(
+            ["leaf", "shape", "max |difference|", "relative"],
+            [[row.path, str(row.shape), f"{row.max_absolute:.1e}", f"{row.max_relative:.1e}"] for row in rows],
+            title="Exact, against grad",
+        ),
+        f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}; "
+        f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
+        report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        svg=args.svg,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Two layers against four on XOR: 2-2-1 leaves the plateau at ln 2 early, 2-10-10-10-1 waits.
+
+A sigmoid's slope is at most 1/4, so each layer of small weights shrinks the gradient that passes back through it. The
+norms of the layers' gradients show it: while the deep net waits, its first layers hardly hear of the error.
+"""
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet import report
+
+X = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+Y = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
+
+
+def mlp(*sizes: int) -> fn.Layer:
+    """Stack dense layers, started as torch.nn.Linear is, with sigmoids between them."""
+    start = fn.initializers.torch_uniform
+    parts: list[Any] = []
+    for fan_in, features in pairwise(sizes):
+        parts += [fn.dense(features, w_init=start(), b_init=start(fan_in=fan_in)), torch.sigmoid]
+    return fn.serial(*parts[:-1])
+
+
+BLOCK = 100  # steps between two looks at the progress bar
+NETS = {"2-2-1": mlp(2, 2, 1), "2-10-10-10-1": mlp(2, 10, 10, 10, 1)}
+
+
+def train(model: fn.Layer, key: Tensor, steps: int) -> tuple[Any, Tensor, Tensor]:
+    """Train a net from a key; return its params, its cost and the norms of its layers' gradients at each step."""
+
+    def loss(params: Any) -> Tensor:
+        return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X), Y).mean()
+
+    def step(params: Any, _: Any) -> tuple[Any, tuple[Tensor, Tensor]]:
+        value, grads = fn.value_and_grad(loss)(params)
+        norms = torch.stack([fn.tree.norm(layer) for layer in grads if layer])
+        return fn.sgd_step(params, grads, 1.0), (value, norms)
+
+    params, blocks = model.init(key, X), []
+    for start in report.track(range(0, steps, BLOCK), "training"):
+        params, outputs = fn.scan(step, params, length=min(BLOCK, steps - start))
+        blocks.append(outputs)
+    losses, norms = (torch.cat(column) for column in zip(*blocks, strict=True))
+    return params, losses, norms
+
+
+def leaves_plateau(losses: Tensor) -> str:
+    """Say at which step the cost first falls below 0.6."""
+    below = (losses < 0.6).nonzero()
+    return f"{below[0].item():,}" if len(below) else f"not in {len(losses) - 1:,} steps"
+
+
+def main() -> None:
+    """Train both nets; draw their costs on one plot, and the deep net's gradients on another."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
+    parser.add_argument("--steps", type=int, default=10_001, help="steps of gradient descent, learning rate 1")
+    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    args = parser.parse_args()
+
+    key = fn.random.key(args.seed)
+    runs = {name: train(model, key, args.steps) for name, model in NETS.items()}
+    every = slice(None, None, max(1, args.steps // 400))
+    rows = [
+        [
+            name,
+            f"{losses[0].item():.4f}",
+            f"{losses[-1].item():.6f}",
+            leaves_plateau(losses),
+            " ".join(f"{norm:.0e}" for norm in norms[min(500, args.steps - 1)].tolist()),
+        ]
+        for name, (_, losses, norms) in runs.items()
+    ]
+    deep = runs["2-10-10-10-1"][2][every]
+    x = torch.arange(args.steps)[every]
+    report.show(
+        report.table(["net", "first cost", "last cost", "below 0.6 at step", "norms at step 500"], rows),
+        report.curve(
+            {name: losses[every] for name, (_, losses, _) in runs.items()}, x=x, x_label="step", y_label="cost"
+        ),
+        report.curve(
+            {f"layer {i + 1}": deep[:, i] for i in range(deep.shape[1])},
+            x=x,
+            log_y=True,
+            title="Norms of the deep net's gradients",
+            x_label="step",
+            y_label="norm",
+        ),
+        svg=args.svg,
+    )
+
+
+if __name__ == "__main__":
+    main()

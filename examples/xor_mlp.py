@@ -1,0 +1,97 @@
+"""XOR solved by a 2-2-1 MLP that is a pure function of a key.
+
+Two hidden units draw two lines; the output unit says 1 between them. With --seeds N, N nets are trained at once by vmap
+and counted: most solve XOR, some end in the local minimum at ln(2)/2 (two points right, two at 1/2).
+"""
+
+import argparse
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet import report
+
+X = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+Y = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
+STEPS = 10_001
+
+dense = partial(fn.dense, w_init=fn.initializers.torch_uniform(), b_init=fn.initializers.torch_uniform(fan_in=2))
+model = fn.serial(hidden=dense(2), activation=torch.sigmoid, out=dense(1))
+
+
+def loss(params: Any) -> Tensor:
+    """Mean cross entropy of the four points, in nats."""
+    return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X), Y).mean()
+
+
+def run(key: Tensor) -> tuple[Any, Tensor]:
+    """Train one net from a key: a whole training run as a pure function."""
+
+    def step(params: Any, _: Any) -> tuple[Any, Tensor]:
+        value, grads = fn.value_and_grad(loss)(params)
+        return fn.sgd_step(params, grads, 1.0), value
+
+    return fn.scan(step, model.init(key, X), length=STEPS)
+
+
+def show_one(seed: int, svg: Path | None) -> None:
+    """Train one net; show what it answers, its two lines and its way there."""
+    params, losses = run(fn.random.key(seed))
+    hypothesis = model.apply(params, X).sigmoid()
+    accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
+    hidden = params["hidden"]
+    report.show(
+        report.summary(model, params),
+        report.table(["x1", "x2", "target", "hypothesis"], torch.cat([X, Y, hypothesis], 1).tolist()),
+        f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
+        report.decision_map(
+            lambda x: model.apply(params, x).sigmoid(),
+            points=X,
+            labels=Y,
+            lines=list(zip(hidden["w"].T, hidden["b"], strict=True)),
+            title="What the net answers, and the lines of its two hidden units",
+        ),
+        report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        svg=svg,
+    )
+
+
+def show_many(seed: int, seeds: int, svg: Path | None) -> None:
+    """Train many nets at once; show how many end where."""
+    _, losses = fn.vmap(run)(fn.random.split(fn.random.key(seed), seeds))
+    cost = losses[:, -1]
+    places = {
+        "solved (cost below 0.1)": cost < 0.1,
+        "local minimum (ln(2)/2 = 0.3466)": (cost - math.log(2) / 2).abs() < 0.05,
+        "plateau (ln 2 = 0.6931)": (cost - math.log(2)).abs() < 0.05,
+    }
+    places["elsewhere"] = ~torch.stack(list(places.values())).any(0)
+    rows = [[name, int(there.sum()), f"{there.float().mean().item():.1%}"] for name, there in places.items()]
+    quantiles = {f"{q:.0%} of the nets are below": losses.quantile(q, 0)[::25] for q in (0.1, 0.5, 0.9)}
+    report.show(
+        report.table(["where the run ends", "nets", "share"], rows, title=f"{seeds:,} nets, {STEPS - 1:,} steps"),
+        report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        svg=svg,
+    )
+
+
+def main() -> None:
+    """Train one net, or many."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
+    parser.add_argument("--seeds", type=int, default=1, help="how many nets to train at once")
+    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    args = parser.parse_args()
+    if args.seeds == 1:
+        show_one(args.seed, args.svg)
+    else:
+        show_many(args.seed, args.seeds, args.svg)
+
+
+if __name__ == "__main__":
+    main()
