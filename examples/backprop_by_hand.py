@@ -96,7 +96,7 @@ def defects(params: Any) -> list[list[str]]:
 
 def main() -> None:
     """Show the defects, compare the exact pass with grad, and train with it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()

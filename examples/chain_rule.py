@@ -56,7 +56,7 @@ def by_jvp(w: Tensor, x: Tensor, b: Tensor) -> tuple[Tensor, ...]:
 
 def main() -> None:
     """Show the graph with its derivatives and the three ways to df/dw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="draw w, x and b from this seed instead of taking -2, 5 and 3")
     parser.add_argument("--svg", type=Path, help="write the tables to this file, too")
     args = parser.parse_args()

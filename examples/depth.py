@@ -59,7 +59,7 @@ def leaves_plateau(losses: Tensor) -> str:
 
 def main() -> None:
     """Train both nets; draw their costs on one plot, and the deep net's gradients on another."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
     parser.add_argument("--steps", type=int, default=10_001, help="steps of gradient descent, learning rate 1")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")

@@ -71,7 +71,7 @@ def logistic(key: Tensor, y: Tensor, steps: int = 2_001) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Solve every gate in each of the three ways and show where the lines lie."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the logistic units' first weights")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()

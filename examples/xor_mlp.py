@@ -82,7 +82,7 @@ def show_many(seed: int, seeds: int, svg: Path | None) -> None:
 
 def main() -> None:
     """Train one net, or many."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--seeds", type=int, default=1, help="how many nets to train at once")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")

@@ -33,7 +33,7 @@ def step(params: Any, _: Any) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train one unit and show where it gets stuck."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()

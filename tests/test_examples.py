@@ -22,8 +22,11 @@ def run(name, *arguments):
 
 def row(output, *starts):
     """The cells after the first ones of the table row that begins so."""
-    (line,) = [line for line in output.splitlines() if re.split(r"\s{2,}", line.strip())[: len(starts)] == list(starts)]
-    return re.split(r"\s{2,}", line.strip())[len(starts) :]
+    rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+    (cells,) = [
+        cells[len(starts) :] for cells in rows if cells[: len(starts)] == list(starts) and len(cells) > len(starts)
+    ]
+    return cells
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
@@ -32,6 +35,7 @@ def test_help(name):
     assert "--seed" in output and "usage" in output
 
 
+@pytest.mark.slow
 def test_gates(tmp_path):
     output = run("gates", "--svg", str(tmp_path / "gates.svg"))
     for gate, answers in (("AND", "0 0 0 1"), ("OR", "0 1 1 1"), ("NAND", "1 1 1 0")):
@@ -42,6 +46,7 @@ def test_gates(tmp_path):
     assert "Rosenblatt" in text and "▓" in text
 
 
+@pytest.mark.slow
 def test_xor_perceptron():
     output = run("xor_perceptron")
     assert "cost 0.6931472 (ln 2 = 0.6931472), accuracy 0.5" in output
@@ -57,6 +62,7 @@ def test_chain_rule():
     assert row(other, "by hand") == row(other, "vjp") == row(other, "jvp") == row(other, "grad") != ["5", "-2", "1"]
 
 
+@pytest.mark.slow
 def test_backprop_by_hand():
     output = run("backprop_by_hand")
     assert "cost nan at step 0" in output
@@ -71,6 +77,7 @@ def test_backprop_by_hand():
         assert absolute < 1e-15 and relative < 1e-14
 
 
+@pytest.mark.slow
 def test_xor_mlp(tmp_path):
     output = run("xor_mlp", "--svg", str(tmp_path / "xor.svg"))
     assert re.search(r"accuracy 1\.0, cost 0\.00\d+ after 10,000 steps", output)
@@ -81,6 +88,7 @@ def test_xor_mlp(tmp_path):
     assert "total" in "".join(ET.parse(tmp_path / "xor.svg").getroot().itertext())
 
 
+@pytest.mark.slow
 def test_xor_mlp_by_many_seeds():
     output = run("xor_mlp", "--seeds", "64")
     nets = [
@@ -95,8 +103,9 @@ def test_xor_mlp_by_many_seeds():
     assert sum(nets) == 64 and nets[0] >= 48 and 1 <= nets[1] <= 16
 
 
+@pytest.mark.slow
 def test_depth():
-    output = run("depth")
+    output = run("depth", "--steps", "5001")
     shallow, deep = row(output, "2-2-1"), row(output, "2-10-10-10-1")
     assert float(shallow[1]) < 0.01 and float(deep[1]) < 0.01
     assert int(shallow[2]) < 1_000 < 3_000 < int(deep[2].replace(",", ""))

@@ -43,6 +43,7 @@ def train(loss, params, steps, rate=1.0):
     return fn.scan(step, params, length=steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_jax_s_trajectories(run):
     y = torch.tensor({"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}[run["gate"]])
@@ -81,18 +82,23 @@ def train_module(net, x, y, steps):
     return torch.stack(losses)
 
 
-# In float32 the two runs round differently at every step, and the plateau's exit amplifies it: the largest differences
-# seen are 2e-5 in a loss and 3e-4 in a parameter, on a scale of 10.
-BOUNDS = {torch.float64: (1e-10, 1e-10), torch.float32: (2e-4, 3e-3)}
+# (bound of the losses, bound of the last parameters); in float32 the two runs round differently at every step.
+BOUNDS = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-5, 1e-2)}
+# The deep net leaves the plateau suddenly, at step 4,901, which turns the smallest difference in time into a large one
+# in the loss. In float32 its losses are compared up to there, and at the end.
+COMPARED = {(2, 1): 10_001, (2, 2, 1): 10_001, (2, 10, 10, 10, 1): 4_800}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", BOUNDS)
-@pytest.mark.parametrize("sizes", [(2, 1), (2, 2, 1), (2, 10, 10, 10, 1)], ids=str)
+@pytest.mark.parametrize("sizes", COMPARED, ids=str)
 def test_torch_s_modules_and_sgd(sizes, dtype):
     net, (loss_bound, param_bound) = module(sizes, dtype), BOUNDS[dtype]
     x, y = X.to(dtype), XOR.to(dtype)
     final, losses = train(loss_of(mlp(sizes), x, y), params_of(net), 10_001)
     expected = train_module(net, x, y, 10_001)
-    assert_close(losses, expected, rtol=0, atol=loss_bound)
+    steps = COMPARED[sizes] if dtype == torch.float32 else 10_001
+    assert_close(losses[:steps], expected[:steps], rtol=0, atol=loss_bound)
+    assert_close(losses[-1], expected[-1], rtol=0, atol=loss_bound)
     assert tree.difference(final, params_of(net), rtol=param_bound, atol=param_bound) is None
     assert (losses[-1] < 0.01) == (sizes != (2, 1))
