@@ -44,7 +44,7 @@ def zeros(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, de
         >>> fn.initializers.zeros(fn.random.key(0), (2,))
         tensor([0., 0.])
     """
-    return torch.zeros(tuple(shape), dtype=dtype, device=device or key.device)
+    return torch.zeros(tuple(shape), dtype=dtype, device=key.device if device is None else device)
 
 
 def ones(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, device: Device = None) -> Tensor:
@@ -54,7 +54,7 @@ def ones(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, dev
         >>> fn.initializers.ones(fn.random.key(0), (2,))
         tensor([1., 1.])
     """
-    return torch.ones(tuple(shape), dtype=dtype, device=device or key.device)
+    return torch.ones(tuple(shape), dtype=dtype, device=key.device if device is None else device)
 
 
 def constant(value: Scalar) -> Initializer:
@@ -275,7 +275,7 @@ def _orthogonal(key: Key, shape: Sizes, dtype: torch.dtype, scale: Scalar, colum
     q, r = torch.linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns)), dtype))
     q = q * r.diagonal().sign()  # without the signs of R the distribution would not be uniform
     w = (q if rows >= columns else q.mT).reshape(*others, columns).movedim(-1, column_axis)
-    return _like(scale, w) * w
+    return _like(scale, w) * w.contiguous()
 
 
 def _torch_uniform(key: Key, shape: Sizes, dtype: torch.dtype, fan_in: int | None) -> Tensor:
@@ -294,8 +294,8 @@ def _fans(
 ) -> tuple[int, int]:
     """Count the inputs of every output and the outputs of every input."""
     inputs, outputs, batch = (_select(operation, shape, axes) for axes in (in_axis, out_axis, batch_axis))
-    field = math.prod(size for axis, size in enumerate(shape) if axis not in inputs | outputs | batch)
-    return field * math.prod(shape[axis] for axis in inputs), field * math.prod(shape[axis] for axis in outputs)
+    field = math.prod([size for axis, size in enumerate(shape) if axis not in inputs | outputs | batch])
+    return field * math.prod([shape[axis] for axis in inputs]), field * math.prod([shape[axis] for axis in outputs])
 
 
 def _select(operation: str, shape: Sizes, axes: Axes) -> set[int]:
@@ -309,8 +309,8 @@ def _select(operation: str, shape: Sizes, axes: Axes) -> set[int]:
 
 
 def _like(value: Scalar, x: Tensor) -> Tensor:
-    """Turn a number into a tensor of x's dtype, so that what is computed from it is rounded as in JAX."""
-    return value.to(x.dtype) if isinstance(value, Tensor) else x.new_full((), value)
+    """Turn a number into a tensor of x's dtype and device, so that what is computed from it is rounded as in JAX."""
+    return value.to(x) if isinstance(value, Tensor) else x.new_full((), value)
 
 
 def _check_choice(name: str, value: str, choices: Any) -> None:

@@ -24,7 +24,7 @@ UNSIGNED = {torch.uint8: torch.uint8, torch.uint16: torch.int16, torch.uint32: t
 INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, *UNSIGNED)
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_BLOCK = 1 << 15  # counters at a time, so that their words stay in the second-level cache through all rounds
+_BLOCK = 1 << 16  # counters at a time, so that their words stay in the second-level cache through all rounds
 
 
 def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
@@ -120,9 +120,8 @@ def draw(
     flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
 
     def part(start: int, stop: int) -> Tensor:
-        counter = torch.arange(start, stop, device=key.device)
-        x, y = _threefry(key, (counter >> 32).to(torch.int32), counter.to(torch.int32))
-        return f(x, y, *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat))
+        values = [(v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat]
+        return f(*_encrypt(key, start, stop), *values)
 
     size = math.prod(sizes)
     if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
@@ -155,7 +154,7 @@ def expand(operation: str, name: str, value: Tensor, sizes: Sequence[int]) -> Te
     try:
         return value.expand(tuple(sizes))
     except RuntimeError as error:
-        message = f"random.{operation}: expected {name} to broadcast to shape {tuple(sizes)}, got {_describe(value)}."
+        message = f"random.{operation}: expected {name} to broadcast to shape {tuple(sizes)}, got {describe(value)}."
         raise ValueError(f"{message} Give a larger shape, or reshape {name}.") from error
 
 
@@ -168,11 +167,22 @@ def check_dtype(operation: str, dtype: torch.dtype, known: Iterable[torch.dtype]
 def check_key(operation: str, key: Any, *, batched: bool = False) -> None:
     """Raise TypeError or ValueError for what is no key, or a batch of them."""
     if not isinstance(key, Tensor) or key.dtype != torch.int32 or key.shape[-1:] != (2,):
-        expected = f"random.{operation}: expected a key, an int32 tensor of shape (2,), got {_describe(key)}."
+        expected = f"random.{operation}: expected a key, an int32 tensor of shape (2,), got {describe(key)}."
         raise TypeError(f"{expected} Make one with random.key(seed).")
     if key.ndim != 1 and not batched:
-        expected = f"random.{operation}: expected one key, an int32 tensor of shape (2,), got {_describe(key)}."
+        expected = f"random.{operation}: expected one key, an int32 tensor of shape (2,), got {describe(key)}."
         raise ValueError(f"{expected} For a batch of keys use vmap, for one of them index the batch.")
+
+
+def describe(value: Any) -> str:
+    """Say what arrived instead of what was expected."""
+    return f"{_name(value.dtype)} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+def _encrypt(key: Key, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Encrypt the counters from start to stop - 1."""
+    counter = torch.arange(start, stop, device=key.device)
+    return _threefry(key, (counter >> 32).to(torch.int32), counter.to(torch.int32))
 
 
 def _threefry(key: Key, high: Tensor | int, low: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,17 +209,13 @@ def _word(operation: str, name: str, value: int | Tensor, device: torch.device |
     if isinstance(value, int):
         return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)
     if not isinstance(value, Tensor) or value.dtype not in INTEGERS or value.ndim:
-        expected = f"random.{operation}: expected {name} to be an int or a 0-d integer tensor, got {_describe(value)}."
+        expected = f"random.{operation}: expected {name} to be an int or a 0-d integer tensor, got {describe(value)}."
         raise TypeError(f"{expected} For several of them use vmap.")
     return value.to(torch.int32)
 
 
 def _tensor(value: Scalar, dtype: torch.dtype, device: torch.device) -> Tensor:
     return value if isinstance(value, Tensor) else torch.full((), value, dtype=dtype, device=device)
-
-
-def _describe(value: Any) -> str:
-    return f"{_name(value.dtype)} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
 
 
 def _name(dtype: torch.dtype) -> str:

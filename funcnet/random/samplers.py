@@ -17,6 +17,7 @@ from funcnet.random.generator import (
     as_sizes,
     check_dtype,
     check_key,
+    describe,
     draw,
     expand,
     split,
@@ -155,8 +156,10 @@ def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool =
         tensor([0, 1, 4, 3, 2])
     """
     check_key("permutation", key)
-    if not isinstance(x, Tensor):
-        return _shuffle(key, (x,), 0)
+    if isinstance(x, int):
+        return _shuffle(key, as_sizes("permutation", x), 0)
+    if not isinstance(x, Tensor) or x.ndim == 0:
+        raise TypeError(f"random.permutation: expected an int, or a tensor of at least one axis, got {describe(x)}.")
     if independent:
         return x.gather(axis, _shuffle(key, x.shape, axis))
     return x.index_select(axis, _shuffle(key, (x.size(axis),), 0))
@@ -198,8 +201,8 @@ def _quantile(u: Tensor) -> Tensor:
 def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
     """Take the remainder of (higher, lower word) by maxval - minval in unsigned arithmetic that wraps as JAX's does."""
     bits, mask, word = (64, -1, word64) if dtype.itemsize == 8 else (32, WORD, word32)
-    info = torch.iinfo(dtype)
-    low, high = minval.clamp(info.min, info.max), maxval.clamp(info.min, min(info.max + 1, ~_SIGN))
+    least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    low, high = (bound.clamp(least, min(end, ~_SIGN)) for bound, end in ((minval, most), (maxval, most + 1)))
     span = torch.where(high <= low, 1, high - low)
     shift = _remainder(torch.full_like(span, 1 << bits // 2), span)
     shift = _remainder(shift * shift & mask, span)

@@ -1,0 +1,259 @@
+"""The generator against threefry in Python's integers, and laws over a table of every function of a key."""
+
+import math
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet import random
+from funcnet.random import generator
+
+LOGITS = torch.tensor([[0.1, 2.0, -1.0], [1.0, 0.0, 0.5]], dtype=torch.float64)
+MATRIX = torch.arange(12.0).reshape(3, 4)
+LOW, HIGH, P = torch.tensor([[-1.0], [0.5]]), torch.arange(1.0, 5.0), torch.tensor([0.2, 0.9])
+f16, b16, f32, f64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
+
+# Every function of a key, off its defaults: held to all laws below.
+DRAWS = {
+    "split": lambda key: random.split(key, (2, 3)),
+    "fold_in": lambda key: random.fold_in(key, -3),
+    "key_data": lambda key: random.key_data(key).view(torch.int32),
+    "bits": lambda key: random.bits(key, (3, 2)).view(torch.int32),
+    "bits64": lambda key: random.bits(key, 5, torch.uint64).view(torch.int64),
+    "bits8": lambda key: random.bits(key, (), torch.uint8),
+    "uniform": lambda key: random.uniform(key, (2, 3)),
+    "uniform64": lambda key: random.uniform(key, (4,), f64, -2.0, HIGH),
+    "uniform16": lambda key: random.uniform(key, (4,), f16, 0.1, 0.7),
+    "normal": lambda key: random.normal(key, (7,)),
+    "normal64": lambda key: random.normal(key, (7, 1), f64),
+    "normal, bfloat16": lambda key: random.normal(key, (7,), b16),
+    "truncated_normal": lambda key: random.truncated_normal(key, LOW, 2.0, (2, 5)),
+    "bernoulli": lambda key: random.bernoulli(key, P, (3, 2)),
+    "exponential": lambda key: random.exponential(key, (5,)),
+    "gumbel": lambda key: random.gumbel(key, (5,)),
+    "categorical": lambda key: random.categorical(key, LOGITS, 0, (4, 3)),
+    "randint": lambda key: random.randint(key, (6,), -5, 1000),
+    "randint64": lambda key: random.randint(key, (6,), -5, 2**40, torch.int64),
+    "permutation": lambda key: random.permutation(key, 9),
+    "permutation of slices": lambda key: random.permutation(key, MATRIX, -1),
+    "permutation of lines": lambda key: random.permutation(key, MATRIX, 1, independent=True),
+}
+draws = pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+
+
+def threefry(key, counter):
+    """Threefry-2x32-20 of a 64-bit counter, from the paper, in Python's integers."""
+    mask = 2**32 - 1
+    k = [word % 2**32 for word in key]
+    k.append(k[0] ^ k[1] ^ 0x1BD11BDA)
+    x, y = (counter >> 32) + k[0] & mask, counter + k[1] & mask
+    for i, distance in enumerate([13, 15, 26, 6, 17, 29, 16, 24] * 2 + [13, 15, 26, 6], start=1):
+        x = x + y & mask
+        y = (y << distance & mask | y >> 32 - distance) ^ x
+        if i % 4 == 0:
+            s = i // 4
+            x, y = x + k[s % 3] & mask, y + k[(s + 1) % 3] + s & mask
+    return x, y
+
+
+def ulps(a, b):
+    """The largest distance of two float32 tensors in units in the last place."""
+    return (a.view(torch.int32).long() - b.view(torch.int32).long()).abs().max().item()
+
+
+def unsigned(keys):
+    return random.key_data(keys).tolist()
+
+
+words = st.integers(-(2**31), 2**31 - 1)
+
+
+@given(st.tuples(words, words), st.lists(st.integers(0, 5), max_size=4))
+def test_a_draw_encrypts_the_counters(key, shape):
+    encrypted = [threefry(key, i) for i in range(math.prod(shape))]
+    drawn = torch.tensor(key, dtype=torch.int32)
+    assert random.bits(drawn, shape).shape == tuple(shape)
+    assert random.bits(drawn, shape).flatten().tolist() == [x ^ y for x, y in encrypted]
+    assert random.bits(drawn, shape, torch.uint64).flatten().tolist() == [x << 32 | y for x, y in encrypted]
+    assert random.split(drawn, shape).shape == (*shape, 2)
+    assert random.key_data(random.split(drawn, shape)).reshape(-1, 2).tolist() == [list(pair) for pair in encrypted]
+
+
+@given(st.tuples(words, words), st.integers(0, 2**63 - 9) | st.integers(2**32 - 8, 2**32))
+def test_counters_have_64_bits(key, start):
+    x, y = generator._encrypt(torch.tensor(key, dtype=torch.int32), start, start + 8)
+    pairs = random.key_data(torch.stack((x, y), -1)).tolist()
+    assert pairs == [list(threefry(key, counter)) for counter in range(start, start + 8)]
+
+
+@given(st.integers(-(2**70), 2**70), words)
+def test_seeds_and_data_count_modulo_two_to_the_32(seed, data):
+    assert unsigned(random.key(seed)) == [0, seed % 2**32]
+    assert unsigned(random.fold_in(random.key(seed), data + 2**32)) == list(threefry((0, seed), data % 2**32))
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1, generator._BLOCK + 1])
+def test_blocks_of_a_large_draw_fit_together(size):
+    size += generator._BLOCK
+    key = random.key(5)
+    drawn = random.bits(key, size).tolist()
+    assert len(drawn) == size
+    for i in (0, 1, generator._BLOCK - 2, generator._BLOCK - 1, generator._BLOCK, 2 * generator._BLOCK, size - 1):
+        if i < size:
+            x, y = threefry((0, 5), i)
+            assert drawn[i] == x ^ y
+
+
+def test_blocks_take_their_part_of_the_parameters():
+    shape, key = (3, generator._BLOCK // 2), random.key(3)
+    low, high = torch.tensor([[-1.0], [0.0], [7.0]]), torch.linspace(8.0, 9.0, shape[1])
+    unit = random.uniform(key, shape, f64, 0.0, 1.0)
+    drawn = random.uniform(key, shape, f64, low, high)
+    assert_close(drawn, unit * (high.double() - low.double()) + low.double())
+    p = torch.linspace(0.0, 1.0, math.prod(shape)).reshape(shape)
+    assert torch.equal(random.bernoulli(key, p), random.uniform(key, shape) < p)
+
+
+def test_a_tensor_serves_as_seed_and_data():
+    for dtype in (torch.int32, torch.int64, torch.uint8, torch.uint32, torch.uint64):
+        number = torch.tensor(7, dtype=dtype)
+        assert torch.equal(random.key(number), random.key(7))
+        assert torch.equal(random.fold_in(random.key(1), number), random.fold_in(random.key(1), 7))
+    assert torch.equal(random.key(torch.tensor(-1)), random.key(2**32 - 1))
+    seeds = torch.arange(-2, 3)
+    assert torch.equal(fn.vmap(random.key)(seeds), torch.stack([random.key(int(seed)) for seed in seeds]))
+    folded = fn.vmap(lambda data: random.fold_in(random.key(4), data))(seeds)
+    assert torch.equal(folded, torch.stack([random.fold_in(random.key(4), int(data)) for data in seeds]))
+
+
+@draws
+def test_vmap_over_keys_is_a_loop(draw):
+    keys = random.split(random.key(11), (2, 3))
+    looped = torch.stack([torch.stack([draw(key) for key in row]) for row in keys])
+    assert torch.equal(fn.vmap(fn.vmap(draw))(keys), looped)
+    assert torch.equal(fn.vmap(fn.vmap(draw), in_dims=1)(keys), looped.transpose(0, 1))
+    assert torch.equal(torch.func.vmap(draw)(keys[0]), looped[0])
+
+
+def test_vmap_over_parameters():
+    key, bounds = random.key(2), torch.tensor([0.5, 1.0, 2.0])
+    for f in (
+        lambda b: random.uniform(key, (4,), maxval=b),
+        lambda b: random.truncated_normal(key, -b, b, (4,)),
+        lambda b: random.bernoulli(key, b / 2, (4,)),
+        lambda b: random.randint(key, (4,), 0, (10 * b).int()),
+        lambda b: random.categorical(key, LOGITS * b),
+        lambda b: random.permutation(key, MATRIX * b),
+    ):
+        assert torch.equal(fn.vmap(f)(bounds), torch.stack([f(b) for b in bounds]))
+
+
+@draws
+def test_draws_are_pure(draw):
+    key, state = random.key(8), torch.get_rng_state()
+    before = key.clone()
+    first = draw(key)
+    torch.manual_seed(1234)
+    assert torch.equal(first, draw(key))
+    assert torch.equal(key, before)
+    assert not torch.equal(first, draw(random.key(9)))
+    torch.manual_seed(0)
+    seeded = torch.get_rng_state()
+    draw(key)
+    assert torch.equal(torch.get_rng_state(), seeded)
+    torch.set_rng_state(state)
+
+
+@draws
+def test_torchs_default_dtype_does_not_matter(draw):
+    expected = draw(random.key(8))
+    torch.set_default_dtype(f64)
+    try:
+        drawn = draw(random.key(8))
+    finally:
+        torch.set_default_dtype(f32)
+    assert drawn.dtype == expected.dtype and torch.equal(drawn, expected)
+
+
+@draws
+def test_the_device_is_the_keys(draw):
+    drawn = draw(random.key(0))
+    assert drawn.device.type == "cpu"
+    if not any(cell in draw.__code__.co_names for cell in ("LOGITS", "MATRIX", "LOW", "HIGH", "P")):
+        remote = draw(random.key(0, device="meta"))
+        assert (remote.shape, remote.dtype, remote.device.type) == (drawn.shape, drawn.dtype, "meta")
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (1, 1)])
+@pytest.mark.parametrize("dtype", [f32, f64, f16, b16])
+def test_shapes_of_no_and_one_element(shape, dtype):
+    key = random.key(0)
+    for f in (random.uniform, random.normal, random.exponential, random.gumbel):
+        assert f(key, shape, dtype).shape == shape and f(key, shape, dtype).dtype == dtype
+    assert random.truncated_normal(key, -1.0, 1.0, shape, dtype).dtype == dtype
+    assert random.randint(key, shape, 0, 5).shape == random.bernoulli(key, 0.5, shape).shape == shape
+    assert random.categorical(key, torch.zeros(*shape, 4)).shape == shape
+
+
+@draws
+def test_recording_sees_pure_operations_and_no_generator(draw):
+    graph = make_fx(draw, tracing_mode="fake", _allow_non_fake_inputs=True)(random.key(0))
+    assert torch.equal(graph(random.key(6)), draw(random.key(6)))
+    operations = [node.target for node in graph.graph.nodes if isinstance(node.target, torch._ops.OpOverload)]
+    assert operations or draw is DRAWS["key_data"]
+    for operation in operations:
+        assert not operation._schema.is_mutable
+        assert torch.Tag.nondeterministic_seeded not in operation.tags
+
+
+@pytest.mark.parametrize("sample", [random.bits, random.uniform, random.normal])
+def test_recording_a_large_draw_takes_no_more_operations_than_a_small_one(sample):
+    small, large = (make_fx(partial(sample, shape=size), tracing_mode="fake")(random.key(0)) for size in (3, 1_000_000))
+    assert len(small.graph.nodes) == len(large.graph.nodes) < 200
+    assert torch.equal(large(random.key(1)), sample(random.key(1), 1_000_000))
+
+
+@pytest.mark.slow
+def test_compiled_numbers_are_the_same():
+    def f(key):
+        first, second = random.split(key)
+        folded = random.fold_in(first, second[0])
+        return (
+            random.bits(folded, (3,)).view(torch.int32),
+            random.normal(folded, (2, 3)),
+            random.randint(second, 5, 0, 9),
+        )
+
+    torch._dynamo.reset()
+    integers, normals, others = torch.compile(f, fullgraph=True)(random.key(5))
+    expected = f(random.key(5))
+    assert torch.equal(integers, expected[0]) and torch.equal(others, expected[2])
+    assert ulps(normals, expected[1]) <= 4
+
+
+def test_a_large_draw_takes_little_memory():
+    """In a process of its own, for the peak of this one may be behind it."""
+    code = """if True:
+        import re, torch, funcnet as fn
+        def status(name):
+            return 1024 * int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read()).group(1))
+        draws = [fn.random.uniform, lambda key, n: fn.random.truncated_normal(key, -2.0, 1.0, n)]
+        for draw in draws:
+            draw(fn.random.key(0), 100_000)
+        start, size = status("VmRSS"), 16_000_000
+        largest = max(draw(fn.random.key(0), size).nbytes for draw in draws)
+        print((status("VmHWM") - start) / largest)
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells the peak of a process this way")
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert 1.0 < float(run.stdout) < 4.0
