@@ -9,6 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from funcnet import random
+from funcnet.random.erfinv import erfinv
 
 ROWS = json.loads((Path(__file__).parent / "golden" / "random.json").read_text())["rows"]
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"seed {row['seed']}")
@@ -40,6 +41,23 @@ JAX = {
         lambda key: random.uniform(key, (2, 3), f32, torch.tensor([[0.1], [5.0]]), torch.tensor([1.0, 2.0, 3.0])),
         [[0.5398386120796204, 1.391614556312561, 1.8871873617172241], [5.0, 5.0, 5.0]],
     ),
+    "normal, float16": (
+        lambda key: random.normal(key, 6, f16),
+        [-1.4296875, -0.87548828125, 1.974609375, 0.69677734375, -0.1270751953125, -0.501953125],
+    ),
+    "normal, bfloat16": (
+        lambda key: random.normal(key, 7, b16),
+        [0.34375, 1.015625, 1.890625, 0.984375, -1.40625, 1.015625, 0.2412109375],
+    ),
+    "truncated_normal, bfloat16": (
+        lambda key: random.truncated_normal(key, -1.0, 2.5, 3, b16),
+        [0.482421875, 1.1015625, 1.8359375],
+    ),
+    "the least truncated normals": (  # the first comes of u = -1, whose erfinv is infinite
+        lambda key: random.truncated_normal(key, -9.0, 0.5, 300, b16).sort().values[:2],
+        [-8.9375, -2.515625],
+    ),
+    "gumbel, float16": (lambda key: random.gumbel(key, 3, f16), [-0.9453125, -0.505859375, 3.69921875]),
     "bernoulli": (
         lambda key: random.bernoulli(key, torch.tensor([[0.2], [0.9]], dtype=f64), (2, 5)),
         [[False, True, False, False, False], [True] * 5],
@@ -72,6 +90,10 @@ JAX = {
     "a permutation of two rounds": (
         lambda key: random.permutation(key, 5000)[:8],
         [3825, 3150, 2972, 2921, 1203, 2981, 4024, 2362],
+    ),
+    "a permutation with equal words in its rounds": (
+        lambda key: (random.permutation(key, 300_000) * torch.arange(300_000) % 1_000_003).sum(),
+        150048609370,
     ),
     "randint between tensors": (
         lambda key: random.randint(key, (2, 3), torch.tensor([[0], [-7]]), torch.tensor([4, 100, 1000])),
@@ -110,18 +132,9 @@ JAX_CLOSE = {
         lambda key: random.normal(key, 5, f64),
         [-0.18471174528191162, -2.169824560397754, 0.18693555179382582, 0.6122653570510959, 0.4896249504757018],
     ),
-    "normal, float16": (
-        lambda key: random.normal(key, 4, f16),
-        [-1.4296875, -0.87548828125, 1.974609375, 0.69677734375],
-    ),
-    "normal, bfloat16": (lambda key: random.normal(key, 4, b16), [0.34375, 1.015625, 1.890625, 0.984375]),
     "truncated_normal, float64": (
         lambda key: random.truncated_normal(key, -1.0, 2.5, 3, f64),
         [0.03768458020444976, -0.9494704797972219, 0.3535005686402882],
-    ),
-    "truncated_normal, bfloat16": (
-        lambda key: random.truncated_normal(key, -1.0, 2.5, 3, b16),
-        [0.482421875, 1.1015625, 1.8359375],
     ),
     "truncated_normal between tensors": (
         lambda key: random.truncated_normal(key, torch.tensor([-1.0, 0.0]), torch.tensor([[1.0], [math.inf]])),
@@ -139,13 +152,41 @@ JAX_CLOSE = {
         lambda key: random.gumbel(key, 3, f64),
         [0.16062720630382138, -1.4348544993307841, 0.5890136500161952],
     ),
-    "gumbel, float16": (lambda key: random.gumbel(key, 3, f16), [-0.9453125, -0.505859375, 3.69921875]),
+}
+
+
+# u, and XLA's erf_inv of it: the centre, both sides of where its pieces meet, and the tails.
+ERFINV = {
+    f32: {
+        0.001: 0.0008862271206453443,
+        -0.3: -0.27246275544166565,
+        0.7: 0.7328690886497498,
+        -0.995: -1.9848722219467163,
+        0.9967: 2.0777032375335693,
+        0.9995: 2.4612553119659424,
+        -0.99999: -3.1232049465179443,
+        0.9999999: 3.7439212799072266,
+    },
+    f64: {
+        0.001: 0.0008862271574665522,
+        -0.3: -0.2724627147267544,
+        0.7: 0.7328690779592166,
+        -0.98: -1.6449763571331868,
+        0.999: 2.3267537655135273,
+        0.99999: 3.123413274341634,
+        -0.9999999: -3.766562581633336,
+        0.99999995: 3.854658576947417,
+        -0.9999999999: -4.57282495853958,
+        0.9999999999999: 5.261483331372671,
+        -(1 - 2**-53): -5.863584748755167,
+    },
 }
 
 
 def ulps(a, b):
-    """The largest distance of two float32 tensors in units in the last place."""
-    return (a.view(torch.int32).long() - b.view(torch.int32).long()).abs().max().item()
+    """The largest distance of two tensors of one floating-point dtype in units in the last place."""
+    integer = {f32: torch.int32, f64: torch.int64}[a.dtype]
+    return (a.view(integer).long() - b.view(integer).long()).abs().max().item()
 
 
 def unsigned(keys):
@@ -201,3 +242,10 @@ def test_values_of_jax_up_to_rounding(draw, expected):
     drawn = draw(random.key(42))
     tolerance = 4 * torch.finfo(drawn.dtype).eps
     assert_close(drawn, torch.tensor(expected, dtype=drawn.dtype), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [f32, f64])
+def test_erfinv_is_that_of_xla(dtype):
+    u, expected = (torch.tensor(list(side), dtype=dtype) for side in (ERFINV[dtype], ERFINV[dtype].values()))
+    assert ulps(erfinv(u), expected) <= 3
+    assert erfinv(torch.tensor([-1.0, 0.0, 1.0], dtype=dtype)).tolist() == [-math.inf, 0.0, math.inf]

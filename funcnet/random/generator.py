@@ -120,8 +120,7 @@ def draw(
     flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
 
     def part(start: int, stop: int) -> Tensor:
-        values = [(v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat]
-        return f(*_encrypt(key, start, stop), *values)
+        return f(*_encrypt(key, start, stop), *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat))
 
     size = math.prod(sizes)
     if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or is_in_torch_dispatch_mode():

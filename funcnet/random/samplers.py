@@ -34,8 +34,12 @@ def uniform(
 ) -> Tensor:
     """Draw from the uniform distribution on [minval, maxval). Reusing the key repeats the numbers: split it first.
 
-    With bounds other than 0 and 1, float64 may differ from JAX by rounding.
-
+    Args:
+        key: A key.
+        shape: The shape of the result.
+        dtype: float32, float64, float16 or bfloat16.
+        minval: The lower bound, a number or a tensor that broadcasts to shape.
+        maxval: The upper bound, likewise. Between bounds other than 0 and 1, float64 may differ from JAX by rounding.
     Example:
         >>> fn.random.uniform(fn.random.key(0), (3,))
         tensor([0.9477, 0.9786, 0.3323])
@@ -50,6 +54,10 @@ def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
 
     x = sqrt(2) erfinv(u), with u uniform on (-1, 1).
 
+    Args:
+        key: A key.
+        shape: The shape of the result.
+        dtype: float32, float64, float16 or bfloat16.
     Example:
         >>> fn.random.normal(fn.random.key(0), (3,))
         tensor([ 1.6226,  2.0253, -0.4336])
@@ -62,9 +70,14 @@ def truncated_normal(
 ) -> Tensor:
     """Draw from the normal distribution of mean 0 and variance 1 conditioned on lower < x < upper.
 
-    x = sqrt(2) erfinv(u), with u uniform between erf(lower / sqrt(2)) and erf(upper / sqrt(2)). Reusing the key repeats
-    the numbers. The shape is by default the common one of the bounds.
+    x = sqrt(2) erfinv(u), with u uniform between erf(lower / sqrt(2)) and erf(upper / sqrt(2)).
 
+    Args:
+        key: A key.
+        lower: The lower bound, a number or a tensor.
+        upper: The upper bound, likewise.
+        shape: The shape of the result, to which the bounds broadcast; by default their common one.
+        dtype: float32, float64, float16 or bfloat16.
     Example:
         >>> fn.random.truncated_normal(fn.random.key(0), -1.0, 1.0, (3,))
         tensor([ 0.8619,  0.9413, -0.2910])
@@ -73,8 +86,12 @@ def truncated_normal(
 
 
 def bernoulli(key: Key, p: Scalar = 0.5, shape: Shape | None = None) -> Tensor:
-    """Draw bools that are True with probability p, which float32 resolves to 2^-23. The shape is by default p's.
+    """Draw bools that are True with probability p.
 
+    Args:
+        key: A key.
+        p: A number, which counts as float32, or a floating-point tensor; float32 resolves it to 2^-23.
+        shape: The shape of the result, to which p broadcasts; by default p's.
     Example:
         >>> fn.random.bernoulli(fn.random.key(0), 0.95, (3,))
         tensor([ True, False,  True])
@@ -126,12 +143,17 @@ def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = 
 def randint(
     key: Key, shape: Shape, minval: int | Tensor, maxval: int | Tensor, dtype: torch.dtype = torch.int32
 ) -> Tensor:
-    """Draw integers with minval <= x < maxval; minval where there is none. Reusing the key repeats the numbers.
+    """Draw integers with minval <= x < maxval; minval where there is none.
 
-    They are remainders of random bits, so some are likelier than others: by up to (maxval - minval) / 2^32, relatively,
-    for ranges beyond 2^16, and by less than 2^-32 for the others and for the 64-bit dtypes up to 2^32. The latter give
-    other numbers than the narrower dtypes. A maxval beyond the dtype's end stands for that.
+    These remainders of random bits are not quite equally likely: relatively, they differ by less than 2^-32, but for
+    ranges beyond 2^16 by up to (maxval - minval) / 2^32, or in the 64-bit dtypes beyond 2^32 by up to that over 2^64.
 
+    Args:
+        key: A key.
+        shape: The shape of the result.
+        minval: The lower bound, an int or an integer tensor that broadcasts to shape.
+        maxval: The upper bound, exclusive, likewise. Beyond the end of the dtype it stands for that.
+        dtype: An integer dtype. The 64-bit ones give other numbers than the others, as in JAX.
     Example:
         >>> fn.random.randint(fn.random.key(0), (4,), 1, 7)
         tensor([2, 1, 3, 2], dtype=torch.int32)
@@ -208,7 +230,7 @@ def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: T
     shift = _remainder(shift * shift & mask, span)
     lower = word(x, y).to(torch.int64)
     offset = _remainder(higher & mask, span) * shift + _remainder(lower & mask, span)
-    return (low + _remainder(offset & mask, span)).to(dtype)
+    return (low + _remainder(offset, span)).to(dtype)  # the offset fits its width: shift is 0 for wide spans
 
 
 def _remainder(x: Tensor, divisor: Tensor) -> Tensor:
