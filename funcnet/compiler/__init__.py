@@ -1,0 +1,1 @@
+"""jit: staging and its backends."""
