@@ -1,1 +1,6 @@
-"""jit: staging and its backends."""
+"""jit, and the loop by which a scan becomes one operation of a staged program."""
+
+from funcnet.compiler.jit import Explanation, Jit, jit
+from funcnet.compiler.staging import StagingError, loop
+
+__all__ = ["Explanation", "Jit", "StagingError", "jit", "loop"]

@@ -1,13 +1,13 @@
 """The staged program: blocks of pure operations on values that are assigned once.
 
-A value is a `Var` and its identity is its name. A `Block` takes parameters, applies operations in order and has results;
-a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost vmap is not
-in the block: the block is one lane, and the `Program` says which axes of the actual tensors are lanes.
+A value is a `Var` and its identity is its name. A `Block` takes parameters, applies operations in order and has
+results; a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost
+vmap is not in the block: the block is one lane, and the `Program` says which axes of the actual tensors are lanes.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,24 @@ from torch import Tensor
 
 class UnsupportedError(Exception):
     """A backend has no rule for an operation; the message names it and the reason."""
+
+
+class NoCompilerError(Exception):
+    """The native backend finds no C compiler; the message says what to install."""
+
+
+class Kernel(Protocol):
+    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold.
+
+    Attributes:
+        size: Bytes of compiled code; 0 if there is none.
+        cached: Whether that came from the disk.
+    """
+
+    size: int
+    cached: bool
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
 
 @dataclass(eq=False)
@@ -45,8 +63,8 @@ class Scan:
 
     length: int
     unroll: int
-    init: tuple[Atom, ...]
-    xs: tuple[Atom, ...]
+    init: tuple[Var, ...]
+    xs: tuple[Var, ...]
     body: "Block"
     outputs: tuple[Var, ...]
 
@@ -57,7 +75,7 @@ class Block:
 
     params: tuple[Var, ...]
     ops: list[Apply | Scan] = field(default_factory=list)
-    results: tuple[Atom, ...] = ()
+    results: tuple[Var, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join(_lines(self, _Names(), ""))
@@ -67,14 +85,15 @@ class Block:
 class Program:
     """A staged function: its block, the lane axis of each parameter and result, and the closed-over tensors.
 
-    The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an outermost
-    vmap; an entry None there is a tensor that all lanes share.
+    The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
+    outermost vmap; an entry None there is a tensor that all lanes share.
     """
 
     block: Block
     in_dims: tuple[int | None, ...] | None = None
     out_dims: tuple[int | None, ...] | None = None
     captures: tuple[Tensor, ...] = ()
+    chunk_size: int | None = None
 
 
 def inputs(op: Apply | Scan) -> Iterator[Var]:
@@ -132,20 +151,21 @@ class _Names(dict[Var, str]):
 def _lines(block: Block, names: _Names, indent: str) -> Iterator[str]:
     yield f"{indent}({', '.join(_typed(var, names) for var in block.params)}) ->"
     for op in block.ops:
-        yield from (_apply_lines if isinstance(op, Apply) else _scan_lines)(op, names, indent + "  ")
+        lines = _apply_lines(op, names) if isinstance(op, Apply) else _scan_lines(op, names)
+        yield from (f"{indent}  {line}" for line in lines)
     yield f"{indent}  return {_show(block.results, names)}"
 
 
-def _apply_lines(op: Apply, names: _Names, indent: str) -> Iterator[str]:
+def _apply_lines(op: Apply, names: _Names) -> Iterator[str]:
     arguments = [_show(arg, names) for arg in op.args] + [f"{k}={_show(v, names)}" for k, v in op.kwargs.items()]
     outputs = ", ".join(_typed(var, names) for var in op.outputs)
-    yield f"{indent}{outputs} = {str(op.target).removesuffix('.default')}({', '.join(arguments)})"
+    yield f"{outputs} = {str(op.target).removesuffix('.default')}({', '.join(arguments)})"
 
 
-def _scan_lines(op: Scan, names: _Names, indent: str) -> Iterator[str]:
+def _scan_lines(op: Scan, names: _Names) -> Iterator[str]:
     outputs = ", ".join(_typed(var, names) for var in op.outputs)
-    yield f"{indent}{outputs} = scan length={op.length} init={_show(op.init, names)} xs={_show(op.xs, names)}"
-    yield from _lines(op.body, names, indent + "  ")
+    yield f"{outputs} = scan length={op.length} init={_show(op.init, names)} xs={_show(op.xs, names)}"
+    yield from _lines(op.body, names, "  ")
 
 
 def _typed(var: Var, names: _Names) -> str:

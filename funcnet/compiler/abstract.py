@@ -1,0 +1,95 @@
+"""Tensors without values: what a function sees while it is staged."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler.graph import Var
+
+
+class StagingError(RuntimeError):
+    """A function cannot be staged: it reads values in Python, draws global random numbers, or writes to its inputs."""
+
+
+class Abstract(Tensor):
+    """A tensor with shape, strides, dtype and device, and in place of values the `Var` that it stands for.
+
+    Attributes:
+        meta: A meta tensor of the same form; torch's shape rules run on it.
+        value: What it stands for since the last write to it.
+        owner: The staging that it belongs to.
+        depth: How many scans were open when it was made.
+        source: "" if the function made it, else what it came from: in-place operations must not reach that.
+        view: For a view, how it was taken; `seen` is then the parent's value that `value` was computed from.
+    """
+
+    meta: Tensor
+    value: Var
+    owner: Any
+    depth: int
+    source: str
+    view: Any
+    seen: Var | None
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # torch's documented way for dispatched subclasses
+
+    @staticmethod
+    def __new__(cls, meta: Tensor, value: Var, owner: Any, depth: int, source: str = "") -> "Abstract":
+        """Make a tensor that torch dispatches, batches and differentiates but never stores."""
+        make: Any = torch.Tensor._make_wrapper_subclass  # private, and the only way torch has
+        layout = {"strides": meta.stride(), "storage_offset": meta.storage_offset()}
+        self: Abstract = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
+        self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
+        self.view = self.seen = None
+        return self
+
+    def __repr__(self, *, tensor_contents: Any = None) -> Any:
+        return f"traced {str(self.dtype).removeprefix('torch.')} tensor of shape {tuple(self.shape)}"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise StagingError(
+            f"jit: {func} met a traced tensor whose staging has ended{user_line()}. A staged function must return what"
+            " it computes; it must not keep it in a global, an attribute or a list outside."
+        )
+
+    def tolist(self) -> NoReturn:
+        raise reads_value("tolist()")
+
+    def numpy(self, *, force: bool = False) -> NoReturn:
+        raise reads_value("numpy()")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise reads_value(f"formatting by {spec!r}")
+        return repr(self)
+
+
+def reads_value(operation: str, line: str | None = None) -> StagingError:
+    """Build the error for code that needs a number where only a shape is known."""
+    return StagingError(
+        f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is staged"
+        " once for all values, so Python cannot branch on them, print them or take shapes from them. Use torch.where for"
+        " a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
+    )
+
+
+def user_line(error: BaseException | None = None) -> str:
+    """Say where the user's code is: the innermost frame outside the libraries, now or when an error was raised."""
+    frames = _stack() if error is None else reversed(list(traceback.walk_tb(error.__traceback__)))
+    for frame, line in frames:
+        if frame.f_globals.get("__name__", "").split(".")[0] not in ("torch", "optree", "funcnet"):
+            return f" in {frame.f_code.co_name}, {frame.f_code.co_filename}:{line}"
+    return ""
+
+
+def _stack() -> Iterator[tuple[FrameType, int]]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame, frame.f_lineno
+        frame = frame.f_back

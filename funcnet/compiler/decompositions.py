@@ -1,0 +1,106 @@
+"""Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+Rule = Callable[..., Any]
+
+
+def find(func: Any) -> Rule | None:
+    """Return the function that computes an operation by simpler ones, or None for one that stays."""
+    rule = table().get(func)
+    if rule is not None:
+        return rule
+    if func.namespace == "prims":
+        return func.impl_aten  # torch's rules may end in its own primitives
+    composite = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    return func.decompose if composite else None
+
+
+def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor]) -> bool:
+    """Tell whether an operation returns the values of its first argument as they are."""
+    if func in _COPIES:
+        return True
+    return func in _MAYBE_COPIES and (args[0].shape, args[0].dtype, args[0].device) == _form(metas[0], args[0], kwargs)
+
+
+def _form(meta: Tensor, argument: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(meta.shape), meta.dtype, torch.device(kwargs.get("device") or argument.device)
+
+
+_COPIES = {aten.clone.default, aten.alias.default, aten.detach.default, aten.lift_fresh.default, aten.lift.default}
+_MAYBE_COPIES = {aten._to_copy.default, aten.view.default, aten.expand.default}
+
+
+@cache
+def table() -> dict[Any, Rule]:
+    """Collect torch's rules for core ATen, its rules for the operations of `_FURTHER`, and the ones below."""
+    from torch._decomp import (
+        core_aten_decompositions,
+        get_decompositions,
+    )  # what torch.export's public table is made of
+
+    rules: dict[Any, Any] = dict(core_aten_decompositions())
+    return {**rules, **get_decompositions(_FURTHER), **_OWN}
+
+
+def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """What is not initialised is zero, so that a program is a function."""
+    return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """Depend on the form of x only, so that it is computed before any loop."""
+    return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def _scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    return torch.full((), value, dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _copy(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    return source.to(to).expand(to.shape)
+
+
+def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
+    """x[mask] = number chooses elementwise."""
+    (mask, *others) = indices
+    if others or mask is None or mask.dtype != torch.bool or values.numel() != 1 or accumulate:
+        return NotImplemented
+    mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+    return torch.where(mask, values.reshape(()).to(x.dtype), x)
+
+
+_FURTHER = [
+    aten.addmm.default,
+    aten._softmax.default,
+    aten._log_softmax.default,
+    aten.native_layer_norm.default,
+    aten.var.correction,
+    aten.var_mean.correction,
+    aten.embedding.default,
+    aten.gelu.default,
+    aten.gelu_backward.default,
+]
+
+_OWN: dict[Any, Rule] = {
+    aten.empty.memory_format: _empty,
+    aten.empty_strided.default: lambda size, stride, **options: _empty(size, **options),
+    aten.empty_permuted.default: lambda size, order, **options: _empty(size, **options),
+    aten.full_like.default: _full_like,
+    aten.scalar_tensor.default: _scalar_tensor,
+    aten.copy.default: _copy,
+    aten.split_with_sizes.default: _split,
+    aten.index_put.default: _index_put,
+}

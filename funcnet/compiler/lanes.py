@@ -1,0 +1,110 @@
+"""An outermost vmap: which axes of the arguments and results are lanes; the program is staged for one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.compiler.graph import Block, Program, Scan, Var, inputs
+from funcnet.compiler.staging import Form, form_of
+from funcnet.transforms import Vmap, batching
+from funcnet.tree import Tree
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """What a function does for one lane, and how the lanes lie in its arguments and results.
+
+    Attributes:
+        f: The function of one lane; the jitted function itself if that is no vmap.
+        in_dims: The lane axis of each tensor among the arguments, None for a shared one; None if there are no lanes.
+        size: How many lanes there are.
+        out_dims: As given to vmap.
+        chunk_size: As given to vmap.
+    """
+
+    f: Callable[..., Any]
+    in_dims: tuple[int | None, ...] | None = None
+    size: int | None = None
+    out_dims: Any = None
+    chunk_size: int | None = None
+
+    @classmethod
+    def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree) -> "Lanes":
+        """Take a vmap apart. Its keyword arguments are shared, as torch.func's are."""
+        if not isinstance(f, Vmap):
+            return cls(f)
+        dims = batching._axes("in_dims", f.in_dims, args)
+        size = batching._common_size(tree.partition(args, batching._is_mapped(args, dims))[0], dims)
+        shared = (None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor))
+        return cls(f.f, (*_per_tensor(args, dims), *shared), size, f.out_dims, f.chunk_size)
+
+    def forms(self, tensors: Sequence[Tensor]) -> list[Form]:
+        """Return the forms of the tensors as one lane sees them."""
+        dims = self.in_dims or (None,) * len(tensors)
+        return [_without_axis(form_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
+
+    def result_dims(self, result: Tree) -> tuple[int | None, ...] | None:
+        """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
+        if self.in_dims is None:
+            return None
+        return tuple(_per_tensor(result, batching._axes("out_dims", self.out_dims, result)))
+
+    def program(self, block: Program, out_dims: tuple[int | None, ...] | None) -> Program:
+        """Add the lane axes to a staged program."""
+        if self.in_dims is None:
+            return block
+        in_dims = (*self.in_dims, *(None for _ in block.captures))
+        program = Program(block.block, in_dims, out_dims, block.captures, self.chunk_size)
+        _check_shared(program)
+        return program
+
+
+def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
+    """List the axes of a tree's tensors, None included, which would be no leaf."""
+    found: list[int | None] = []
+    tree.map(lambda leaf, dim: found.append(dim) if isinstance(leaf, Tensor) else None, values, dims)
+    return found
+
+
+def _without_axis(form: Form, dim: int | None) -> Form:
+    if dim is None:
+        return form
+    shape, stride = ((*axes[:dim], *axes[dim + 1 :]) for axes in (form.shape, form.stride))
+    return Form(shape, stride, form.dtype, form.device)
+
+
+def _check_shared(program: Program) -> None:
+    """Raise if a result is to be shared by all lanes but differs between them."""
+    lanes = {var for var, dim in zip(program.block.params, program.in_dims or (), strict=True) if dim is not None}
+    _spread(program.block, lanes)
+    for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=True)):
+        if dim is None and var in lanes:
+            raise ValueError(
+                f"jit: vmap's out_dims is None for tensor {i} of the result, of shape {var.shape}, which depends on the"
+                " mapped arguments. Set out_dims to an axis there."
+            )
+
+
+def _spread(block: Block, lanes: set[Var]) -> None:
+    """Add what differs between lanes because an operation reads something that does."""
+    for op in block.ops:
+        if isinstance(op, Scan):
+            _spread_loop(op, lanes)
+        elif not lanes.isdisjoint(inputs(op)):
+            lanes.update(op.outputs)
+
+
+def _spread_loop(scan: Scan, lanes: set[Var]) -> None:
+    """Go round the loop until no further carry differs."""
+    carries, before = len(scan.init), -1
+    lanes.update(p for p, atom in zip(scan.body.params, (*scan.init, *scan.xs), strict=True) if atom in lanes)
+    while len(lanes) != before:
+        before = len(lanes)
+        _spread(scan.body, lanes)
+        lanes.update(p for p, r in zip(scan.body.params[:carries], scan.body.results, strict=False) if r in lanes)
+    starts = (*scan.init, *(None for _ in scan.outputs[carries:]))
+    ends = zip(scan.outputs, scan.body.results, starts, strict=True)
+    lanes.update(out for out, result, start in ends if result in lanes or start in lanes)

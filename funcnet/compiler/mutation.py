@@ -1,0 +1,149 @@
+"""In-place operations become new values; the views of what they write to follow.
+
+A write to a tensor rebinds what it stands for. A write to a view also writes to the tensor viewed, and a view whose
+parent has been written to is taken anew when it is read.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler import forms
+from funcnet.compiler.abstract import Abstract, StagingError, user_line
+from funcnet.compiler.graph import Var
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class View:
+    """How a view was taken."""
+
+    parent: Abstract
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def note_view(result: Abstract, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Remember that a result is a view of the first argument."""
+    result.view, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
+
+
+def read(staging: Any, tensor: Abstract) -> Var:
+    """Return what a tensor stands for now."""
+    if tensor.view is not None:
+        parent = read(staging, tensor.view.parent)
+        if parent is not tensor.seen:
+            view, device = tensor.view, tensor.device
+            (tensor.value,) = staging.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
+            tensor.seen = parent
+    return tensor.value
+
+
+def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Carry out an in-place or out= operation: compute the new values, then write them."""
+    bound = _bind(func, args, kwargs)
+    written = [argument.name for argument in func._schema.arguments if _is_written(argument)]
+    targets = [tensor for name in written for tensor in _as_list(bound[name])]
+    _check_form(staging, func, args, kwargs, targets)
+    out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
+    with staging:
+        values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
+        fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
+    for target, value in zip(targets, fitted, strict=True):
+        write(staging, func, target, read(staging, value))
+    returned = [bound[name] for name in written][: len(func._schema.returns)]
+    return returned[0] if len(returned) == 1 else tuple(returned) or None
+
+
+def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
+    """Let a tensor, and what it views, stand for a new value."""
+    if target.source or target.depth < len(staging.blocks):
+        raise StagingError(
+            f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
+            " A staged function is pure: use the operation that returns a new tensor, and return it or carry it on."
+        )
+    if target.view is not None:
+        parent = target.view.parent
+        write(staging, func, parent, _insert(staging, target, value))
+        target.seen = parent.value
+    target.value = value
+
+
+def _insert(staging: Any, target: Abstract, value: Var) -> Var:
+    """Return the parent's value with what the view shows replaced."""
+    view, parent = target.view, target.view.parent
+    before = staging.wrap(parent.meta, read(staging, parent))
+    part = staging.wrap(torch.empty(target.shape, dtype=target.dtype, device=forms.META), value)
+    if view.func not in _INSERT:
+        raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
+    with staging:
+        inserted: Abstract = _INSERT[view.func](before, part, *view.args, **view.kwargs)
+    return read(staging, inserted)
+
+
+def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
+    return part.reshape(before.shape)
+
+
+def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
+    return part.permute([[d % before.ndim for d in dims].index(i) for i in range(before.ndim)])
+
+
+_INSERT = {
+    aten.alias.default: _reshape,
+    aten.detach.default: _reshape,
+    aten.view.default: _reshape,
+    aten.unsqueeze.default: _reshape,
+    aten.squeeze.dims: _reshape,
+    aten.permute.default: _unpermute,
+    aten.select.int: torch.select_scatter,
+    aten.slice.Tensor: torch.slice_scatter,
+    aten.diagonal.default: torch.diagonal_scatter,
+    aten.as_strided.default: torch.as_strided_scatter,
+}
+
+
+def _functional(func: Any) -> Any:
+    """Find the operation that returns what an in-place or out= one writes."""
+    name = func._schema.name.removeprefix("aten::")
+    name = name[:-1] if name.endswith("_") else name
+    if not hasattr(aten, name):
+        raise StagingError(
+            f"jit: {func} works in place and has no functional form{user_line()}, so it cannot be staged."
+        )
+    return getattr(aten, name)
+
+
+def _check_form(staging: Any, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
+    """Let torch raise its own errors, and refuse what would change the form of a tensor."""
+    before = [tuple(target.shape) for target in targets]
+    copies = {id(t): staging.wrap(t.meta.detach(), t.value) for t in targets if isinstance(t, Abstract)}
+    args, kwargs = staging.lift(args), staging.lift(kwargs)
+    forms.infer(func, _swap(args, copies), _swap(kwargs, copies))
+    if [tuple(copy.meta.shape) for copy in copies.values()] != before[: len(copies)]:
+        raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
+
+
+def _swap(value: Any, copies: dict[int, Abstract]) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)([_swap(item, copies) for item in value])
+    if isinstance(value, dict):
+        return {key: _swap(item, copies) for key, item in value.items()}
+    return copies.get(id(value), value)
+
+
+def _bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names = [argument.name for argument in func._schema.arguments]
+    return dict(zip(names, args, strict=False)) | kwargs
+
+
+def _is_written(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple | list) else [value]

@@ -1,0 +1,259 @@
+"""Staging: from a function of tensors to a program, by running it once on tensors without values.
+
+A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and batches
+included. It decomposes them into a small set, turns writes into new values, and records each into the block of the
+innermost scan that one of its inputs belongs to: what does not change inside a loop is computed before it. An operation
+already recorded with the same arguments is not recorded again.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from funcnet.compiler import decompositions, forms, mutation
+from funcnet.compiler.abstract import Abstract, StagingError, reads_value, user_line
+from funcnet.compiler.forms import META
+from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
+from funcnet.compiler.simplify import remove_dead, unalias
+
+Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
+
+_ACTIVE = threading.local()
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the staging of an argument depends on."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[Form]) -> Program:
+    """Run f once on tensors of these forms that have no values, and return what it did.
+
+    Args:
+        f: Takes the list of tensors; returns a sequence of tensors.
+        signature: One a tensor.
+    Raises:
+        StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
+    """
+    staging = Staging()
+    arguments = [staging.input(form, staging.root, "an argument") for form in signature]
+    params = [a.value for a in arguments]
+    with staging.active():
+        results = staging.atoms(f([*arguments]))
+    captures = list(staging.captured.values())
+    staging.root.params = (*params, *(abstract.value for _, abstract in captures))
+    staging.root.results = results
+    unalias(staging.root)
+    remove_dead(staging.root)
+    return Program(staging.root, captures=tuple(tensor for tensor, _ in captures))
+
+
+def current() -> "Staging | None":
+    """Return the staging that runs in this thread, if any."""
+    return getattr(_ACTIVE, "staging", None)
+
+
+def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
+    """Return what runs a scan's loop as one operation of the program, or None where it is a Python loop.
+
+    It is a Python loop outside of staging, and inside a torch.func transformation within it.
+
+    Returns:
+        A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
+        step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries.
+    """
+    staging = current()
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # no public way to ask
+    return None if staging is None or transformed else staging.scan
+
+
+class Staging(TorchDispatchMode):
+    """The blocks under construction, outermost first, and where each value was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Block(())
+        self.blocks = [self.root]
+        self.home: dict[Var, Block] = {}
+        self.captured: dict[int, tuple[Tensor, Abstract]] = {}
+        self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        _ACTIVE.staging = self
+        try:
+            with self:
+                yield
+        except RuntimeError as error:
+            if "data pointer" in str(error) or "data is not allocated" in str(error):
+                raise reads_value("this operation", user_line(error)) from error
+            raise
+        finally:
+            _ACTIVE.staging = None
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch would import torch.compile's machinery, 0.7 s, to switch it off in here
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if kwargs.get("device") == META:
+            return func(*args, **kwargs)  # our own, made while the mode is on
+        if func._schema.is_mutable:
+            return mutation.apply(self, func, args, kwargs)
+        decomposition = decompositions.find(func)
+        if decomposition is not None:
+            with self:
+                result = decomposition(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        return self.record(func, args, kwargs)
+
+    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Add an operation to the program and return its results."""
+        args, kwargs = self.lift(args), self.lift(kwargs)
+        metas = forms.infer(func, args, kwargs)
+        tensors = [meta for meta in _flat(metas) if isinstance(meta, Tensor)]
+        if not tensors:
+            return metas
+        outputs = self.apply(func, self.values(args), self.values(kwargs), tensors, forms.device(func, args, kwargs))
+        results = [self.wrap(meta, var) for meta, var in zip(tensors, outputs, strict=True)]
+        if func.is_view:
+            mutation.note_view(results[0], func, args, kwargs)
+        return _refill(metas, iter(results))
+
+    def apply(
+        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor], device: torch.device
+    ) -> tuple[Var, ...]:
+        """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
+        if decompositions.is_identity(func, args, kwargs, metas):
+            return (args[0],)
+        key = (func, _frozen(args), _frozen(tuple(kwargs.items())), device)
+        block, outputs = self.known.get(key, (None, ()))
+        if block not in self.blocks:
+            block = self.innermost(variables((args, tuple(kwargs.values()))))
+            outputs = tuple(self.var(tuple(meta.shape), meta.dtype, device, block) for meta in metas)
+            block.ops.append(Apply(func, args, kwargs, outputs))
+            self.known[key] = block, outputs
+        return outputs
+
+    def scan(
+        self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Record a loop, its body staged once on carries and slices without values."""
+        init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
+        body = Block(())
+        self.blocks.append(body)
+        try:
+            carries = [self.input(_row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
+            slices = [self.input(_row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
+            body.params = tuple(abstract.value for abstract in (*carries, *slices))
+            last, ys = step([*carries], [*slices])
+            body.results = self.atoms([*last, *ys])
+        finally:
+            self.blocks.pop()
+        return self.close(Scan(length, unroll, init_atoms, xs_atoms, body, ()))
+
+    def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:
+        """Add a finished scan to the block that is open now, and return its results."""
+        block, carries = self.blocks[-1], len(scan.init)
+        stacked = [_row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
+        like = [*(_row_major(var, var.shape) for var in scan.init), *stacked]
+        results = [self.input(form, block) for form in like]
+        scan.outputs = tuple(abstract.value for abstract in results)
+        block.ops.append(scan)
+        return [*results[:carries]], [*results[carries:]]
+
+    def input(self, form: Form, block: Block, source: str = "") -> Abstract:
+        """Make a tensor of which nothing but the form is known."""
+        meta = torch.empty_strided(form.shape, form.stride, dtype=form.dtype, device=META)
+        return self.wrap(meta, self.var(form.shape, form.dtype, form.device, block), source)
+
+    def wrap(self, meta: Tensor, var: Var, source: str = "") -> Abstract:
+        return Abstract(meta, var, self, len(self.blocks), source)
+
+    def var(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, block: Block) -> Var:
+        var = Var(shape, dtype, device)
+        self.home[var] = block
+        return var
+
+    def innermost(self, values: Iterable[Var]) -> Block:
+        """Find the innermost block that one of the values belongs to."""
+        return max((self.home[var] for var in values), key=self.blocks.index, default=self.root)
+
+    def atoms(self, tensors: Sequence[Tensor]) -> tuple[Var, ...]:
+        """Return what tensors stand for now."""
+        return tuple(mutation.read(self, self.lift(tensor)) for tensor in tensors)
+
+    def values(self, value: Any) -> Any:
+        """Replace the tensors inside arguments by what they stand for now."""
+        return _map(lambda tensor: mutation.read(self, tensor), value)
+
+    def lift(self, value: Any) -> Any:
+        """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
+        return _map(self.lift_tensor, value)
+
+    def lift_tensor(self, tensor: Tensor) -> Abstract:
+        if isinstance(tensor, Abstract):
+            return self.check(tensor)
+        if id(tensor) not in self.captured:
+            abstract = self.input(form_of(tensor), self.root, "a closed-over tensor")
+            self.captured[id(tensor)] = tensor, abstract
+        return self.captured[id(tensor)][1]
+
+    def check(self, abstract: Abstract) -> Abstract:
+        if abstract.owner is not self or self.home[abstract.value] not in self.blocks:
+            raise StagingError(
+                f"jit: a {abstract} is used outside of the function or scan body that made it{user_line()}."
+                " Return it from there, as a result, a carry or an output."
+            )
+        return abstract
+
+
+def form_of(tensor: Tensor) -> Form:
+    """Return what staging needs to know of a tensor."""
+    return Form(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
+
+
+def _row_major(like: Var, shape: tuple[int, ...]) -> Form:
+    return Form(shape, torch.empty(shape, device=META).stride(), like.dtype, like.device)
+
+
+def _map(f: Callable[[Tensor], Any], value: Any) -> Any:
+    """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
+    if isinstance(value, Tensor):
+        return f(value)
+    if isinstance(value, tuple | list):
+        return type(value)([_map(f, item) for item in value])
+    if isinstance(value, dict):
+        return {key: _map(f, item) for key, item in value.items()}
+    return value
+
+
+def _flat(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _flat(item)] if isinstance(value, tuple | list) else [value]
+
+
+def _refill(value: Any, results: Iterator[Abstract]) -> Any:
+    """Put the results in the place of the meta tensors."""
+    if isinstance(value, tuple | list):
+        return type(value)([_refill(item, results) for item in value])
+    return next(results) if isinstance(value, Tensor) else value
+
+
+def _frozen(value: Any) -> Any:
+    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
+    if isinstance(value, tuple | list):
+        return tuple(_frozen(item) for item in value)
+    return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
