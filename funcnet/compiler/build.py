@@ -1,0 +1,179 @@
+"""From C text to a loaded function: the C compiler and the kernel cache on disk.
+
+A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file that
+belong to this user and that nobody else may write, and only when the digest holds; else it is built anew. A kernel is
+built under a temporary name and renamed into place, so that processes that build at once never see half a file.
+"""
+
+import atexit
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from funcnet.compiler.graph import UnsupportedError
+
+_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing")
+_SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
+_DIGEST = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler: its command, the flags for this machine, the macros that tell it from others, bytes of a vector."""
+
+    command: tuple[str, ...]
+    flags: tuple[str, ...]
+    identity: str
+    vector: int
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded kernel: its function, the bytes of its file, and whether the file was in the cache."""
+
+    function: "ctypes._NamedFuncPointer"
+    size: int
+    cached: bool
+
+
+def compiler() -> Compiler:
+    """Return the C compiler: $CC, gcc, clang or cc, the first that is there.
+
+    Raises:
+        UnsupportedError: There is none; the message names what to install.
+    """
+    return _compiler(os.environ.get("CC"), os.environ.get("PATH"))
+
+
+@lru_cache(maxsize=8)
+def _compiler(choice: str | None, path: str | None) -> Compiler:
+    for name in [choice] if choice else ["gcc", "clang", "cc"]:
+        command = tuple(shlex.split(name))
+        if command and shutil.which(command[0], path=path):
+            return _probe(command)
+    wanted = f"$CC names {choice!r}, which is not there" if choice else "neither gcc nor clang is on the PATH"
+    raise UnsupportedError(
+        f"the native backend needs a C compiler: {wanted}. Install gcc or clang (Debian, Ubuntu: apt install gcc; "
+        "Fedora: dnf install gcc; macOS: xcode-select --install) or set CC, or choose another backend."
+    )
+
+
+def _probe(command: tuple[str, ...]) -> Compiler:
+    """Ask a compiler for its macros, which tell its version and this machine's instructions."""
+    try:
+        macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
+    except UnsupportedError as error:
+        raise UnsupportedError(f"the C compiler {shlex.join(command)} does not work. {error}") from error
+    clang, wide = "__clang__" in macros, "__AVX512F__" in macros
+    flags = (*_FLAGS, f"-ffp-contract={'on' if clang else 'off'}", *(["-mprefer-vector-width=512"] if wide else []))
+    vector = 64 if wide else 32 if "__AVX__" in macros else 16
+    return Compiler(command, flags, "\n".join(sorted(macros.splitlines())), vector)
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode:
+        raise UnsupportedError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def load(source: str) -> Library:
+    """Load the kernel of a C text, from the cache or freshly built."""
+    cc = compiler()
+    key = hashlib.sha256("\0".join((source, *cc.command, *cc.flags, cc.identity)).encode()).hexdigest()
+    folder = _folder()
+    found = folder and _cached(folder / f"{key}.so", key)
+    if folder and found:
+        return _open(folder / f"{key}.so", found, True)
+    for place in ([folder] if folder else []) + [_private()]:
+        try:
+            return _install(cc, source, place, key)
+        except OSError:
+            continue
+    raise UnsupportedError(f"the native backend can write no kernel, neither to {folder} nor to {_private()}")
+
+
+def _open(path: Path, size: int, cached: bool) -> Library:
+    return Library(ctypes.CDLL(str(path)).kernel, size, cached)
+
+
+def _install(cc: Compiler, source: str, folder: Path, key: str) -> Library:
+    """Build a kernel beside its place in the cache and rename it there."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
+        text, built = Path(scratch, "kernel.c"), Path(scratch, "kernel.so")
+        text.write_text(source)
+        try:
+            _run([*cc.command, *cc.flags, "-o", str(built), str(text), "-lm"])
+        except UnsupportedError:
+            if shutil.disk_usage(folder).free < 2**20:
+                raise OSError(f"no space in {folder}") from None
+            raise
+        content = built.read_bytes()
+        built.write_bytes(content + _digest(content, key))
+        built.chmod(0o700)
+        built.replace(folder / f"{key}.so")
+    _prune(folder, key)
+    return _open(folder / f"{key}.so", len(content), False)
+
+
+def _digest(content: bytes, key: str) -> bytes:
+    return hashlib.sha256(content + key.encode()).digest()
+
+
+def _cached(path: Path, key: str) -> int:
+    """The size of a kernel in the cache that is whole and this user's own, or 0."""
+    try:
+        if not _own(path, stat.S_ISREG):
+            return 0
+        content = path.read_bytes()
+        whole = content[-_DIGEST:] == _digest(content[:-_DIGEST], key)
+        if whole:
+            os.utime(path)
+    except OSError:
+        return 0
+    return len(content) - _DIGEST if whole else 0
+
+
+def _own(path: Path, kind: "type[object] | object") -> bool:
+    """Whether a path is of a kind, no link, belongs to this user, and nobody else may write it."""
+    status = path.lstat()
+    return bool(kind(status.st_mode)) and status.st_uid == os.geteuid() and not status.st_mode & 0o022  # type: ignore
+
+
+def _folder() -> Path | None:
+    """The cache folder, made if need be; None where there is no safe one."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("FUNCNET_CACHE_DIR") or Path(base, "funcnet"))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder if _own(folder, stat.S_ISDIR) else None
+    except (OSError, RuntimeError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def _private() -> Path:
+    """A folder of this process, gone at its end."""
+    folder = tempfile.mkdtemp(prefix="funcnet-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _prune(folder: Path, keep: str) -> None:
+    """Remove the kernels that were used longest ago until the cache fits its bound."""
+    bound = int(os.environ.get("FUNCNET_CACHE_SIZE") or _SIZE)
+    kernels = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.so"))
+    excess = sum(size for _, size, _ in kernels) - bound
+    for _, size, path in kernels:
+        if excess > 0 and path.stem != keep:
+            path.unlink(missing_ok=True)
+            excess -= size

@@ -1,0 +1,234 @@
+"""Rules of gathers, scatters, joins and padding."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler import shapes
+from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.loops import Gather, Index, Nest, Operand, Scatter, Store, View
+from funcnet.compiler.lowering import Emit, Lowering, Number, Rule, Splat, Value
+
+
+def _gathered(b: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
+    """out[i] = source[place(i)], where place(emit, *indices) gives one operand for each axis of the source."""
+    view = b.view(source)
+
+    def formula(e: Emit, *operands: Operand) -> Operand:
+        where = place(e, *(e.cast(operand, torch.int64) for operand in operands))
+        return e.append(Gather("gather", tuple(where), view.dtype, view.varying or any(p.varying for p in where), view))
+
+    return b.map(shape, formula, *indices, after=[view])
+
+
+def _gather(b: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
+    rank = len(x.shape)
+    return _gathered(b, x, index.shape, lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)], index)
+
+
+def _index_select(b: Lowering, x: Value, dim: int, index: Value) -> Value:
+    rank, out = len(x.shape), b.op.outputs[0].shape
+    return _gathered(b, x, out, lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)], _along(b, index, dim % rank, rank))
+
+
+def _along(b: Lowering, index: Value, axis: int, rank: int) -> Value:
+    """A vector as a tensor that runs along one axis of many."""
+    shape = tuple(-1 if a == axis else 1 for a in range(rank))
+    view = b.view(index)
+    return View(view.buffer, tuple(view.shape[0] if s == -1 else 1 for s in shape), tuple(view.strides[0] if s == -1 else 0 for s in shape), view.offset, view.steps)
+
+
+def _embedding(b: Lowering, weight: Value, index: Value, *_: Any) -> Value:
+    view, out = b.view(index), b.op.outputs[0].shape
+    rows = replace(view, shape=(*view.shape, 1), strides=(*view.strides, 0))
+    return _gathered(b, weight, out, lambda e, i: [i, Index(len(out) - 1)], rows)
+
+
+def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[list[Value], Any]:
+    """The indices lined up with the axes of x[indices], and the place in x of each of its elements."""
+    used = [axis for axis, index in enumerate(indices) if index is not None]
+    chosen = [index for index in indices if index is not None]
+    if any(index.dtype == torch.bool for index in chosen):
+        raise UnsupportedError(f"{b.op.target} by a mask: its result has no fixed shape")
+    width = len(torch.broadcast_shapes(*(index.shape for index in chosen)))
+    adjacent = used == list(range(used[0], used[-1] + 1))
+    start = used[0] if adjacent else 0
+    kept = [axis for axis in range(len(x.shape)) if axis not in used]
+    position = {axis: i if i < start else i + width for i, axis in enumerate(kept)}
+    tail = len(kept) - start
+    aligned = [_trail(b.view(index), tail) for index in chosen]
+
+    def place(e: Emit, *operands: Operand) -> list[Operand]:
+        found = dict(zip(used, operands, strict=True))
+        return [found[axis] if axis in found else Index(position[axis]) for axis in range(len(x.shape))]
+
+    return aligned, place
+
+
+def _trail(view: View, count: int) -> View:
+    return replace(view, shape=view.shape + (1,) * count, strides=view.strides + (0,) * count)
+
+
+def _index(b: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
+    aligned, place = _layout(b, x, indices)
+    return _gathered(b, x, b.op.outputs[0].shape, place, *aligned)
+
+
+def _scattered(b: Lowering, base: Value, shape: Sequence[int], place: Any, value: Value | Number, indices: Sequence[Value], accumulate: bool) -> Value:
+    """A copy of base with value written or added at place(i), in the order of i."""
+    operands = [b.view(index) for index in indices]
+    source = value if isinstance(value, Number) or isinstance(value, Splat) else b.view(value)
+    varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
+    out = b.temporary(base.shape, base.dtype, varying or not isinstance(base, Splat) and b.view(base).varying)
+    b.store(out, base)
+    nest = Nest(tuple(shape), sequential=True)
+    emit = Emit(nest)
+    where = place(emit, *(emit.cast(view.expand(nest.shape), torch.int64) for view in operands))
+    nest.body.append(Scatter(out, tuple(where), emit.cast(b.operand(source, nest), out.dtype), accumulate))
+    b.scope.add(nest, out)
+    return out
+
+
+def _index_put(b: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any) -> Value:
+    aligned, place = _layout(b, x, indices)
+    width = torch.broadcast_shapes(*(index.shape for index in indices if index is not None))
+    used = [axis for axis, index in enumerate(indices) if index is not None]
+    start = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
+    kept = [size for axis, size in enumerate(x.shape) if axis not in used]
+    return _scattered(b, x, (*kept[:start], *width, *kept[start:]), place, values, aligned, accumulate)
+
+
+def _scatter(accumulate: bool) -> Rule:
+    def rule(b: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None) -> Value:
+        if reduce not in (None, "add"):
+            raise UnsupportedError(f"{b.op.target} with reduce={reduce!r}: the native backend has none")
+        rank = len(x.shape)
+        if isinstance(source, View) or not isinstance(source, Number | Splat):
+            source = replace(b.view(source), shape=index.shape)
+        place = lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)]  # noqa: E731
+        return _scattered(b, x, index.shape, place, source, [index], accumulate or reduce == "add")
+
+    return rule
+
+
+def _index_add(b: Lowering, x: Value, dim: int, index: Value, source: Value, *, alpha: Number = 1) -> Value:
+    rank = len(x.shape)
+    scaled = source if alpha == 1 else b.map(source.shape, lambda e, s: e("mul", s, alpha), source)
+    place = lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)]  # noqa: E731
+    return _scattered(b, x, source.shape, place, scaled, [_along(b, index, dim % rank, rank)], True)
+
+
+def _embedding_backward(b: Lowering, grad: Value, index: Value, rows: int, padding: int, by_frequency: bool) -> Value:
+    if padding >= 0 or by_frequency:
+        raise UnsupportedError(f"{b.op.target}: the native backend has no padding index and no scaling by frequency")
+    from funcnet.compiler.loops import Const
+
+    shape = b.op.outputs[0].shape
+    view = _trail(b.view(index), 1)
+    return _scattered(b, Splat(Const(0, grad.dtype), shape), grad.shape, lambda e, i: [i, Index(len(grad.shape) - 1)], grad, [view], True)
+
+
+def _written(b: Lowering, base: Value, target: Any, source: Value) -> Value:
+    """A copy of base in which the part target(copy) is source."""
+    out = b.temporary(base.shape, base.dtype, _varies(base) or _varies(source))
+    b.store(out, base)
+    part = target(out)
+    b.scope.add(Nest(part.shape, [Store(part, b.view(source).expand(part.shape))]), out)
+    return out
+
+
+def _varies(value: Value) -> bool:
+    if isinstance(value, Splat):
+        return False
+    return value.varying if isinstance(value, View) else value.node.varying
+
+
+def _cat(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
+    shape, dtype = b.op.outputs[0].shape, b.op.outputs[0].dtype
+    out = b.temporary(shape, dtype, any(_varies(value) for value in values))
+    start = 0
+    for value in values:
+        if value.shape != (0,) or len(shape) == 1:
+            size = value.shape[dim]
+            b.store(shapes.narrow(out, dim, start, size), value)
+            start += size
+    return out
+
+
+def _stack(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
+    out = b.temporary(b.op.outputs[0].shape, b.op.outputs[0].dtype, any(_varies(value) for value in values))
+    for position, value in enumerate(values):
+        b.store(shapes.select(out, dim, position), value)
+    return out
+
+
+def _pad(b: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
+    """Pad with a number; negative widths cut."""
+    from funcnet.compiler.loops import Const
+
+    rank, shape = len(x.shape), b.op.outputs[0].shape
+    before = [0] * rank
+    for axis in range(len(widths) // 2):
+        before[rank - 1 - axis] = widths[2 * axis]
+    out = b.temporary(shape, x.dtype, _varies(x))
+    b.store(out, Splat(Const(value, x.dtype), shape))
+    source, part = b.view(x), out
+    for axis, left in enumerate(before):
+        size = max(0, min(x.shape[axis] + min(left, 0), shape[axis] - max(left, 0)))
+        source = shapes.narrow(source, axis, max(0, -left), size)
+        part = shapes.narrow(part, axis, max(0, left), size)
+    b.scope.add(Nest(part.shape, [Store(part, source)]), out)
+    return out
+
+
+def _slice_scatter(b: Lowering, x: Value, source: Value, *args: Any) -> Value:
+    return _written(b, x, lambda out: shapes._slice(out, *args), source)
+
+
+def _select_scatter(b: Lowering, x: Value, source: Value, dim: int, index: int) -> Value:
+    return _written(b, x, lambda out: shapes.select(out, dim, index), source)
+
+
+def _backward(inner: Any) -> Rule:
+    """The gradient of a view: zeros of a size with the incoming gradient in the part that was viewed."""
+    from funcnet.compiler.loops import Const
+
+    def rule(b: Lowering, grad: Value, sizes: Sequence[int], *args: Any) -> Value:
+        return inner(b, Splat(Const(0, grad.dtype), tuple(sizes)), grad, *args)
+
+    return rule
+
+
+def _repeat(b: Lowering, x: Value, repeats: Sequence[int]) -> Value:
+    """Tile: out[i] = x[i mod its shape]."""
+    out, missing = b.op.outputs[0].shape, len(repeats) - len(x.shape)
+
+    def place(e: Emit) -> list[Operand]:
+        return [e("remainder", Index(axis + missing), size) for axis, size in enumerate(x.shape)]
+
+    return _gathered(b, x, out, place)
+
+
+RULES: dict[str, Rule] = {
+    "gather": _gather,
+    "index_select": _index_select,
+    "index": _index,
+    "_unsafe_index": _index,
+    "embedding": _embedding,
+    "embedding_dense_backward": _embedding_backward,
+    "index_put": _index_put,
+    "_unsafe_index_put": _index_put,
+    "index_add": _index_add,
+    "scatter": _scatter(False),
+    "scatter_add": _scatter(True),
+    "cat": _cat,
+    "stack": _stack,
+    "constant_pad_nd": _pad,
+    "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
+    "slice_backward": _backward(lambda b, zeros, grad, *args: _slice_scatter(b, zeros, grad, *args)),
+    "select_backward": _backward(lambda b, zeros, grad, dim, index: _select_scatter(b, zeros, grad, dim, index)),
+    "repeat": _repeat,
+}

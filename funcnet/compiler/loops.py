@@ -1,0 +1,216 @@
+"""The loop-level representation: buffers, strided views of them, and statements that run over index ranges.
+
+A value is varying when it differs between the lanes of an ensemble: its buffer then holds a vector of lanes an element.
+Nothing here names a lane; the printer chooses scalar or vector types.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Elements of one dtype: an argument or result of the kernel (kind "input", "output"), or a temporary."""
+
+    dtype: torch.dtype
+    size: int
+    varying: bool
+    kind: str = "temporary"
+    position: int = 0
+
+
+@dataclass(eq=False)
+class Counter:
+    """The index of a scan's step."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class View:
+    """An index map: element (i, j, …) lies at offset + i strides[0] + j strides[1] + … + Σ counter × stride."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    steps: tuple[tuple[Counter, int], ...] = ()
+
+    @property
+    def varying(self) -> bool:
+        return self.buffer.varying
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.buffer.dtype
+
+    def expand(self, shape: Sequence[int]) -> "View":
+        """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""
+        missing = len(shape) - len(self.shape)
+        axes = zip(self.shape, self.strides, shape[missing:], strict=True)
+        strides = (0,) * missing + tuple(0 if old != new else stride for old, stride, new in axes)
+        return replace(self, shape=tuple(shape), strides=strides)
+
+    def reshape(self, shape: Sequence[int]) -> "View | None":
+        """Another shape over the same elements in the same order, or None where no strides describe it."""
+        if math.prod(shape) == 0:
+            return replace(self, shape=tuple(shape), strides=(0,) * len(shape))
+        old = [(size, stride) for size, stride in zip(self.shape, self.strides, strict=True) if size != 1]
+        strides: list[int] = []
+        for size in reversed(shape):
+            if size == 1:
+                strides.append(0)
+                continue
+            inner = old.pop()
+            while inner[0] < size and old and old[-1][1] == inner[0] * inner[1]:
+                inner = (old.pop()[0] * inner[0], inner[1])
+            if inner[0] % size:
+                return None
+            strides.append(inner[1])
+            if inner[0] != size:
+                old.append((inner[0] // size, inner[1] * size))
+        return replace(self, shape=tuple(shape), strides=tuple(reversed(strides)))
+
+
+@dataclass(frozen=True)
+class Const:
+    """A number, the same at every index."""
+
+    value: bool | int | float
+    dtype: torch.dtype
+    varying: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """The loop index of one axis of the nest, an int64."""
+
+    axis: int
+    dtype: torch.dtype = torch.int64
+    varying: bool = False
+
+
+@dataclass(eq=False)
+class Node:
+    """A scalar computed once an iteration of its nest."""
+
+    op: str
+    args: "tuple[Operand, ...]"
+    dtype: torch.dtype
+    varying: bool
+
+
+@dataclass(eq=False)
+class Gather(Node):
+    """The element of a view at computed indices, one argument an axis; an index out of range sets the error flag."""
+
+    view: View
+
+
+Operand = Node | View | Const | Index
+
+
+@dataclass(eq=False)
+class Store:
+    """view[index] = value."""
+
+    view: View
+    value: Operand
+
+
+@dataclass(eq=False)
+class Accumulate:
+    """view[index] = view[index] op value, where the view repeats elements along the reduced axes; starts at identity."""
+
+    view: View
+    value: Operand
+    op: str
+    identity: Const
+
+
+@dataclass(eq=False)
+class Scatter:
+    """view[indices] = value, or += value: in index order, so that the last one wins."""
+
+    view: View
+    indices: tuple[Operand, ...]
+    value: Operand
+    accumulate: bool
+
+
+@dataclass(eq=False)
+class Nest:
+    """Loops over a shape around one fused body."""
+
+    shape: tuple[int, ...]
+    body: list[Node | Store | Accumulate | Scatter] = field(default_factory=list)
+    sequential: bool = False
+
+
+@dataclass(eq=False)
+class Contract:
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]."""
+
+    out: View
+    left: View
+    right: View
+
+
+@dataclass(eq=False)
+class Cumulate:
+    """out[…, i, …] = source[…, 0, …] op … op source[…, i, …] along one axis."""
+
+    out: View
+    source: View
+    axis: int
+    op: str
+
+
+@dataclass(eq=False)
+class Loop:
+    """The steps of a scan."""
+
+    counter: Counter
+    body: "list[Statement]" = field(default_factory=list)
+
+
+Statement = Nest | Contract | Cumulate | Loop
+
+
+def whole(buffer: Buffer, shape: Sequence[int]) -> View:
+    """View a buffer as a tensor of this shape in row-major order."""
+    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return View(buffer, tuple(shape), strides)
+
+
+def reads(statement: Statement) -> Iterator[View]:
+    """Yield the views that a statement reads, those of a loop's body included."""
+    match statement:
+        case Nest():
+            for part in statement.body:
+                values = part.args if isinstance(part, Node) else (part.value, *getattr(part, "indices", ()))
+                yield from (value for value in values if isinstance(value, View))
+                if isinstance(part, Gather | Accumulate):
+                    yield part.view
+        case Contract():
+            yield from (statement.left, statement.right)
+        case Cumulate():
+            yield statement.source
+        case Loop():
+            for inner in statement.body:
+                yield from reads(inner)
+
+
+def writes(statement: Statement) -> Iterator[View]:
+    """Yield the views that a statement writes, those of a loop's body included."""
+    match statement:
+        case Nest():
+            yield from (part.view for part in statement.body if not isinstance(part, Node))
+        case Contract() | Cumulate():
+            yield statement.out
+        case Loop():
+            for inner in statement.body:
+                yield from writes(inner)

@@ -1,0 +1,413 @@
+"""From the staged program to loops: views become strides, chains of elementwise operations share one nest of loops.
+
+An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from elsewhere.
+A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler import graph
+from funcnet.compiler.graph import Apply, Block, Program, Scan, UnsupportedError, Var
+from funcnet.compiler.loops import (
+    Accumulate,
+    Buffer,
+    Const,
+    Contract,
+    Counter,
+    Gather,
+    Loop,
+    Nest,
+    Node,
+    Operand,
+    Statement,
+    Store,
+    View,
+    reads,
+    whole,
+)
+
+Number = bool | int | float
+
+
+@dataclass(eq=False)
+class Scope:
+    """The statements of one block so far, and after which of them each buffer is complete."""
+
+    statements: list[Statement] = field(default_factory=list)
+    ready: dict[Buffer, int] = field(default_factory=dict)
+
+    def add(self, statement: Statement, *written: View) -> None:
+        self.statements.append(statement)
+        self.ready.update({view.buffer: len(self.statements) - 1 for view in written})
+
+
+@dataclass(eq=False)
+class Pending:
+    """A value inside a nest that has no memory yet."""
+
+    node: Operand
+    nest: Nest
+    scope: Scope
+    view: View | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.nest.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.node.dtype
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One number at every index of a shape."""
+
+    const: Const
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.const.dtype
+
+
+Value = View | Pending | Splat
+
+
+def _inside(value: Value, nest: Statement) -> bool:
+    return isinstance(value, Pending) and value.nest is nest
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A lowered program: what it reads and writes, and its statements."""
+
+    inputs: list[Buffer]
+    shapes: list[tuple[int, ...]]
+    outputs: list[Buffer]
+    statements: list[Statement]
+    lanes: bool
+
+
+class Emit:
+    """Appends nodes to a nest: emit("mul", a, b) computes in the dtype of its tensors' operands."""
+
+    def __init__(self, nest: Nest):
+        self.nest = nest
+
+    def __call__(self, op: str, *args: Operand | Number, dtype: torch.dtype | None = None) -> Node:
+        kinds = (arg.dtype for arg in args[op == "where" :] if not isinstance(arg, Number))
+        kind = next(kinds, torch.float32)
+        operands = tuple(Const(arg, kind) if isinstance(arg, Number) else arg for arg in args)
+        result = torch.bool if op in COMPARISONS else dtype or kind
+        return self.append(Node(op, operands, result, any(arg.varying for arg in operands)))
+
+    def append(self, node: Node) -> Node:
+        self.nest.body.append(node)
+        return node
+
+    def cast(self, value: Operand | Number, dtype: torch.dtype) -> Operand:
+        """Convert to a dtype; a choice between two numbers becomes a choice between converted numbers."""
+        if isinstance(value, Number):
+            return Const(value, dtype)
+        if value.dtype == dtype:
+            return value
+        if isinstance(value, Const):
+            return Const(value.value, dtype)
+        if isinstance(value, Node) and value.op == "where" and all(isinstance(arm, Const) for arm in value.args[1:]):
+            return self("where", value.args[0], *(self.cast(arm, dtype) for arm in value.args[1:]), dtype=dtype)
+        return self("cast", value, dtype=dtype)
+
+
+Rule = Callable[..., Any]
+
+
+class Lowering:
+    """Lowers one program; the rules of the operations call its methods."""
+
+    def __init__(self, program: Program, rules: dict[str, Rule]):
+        self.rules = rules
+        self.lanes = program.in_dims is not None
+        self.values: dict[Var, Value] = {}
+        self.scope = Scope()
+        self.op: Apply | None = None
+        block = hoist(program.block)
+        self.varying = _varying(block, program.in_dims)
+        self.inputs = [self._input(position, var) for position, var in enumerate(block.params)]
+        self.outputs = [self._output(program, i, atom) for i, atom in enumerate(block.results)]
+        self.destination = {
+            atom: out for atom, out in zip(block.results, self.outputs, strict=True) if isinstance(atom, Var)
+        }
+        for op in block.ops:
+            self.lower(op)
+        for atom, out in zip(block.results, self.outputs, strict=True):
+            self._finish(atom, out)
+
+    @property
+    def kernel(self) -> Kernel:
+        return Kernel(
+            [view.buffer for view in self.inputs],
+            [view.shape for view in self.inputs],
+            [view.buffer for view in self.outputs],
+            self.scope.statements,
+            self.lanes,
+        )
+
+    def _input(self, position: int, var: Var) -> View:
+        buffer = Buffer(var.dtype, math.prod(var.shape), var in self.varying, "input", position)
+        self.values[var] = view = whole(buffer, var.shape)
+        return view
+
+    def _output(self, program: Program, position: int, atom: Any) -> View:
+        shape, dtype = (atom.shape, atom.dtype) if isinstance(atom, Var) else ((), torch.tensor(atom).dtype)
+        shared = program.out_dims is None or program.out_dims[position] is None
+        return whole(Buffer(dtype, math.prod(shape), not shared, "output", position), shape)
+
+    def _finish(self, atom: Any, out: View) -> None:
+        value = self.value(atom)
+        if not isinstance(value, View) or value.buffer is not out.buffer:
+            self.store(out, value)
+
+    def lower(self, op: Apply | Scan) -> None:
+        """Lower one operation and bind its outputs."""
+        if isinstance(op, Scan):
+            return self._scan(op)
+        name = op.target._schema.name.removeprefix("aten::")
+        rule = self.rules.get(name)
+        if rule is None:
+            raise UnsupportedError(f"{op.target}: the native backend has no rule for it")
+        for var in op.outputs:
+            if var.dtype not in DTYPES:
+                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
+        self.op = op
+        results = rule(
+            self, *(self._argument(arg) for arg in op.args), **{k: self._argument(v) for k, v in op.kwargs.items()}
+        )
+        for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
+            if value.shape != var.shape or value.dtype != var.dtype:
+                raise UnsupportedError(
+                    f"{op.target}: gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
+                )
+            self.values[var] = value
+        return None
+
+    def _argument(self, arg: Any) -> Any:
+        if isinstance(arg, Var):
+            return self.values[arg]
+        return type(arg)(self._argument(item) for item in arg) if isinstance(arg, list | tuple) else arg
+
+    def value(self, atom: Any) -> Value:
+        """What stands for an atom: a number is a splat of no axes."""
+        return self.values[atom] if isinstance(atom, Var) else Splat(Const(atom, torch.tensor(atom).dtype), ())
+
+    def temporary(self, shape: Sequence[int], dtype: torch.dtype, varying: bool) -> View:
+        """A new row-major temporary."""
+        return whole(Buffer(dtype, math.prod(shape), varying), shape)
+
+    def view(self, value: Value) -> View:
+        """Give a value memory, unless it has some."""
+        if isinstance(value, View):
+            return value
+        if isinstance(value, Splat):
+            one = self.temporary((), value.dtype, False)
+            self.store(one, Splat(value.const, ()))
+            return one.expand(value.shape)
+        if value.view is None:
+            value.view = self.temporary(value.shape, value.dtype, value.node.varying)
+            value.nest.body.append(Store(value.view, value.node))
+            value.scope.ready[value.view.buffer] = value.scope.statements.index(value.nest)
+        return value.view
+
+    def nest(self, shape: Sequence[int], values: Sequence[Value]) -> Nest:
+        """The nest of this shape that computes most of the values and runs when the others are ready, or a new one."""
+        shape, scope = tuple(shape), self.scope
+        local = {
+            value.nest
+            for value in values
+            if isinstance(value, Pending) and value.shape == shape and value.scope is scope
+        }
+        best: Nest | None = None
+        for i in range(len(scope.statements) - 1, -1, -1):
+            nest = scope.statements[i]
+            if nest in local or not all(self._ready(value) < i for value in values):
+                best = nest if nest in local and all(self._ready(v) < i or _inside(v, nest) for v in values) else best
+                break
+            if best is None and isinstance(nest, Nest) and nest.shape == shape and not nest.sequential:
+                best = nest
+        if best is None:
+            best = Nest(shape)
+            scope.add(best)
+        return best
+
+    def _ready(self, value: Value) -> int:
+        """After which statement of this scope a value is complete; -1 if before them all."""
+        if isinstance(value, View):
+            return self.scope.ready.get(value.buffer, -1)
+        return self.scope.statements.index(value.nest) if isinstance(value, Pending) and value.scope is self.scope else -1
+
+    def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
+        """A value as the body of a nest reads it."""
+        if isinstance(value, Number):
+            return value
+        if isinstance(value, Splat):
+            return value.const
+        if isinstance(value, Pending) and value.nest is nest:
+            return value.node
+        return self.view(value).expand(nest.shape)
+
+    def map(
+        self, shape: Sequence[int], formula: Callable[..., Operand], *values: Value | Number, after: Sequence[View] = ()
+    ) -> Value:
+        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it, once others are there."""
+        nest = self.nest(shape, [*(value for value in values if not isinstance(value, Number)), *after])
+        node = formula(Emit(nest), *(self.operand(value, nest) for value in values))
+        return Splat(node, nest.shape) if isinstance(node, Const) else Pending(node, nest, self.scope)
+
+    def store(self, out: View, value: Value, dtype: torch.dtype | None = None) -> None:
+        """Copy a value that broadcasts to out into it."""
+        nest = self.nest(out.shape, [value])
+        operand = Emit(nest).cast(self.operand(value, nest), dtype or out.dtype)
+        nest.body.append(Store(out, operand))
+        ready = self.scope.ready
+        ready[out.buffer] = max(ready.get(out.buffer, -1), self.scope.statements.index(nest))
+
+    def reduce(self, op: str, value: Value, axes: Sequence[int], identity: Number, keep: bool = False) -> View:
+        """Combine the elements along some axes, in the dtype of the value."""
+        nest = self.nest(value.shape, [value])
+        operand = Emit(nest).cast(self.operand(value, nest), value.dtype)
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
+        out = self.temporary(kept, value.dtype, operand.varying)
+        nest.body.append(Accumulate(out.expand(value.shape), operand, op, Const(identity, value.dtype)))
+        self.scope.ready[out.buffer] = self.scope.statements.index(nest)
+        shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
+        return whole(out.buffer, shape)
+
+    def contract(self, left: Value, right: Value, shape: Sequence[int]) -> View:
+        """The matrix product over the last two axes."""
+        a, b = self.view(left), self.view(right)
+        out = self.temporary(shape, a.dtype, a.varying or b.varying)
+        self.scope.add(Contract(out, a, b), out)
+        return out
+
+    def _scan(self, op: Scan) -> None:
+        count = len(op.init)
+        carries = [self._carry(atom, var) for atom, var in zip(op.init, op.body.params[:count], strict=True)]
+        sources = [self.view(self.value(atom)) for atom in op.xs]
+        loop = Loop(Counter(op.length))
+        for var, source in zip(op.body.params[count:], sources, strict=True):
+            steps = (*source.steps, (loop.counter, source.strides[0]))
+            self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)
+        stacks = [
+            self.destination.get(var) or self.temporary(var.shape, var.dtype, var in self.varying)
+            for var in op.outputs[count:]
+        ]
+        outer, self.scope = self.scope, Scope(loop.body)
+        for inner in op.body.ops:
+            self.lower(inner)
+        for atom, stack in zip(op.body.results[count:], stacks, strict=True):
+            self.store(
+                replace(
+                    stack, shape=stack.shape[1:], strides=stack.strides[1:], steps=((loop.counter, stack.strides[0]),)
+                ),
+                self.value(atom),
+            )
+        self._advance(carries, [self.value(atom) for atom in op.body.results[:count]])
+        self.scope = outer
+        self.scope.add(loop, *carries, *stacks)
+        self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
+
+    def _carry(self, atom: Any, var: Var) -> View:
+        self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.varying)
+        self.store(carry, self.value(atom))
+        return carry
+
+    def _advance(self, carries: list[View], values: list[Value]) -> None:
+        """Write the new carries over the old ones: in place where nothing reads the old one any more, else at the end."""
+        moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
+        buffers = {carry.buffer for carry in carries}
+        settled = [(carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved]
+        for carry, value in settled:
+            if self._in_place(carry, value):
+                value.nest.body.append(Store(carry, value.node))
+            else:
+                self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
+
+    def _safe(self, value: Value, carries: set[Buffer]) -> View:
+        """A value in memory that no carry overwrites."""
+        view = self.view(value)
+        if view.buffer not in carries:
+            return view
+        copy = self.temporary(view.shape, view.dtype, view.varying)
+        self.scope.add(Nest(view.shape, [Store(copy, view)]), copy)
+        return copy
+
+    def _in_place(self, carry: View, value: Value) -> bool:
+        """Whether the nest of a new carry may overwrite the old one: no later read, and in it only of the same element."""
+        if not isinstance(value, Pending) or value.scope is not self.scope:
+            return False
+        position = self.scope.statements.index(value.nest)
+        here = [view for view in reads(value.nest) if view.buffer is carry.buffer]
+        if any(isinstance(part, Gather) and part.view.buffer is carry.buffer for part in value.nest.body):
+            return False
+        later = (view for statement in self.scope.statements[position + 1 :] for view in reads(statement))
+        return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
+
+
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+
+
+def lower(program: Program, rules: dict[str, Rule]) -> Kernel:
+    """Lower a program by the rules of its operations."""
+    for var in program.block.params:
+        if var.dtype not in DTYPES:
+            raise UnsupportedError(f"the native backend has no {var.dtype}")
+    return Lowering(program, rules).kernel
+
+
+def hoist(block: Block) -> Block:
+    """Move what a scan's body computes from outside values alone in front of the scan, from the inside out."""
+    ops: list[Apply | Scan] = []
+    for op in block.ops:
+        if isinstance(op, Scan):
+            body = hoist(op.body)
+            inside, kept = set(body.params), list[Apply | Scan]()
+            for inner in body.ops:
+                stays = isinstance(inner, Scan) or any(var in inside for var in graph.inputs(inner))
+                (kept if stays else ops).append(inner)
+                inside.update(inner.outputs if stays else ())
+            op = replace(op, body=Block(body.params, kept, body.results))
+        ops.append(op)
+    return Block(block.params, ops, block.results)
+
+
+def _varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
+    """The values that differ between lanes."""
+    dims = in_dims or (None,) * len(block.params)
+    found = {var for var, dim in zip(block.params, dims, strict=True) if dim is not None}
+    _spread(block, found)
+    return found
+
+
+def _spread(block: Block, found: set[Var]) -> None:
+    for op in block.ops:
+        if isinstance(op, Apply):
+            found.update(op.outputs if any(var in found for var in graph.inputs(op)) else ())
+            continue
+        count = len(op.init)
+        sources = zip(op.body.params, (*op.init, *op.xs), strict=True)
+        found.update(var for var, atom in sources if isinstance(atom, Var) and atom in found)
+        size = -1
+        while size != len(found):
+            size = len(found)
+            _spread(op.body, found)
+            results = zip(op.body.params[:count], op.body.results[:count], strict=True)
+            found.update(var for var, atom in results if isinstance(atom, Var) and atom in found)
+        outcomes = zip(op.outputs, op.body.results, strict=True)
+        found.update(out for out, atom in outcomes if isinstance(atom, Var) and atom in found)
+        found.update(out for out, param in zip(op.outputs, op.body.params[:count], strict=False) if param in found)

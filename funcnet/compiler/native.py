@@ -1,0 +1,130 @@
+"""The native backend: a program as one C function, run over blocks of lanes on torch's number of threads."""
+
+import ctypes
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler import build, source
+from funcnet.compiler.graph import Program, UnsupportedError
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A compiled program: call it with the tensors of its parameters, captures included."""
+
+    program: Program
+    library: build.Library
+    lanes: int
+    arena: int
+    work: float
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+        """Run the program.
+
+        Args:
+            tensors: One a parameter, on the CPU, of its shape (with the lane axis where in_dims says) and dtype.
+            lanes: Size of the lane axis; None without an outermost vmap.
+        Returns:
+            The results. With lanes the lane axis is innermost in memory.
+        Raises:
+            IndexError: An index of a gather or scatter was out of range.
+        """
+        count = 1 if lanes is None else lanes
+        held = self._arguments(tensors)
+        padded = -(-count // self.lanes) * self.lanes
+        outputs = [self._output(i, padded) for i in range(len(self.program.block.results))]
+        call = _Call(self, held, self._strides(held), outputs, count, padded)
+        call.run(padded // self.lanes)
+        return [self._deliver(i, out, count) for i, out in enumerate(outputs)]
+
+    def _arguments(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Shared arguments row by row, lane axes last."""
+        dims = self.program.in_dims or (None,) * len(tensors)
+        resolved = [t.resolve_conj().resolve_neg().detach() for t in tensors]
+        return [t.contiguous() if d is None else t.movedim(d, -1) for t, d in zip(resolved, dims, strict=True)]
+
+    def _strides(self, held: Sequence[Tensor]) -> list[int]:
+        dims = self.program.in_dims or (None,) * len(held)
+        return [stride for t, d in zip(held, dims, strict=True) if d is not None for stride in t.stride()]
+
+    def _output(self, position: int, padded: int) -> Tensor:
+        atom = self.program.block.results[position]
+        like = atom if hasattr(atom, "dtype") else torch.tensor(atom)
+        dims = self.program.out_dims
+        lanes = () if dims is None or dims[position] is None else (padded,)
+        return torch.empty((*like.shape, *lanes), dtype=like.dtype)
+
+    def _deliver(self, position: int, out: Tensor, count: int) -> Tensor:
+        dims = self.program.out_dims
+        dim = None if dims is None else dims[position]
+        return out if dim is None else out[..., :count].movedim(-1, dim)
+
+
+class _Call:
+    """One run: pointers for C, a stop flag, and the threads that share the blocks."""
+
+    def __init__(self, kernel: Kernel, held: list[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int):
+        self.kernel, self.held, self.outputs = kernel, held, outputs
+        self.count, self.padded = count, padded
+        self.inputs = (ctypes.c_void_p * len(held))(*(t.data_ptr() for t in held))
+        self.results = (ctypes.c_void_p * len(outputs))(*(t.data_ptr() for t in outputs))
+        self.strides = (ctypes.c_int64 * len(strides))(*strides)
+        self.control = (ctypes.c_int * 2)()
+
+    def run(self, blocks: int) -> None:
+        """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
+        workers = max(1, min(torch.get_num_threads(), blocks))
+        if self.kernel.work * blocks < SHORT:
+            self.part(0, blocks)
+        else:
+            self.spread([blocks * i // workers for i in range(workers + 1)])
+        if self.control[1] & 1:
+            raise IndexError("jit: an index of a gather or scatter is out of the range of its axis")
+        if self.control[1] & 2:
+            raise RuntimeError("ZeroDivisionError: jit: an integer division by zero")
+
+    def spread(self, bounds: Sequence[int]) -> None:
+        """One thread for each range of blocks."""
+        threads = [threading.Thread(target=self.part, args=pair, daemon=True) for pair in zip(bounds, bounds[1:], strict=False)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self.control[0] = 1
+            for thread in threads:
+                thread.join()
+            raise
+
+    def part(self, first: int, last: int) -> None:
+        """The blocks from first to last; C runs without the interpreter's lock."""
+        arena = torch.empty(self.kernel.arena + ALIGN, dtype=torch.uint8)
+        start = -(-arena.data_ptr() // ALIGN) * ALIGN
+        bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
+        self.kernel.library.function(self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds)
+
+
+SHORT = 2e6  # operations of a run too short to be worth a thread
+ALIGN = 128
+
+
+def compile(program: Program) -> Kernel:
+    """Compile a program to a native kernel.
+
+    Raises:
+        UnsupportedError: An operation has no rule here, a tensor is not on the CPU, or there is no C compiler.
+    """
+    for var in program.block.params:
+        if var.device.type != "cpu":
+            raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
+    kernel = lower(program, RULES)
+    text = source.emit(kernel, build.compiler().vector)
+    return Kernel(program, build.load(text.text), text.lanes, text.arena, 1e9)

@@ -1,0 +1,232 @@
+"""The table of operations: how each ATen operation is made of loops, one line each where it can be.
+
+A formula takes emit and its operands and returns the result at one index. Operands of ELEMENTWISE come in the dtype of the
+result, those of PREDICATES in the dtype that they have in common.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from funcnet.compiler import indexing, reductions, shapes
+from funcnet.compiler.lowering import Emit, Lowering, Number, Operand, Rule, Splat, Value
+from funcnet.compiler.loops import Const, Index
+
+Formula = Callable[..., Operand]
+
+
+def elementwise(formula: Formula) -> Rule:
+    """Rule of an operation whose operands are cast to the dtype of its result."""
+
+    def rule(b: Lowering, *args: Value | Number, **options: Any) -> Value:
+        dtype = b.op.outputs[0].dtype
+        return _mapped(b, lambda e, *xs: e.cast(formula(e, *(e.cast(x, dtype) for x in xs), **options), dtype), args)
+
+    return rule
+
+
+def predicate(formula: Formula) -> Rule:
+    """Rule of an operation that compares or tests operands of their common dtype."""
+
+    def rule(b: Lowering, *args: Value | Number) -> Value:
+        dtype = _common(args)
+        return _mapped(b, lambda e, *xs: e.cast(formula(e, *(e.cast(x, dtype) for x in xs)), torch.bool), args)
+
+    return rule
+
+
+def _mapped(b: Lowering, formula: Formula, args: tuple[Value | Number, ...]) -> Value:
+    return b.map(b.op.outputs[0].shape, formula, *args)
+
+
+def _common(args: tuple[Value | Number, ...]) -> torch.dtype:
+    like = [x if isinstance(x, Number) else torch.empty(x.shape, dtype=x.dtype, device="meta") for x in args]
+    return torch.result_type(like[0], like[-1])
+
+
+def _primitive(op: str) -> Formula:
+    return lambda e, *xs: e(op, *xs)
+
+
+def _scaled(e: Emit, a: Operand, b: Operand, alpha: Number) -> Operand:
+    """a + alpha b, rounded once for floats, as ATen's vectors do."""
+    if alpha == 1:
+        return e("add", a, b)
+    return e("fma", b, e.cast(alpha, a.dtype), a) if a.dtype.is_floating_point else e("add", a, e("mul", b, alpha))
+
+
+def _divide(e: Emit, a: Operand, b: Operand, rounding_mode: str | None = None) -> Operand:
+    if rounding_mode is None:
+        return e("div", a, b)
+    if not a.dtype.is_floating_point:
+        return e("floordiv" if rounding_mode == "floor" else "quotient", a, b)
+    return e("floordiv", a, b) if rounding_mode == "floor" else e("trunc", e("div", a, b))
+
+
+def _power(e: Emit, x: Operand, y: Operand) -> Operand:
+    """x ** y, by ATen's special cases where the exponent is a number."""
+    exponent = y.value if isinstance(y, Const) and x.dtype.is_floating_point else None
+    match exponent:
+        case 0.5:
+            return e("sqrt", x)
+        case -0.5:
+            return e("div", 1, e("sqrt", x))
+        case 2:
+            return e("mul", x, x)
+        case 3:
+            return e("mul", e("mul", x, x), x)
+        case -1:
+            return e("div", 1, x)
+        case -2:
+            return e("div", 1, e("mul", x, x))
+    return e("pow", x, y)
+
+
+def _sign(e: Emit, x: Operand) -> Operand:
+    one, zero = Const(1, x.dtype), Const(0, x.dtype)
+    return e("sub", e("where", e("gt", x, 0), one, zero), e("where", e("lt", x, 0), one, zero))
+
+
+def _clamp(e: Emit, x: Operand, low: Operand | None = None, high: Operand | None = None) -> Operand:
+    x = x if low is None else e("maximum", x, low)
+    return x if high is None else e("minimum", x, high)
+
+
+def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:  # noqa: A002
+    dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
+
+    def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
+        cast = iter([e.cast(bound, dtype) for bound in rest])
+        return _clamp(e, e.cast(x, dtype), None if min is None else next(cast), None if max is None else next(cast))
+
+    return _mapped(b, formula, (x, *bounds))
+
+
+def _where(b: Lowering, condition: Value, x: Value | Number, y: Value | Number) -> Value:
+    dtype = b.op.outputs[0].dtype
+    return _mapped(b, lambda e, c, x, y: e("where", e.cast(c, torch.bool), e.cast(x, dtype), e.cast(y, dtype)), (condition, x, y))
+
+
+def _masked_fill(b: Lowering, x: Value, mask: Value, value: Value | Number) -> Value:
+    return _where(b, mask, value, x)
+
+
+def _cast(b: Lowering, x: Value | Number, *_: Any, **__: Any) -> Value:
+    """A copy in the dtype of the result."""
+    if not isinstance(x, Number) and x.dtype == b.op.outputs[0].dtype and x.shape == b.op.outputs[0].shape:
+        return x
+    return _mapped(b, lambda e, x: e.cast(x, b.op.outputs[0].dtype), (x,))
+
+
+def _constant(value: Number) -> Rule:
+    return lambda b, *_, **__: Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
+
+
+def _full(b: Lowering, _: Any, value: Value | Number, **__: Any) -> Value:
+    out = b.op.outputs[0]
+    return Splat(Const(value, out.dtype), out.shape) if isinstance(value, Number) else _cast(b, value)
+
+
+def _scalar_tensor(b: Lowering, value: Number, **_: Any) -> Value:
+    return Splat(Const(value, b.op.outputs[0].dtype), ())
+
+
+def _arange(b: Lowering, *args: Number, **_: Any) -> Value:
+    start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
+    dtype = b.op.outputs[0].dtype
+    return _mapped(b, lambda e: e("add", e("mul", e.cast(Index(0), dtype), step), start), ())
+
+
+def _reverse(formula: Formula) -> Formula:
+    return lambda e, a, b, **options: formula(e, b, a, **options)
+
+
+def _logical(op: str) -> Formula:
+    return lambda e, a, b: e(op, e.cast(a, torch.bool), e.cast(b, torch.bool))
+
+
+_PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh asinh acosh
+atanh erf erfc lgamma floor ceil trunc round abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign""".split()
+
+ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES} | {
+    "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
+    "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, b, -alpha),
+    "rsub": lambda e, a, b, alpha=1: e("sub", b, a) if alpha == 1 else _scaled(e, b, a, -alpha),
+    "div": _divide,
+    "true_divide": _divide,
+    "floor_divide": lambda e, a, b: e("floordiv", a, b),
+    "pow": _power,
+    "reciprocal": lambda e, x: e("div", 1, x),
+    "rsqrt": lambda e, x: e("div", 1, e("sqrt", x)),
+    "square": lambda e, x: e("mul", x, x),
+    "sign": _sign,
+    "sgn": _sign,
+    "relu": lambda e, x: e("maximum", x, 0),
+    "clamp_min": lambda e, x, low: e("maximum", x, low),
+    "clamp_max": lambda e, x, high: e("minimum", x, high),
+    "frac": lambda e, x: e("sub", x, e("trunc", x)),
+    "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, e("mul", a, b), value),
+    "addcdiv": lambda e, x, a, b, value=1: _scaled(e, x, e("div", a, b), value),
+    "sigmoid_backward": lambda e, g, y: e("mul", g, e("mul", e("sub", 1, y), y)),
+    "tanh_backward": lambda e, g, y: e("mul", g, e("sub", 1, e("mul", y, y))),
+    "bitwise_and": lambda e, a, b: e("and", a, b),
+    "bitwise_or": lambda e, a, b: e("or", a, b),
+    "bitwise_xor": lambda e, a, b: e("xor", a, b),
+    "bitwise_not": lambda e, x: e("not", x),
+    "bitwise_left_shift": lambda e, a, b: e("shl", a, b),
+    "bitwise_right_shift": lambda e, a, b: e("shr", a, b),
+    "__lshift__": lambda e, a, b: e("shl", a, b),
+    "__rshift__": lambda e, a, b: e("shr", a, b),
+    "__and__": lambda e, a, b: e("and", a, b),
+    "__or__": lambda e, a, b: e("or", a, b),
+    "__xor__": lambda e, a, b: e("xor", a, b),
+}
+
+PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")} | {
+    "logical_and": _logical("and"),
+    "logical_or": _logical("or"),
+    "logical_xor": _logical("xor"),
+    "logical_not": lambda e, x: e("not", e.cast(x, torch.bool)),
+    "isnan": lambda e, x: e("ne", x, x),
+    "isinf": lambda e, x: e("eq", e("abs", x), math.inf),
+    "isfinite": lambda e, x: e("lt", e("abs", x), math.inf),
+    "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x), 0),
+}
+
+CREATION: dict[str, Rule] = {
+    "full": _full,
+    "full_like": _full,
+    "new_full": lambda b, _, size, value, **__: _full(b, size, value),
+    "fill": _full,
+    "scalar_tensor": _scalar_tensor,
+    "zeros": _constant(0),
+    "zeros_like": _constant(0),
+    "new_zeros": _constant(0),
+    "zero": _constant(0),
+    "ones": _constant(1),
+    "ones_like": _constant(1),
+    "new_ones": _constant(1),
+    "empty": _constant(0),
+    "empty_like": _constant(0),
+    "new_empty": _constant(0),
+    "empty_permuted": _constant(0),
+    "empty_strided": _constant(0),
+    "new_empty_strided": _constant(0),
+    "arange": _arange,
+    "clamp": _clamp_rule,
+    "where": _where,
+    "masked_fill": _masked_fill,
+    "copy": lambda b, _, source, *__: _cast(b, source),
+} | dict.fromkeys(("_to_copy", "to", "clone", "contiguous", "detach", "alias", "lift_fresh", "lift_fresh_copy", "lift", "positive"), _cast)
+CREATION["prims::convert_element_type"] = _cast
+
+RULES: dict[str, Rule] = {
+    **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
+    **{name: predicate(formula) for name, formula in PREDICATES.items()},
+    **CREATION,
+    **shapes.RULES,
+    **reductions.RULES,
+    **indexing.RULES,
+}

@@ -1,0 +1,93 @@
+"""Matrix products in C: written out when tiny, else in tiles whose sums stay in registers."""
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+from funcnet.compiler.loops import Contract, View
+
+if TYPE_CHECKING:
+    from funcnet.compiler.printer import Printer
+
+TINY = 64  # multiplications that are written out
+REGISTERS = 28
+
+
+def contract(p: "Printer", product: Contract) -> None:
+    """Print one product, in loops over its batch axes."""
+    *batch, rows, columns = product.out.shape
+    inner = product.left.shape[-1]
+    if math.prod(product.out.shape) == 0:
+        return
+    if math.prod(product.out.shape) * inner <= TINY:
+        for place in itertools.product(*(range(size) for size in batch)):
+            _unrolled(p, product, list(place), rows, columns, inner)
+        return
+    for axis, size in enumerate(batch):
+        p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
+    place = [f"b{axis}" for axis in range(len(batch))]
+    tall, wide = _tile(rows, columns)
+    for (i0, i1, m), (j0, j1, n) in itertools.product(_parts(rows, tall), _parts(columns, wide)):
+        _tiles(p, product, place, (i0, i1, m), (j0, j1, n), inner)
+    for _ in batch:
+        p.close()
+
+
+def _unrolled(p: "Printer", product: Contract, batch: list[int], rows: int, columns: int, inner: int) -> None:
+    for i, j in itertools.product(range(rows), range(columns)):
+        kind = p.type(product.out)
+        total = p.fresh("s")
+        p.put(f"{kind} {total} = {_zero(p, product)};")
+        for k in range(inner):
+            a, b = _read(p, product, product.left, [*batch, i, k]), _read(p, product, product.right, [*batch, k, j])
+            step = f"{a} * {b}" if k == 0 else p.call("fma", kind, a, b, total)
+            p.put(f"{total} = {step};")
+        p.store(product.out, [*batch, i, j], total)
+
+
+def _read(p: "Printer", product: Contract, view: View, place: list[str | int]) -> str:
+    text = p.load(view, place)
+    return p.splat(text, view.dtype) if product.out.varying and not view.varying else text
+
+
+def _zero(p: "Printer", product: Contract) -> str:
+    return p.splat("0", product.out.dtype) if product.out.varying else "0"
+
+
+def _tile(rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of a tile: most multiplications a load among those that fit the registers and waste least."""
+
+    def cost(tile: tuple[int, int]) -> float:
+        m, n = tile
+        return -(-rows // m) * -(-columns // n) * (m + n + m * n) / (rows * columns)
+
+    tiles = [(m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= REGISTERS]
+    return min(tiles, key=cost)
+
+
+def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
+    """The full steps of a range and what is left: (first, end, step)."""
+    full = size - size % step
+    return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
+
+
+def _tiles(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[int, int, int], columns: tuple[int, int, int], inner: int) -> None:
+    """All tiles of one size."""
+    kind, m, n = p.type(product.out), rows[2], columns[2]
+    p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    p.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
+    sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
+    for row in sums:
+        p.put(f"{kind} " + ", ".join(f"{s} = {_zero(p, product)}" for s in row) + ";")
+    p.open(f"for (i64 k = 0; k < {inner}; ++k)")
+    for c in range(n):
+        p.put(f"const {kind} r{c} = {_read(p, product, product.right, [*batch, 'k', f'(j + {c})'])};")
+    for r in range(m):
+        p.put(f"const {kind} a{r} = {_read(p, product, product.left, [*batch, f'(i + {r})', 'k'])};")
+        for c in range(n):
+            p.put(f"{sums[r][c]} = {p.call('fma', kind, f'a{r}', f'r{c}', sums[r][c])};")
+    p.close()
+    for r, c in itertools.product(range(m), range(n)):
+        p.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], sums[r][c])
+    p.close()
+    p.close()

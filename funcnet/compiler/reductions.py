@@ -1,0 +1,179 @@
+"""Rules of reductions, matrix products and cumulative operations."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.loops import Const, Cumulate, Index, View
+from funcnet.compiler.lowering import Lowering, Number, Rule, Splat, Value
+
+Dims = int | Sequence[int] | None
+
+
+def _axes(value: Value, dim: Dims) -> tuple[int, ...]:
+    rank = len(value.shape)
+    if dim is None or (isinstance(dim, Sequence) and not dim):
+        return tuple(range(rank))
+    return tuple(d % rank for d in ([dim] if isinstance(dim, int) else dim)) if rank else ()
+
+
+def _as(b: Lowering, value: Value, dtype: torch.dtype) -> Value:
+    return value if value.dtype == dtype else b.map(value.shape, lambda e, x: e.cast(x, dtype), value)
+
+
+def _reduction(op: str, identity: Number) -> Rule:
+    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+        return b.reduce(op, _as(b, x, b.op.outputs[0].dtype), _axes(x, dim), identity, keepdim)
+
+    return rule
+
+
+def _extremum(op: str, sign: int) -> Rule:
+    """max or min of all, or along axes; along one axis by name also the place."""
+
+    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
+        best = b.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
+        return best if len(b.op.outputs) == 1 else [best, _place(b, x, op, sign, dim, keepdim)]
+
+    return rule
+
+
+def _bound(dtype: torch.dtype, sign: int) -> Number:
+    if dtype == torch.bool:
+        return sign > 0
+    if dtype.is_floating_point:
+        return sign * math.inf
+    return torch.iinfo(dtype).max if sign > 0 else torch.iinfo(dtype).min
+
+
+def _place(b: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
+    """The first index, in row-major order of the reduced axes, at which the extremum or a NaN is."""
+    axes = _axes(x, dim)
+    best = b.reduce(op, x, axes, _bound(x.dtype, -sign), True)
+    end = Const(torch.iinfo(torch.int64).max, torch.int64)
+
+    def index(e: Any, x: Any, best: Any) -> Any:
+        place: Any = Const(0, torch.int64)
+        for axis in axes:
+            place = e("add", e("mul", place, e.nest.shape[axis]), Index(axis))
+        hit = e("or", e("eq", x, best), e("ne", x, x))
+        return e("where", hit, place, end, dtype=torch.int64)
+
+    return b.reduce("minimum", b.map(x.shape, index, x, best), axes, end.value, keepdim)
+
+
+def _arg(op: str, sign: int) -> Rule:
+    return lambda b, x, dim=None, keepdim=False: _place(b, x, op, sign, dim, keepdim)
+
+
+def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+    dtype, axes = b.op.outputs[0].dtype, _axes(x, dim)
+    total = b.reduce("add", _as(b, x, dtype), axes, 0, keepdim)
+    return b.map(total.shape, lambda e, s: e("div", s, _count(x, axes)), total)
+
+
+def _count(x: Value, axes: Sequence[int]) -> int:
+    return math.prod(x.shape[axis] for axis in axes)
+
+
+def _variance(b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False) -> Value:
+    axes, correction = _axes(x, dim), 1 if correction is None else correction
+    count = _count(x, axes)
+    total = b.reduce("add", x, axes, 0, True)
+    mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
+    squares = b.map(x.shape, lambda e, x, m: e("mul", (d := e("sub", x, m)), d), x, mean)
+    rest = max(0, count - correction)
+    return b.map(
+        (sum_ := b.reduce("add", squares, axes, 0, keepdim)).shape, lambda e, s: e("div", s, float(rest)), sum_
+    )
+
+
+def _var_mean(b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False) -> list[Value]:
+    axes = _axes(x, dim)
+    total = b.reduce("add", x, axes, 0, keepdim)
+    mean = b.map(total.shape, lambda e, s: e("div", s, _count(x, axes)), total)
+    return [_variance(b, x, dim, correction, keepdim), mean]
+
+
+def _truth(op: str, identity: bool) -> Rule:
+    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+        value = b.map(x.shape, lambda e, x: e.cast(x, torch.bool), x)
+        return b.reduce(op, value, _axes(x, dim), identity, keepdim)
+
+    return rule
+
+
+def _cumulative(op: str) -> Rule:
+    def rule(b: Lowering, x: Value, dim: int, **_: Any) -> Value:
+        source = b.view(_as(b, x, b.op.outputs[0].dtype))
+        if not source.shape:
+            return source
+        out = b.temporary(source.shape, source.dtype, source.varying)
+        b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
+        return out
+
+    return rule
+
+
+def _floating(b: Lowering) -> None:
+    if not b.op.outputs[0].dtype.is_floating_point:
+        raise UnsupportedError(f"{b.op.target} of integers: the native backend multiplies floating matrices only")
+
+
+def _product(b: Lowering, left: Value, right: Value) -> Value:
+    _floating(b)
+    return b.contract(left, right, b.op.outputs[0].shape)
+
+
+def _vector_product(b: Lowering, left: Value, right: Value) -> Value:
+    """mv and dot, as products with a matrix of one column (and one row)."""
+    _floating(b)
+    row = b.view(left) if len(left.shape) == 2 else b.view(left).reshape((1, *left.shape))
+    column = b.view(right).reshape((*right.shape, 1))
+    assert row is not None and column is not None
+    product = b.contract(row, column, (row.shape[0], 1)).reshape(b.op.outputs[0].shape)
+    assert product is not None
+    return product
+
+
+def _add_product(b: Lowering, x: Value, left: Value, right: Value, *, beta: Number = 1, alpha: Number = 1) -> Value:
+    _floating(b)
+    out = b.op.outputs[0]
+    product = b.contract(left, right, out.shape)
+    if beta == 0:
+        return b.map(out.shape, lambda e, p: e("mul", p, alpha), product)
+    return b.map(out.shape, lambda e, x, p: e("add", _times(e, x, beta), _times(e, p, alpha)), x, product)
+
+
+def _times(e: Any, x: Any, factor: Number) -> Any:
+    return x if factor == 1 else e("mul", x, factor)
+
+
+RULES: dict[str, Rule] = {
+    "sum": _reduction("add", 0),
+    "prod": _reduction("mul", 1),
+    "amax": _extremum("maximum", 1),
+    "amin": _extremum("minimum", -1),
+    "max": _extremum("maximum", 1),
+    "min": _extremum("minimum", -1),
+    "argmax": _arg("maximum", 1),
+    "argmin": _arg("minimum", -1),
+    "mean": _mean,
+    "var": _variance,
+    "var_mean": _var_mean,
+    "std": lambda b, *args, **options: b.map((v := _variance(b, *args, **options)).shape, lambda e, x: e("sqrt", x), v),
+    "any": _truth("or", False),
+    "all": _truth("and", True),
+    "cumsum": _cumulative("add"),
+    "cumprod": _cumulative("mul"),
+    "mm": _product,
+    "bmm": _product,
+    "mv": _vector_product,
+    "dot": _vector_product,
+    "addmm": _add_product,
+    "baddbmm": _add_product,
+}

@@ -1,0 +1,144 @@
+"""The C text of a whole kernel: types, functions, the block function and its entry point."""
+
+from dataclasses import dataclass
+
+import torch
+
+from funcnet.compiler import cmath
+from funcnet.compiler.loops import Buffer
+from funcnet.compiler.lowering import Kernel
+from funcnet.compiler.printer import NAMES, Printer
+
+_SCALARS = """typedef float f32;
+typedef double f64;
+typedef __INT64_TYPE__ i64;
+typedef __INT32_TYPE__ i32;
+typedef __INT16_TYPE__ i16;
+typedef signed char i8;
+typedef unsigned char u8, b8;
+#ifdef __clang__
+#define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define VECTORISE _Pragma("GCC ivdep")
+#endif
+static _Thread_local int flags_;
+static inline i64 within(i64 i, i64 n) {
+  i = i < 0 ? i + n : i;
+  if (i >= 0 && i < n) return i;
+  flags_ |= 1;
+  return 0;
+}
+"""
+_SCALAR = """#define K_{t}(c) (({t})(c))
+static inline {t} sel_{t}(int m, {t} a, {t} b) {{ return m ? a : b; }}
+"""
+_SCALAR_BITS = """static inline {i} bits_{t}({t} x) {{ {i} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
+static inline {t} float_{t}({i} x) {{ {t} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
+"""
+_VECTOR = "typedef {t} v{t} __attribute__((vector_size({n}), aligned({a})));\n"
+_CHOICE = """typedef {i} mask_v{t};
+#define K_v{t}(c) (({t})(c) - (v{t}){{0}})
+static inline v{t} sel_v{t}({i} m, v{t} a, v{t} b) {{ return (v{t})((({i})a & m) | (({i})b & ~m)); }}
+"""
+_VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
+#define float_v{t}(x) ((v{t})(x))
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A C text, the bytes of arena that a call needs, and the lanes of a block (1 without lanes)."""
+
+    text: str
+    arena: int
+    lanes: int
+
+
+def emit(kernel: Kernel, vector: int) -> Source:
+    """Print a kernel for a machine whose vectors have this many bytes."""
+    wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
+    lanes = vector // (8 if wide else 4) if kernel.lanes else 1
+    printer = Printer(kernel, lanes)
+    _block(printer)
+    text = _prelude(lanes if kernel.lanes else 0, wide) + cmath.definitions(printer.used) + "\n" + _entry(printer)
+    return Source(text, printer.plan.size, lanes)
+
+
+def _buffers(kernel: Kernel) -> set[Buffer]:
+    from funcnet.compiler.memory import every
+
+    return every(kernel)
+
+
+def _prelude(lanes: int, wide: bool) -> str:
+    text = _SCALARS
+    for kind in ("f32", "f64", "i64", "i32", "i16", "i8", "u8"):
+        text += _SCALAR.format(t=kind)
+    text += "".join(_SCALAR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+    if not lanes:
+        return text
+    text += f"#define L {lanes}\n"
+    widths = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1}
+    for kind, size in widths.items():
+        text += _VECTOR.format(t=kind, n=size * lanes, a=min(64, size * lanes))
+    mask = 64 if wide else 32
+    text += f"typedef vi{mask} vb8;\ntypedef i{mask} mask_t;\ntypedef vb8 mask_vb8;\n"
+    for kind in widths:
+        integer = "vi" + kind[1:]
+        text += _CHOICE.format(t=kind, i=integer)
+    text += "static inline vb8 sel_vb8(vb8 m, vb8 a, vb8 b) { return (a & m) | (b & ~m); }\n"
+    return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+
+
+def _block(p: Printer) -> None:
+    """The declarations and statements of one block of lanes."""
+    for position, buffer in enumerate(p.kernel.inputs):
+        if not buffer.varying:
+            p.put(f"const {p.type(buffer)} *const {p.name(buffer)} = (const {p.type(buffer)} *)inputs[{position}];")
+    for position, buffer in enumerate(p.kernel.outputs):
+        scalar = NAMES[buffer.dtype]
+        start = " + lane" if buffer.varying else ""
+        p.put(f"{scalar} *const {p.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
+    for buffer, offset in p.plan.arena.items():
+        p.put(f"{p.type(buffer)} *const {p.name(buffer)} = ({p.type(buffer)} *)(arena + {offset});")
+    for buffer in p.plan.locals.pop(None, ()):
+        p.put(f"{p.type(buffer)} {p.name(buffer)}[{p.plan.room(buffer)}];")
+    for position, buffer in enumerate(p.kernel.inputs):
+        if buffer.varying:
+            _pack(p, position, buffer)
+    p.block(None, p.kernel.statements)
+
+
+def _pack(p: Printer, position: int, buffer: Buffer) -> None:
+    """Gather the lanes of an argument, by its strides; a ragged last block repeats the last lane."""
+    shape, scalar = p.kernel.shapes[position], NAMES[buffer.dtype]
+    start = sum(len(p.kernel.shapes[i]) + 1 for i in range(position) if p.kernel.inputs[i].varying)
+    p.open("")
+    p.put("i64 e = 0;")
+    p.put(f"const {scalar} *const base = (const {scalar} *)inputs[{position}];")
+    for axis, size in enumerate(shape):
+        p.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
+    index = " + ".join(f"i{axis} * strides[{start + axis}]" for axis in range(len(shape))) or "0"
+    lane = f"(lane + l < lanes ? lane + l : lanes - 1) * strides[{start + len(shape)}]"
+    minus = "-" if buffer.dtype == torch.bool else ""
+    p.put(f"for (i64 l = 0; l < L; ++l) {p.name(buffer)}[e][l] = {minus}base[{index} + {lane}];")
+    p.put("++e;")
+    for _ in range(len(shape) + 1):
+        p.close()
+
+
+def _entry(p: Printer) -> str:
+    arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
+    body = "\n".join(p.lines)
+    return f"""
+static void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
+{body}
+}}
+
+void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
+  flags_ = 0;
+  for (i64 b = first; b < last && !control[0]; ++b)
+    block(inputs, strides, outputs, arena, control, b * {p.lanes}, lanes, padded);
+  control[1] |= flags_;
+}}
+"""
