@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.graph import NoCompilerError
 
 _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing")
 _SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
@@ -49,7 +49,7 @@ def compiler() -> Compiler:
     """Return the C compiler: $CC, gcc, clang or cc, the first that is there.
 
     Raises:
-        UnsupportedError: There is none; the message names what to install.
+        NoCompilerError: There is none; the message names what to install.
     """
     return _compiler(os.environ.get("CC"), os.environ.get("PATH"))
 
@@ -61,7 +61,7 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
         if command and shutil.which(command[0], path=path):
             return _probe(command)
     wanted = f"$CC names {choice!r}, which is not there" if choice else "neither gcc nor clang is on the PATH"
-    raise UnsupportedError(
+    raise NoCompilerError(
         f"the native backend needs a C compiler: {wanted}. Install gcc or clang (Debian, Ubuntu: apt install gcc; "
         "Fedora: dnf install gcc; macOS: xcode-select --install) or set CC, or choose another backend."
     )
@@ -71,8 +71,8 @@ def _probe(command: tuple[str, ...]) -> Compiler:
     """Ask a compiler for its macros, which tell its version and this machine's instructions."""
     try:
         macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
-    except UnsupportedError as error:
-        raise UnsupportedError(f"the C compiler {shlex.join(command)} does not work. {error}") from error
+    except NoCompilerError as error:
+        raise NoCompilerError(f"the C compiler {shlex.join(command)} does not work. {error}") from error
     clang, wide = "__clang__" in macros, "__AVX512F__" in macros
     flags = (*_FLAGS, f"-ffp-contract={'on' if clang else 'off'}", *(["-mprefer-vector-width=512"] if wide else []))
     vector = 64 if wide else 32 if "__AVX__" in macros else 16
@@ -82,7 +82,7 @@ def _probe(command: tuple[str, ...]) -> Compiler:
 def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
-        raise UnsupportedError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
+        raise NoCompilerError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
@@ -99,7 +99,7 @@ def load(source: str) -> Library:
             return _install(cc, source, place, key)
         except OSError:
             continue
-    raise UnsupportedError(f"the native backend can write no kernel, neither to {folder} nor to {_private()}")
+    raise NoCompilerError(f"the native backend can write no kernel, neither to {folder} nor to {_private()}")
 
 
 def _open(path: Path, size: int, cached: bool) -> Library:
@@ -113,7 +113,7 @@ def _install(cc: Compiler, source: str, folder: Path, key: str) -> Library:
         text.write_text(source)
         try:
             _run([*cc.command, *cc.flags, "-o", str(built), str(text), "-lm"])
-        except UnsupportedError:
+        except NoCompilerError:
             if shutil.disk_usage(folder).free < 2**20:
                 raise OSError(f"no space in {folder}") from None
             raise

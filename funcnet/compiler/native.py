@@ -25,6 +25,16 @@ class Kernel:
     arena: int
     work: float
 
+    @property
+    def size(self) -> int:
+        """Bytes of the compiled library."""
+        return self.library.size
+
+    @property
+    def cached(self) -> bool:
+        """Whether the library came from the disk."""
+        return self.library.cached
+
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
         """Run the program.
 
@@ -55,8 +65,7 @@ class Kernel:
         return [stride for t, d in zip(held, dims, strict=True) if d is not None for stride in t.stride()]
 
     def _output(self, position: int, padded: int) -> Tensor:
-        atom = self.program.block.results[position]
-        like = atom if hasattr(atom, "dtype") else torch.tensor(atom)
+        like = self.program.block.results[position]
         dims = self.program.out_dims
         lanes = () if dims is None or dims[position] is None else (padded,)
         return torch.empty((*like.shape, *lanes), dtype=like.dtype)
