@@ -25,7 +25,7 @@ class Abstract(Tensor):
         owner: The staging that it belongs to.
         depth: How many scans were open when it was made.
         source: "" if the function made it, else what it came from: in-place operations must not reach that.
-        view: For a view, how it was taken; `seen` is then the parent's value that `value` was computed from.
+        lineage: For a view, how it was taken; `seen` is then the parent's value that `value` was computed from.
     """
 
     meta: Tensor
@@ -33,7 +33,7 @@ class Abstract(Tensor):
     owner: Any
     depth: int
     source: str
-    view: Any
+    lineage: Any
     seen: Var | None
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # torch's documented way for dispatched subclasses
@@ -45,7 +45,7 @@ class Abstract(Tensor):
         layout = {"strides": meta.stride(), "storage_offset": meta.storage_offset()}
         self: Abstract = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
         self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
-        self.view = self.seen = None
+        self.lineage = self.seen = None
         return self
 
     def __repr__(self, *, tensor_contents: Any = None) -> Any:

@@ -1,11 +1,14 @@
 """Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from funcnet.compiler.abstract import StagingError, user_line
 
 aten = torch.ops.aten
 
@@ -55,6 +58,13 @@ def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: A
     return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
 
 
+def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+    """Inside vmap, torch converts Python numbers by this, too."""
+    if isinstance(x, Tensor):
+        return NotImplemented
+    return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
+
+
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the form of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
@@ -73,6 +83,31 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
+def _var(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
+    """sum((x - mean)^2) / max(n - correction, 0)."""
+    dims = list(dim) if dim else list(range(x.ndim))
+    count = math.prod(x.shape[d] for d in dims)
+    centred = x - x.mean(dims, keepdim=True)
+    return (centred * centred).sum(dims, keepdim=keepdim) / max(count - (1 if correction is None else correction), 0)
+
+
+def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    variance = _var(x, dim, correction=correction, keepdim=keepdim)
+    return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
+
+
+def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
+    """Refer to the tensor whose memory it is, in row-major order: the only layout that a program knows."""
+    root = x
+    while root.lineage is not None:
+        root = root.lineage.parent
+    if not root.is_contiguous() or root.source:
+        raise StagingError(f"jit: as_strided depends on the memory layout of a {x}{user_line()}. Index it instead.")
+    if root is x:
+        return NotImplemented
+    return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
+
+
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
     """x[mask] = number chooses elementwise."""
     (mask, *others) = indices
@@ -87,8 +122,6 @@ _FURTHER = [
     aten._softmax.default,
     aten._log_softmax.default,
     aten.native_layer_norm.default,
-    aten.var.correction,
-    aten.var_mean.correction,
     aten.embedding.default,
     aten.gelu.default,
     aten.gelu_backward.default,
@@ -98,9 +131,13 @@ _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
     aten.empty_strided.default: lambda size, stride, **options: _empty(size, **options),
     aten.empty_permuted.default: lambda size, order, **options: _empty(size, **options),
+    aten._to_copy.default: _to_copy,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
+    aten.var.correction: _var,
+    aten.var_mean.correction: _var_mean,
+    aten.as_strided.default: _as_strided,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
 }

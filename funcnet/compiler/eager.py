@@ -94,7 +94,8 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Any) -> l
     if isinstance(op, Scan):
         return [f"{outputs}, = {names.constant(_loop(op, transform))}({_scan_arguments(op, names)})"]
     arguments = [names.argument(arg) for arg in op.args] + [f"{k}={names.argument(v)}" for k, v in op.kwargs.items()]
-    return [f"{outputs} = {names.constant(_OPERATIONS.get(op.target, op.target))}({', '.join(arguments)})"]
+    several = "" if str(op.target._schema.returns[0].type) == "Tensor" and len(op.outputs) == 1 else ","
+    return [f"{outputs}{several} = {names.constant(_OPERATIONS.get(op.target, op.target))}({', '.join(arguments)})"]
 
 
 def _scan_arguments(op: Scan, names: _Names) -> str:

@@ -27,17 +27,18 @@ class View:
     kwargs: dict[str, Any]
 
 
-def note_view(result: Abstract, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def note_view(results: list[Abstract], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
-    result.view, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
+    (result,) = results
+    result.lineage, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
 
 
 def read(staging: Any, tensor: Abstract) -> Var:
     """Return what a tensor stands for now."""
-    if tensor.view is not None:
-        parent = read(staging, tensor.view.parent)
+    if tensor.lineage is not None:
+        parent = read(staging, tensor.lineage.parent)
         if parent is not tensor.seen:
-            view, device = tensor.view, tensor.device
+            view, device = tensor.lineage, tensor.device
             (tensor.value,) = staging.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
             tensor.seen = parent
     return tensor.value
@@ -45,6 +46,8 @@ def read(staging: Any, tensor: Abstract) -> Var:
 
 def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Carry out an in-place or out= operation: compute the new values, then write them."""
+    if torch.Tag.inplace_view in func.tags:
+        return _reshape_in_place(staging, func, args, kwargs)
     bound = _bind(func, args, kwargs)
     written = [argument.name for argument in func._schema.arguments if _is_written(argument)]
     targets = [tensor for name in written for tensor in _as_list(bound[name])]
@@ -66,16 +69,39 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
             f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
             " A staged function is pure: use the operation that returns a new tensor, and return it or carry it on."
         )
-    if target.view is not None:
-        parent = target.view.parent
+    if target.lineage is not None:
+        parent = target.lineage.parent
         write(staging, func, parent, _insert(staging, target, value))
         target.seen = parent.value
     target.value = value
 
 
+def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Abstract:
+    """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
+    target: Abstract = args[0]
+    before = staging.wrap(target.meta, target.value, target.source)
+    before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
+    with staging:
+        after = _functional(func)(before, *args[1:], **kwargs)
+    _run_on_metadata(func, args, kwargs)
+    target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
+    return target
+
+
+def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Let torch's meta kernel change the sizes and strides of the tensor itself; there is no public way."""
+    before = torch._C._meta_in_tls_dispatch_include()
+    torch._C._set_meta_in_tls_dispatch_include(True)
+    try:
+        with torch._C._DisableTorchDispatch():
+            func(*args, **kwargs)
+    finally:
+        torch._C._set_meta_in_tls_dispatch_include(before)
+
+
 def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     """Return the parent's value with what the view shows replaced."""
-    view, parent = target.view, target.view.parent
+    view, parent = target.lineage, target.lineage.parent
     before = staging.wrap(parent.meta, read(staging, parent))
     part = staging.wrap(torch.empty(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, reads_value, user_line
+from funcnet.compiler.batched import Batches, batched
 from funcnet.compiler.forms import META
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
 from funcnet.compiler.simplify import remove_dead, unalias
@@ -67,15 +68,16 @@ def current() -> "Staging | None":
 def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
     """Return what runs a scan's loop as one operation of the program, or None where it is a Python loop.
 
-    It is a Python loop outside of staging, and inside a torch.func transformation within it.
+    It is a Python loop outside of staging, and inside a transformation that differentiates.
 
     Returns:
         A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
         step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries.
     """
-    staging = current()
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # no public way to ask
-    return None if staging is None or transformed else staging.scan
+    staging, batches = current(), Batches.active()
+    if staging is None or batches is None:
+        return None
+    return batched(staging.scan, batches) if batches.levels else staging.scan
 
 
 class Staging(TorchDispatchMode):
@@ -96,7 +98,7 @@ class Staging(TorchDispatchMode):
             with self:
                 yield
         except RuntimeError as error:
-            if "data pointer" in str(error) or "data is not allocated" in str(error):
+            if any(hint in str(error) for hint in ("data pointer", "not allocated", "unallocated")):
                 raise reads_value("this operation", user_line(error)) from error
             raise
         finally:
@@ -124,17 +126,17 @@ class Staging(TorchDispatchMode):
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         metas = forms.infer(func, args, kwargs)
-        tensors = [meta for meta in _flat(metas) if isinstance(meta, Tensor)]
-        if not tensors:
+        leaves = _flat(metas)
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
             return metas
-        outputs = self.apply(func, self.values(args), self.values(kwargs), tensors, forms.device(func, args, kwargs))
-        results = [self.wrap(meta, var) for meta, var in zip(tensors, outputs, strict=True)]
+        outputs = self.apply(func, self.values(args), self.values(kwargs), leaves, forms.device(func, args, kwargs))
+        results = [self.wrap(m, v) if m is not None else None for m, v in zip(leaves, outputs, strict=True)]
         if func.is_view:
-            mutation.note_view(results[0], func, args, kwargs)
+            mutation.note_view(results, func, args, kwargs)
         return _refill(metas, iter(results))
 
     def apply(
-        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor], device: torch.device
+        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
     ) -> tuple[Var, ...]:
         """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
         if decompositions.is_identity(func, args, kwargs, metas):
@@ -143,7 +145,7 @@ class Staging(TorchDispatchMode):
         block, outputs = self.known.get(key, (None, ()))
         if block not in self.blocks:
             block = self.innermost(variables((args, tuple(kwargs.values()))))
-            outputs = tuple(self.var(tuple(meta.shape), meta.dtype, device, block) for meta in metas)
+            outputs = tuple(self.var(*_shape_and_dtype(meta), device, block) for meta in metas)
             block.ops.append(Apply(func, args, kwargs, outputs))
             self.known[key] = block, outputs
         return outputs
@@ -226,6 +228,11 @@ def form_of(tensor: Tensor) -> Form:
     return Form(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
 
 
+def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]:
+    """Describe an output; one that the operation was asked to leave out still has its place."""
+    return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)
+
+
 def _row_major(like: Var, shape: tuple[int, ...]) -> Form:
     return Form(shape, torch.empty(shape, device=META).stride(), like.dtype, like.device)
 
@@ -245,11 +252,11 @@ def _flat(value: Any) -> list[Any]:
     return [leaf for item in value for leaf in _flat(item)] if isinstance(value, tuple | list) else [value]
 
 
-def _refill(value: Any, results: Iterator[Abstract]) -> Any:
+def _refill(value: Any, results: Iterator[Any]) -> Any:
     """Put the results in the place of the meta tensors."""
     if isinstance(value, tuple | list):
         return type(value)([_refill(item, results) for item in value])
-    return next(results) if isinstance(value, Tensor) else value
+    return next(results)
 
 
 def _frozen(value: Any) -> Any:

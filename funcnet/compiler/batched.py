@@ -1,0 +1,66 @@
+"""A scan inside a vmap that is not outermost: one loop whose carries hold the whole batch.
+
+torch.func has no public way to take a batch out of its wrapper in the middle of a vmap and to put it back, so this file
+uses what torch.func.vmap itself is made of.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch._C import _functorch
+
+Loop = Callable[..., tuple[list[Tensor], list[Tensor]]]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The vmaps around the code that runs now, outermost first: their levels and batch sizes."""
+
+    levels: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def active(cls) -> "Batches | None":
+        """Return the vmaps that are active; None when there is another transformation among them."""
+        stack = _functorch.get_interpreter_stack() or []
+        if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
+            return None
+        return cls(tuple((i.level(), _functorch.CVmapInterpreterPtr(i).batchSize()) for i in stack))
+
+    def unwrap(self, tensor: Tensor) -> Tensor:
+        """Turn what one example sees into the whole batch, batch axes first."""
+        for level, size in reversed(self.levels):
+            tensor = _functorch._remove_batch_dim(tensor, level, size, 0)
+        return tensor
+
+    def wrap(self, tensor: Tensor) -> Tensor:
+        """Turn a whole batch, batch axes first, into what one example sees."""
+        for level, _ in self.levels:
+            tensor = _functorch._add_batch_dim(tensor, 0, level)
+        return tensor
+
+
+def batched(loop: Loop, batches: Batches) -> Loop:
+    """Turn a loop over whole batches into one that is called inside of their vmaps."""
+    depth = len(batches.levels)
+
+    def run(
+        step: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]],
+        init: Sequence[Tensor],
+        xs: Sequence[Tensor],
+        length: int,
+        unroll: int,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        shared = [not _functorch.is_batchedtensor(x) for x in xs]
+
+        def whole(carries: list[Tensor], slices: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            each = [x if alike else batches.wrap(x) for x, alike in zip(slices, shared, strict=True)]
+            new, ys = step([batches.wrap(c) for c in carries], each)
+            return [batches.unwrap(c) for c in new], [batches.unwrap(y) for y in ys]
+
+        stacked = [x if alike else batches.unwrap(x).movedim(depth, 0) for x, alike in zip(xs, shared, strict=True)]
+        carries, ys = loop(whole, [batches.unwrap(c) for c in init], stacked, length, unroll)
+        return [batches.wrap(c) for c in carries], [batches.wrap(y.movedim(0, depth)) for y in ys]
+
+    return run
