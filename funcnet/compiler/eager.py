@@ -11,32 +11,52 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, free, inputs, variables
+from funcnet.compiler.staging import loop, row_major, stage
 from funcnet.transforms import vmap
 
 Replay = Callable[..., tuple[Tensor, ...]]
+Transform = Callable[[Replay, Block], Replay]
 
 aten = torch.ops.aten
 
 
 class Kernel:
-    """A program ready to run: tensors in, results out."""
+    """A program ready to run: tensors in, results out. An outermost vmap is staged away, once for each number of lanes."""
 
     size, cached = 0, False
 
-    def __init__(self, run: Replay, program: Program) -> None:
-        lanes = (program.in_dims, program.out_dims)
-        self.run = run if program.in_dims is None else vmap(run, *lanes, chunk_size=program.chunk_size)
+    def __init__(self, program: Program, transform: Transform) -> None:
+        self.program, self.transform = program, transform
+        self.runs: dict[int | None, Replay] = {}
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
-        return list(self.run(*tensors))
+        most = self.program.chunk_size
+        if lanes is None or most is None or lanes <= most:
+            return list(self.run(lanes)(*tensors))
+        starts = range(0, lanes, most)
+        chunks = [self([*self.narrow(tensors, i, min(most, lanes - i))], min(most, lanes - i)) for i in starts]
+        dims = self.program.out_dims or ()
+        return [
+            c[0] if dim is None else torch.cat(c, dim) for c, dim in zip(zip(*chunks, strict=True), dims, strict=True)
+        ]
+
+    def run(self, lanes: int | None) -> Replay:
+        if lanes not in self.runs:
+            program = self.program if lanes is None else _over_lanes(self.program, lanes)
+            self.runs[lanes] = replay(program.block, self.transform)
+        return self.runs[lanes]
+
+    def narrow(self, tensors: Sequence[Tensor], start: int, size: int) -> Iterator[Tensor]:
+        for tensor, dim in zip(tensors, self.program.in_dims or (), strict=True):
+            yield tensor if dim is None else tensor.narrow(dim, start, size)
 
 
 def compile(program: Program) -> Kernel:
     """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return Kernel(replay(program.block), program)
+    return Kernel(program, _as_it_is)
 
 
-def replay(block: Block, transform: Callable[[Replay, Block], Replay] = lambda run, block: run) -> Replay:
+def replay(block: Block, transform: Transform) -> Replay:
     """Turn a block into a function of its parameters and of what it takes from outside.
 
     Args:
@@ -46,13 +66,26 @@ def replay(block: Block, transform: Callable[[Replay, Block], Replay] = lambda r
     names = _Names()
     signature = ", ".join(names[var] for var in (*block.params, *dict.fromkeys(free(block))))
     lines = [line for op in _with_lifetimes(block) for line in _statement(op, names, transform)]
-    source = [
-        f"def block({signature}):",
-        *lines,
-        f"return ({''.join(names[v] + ', ' for v in variables(block.results))})",
-    ]
-    exec("\n    ".join(source), names.constants)
+    results = "".join(f"{names[var]}, " for var in block.results)
+    exec("\n    ".join([f"def block({signature}):", *lines, f"return ({results})"]), names.constants)
     return transform(names.constants["block"], block)
+
+
+def _as_it_is(run: Replay, block: Block) -> Replay:
+    return run
+
+
+def _over_lanes(program: Program, lanes: int) -> Program:
+    """Stage a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
+    run, dims = replay(program.block, _as_it_is), program.in_dims or ()
+    shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
+    signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
+    batch = vmap(run, program.in_dims, program.out_dims)
+    return stage(lambda tensors: batch(*tensors), signature)
+
+
+def _with_axis(shape: tuple[int, ...], dim: int | None, size: int) -> tuple[int, ...]:
+    return shape if dim is None else (*shape[:dim], size, *shape[dim:])
 
 
 class _Names(dict[Var, str]):
@@ -87,7 +120,7 @@ def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
         yield [var for var in dict.fromkeys((*op.outputs, *inputs(op))) if last[var] == i and var not in kept]
 
 
-def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Any) -> list[str]:
+def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform) -> list[str]:
     if isinstance(op, list):
         return [f"del {', '.join(names[var] for var in op)}"] if op else []
     outputs = ", ".join(names[var] for var in op.outputs)
@@ -103,7 +136,7 @@ def _scan_arguments(op: Scan, names: _Names) -> str:
     return ", ".join(names.argument(values) for values in (op.init, op.xs, outside))
 
 
-def _loop(scan: Scan, transform: Any) -> Callable[..., tuple[Tensor, ...]]:
+def _loop(scan: Scan, transform: Transform) -> Callable[..., tuple[Tensor, ...]]:
     empty = [(y.shape, y.dtype, y.device) for y in scan.outputs[len(scan.init) :]]
     return partial(_run_loop, replay(scan.body, transform), scan.length, empty)
 
@@ -111,7 +144,9 @@ def _loop(scan: Scan, transform: Any) -> Callable[..., tuple[Tensor, ...]]:
 def _run_loop(
     body: Replay, length: int, empty: list[Any], init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
 ) -> tuple[Tensor, ...]:
-    """Run a scan as a Python loop."""
+    """Run a scan as a Python loop, or stage it anew if that is what happens now."""
+    if (staged := loop()) is not None:
+        return _run_staged(staged, body, length, init, xs, outside)
     carries, ys = tuple(init), []
     slices = zip(*(x.unbind() for x in xs), strict=True) if xs else [()] * length
     for slice_ in slices:
@@ -121,6 +156,17 @@ def _run_loop(
     if not ys:
         return *carries, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in empty)
     return *carries, *(torch.stack(column) for column in zip(*ys, strict=True))
+
+
+def _run_staged(
+    staged: Any, body: Replay, length: int, init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
+) -> tuple[Tensor, ...]:
+    def step(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        results = body(*carries, *slices, *outside)
+        return results[: len(init)], results[len(init) :]
+
+    carries, ys = staged(step, init, xs, length, 1)
+    return *carries, *ys
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:

@@ -158,8 +158,8 @@ class Staging(TorchDispatchMode):
         body = Block(())
         self.blocks.append(body)
         try:
-            carries = [self.input(_row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
-            slices = [self.input(_row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
+            carries = [self.input(row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
+            slices = [self.input(row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
             body.params = tuple(abstract.value for abstract in (*carries, *slices))
             last, ys = step([*carries], [*slices])
             body.results = self.atoms([*last, *ys])
@@ -170,8 +170,8 @@ class Staging(TorchDispatchMode):
     def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:
         """Add a finished scan to the block that is open now, and return its results."""
         block, carries = self.blocks[-1], len(scan.init)
-        stacked = [_row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
-        like = [*(_row_major(var, var.shape) for var in scan.init), *stacked]
+        stacked = [row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
+        like = [*(row_major(var, var.shape) for var in scan.init), *stacked]
         results = [self.input(form, block) for form in like]
         scan.outputs = tuple(abstract.value for abstract in results)
         block.ops.append(scan)
@@ -233,7 +233,8 @@ def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]
     return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)
 
 
-def _row_major(like: Var, shape: tuple[int, ...]) -> Form:
+def row_major(like: Var, shape: tuple[int, ...]) -> Form:
+    """Return the form of a tensor of this shape without gaps, with the dtype and device of a value."""
     return Form(shape, torch.empty(shape, device=META).stride(), like.dtype, like.device)
 
 

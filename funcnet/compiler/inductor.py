@@ -1,0 +1,24 @@
+"""The inductor backend: torch.compile on the replayed program, for GPUs and large matrices.
+
+A program without a scan is compiled whole. With scans, what lies between them is replayed operation by operation, the loops
+run in Python, and the body of every innermost scan is compiled: its time is what a long loop consists of.
+"""
+
+from typing import Any
+
+import torch
+
+from funcnet.compiler.eager import Kernel, Replay
+from funcnet.compiler.graph import Block, Program, Scan
+
+
+def compile(program: Program) -> Kernel:
+    """Prepare a program to be compiled by torch.compile when it first runs."""
+    return Kernel(program, _compiled_if_innermost)
+
+
+def _compiled_if_innermost(run: Replay, block: Block) -> Replay:
+    if any(isinstance(op, Scan) for op in block.ops):
+        return run
+    compiled: Any = torch.compile(run, fullgraph=True, dynamic=False)
+    return compiled
