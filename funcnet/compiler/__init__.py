@@ -1,6 +1,7 @@
 """jit, and the loop by which a scan becomes one operation of a staged program."""
 
+from funcnet.compiler.abstract import StagingError
 from funcnet.compiler.jit import Explanation, Jit, jit
-from funcnet.compiler.staging import StagingError, loop
+from funcnet.compiler.staging import loop
 
 __all__ = ["Explanation", "Jit", "StagingError", "jit", "loop"]

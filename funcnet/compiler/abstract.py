@@ -16,6 +16,10 @@ class StagingError(RuntimeError):
     """A function cannot be staged: it reads values in Python, draws global random numbers, or writes to its inputs."""
 
 
+def _describe(tensor: Tensor, *, tensor_contents: Any = None) -> str:
+    return f"traced {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
+
+
 class Abstract(Tensor):
     """A tensor with shape, strides, dtype and device, and in place of values the `Var` that it stands for.
 
@@ -36,7 +40,8 @@ class Abstract(Tensor):
     lineage: Any
     seen: Var | None
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # torch's documented way for dispatched subclasses
+    # torch's documented way for subclasses that are dispatched, and a text; torch's annotations do not foresee these
+    vars().update(__torch_function__=torch._C._disabled_torch_function_impl, __repr__=_describe)
 
     @staticmethod
     def __new__(cls, meta: Tensor, value: Var, owner: Any, depth: int, source: str = "") -> "Abstract":
@@ -48,14 +53,11 @@ class Abstract(Tensor):
         self.lineage = self.seen = None
         return self
 
-    def __repr__(self, *, tensor_contents: Any = None) -> Any:
-        return f"traced {str(self.dtype).removeprefix('torch.')} tensor of shape {tuple(self.shape)}"
-
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, *call: Any, **options: Any) -> Any:
         raise StagingError(
-            f"jit: {func} met a traced tensor whose staging has ended{user_line()}. A staged function must return what"
-            " it computes; it must not keep it in a global, an attribute or a list outside."
+            f"jit: {call[0]} met a traced tensor whose staging has ended{user_line()}. A staged function must"
+            " return what it computes; it must not keep it in a global, an attribute or a list outside."
         )
 
     def tolist(self) -> NoReturn:
@@ -67,20 +69,20 @@ class Abstract(Tensor):
     def __format__(self, spec: str) -> str:
         if spec:
             raise reads_value(f"formatting by {spec!r}")
-        return repr(self)
+        return _describe(self)
 
 
 def reads_value(operation: str, line: str | None = None) -> StagingError:
     """Build the error for code that needs a number where only a shape is known."""
     return StagingError(
-        f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is staged"
-        " once for all values, so Python cannot branch on them, print them or take shapes from them. Use torch.where for"
-        " a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
+        f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
+        " staged once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
+        " torch.where for a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
     )
 
 
 def user_line(error: BaseException | None = None) -> str:
-    """Say where the user's code is: the innermost frame outside the libraries, now or when an error was raised."""
+    """Say where the user's code is: the innermost frame outside the libraries, now or where an error arose."""
     frames = _stack() if error is None else reversed(list(traceback.walk_tb(error.__traceback__)))
     for frame, line in frames:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("torch", "optree", "funcnet"):

@@ -7,7 +7,6 @@ uses what torch.func.vmap itself is made of.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch._C import _functorch
 

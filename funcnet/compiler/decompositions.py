@@ -26,7 +26,7 @@ def find(func: Any) -> Rule | None:
     return func.decompose if composite else None
 
 
-def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor]) -> bool:
+def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:
     """Tell whether an operation returns the values of its first argument as they are."""
     if func in _COPIES:
         return True

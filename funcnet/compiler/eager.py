@@ -1,6 +1,6 @@
 """The eager backend: the program as a Python function that calls one ATen operation after the other.
 
-Tracing, torch.func's layers and the user's Python are gone from it, so that little but the operations' own time remains.
+Tracing, torch.func's layers and the user's Python are gone from it: little but the operations' own time remains.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ aten = torch.ops.aten
 
 
 class Kernel:
-    """A program ready to run: tensors in, results out. An outermost vmap is staged away, once for each number of lanes."""
+    """A program ready to run. An outermost vmap is staged away, once for each number of lanes."""
 
     size, cached = 0, False
 

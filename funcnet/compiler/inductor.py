@@ -1,7 +1,7 @@
 """The inductor backend: torch.compile on the replayed program, for GPUs and large matrices.
 
-A program without a scan is compiled whole. With scans, what lies between them is replayed operation by operation, the loops
-run in Python, and the body of every innermost scan is compiled: its time is what a long loop consists of.
+A program without a scan is compiled whole. With scans, what lies between them is replayed operation by operation, the
+loops run in Python, and the body of every innermost scan is compiled: its time is what a long loop consists of.
 """
 
 from typing import Any

@@ -20,16 +20,16 @@ from funcnet.tree import Structure
 def jit(f: Callable[..., Any], *, backend: str = "auto") -> "Jit":
     """Transform a function of pytrees into one that is staged at its first call and then runs without Python.
 
-    f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their tensors,
-    and the values of all other leaves, which become constants. What it computes is recorded and compiled. f must be pure
-    and must not steer Python by the values of its tensors. Tensors that it closes over are read anew at each call.
-    A `scan` in f and an outermost `vmap`, as in jit(vmap(f)), become loops of the program.
+    f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
+    tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
+    must be pure and must not steer Python by the values of its tensors. Tensors that it closes over are read anew at
+    each call. A `scan` in f and an outermost `vmap`, as in jit(vmap(f)), become loops of the program.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
-        backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations one by
-            one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native lacks an
-            operation or there is no C compiler.
+        backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
+            one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
+            lacks an operation or there is no C compiler.
     Returns:
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
@@ -219,7 +219,7 @@ def _unhashable(args: Any, kwargs: Any) -> TypeError:
             hash(leaf)
         except TypeError:
             return TypeError(
-                f"jit: at path {path!r} (0: positional, 1: keyword arguments): expected a tensor or a hashable constant,"
-                f" got {type(leaf).__name__}. Make it a pytree node, or close over it."
+                f"jit: at path {path!r} (0: positional, 1: keyword arguments): expected a tensor or a hashable"
+                f" constant, got {type(leaf).__name__}. Make it a pytree node, or close over it."
             )
     return TypeError("jit: the structure of the arguments is not hashable: a node holds unhashable metadata.")

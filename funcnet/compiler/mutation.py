@@ -4,6 +4,7 @@ A write to a tensor rebinds what it stands for. A write to a view also writes to
 parent has been written to is taken anew when it is read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ class View:
     kwargs: dict[str, Any]
 
 
-def note_view(results: list[Abstract], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
     (result,) = results
     result.lineage, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
@@ -107,7 +108,7 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
     with staging:
-        inserted: Abstract = _INSERT[view.func](before, part, *view.args, **view.kwargs)
+        inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
 
 
@@ -119,7 +120,7 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
     return part.permute([[d % before.ndim for d in dims].index(i) for i in range(before.ndim)])
 
 
-_INSERT = {
+_INSERT: dict[Any, Callable[..., Any]] = {
     aten.alias.default: _reshape,
     aten.detach.default: _reshape,
     aten.view.default: _reshape,

@@ -1,9 +1,9 @@
 """Staging: from a function of tensors to a program, by running it once on tensors without values.
 
-A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and batches
-included. It decomposes them into a small set, turns writes into new values, and records each into the block of the
-innermost scan that one of its inputs belongs to: what does not change inside a loop is computed before it. An operation
-already recorded with the same arguments is not recorded again.
+A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and
+batches included. It decomposes them into a small set, turns writes into new values, and records each into the block of
+the innermost scan that one of its inputs belongs to: what does not change inside a loop is computed before it. An
+operation already recorded with the same arguments is not recorded again.
 """
 
 import threading
@@ -200,7 +200,7 @@ class Staging(TorchDispatchMode):
 
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by what they stand for now."""
-        return _map(lambda tensor: mutation.read(self, tensor), value)
+        return _map(lambda tensor: mutation.read(self, self.lift_tensor(tensor)), value)
 
     def lift(self, value: Any) -> Any:
         """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
