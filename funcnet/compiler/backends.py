@@ -29,8 +29,18 @@ def choose(program: Program, backend: str) -> Choice:
     except UnsupportedError as error:
         return Choice(_compile(program, "eager"), "eager", str(error))
     except NoCompilerError as error:
-        warnings.warn(f"jit falls back to the eager backend: {error}", stacklevel=2)
+        _warn_once(f"jit falls back to the eager backend: {error}")
         return Choice(_compile(program, "eager"), "eager", str(error))
+
+
+_warned = False
+
+
+def _warn_once(message: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(message, stacklevel=2)
 
 
 def _compile(program: Program, backend: str) -> Kernel:

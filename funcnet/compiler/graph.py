@@ -22,15 +22,15 @@ class NoCompilerError(Exception):
 
 
 class Kernel(Protocol):
-    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold.
+    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold."""
 
-    Attributes:
-        size: Bytes of compiled code; 0 if there is none.
-        cached: Whether that came from the disk.
-    """
+    @property
+    def size(self) -> int:
+        """Bytes of compiled code; 0 if there is none."""
 
-    size: int
-    cached: bool
+    @property
+    def cached(self) -> bool:
+        """Whether that came from the disk."""
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 

@@ -47,6 +47,7 @@ def read(staging: Any, tensor: Abstract) -> Var:
 
 def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Carry out an in-place or out= operation: compute the new values, then write them."""
+    args, kwargs = staging.lift(args), staging.lift(kwargs)
     if torch.Tag.inplace_view in func.tags:
         return _reshape_in_place(staging, func, args, kwargs)
     bound = _bind(func, args, kwargs)
@@ -79,11 +80,13 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
 
 def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Abstract:
     """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
-    target: Abstract = args[0]
+    target, functional = args[0], _functional(func)
+    if not any(getattr(functional, name).is_view for name in functional.overloads()):
+        raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
     before = staging.wrap(target.meta, target.value, target.source)
     before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
     with staging:
-        after = _functional(func)(before, *args[1:], **kwargs)
+        after = functional(before, *args[1:], **kwargs)
     _run_on_metadata(func, args, kwargs)
     target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
     return target
@@ -147,11 +150,9 @@ def _functional(func: Any) -> Any:
 
 def _check_form(staging: Any, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
     """Let torch raise its own errors, and refuse what would change the form of a tensor."""
-    before = [tuple(target.shape) for target in targets]
-    copies = {id(t): staging.wrap(t.meta.detach(), t.value) for t in targets if isinstance(t, Abstract)}
-    args, kwargs = staging.lift(args), staging.lift(kwargs)
+    copies = {id(t): staging.wrap(t.meta.detach(), t.value) for t in targets}
     forms.infer(func, _swap(args, copies), _swap(kwargs, copies))
-    if [tuple(copy.meta.shape) for copy in copies.values()] != before[: len(copies)]:
+    if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
         raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
 
 

@@ -1,0 +1,297 @@
+"""jit: golden trajectories, ensembles, sweeps, keys of the cache, and how it behaves inside other transformations."""
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import funcnet as fn
+from funcnet.compiler import backends, jit
+from funcnet.compiler.graph import NoCompilerError, UnsupportedError
+from funcnet.training import scan, sgd_step
+
+LESSON = json.loads((Path(__file__).parent / "golden" / "lesson.json").read_text())
+TABLES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}
+INPUTS = torch.tensor(LESSON["x"], dtype=torch.float64)
+BACKENDS = ["eager", "native"]
+
+
+def params(layers):
+    return [{name: torch.tensor(value, dtype=torch.float64) for name, value in layer.items()} for layer in layers]
+
+
+def binary_cross_entropy(params, targets):
+    x = INPUTS
+    for layer in params[:-1]:
+        x = torch.sigmoid(x @ layer["w"] + layer["b"])
+    logits = x @ params[-1]["w"] + params[-1]["b"]
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+def training(run, steps=None):
+    """A whole run of the lesson as a function of its first parameters: losses every 100 steps, last parameters."""
+    targets = torch.tensor(TABLES[run["gate"]], dtype=torch.float64)[:, None]
+
+    def step(params, _):
+        value, grads = fn.value_and_grad(binary_cross_entropy)(params, targets)
+        return sgd_step(params, grads, run["learning_rate"]), value
+
+    def hundred(params, _):
+        params, values = scan(step, params, length=100)
+        return params, values[0]
+
+    def train(params):
+        params, values = scan(hundred, params, length=(steps or run["steps"]) // 100)
+        params, last = step(params, None)
+        return params, torch.cat([values, last[None]])
+
+    return train
+
+
+def names(run):
+    return f"{run['gate']}-{'-'.join(map(str, run['sizes']))}"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("run", LESSON["runs"], ids=names)
+def test_golden_trajectories(run, backend):
+    final, losses = jit(training(run), backend=backend)(params(run["start"]))
+    assert (losses - torch.tensor(run["losses_every_100"], dtype=torch.float64)).abs().max() < 1e-9
+    assert fn.tree.difference(final, params(run["final"]), atol=1e-9) is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_ensemble_equals_its_single_runs(backend):
+    """Five nets: a ragged block of lanes. 500 steps leave rounding no time to grow."""
+    run = next(run for run in LESSON["runs"] if run["sizes"] == [2, 2, 1])
+    starts = [fn.tree.scale(factor, params(run["start"])) for factor in (1.0, 0.5, -1.0, 2.0, 0.1)]
+    final, losses = jit(fn.vmap(training(run, 500)), backend=backend)(fn.tree.stack(starts))
+    for i, (one, start) in enumerate(zip(fn.tree.unstack(final), starts, strict=True)):
+        expected, expected_losses = training(run, 500)(start)
+        assert fn.tree.difference(one, expected, atol=1e-11) is None
+        assert fn.tree.difference(losses[i], expected_losses, atol=1e-11) is None
+
+
+def descend(learning_rate, x):
+    """Ten steps of gradient descent on |p - x|^2."""
+    gradient = fn.grad(lambda p: (p - x).square().sum())
+    return scan(lambda p, _: (p - learning_rate * gradient(p), p.sum()), 0 * x, length=10)
+
+
+X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
+RATES = torch.tensor([0.0, 0.1, 0.25, 0.5, 1.0], dtype=torch.float64)
+VMAPS = [
+    {"in_dims": (0, None)},
+    {"in_dims": (0, None), "out_dims": (1, -1)},
+    {"in_dims": (0, None), "out_dims": ((-1), 0)},
+    {"in_dims": (0, None), "chunk_size": 2},
+    {"in_dims": (0, 1), "out_dims": 1},
+    {"in_dims": (None, 1)},
+    {"in_dims": (None, -1), "out_dims": (-1, 0)},
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("axes", VMAPS, ids=str)
+def test_axes_of_an_outermost_vmap(axes, backend):
+    rates = RATES[: 4 if axes["in_dims"][1] is not None else 5] if axes["in_dims"][0] == 0 else RATES[2]
+    batched = fn.vmap(descend, **axes)
+    assert fn.tree.difference(jit(batched, backend=backend)(rates, X), batched(rates, X), atol=1e-12) is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_grid_of_hyper_parameters_by_two_vmaps(backend):
+    def run(learning_rate, decay):
+        return scan(lambda p, _: (p - learning_rate * (p - X + decay * p), p.sum()), 0 * X, length=20)[1]
+
+    grid = fn.vmap(fn.vmap(run, in_dims=(None, 0)), in_dims=(0, None))
+    got = jit(grid, backend=backend)(RATES, RATES[1:3])
+    assert got.shape == (5, 2, 20)
+    assert fn.tree.difference(got, grid(RATES, RATES[1:3]), atol=1e-12) is None
+
+
+def test_another_number_of_lanes_is_not_staged_again():
+    calls = []
+    f = jit(fn.vmap(lambda rate, x: (calls.append(None), descend(rate, x))[1], in_dims=(0, None)), backend="native")
+    whole = f(RATES, X)
+    assert fn.tree.equal(f(RATES[:2], X), fn.tree.map(lambda leaf: leaf[:2], whole))
+    assert len(calls) == 1
+    with pytest.raises(ValueError, match="expected one size of the mapped axis"):
+        jit(fn.vmap(descend))(RATES, X)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_results_that_all_lanes_share(backend):
+    f = fn.vmap(lambda rate, x: (rate * 2, x * 3, x.sum(), "name", 7), (0, None), (0, None, 0, None, None))
+    got, want = jit(f, backend=backend)(RATES, X), f(RATES, X)
+    assert fn.tree.difference(got, want, atol=1e-12) is None
+    with pytest.raises(ValueError, match="out_dims is None for tensor 1 of the result"):
+        jit(fn.vmap(lambda rate: (rate, rate), out_dims=(0, None)), backend=backend)(RATES)
+
+
+def test_keyword_arguments_are_shared_by_all_lanes():
+    f = fn.vmap(lambda rate, *, x: rate + x.sum())
+    assert fn.tree.difference(jit(f)(RATES, x=X), f(RATES, x=X), atol=1e-12) is None
+
+
+def counted(f):
+    calls = []
+
+    def g(*args, **kwargs):
+        calls.append(None)
+        return f(*args, **kwargs)
+
+    return jit(g, backend="eager"), calls
+
+
+FORMS = [
+    (torch.zeros(3),),
+    (torch.zeros(4),),
+    (torch.zeros(3, dtype=torch.float64),),
+    (torch.zeros(3, 2),),
+    (torch.zeros(2, 3).T,),
+    ([torch.zeros(3)],),
+    ({"x": torch.zeros(3)},),
+    (torch.zeros(3), 1),
+    (torch.zeros(3), 1.0),
+    (torch.zeros(3), True),
+    (torch.zeros(3), 0.0),
+    (torch.zeros(3), -0.0),
+    (torch.zeros(3), float("nan")),
+    (torch.zeros(3), "name"),
+    (torch.zeros(3), None),
+]
+
+
+def test_one_staging_a_form_of_the_arguments():
+    f, calls = counted(lambda *args: args)
+    for i, args in enumerate(FORMS):
+        for _ in range(2):
+            assert fn.tree.difference(f(*args), args) is None or args[1] != args[1]
+            assert len(calls) == i + 1
+    f(torch.ones(3), float("nan"))
+    assert len(calls) == len(FORMS)
+
+
+def test_keyword_arguments_and_the_default_dtype_are_part_of_the_key():
+    f, calls = counted(lambda x, scale=1.0: torch.ones(2) * scale * x.sum())
+    results = [f(torch.ones(2)), f(torch.ones(2), scale=2.0), f(x=torch.ones(2))]
+    assert ([result.tolist() for result in results], len(calls)) == ([[2, 2], [4, 4], [2, 2]], 3)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert f(torch.ones(2)).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_results_are_pytrees_with_leaves_that_are_no_tensors():
+    f = jit(lambda x, name: {"a": [x, None], "b": (name, 3), "c": x.shape})
+    got = f(torch.ones(2), "net")
+    assert fn.tree.difference(got, {"a": [torch.ones(2), None], "b": ("net", 3), "c": torch.Size([2])}) is None
+
+
+def test_a_constant_that_is_not_hashable_is_named():
+    class Unhashable:
+        __hash__ = None
+
+    with pytest.raises(TypeError, match=r"at path '0.1' .* expected a tensor or a hashable constant, got Unhashable"):
+        jit(lambda x, y: x)(torch.ones(2), Unhashable())
+
+
+def objective(w):
+    return (torch.sin(w) * X[0]).square().sum() + scan(lambda c, z: (c * z.cos(), c), w.sum(), X[0])[0]
+
+
+W = X[1]
+TRANSFORMED = [
+    fn.grad,
+    fn.value_and_grad,
+    fn.hessian,
+    lambda f: lambda w: fn.jvp(f, (w,), (w,)),
+    lambda f: fn.vmap(fn.grad(f), in_dims=1),
+    lambda f: fn.grad(lambda w: fn.vmap(f)(torch.stack([w, 2 * w])).sum()),
+    lambda f: jit(jit(f)),
+    lambda f: jit(fn.grad(jit(f))),
+    lambda f: fn.remat(f),
+]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMED)
+def test_jit_inside_other_transformations(transform):
+    argument = torch.stack([W, -W], 1) if transform is TRANSFORMED[4] else W
+    got, want = transform(jit(objective))(argument), transform(objective)(argument)
+    assert fn.tree.difference(got, want, atol=1e-12) is None
+
+
+def test_autograd_records_what_requires_grad():
+    leaf, closed = W.clone().requires_grad_(), W.clone().requires_grad_()
+    jit(lambda w: (w * closed).sum())(leaf).backward()
+    assert torch.equal(leaf.grad, W)
+    jit(lambda w: (w * closed).sum())(W).backward()
+    assert torch.equal(closed.grad, 2 * W)
+    with torch.no_grad():
+        assert not jit(lambda w: w * 2)(leaf).requires_grad
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("inductor", marks=pytest.mark.slow)])
+def test_backends_agree(backend):
+    def f(x, labels):
+        value, grads = fn.value_and_grad(lambda x: torch.nn.functional.cross_entropy(x.tanh(), labels))(x)
+        carry, ys = scan(lambda c, row: (c + row.sin(), (c.sum(), row * 2)), x[0], x)
+        return {"value": value, "grads": grads, "scan": (carry, ys)}
+
+    labels = torch.tensor([3, 0, 1])
+    explained = (run := jit(f, backend=backend)).explain(X, labels)
+    assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "asked for", 1)
+    assert fn.tree.difference(run(X, labels), f(X, labels), atol=1e-12) is None
+
+
+def test_explain_counts_operations_and_says_why():
+    explained = jit(lambda x: scan(lambda c, row: (c + row, c * row), x[0], x)).explain(X)
+    assert (explained.backend, explained.reason) == ("native", "all tensors are on the CPU")
+    assert explained.operations == {"aten.select.int": 1, "scan": 1, "aten.add.Tensor": 1, "aten.mul.Tensor": 1}
+    assert explained.kernel_size > 0
+    assert jit(lambda x: scan(lambda c, row: (c + row, c * row), x[0], x)).explain(X).cache_hit
+
+
+def test_auto_falls_back_and_names_the_operation():
+    f = jit(lambda x: torch.linalg.inv(x @ x.T + torch.eye(3, dtype=x.dtype)))
+    explained = f.explain(X)
+    assert explained.backend == "eager"
+    assert "linalg_inv" in explained.reason
+    torch.testing.assert_close(f(X), torch.linalg.inv(X @ X.T + torch.eye(3, dtype=X.dtype)))
+    with pytest.raises(UnsupportedError, match="linalg_inv"):
+        jit(f.f, backend="native")(X)
+
+
+def test_auto_without_a_compiler_warns_once(monkeypatch):
+    def missing(program):
+        raise NoCompilerError("no C compiler")
+
+    monkeypatch.setattr(backends, "_warned", False)
+    monkeypatch.setattr("funcnet.compiler.native.compile", missing)
+    with pytest.warns(UserWarning, match="falls back to the eager backend: no C compiler"):
+        assert torch.equal(jit(torch.sin)(X), X.sin())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert jit(torch.cos).explain(X).backend == "eager"
+    with pytest.raises(NoCompilerError, match="no C compiler"):
+        jit(torch.sin, backend="native")(X)
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="expected backend to be one of auto, native, inductor, eager, got 'gpu'"):
+        jit(torch.sin, backend="gpu")
+
+
+def test_name_and_docstring_are_the_functions():
+    assert (jit(objective).__name__, jit(objective).__wrapped__) == ("objective", objective)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_tensors_on_a_gpu_go_to_inductor():
+    f = jit(lambda x: scan(lambda c, row: (c + row.sin(), c), x[0], x))
+    assert f.explain(X.cuda()).backend == "inductor"
+    assert fn.tree.difference(f(X.cuda()), f.f(X.cuda()), atol=1e-12) is None

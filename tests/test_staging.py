@@ -1,0 +1,343 @@
+"""What staging records, and what it refuses."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+import funcnet as fn
+from funcnet.compiler import StagingError, jit
+from funcnet.compiler.graph import Scan, walk
+from funcnet.compiler.staging import form_of, loop, stage
+from funcnet.training import scan
+
+X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
+W = torch.linspace(0.5, -1.0, 8, dtype=torch.float64).reshape(4, 2)
+LABELS = torch.tensor([0, 3, 1])
+
+
+def program(f, *tensors):
+    return stage(lambda inputs: f(*inputs), [form_of(tensor) for tensor in tensors])
+
+
+def operations(f, *tensors):
+    return [str(op.target) if not isinstance(op, Scan) else "scan" for op in walk(program(f, *tensors).block)]
+
+
+def assert_staged_equals(f, *args):
+    """The eager replay of f's program gives what f gives; f must not be a function whose staging is trivial."""
+    assert fn.tree.difference(jit(f, backend="eager")(*args), f(*args), atol=1e-12) is None
+
+
+def write_to_views(x):
+    y = torch.zeros(3, 4, dtype=x.dtype)
+    y[0] = x[1]
+    y[:, 1] += 5
+    transposed = y.t()
+    transposed.mul_(2)
+    y[1, 2] = 7.0
+    return y, transposed, y.reshape(-1)[3:5]
+
+
+def write_to_overlapping_views(x):
+    y = x * 1
+    row, column = y[0], y[:, 0]
+    row.add_(1)
+    before = column * 2
+    column.zero_()
+    return before, row, y, column
+
+
+def write_by_mask(x):
+    y = x.clone()
+    y[y > 1] = 0.0
+    y[y < -0.5] = torch.tensor(3.0, dtype=x.dtype)
+    return y
+
+
+def write_to_out(x):
+    out = torch.empty(3, 4, dtype=x.dtype)
+    torch.add(x, x, out=out)
+    torch.mul(out, 2, out=out)
+    return out
+
+
+def write_through_diagonal(x):
+    y = x @ x.T
+    y.diagonal().fill_(1.0)
+    y.unsqueeze(0).squeeze(0).permute(1, 0)[0].neg_()
+    return y
+
+
+def write_to_narrower_dtype(x):
+    y = x.float()
+    y += x
+    counts = torch.ones(3, dtype=torch.int32)
+    counts *= 2
+    return y, counts
+
+
+def reshape_in_place(x):
+    y = x * 2
+    y.unsqueeze_(0)
+    y.transpose_(1, 2)
+    y.add_(1)
+    return y, y.squeeze_(0)
+
+
+FUNCTIONS = [
+    write_to_views,
+    write_to_overlapping_views,
+    write_by_mask,
+    write_to_out,
+    write_through_diagonal,
+    write_to_narrower_dtype,
+    reshape_in_place,
+    lambda x: torch._foreach_mul([x, x + 1], 3.0),
+    lambda x: x + torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=x.dtype) + torch.tensor(2.0),
+    lambda x: functional.layer_norm(x, (4,)),
+    lambda x: (x.var(0), x.std(1, correction=0), torch.var_mean(x, 1)),
+    lambda x: (x.split([1, 3], 1), x.chunk(2), x.unbind(1)),
+    lambda x: (x.sort(1), x.topk(2), x.max(0), x.cummax(1), x.median()),
+    lambda x: (x.float(), x.long() // 2, x > 0, x.to(torch.bool), x.isnan()),
+    lambda x: functional.cross_entropy(x, LABELS),
+    lambda x: (x.gather(1, LABELS[:, None]), x[:, LABELS], x.index_add(0, torch.tensor([1, 0, 1]), x)),
+    lambda x: functional.conv1d(x.reshape(1, 1, 12), torch.ones(2, 1, 3, dtype=x.dtype)),
+    fn.grad(lambda x: functional.conv2d(x[None, None], torch.ones(2, 1, 2, 2, dtype=x.dtype)).square().sum()),
+    fn.grad(lambda x: functional.max_pool2d(x[None, None], 2).square().sum()),
+    fn.hessian(lambda x: torch.sin(x).pow(3).sum()),
+    fn.jacrev(lambda x: torch.sin(x @ W)),
+    fn.vmap(fn.grad(lambda row: (row @ W).square().sum())),
+    lambda x: fn.jvp(torch.tanh, (x,), (2 * x,)),
+    fn.grad(lambda x: fn.remat(lambda x: torch.sin(x).exp())(x).sum()),
+    lambda x: torch.autograd.grad(leaf := x.clone().requires_grad_(), leaf) if x.ndim == 9 else x + x.shape[0],
+    lambda x: (torch.zeros(0, dtype=x.dtype).sum(), x[:0], x[:0].mean(0, keepdim=True).isnan(), x[1, 1]),
+]
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_staged_equals_eager(f):
+    assert_staged_equals(f, X)
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_staged_equals_eager_on_a_transposed_argument(f):
+    """Results do not depend on the memory layout of what arrives."""
+    assert_staged_equals(f, X.T.contiguous().T)
+
+
+def test_dead_operations_are_removed_and_equal_ones_merged():
+    def f(x):
+        torch.exp(x)
+        return torch.sin(x) + torch.sin(x)
+
+    assert operations(lambda x: [f(x)], X) == ["aten.sin.default", "aten.add.Tensor"]
+
+
+def test_constants_of_different_type_or_sign_are_not_merged():
+    def f(x):
+        return [x * 1, x * 1.0, x * True, x * 0.0, x * -0.0]
+
+    results = jit(f, backend="eager")(torch.tensor([2, -3]))
+    assert [result.dtype for result in results[:3]] == [torch.int64, torch.float32, torch.int64]
+    assert torch.signbit(results[3]).tolist() == [False, True]
+    assert torch.signbit(results[4]).tolist() == [True, False]
+
+
+def test_as_strided_refers_to_the_tensor_that_owns_the_memory():
+    assert_staged_equals(lambda x: (x * 1).T.as_strided((2, 2), (1, 2), 1), X)
+    assert_staged_equals(lambda x: (x * 1)[1:].as_strided((2,), (3,)), X)
+    with pytest.raises(StagingError, match="as_strided depends on the memory layout of a traced float64 tensor"):
+        jit(lambda x: x.as_strided((2, 2), (1, 2)))(X)
+
+
+def test_what_does_not_change_in_a_loop_is_computed_before_it():
+    def f(x, w):
+        return scan(lambda c, _: (c + (x @ w).sin().sum(), c * 2), x.sum(), length=5)
+
+    block = program(lambda *args: fn.tree.leaves(f(*args)), X, W).block
+    (loop_,) = (op for op in block.ops if isinstance(op, Scan))
+    assert [str(op.target) for op in loop_.body.ops] == ["aten.add.Tensor", "aten.mul.Tensor"]
+
+
+def test_outputs_and_slices_that_nobody_reads_are_removed():
+    def f(x):
+        carry, (_, doubled) = scan(lambda c, row: (c + 1, (row.exp(), c * 2)), x[0], x)
+        return [carry, doubled]
+
+    (loop_,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
+    assert (len(loop_.xs), len(loop_.outputs)) == (0, 2)
+
+
+def test_text_form_names_values_shapes_and_loops():
+    text = repr(program(lambda x: scan(lambda c, row: (c + row, None), x[0], x)[:1], X).block)
+    assert "(v0: float64[3, 4]) ->" in text
+    assert "= scan length=3 init=[v1] xs=[v0]" in text
+    assert "aten.add.Tensor(v3, v4)" in text
+
+
+def test_nested_scans_of_100_times_100_are_two_small_blocks():
+    def inner(c, _):
+        value, gradient = fn.value_and_grad(lambda c: (c * X).sin().sum())(c)
+        return c - 0.01 * gradient, value
+
+    def outer(c, _):
+        c, values = scan(inner, c, length=100)
+        return c, values[0]
+
+    def run(x):
+        return scan(outer, x, length=100)
+
+    assert operations(lambda x: fn.tree.leaves(run(x)), X).count("scan") == 2
+    assert len(operations(lambda x: fn.tree.leaves(run(x)), X)) < 20
+    carry, expected = X, []
+    for i in range(10_000):
+        expected += [(carry * X).sin().sum()] if i % 100 == 0 else []
+        carry = carry - 0.01 * X * (carry * X).cos()
+    final, values = jit(run, backend="eager")(X)
+    torch.testing.assert_close(final, carry, rtol=0, atol=1e-12)
+    torch.testing.assert_close(values, torch.stack(expected), rtol=0, atol=1e-12)
+
+
+SCANS = [
+    lambda x: scan(lambda c, row: (c + row.sum() * c.cos(), c[0]), x, x),
+    lambda x: scan(lambda c, row: ({"a": c["b"], "b": c["a"] + row}, (c["a"], None)), {"a": x[0], "b": x[1]}, x),
+    lambda x: scan(lambda c, row: (c, row * 2), x, x[:0]),
+    lambda x: scan(lambda c, _: (c, None), x, length=4),
+    lambda x: scan(lambda c, _: scan(lambda c, row: (c + row.sum(), c[0]), c, x), x, length=4),
+    lambda x: scan(lambda c, row: (c - 0.1 * fn.grad(lambda c: (c * row).square().sum())(c), None), x, x),
+    lambda x: scan(lambda c, row: (c + fn.vmap(lambda r: r * row)(x).sum(), c), x[0, 0], x),
+    fn.grad(lambda x: scan(lambda c, row: (c * row.sum(), c.sum()), x, x)[1].sum()),
+    fn.vmap(lambda row: scan(lambda c, z: (c + row.sum() * z, c * 2), row, torch.arange(5.0, dtype=row.dtype))),
+    fn.vmap(lambda row: scan(lambda c, z: (c + z, c * 2), torch.zeros((), dtype=row.dtype), row)),
+    lambda x: fn.vmap(fn.vmap(lambda a, b: scan(lambda c, z: (c + a * z, c), b, x[0]), (None, 0)), (0, None))(x, x),
+    lambda x: fn.vmap(lambda r: scan(lambda c, z: (scan(lambda c, _: (c + z, r), c, length=3)[0], c), r, x))(x[:, :4]),
+    lambda x: fn.vmap(fn.grad(lambda r: scan(lambda c, z: (c * z, c), r.sum(), r)[0]))(x),
+]
+
+
+@pytest.mark.parametrize("f", SCANS)
+def test_scan_staged_equals_eager(f):
+    assert_staged_equals(f, X)
+
+
+def test_scan_inside_vmap_stays_one_loop():
+    def f(x):
+        return [fn.vmap(lambda row: scan(lambda c, _: (c + row, None), row, length=50)[0])(x)]
+
+    assert operations(f, X).count("scan") == 1
+
+
+def test_loop_is_none_where_a_scan_is_a_python_loop():
+    seen = []
+
+    def f(x):
+        seen.append(loop() is None)
+        return fn.grad(lambda x: (seen.append(loop() is None), x.sum())[1])(x)
+
+    assert loop() is None
+    jit(f, backend="eager")(X)
+    assert seen == [False, True]
+
+
+def test_closed_over_tensors_are_read_at_each_call():
+    data = torch.tensor([1.0, 2.0])
+    f = jit(lambda x: x + data, backend="eager")
+    assert f(torch.zeros(2)).tolist() == [1.0, 2.0]
+    data.mul_(10)
+    assert f(torch.zeros(2)).tolist() == [10.0, 20.0]
+
+
+def test_results_never_share_memory_with_arguments_or_closed_over_tensors():
+    def f(x):
+        carried, _ = scan(lambda c, _: (c, None), x, length=2)
+        return x, x.clone(), x.T[1:], X, carried, scan(lambda c, _: (c + 1, None), x, length=0)[0]
+
+    for result in jit(f, backend="eager")(argument := X.clone()):
+        before = argument.clone(), X.clone()
+        result.add_(1)
+        assert fn.tree.equal((argument, X), before)
+
+
+def branch(x):
+    if x.sum() > 0:
+        return x
+    return -x
+
+
+READS = [
+    (branch, "branch"),
+    (lambda x: x * x.sum().item(), "_local_scalar_dense"),
+    (lambda x: x[x > 0], "index.Tensor"),
+    (lambda x: x.nonzero(), "nonzero"),
+    (lambda x: x.tolist(), "tolist"),
+    (lambda x: x.numpy(), "numpy"),
+    (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),
+    (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "needs the values"),
+    (fn.grad(lambda x: x.sum() * float(x[0, 0])), "_local_scalar_dense"),
+    (fn.vmap(lambda row: torch.tensor(row.tolist())), "needs the values"),
+]
+
+
+@pytest.mark.parametrize("f, operation", READS)
+def test_code_that_reads_values_is_refused_with_its_line(f, operation):
+    with pytest.raises(StagingError, match=operation) as error:
+        jit(f)(X)
+    assert "Use torch.where for a branch" in str(error.value)
+    assert "test_staging.py:" in str(error.value)
+
+
+def test_the_line_named_is_the_one_that_steers():
+    line = branch.__code__.co_firstlineno + 1
+    with pytest.raises(StagingError, match=rf"in branch, .*test_staging\.py:{line}\."):
+        jit(branch)(X)
+
+
+IMPURE = [
+    (lambda x: x + torch.rand(3, 4), "aten.rand.default draws from torch's global generator"),
+    (lambda x: functional.dropout(x, 0.5), "draws from torch's global generator"),
+    (lambda x: x.add_(1), "add_.Tensor writes to an argument in place"),
+    (lambda x: x[0].zero_(), "zero_.default writes to an argument in place"),
+    (lambda x: torch.neg(x, out=X), "writes to a closed-over tensor in place"),
+    (lambda x: scan(lambda c, _: (c.add_(1), None), x, length=2), "writes to a carry of scan in place"),
+    (lambda x: (x * 1).resize_(2, 2), "resize_.default"),
+]
+
+
+@pytest.mark.parametrize("f, message", IMPURE)
+def test_functions_that_are_not_pure_are_refused(f, message):
+    with pytest.raises(StagingError, match=message):
+        jit(f)(X.clone())
+
+
+def test_a_scan_body_that_writes_outside_is_refused():
+    def f(x):
+        buffer = torch.zeros(3)
+
+        def step(c, _):
+            buffer[0] = 1.0
+            return c, None
+
+        return scan(step, x, length=2), buffer
+
+    with pytest.raises(StagingError, match="writes to a tensor from outside the scan body"):
+        jit(f)(X)
+
+
+def test_values_that_leave_their_scan_or_their_staging_are_refused():
+    kept = []
+
+    def f(x):
+        scan(lambda c, _: (kept.append(c * 2), (c, None))[1], x, length=2)
+        return kept[0] + 1
+
+    with pytest.raises(StagingError, match="used outside of the function or scan body that made it"):
+        jit(f)(X)
+    with pytest.raises(StagingError, match="met a traced tensor whose staging has ended"):
+        kept[0] + 1
+
+
+def test_an_error_of_the_function_comes_through_and_leaves_nothing_behind():
+    with pytest.raises(RuntimeError, match="broadcast"):
+        jit(lambda x: scan(lambda c, _: (c + torch.ones(7), None), x, length=2))(X)
+    assert loop() is None
+    assert_staged_equals(torch.sin, X)
