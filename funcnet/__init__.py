@@ -6,6 +6,7 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 
 from funcnet import checking, initializers, losses, optim, random, report, tree
 from funcnet.combinators import parallel, residual, serial
+from funcnet.compiler import Explanation, Jit, StagingError, jit
 from funcnet.layers import Layer, LayerError, as_layer, dense, dropout, embedding, flatten, layer_norm, rms_norm, step
 from funcnet.training import scan, sgd_step
 from funcnet.transforms import (
@@ -23,8 +24,11 @@ from funcnet.transforms import (
 )
 
 __all__ = [
+    "Explanation",
+    "Jit",
     "Layer",
     "LayerError",
+    "StagingError",
     "Vmap",
     "as_layer",
     "checking",
@@ -37,6 +41,7 @@ __all__ = [
     "initializers",
     "jacfwd",
     "jacrev",
+    "jit",
     "jvp",
     "layer_norm",
     "linearize",

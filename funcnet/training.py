@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import loop
+from funcnet.transforms.flat import Flattener
 from funcnet.tree import Tree
 
 Carry = TypeVar("Carry")
@@ -39,15 +41,23 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
 
 
 def scan(
-    f: Callable[[Carry, Any], tuple[Carry, Any]], init: Carry, xs: Tree = None, length: int | None = None
+    f: Callable[[Carry, Any], tuple[Carry, Any]],
+    init: Carry,
+    xs: Tree = None,
+    length: int | None = None,
+    *,
+    unroll: int = 1,
 ) -> tuple[Carry, Any]:
     """Repeat a step, handing the carry from one to the next and stacking the outputs.
+
+    Inside `jit` the loop is one operation of the program, and f runs once, to be staged.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y may be any tree, or None.
         init: The first carry.
         xs: A tree of tensors with a common leading axis; step i gets x = xs[i]. None: x is None.
         length: The number of steps; may be left out when xs tells it.
+        unroll: How many steps a compiled loop takes at a time; it changes the speed only.
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
@@ -58,14 +68,31 @@ def scan(
         >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
         (tensor(10), tensor([0, 1, 3, 6]))
     """
+    steps = _scan_length(xs, length)
+    if (staged := loop()) is not None:
+        return _staged_loop(staged, f, init, xs, steps, unroll)
     carry, ys = init, []
-    for i in range(_scan_length(xs, length)):
+    for i in range(steps):
         after, y = f(carry, tree.map(lambda leaf, i=i: leaf[i], xs))
         if not i:
             _check_carry(init, after)
         carry = after
         ys.append(y)
     return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
+    """Hand a scan over to the program that is being staged, as a step on flat lists of tensors."""
+    carry, slices, outputs = Flattener(), Flattener(), Flattener()
+
+    def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        before = carry.rebuild(carries)
+        after, y = f(before, slices.rebuild(rows))
+        _check_carry(before, after)
+        return Flattener().split(after), outputs.split(y)
+
+    carries, ys = staged(step, carry.split(init), slices.split(xs), length, unroll)
+    return carry.rebuild(carries), outputs.rebuild(ys)
 
 
 def _scan_length(xs: Tree, length: int | None) -> int:

@@ -107,7 +107,7 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     """Return the parent's value with what the view shows replaced."""
     view, parent = target.lineage, target.lineage.parent
     before = staging.wrap(parent.meta, read(staging, parent))
-    part = staging.wrap(torch.empty(target.shape, dtype=target.dtype, device=forms.META), value)
+    part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
     with staging:

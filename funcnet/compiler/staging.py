@@ -235,7 +235,7 @@ def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]
 
 def row_major(like: Var, shape: tuple[int, ...]) -> Form:
     """Return the form of a tensor of this shape without gaps, with the dtype and device of a value."""
-    return Form(shape, torch.empty(shape, device=META).stride(), like.dtype, like.device)
+    return Form(shape, torch.zeros(shape, device=META).stride(), like.dtype, like.device)
 
 
 def _map(f: Callable[[Tensor], Any], value: Any) -> Any:
