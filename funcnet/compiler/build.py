@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from funcnet.compiler.graph import NoCompilerError
+from funcnet.compiler.graph import NoCompilerError, UnsupportedError
 
-_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing")
+_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing", "-Werror=implicit-function-declaration")
 _SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
 _DIGEST = hashlib.sha256().digest_size
+
+
+class _CompileError(Exception):
+    """The C compiler failed; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,11 @@ def _probe(command: tuple[str, ...]) -> Compiler:
     """Ask a compiler for its macros, which tell its version and this machine's instructions."""
     try:
         macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
-    except NoCompilerError as error:
+    except _CompileError as error:
         raise NoCompilerError(f"the C compiler {shlex.join(command)} does not work. {error}") from error
     clang, wide = "__clang__" in macros, "__AVX512F__" in macros
-    flags = (*_FLAGS, f"-ffp-contract={'on' if clang else 'off'}", *(["-mprefer-vector-width=512"] if wide else []))
+    dialect = ("-ffp-contract=on",) if clang else ("-ffp-contract=off", "-fvect-cost-model=unlimited")
+    flags = (*_FLAGS, *dialect, *(["-mprefer-vector-width=512"] if wide else []))
     vector = 64 if wide else 32 if "__AVX__" in macros else 16
     return Compiler(command, flags, "\n".join(sorted(macros.splitlines())), vector)
 
@@ -82,7 +87,7 @@ def _probe(command: tuple[str, ...]) -> Compiler:
 def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
-        raise NoCompilerError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
+        raise _CompileError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
@@ -94,35 +99,38 @@ def load(source: str) -> Library:
     found = folder and _cached(folder / f"{key}.so", key)
     if folder and found:
         return _open(folder / f"{key}.so", found, True)
+    failures: list[str] = []
     for place in ([folder] if folder else []) + [_private()]:
         try:
-            return _install(cc, source, place, key)
-        except OSError:
-            continue
-    raise NoCompilerError(f"the native backend can write no kernel, neither to {folder} nor to {_private()}")
+            size = _install(cc, source, place, key)
+        except OSError as error:
+            failures.append(str(error))
+        else:
+            return _open(place / f"{key}.so", size, False)
+    raise UnsupportedError(f"the native backend can write its kernel nowhere: {'; '.join(failures)}")
 
 
 def _open(path: Path, size: int, cached: bool) -> Library:
     return Library(ctypes.CDLL(str(path)).kernel, size, cached)
 
 
-def _install(cc: Compiler, source: str, folder: Path, key: str) -> Library:
+def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:
     """Build a kernel beside its place in the cache and rename it there."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
         text, built = Path(scratch, "kernel.c"), Path(scratch, "kernel.so")
         text.write_text(source)
         try:
             _run([*cc.command, *cc.flags, "-o", str(built), str(text), "-lm"])
-        except NoCompilerError:
+        except _CompileError as error:
             if shutil.disk_usage(folder).free < 2**20:
                 raise OSError(f"no space in {folder}") from None
-            raise
+            raise UnsupportedError(str(error)) from error
         content = built.read_bytes()
         built.write_bytes(content + _digest(content, key))
         built.chmod(0o700)
         built.replace(folder / f"{key}.so")
     _prune(folder, key)
-    return _open(folder / f"{key}.so", len(content), False)
+    return len(content)
 
 
 def _digest(content: bytes, key: str) -> bytes:

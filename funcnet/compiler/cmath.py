@@ -80,9 +80,9 @@ static inline T maximum_S(T a, T b) { return sel_S((a > b) | (a != a), a, b); }"
     "minimum": """
 static inline T minimum_S(T a, T b) { return sel_S((a < b) | (a != a), a, b); }""",
     "fmax": """
-static inline T fmax_S(T a, T b) { return sel_S((a > b) | (b != b), a, b); }""",
+static inline T fmax_S(T a, T b) { return sel_S((a >= b) | (b != b), a, b); }""",
     "fmin": """
-static inline T fmin_S(T a, T b) { return sel_S((a < b) | (b != b), a, b); }""",
+static inline T fmin_S(T a, T b) { return sel_S((a <= b) | (b != b), a, b); }""",
     "remainder": """
 static inline T remainder_S(T a, T b) {
   const T m = fmod_S(a, b);
@@ -128,7 +128,7 @@ def definitions(used: set[tuple[str, str]]) -> str:
 def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
     if (name, kind) in done:
         return
-    scalar = kind.removeprefix("v")
+    scalar = re.sub(r"^(v|w\d+)", "", kind)
     text = _text(name, kind, scalar)
     for callee, _ in re.findall(r"\b(\w+?)_(v?[fiu]\d+)\(", text):
         if callee in FUNCTIONS and callee != name:
@@ -139,6 +139,8 @@ def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
 
 
 def _text(name: str, kind: str, scalar: str) -> str:
+    if name == "shr" and scalar == "u8":
+        return _plain("static inline T shr_S(T a, T b) { return sel_S(b < K(8), a >> (b & K(7)), K(0)); }", kind, scalar)
     if scalar in _BOUNDS and name in _TEXTS:
         return _fill(_TEXTS[name], kind, scalar)
     if scalar not in _BOUNDS and name in _INTEGER_TEXTS:
@@ -159,7 +161,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
 def _fma(kind: str, scalar: str) -> str:
     """One rounding: the builtin, lane by lane, which gcc turns into one instruction; clang contracts the expression."""
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
-    lanes = f"{kind} r; for (int i = 0; i < L; ++i) r[i] = {builtin}(a[i], b[i], c[i]); return r;"
+    count = re.findall(r"w(\d+)", kind)
+    lanes = f"{kind} r; for (int i = 0; i < {count[0] if count else 'L'}; ++i) r[i] = {builtin}(a[i], b[i], c[i]); return r;"
     exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
     return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
 #if defined(__clang__) && defined(__FMA__)

@@ -152,11 +152,12 @@ class Nest:
 
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]."""
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; wide: by vectors along n, so that rows of right are dense."""
 
     out: View
     left: View
     right: View
+    wide: bool
 
 
 @dataclass(eq=False)

@@ -291,7 +291,12 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        self.scope.add(Contract(out, a, b), out)
+        wide = not out.varying and shape[-1] > 1 and math.prod(shape[-2:]) * a.shape[-1] >= WIDE
+        if wide and (b.strides[-1] != 1 or b.buffer.kind == "input"):
+            copy = self.temporary(b.shape, b.dtype, False)  # rows to load vectors from, past their end if need be
+            self.store(copy, b)
+            b = copy
+        self.scope.add(Contract(out, a, b, wide), out)
         return out
 
     def _scan(self, op: Scan) -> None:
@@ -358,6 +363,7 @@ class Lowering:
         return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
 
 
+WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 

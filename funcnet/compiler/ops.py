@@ -89,9 +89,13 @@ def _sign(e: Emit, x: Operand) -> Operand:
     return e("sub", e("where", e("gt", x, 0), one, zero), e("where", e("lt", x, 0), one, zero))
 
 
-def _clamp(e: Emit, x: Operand, low: Operand | None = None, high: Operand | None = None) -> Operand:
-    x = x if low is None else e("maximum", x, low)
-    return x if high is None else e("minimum", x, high)
+def _at_least(e: Emit, x: Operand, low: Operand) -> Operand:
+    """x where it is equal to the bound, or NaN, or the bound is not NaN and below."""
+    return e("where", e("lt", x, low), low, x) if isinstance(low, Const) else e("maximum", x, low)
+
+
+def _at_most(e: Emit, x: Operand, high: Operand) -> Operand:
+    return e("where", e("gt", x, high), high, x) if isinstance(high, Const) else e("minimum", x, high)
 
 
 def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:  # noqa: A002
@@ -99,7 +103,9 @@ def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: V
 
     def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
         cast = iter([e.cast(bound, dtype) for bound in rest])
-        return _clamp(e, e.cast(x, dtype), None if min is None else next(cast), None if max is None else next(cast))
+        x = e.cast(x, dtype)
+        x = x if min is None else _at_least(e, x, next(cast))
+        return x if max is None else _at_most(e, x, next(cast))
 
     return _mapped(b, formula, (x, *bounds))
 
@@ -163,9 +169,9 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "square": lambda e, x: e("mul", x, x),
     "sign": _sign,
     "sgn": _sign,
-    "relu": lambda e, x: e("maximum", x, 0),
-    "clamp_min": lambda e, x, low: e("maximum", x, low),
-    "clamp_max": lambda e, x, high: e("minimum", x, high),
+    "relu": lambda e, x: _at_least(e, x, Const(0, x.dtype)),
+    "clamp_min": _at_least,
+    "clamp_max": _at_most,
     "frac": lambda e, x: e("sub", x, e("trunc", x)),
     "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, e("mul", a, b), value),
     "addcdiv": lambda e, x, a, b, value=1: _scaled(e, x, e("div", a, b), value),

@@ -45,15 +45,15 @@ NAMES = {
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
-UNROLL = 16  # iterations of a nest that are written out
+UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 Place = Sequence[str | int]
 
 
 class Printer:
     """Prints one kernel; `lines` grows as statements are visited."""
 
-    def __init__(self, kernel: Kernel, lanes: int):
-        self.kernel, self.lanes = kernel, lanes
+    def __init__(self, kernel: Kernel, lanes: int, vector: int):
+        self.kernel, self.lanes, self.vector = kernel, lanes, vector
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from typing import TYPE_CHECKING
 
 from funcnet.compiler.loops import Contract, View
@@ -26,6 +27,11 @@ def contract(p: "Printer", product: Contract) -> None:
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
+    if product.wide:
+        _wide(p, product, place, rows, columns, inner)
+        for _ in batch:
+            p.close()
+        return
     tall, wide = _tile(rows, columns)
     for (i0, i1, m), (j0, j1, n) in itertools.product(_parts(rows, tall), _parts(columns, wide)):
         _tiles(p, product, place, (i0, i1, m), (j0, j1, n), inner)
@@ -91,3 +97,51 @@ def _tiles(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[
         p.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], sums[r][c])
     p.close()
     p.close()
+
+
+def _wide(p: "Printer", product: Contract, batch: list[str | int], rows: int, columns: int, inner: int) -> None:
+    """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
+    width = min(p.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
+    kind = f"w{width}{p.type(product.out)}"
+    tall, wide = _tile(rows, -(-columns // width))
+    for j0, j1, n in _parts(-(-columns // width), wide):
+        last = columns - (j1 - 1) * width
+        for i0, i1, m in _parts(rows, tall):
+            if last < width and j1 - j0 > n:
+                _vectors(p, product, batch, (i0, i1, m), (j0, j1 - n, n), inner, kind, width)
+                _vectors(p, product, batch, (i0, i1, m), (j1 - n, j1, n), inner, kind, last)
+            else:
+                _vectors(p, product, batch, (i0, i1, m), (j0, j1, n), inner, kind, last if last < width else width)
+
+
+def _vectors(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[int, int, int], columns: tuple[int, int, int], inner: int, kind: str, last: int) -> None:
+    """All tiles of one size, whose last vector of columns is stored in part."""
+    m, n = rows[2], columns[2]
+    width, scalar = parse(kind)
+    out, left, right = product.out, product.left, product.right
+    p.open(f"for (i64 j = {columns[0] * width}; j < {columns[1] * width}; j += {n * width})")
+    p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    for r, c in itertools.product(range(m), range(n)):
+        p.put(f"{kind} s{r}_{c} = {{0}};")
+    p.open(f"for (i64 k = 0; k < {inner}; ++k)")
+    for c in range(n):
+        p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, [*batch, 'k', f'(j + {c * width})'])};")
+    for r in range(m):
+        p.put(f"const {kind} a{r} = {p.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
+        for c in range(n):
+            p.put(f"s{r}_{c} = {p.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
+    p.close()
+    for r, c in itertools.product(range(m), range(n)):
+        target = f"&{p.load(out, [*batch, f'(i + {r})', f'(j + {c * width})'])}"
+        if c < n - 1 or last == width:
+            p.put(f"*({kind} *){target} = s{r}_{c};")
+        else:
+            p.put(f"__builtin_memcpy({target}, &s{r}_{c}, {last} * sizeof({scalar}));")
+    p.close()
+    p.close()
+
+
+def parse(kind: str) -> tuple[int, str]:
+    """The length and the element of a vector's type: w16f32 -> (16, f32)."""
+    width, scalar = re.fullmatch(r"w(\d+)(\w+)", kind).groups()
+    return int(width), scalar

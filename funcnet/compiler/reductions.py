@@ -153,6 +153,20 @@ def _times(e: Any, x: Any, factor: Number) -> Any:
     return x if factor == 1 else e("mul", x, factor)
 
 
+def _vector_norm(b: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:  # noqa: A002
+    axes = _axes(x, dim)
+    x = b.map(x.shape, lambda e, x: e("abs", x), _as(b, x, b.op.outputs[0].dtype))
+    if math.isinf(ord):
+        return b.reduce("maximum" if ord > 0 else "minimum", x, axes, 0 if ord > 0 else math.inf, keepdim)
+    if ord == 0:
+        return b.reduce("add", b.map(x.shape, lambda e, x: e.cast(e("ne", x, 0), x.dtype), x), axes, 0, keepdim)
+    power = x if ord == 1 else b.map(x.shape, lambda e, x: e("mul", x, x) if ord == 2 else e("pow", x, ord), x)
+    total = b.reduce("add", power, axes, 0, keepdim)
+    if ord == 1:
+        return total
+    return b.map(total.shape, lambda e, s: e("sqrt", s) if ord == 2 else e("pow", s, 1 / ord), total)
+
+
 RULES: dict[str, Rule] = {
     "sum": _reduction("add", 0),
     "prod": _reduction("mul", 1),
@@ -170,6 +184,7 @@ RULES: dict[str, Rule] = {
     "all": _truth("and", True),
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
+    "linalg_vector_norm": _vector_norm,
     "mm": _product,
     "bmm": _product,
     "mv": _vector_product,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from funcnet.compiler import cmath
+from funcnet.compiler import cmath, products
 from funcnet.compiler.loops import Buffer
 from funcnet.compiler.lowering import Kernel
 from funcnet.compiler.printer import NAMES, Printer
@@ -58,9 +58,9 @@ def emit(kernel: Kernel, vector: int) -> Source:
     """Print a kernel for a machine whose vectors have this many bytes."""
     wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
     lanes = vector // (8 if wide else 4) if kernel.lanes else 1
-    printer = Printer(kernel, lanes)
+    printer = Printer(kernel, lanes, vector)
     _block(printer)
-    text = _prelude(lanes if kernel.lanes else 0, wide) + cmath.definitions(printer.used) + "\n" + _entry(printer)
+    text = _prelude(lanes if kernel.lanes else 0, wide) + _wide(printer) + cmath.definitions(printer.used) + "\n" + _entry(printer)
     return Source(text, printer.plan.size, lanes)
 
 
@@ -72,7 +72,7 @@ def _buffers(kernel: Kernel) -> set[Buffer]:
 
 def _prelude(lanes: int, wide: bool) -> str:
     text = _SCALARS
-    for kind in ("f32", "f64", "i64", "i32", "i16", "i8", "u8"):
+    for kind in ("f32", "f64", "i64", "i32", "i16", "i8", "u8", "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join(_SCALAR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
@@ -88,6 +88,13 @@ def _prelude(lanes: int, wide: bool) -> str:
         text += _CHOICE.format(t=kind, i=integer)
     text += "static inline vb8 sel_vb8(vb8 m, vb8 a, vb8 b) { return (a & m) | (b & ~m); }\n"
     return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+
+
+def _wide(p: Printer) -> str:
+    """The vectors of neighbouring elements that matrix products use."""
+    kinds = {kind: products.parse(kind) for _, kind in p.used if kind.startswith("w")}
+    form = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
+    return "".join(form.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
 
 
 def _block(p: Printer) -> None:
