@@ -1,0 +1,150 @@
+"""How fast training runs are: nn.Module, torch.func, torch.compile, funcnet, JAX and hand-written C, on the same core.
+
+A run is full-batch gradient descent, jitted as one scan; an ensemble is a vmap of it. The contestants take turns, round
+after round, and the medians are shown: microseconds a step, and for many nets a net and step. JAX takes part where it
+is installed, or with --jax PYTHON from another environment.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from rivals.contestants import (
+    Jax,
+    Workload,
+    build_reference,
+    by_c,
+    by_eager,
+    by_jit,
+    by_module,
+    by_torch_func,
+    shorter,
+)
+
+import funcnet as fn
+from funcnet import report
+
+WORKLOADS = [
+    Workload((2, 2, 1), 4, 10_001, None, 0.5, 1.5),
+    Workload((2, 2, 1), 4, 1_001, 4_096, 0.15, 1.5),
+    Workload((2, 10, 10, 10, 1), 4, 10_001, None, 0.15),
+    Workload((2, 10, 10, 10, 1), 4, 101, 1_024, 0.12),
+    Workload((64, 32, 10), 64, 1_001, None, 0.8),
+    Workload((64, 32, 10), 64, 51, 64, 0.7),
+    Workload((784, 512, 512, 10), 128, 1),
+]
+
+
+NAMES = ["C", "jit", "JAX", "eager", "torch.func", "compile", "nn.Module"]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time one run."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, library: Any) -> dict[str, float]:
+    """Return the median of every contestant that takes part, in microseconds."""
+    few, seed = shorter(work), options.seed
+    runs = {
+        "C": (by_c(work, library), work),
+        "jit": (by_jit(work, seed), work),
+        "eager": (by_eager(few, seed), few),
+        "torch.func": (by_torch_func(few, seed), few),
+        "compile": (by_torch_func(few, seed, compiled=True) if options.compile else None, few),
+        "nn.Module": (by_module(few, seed), few),
+    }
+    timers = {name: partial(timed, run, part.unit) for name, (run, part) in runs.items() if run is not None}
+    if jax is not None:
+        timers["JAX"] = partial(jax.microseconds, work)
+    for timer in timers.values():
+        timer()  # the first time compiles
+    times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds)]
+    return {name: statistics.median(row[name] for row in times) for name in timers}
+
+
+def timed(run: Callable[[], object], unit: float) -> float:
+    return seconds(run) * unit
+
+
+def row(work: Workload, times: dict[str, float]) -> list[str]:
+    shown = [f"{times[name]:.3g}" if name in times else "-" for name in NAMES]
+    return [work.name, *shown, ratio(times, "JAX", work.to_jax), ratio(times, "C", work.to_c)]
+
+
+def ratio(times: dict[str, float], other: str, goal: float | None) -> str:
+    """Show how many times as long as another contestant jit takes, and how long it may."""
+    if other not in times:
+        return "-"
+    return f"{times['jit'] / times[other]:.2f}" + (f" ≤{goal}" if goal else "")
+
+
+def first_calls(seed: int) -> list[list[str]]:
+    """Time staging and compilation, once into an empty kernel cache and once from it; torch itself is warm."""
+    rows: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.environ.get("FUNCNET_CACHE_DIR")
+        os.environ["FUNCNET_CACHE_DIR"] = folder
+        for work, goals in ((WORKLOADS[0], "≤1.5, ≤0.15"), (WORKLOADS[3], "≤3")):
+            short = Workload(work.sizes, work.batch, 2, work.nets)
+            cold, warm = (f"{seconds(by_jit(short, seed)):.3f}" for _ in range(2))
+            rows.append([work.name, cold, warm, goals])
+        os.environ.pop("FUNCNET_CACHE_DIR") if before is None else os.environ.update(FUNCNET_CACHE_DIR=before)
+    return rows
+
+
+def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
+    """Time a million normals from one key, in milliseconds."""
+    draw = partial(fn.jit(lambda key: fn.random.normal(key, (1_000_000,))), fn.random.key(options.seed))
+    timers = {"jit": partial(timed, draw, 1e3)}
+    if jax is not None:
+        timers["JAX"] = lambda: jax.time(normals=1_000_000) * 1e3
+    times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds + 1)][1:]
+    medians = {name: statistics.median(row[name] for row in times) for name in timers}
+    return [
+        "1,000,000 normals",
+        *(f"{medians[n]:.3g}" if n in medians else "-" for n in ("jit", "JAX")),
+        ratio(medians, "JAX", 1.5),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every contestant runs")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too, which takes minutes")
+    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX; by default this one, if it has")
+    options = parser.parse_args()
+    one_core()
+    jax, library = Jax.where_installed(options.jax), build_reference()
+    works = [w.quick() for w in WORKLOADS] if options.quick else WORKLOADS
+    options.rounds = 3 if options.quick else options.rounds
+    rows = [row(work, measure(work, options, jax, library)) for work in works]
+    report.show(
+        report.table(["net", *NAMES, "jit/JAX", "jit/C"], rows, title="µs a step, and a net"),
+        report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
+        report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+    )
+    if jax is not None:
+        jax.close()
+
+
+def one_core() -> None:
+    """Use one core, and let JAX's process inherit that."""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+if __name__ == "__main__":
+    main()

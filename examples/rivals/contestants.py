@@ -1,0 +1,198 @@
+"""The contestants of benchmark.py: one training run, written for each of them."""
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import funcnet as fn
+
+HERE = Path(__file__).parent
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A net to train, and how fast that has to be: at most so many times JAX's and the hand-written C's time."""
+
+    sizes: tuple[int, ...]
+    batch: int
+    steps: int
+    nets: int | None = None
+    to_jax: float | None = None
+    to_c: float | None = None
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self.sizes)) + (f", {self.nets:,} nets" if self.nets else "")
+
+    @property
+    def unit(self) -> float:
+        """How many times the measured time is what the table shows, in µs."""
+        return 1e6 / self.steps / (self.nets or 1)
+
+    def quick(self) -> "Workload":
+        """The same with a tenth of the steps."""
+        return replace(self, steps=max(self.steps // 10, 1))
+
+
+def net(sizes: tuple[int, ...]) -> fn.Layer:
+    """A sigmoid net for the logit of a bit, or a relu net for the logits of ten classes."""
+    hidden = torch.sigmoid if sizes[-1] == 1 else torch.relu
+    return fn.serial(*[layer for size in sizes[1:-1] for layer in (fn.dense(size), hidden)], fn.dense(sizes[-1]))
+
+
+def data(work: Workload, seed: int) -> tuple[Tensor, Tensor]:
+    x = fn.random.normal(fn.random.key(seed), (work.batch, work.sizes[0]))
+    labels = torch.arange(work.batch)
+    return x, labels % 10 if work.sizes[-1] > 1 else (labels % 2.0)[:, None]
+
+
+def loss(logits: Tensor, y: Tensor) -> Tensor:
+    if y.is_floating_point():
+        return fn.losses.sigmoid_binary_cross_entropy(logits, y).mean()
+    return fn.losses.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+
+def training(work: Workload, seed: int) -> tuple[Callable[..., Any], Any]:
+    """The run as a function of the first parameters, and those."""
+    model, (x, y) = net(work.sizes), data(work, seed)
+
+    def step(params: Any, _: Any) -> tuple[Any, Tensor]:
+        value, grads = fn.value_and_grad(lambda params: loss(model.apply(params, x), y))(params)
+        return fn.sgd_step(params, grads, 0.1), value
+
+    run = partial(fn.scan, step, length=work.steps)
+    if work.nets is None:
+        return run, model.init(fn.random.key(seed), x)
+    keys = fn.random.split(fn.random.key(seed), work.nets)
+    return fn.vmap(run), fn.vmap(model.init, in_dims=(0, None))(keys, x)
+
+
+def shorter(work: Workload) -> Workload:
+    """As much of a run as is worth waiting for in eager mode."""
+    steps, nets = (min(work.steps, 50), None) if work.nets is None else (min(work.steps, 5), work.nets)
+    return Workload(work.sizes, work.batch, steps, nets)
+
+
+def by_jit(work: Workload, seed: int) -> Work:
+    run, params = training(work, seed)
+    return partial(fn.jit(run), params)
+
+
+def by_eager(work: Workload, seed: int) -> Work:
+    run, params = training(work, seed)
+    return partial(run, params)
+
+
+def by_torch_func(work: Workload, seed: int, *, compiled: bool = False) -> Work | None:
+    """A Python loop around torch.func, with the parameters in a flat dict: compiled, or as it is."""
+    if work.nets is not None:
+        return None
+    module, (x, y) = by_hand(work.sizes), data(work, seed)
+    start = {name: p.detach() for name, p in module.named_parameters()}
+
+    def objective(params: dict[str, Tensor]) -> Tensor:
+        return loss(torch.func.functional_call(module, params, (x,)), y)
+
+    def step(params: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        grads, value = torch.func.grad_and_value(objective)(params)
+        return {name: p - 0.1 * grads[name] for name, p in params.items()}, value
+
+    call: Any = torch.compile(step) if compiled else step
+
+    def train() -> None:
+        params = start
+        for _ in range(work.steps):
+            params, _value = call(params)
+
+    return train
+
+
+def by_hand(sizes: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n, m in pairwise(sizes):
+        layers += [nn.Linear(n, m), nn.Sigmoid() if sizes[-1] == 1 else nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def by_module(work: Workload, seed: int) -> Work | None:
+    """The usual loop: nn.Module, backward, torch.optim.SGD."""
+    if work.nets is not None:
+        return None
+    module, (x, y) = by_hand(work.sizes), data(work, seed)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+
+    def train() -> None:
+        for _ in range(work.steps):
+            optimizer.zero_grad()
+            loss(module(x), y).backward()
+            optimizer.step()
+
+    return train
+
+
+def by_c(work: Workload, library: Any) -> Work | None:
+    """The hand-written C, which knows the 2-2-1 net only."""
+    if library is None or work.sizes != (2, 2, 1):
+        return None
+    params, losses = torch.ones(work.nets or 1, 9), torch.empty(work.nets or 1, work.steps)
+    pointers, steps = [ctypes.c_void_p(t.data_ptr()) for t in (params, losses)], ctypes.c_long(work.steps)
+    if work.nets is None:
+        return lambda: (library.train_one(*pointers, steps), params, losses)
+    return lambda: (library.train_many(*pointers, ctypes.c_long(work.nets or 1), steps), params, losses)
+
+
+def build_reference() -> Any:
+    """Compile the C, or return None where there is no compiler."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        target = str(Path(folder) / "reference.so")
+        flags = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-Wno-psabi"]
+        subprocess.run([compiler, *flags, "-shared", "-fPIC", "-o", target, HERE / "reference.c"], check=True)
+        return ctypes.CDLL(target)
+
+
+class Jax:
+    """JAX in a process of its own, which times what it is asked for."""
+
+    def __init__(self, python: str) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen([python, HERE / "jax_runs.py"], text=True, **pipes)
+
+    @classmethod
+    def where_installed(cls, python: str | None) -> "Jax | None":
+        """Start JAX under the interpreter asked for, else under this one if it has JAX."""
+        if python is None and find_spec("jax") is None:
+            return None
+        return cls(python or sys.executable)
+
+    def time(self, **order: Any) -> float:
+        """Run a workload once; return the seconds it took, compilation included when it is the first."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the JAX process has no pipes")
+        print(json.dumps(order), file=stdin, flush=True)
+        return float(json.loads(stdout.readline()))
+
+    def microseconds(self, work: Workload) -> float:
+        order = {"sizes": work.sizes, "batch": work.batch, "steps": work.steps, "nets": work.nets}
+        return self.time(**order) * work.unit
+
+    def close(self) -> None:
+        self.process.communicate()

@@ -1,0 +1,85 @@
+"""The benchmark's workloads in JAX, timed on request: one JSON object a line in, one out.
+
+Run by benchmark.py with any Python that has JAX, in the same minute and on the same core as everything else.
+"""
+
+import json
+import os
+import sys
+import time
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+os.environ["JAX_PLATFORMS"] = "cpu"
+jax: Any = import_module("jax")
+jnp: Any = import_module("jax.numpy")
+
+
+def forward(params: Any, x: Any, hidden: Any) -> Any:
+    for w, b in params[:-1]:
+        x = hidden(x @ w + b)
+    w, b = params[-1]
+    return x @ w + b
+
+
+def binary(params: Any, x: Any, y: Any) -> Any:
+    z = forward(params, x, jax.nn.sigmoid)
+    return (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean()
+
+
+def classes(params: Any, x: Any, y: Any) -> Any:
+    logits = jax.nn.log_softmax(forward(params, x, jax.nn.relu))
+    return -jnp.take_along_axis(logits, y[:, None], axis=1).mean()
+
+
+def run(params: Any, x: Any, y: Any, loss: Any, steps: int) -> Any:
+    def step(params: Any, _: Any) -> Any:
+        value, grads = jax.value_and_grad(loss)(params, x, y)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, grads), value
+
+    return jax.lax.scan(step, params, length=steps)
+
+
+def make(key: Any, sizes: list[int]) -> Any:
+    keys = jax.random.split(key, len(sizes))
+    return [
+        (jax.random.normal(k, (n, m)) / n**0.5, jnp.zeros(m))
+        for k, n, m in zip(keys, sizes[:-1], sizes[1:], strict=False)
+    ]
+
+
+@cache
+def training(sizes: tuple[int, ...], batch: int, steps: int, nets: int | None) -> Any:
+    """Return a function without arguments that trains, and waits for the result."""
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (batch, sizes[0]))
+    y = jnp.arange(batch) % 10 if sizes[-1] > 1 else (jnp.arange(batch) % 2.0)[:, None]
+    f = partial(run, x=x, y=y, loss=classes if sizes[-1] > 1 else binary, steps=steps)
+    start = (
+        make(key, list(sizes))
+        if nets is None
+        else jax.vmap(lambda k: make(k, list(sizes)))(jax.random.split(key, nets))
+    )
+    compiled = jax.jit(f if nets is None else jax.vmap(f))
+    return lambda: jax.block_until_ready(compiled(start))
+
+
+@cache
+def normals(count: int) -> Any:
+    draw = jax.jit(lambda key: jax.random.normal(key, (count,)))
+    return lambda: draw(jax.random.key(0)).block_until_ready()
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        work = normals(order["normals"]) if "normals" in order else training(tuple(order.pop("sizes")), **order)
+        start = time.perf_counter()
+        work()
+        print(json.dumps(time.perf_counter() - start), flush=True)
+
+
+if __name__ == "__main__":
+    main()
