@@ -215,3 +215,19 @@ def writes(statement: Statement) -> Iterator[View]:
         case Loop():
             for inner in statement.body:
                 yield from writes(inner)
+
+
+def work(statements: Sequence[Statement]) -> int:
+    """Estimate how many scalar operations (of all lanes at once) statements take."""
+    total = 0
+    for statement in statements:
+        match statement:
+            case Nest():
+                total += math.prod(statement.shape) * len(statement.body)
+            case Contract():
+                total += math.prod(statement.out.shape) * statement.left.shape[-1]
+            case Cumulate():
+                total += math.prod(statement.out.shape)
+            case Loop():
+                total += statement.counter.length * work(statement.body)
+    return total

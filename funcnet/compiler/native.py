@@ -11,6 +11,7 @@ from torch import Tensor
 
 from funcnet.compiler import build, source
 from funcnet.compiler.graph import Program, UnsupportedError
+from funcnet.compiler.loops import work
 from funcnet.compiler.lowering import lower
 from funcnet.compiler.ops import RULES
 
@@ -23,7 +24,7 @@ class Kernel:
     library: build.Library
     lanes: int
     arena: int
-    work: float
+    work: int
 
     @property
     def size(self) -> int:
@@ -106,7 +107,8 @@ class _Call:
             thread.start()
         try:
             for thread in threads:
-                thread.join()
+                while thread.is_alive():  # a join without a time limit can sleep through an interrupt
+                    thread.join(0.1)
         except BaseException:
             self.control[0] = 1
             for thread in threads:
@@ -121,7 +123,7 @@ class _Call:
         self.kernel.library.function(self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds)
 
 
-SHORT = 2e6  # operations of a run too short to be worth a thread
+SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth a thread
 ALIGN = 128
 
 
@@ -136,4 +138,4 @@ def compile(program: Program) -> Kernel:
             raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
     kernel = lower(program, RULES)
     text = source.emit(kernel, build.compiler().vector)
-    return Kernel(program, build.load(text.text), text.lanes, text.arena, 1e9)
+    return Kernel(program, build.load(text.text), text.lanes, text.arena, work(kernel.statements))

@@ -1,0 +1,165 @@
+"""Whole training runs in native kernels: equal to eager ones, the same in every lane, interruptible, spread over threads."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet import losses
+from funcnet.compiler import jit
+from funcnet.training import scan, sgd_step
+
+POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+XOR = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
+
+
+def weights(sizes: list[int], dtype: torch.dtype, lanes: int | None = None) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    front = () if lanes is None else (lanes,)
+    return [
+        {
+            "w": torch.randn(*front, a, b, generator=generator, dtype=torch.float64).to(dtype),
+            "b": torch.randn(*front, b, generator=generator, dtype=torch.float64).to(dtype),
+        }
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+
+
+def loss(params, x: Tensor, y: Tensor) -> Tensor:
+    for layer in params[:-1]:
+        x = torch.sigmoid(x @ layer["w"] + layer["b"])
+    return losses.sigmoid_binary_cross_entropy(x @ params[-1]["w"] + params[-1]["b"], y).mean()
+
+
+def run(params, *, length: int = 100, learning_rate: float | Tensor = 1.0):
+    dtype = params[0]["w"].dtype
+    x, y = POINTS.to(dtype), XOR.to(dtype)
+
+    def step(params, _):
+        value, grads = fn.value_and_grad(loss)(params, x, y)
+        return sgd_step(params, grads, learning_rate), value
+
+    return scan(step, params, length=length)
+
+
+@pytest.mark.parametrize("sizes", [[2, 2, 1], [2, 10, 10, 10, 1]])
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 2e-5), (torch.float64, 1e-12)])
+def test_a_run_equals_the_eager_one(sizes: list[int], dtype: torch.dtype, bound: float) -> None:
+    params = weights(sizes, dtype)
+    f = lambda params: run(params, length=100 if dtype == torch.float64 else 10)  # noqa: E731
+    got, want = jit(f, backend="native")(params), f(params)
+    assert fn.tree.structure(got) == fn.tree.structure(want)
+    for a, b in zip(fn.tree.leaves(got), fn.tree.leaves(want), strict=True):
+        torch.testing.assert_close(a, b, rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("sizes", [[2, 2, 1], [2, 10, 10, 10, 1]])
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 2e-5), (torch.float64, 1e-12)])
+def test_a_lane_is_the_same_bit_for_bit_wherever_it_is(sizes: list[int], dtype: torch.dtype, bound: float) -> None:
+    params = weights(sizes, dtype, lanes=37)
+    f = jit(fn.vmap(run), backend="native")
+    every = f(params)
+    for chosen in (slice(5, 6), slice(5, 22), slice(36, 37)):
+        some = f(fn.tree.map(lambda p, chosen=chosen: p[chosen], params))
+        for a, b in zip(fn.tree.leaves(some), fn.tree.leaves(every), strict=True):
+            assert torch.equal(a, b[chosen])
+    single = jit(run, backend="native")(fn.tree.map(lambda p: p[5], params))
+    for a, b in zip(fn.tree.leaves(single), fn.tree.leaves(every), strict=True):
+        torch.testing.assert_close(a, b[5], rtol=bound, atol=bound)
+
+
+def test_lanes_do_not_depend_on_the_number_of_threads() -> None:
+    params = weights([2, 2, 1], torch.float32, lanes=100)
+    f = jit(fn.vmap(lambda p: run(p, length=3000)), backend="native")
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(fn.tree.leaves(f(params)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_sweep_over_a_shared_start() -> None:
+    params, rates = weights([2, 2, 1], torch.float64), torch.tensor([0.1, 1.0, 3.0], dtype=torch.float64)
+    f = lambda params, rate: run(params, learning_rate=rate)[1]  # noqa: E731
+    got = jit(fn.vmap(f, in_dims=(None, 0)), backend="native")(params, rates)
+    want = torch.stack([f(params, rate) for rate in rates])
+    torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+    got = jit(fn.vmap(f, in_dims=(None, 0), out_dims=1), backend="native")(params, rates)
+    torch.testing.assert_close(got, want.t(), rtol=1e-12, atol=1e-12)
+
+
+def test_nested_scans_record_every_hundredth_loss() -> None:
+    def thinned(params):
+        def outer(params, _):
+            params, values = run(params, length=10)
+            return params, values[-1]
+
+        return scan(outer, params, length=12)
+
+    params = weights([2, 2, 1], torch.float64)
+    got, want = jit(thinned, backend="native")(params), run(params, length=120)
+    torch.testing.assert_close(got[1], want[1][9::10], rtol=1e-12, atol=1e-12)
+    lanes = jit(fn.vmap(thinned), backend="native")(fn.tree.map(lambda p: torch.stack([p, p]), params))
+    torch.testing.assert_close(lanes[1][1], want[1][9::10], rtol=1e-12, atol=1e-12)
+
+
+CARRIES = {
+    "swap": lambda c, x: ((c[1], c[0]), c[0]),
+    "rotate": lambda c, x: ((c[1], c[0] + x), c[1] * 1),
+    "transpose": lambda c, x: ((c[0].t() + c[1], c[1] * 2), c[0]),
+    "itself": lambda c, x: ((c[0], c[1] + 1), c[0] + c[1]),
+    "same": lambda c, x: ((c[0] + 1, c[0] + 1), x),
+    "constant": lambda c, x: ((torch.ones_like(c[0]), c[0]), c[1]),
+    "slice": lambda c, x: ((torch.cat([c[0][1:], x[None]]), c[1] + c[0][:1]), c[0][0]),
+    "gather": lambda c, x: ((c[0][torch.tensor([2, 0, 1])] + 1, c[1]), c[0][0]),
+    "sum": lambda c, x: ((c[0] + c[0].sum(), c[1] - c[0].mean(0)), c[1].sum()),
+    "matrix": lambda c, x: ((c[0] @ c[1] * 0.1, c[1] + c[0]), c[0].sum(1)),
+    "shadow": lambda c, x: ((c[1].flip(0), c[0].flip(1) + x), c[0] * c[1]),
+}
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+@pytest.mark.parametrize("name", CARRIES)
+@pytest.mark.parametrize("length", [0, 1, 5])
+def test_carries_that_read_each_other(name: str, length: int, lanes: bool) -> None:
+    f = lambda a, b, xs: scan(CARRIES[name], (a, b), xs)  # noqa: E731
+    generator = torch.Generator().manual_seed(0)
+    a, b, xs = (torch.randn(s, generator=generator) for s in ((3, 3), (3, 3), (length, 3)))
+    got, want = jit(f, backend="native")(a, b, xs), f(a, b, xs)
+    if lanes:
+        shift = lambda x: torch.stack([x, x + 1, x - 2])  # noqa: E731
+        got = jit(fn.vmap(f, in_dims=(0, None, None)), backend="native")(shift(a), b, xs)
+        want = fn.tree.map(lambda *r: torch.stack(r), *(f(one, b, xs) for one in shift(a)))
+    for x, y in zip(fn.tree.leaves(got), fn.tree.leaves(want), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
+
+
+def test_interrupt_stops_a_long_run_within_a_second() -> None:
+    forever = lambda p: scan(lambda c, _: (torch.sin(c), None), p, length=30_000_000)[0]  # noqa: E731
+    f = jit(forever, backend="native")
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        f(torch.ones(64))
+    assert time.monotonic() - start < 2.0
+
+
+def test_lanes_last_in_memory_come_out_in_order() -> None:
+    x = torch.arange(60.0).reshape(3, 20)
+    assert torch.equal(jit(fn.vmap(lambda r: r * 2, in_dims=1), backend="native")(x), (x * 2).t())
+    assert torch.equal(jit(fn.vmap(lambda r: r > 9, in_dims=1, out_dims=1), backend="native")(x), x > 9)
+    assert torch.equal(jit(fn.vmap(lambda r: r * 2), backend="native")(x.t()[::2]), (x.t() * 2)[::2])
+
+
+def test_no_lanes_at_all() -> None:
+    assert jit(fn.vmap(lambda r: r * 2), backend="native")(torch.zeros(0, 3)).shape == (0, 3)
