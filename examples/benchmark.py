@@ -105,7 +105,7 @@ def first_calls(seed: int) -> list[list[str]]:
 def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
     """Time a million normals from one key, in milliseconds."""
     draw = partial(fn.jit(lambda key: fn.random.normal(key, (1_000_000,))), fn.random.key(options.seed))
-    timers = {"jit": partial(timed, draw, 1e3)}
+    timers: dict[str, Callable[[], float]] = {"jit": partial(timed, draw, 1e3)}
     if jax is not None:
         timers["JAX"] = lambda: jax.time(normals=1_000_000) * 1e3
     times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds + 1)][1:]

@@ -125,6 +125,35 @@ def test_staged_equals_eager_on_a_transposed_argument(f):
     assert_staged_equals(f, X.T.contiguous().T)
 
 
+CONVOLUTIONS = [
+    ((2, 4, 9), (6, 4, 3), {}),
+    ((2, 4, 9), (6, 2, 3), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}),
+    ((1, 3, 5, 7), (2, 3, 2, 3), {"stride": (2, 1), "padding": (0, 2)}),
+    ((2, 4, 6, 5), (4, 1, 3, 3), {"padding": 1, "groups": 4}),
+    ((1, 2, 4, 3, 5), (3, 2, 2, 1, 2), {"stride": (1, 2, 3)}),
+]
+
+
+@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("x, w, options", CONVOLUTIONS, ids=str)
+def test_convolutions_and_their_gradients(x, w, options, backend):
+    convolve = getattr(functional, f"conv{len(x) - 2}d")
+    shapes = [x, w, w[:1]]
+    arguments = [fn.random.normal(fn.random.key(i), shape, dtype=torch.float64) for i, shape in enumerate(shapes)]
+    both = fn.value_and_grad(lambda x, w, bias: convolve(x, w, bias, **options).sin().sum(), (0, 1, 2))
+    assert fn.tree.difference(jit(both, backend=backend)(*arguments), both(*arguments), atol=1e-10) is None
+
+
+def test_transposed_convolutions_stay_one_operation():
+    w = torch.linspace(-1.0, 1.0, 24, dtype=torch.float64).reshape(4, 2, 3)
+    assert_staged_equals(fn.grad(lambda x: functional.conv_transpose1d(x.T[None], w, stride=2).sin().sum()), X)
+
+
+def test_a_large_convolution_stays_one_operation():
+    images, weights = torch.zeros(32, 3, 32, 32), torch.zeros(16, 3, 5, 5)
+    assert "aten.convolution.default" in operations(lambda x, w: [functional.conv2d(x, w)], images, weights)
+
+
 def test_dead_operations_are_removed_and_equal_ones_merged():
     def f(x):
         torch.exp(x)

@@ -139,7 +139,7 @@ def by_module(work: Workload, seed: int) -> Work | None:
     def train() -> None:
         for _ in range(work.steps):
             optimizer.zero_grad()
-            loss(module(x), y).backward()
+            torch.autograd.backward(loss(module(x), y))
             optimizer.step()
 
     return train
@@ -172,8 +172,8 @@ class Jax:
     """JAX in a process of its own, which times what it is asked for."""
 
     def __init__(self, python: str) -> None:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen([python, HERE / "jax_runs.py"], text=True, **pipes)
+        command = [python, str(HERE / "jax_runs.py")]
+        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     @classmethod
     def where_installed(cls, python: str | None) -> "Jax | None":

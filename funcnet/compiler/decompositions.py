@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.abstract import StagingError, user_line
+from funcnet.compiler.convolutions import convolution, convolution_backward
 
 aten = torch.ops.aten
 
@@ -108,6 +109,17 @@ def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int 
     return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
 
 
+def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """Choose elementwise between x and the diagonal's new entries, spread over their rows."""
+    whole = x.movedim((dim1, dim2), (-2, -1))
+    rows, columns = (torch.arange(size, device=x.device) for size in whole.shape[-2:])
+    entry = (rows - max(0, -offset)).clamp(0, max(part.shape[-1] - 1, 0))
+    if part.shape[-1] == 0:
+        return x.clone()
+    chosen = torch.where(rows[:, None] + offset == columns, part.index_select(-1, entry)[..., None], whole)
+    return chosen.movedim((-2, -1), (dim1, dim2))
+
+
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
     """x[mask] = number chooses elementwise."""
     (mask, *others) = indices
@@ -129,6 +141,7 @@ _FURTHER = [
 
 _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
+    aten._efficientzerotensor.default: _empty,
     aten.empty_strided.default: lambda size, stride, **options: _empty(size, **options),
     aten.empty_permuted.default: lambda size, order, **options: _empty(size, **options),
     aten._to_copy.default: _to_copy,
@@ -138,6 +151,9 @@ _OWN: dict[Any, Rule] = {
     aten.var.correction: _var,
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
+    aten.diagonal_scatter.default: _diagonal_scatter,
+    aten.convolution.default: convolution,
+    aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
 }
