@@ -1,8 +1,8 @@
 """From C text to a loaded function: the C compiler and the kernel cache on disk.
 
-A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file that
-belong to this user and that nobody else may write, and only when the digest holds; else it is built anew. A kernel is
-built under a temporary name and renamed into place, so that processes that build at once never see half a file.
+A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file
+that belong to this user and that nobody else may write, and only when the digest holds; else it is built anew. A kernel
+is built under a temporary name and renamed into place, so that processes that build at once never see half a file.
 """
 
 import atexit
@@ -14,14 +14,25 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from funcnet.compiler.graph import NoCompilerError, UnsupportedError
 
-_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-fno-strict-aliasing", "-Werror=implicit-function-declaration")
+_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fPIC",
+    "-shared",
+    "-w",
+    "-fwrapv",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-strict-aliasing",
+    "-Werror=implicit-function-declaration",
+)
 _SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
 _DIGEST = hashlib.sha256().digest_size
 
@@ -151,10 +162,10 @@ def _cached(path: Path, key: str) -> int:
     return len(content) - _DIGEST if whole else 0
 
 
-def _own(path: Path, kind: "type[object] | object") -> bool:
+def _own(path: Path, kind: Callable[[int], bool]) -> bool:
     """Whether a path is of a kind, no link, belongs to this user, and nobody else may write it."""
     status = path.lstat()
-    return bool(kind(status.st_mode)) and status.st_uid == os.geteuid() and not status.st_mode & 0o022  # type: ignore
+    return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _folder() -> Path | None:

@@ -1,22 +1,23 @@
 """The C functions that kernels call: for a scalar type and for a vector of lanes from one text, without branches.
 
-Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. In the texts T is the type, I the
-integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
+Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. In the texts T is the type,
+I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
 """
 
 import re
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on.
 _BOUNDS = {
-    "f32": dict(
-        P="23", BIAS="127", MAGIC="0x1.8p23", SQRTHALF="0x3f3504f3", LN2HI="0x1.62e4p-1", LN2LO="0x1.7f7d1cp-20",
-        EXPMAX="89.0", EXPMIN="-104.0", TINY="0x1p-126", LIFT="23.0", LIFTED="0x1p23", SMALL="-20.0", FLAT="10.0",
-    ),
-    "f64": dict(
-        P="52", BIAS="1023", MAGIC="0x1.8p52", SQRTHALF="0x3fe6a09e667f3bcdLL", LN2HI="0x1.62e42fefa38p-1",
-        LN2LO="0x1.ef35793c7673p-45", EXPMAX="710.0", EXPMIN="-746.0", TINY="0x1p-1022", LIFT="52.0", LIFTED="0x1p52",
-        SMALL="-40.0", FLAT="20.0",
-    ),
+    "f32": {
+        "P": "23", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
+        "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
+        "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
+    },
+    "f64": {
+        "P": "52", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
+        "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
+        "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
+    },
 }  # fmt: skip
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
 _LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
@@ -101,18 +102,34 @@ _INTEGER_TEXTS = {
     "abs": "static inline T abs_S(T x) { return sel_S(x < K(0), -x, x); }",
     "maximum": "static inline T maximum_S(T a, T b) { return sel_S(a > b, a, b); }",
     "minimum": "static inline T minimum_S(T a, T b) { return sel_S(a < b, a, b); }",
-    "shl": "static inline T shl_S(T a, T b) { return sel_S((b >= K(0)) & (b < K(BITS_)), a << (b & K(BITS_ - 1)), K(0)); }",
-    "shr": "static inline T shr_S(T a, T b) { return a >> sel_S((b >= K(0)) & (b < K(BITS_)), b, K(BITS_ - 1)); }",
+    "shl": """static inline T shl_S(T a, T b) {
+  return sel_S((b >= K(0)) & (b < K(BITS_)), a << (b & K(BITS_ - 1)), K(0));
+}""",
+    "shr": """static inline T shr_S(T a, T b) {
+  return a >> sel_S((b >= K(0)) & (b < K(BITS_)), b, K(BITS_ - 1));
+}""",
 }
 _INTEGER_SCALARS = {  # division by zero, an error in eager mode, gives 0 here and raises the flag
     "quotient": "static T quotient_S(T a, T b) { return b == 0 ? (flags_ |= 2, 0) : b == -1 ? -a : a / b; }",
     "fmod": "static T fmod_S(T a, T b) { return b == 0 ? (flags_ |= 2, 0) : b == -1 ? 0 : a % b; }",
-    "remainder": "static T remainder_S(T a, T b) { const T m = fmod_S(a, b); return m != 0 && (m < 0) != (b < 0) ? m + b : m; }",
-    "floordiv": "static T floordiv_S(T a, T b) { const T q = quotient_S(a, b); return b != 0 && fmod_S(a, b) != 0 && (a < 0) != (b < 0) ? q - 1 : q; }",
-    "pow": "static T pow_S(T a, T b) { T r = 1; if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0; for (; b; b >>= 1, a *= a) if (b & 1) r *= a; return r; }",
+    "remainder": """static T remainder_S(T a, T b) {
+  const T m = fmod_S(a, b);
+  return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+}""",
+    "floordiv": """static T floordiv_S(T a, T b) {
+  const T q = quotient_S(a, b);
+  return b != 0 && fmod_S(a, b) != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}""",
+    "pow": """static T pow_S(T a, T b) {
+  T r = 1;
+  if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;
+  for (; b; b >>= 1, a *= a) if (b & 1) r *= a;
+  return r;
+}""",
 }
-_LIBRARY = {name: 1 for name in "sqrt floor ceil trunc sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc lgamma exp2 log2 log10".split()}
-_LIBRARY |= {"round": 1, "pow": 2, "atan2": 2, "fmod": 2, "hypot": 2}
+_UNARY = """sqrt floor ceil trunc round sin cos tan asin acos atan sinh cosh asinh acosh atanh
+erf erfc lgamma exp2 log2 log10"""
+_LIBRARY = dict.fromkeys(_UNARY.split(), 1) | dict.fromkeys(("pow", "atan2", "fmod", "hypot"), 2)
 _SYMBOLS = {"round": "rint"}
 FUNCTIONS = {*_TEXTS, *_INTEGER_TEXTS, *_INTEGER_SCALARS, *_LIBRARY, "fma"}
 
@@ -140,7 +157,9 @@ def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
 
 def _text(name: str, kind: str, scalar: str) -> str:
     if name == "shr" and scalar == "u8":
-        return _plain("static inline T shr_S(T a, T b) { return sel_S(b < K(8), a >> (b & K(7)), K(0)); }", kind, scalar)
+        return _plain(
+            "static inline T shr_S(T a, T b) { return sel_S(b < K(8), a >> (b & K(7)), K(0)); }", kind, scalar
+        )
     if scalar in _BOUNDS and name in _TEXTS:
         return _fill(_TEXTS[name], kind, scalar)
     if scalar not in _BOUNDS and name in _INTEGER_TEXTS:
@@ -149,20 +168,22 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _fma(kind, scalar)
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2
     names = ["a", "b"][:arity]
+    head = f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)})"
     if kind != scalar:
         call = f"{name}_{scalar}({', '.join(f'{n}[i]' for n in names)})"
-        return f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)}) {{ {kind} r; for (int i = 0; i < L; ++i) r[i] = {call}; return r; }}"
+        return f"{head} {{ {kind} r; for (int i = 0; i < L; ++i) r[i] = {call}; return r; }}"
     if scalar not in _BOUNDS:
         return _plain(_INTEGER_SCALARS[name], kind, scalar)
     symbol = "__builtin_" + _SYMBOLS.get(name, name) + ("f" if scalar == "f32" else "")
-    return f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)}) {{ return {symbol}({', '.join(names)}); }}"
+    return f"{head} {{ return {symbol}({', '.join(names)}); }}"
 
 
 def _fma(kind: str, scalar: str) -> str:
     """One rounding: the builtin, lane by lane, which gcc turns into one instruction; clang contracts the expression."""
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
-    lanes = f"{kind} r; for (int i = 0; i < {count[0] if count else 'L'}; ++i) r[i] = {builtin}(a[i], b[i], c[i]); return r;"
+    loop = f"for (int i = 0; i < {count[0] if count else 'L'}; ++i)"
+    lanes = f"{kind} r; {loop} r[i] = {builtin}(a[i], b[i], c[i]); return r;"
     exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
     return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
 #if defined(__clang__) && defined(__FMA__)

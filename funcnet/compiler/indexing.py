@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
 
 from funcnet.compiler import shapes
 from funcnet.compiler.graph import UnsupportedError
-from funcnet.compiler.loops import Gather, Index, Nest, Operand, Scatter, Store, View
-from funcnet.compiler.lowering import Emit, Lowering, Number, Rule, Splat, Value
+from funcnet.compiler.loops import Const, Gather, Index, Nest, Operand, Scatter, Store, View
+from funcnet.compiler.lowering import Lowering, Rule
+from funcnet.compiler.values import Emit, Number, Splat, Value
 
 
 def _gathered(b: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
@@ -24,20 +26,25 @@ def _gathered(b: Lowering, source: Value, shape: Sequence[int], place: Any, *ind
 
 
 def _gather(b: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
-    rank = len(x.shape)
-    return _gathered(b, x, index.shape, lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)], index)
+    return _gathered(b, x, index.shape, _at(dim, len(x.shape)), index)
 
 
 def _index_select(b: Lowering, x: Value, dim: int, index: Value) -> Value:
-    rank, out = len(x.shape), b.op.outputs[0].shape
-    return _gathered(b, x, out, lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)], _along(b, index, dim % rank, rank))
+    rank = len(x.shape)
+    return _gathered(b, x, b.op.outputs[0].shape, _at(dim, rank), _along(b, index, dim % rank, rank))
 
 
 def _along(b: Lowering, index: Value, axis: int, rank: int) -> Value:
     """A vector as a tensor that runs along one axis of many."""
     shape = tuple(-1 if a == axis else 1 for a in range(rank))
     view = b.view(index)
-    return View(view.buffer, tuple(view.shape[0] if s == -1 else 1 for s in shape), tuple(view.strides[0] if s == -1 else 0 for s in shape), view.offset, view.steps)
+    return View(
+        view.buffer,
+        tuple(view.shape[0] if s == -1 else 1 for s in shape),
+        tuple(view.strides[0] if s == -1 else 0 for s in shape),
+        view.offset,
+        view.steps,
+    )
 
 
 def _embedding(b: Lowering, weight: Value, index: Value, *_: Any) -> Value:
@@ -46,13 +53,13 @@ def _embedding(b: Lowering, weight: Value, index: Value, *_: Any) -> Value:
     return _gathered(b, weight, out, lambda e, i: [i, Index(len(out) - 1)], rows)
 
 
-def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[list[Value], Any]:
+def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[list[View], Any]:
     """The indices lined up with the axes of x[indices], and the place in x of each of its elements."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
     chosen = [index for index in indices if index is not None]
     if any(index.dtype == torch.bool for index in chosen):
         raise UnsupportedError(f"{b.op.target} by a mask: its result has no fixed shape")
-    width = len(torch.broadcast_shapes(*(index.shape for index in chosen)))
+    width = len(_broadcast([index.shape for index in chosen]))
     adjacent = used == list(range(used[0], used[-1] + 1))
     start = used[0] if adjacent else 0
     kept = [axis for axis in range(len(x.shape)) if axis not in used]
@@ -67,6 +74,12 @@ def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[lis
     return aligned, place
 
 
+def _broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that all broadcast to."""
+    columns = zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
+    return tuple(next((size for size in column if size != 1), 1) for column in columns)[::-1]
+
+
 def _trail(view: View, count: int) -> View:
     return replace(view, shape=view.shape + (1,) * count, strides=view.strides + (0,) * count)
 
@@ -76,12 +89,20 @@ def _index(b: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
     return _gathered(b, x, b.op.outputs[0].shape, place, *aligned)
 
 
-def _scattered(b: Lowering, base: Value, shape: Sequence[int], place: Any, value: Value | Number, indices: Sequence[Value], accumulate: bool) -> Value:
+def _scattered(
+    b: Lowering,
+    base: Value,
+    shape: Sequence[int],
+    place: Any,
+    value: Value | Number,
+    indices: Sequence[Value],
+    accumulate: bool,
+) -> Value:
     """A copy of base with value written or added at place(i), in the order of i."""
     operands = [b.view(index) for index in indices]
-    source = value if isinstance(value, Number) or isinstance(value, Splat) else b.view(value)
+    source = value if isinstance(value, Number | Splat) else b.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
-    out = b.temporary(base.shape, base.dtype, varying or not isinstance(base, Splat) and b.view(base).varying)
+    out = b.temporary(base.shape, base.dtype, varying or _varies(base))
     b.store(out, base)
     nest = Nest(tuple(shape), sequential=True)
     emit = Emit(nest)
@@ -91,24 +112,30 @@ def _scattered(b: Lowering, base: Value, shape: Sequence[int], place: Any, value
     return out
 
 
-def _index_put(b: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any) -> Value:
+def _index_put(
+    b: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+) -> Value:
     aligned, place = _layout(b, x, indices)
-    width = torch.broadcast_shapes(*(index.shape for index in indices if index is not None))
+    width = _broadcast([index.shape for index in indices if index is not None])
     used = [axis for axis, index in enumerate(indices) if index is not None]
     start = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
     kept = [size for axis, size in enumerate(x.shape) if axis not in used]
     return _scattered(b, x, (*kept[:start], *width, *kept[start:]), place, values, aligned, accumulate)
 
 
+def _at(axis: int, rank: int) -> Any:
+    """The place of an element: one axis by the index, the others by its own."""
+    return lambda e, i: [i if a == axis % rank else Index(a) for a in range(rank)]
+
+
 def _scatter(accumulate: bool) -> Rule:
     def rule(b: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None) -> Value:
         if reduce not in (None, "add"):
             raise UnsupportedError(f"{b.op.target} with reduce={reduce!r}: the native backend has none")
-        rank = len(x.shape)
-        if isinstance(source, View) or not isinstance(source, Number | Splat):
+        if not isinstance(source, Number | Splat):
             source = replace(b.view(source), shape=index.shape)
-        place = lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)]  # noqa: E731
-        return _scattered(b, x, index.shape, place, source, [index], accumulate or reduce == "add")
+        added = accumulate or reduce == "add"
+        return _scattered(b, x, index.shape, _at(dim, len(x.shape)), source, [index], added)
 
     return rule
 
@@ -116,18 +143,23 @@ def _scatter(accumulate: bool) -> Rule:
 def _index_add(b: Lowering, x: Value, dim: int, index: Value, source: Value, *, alpha: Number = 1) -> Value:
     rank = len(x.shape)
     scaled = source if alpha == 1 else b.map(source.shape, lambda e, s: e("mul", s, alpha), source)
-    place = lambda e, i: [i if axis == dim % rank else Index(axis) for axis in range(rank)]  # noqa: E731
-    return _scattered(b, x, source.shape, place, scaled, [_along(b, index, dim % rank, rank)], True)
+    return _scattered(b, x, source.shape, _at(dim, rank), scaled, [_along(b, index, dim % rank, rank)], True)
 
 
 def _embedding_backward(b: Lowering, grad: Value, index: Value, rows: int, padding: int, by_frequency: bool) -> Value:
     if padding >= 0 or by_frequency:
         raise UnsupportedError(f"{b.op.target}: the native backend has no padding index and no scaling by frequency")
-    from funcnet.compiler.loops import Const
-
     shape = b.op.outputs[0].shape
     view = _trail(b.view(index), 1)
-    return _scattered(b, Splat(Const(0, grad.dtype), shape), grad.shape, lambda e, i: [i, Index(len(grad.shape) - 1)], grad, [view], True)
+    return _scattered(
+        b,
+        Splat(Const(0, grad.dtype), shape),
+        grad.shape,
+        lambda e, i: [i, Index(len(grad.shape) - 1)],
+        grad,
+        [view],
+        True,
+    )
 
 
 def _written(b: Lowering, base: Value, target: Any, source: Value) -> Value:
@@ -166,8 +198,6 @@ def _stack(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
 
 def _pad(b: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
     """Pad with a number; negative widths cut."""
-    from funcnet.compiler.loops import Const
-
     rank, shape = len(x.shape), b.op.outputs[0].shape
     before = [0] * rank
     for axis in range(len(widths) // 2):
@@ -193,7 +223,6 @@ def _select_scatter(b: Lowering, x: Value, source: Value, dim: int, index: int) 
 
 def _backward(inner: Any) -> Rule:
     """The gradient of a view: zeros of a size with the incoming gradient in the part that was viewed."""
-    from funcnet.compiler.loops import Const
 
     def rule(b: Lowering, grad: Value, sizes: Sequence[int], *args: Any) -> Value:
         return inner(b, Splat(Const(0, grad.dtype), tuple(sizes)), grad, *args)

@@ -123,7 +123,7 @@ class Store:
 
 @dataclass(eq=False)
 class Accumulate:
-    """view[index] = view[index] op value, where the view repeats elements along the reduced axes; starts at identity."""
+    """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes."""
 
     view: View
     value: Operand

@@ -1,18 +1,17 @@
 """From the staged program to loops: views become strides, chains of elementwise operations share one nest of loops.
 
-An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from elsewhere.
-A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.
+An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from
+elsewhere. A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from funcnet.compiler import graph
-from funcnet.compiler.graph import Apply, Block, Program, Scan, UnsupportedError, Var
+from funcnet.compiler.graph import Apply, Program, Scan, UnsupportedError, Var
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
@@ -22,7 +21,6 @@ from funcnet.compiler.loops import (
     Gather,
     Loop,
     Nest,
-    Node,
     Operand,
     Statement,
     Store,
@@ -30,57 +28,8 @@ from funcnet.compiler.loops import (
     reads,
     whole,
 )
-
-Number = bool | int | float
-
-
-@dataclass(eq=False)
-class Scope:
-    """The statements of one block so far, and after which of them each buffer is complete."""
-
-    statements: list[Statement] = field(default_factory=list)
-    ready: dict[Buffer, int] = field(default_factory=dict)
-
-    def add(self, statement: Statement, *written: View) -> None:
-        self.statements.append(statement)
-        self.ready.update({view.buffer: len(self.statements) - 1 for view in written})
-
-
-@dataclass(eq=False)
-class Pending:
-    """A value inside a nest that has no memory yet."""
-
-    node: Operand
-    nest: Nest
-    scope: Scope
-    view: View | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.nest.shape
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.node.dtype
-
-
-@dataclass(frozen=True)
-class Splat:
-    """One number at every index of a shape."""
-
-    const: Const
-    shape: tuple[int, ...]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.const.dtype
-
-
-Value = View | Pending | Splat
-
-
-def _inside(value: Value, nest: Statement) -> bool:
-    return isinstance(value, Pending) and value.nest is nest
+from funcnet.compiler.passes import hoist, varying
+from funcnet.compiler.values import Emit, Number, Pending, Scope, Splat, Value, inside
 
 
 @dataclass(eq=False)
@@ -94,36 +43,6 @@ class Kernel:
     lanes: bool
 
 
-class Emit:
-    """Appends nodes to a nest: emit("mul", a, b) computes in the dtype of its tensors' operands."""
-
-    def __init__(self, nest: Nest):
-        self.nest = nest
-
-    def __call__(self, op: str, *args: Operand | Number, dtype: torch.dtype | None = None) -> Node:
-        kinds = (arg.dtype for arg in args[op == "where" :] if not isinstance(arg, Number))
-        kind = next(kinds, torch.float32)
-        operands = tuple(Const(arg, kind) if isinstance(arg, Number) else arg for arg in args)
-        result = torch.bool if op in COMPARISONS else dtype or kind
-        return self.append(Node(op, operands, result, any(arg.varying for arg in operands)))
-
-    def append(self, node: Node) -> Node:
-        self.nest.body.append(node)
-        return node
-
-    def cast(self, value: Operand | Number, dtype: torch.dtype) -> Operand:
-        """Convert to a dtype; a choice between two numbers becomes a choice between converted numbers."""
-        if isinstance(value, Number):
-            return Const(value, dtype)
-        if value.dtype == dtype:
-            return value
-        if isinstance(value, Const):
-            return Const(value.value, dtype)
-        if isinstance(value, Node) and value.op == "where" and all(isinstance(arm, Const) for arm in value.args[1:]):
-            return self("where", value.args[0], *(self.cast(arm, dtype) for arm in value.args[1:]), dtype=dtype)
-        return self("cast", value, dtype=dtype)
-
-
 Rule = Callable[..., Any]
 
 
@@ -135,9 +54,9 @@ class Lowering:
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
-        self.op: Apply | None = None
+        self.op: Apply
         block = hoist(program.block)
-        self.varying = _varying(block, program.in_dims)
+        self.varying = varying(block, program.in_dims)
         self.inputs = [self._input(position, var) for position, var in enumerate(block.params)]
         self.outputs = [self._output(program, i, atom) for i, atom in enumerate(block.results)]
         self.destination = {
@@ -235,7 +154,7 @@ class Lowering:
         for i in range(len(scope.statements) - 1, -1, -1):
             nest = scope.statements[i]
             if nest in local or not all(self._ready(value) < i for value in values):
-                best = nest if nest in local and all(self._ready(v) < i or _inside(v, nest) for v in values) else best
+                best = nest if nest in local and all(self._ready(v) < i or inside(v, nest) for v in values) else best
                 break
             if best is None and isinstance(nest, Nest) and nest.shape == shape and not nest.sequential:
                 best = nest
@@ -248,7 +167,9 @@ class Lowering:
         """After which statement of this scope a value is complete; -1 if before them all."""
         if isinstance(value, View):
             return self.scope.ready.get(value.buffer, -1)
-        return self.scope.statements.index(value.nest) if isinstance(value, Pending) and value.scope is self.scope else -1
+        return (
+            self.scope.statements.index(value.nest) if isinstance(value, Pending) and value.scope is self.scope else -1
+        )
 
     def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
         """A value as the body of a nest reads it."""
@@ -263,7 +184,7 @@ class Lowering:
     def map(
         self, shape: Sequence[int], formula: Callable[..., Operand], *values: Value | Number, after: Sequence[View] = ()
     ) -> Value:
-        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it, once others are there."""
+        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it, after some views."""
         nest = self.nest(shape, [*(value for value in values if not isinstance(value, Number)), *after])
         node = formula(Emit(nest), *(self.operand(value, nest) for value in values))
         return Splat(node, nest.shape) if isinstance(node, Const) else Pending(node, nest, self.scope)
@@ -332,12 +253,14 @@ class Lowering:
         return carry
 
     def _advance(self, carries: list[View], values: list[Value]) -> None:
-        """Write the new carries over the old ones: in place where nothing reads the old one any more, else at the end."""
+        """Write the new carries over the old ones: in place where nothing reads an old one any more, else at the end."""
         moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
         buffers = {carry.buffer for carry in carries}
-        settled = [(carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved]
+        settled = [
+            (carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved
+        ]
         for carry, value in settled:
-            if self._in_place(carry, value):
+            if isinstance(value, Pending) and self._in_place(carry, value):
                 value.nest.body.append(Store(carry, value.node))
             else:
                 self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
@@ -351,9 +274,9 @@ class Lowering:
         self.scope.add(Nest(view.shape, [Store(copy, view)]), copy)
         return copy
 
-    def _in_place(self, carry: View, value: Value) -> bool:
-        """Whether the nest of a new carry may overwrite the old one: no later read, and in it only of the same element."""
-        if not isinstance(value, Pending) or value.scope is not self.scope:
+    def _in_place(self, carry: View, value: Pending) -> bool:
+        """Whether the nest of a new carry may overwrite the old one: no later read, in it only of the same element."""
+        if value.scope is not self.scope:
             return False
         position = self.scope.statements.index(value.nest)
         here = [view for view in reads(value.nest) if view.buffer is carry.buffer]
@@ -364,7 +287,6 @@ class Lowering:
 
 
 WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
-COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 
 
@@ -374,46 +296,3 @@ def lower(program: Program, rules: dict[str, Rule]) -> Kernel:
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
     return Lowering(program, rules).kernel
-
-
-def hoist(block: Block) -> Block:
-    """Move what a scan's body computes from outside values alone in front of the scan, from the inside out."""
-    ops: list[Apply | Scan] = []
-    for op in block.ops:
-        if isinstance(op, Scan):
-            body = hoist(op.body)
-            inside, kept = set(body.params), list[Apply | Scan]()
-            for inner in body.ops:
-                stays = isinstance(inner, Scan) or any(var in inside for var in graph.inputs(inner))
-                (kept if stays else ops).append(inner)
-                inside.update(inner.outputs if stays else ())
-            op = replace(op, body=Block(body.params, kept, body.results))
-        ops.append(op)
-    return Block(block.params, ops, block.results)
-
-
-def _varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
-    """The values that differ between lanes."""
-    dims = in_dims or (None,) * len(block.params)
-    found = {var for var, dim in zip(block.params, dims, strict=True) if dim is not None}
-    _spread(block, found)
-    return found
-
-
-def _spread(block: Block, found: set[Var]) -> None:
-    for op in block.ops:
-        if isinstance(op, Apply):
-            found.update(op.outputs if any(var in found for var in graph.inputs(op)) else ())
-            continue
-        count = len(op.init)
-        sources = zip(op.body.params, (*op.init, *op.xs), strict=True)
-        found.update(var for var, atom in sources if isinstance(atom, Var) and atom in found)
-        size = -1
-        while size != len(found):
-            size = len(found)
-            _spread(op.body, found)
-            results = zip(op.body.params[:count], op.body.results[:count], strict=True)
-            found.update(var for var, atom in results if isinstance(atom, Var) and atom in found)
-        outcomes = zip(op.outputs, op.body.results, strict=True)
-        found.update(out for out, atom in outcomes if isinstance(atom, Var) and atom in found)
-        found.update(out for out, param in zip(op.outputs, op.body.params[:count], strict=False) if param in found)

@@ -1,4 +1,4 @@
-"""Where temporaries live: small ones on the stack of the block that uses them, others in an arena whose space is reused."""
+"""Where temporaries live: small ones on the stack of the block that uses them, others in an arena that is reused."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,9 @@ def plan(kernel: Kernel, lanes: int) -> Plan:
             stack += size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
-            offset = _gap(size, [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)])
+            offset = _gap(
+                size, [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
+            )
             found.arena[buffer] = offset
             found.size = max(found.size, offset + size)
     return found
@@ -56,7 +58,9 @@ def plan(kernel: Kernel, lanes: int) -> Plan:
 
 def _width(buffer: Buffer, lanes: int) -> int:
     """Bytes of an element; a mask of lanes is as wide as the widest float's vector."""
-    return max(buffer.dtype.itemsize, 4 if buffer.varying and buffer.dtype.itemsize == 1 else 1) * (lanes if buffer.varying else 1)
+    return max(buffer.dtype.itemsize, 4 if buffer.varying and buffer.dtype.itemsize == 1 else 1) * (
+        lanes if buffer.varying else 1
+    )
 
 
 def _meet(a: _Life, b: _Life) -> bool:
@@ -106,5 +110,9 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
 
 def every(kernel: Kernel) -> set[Buffer]:
     """All buffers of a kernel."""
-    used = {view.buffer for _, _, statement in _ticks(kernel.statements, (), [0]) for view in (*reads(statement), *writes(statement))}
+    used = {
+        view.buffer
+        for _, _, statement in _ticks(kernel.statements, (), [0])
+        for view in (*reads(statement), *writes(statement))
+    }
     return used | set(kernel.inputs) | set(kernel.outputs)

@@ -1,10 +1,10 @@
 """The native backend: a program as one C function, run over blocks of lanes on torch's number of threads."""
 
 import ctypes
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -80,7 +80,9 @@ class Kernel:
 class _Call:
     """One run: pointers for C, a stop flag, and the threads that share the blocks."""
 
-    def __init__(self, kernel: Kernel, held: list[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int):
+    def __init__(
+        self, kernel: Kernel, held: list[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int
+    ):
         self.kernel, self.held, self.outputs = kernel, held, outputs
         self.count, self.padded = count, padded
         self.inputs = (ctypes.c_void_p * len(held))(*(t.data_ptr() for t in held))
@@ -102,7 +104,7 @@ class _Call:
 
     def spread(self, bounds: Sequence[int]) -> None:
         """One thread for each range of blocks."""
-        threads = [threading.Thread(target=self.part, args=pair, daemon=True) for pair in zip(bounds, bounds[1:], strict=False)]
+        threads = [threading.Thread(target=self.part, args=pair, daemon=True) for pair in pairwise(bounds)]
         for thread in threads:
             thread.start()
         try:
@@ -120,7 +122,9 @@ class _Call:
         arena = torch.empty(self.kernel.arena + ALIGN, dtype=torch.uint8)
         start = -(-arena.data_ptr() // ALIGN) * ALIGN
         bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
-        self.kernel.library.function(self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds)
+        self.kernel.library.function(
+            self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds
+        )
 
 
 SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth a thread

@@ -1,7 +1,7 @@
 """The table of operations: how each ATen operation is made of loops, one line each where it can be.
 
-A formula takes emit and its operands and returns the result at one index. Operands of ELEMENTWISE come in the dtype of the
-result, those of PREDICATES in the dtype that they have in common.
+A formula takes emit and its operands and returns the result at one index. Operands of ELEMENTWISE come in the dtype of
+the result, those of PREDICATES in the dtype that they have in common.
 """
 
 import math
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from funcnet.compiler import indexing, reductions, shapes
-from funcnet.compiler.lowering import Emit, Lowering, Number, Operand, Rule, Splat, Value
-from funcnet.compiler.loops import Const, Index
+from funcnet.compiler.loops import Const, Index, Operand
+from funcnet.compiler.lowering import Lowering, Rule
+from funcnet.compiler.values import Emit, Number, Splat, Value
 
 Formula = Callable[..., Operand]
 
@@ -98,7 +99,7 @@ def _at_most(e: Emit, x: Operand, high: Operand) -> Operand:
     return e("where", e("gt", x, high), high, x) if isinstance(high, Const) else e("minimum", x, high)
 
 
-def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:  # noqa: A002
+def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
     dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
 
     def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
@@ -112,7 +113,9 @@ def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: V
 
 def _where(b: Lowering, condition: Value, x: Value | Number, y: Value | Number) -> Value:
     dtype = b.op.outputs[0].dtype
-    return _mapped(b, lambda e, c, x, y: e("where", e.cast(c, torch.bool), e.cast(x, dtype), e.cast(y, dtype)), (condition, x, y))
+    return _mapped(
+        b, lambda e, c, x, y: e("where", e.cast(c, torch.bool), e.cast(x, dtype), e.cast(y, dtype)), (condition, x, y)
+    )
 
 
 def _masked_fill(b: Lowering, x: Value, mask: Value, value: Value | Number) -> Value:
@@ -153,10 +156,11 @@ def _logical(op: str) -> Formula:
     return lambda e, a, b: e(op, e.cast(a, torch.bool), e.cast(b, torch.bool))
 
 
-_PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh asinh acosh
-atanh erf erfc lgamma floor ceil trunc round abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign""".split()
+_PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh
+asinh acosh atanh erf erfc lgamma floor ceil trunc round abs maximum minimum fmax fmin fmod remainder atan2 hypot
+copysign"""
 
-ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES} | {
+ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
     "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
     "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, b, -alpha),
     "rsub": lambda e, a, b, alpha=1: e("sub", b, a) if alpha == 1 else _scaled(e, b, a, -alpha),
@@ -225,8 +229,8 @@ CREATION: dict[str, Rule] = {
     "where": _where,
     "masked_fill": _masked_fill,
     "copy": lambda b, _, source, *__: _cast(b, source),
-} | dict.fromkeys(("_to_copy", "to", "clone", "contiguous", "detach", "alias", "lift_fresh", "lift_fresh_copy", "lift", "positive"), _cast)
-CREATION["prims::convert_element_type"] = _cast
+    **dict.fromkeys(("_to_copy", "clone", "detach", "alias", "lift_fresh", "lift_fresh_copy", "positive"), _cast),
+}
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from funcnet.compiler.loops import Contract, View
@@ -21,12 +21,12 @@ def contract(p: "Printer", product: Contract) -> None:
     if math.prod(product.out.shape) == 0:
         return
     if math.prod(product.out.shape) * inner <= TINY:
-        for place in itertools.product(*(range(size) for size in batch)):
-            _unrolled(p, product, list(place), rows, columns, inner)
+        for indices in itertools.product(*(range(size) for size in batch)):
+            _unrolled(p, product, list(indices), rows, columns, inner)
         return
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
-    place = [f"b{axis}" for axis in range(len(batch))]
+    place: list[str | int] = [f"b{axis}" for axis in range(len(batch))]
     if product.wide:
         _wide(p, product, place, rows, columns, inner)
         for _ in batch:
@@ -39,7 +39,7 @@ def contract(p: "Printer", product: Contract) -> None:
         p.close()
 
 
-def _unrolled(p: "Printer", product: Contract, batch: list[int], rows: int, columns: int, inner: int) -> None:
+def _unrolled(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     for i, j in itertools.product(range(rows), range(columns)):
         kind = p.type(product.out)
         total = p.fresh("s")
@@ -51,7 +51,7 @@ def _unrolled(p: "Printer", product: Contract, batch: list[int], rows: int, colu
         p.store(product.out, [*batch, i, j], total)
 
 
-def _read(p: "Printer", product: Contract, view: View, place: list[str | int]) -> str:
+def _read(p: "Printer", product: Contract, view: View, place: Sequence[str | int]) -> str:
     text = p.load(view, place)
     return p.splat(text, view.dtype) if product.out.varying and not view.varying else text
 
@@ -67,7 +67,9 @@ def _tile(rows: int, columns: int) -> tuple[int, int]:
         m, n = tile
         return -(-rows // m) * -(-columns // n) * (m + n + m * n) / (rows * columns)
 
-    tiles = [(m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= REGISTERS]
+    tiles = [
+        (m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= REGISTERS
+    ]
     return min(tiles, key=cost)
 
 
@@ -77,7 +79,14 @@ def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
     return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
 
 
-def _tiles(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[int, int, int], columns: tuple[int, int, int], inner: int) -> None:
+def _tiles(
+    p: "Printer",
+    product: Contract,
+    batch: Sequence[str | int],
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    inner: int,
+) -> None:
     """All tiles of one size."""
     kind, m, n = p.type(product.out), rows[2], columns[2]
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
@@ -99,7 +108,7 @@ def _tiles(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[
     p.close()
 
 
-def _wide(p: "Printer", product: Contract, batch: list[str | int], rows: int, columns: int, inner: int) -> None:
+def _wide(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
     width = min(p.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     kind = f"w{width}{p.type(product.out)}"
@@ -114,7 +123,16 @@ def _wide(p: "Printer", product: Contract, batch: list[str | int], rows: int, co
                 _vectors(p, product, batch, (i0, i1, m), (j0, j1, n), inner, kind, last if last < width else width)
 
 
-def _vectors(p: "Printer", product: Contract, batch: list[str | int], rows: tuple[int, int, int], columns: tuple[int, int, int], inner: int, kind: str, last: int) -> None:
+def _vectors(
+    p: "Printer",
+    product: Contract,
+    batch: Sequence[str | int],
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    inner: int,
+    kind: str,
+    last: int,
+) -> None:
     """All tiles of one size, whose last vector of columns is stored in part."""
     m, n = rows[2], columns[2]
     width, scalar = parse(kind)
@@ -143,5 +161,5 @@ def _vectors(p: "Printer", product: Contract, batch: list[str | int], rows: tupl
 
 def parse(kind: str) -> tuple[int, str]:
     """The length and the element of a vector's type: w16f32 -> (16, f32)."""
-    width, scalar = re.fullmatch(r"w(\d+)(\w+)", kind).groups()
-    return int(width), scalar
+    width, _, scalar = kind.removeprefix("w").partition("f")
+    return int(width), "f" + scalar

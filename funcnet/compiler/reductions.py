@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from funcnet.compiler.graph import UnsupportedError
-from funcnet.compiler.loops import Const, Cumulate, Index, View
-from funcnet.compiler.lowering import Lowering, Number, Rule, Splat, Value
+from funcnet.compiler.loops import Const, Cumulate, Index
+from funcnet.compiler.lowering import Lowering, Rule
+from funcnet.compiler.values import Number, Value
 
 Dims = int | Sequence[int] | None
 
@@ -80,7 +80,9 @@ def _count(x: Value, axes: Sequence[int]) -> int:
     return math.prod(x.shape[axis] for axis in axes)
 
 
-def _variance(b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False) -> Value:
+def _variance(
+    b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False
+) -> Value:
     axes, correction = _axes(x, dim), 1 if correction is None else correction
     count = _count(x, axes)
     total = b.reduce("add", x, axes, 0, True)
@@ -92,7 +94,9 @@ def _variance(b: Lowering, x: Value, dim: Dims = None, correction: Number | None
     )
 
 
-def _var_mean(b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False) -> list[Value]:
+def _var_mean(
+    b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False
+) -> list[Value]:
     axes = _axes(x, dim)
     total = b.reduce("add", x, axes, 0, keepdim)
     mean = b.map(total.shape, lambda e, s: e("div", s, _count(x, axes)), total)
@@ -153,7 +157,7 @@ def _times(e: Any, x: Any, factor: Number) -> Any:
     return x if factor == 1 else e("mul", x, factor)
 
 
-def _vector_norm(b: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:  # noqa: A002
+def _vector_norm(b: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
     axes = _axes(x, dim)
     x = b.map(x.shape, lambda e, x: e("abs", x), _as(b, x, b.op.outputs[0].dtype))
     if math.isinf(ord):

@@ -6,7 +6,8 @@ from typing import Any
 
 from funcnet.compiler.graph import UnsupportedError
 from funcnet.compiler.loops import View
-from funcnet.compiler.lowering import Lowering, Pending, Rule, Splat, Value
+from funcnet.compiler.lowering import Lowering, Rule
+from funcnet.compiler.values import Pending, Splat, Value
 
 Move = Callable[..., View]
 

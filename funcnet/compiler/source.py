@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from funcnet.compiler import cmath, products
+from funcnet.compiler import cmath, memory, products
 from funcnet.compiler.loops import Buffer
 from funcnet.compiler.lowering import Kernel
 from funcnet.compiler.printer import NAMES, Printer
@@ -56,18 +56,18 @@ class Source:
 
 def emit(kernel: Kernel, vector: int) -> Source:
     """Print a kernel for a machine whose vectors have this many bytes."""
-    wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
+    wide = any(buffer.dtype == torch.float64 for buffer in memory.every(kernel))
     lanes = vector // (8 if wide else 4) if kernel.lanes else 1
     printer = Printer(kernel, lanes, vector)
     _block(printer)
-    text = _prelude(lanes if kernel.lanes else 0, wide) + _wide(printer) + cmath.definitions(printer.used) + "\n" + _entry(printer)
+    text = (
+        _prelude(lanes if kernel.lanes else 0, wide)
+        + _wide(printer)
+        + cmath.definitions(printer.used)
+        + "\n"
+        + _entry(printer)
+    )
     return Source(text, printer.plan.size, lanes)
-
-
-def _buffers(kernel: Kernel) -> set[Buffer]:
-    from funcnet.compiler.memory import every
-
-    return every(kernel)
 
 
 def _prelude(lanes: int, wide: bool) -> str:

@@ -1,9 +1,10 @@
-"""Whole training runs in native kernels: equal to eager ones, the same in every lane, interruptible, spread over threads."""
+"""Whole training runs in native kernels: as eager ones, the same in every lane, interruptible, spread over threads."""
 
 import os
 import signal
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def weights(sizes: list[int], dtype: torch.dtype, lanes: int | None = None) -> l
             "w": torch.randn(*front, a, b, generator=generator, dtype=torch.float64).to(dtype),
             "b": torch.randn(*front, b, generator=generator, dtype=torch.float64).to(dtype),
         }
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
     ]
 
 

@@ -1,0 +1,142 @@
+"""The kernel cache: found again, never trusted when damaged or foreign, bounded, and not needed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from funcnet.compiler import build, jit
+from funcnet.compiler.graph import NoCompilerError
+
+SOURCE = "int kernel(void) { return 42; }\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
+    build._compiler.cache_clear()
+    return tmp_path / "cache"
+
+
+def kernels(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.so"))
+
+
+def test_a_kernel_is_built_once(folder: Path) -> None:
+    first, second = build.load(SOURCE), build.load(SOURCE)
+    assert (first.cached, second.cached) == (False, True)
+    assert first.size == second.size > 0
+    assert first.function() == second.function() == 42
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in folder.iterdir()] == [kernels(folder)[0].name]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "changed", "foreign", "writable", "link"])
+def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None:
+    build.load(SOURCE)
+    (path,) = kernels(folder)
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "link":
+        (folder / "other").write_bytes(content)
+        path.symlink_to(folder / "other")
+    else:
+        flipped = bytes([content[100] ^ 1])
+        path.write_bytes(
+            {
+                "truncated": content[: len(content) // 2],
+                "emptied": b"",
+                "changed": content[:100] + flipped + content[101:],
+                "foreign": b"\x7fELF" + os.urandom(5000),
+                "writable": content,
+            }[damage]
+        )
+        path.chmod(0o722 if damage == "writable" else 0o700)
+    again = build.load(SOURCE)
+    assert not again.cached and again.function() == 42
+    assert not path.is_symlink() and path.stat().st_mode & 0o022 == 0
+    assert build.load(SOURCE).cached
+
+
+def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> None:
+    build.load(SOURCE)
+    (path,) = kernels(folder)
+    build.load(SOURCE.replace("42", "43"))
+    (other,) = set(kernels(folder)) - {path}
+    path.unlink()
+    shutil.copy(other, path)
+    assert build.load(SOURCE).function() == 42
+
+
+def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert build.load(SOURCE).function() == 42
+    assert not list(folder.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.parent.joinpath("file").write_text("")
+    monkeypatch.setenv("FUNCNET_CACHE_DIR", str(folder.parent / "file" / "cache"))
+    assert build.load(SOURCE).function() == 42
+
+
+def test_a_full_disk_falls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = build._run
+
+    def fail(command: list[str]) -> str:
+        if str(folder) in " ".join(command):
+            raise build._CompileError("No space left on device")
+        return run(command)
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(build, "_run", fail)
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    assert build.load(SOURCE).function() == 42
+    assert not kernels(folder)
+
+
+def test_a_changed_compiler_builds_anew(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.load(SOURCE)
+    wrapper = tmp_path / "othercc"
+    wrapper.write_text(f'#!/bin/sh\nexec {build.compiler().command[0]} -DOTHER=1 "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setenv("CC", str(wrapper))
+    assert not build.load(SOURCE).cached
+    assert len(kernels(folder)) == 2
+
+
+def test_the_cache_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = build.load(SOURCE).size
+    monkeypatch.setenv("FUNCNET_CACHE_SIZE", str(3 * size + 1000))
+    for number in range(6):
+        assert build.load(f"int kernel(void) {{ return {number}; }}\n").function() == number
+    assert 1 <= len(kernels(folder)) <= 3
+
+
+def test_threads_and_processes_at_once(folder: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: build.load(SOURCE).function() == 42, range(16)))
+    text = f"from funcnet.compiler import build; assert build.load({SOURCE.replace('42', '7')!r}).function() == 7"
+    processes = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", text]) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert len(kernels(folder)) == 2
+
+
+def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(NoCompilerError, match="Install gcc or clang"):
+        jit(lambda x: x + 1, backend="native")(torch.ones(2))
+    f = jit(lambda x: x + 1)
+    with pytest.warns(UserWarning, match="Install gcc or clang"):
+        assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
+    monkeypatch.setenv("CC", "nowhere-cc")
+    with pytest.raises(NoCompilerError, match="nowhere-cc"):
+        build.compiler()
