@@ -2,10 +2,13 @@
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import funcnet as fn
 from funcnet.compiler import backends, jit
@@ -246,6 +249,35 @@ def test_backends_agree(backend):
     explained = (run := jit(f, backend=backend)).explain(X, labels)
     assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "asked for", 1)
     assert fn.tree.difference(run(X, labels), f(X, labels), atol=1e-12) is None
+
+
+def test_any_callable_and_any_result():
+    module = torch.nn.Linear(4, 2).double().requires_grad_(False)
+    params = dict(module.named_parameters())
+    call = jit(lambda params, x: torch.func.functional_call(module, params, (x,)))
+    assert fn.tree.difference(call(params, X), module(X), atol=1e-12) is None
+    assert jit(partial(torch.add, alpha=2))(X, X).equal(3 * X)
+    assert jit(lambda: torch.ones(2))().tolist() == [1.0, 1.0]
+    assert (jit(lambda x: ())(X), jit(lambda x: 3)(X), jit(lambda x: None)(X)) == ((), 3, None)
+    assert jit(lambda x: x[:0])(X).shape == (0, 4)
+
+
+def test_jit_inside_other_tracers_and_modes():
+    assert make_fx(lambda x: jit(torch.sin)(x))(X).code.count("aten.sin") == 1
+    assert torch.compile(lambda x: jit(torch.sin)(x), backend="eager")(X).equal(X.sin())
+    with torch.inference_mode():
+        assert jit(fn.grad(lambda x: x.sum()))(X).equal(torch.ones_like(X))
+    with torch.autocast("cpu"):
+        assert jit(lambda x: x @ x.T)(X.float()).dtype == torch.bfloat16
+    assert jit(lambda x: x @ x.T)(X.float()).dtype == torch.float32
+
+
+def test_threads_may_share_a_jitted_function():
+    f = jit(lambda x: scan(lambda c, row: (c + row.sin(), c), x[0], x), backend="eager")
+    arguments = [torch.full((2 + i % 3, 4), float(i)) for i in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(f, arguments))
+    assert all(fn.tree.difference(r, f.f(a), atol=1e-5) is None for r, a in zip(results, arguments, strict=True))
 
 
 def test_explain_counts_operations_and_says_why():
