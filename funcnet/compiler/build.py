@@ -53,8 +53,9 @@ class Compiler:
 
 @dataclass(frozen=True)
 class Library:
-    """A loaded kernel: its function, the bytes of its file, and whether the file was in the cache."""
+    """A loaded kernel: its handle and function, the bytes of its file, and whether the file was in the cache."""
 
+    handle: ctypes.CDLL
     function: "ctypes._NamedFuncPointer"
     size: int
     cached: bool
@@ -122,7 +123,8 @@ def load(source: str) -> Library:
 
 
 def _open(path: Path, size: int, cached: bool) -> Library:
-    return Library(ctypes.CDLL(str(path)).kernel, size, cached)
+    handle = ctypes.CDLL(str(path))
+    return Library(handle, handle.kernel, size, cached)
 
 
 def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:

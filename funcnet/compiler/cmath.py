@@ -164,6 +164,12 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _fill(_TEXTS[name], kind, scalar)
     if scalar not in _BOUNDS and name in _INTEGER_TEXTS:
         return _plain(_INTEGER_TEXTS[name], kind, scalar)
+    if name == "gemm":  # a pointer to torch's, set when the kernel is loaded
+        matrix = f"const {kind} *, const int *"
+        sizes = "const char *, const char *, const int *, const int *, const int *"
+        return (
+            f"void (*gemm_{kind})({sizes}, const {kind} *, {matrix}, {matrix}, const {kind} *, {kind} *, const int *);"
+        )
     if name == "fma":
         return _fma(kind, scalar)
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2

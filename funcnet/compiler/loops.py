@@ -152,12 +152,16 @@ class Nest:
 
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; wide: by vectors along n, so that rows of right are dense."""
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n].
+
+    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "blas", with dense rows or
+    columns of both.
+    """
 
     out: View
     left: View
     right: View
-    wide: bool
+    how: str
 
 
 @dataclass(eq=False)

@@ -212,13 +212,20 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        wide = not out.varying and shape[-1] > 1 and math.prod(shape[-2:]) * a.shape[-1] >= WIDE
-        if wide and (b.strides[-1] != 1 or b.buffer.kind == "input"):
-            copy = self.temporary(b.shape, b.dtype, False)  # rows to load vectors from, past their end if need be
-            self.store(copy, b)
-            b = copy
-        self.scope.add(Contract(out, a, b, wide), out)
+        size = 0 if out.varying or shape[-1] == 1 else math.prod(shape[-2:]) * a.shape[-1]
+        how = "tiles" if size < WIDE else "wide" if size < LARGE else "blas"
+        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind == "input"):
+            b = self._dense(b)  # rows to load vectors from, past their end if need be
+        if how == "blas":
+            a, b = (x if 1 in x.strides[-2:] and min(x.strides[-2:]) > 0 else self._dense(x) for x in (a, b))
+        self.scope.add(Contract(out, a, b, how), out)
         return out
+
+    def _dense(self, view: View) -> View:
+        """A row-major copy."""
+        copy = self.temporary(view.shape, view.dtype, view.varying)
+        self.store(copy, view)
+        return copy
 
     def _scan(self, op: Scan) -> None:
         count = len(op.init)
@@ -253,7 +260,7 @@ class Lowering:
         return carry
 
     def _advance(self, carries: list[View], values: list[Value]) -> None:
-        """Write the new carries over the old ones: in place where nothing reads an old one any more, else at the end."""
+        """Write the new carries over the old ones: in place where nothing reads an old one any more, or at the end."""
         moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
         buffers = {carry.buffer for carry in carries}
         settled = [
@@ -286,6 +293,7 @@ class Lowering:
         return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
 
 
+LARGE = 2_000_000  # and from which on torch's BLAS is faster
 WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 

@@ -4,7 +4,9 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -131,6 +133,16 @@ SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too s
 ALIGN = 128
 
 
+_GEMM = {"f32": "sgemm_", "f64": "dgemm_"}
+
+
+@cache
+def _torch() -> ctypes.CDLL:
+    """The library that holds torch's BLAS."""
+    (path,) = Path(torch.__file__).parent.glob("lib/libtorch_cpu.*")
+    return ctypes.CDLL(str(path))
+
+
 def compile(program: Program) -> Kernel:
     """Compile a program to a native kernel.
 
@@ -142,4 +154,13 @@ def compile(program: Program) -> Kernel:
             raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
     kernel = lower(program, RULES)
     text = source.emit(kernel, build.compiler().vector)
-    return Kernel(program, build.load(text.text), text.lanes, text.arena, work(kernel.statements))
+    library = build.load(text.text)
+    for kind, symbol in _GEMM.items():
+        if hasattr(library.handle, f"gemm_{kind}"):
+            if not hasattr(_torch(), symbol):
+                raise UnsupportedError(
+                    f"the native backend multiplies large matrices by {symbol}, which torch lacks here"
+                )
+            pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
+            ctypes.c_void_p.in_dll(library.handle, f"gemm_{kind}").value = pointer.value
+    return Kernel(program, library, text.lanes, text.arena, work(kernel.statements))

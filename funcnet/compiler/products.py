@@ -27,8 +27,8 @@ def contract(p: "Printer", product: Contract) -> None:
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place: list[str | int] = [f"b{axis}" for axis in range(len(batch))]
-    if product.wide:
-        _wide(p, product, place, rows, columns, inner)
+    if product.how != "tiles":
+        (_wide if product.how == "wide" else _blas)(p, product, place, rows, columns, inner)
         for _ in batch:
             p.close()
         return
@@ -105,6 +105,26 @@ def _tiles(
     for r, c in itertools.product(range(m), range(n)):
         p.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], sums[r][c])
     p.close()
+    p.close()
+
+
+def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T."""
+    scalar = p.type(product.out)
+    p.used.add(("gemm", scalar))
+    p.open("")
+    arguments = []
+    for name, view in (("b", product.right), ("a", product.left)):
+        row, column = view.strides[-2:]
+        p.put(f"const int ld{name} = {row if column == 1 else column};")
+        arguments += [f'"{"n" if column == 1 else "t"}"', f"&{p.load(view, [*batch, 0, 0])}, &ld{name}"]
+    p.put(f"const int m = {rows}, n = {columns}, k = {inner};")
+    p.put(f"const {scalar} one = 1, zero = 0;")
+    out = p.load(product.out, [*batch, 0, 0])
+    p.put(
+        f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
+        f"&{out}, &n);"
+    )
     p.close()
 
 
