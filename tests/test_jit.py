@@ -165,6 +165,7 @@ FORMS = [
     (torch.zeros(3), float("nan")),
     (torch.zeros(3), "name"),
     (torch.zeros(3), None),
+    (1, torch.zeros(3)),
 ]
 
 
@@ -172,7 +173,7 @@ def test_one_staging_a_form_of_the_arguments():
     f, calls = counted(lambda *args: args)
     for i, args in enumerate(FORMS):
         for _ in range(2):
-            assert fn.tree.difference(f(*args), args) is None or args[1] != args[1]
+            assert repr(f(*args)) == repr(args)
             assert len(calls) == i + 1
     f(torch.ones(3), float("nan"))
     assert len(calls) == len(FORMS)

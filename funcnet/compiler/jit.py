@@ -110,7 +110,9 @@ class Jit:
         lanes = Lanes.of(self.f, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         forms = lanes.forms([leaf for leaf in leaves if isinstance(leaf, Tensor)])
-        key = (structure, *forms, *(_static(leaf) for leaf in leaves if not isinstance(leaf, Tensor)), _globals())
+        rest = iter(forms)
+        parts = (next(rest) if isinstance(leaf, Tensor) else _static(leaf) for leaf in leaves)
+        key = (structure, lanes.in_dims, *parts, _globals())
         if key not in self._programs:
             self._programs[key] = _compile(lanes, leaves, structure, forms, self.backend)
         return _Call(self._programs[key], lanes.size)
