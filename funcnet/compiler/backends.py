@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 
-from funcnet.compiler.graph import Kernel, NoCompilerError, Program, UnsupportedError
+from funcnet.compiler.graph import Kernel, NoCompilerError, Program, UnsupportedError, walk
 
 NAMES = ("auto", "native", "inductor", "eager")
 
@@ -21,7 +21,8 @@ def choose(program: Program, backend: str) -> Choice:
     """Prepare a program for the backend asked for; "auto" finds the fastest that can run it."""
     if backend != "auto":
         return Choice(_compile(program, backend), backend, "asked for")
-    others = sorted({str(var.device) for var in program.block.params if var.device.type != "cpu"})
+    values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
+    others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
         return Choice(_compile(program, "inductor"), "inductor", f"there are tensors on {', '.join(others)}")
     try:
