@@ -106,7 +106,7 @@ def main() -> None:
 
     start = init(fn.random.key(args.seed))
     rows = fn.checking.compare(backward(start), fn.grad(cost)(start))
-    params, losses = fn.scan(step, start, length=STEPS)
+    params, losses = fn.jit(lambda params: fn.scan(step, params, length=STEPS))(start)
     report.show(
         report.table(["defect", "what comes of it"], defects(start), title="Written as it often is"),
         report.table(

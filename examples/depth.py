@@ -28,7 +28,6 @@ def mlp(*sizes: int) -> fn.Layer:
     return fn.serial(*parts[:-1])
 
 
-BLOCK = 100  # steps between two looks at the progress bar
 NETS = {"2-2-1": mlp(2, 2, 1), "2-10-10-10-1": mlp(2, 10, 10, 10, 1)}
 
 
@@ -43,11 +42,7 @@ def train(model: fn.Layer, key: Tensor, steps: int) -> tuple[Any, Tensor, Tensor
         norms = torch.stack([fn.tree.norm(layer) for layer in grads if layer])
         return fn.sgd_step(params, grads, 1.0), (value, norms)
 
-    params, blocks = model.init(key, X), []
-    for start in report.track(range(0, steps, BLOCK), "training"):
-        params, outputs = fn.scan(step, params, length=min(BLOCK, steps - start))
-        blocks.append(outputs)
-    losses, norms = (torch.cat(column) for column in zip(*blocks, strict=True))
+    params, (losses, norms) = fn.scan(step, model.init(key, X), length=steps)
     return params, losses, norms
 
 
@@ -66,7 +61,7 @@ def main() -> None:
     args = parser.parse_args()
 
     key = fn.random.key(args.seed)
-    runs = {name: train(model, key, args.steps) for name, model in NETS.items()}
+    runs = {name: fn.jit(train)(model, key, args.steps) for name, model in NETS.items()}
     every = slice(None, None, max(1, args.steps // 400))
     rows = [
         [

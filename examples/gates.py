@@ -78,12 +78,12 @@ def main() -> None:
 
     keys = fn.random.split(fn.random.key(args.seed), len(TARGETS))
     targets = torch.stack(list(TARGETS.values()))
-    taught, mistakes = zip(*map(rosenblatt, targets), strict=True)
-    fitted, losses = fn.vmap(logistic)(keys, targets)  # the three gates at once
+    taught, mistakes = fn.jit(fn.vmap(rosenblatt))(targets)
+    fitted, losses = fn.jit(fn.vmap(logistic))(keys, targets)  # the three gates at once
 
     rows = []
     for gate, by_rule, epochs, by_gradient, curve in zip(
-        TARGETS, taught, mistakes, fn.tree.unstack(fitted), losses, strict=True
+        TARGETS, fn.tree.unstack(taught), mistakes, fn.tree.unstack(fitted), losses, strict=True
     ):
         for name, params, how in (
             ("by hand", BY_HAND[gate], "-"),

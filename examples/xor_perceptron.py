@@ -39,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
 
     start = model.init(fn.random.key(args.seed), X)
-    params, losses = fn.scan(step, start, length=STEPS)
+    params, losses = fn.jit(lambda params: fn.scan(step, params, length=STEPS))(start)
     probabilities = model.apply(params, X).sigmoid().round(decimals=6)  # the digits beyond are rounding errors
     accuracy = ((probabilities > 0.5) == (Y > 0.5)).float().mean().item()
 
