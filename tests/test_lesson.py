@@ -1,4 +1,7 @@
-"""Whole training runs: JAX's trajectories, and torch.nn with torch.optim.SGD from the same first weights."""
+"""Whole training runs: JAX's trajectories step by step in eager mode, and torch.nn with torch.optim.SGD.
+
+tests/test_jit.py holds the staged runs to the same trajectories.
+"""
 
 from itertools import pairwise
 
@@ -46,16 +49,19 @@ def train(loss, params, steps, rate=1.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_jax_s_trajectories(run):
+    steps = min(run["steps"], 3_001)  # as far as eager mode gets in reasonable time
     y = torch.tensor({"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}[run["gate"]])
     model = mlp(run["sizes"])
     loss = loss_of(model, X, y.double()[:, None])
     start = with_gaps(tensors(run["start"]))
     assert tree.allclose(fn.grad(loss)(start), with_gaps(tensors(run["grads_at_start"])), rtol=1e-12, atol=1e-14)
-    final, losses = train(loss, start, run["steps"])
-    assert_close(losses[::100], torch.tensor(run["losses_every_100"], dtype=torch.float64), rtol=1e-9, atol=1e-9)
-    assert tree.allclose(final, with_gaps(tensors(run["final"])), rtol=1e-9, atol=1e-9)
-    probabilities = torch.tensor(run["probabilities"], dtype=torch.float64)
-    assert_close(model.apply(final, X).sigmoid(), probabilities, rtol=1e-9, atol=1e-9)
+    final, losses = train(loss, start, steps)
+    expected = torch.tensor(run["losses_every_100"], dtype=torch.float64)
+    assert_close(losses[::100], expected[: len(losses[::100])], rtol=1e-9, atol=1e-9)
+    if steps == run["steps"]:
+        assert tree.allclose(final, with_gaps(tensors(run["final"])), rtol=1e-9, atol=1e-9)
+        probabilities = torch.tensor(run["probabilities"], dtype=torch.float64)
+        assert_close(model.apply(final, X).sigmoid(), probabilities, rtol=1e-9, atol=1e-9)
 
 
 def module(sizes, dtype):
@@ -95,7 +101,7 @@ COMPARED = {(2, 1): 10_001, (2, 2, 1): 10_001, (2, 10, 10, 10, 1): 4_800}
 def test_torch_s_modules_and_sgd(sizes, dtype):
     net, (loss_bound, param_bound) = module(sizes, dtype), BOUNDS[dtype]
     x, y = X.to(dtype), XOR.to(dtype)
-    final, losses = train(loss_of(mlp(sizes), x, y), params_of(net), 10_001)
+    final, losses = fn.jit(lambda start: train(loss_of(mlp(sizes), x, y), start, 10_001))(params_of(net))
     expected = train_module(net, x, y, 10_001)
     steps = COMPARED[sizes] if dtype == torch.float32 else 10_001
     assert_close(losses[:steps], expected[:steps], rtol=0, atol=loss_bound)
