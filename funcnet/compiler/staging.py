@@ -84,7 +84,7 @@ class Staging(TorchDispatchMode):
     """The blocks under construction, outermost first, and where each value was made."""
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self.root = Block(())
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
