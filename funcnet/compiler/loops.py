@@ -58,20 +58,19 @@ class View:
         """Another shape over the same elements in the same order, or None where no strides describe it."""
         if math.prod(shape) == 0:
             return replace(self, shape=tuple(shape), strides=(0,) * len(shape))
-        old = [(size, stride) for size, stride in zip(self.shape, self.strides, strict=True) if size != 1]
+        runs: list[tuple[int, int]] = []  # axes that lie as one, merged: (size, stride)
+        for size, stride in zip(self.shape, self.strides, strict=True):
+            if size != 1:
+                joined = bool(runs) and runs[-1][1] == size * stride
+                runs.append((runs.pop()[0] * size, stride) if joined else (size, stride))
         strides: list[int] = []
         for size in reversed(shape):
-            if size == 1:
-                strides.append(0)
-                continue
-            inner = old.pop()
-            while inner[0] < size and old and old[-1][1] == inner[0] * inner[1]:
-                inner = (old.pop()[0] * inner[0], inner[1])
-            if inner[0] % size:
+            count, stride = runs.pop() if size != 1 else (1, 0)
+            if count % size:
                 return None
-            strides.append(inner[1])
-            if inner[0] != size:
-                old.append((inner[0] // size, inner[1] * size))
+            strides.append(stride)
+            if count != size:
+                runs.append((count // size, size * stride))
         return replace(self, shape=tuple(shape), strides=tuple(reversed(strides)))
 
 

@@ -32,6 +32,12 @@ static inline i64 within(i64 i, i64 n) {
 _SCALAR = """#define K_{t}(c) (({t})(c))
 static inline {t} sel_{t}(int m, {t} a, {t} b) {{ return m ? a : b; }}
 """
+_SCALAR_FLOAT = """#define K_{t}(c) (({t})(c))
+static inline {t} sel_{t}(int m, {t} a, {t} b) {{  // without branches, into which gcc would move the arms
+  const {i} k = -({i})(m != 0);
+  return float_{t}((bits_{t}(a) & k) | (bits_{t}(b) & ~k));
+}}
+"""
 _SCALAR_BITS = """static inline {i} bits_{t}({t} x) {{ {i} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
 static inline {t} float_{t}({i} x) {{ {t} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
 """
@@ -72,9 +78,9 @@ def emit(kernel: Kernel, vector: int) -> Source:
 
 def _prelude(lanes: int, wide: bool) -> str:
     text = _SCALARS
-    for kind in ("f32", "f64", "i64", "i32", "i16", "i8", "u8", "b8"):
+    for kind in ("i64", "i32", "i16", "i8", "u8", "b8"):
         text += _SCALAR.format(t=kind)
-    text += "".join(_SCALAR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+    text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
         return text
     text += f"#define L {lanes}\n"
