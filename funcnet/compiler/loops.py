@@ -184,6 +184,17 @@ class Loop:
 Statement = Nest | Contract | Cumulate | Loop
 
 
+@dataclass(eq=False)
+class Kernel:
+    """A lowered program: what it reads and writes, and its statements."""
+
+    inputs: list[Buffer]
+    shapes: list[tuple[int, ...]]
+    outputs: list[Buffer]
+    statements: list[Statement]
+    lanes: bool
+
+
 def whole(buffer: Buffer, shape: Sequence[int]) -> View:
     """View a buffer as a tensor of this shape in row-major order."""
     strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -6,7 +6,7 @@ elsewhere. A later operation of the same shape joins the nest of its operands wh
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,10 +19,10 @@ from funcnet.compiler.loops import (
     Contract,
     Counter,
     Gather,
+    Kernel,
     Loop,
     Nest,
     Operand,
-    Statement,
     Store,
     View,
     reads,
@@ -30,18 +30,6 @@ from funcnet.compiler.loops import (
 )
 from funcnet.compiler.passes import hoist, varying
 from funcnet.compiler.values import Emit, Number, Pending, Scope, Splat, Value, inside
-
-
-@dataclass(eq=False)
-class Kernel:
-    """A lowered program: what it reads and writes, and its statements."""
-
-    inputs: list[Buffer]
-    shapes: list[tuple[int, ...]]
-    outputs: list[Buffer]
-    statements: list[Statement]
-    lanes: bool
-
 
 Rule = Callable[..., Any]
 

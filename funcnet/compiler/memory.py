@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from funcnet.compiler.loops import Buffer, Loop, Statement, reads, writes
-from funcnet.compiler.lowering import Kernel
+from funcnet.compiler.loops import Buffer, Kernel, Loop, Statement, reads, writes
 
 STACK = 16 * 1024  # bytes of the largest temporary on the stack
 STACKS = 256 * 1024  # bytes of all of them

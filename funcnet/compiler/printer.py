@@ -17,13 +17,13 @@ from funcnet.compiler.loops import (
     Const,
     Contract,
     Cumulate,
+    Kernel,
     Loop,
     Nest,
     Operand,
     Statement,
     View,
 )
-from funcnet.compiler.lowering import Kernel
 from funcnet.compiler.nests import INFIX, UNROLL, Body, Place
 
 NAMES = {

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from funcnet.compiler import cmath, memory, products
-from funcnet.compiler.loops import Buffer
-from funcnet.compiler.lowering import Kernel
+from funcnet.compiler.loops import Buffer, Kernel
 from funcnet.compiler.printer import NAMES, Printer
 
 _SCALARS = """typedef float f32;
