@@ -91,7 +91,7 @@ def _probe(command: tuple[str, ...]) -> Compiler:
         raise NoCompilerError(f"the C compiler {shlex.join(command)} does not work. {error}") from error
     clang, wide = "__clang__" in macros, "__AVX512F__" in macros
     # gcc's removal of partial redundancies carries values around loops, which then are not vectorised
-    dialect = ("-ffp-contract=on",) if clang else ("-ffp-contract=off", "-fvect-cost-model=unlimited", "-fno-tree-pre")
+    dialect = ("-ffp-contract=off",) if clang else ("-ffp-contract=off", "-fvect-cost-model=unlimited", "-fno-tree-pre")
     flags = (*_FLAGS, *dialect, *(["-mprefer-vector-width=512"] if wide else []))
     vector = 64 if wide else 32 if "__AVX__" in macros else 16
     return Compiler(command, flags, "\n".join(sorted(macros.splitlines())), vector)

@@ -3,7 +3,7 @@
 import ctypes
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ class Kernel:
     lanes: int
     arena: int
     work: int
+    arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
 
     @property
     def size(self) -> int:
@@ -56,6 +57,13 @@ class Kernel:
         call = _Call(self, held, self._strides(held), outputs, count, padded)
         call.run(padded // self.lanes)
         return [self._deliver(i, out, count) for i, out in enumerate(outputs)]
+
+    def take_arena(self) -> Tensor:
+        """Working memory for one thread; fresh pages would cost a large net a third of its step."""
+        try:
+            return self.arenas.pop()
+        except IndexError:
+            return torch.empty(self.arena + ALIGN, dtype=torch.uint8)
 
     def _arguments(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Shared arguments row by row, lane axes last."""
@@ -121,12 +129,14 @@ class _Call:
 
     def part(self, first: int, last: int) -> None:
         """The blocks from first to last; C runs without the interpreter's lock."""
-        arena = torch.empty(self.kernel.arena + ALIGN, dtype=torch.uint8)
+        torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
+        arena = self.kernel.take_arena()
         start = -(-arena.data_ptr() // ALIGN) * ALIGN
         bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
         self.kernel.library.function(
             self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds
         )
+        self.kernel.arenas.append(arena)
 
 
 SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth a thread

@@ -154,6 +154,9 @@ class Staging(TorchDispatchMode):
         self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Record a loop, its body staged once on carries and slices without values."""
+        if length == 1:
+            last, ys = step([*init], [x[0] for x in xs])
+            return [*last], [y[None] for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
