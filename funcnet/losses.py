@@ -7,7 +7,6 @@ targets must have one shape, so that a (batch, 1) next to a (batch,) is an error
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -35,7 +34,7 @@ def l2_loss(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
 def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float | Tensor = 1.0) -> Tensor:
     """Take the loss that is quadratic for errors within delta and linear beyond.
 
-    e^2 / 2 where |e| <= delta, delta (|e| - delta / 2) elsewhere, with e = p - t.
+    c (e - c / 2) with e = p - t and c = e clipped to [-delta, delta]: e^2 / 2 within, delta (|e| - delta / 2) beyond.
 
     Args:
         predictions, targets: Of one shape (*); no targets are targets of 0.
@@ -47,9 +46,9 @@ def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float 
     Source:
         Huber (1964), Robust Estimation of a Location Parameter, https://doi.org/10.1214/aoms/1177703732
     """
-    error = _error("huber_loss", predictions, targets).abs()
-    quadratic = error.clamp(max=delta)
-    return 0.5 * quadratic.square() + delta * (error - quadratic)
+    error = _error("huber_loss", predictions, targets)
+    clipped = error.clamp(-delta, delta)
+    return clipped * (error - 0.5 * clipped)
 
 
 def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -57,14 +56,15 @@ def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
 
     Arguments, result and errors are those of `squared_error`.
     """
-    error = _error("log_cosh", predictions, targets)
-    return error + _softplus(-2.0 * error) - math.log(2.0)
+    below = _minus_abs(_error("log_cosh", predictions, targets))
+    return _softplus(2.0 * below) - below - math.log(2.0)
 
 
 def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Take the cross entropy of independent yes-or-no outputs, from logits.
 
-    -y log s(l) - (1 - y) log(1 - s(l)) = softplus(l) - y l, with s the sigmoid; finite for every finite logit.
+    -y log s(l) - (1 - y) log(1 - s(l)) = softplus(-|l|) + ([l > 0] - y) l, with s the sigmoid: for labels of 0 and 1
+    nothing cancels, so that a small loss and its gradient are as precise as a large one.
 
     Args:
         logits: Shape (*).
@@ -78,7 +78,8 @@ def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         tensor([0.6931, 0.0000])
     """
     _check_shapes("sigmoid_binary_cross_entropy", logits, labels)
-    return _softplus(logits) - labels * logits
+    labels = labels.to(logits.dtype)
+    return _softplus(_minus_abs(logits)) + torch.where(logits > 0, 1 - labels, -labels) * logits
 
 
 def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -100,6 +101,7 @@ def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
         tensor([  0.6931, 100.0000])
     """
     _check_shapes("binary_cross_entropy", probabilities, labels)
+    labels = labels.to(probabilities.dtype)
     return -labels * _clamped_log(probabilities) - (1 - labels) * _clamped_log(1 - probabilities)
 
 
@@ -113,9 +115,10 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         Shape (*), in nats.
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, or there is no class.
     """
     _check_shapes("softmax_cross_entropy", logits, labels)
+    _check_classes("softmax_cross_entropy", logits)
     return -(labels * logits.log_softmax(-1)).sum(-1)
 
 
@@ -128,7 +131,7 @@ def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) ->
     Returns:
         Shape (*), in nats.
     Raises:
-        ValueError: The labels have another shape than the logits without their last axis.
+        ValueError: The labels have another shape than the logits without their last axis, or there is no class.
         TypeError: The labels are no integers.
     Example:
         >>> fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 4), torch.tensor([0, 3]))
@@ -137,7 +140,12 @@ def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) ->
     name = "softmax_cross_entropy_with_integer_labels"
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise TypeError(f"losses.{name}: expected integer labels, got {labels.dtype}. Convert them with .long().")
-    _check_shapes(name, logits[..., 0], labels)
+    _check_classes(name, logits)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"losses.{name}: expected a label for each row of logits, shape {tuple(logits.shape[:-1])}, "
+            f"got {tuple(labels.shape)}. For one-hot labels or probabilities there is softmax_cross_entropy."
+        )
     return -logits.log_softmax(-1).gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
 
 
@@ -171,7 +179,13 @@ def cosine_similarity(predictions: Tensor, targets: Tensor, epsilon: float = 0.0
 
 
 def cosine_distance(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Take 1 - `cosine_similarity`: 0 for vectors of one direction, 2 for opposite ones."""
+    """Take 1 - `cosine_similarity`: 0 for vectors of one direction, 2 for opposite ones.
+
+    Arguments and errors are those of `cosine_similarity`.
+
+    Returns:
+        Shape (*), in [0, 2].
+    """
     return 1 - cosine_similarity(predictions, targets, epsilon)
 
 
@@ -187,12 +201,18 @@ def kl_divergence(log_predictions: Tensor, targets: Tensor) -> Tensor:
         ValueError: The shapes differ.
     """
     _check_shapes("kl_divergence", log_predictions, targets)
-    return (torch.xlogy(targets, targets) - targets * log_predictions).sum(-1)
+    possible = log_predictions.where(targets != 0, 0.0)  # 0 times the log of 0 is 0
+    return (torch.xlogy(targets, targets) - targets * possible).sum(-1)
+
+
+def _minus_abs(x: Tensor) -> Tensor:
+    """-|x|, with the slope 1 at 0, where that of abs is 0 and would hide the slope of what follows."""
+    return torch.where(x > 0, -1.0, torch.ones_like(x)) * x
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x), whose first and second derivatives stay finite; F.softplus is cut off at 20, 2e-9 off the mark."""
-    return -F.logsigmoid(-x)
+    """log(1 + e^x) for x <= 0, where nothing overflows."""
+    return x.exp().log1p()
 
 
 def _clamped_log(x: Tensor) -> Tensor:
@@ -213,8 +233,16 @@ def _error(name: str, predictions: Tensor, targets: Tensor | None) -> Tensor:
 
 
 def _check_shapes(name: str, predictions: Tensor, targets: Tensor) -> None:
+    if not (isinstance(predictions, Tensor) and isinstance(targets, Tensor)):
+        kinds = f"{type(predictions).__name__} and {type(targets).__name__}"
+        raise TypeError(f"losses.{name}: expected two tensors, got {kinds}. Make tensors of numbers and lists.")
     if predictions.shape != targets.shape:
         raise ValueError(
             f"losses.{name}: expected targets of shape {tuple(predictions.shape)}, like the predictions, "
             f"got {tuple(targets.shape)}. Reshape one of them, as with targets.reshape(predictions.shape)."
         )
+
+
+def _check_classes(name: str, logits: Tensor) -> None:
+    if not logits.ndim or not logits.shape[-1]:
+        raise ValueError(f"losses.{name}: expected logits of shape (*, classes), got {tuple(logits.shape)}.")

@@ -59,6 +59,62 @@ def test_large_logits_stay_finite(dtype, logit):
     assert_close(curvature.diagonal(), torch.tensor([0, 0, 0, 0, 0.25], dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype, precision", [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.3])
+def test_small_losses_are_as_precise_as_large_ones(dtype, precision, label):
+    sizes = torch.tensor([0.5, 2, 5, 8, 10, 15, 20, 30, 50], dtype=dtype)
+    logits = torch.cat([-sizes, torch.zeros(1, dtype=dtype), sizes])
+    labels = torch.full_like(logits, label)
+
+    def reference(x):
+        y = labels.double()
+        return y * torch.logaddexp(-x, torch.zeros_like(x)) + (1 - y) * torch.logaddexp(x, torch.zeros_like(x))
+
+    def loss(x):
+        return fn.losses.sigmoid_binary_cross_entropy(x, labels)
+
+    def derivatives(f, x):
+        slope = fn.grad(lambda x: f(x).sum())
+        return f(x), slope(x), fn.jvp(slope, (x,), (torch.ones_like(x),))[1]
+
+    for actual, expected in zip(derivatives(loss, logits), derivatives(reference, logits.double()), strict=True):
+        assert_close(actual.double(), expected, rtol=precision, atol=0)
+
+
+def test_the_derivatives_at_a_logit_of_0_are_those_around_it():
+    labels = torch.tensor([0.0, 1.0, 0.3]).double()
+
+    def loss(x, y):
+        return fn.losses.sigmoid_binary_cross_entropy(x, y)
+
+    for zero in (0.0, -0.0):
+        logits = torch.full((3,), zero).double()
+        assert_close(fn.vmap(fn.grad(loss))(logits, labels), 0.5 - labels)
+        assert_close(fn.vmap(fn.hessian(loss))(logits, labels), torch.full((3,), 0.25).double())
+
+
+@pytest.mark.parametrize("name", ["sigmoid_binary_cross_entropy", "binary_cross_entropy"])
+def test_labels_may_be_bools_and_integers(name):
+    predictions, labels = torch.tensor([0.2, 0.7, 0.9]), torch.tensor([True, False, True])
+    expected = getattr(fn.losses, name)(predictions, labels.float())
+    assert_close(getattr(fn.losses, name)(predictions, labels), expected)
+    assert_close(getattr(fn.losses, name)(predictions, labels.int()), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32])
+def test_class_labels_may_be_of_any_integer_type(dtype):
+    logits, labels = torch.tensor([[0.5, -1.0], [2.0, 0.25]]), torch.tensor([1, 0])
+    values = fn.losses.softmax_cross_entropy_with_integer_labels(logits, labels.to(dtype))
+    assert_close(values, F.cross_entropy(logits, labels, reduction="none"))
+
+
+@pytest.mark.parametrize("dtype, large", [(torch.float32, 3e38), (torch.float64, 1e308), (torch.float16, 4e4)])
+def test_log_cosh_of_large_errors_is_their_size(dtype, large):
+    errors = torch.tensor([-math.inf, -large, large, math.inf], dtype=dtype)
+    assert_close(fn.losses.log_cosh(errors), errors.abs())
+    assert_close(fn.grad(lambda e: fn.losses.log_cosh(e).sum())(errors), errors.sign())
+
+
 def test_large_class_logits_stay_finite():
     logits, labels = torch.tensor([[1e30, 0.0, -1e30]]), torch.tensor([0])
     loss = fn.losses.softmax_cross_entropy_with_integer_labels
@@ -85,7 +141,18 @@ def test_huber_with_another_delta_is_torch_s():
     assert_close(fn.losses.huber_loss(predictions, delta=torch.tensor(1.7, dtype=torch.float64)), expected)
 
 
+@pytest.mark.parametrize("name", ["huber_loss", "log_cosh", "l2_loss"])
+def test_the_curvature_at_no_error_is_1(name):
+    loss = getattr(fn.losses, name)
+    errors = torch.tensor([0.0, -0.0, 1e-3]).double()
+    assert_close(fn.vmap(fn.grad(loss))(errors), errors, rtol=0, atol=1e-8)
+    assert_close(fn.vmap(fn.hessian(loss))(errors), torch.ones(3).double(), rtol=0, atol=1e-5)
+
+
 def test_kl_divergence_ignores_impossible_classes():
+    certain = torch.tensor([0.0, 1.0])
+    assert fn.losses.kl_divergence(certain.log(), certain) == 0
+    assert fn.losses.kl_divergence(certain.log(), 1 - certain) == math.inf
     log_predictions = torch.tensor([0.25, 0.75]).log()
     value, gradient = fn.value_and_grad(fn.losses.kl_divergence)(log_predictions, torch.tensor([0.0, 1.0]))
     assert_close(value, torch.tensor(-math.log(0.75)))
@@ -96,6 +163,8 @@ def test_zero_vectors_have_a_cosine_with_epsilon():
     zero, one = torch.zeros(3), torch.ones(3)
     assert fn.losses.cosine_similarity(zero, one).isnan()
     assert fn.losses.cosine_distance(zero, one, epsilon=1e-8) == 1
+    short = torch.tensor([3e-5, 4e-5]).double()  # its squared norm is a quarter of epsilon
+    assert_close(fn.losses.cosine_similarity(short, short, epsilon=1e-8), torch.tensor(0.25).double())
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -107,10 +176,22 @@ def test_empty_batches_give_empty_losses(name):
 @pytest.mark.parametrize("name", GOLDEN)
 def test_shapes_must_agree(name):
     predictions, targets = golden_inputs(name)
-    with pytest.raises(
-        ValueError, match=rf"losses.*{name.replace('distance', 'similarity')}: expected targets of shape"
-    ):
+    what = "a label for each row of logits, shape" if name.endswith("integer_labels") else "targets of shape"
+    with pytest.raises(ValueError, match=rf"losses.{name.replace('distance', 'similarity')}: expected {what}"):
         getattr(fn.losses, name)(predictions, targets[:1])
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels"])
+@pytest.mark.parametrize("shape", [(), (3, 0)])
+def test_there_must_be_classes(name, shape):
+    labels = torch.zeros(shape) if name == "softmax_cross_entropy" else torch.zeros(shape[:-1], dtype=torch.int64)
+    with pytest.raises(ValueError, match=rf"{name}: expected logits of shape \(\*, classes\), got"):
+        getattr(fn.losses, name)(torch.zeros(shape), labels)
+
+
+def test_numbers_are_no_targets():
+    with pytest.raises(TypeError, match=r"losses.squared_error: expected two tensors, got Tensor and float. Make"):
+        fn.losses.squared_error(torch.zeros(4), 0.0)
 
 
 def test_a_column_next_to_a_row_is_an_error_and_not_a_table():
