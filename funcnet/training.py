@@ -23,7 +23,7 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
         grads: Like params; where it is None the parameter stays.
         learning_rate: Parameter unit squared over loss unit; may be a tensor.
     Returns:
-        The new parameters; the old ones are untouched.
+        The new parameters, in the dtype of the old ones, which are untouched.
     Raises:
         ValueError: The trees differ in structure.
     Example:
@@ -35,7 +35,8 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
         if g is None:
             return p
         # torch.sub is the faster form, and takes numbers only
-        return p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)
+        after = p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)
+        return after.to(p.dtype)
 
     return tree.map(descend, params, grads)
 
@@ -53,7 +54,7 @@ def scan(
     Inside `jit` the loop is one operation of the program, and f runs once, to be staged.
 
     Args:
-        f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y may be any tree, or None.
+        f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
         init: The first carry.
         xs: A tree of tensors with a common leading axis; step i gets x = xs[i]. None: x is None.
         length: The number of steps; may be left out when xs tells it.
@@ -61,7 +62,7 @@ def scan(
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
-        ValueError: Neither xs nor length, or they disagree; a carry that changes its form.
+        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor.
     Source:
         jax.lax.scan.
     Example:
@@ -74,10 +75,9 @@ def scan(
     carry, ys = init, []
     for i in range(steps):
         after, y = f(carry, tree.map(lambda leaf, i=i: leaf[i], xs))
-        if not i:
-            _check_carry(init, after)
+        _check_carry(carry, after)
         carry = after
-        ys.append(y)
+        ys.append(_stackable(y))
     return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
 
 
@@ -89,7 +89,11 @@ def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length
         before = carry.rebuild(carries)
         after, y = f(before, slices.rebuild(rows))
         _check_carry(before, after)
-        return Flattener().split(after), outputs.split(y)
+        returned = Flattener()
+        flat = returned.split(after)
+        if message := tree.difference(carry.rest, returned.rest):
+            raise ValueError(f"scan: a number in the carry changes {message}. Inside jit, carry it as a tensor.")
+        return flat, outputs.split(_stackable(y))
 
     carries, ys = staged(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
@@ -108,14 +112,32 @@ def _scan_length(xs: Tree, length: int | None) -> int:
 
 
 def _check_carry(before: Tree, after: Tree) -> None:
-    if message := tree.difference(tree.map(tree.describe, before), tree.map(tree.describe, after)):
+    if _forms(before) != _forms(after):
+        kinds = (
+            tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after)
+        )
         raise ValueError(
-            f"scan: expected f to return a carry like the one it got, they differ {message}. "
+            f"scan: expected f to return a carry like the one it got, they differ {tree.difference(*kinds)}. "
             "Give init the structure, shapes and dtypes that f returns."
         )
+
+
+def _forms(carry: Tree) -> tuple[Any, list[Any]]:
+    leaves, structure = tree.flatten(carry)
+    return structure, [(x.shape, x.dtype, x.device) if tree.is_tensor(x) else type(x) for x in leaves]
+
+
+def _stackable(y: Tree) -> Tree:
+    for path, leaf in zip(tree.paths(y), tree.leaves(y), strict=True):
+        if not tree.is_tensor(leaf):
+            raise ValueError(
+                f"scan: in y, at {tree.place(path)}: expected a tensor to stack, got {leaf!r}. "
+                "Return the tensor itself, not its .item()."
+            )
+    return y
 
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
     _, y = f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs))
-    return tree.map(lambda leaf: leaf[None][:0] if tree.is_tensor(leaf) else leaf, y)
+    return tree.map(lambda leaf: leaf[None][:0], _stackable(y))

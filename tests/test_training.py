@@ -1,5 +1,6 @@
 """scan and sgd_step against loops in Python."""
 
+import pytest
 import torch
 from tables import Affine, numbers
 from torch.testing import assert_close
@@ -55,6 +56,46 @@ def test_scan_is_differentiable_and_maps():
     fn.checking.check_grads(lambda w: final(w[0], x[0]), (w,), order=2)
     mapped = fn.vmap(fn.grad(final))(w, x)
     assert_close(mapped, torch.stack([fn.grad(final)(a, b) for a, b in zip(w, x, strict=True)]))
+
+
+def test_a_carry_may_hold_numbers_and_names():
+    def f(carry, _):
+        return {"n": carry["n"] + 1, "name": "xor", "x": carry["x"] * carry["n"]}, None
+
+    carry, _ = fn.scan(f, {"n": 1, "name": "xor", "x": torch.tensor(1.0)}, length=4)
+    assert tree.equal(carry, {"n": 5, "name": "xor", "x": torch.tensor(24.0)})
+    with pytest.raises(ValueError, match=r'number in the carry changes at path "n": 1 and 2. Inside jit, carry it as'):
+        fn.jit(lambda x: fn.scan(f, {"n": 1, "name": "xor", "x": x}, length=4)[0]["x"])(torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("change", [1, 2, 3])
+def test_the_form_of_the_carry_is_checked_at_every_step(change):
+    def f(carry, i):
+        return carry.double() if i + 1 == change else carry, None
+
+    with pytest.raises(ValueError, match=r"scan: expected f to return a carry like the one it got, .*float32.*float64"):
+        fn.scan(f, torch.zeros(2), torch.arange(change))
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_only_tensors_are_stacked(length):
+    with pytest.raises(
+        ValueError, match=r'scan: in y, at path "loss": expected a tensor to stack, got 0.5. Return the'
+    ):
+        fn.scan(lambda c, _: (c + 1, {"loss": 0.5, "x": c}), torch.tensor(0.0), length=length)
+    with pytest.raises(ValueError, match=r"scan: in y, at the tree itself.*: expected a tensor to stack, got 3"):
+        fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, 3), x, length=length))(torch.tensor(0.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "rate", [0.5, torch.tensor(0.5), torch.tensor(0.5).double(), torch.tensor([0.5, 0.25]).double()]
+)
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_sgd_step_keeps_the_dtype_of_the_parameters(dtype, rate, shape):
+    params = torch.ones(2 if torch.as_tensor(rate).ndim else shape, dtype=dtype)
+    after = fn.sgd_step(params, torch.full_like(params, 0.5, dtype=torch.float64), rate)
+    assert_close(after, (1 - torch.as_tensor(rate) * 0.5).to(dtype).expand(params.shape))
 
 
 def test_sgd_step_keeps_what_has_no_gradient_and_takes_tensors():
