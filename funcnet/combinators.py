@@ -3,7 +3,7 @@
 Wherever a layer is expected, any function of x is one without parameters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -98,12 +98,9 @@ def residual(layer: LayerLike) -> Layer:
 
 def _residual(params: Params, x: Tensor, *, inner: Layer, key: Key | None = None) -> Tensor:
     y = inner.apply(params, x, key=key)
-    if y.shape != x.shape:
-        raise LayerError(
-            "residual",
-            "",
-            f"expected a layer that keeps the shape {tuple(x.shape)} of its input, got an output of {tuple(y.shape)}.",
-        )
+    if not tree.is_tensor(y) or y.shape != x.shape:
+        expected = f"expected a layer that keeps the shape {tuple(x.shape)} of its input"
+        raise LayerError("residual", "", f"{expected}, got {tree.describe(y)}.")
     return x + y
 
 
@@ -128,11 +125,19 @@ def _split(key: Key | None, count: int) -> Sequence[Key | None]:
 
 def _zip(operation: str, params: Params, children: Sequence[Layer], names: Names, key: Key | None) -> Any:
     labels = _labels(children, names)
-    if len(params) != len(children) or (names and set(params) != set(names)):
+    if not (_has_names(params, names) if names else _has_length(params, len(children))):
         expected = f"a dict with entries {', '.join(names)}" if names else f"a tuple of {len(children)}"
         raise LayerError(operation, "", f"expected {expected}, got {tree.describe(params)}.")
     values = [params[name] for name in names] if names else params
     return zip(labels, children, values, _split(key, len(children)), strict=True)
+
+
+def _has_names(params: Params, names: Sequence[str]) -> bool:
+    return isinstance(params, Mapping) and set(params) == set(names)
+
+
+def _has_length(params: Params, length: int) -> bool:
+    return isinstance(params, Sequence) and len(params) == length
 
 
 def _inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -47,7 +47,7 @@ def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float 
         Huber (1964), Robust Estimation of a Location Parameter, https://doi.org/10.1214/aoms/1177703732
     """
     error = _error("huber_loss", predictions, targets)
-    clipped = error.clamp(-delta, delta)
+    clipped = error.clamp(max=delta).clamp(min=-delta)
     return clipped * (error - 0.5 * clipped)
 
 

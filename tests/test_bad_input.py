@@ -77,8 +77,81 @@ ERRORS = {
     "residual of another shape": (
         lambda: apply(fn.serial(fn.residual(fn.dense(3))), X),
         fn.LayerError,
-        r'residual: at params path "0": expected a layer that keeps the shape \(4, 2\).* got an output of \(4, 3\)',
+        r'residual: at params path "0": expected a layer that keeps the shape \(4, 2\).* got float32 .*\(4, 3\)',
     ),
+    "residual of a layer with two results": (
+        lambda: apply(fn.residual(fn.parallel(torch.sin, torch.cos)), X),
+        fn.LayerError,
+        r"residual: .* keeps the shape \(4, 2\) of its input, got tuple with entries 0, 1",
+    ),
+    "no params": (lambda: MODEL.apply(None, X), fn.LayerError, r"serial: .* expected a tuple of 3, got None"),
+    "a list into dense": (
+        lambda: MODEL.apply(MODEL.init(KEY, X), [1.0, 2.0]),
+        fn.LayerError,
+        r'dense: at params path "0": expected a tensor, got list with entries 0, 1',
+    ),
+    "b of another size": (
+        lambda: fn.dense(1).apply({"w": torch.zeros(2, 1), "b": torch.zeros(5)}, X),
+        fn.LayerError,
+        r'dense: at params path "b": expected a last axis of 5 in w to match b of shape \(5,\), .*\(2, 1\)',
+    ),
+    "b of another dtype": (
+        lambda: fn.dense(1).apply({"w": torch.zeros(2, 1), "b": torch.zeros(1).double()}, X),
+        fn.LayerError,
+        r'dense: at params path "b": expected w to be torch.float64 on cpu like b, got torch.float32',
+    ),
+    "b of nothing": (
+        lambda: fn.dense(1).apply({"w": torch.zeros(2, 1), "b": None}, X),
+        fn.LayerError,
+        r'dense: at params path "b": expected a tensor with ndim 1, got None',
+    ),
+    "w without a second axis": (
+        lambda: fn.dense(1).apply({"w": torch.zeros(2)}, X),
+        fn.LayerError,
+        r'dense: at params path "w": expected a tensor with ndim 2, got float32 tensor of shape \(2,\)',
+    ),
+    "a norm without shift": (
+        lambda: fn.layer_norm().apply({"scale": torch.ones(2)}, X),
+        fn.LayerError,
+        r'layer_norm: .* expected a dict with "shift", got dict with entry scale',
+    ),
+    "a norm of a number": (
+        lambda: fn.rms_norm().init(KEY, torch.tensor(1.0)),
+        fn.LayerError,
+        r"rms_norm: .* last axis",
+    ),
+    "a norm of integers": (
+        lambda: fn.layer_norm().init(KEY, torch.ones(2, dtype=torch.int64)),
+        fn.LayerError,
+        r"layer_norm: .* expected a floating-point x with a last axis, got a int64",
+    ),
+    "embedding without w": (
+        lambda: fn.embedding(3, 2).apply({}, torch.tensor(1)),
+        fn.LayerError,
+        r'embedding: .* expected a dict with "w", got dict with entries \(none\)',
+    ),
+    "a list to look up": (
+        lambda: fn.embedding(3, 2).apply({"w": torch.zeros(3, 2)}, [0, 1]),
+        fn.LayerError,
+        r'embedding: at params path "w": expected integers to look up, got a list',
+    ),
+    "dense of less than nothing": (
+        lambda: fn.dense(-1),
+        ValueError,
+        r"dense: expected a whole number of features.* -1",
+    ),
+    "dense of a half": (lambda: fn.dense(2.5), ValueError, r"dense: expected a whole number of features, got 2.5"),
+    "flatten nothing": (
+        lambda: fn.flatten(0),
+        ValueError,
+        r"flatten: expected a whole number of axes, at least 1, got 0",
+    ),
+    "a builder that was not called": (
+        lambda: fn.serial(fn.dense(3), fn.dense),
+        TypeError,
+        r"as_layer: dense makes a layer, it is none. Did you mean to call it, as dense\(...\)\?",
+    ),
+    "another builder that was not called": (lambda: fn.residual(fn.flatten), TypeError, r"mean to call it, as flatten"),
     "flatten too much": (
         lambda: apply(fn.serial(fn.flatten(3)), X),
         fn.LayerError,

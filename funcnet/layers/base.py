@@ -1,0 +1,108 @@
+"""What a layer is, what it says when an input does not fit, and how a function becomes one."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.random import Key
+from funcnet.tree import Tree
+
+Params = Tree
+
+
+class Layer(NamedTuple):
+    """A model, or a part of one: `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`."""
+
+    init: Callable[[Key, Any], Params]
+    apply: Callable[..., Any]
+
+
+class LayerError(ValueError):
+    """An input or parameters that a layer cannot take; says which layer, by the path of its parameters."""
+
+    def __init__(self, operation: str, path: str, message: str) -> None:
+        super().__init__(f"{operation}: at params {tree.place(path)}: {message}")
+        self.operation, self.path, self.message = operation, path, message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LayerError, (self.operation, self.path, self.message)
+
+    def within(self, name: str) -> "LayerError":
+        """Return the same error as seen from the model that holds the layer under this name."""
+        return LayerError(self.operation, f"{name}.{self.path}" if self.path else name, self.message)
+
+
+def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
+    """Turn any function of x into a layer without parameters; a layer stays as it is.
+
+    Raises:
+        TypeError: It cannot be called, makes layers itself, or is a torch.nn.Module that holds parameters, which would
+            be hidden from init.
+    """
+    if isinstance(layer, Layer):
+        return layer
+    if not callable(layer):
+        raise TypeError(f"as_layer: expected a Layer or a function of x, got {layer!r}.")
+    if getattr(layer, "__annotations__", {}).get("return") is Layer:
+        name = getattr(layer, "__name__", "it")
+        raise TypeError(f"as_layer: {name} makes a layer, it is none. Did you mean to call it, as {name}(...)?")
+    if isinstance(layer, torch.nn.Module) and any(True for _ in layer.parameters()):
+        raise TypeError(f"as_layer: {type(layer).__name__} holds parameters of its own, which no gradient would reach.")
+    return Layer(init=no_params, apply=partial(_call, f=layer))
+
+
+def _call(params: Params, x: Any, *, f: Callable[[Any], Any], key: Key | None = None) -> Any:
+    return f(x)
+
+
+def no_params(key: Key, x: Any) -> Params:
+    """Initialise a layer without parameters."""
+    return ()
+
+
+def check_example(operation: str, x: Any) -> None:
+    """Refuse an example input that says neither the size of the last axis nor the dtype of parameters."""
+    if not tree.is_floating(x) or not x.ndim:
+        raise LayerError(operation, "", f"expected a floating-point x with a last axis, got a {tree.describe(x)}.")
+
+
+def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
+    """Look up a parameter by name."""
+    try:
+        found = params[name]
+    except (KeyError, TypeError, IndexError):
+        raise LayerError(operation, "", f'expected a dict with "{name}", got {tree.describe(params)}.') from None
+    if not tree.is_tensor(found) or found.ndim != ndim:
+        raise LayerError(operation, name, f"expected a tensor with ndim {ndim}, got {tree.describe(found)}.")
+    return found
+
+
+def matching(operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x") -> Tensor:
+    """Look up a parameter whose first axis is met by the last of x."""
+    w = parameter(operation, params, name, ndim)
+    if not tree.is_tensor(x):
+        raise LayerError(operation, "", f"expected a tensor, got {tree.describe(x)}.")
+    if x.shape[-1:] != w.shape[:1]:
+        raise LayerError(operation, name, _other_size(name, w, what, x))
+    if (x.dtype, x.device) != (w.dtype, w.device):
+        raise LayerError(operation, name, _other_kind(name, w, what, x))
+    return w
+
+
+def _other_size(name: str, w: Tensor, what: str, x: Tensor) -> str:
+    return (
+        f"expected a last axis of {w.shape[0]} in {what} to match {name} of shape {tuple(w.shape)}, "
+        f"got {what} of shape {tuple(x.shape)}.\nIf the model was initialised with another input, "
+        "call model.init again with an example of the new one."
+    )
+
+
+def _other_kind(name: str, w: Tensor, what: str, x: Tensor) -> str:
+    return (
+        f"expected {what} to be {w.dtype} on {w.device} like {name}, got {x.dtype} on {x.device}. "
+        "Convert one of them with .to()."
+    )
