@@ -462,6 +462,17 @@ def test_map_shows_what_is_not_a_number():
     assert "? p is NaN" in " ".join(lines)
 
 
+def test_the_default_device_changes_nothing():
+    def pictures():
+        yield printed(report.curve({"loss": [3.0, 1.0, 2.0]}, log_y=True))
+        yield printed(report.decision_map(lambda x: x.sum(-1).sigmoid(), points=[[0.5, 1]], lines=[([1.0, 2.0], 3.0)]))
+        yield printed(report.decision_map(lambda x: x.sum(-1).sigmoid()))
+
+    expected = list(pictures())
+    with torch.device("meta"):
+        assert list(pictures()) == expected
+
+
 def test_map_fits_a_narrow_terminal():
     lines = printed(report.decision_map(lambda x: (x[:, 0] > 0.5).float(), height=30, x_label="", title="T"), 30)
     assert max(map(len, lines)) == 30

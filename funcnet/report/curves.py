@@ -87,7 +87,7 @@ def _line(index: int, name: str, values: Values, positions: Tensor | None, log_y
     if positions is not None and len(positions) != len(y):
         raise ValueError(f'curve: series "{name}" has {len(y)} values and x has {len(positions)}: expected as many.')
     drawable = (y.abs() <= _LARGEST) & ((y >= _SMALLEST) | (not log_y))
-    x = torch.arange(len(y), dtype=torch.float64) if positions is None else positions
+    x = torch.arange(len(y), dtype=torch.float64, device="cpu") if positions is None else positions
     marker = Cell(MARKERS[index], Style(color=_COLOURS[index % len(_COLOURS)]))
     return _Line(name, x, y.where(drawable, math.nan), marker)
 

@@ -138,7 +138,7 @@ def _evaluate(f: Callable[[Tensor], Tensor], x: Axis, y: Axis, height: int, like
 
 
 def _middles(axis: Axis, size: int) -> Tensor:
-    fractions = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    fractions = (torch.arange(size, dtype=torch.float64, device="cpu") + 0.5) / size
     return fractions * (axis.high - axis.low) + axis.low
 
 
@@ -196,7 +196,7 @@ def _range(name: str, ends: tuple[float, float]) -> Axis:
 
 
 def _points(points: Tensor | Sequence[Sequence[float]] | None) -> Tensor:
-    data = tensor("decision_map: points", torch.zeros(0, 2) if points is None else points)
+    data = tensor("decision_map: points", torch.zeros(0, 2, device="cpu") if points is None else points)
     if data.ndim != 2 or data.shape[1] != 2:
         raise ValueError(f"decision_map: points: expected shape (k, 2), got {tuple(data.shape)}.")
     return data if isinstance(points, Tensor) and data.is_floating_point() else data.float()

@@ -60,7 +60,7 @@ class Axis:
 
     def locate(self, values: Tensor, size: int) -> Tensor:
         """Find which of `size` equal parts of the axis holds each value, as whole numbers in float64; NaN stays NaN."""
-        ends = torch.tensor([self.low, self.high], dtype=torch.float64)
+        ends = torch.tensor([self.low, self.high], dtype=torch.float64, device="cpu")
         if self.log:
             ends, values = ends.log(), values.log()
         parts = (values - ends[0]) / (ends[1] - ends[0]) * size
@@ -74,7 +74,7 @@ class Axis:
         """Label about `most` of `size` equal parts of the axis with the round values that they hold."""
         values = _log_ticks(self.low, self.high, most) if self.log else []
         ticks = {value: f"{value:g}" for value in values} or _linear_ticks(self.low, self.high, most)
-        parts = self.locate(torch.tensor(list(ticks), dtype=torch.float64), size).int().tolist()
+        parts = self.locate(torch.tensor(list(ticks), dtype=torch.float64, device="cpu"), size).int().tolist()
         return dict(zip(parts, ticks.values(), strict=True))
 
 
@@ -130,7 +130,7 @@ def tensor(where: str, values: Any) -> Tensor:
         return values.detach()
     try:
         numbers = [v.item() if isinstance(v, Tensor) and v.numel() == 1 else v for v in values]
-        return torch.as_tensor(numbers, dtype=torch.float64)
+        return torch.as_tensor(numbers, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{where}: expected numbers or a tensor, got {reprlib.repr(values)}.") from error
 
