@@ -39,34 +39,43 @@ def check_grads(
         eps: The finite step; by default 1e-5 in float64, 1e-2 in float32.
     Raises:
         AssertionError: A derivative disagrees; the message names modes, path and numbers.
-        ValueError: A mode that is neither "fwd" nor "rev", or a finite difference that is not finite.
+        ValueError: No mode, one that is neither "fwd" nor "rev", an order below 1, an f without floating-point results,
+            or a finite difference that is not finite.
     Source:
         jax.test_util.check_grads, whose arguments these are.
     Example:
         >>> fn.checking.check_grads(torch.sin, (torch.tensor(0.5, dtype=torch.float64),), order=3)
     """
-    if unknown := sorted(set(modes) - {"fwd", "rev"}):
-        raise ValueError(f'check_grads: expected modes among "fwd" and "rev", got {unknown}.')
+    if not modes or not set(modes) <= {"fwd", "rev"}:
+        raise ValueError(f'check_grads: expected modes among "fwd" and "rev", got {modes!r}.')
+    if order < 1:
+        raise ValueError(f"check_grads: expected an order of at least 1, got {order}.")
     dtypes = {leaf.dtype for leaf in tree.leaves(tuple(args)) if tree.is_floating(leaf)}
     step, tolerance = _DEFAULTS[torch.float64 if dtypes == {torch.float64} else torch.float32]
-    check = partial(
-        _check,
-        args=tuple(args),
+    options = _Options(
         modes=modes,
         atol=tolerance if atol is None else atol,
         rtol=tolerance if rtol is None else rtol,
         eps=step if eps is None else eps,
     )
-    check(f, order=order, done=())
+    _check(f, tuple(args), order, (), options)
 
 
-def _check(f: Callable[..., Any], *, args: tuple[Any, ...], order: int, done: tuple[str, ...], **options: Any) -> None:
+class _Options(NamedTuple):
+    modes: Sequence[str]
+    atol: float
+    rtol: float
+    eps: float
+
+
+def _check(f: Callable[..., Any], args: tuple[Any, ...], order: int, done: tuple[str, ...], options: _Options) -> None:
     """Check one derivative of f in each mode, then the derivatives of that derivative; `done` are the modes so far."""
-    atol, rtol, eps = options["atol"], options["rtol"], options["eps"]
     key = random.key(order)
     direction = _normal_like(random.fold_in(key, 0), args)
-    numerical = _central_difference(f, args, direction, eps)
+    numerical = _central_difference(f, args, direction, options.eps)
     check_finite(numerical, "the finite difference of f")
+    if not tree.leaves(numerical):
+        raise ValueError("check_grads: expected f to return a floating-point tensor, got none to differentiate.")
     cotangent = _normal_like(random.fold_in(key, 1), numerical)
 
     def forward(*args: Any) -> Any:
@@ -75,18 +84,18 @@ def _check(f: Callable[..., Any], *, args: tuple[Any, ...], order: int, done: tu
     def reverse(*args: Any) -> Any:
         return vjp(f, *args)[1](cotangent)
 
-    for mode in options["modes"]:
+    for mode in options.modes:
         modes = (*done, mode)
         if mode == "fwd":
-            _expect(forward(*args), numerical, modes, rtol, atol)
+            _expect(forward(*args), numerical, modes, options)
         else:
-            _expect(tree.dot(reverse(*args), direction), tree.dot(numerical, cotangent), modes, rtol, atol)
+            _expect(tree.dot(reverse(*args), direction), tree.dot(numerical, cotangent), modes, options)
         if order > 1:
-            _check(forward if mode == "fwd" else reverse, args=args, order=order - 1, done=modes, **options)
+            _check(forward if mode == "fwd" else reverse, args, order - 1, modes, options)
 
 
-def _expect(automatic: Tree, numerical: Tree, modes: tuple[str, ...], rtol: float, atol: float) -> None:
-    if message := tree.difference(automatic, numerical, rtol=rtol, atol=atol):
+def _expect(automatic: Tree, numerical: Tree, modes: tuple[str, ...], options: _Options) -> None:
+    if message := tree.difference(automatic, numerical, rtol=options.rtol, atol=options.atol):
         raise AssertionError(
             f"check_grads: mode {' of '.join(reversed(modes))} and the finite difference disagree {message}."
         )

@@ -62,11 +62,23 @@ def test_a_wrong_second_derivative_is_found():
 
 def test_options_are_checked_and_used():
     x = numbers(3)
-    with pytest.raises(ValueError, match=r'expected modes among "fwd" and "rev", got \[\'both\'\]'):
+    with pytest.raises(ValueError, match=r'expected modes among "fwd" and "rev", got \(.both.,\)'):
         check_grads(torch.sin, (x,), modes=("both",))
+    with pytest.raises(ValueError, match=r'expected modes among "fwd" and "rev", got \(\)'):
+        check_grads(torch.sin, (x,), modes=())
+    with pytest.raises(ValueError, match=r"expected an order of at least 1, got 0"):
+        check_grads(torch.sin, (x,), order=0)
     check_grads(lambda x: x + 1e-5 * Wrong.apply(x), (x,), atol=1e-3)
     with pytest.raises(AssertionError):
         check_grads(lambda x: x + 1e-5 * Wrong.apply(x), (x,), atol=1e-9, rtol=1e-9)
+
+
+def test_there_must_be_something_to_differentiate():
+    with pytest.raises(ValueError, match="expected f to return a floating-point tensor, got none"):
+        check_grads(lambda x: {"above": x > 0, "n": 3}, (numbers(2),))
+    with pytest.raises(AssertionError):
+        check_grads(lambda x: x.detach(), (numbers(2),))
+    check_grads(lambda x: torch.ones(2).double(), (numbers(2),))
 
 
 def test_nan_is_no_agreement():
