@@ -1,5 +1,7 @@
 """Transformations on pytrees: against torch.func on plain tensors, closed forms, each other and finite differences."""
 
+from functools import partial
+
 import pytest
 import torch
 from tables import TREES, Affine, Point, numbers
@@ -212,6 +214,50 @@ def test_remat_refuses_a_tensor_that_is_differentiated_outside(outer):
 
     with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
         outer(f)(torch.ones(2))
+
+
+CAPTURES = {
+    "with a gradient inside": lambda w: lambda x: fn.grad(lambda a: (a**2 * w).sum())(x).sum(),
+    "with a tangent inside": lambda w: lambda x: fn.jvp(lambda a: (a**2 * w).sum(), (x,), (x,))[1],
+    "with a vmap inside": lambda w: lambda x: fn.vmap(lambda a: a * w)(x).sum(),
+    "as the result": lambda w: lambda x: w,
+    "as a default": lambda w: lambda x, w=w: fn.grad(lambda a: a * a * w)(x.sum()),
+    "in partial": lambda w: partial(lambda w, x: fn.grad(lambda a: a * a * w)(x.sum()), w),
+    "in a function of a function": lambda w: (lambda held: lambda x: (lambda: held()[0] * x)().sum())(lambda: [w]),
+    "as the object of a method": lambda w: Scale(w).gradient,
+    "as the object of a builtin method": lambda w: w.mul,
+    "in a callable object": lambda w: Scale(w),
+    "in another transformation": lambda w: fn.vmap(lambda a: fn.grad(lambda a: a * a * w)(a)),
+}
+
+
+class Scale:
+    def __init__(self, w):
+        self.w = w
+
+    def gradient(self, x):
+        return fn.grad(lambda a: (a**2 * self.w).sum())(x).sum()
+
+    __call__ = gradient
+
+
+@pytest.mark.parametrize("make", CAPTURES.values(), ids=CAPTURES)
+def test_remat_refuses_it_wherever_the_function_holds_it(make):
+    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
+        fn.grad(lambda w: fn.remat(make(w))(torch.ones(3)).sum())(torch.tensor(2.0))
+    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
+        fn.grad(lambda x: fn.vmap(lambda w: fn.remat(make(w))(x).sum())(torch.ones(2)).sum())(torch.ones(3))
+
+
+def test_remat_takes_functions_that_hold_no_such_tensor():
+    def f(x):
+        return fn.grad(lambda a: later(a))(x) * Scale(torch.tensor(3.0)).gradient(x)
+
+    def later(a):
+        return f and a**3  # a closure that leads back to f
+
+    x = torch.tensor(2.0)
+    assert fn.grad(fn.remat(f))(x) == fn.grad(f)(x) == 18 * 3 * x**2
 
 
 def test_remat_takes_a_tensor_that_is_only_mapped_outside():

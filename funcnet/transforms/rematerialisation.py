@@ -1,16 +1,25 @@
 """Gradients that recompute instead of remember."""
 
-from collections.abc import Sequence
-from functools import wraps
+from collections.abc import Iterator, Sequence
+from functools import partial, wraps
+from inspect import isbuiltin, isfunction, ismethod
+from types import CellType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level, maybe_get_level
 from torch.overrides import TorchFunctionMode
 
 from funcnet import tree
 from funcnet.transforms.derivatives import jvp, vjp
 from funcnet.transforms.flat import Flattener, Function
+from funcnet.tree import Tree
+
+_FOREIGN = (
+    "remat: the function uses a tensor that is differentiated outside and is no argument of it, "
+    "so that its gradient would be lost. Pass that tensor as an argument."
+)
 
 
 def remat(f: Function) -> Function:
@@ -34,6 +43,7 @@ def remat(f: Function) -> Function:
 
     @wraps(f)
     def rematerialised(*args: Any, **kwargs: Any) -> Any:
+        _check_captures(f)
         inputs, results = Flattener(), Flattener()
         tensors = inputs.split((args, kwargs))
 
@@ -89,15 +99,44 @@ class _NoCapture(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_foreign(leaf) for leaf in tree.leaves((args, kwargs))):
-            raise ValueError(
-                "remat: the function uses a tensor that is differentiated outside and is no argument of it, "
-                "so that its gradient would be lost. Pass that tensor as an argument."
-            )
+            raise ValueError(_FOREIGN)
         return function(*args, **(kwargs or {}))
 
     def is_foreign(self, leaf: Any) -> bool:
         """Tell whether a tensor belongs to a level of torch.func, or of autograd, that is peeled off here."""
         if not isinstance(leaf, Tensor) or id(leaf) in self.known:
             return False
-        level = torch._C._functorch.maybe_get_level(leaf)
-        return leaf.requires_grad if level < 0 else level > (torch._C._functorch.maybe_current_level() or 0)
+        level = maybe_get_level(leaf)
+        return leaf.requires_grad if level < 0 else level > (maybe_current_level() or 0)
+
+
+def _check_captures(f: Function) -> None:
+    """Refuse tensors in f's closure that carry a level of torch.func which `_Remat` will peel off, or one above it.
+
+    `_NoCapture` can't tell them once f begins a transformation of its own, whose level takes a peeled one's number.
+    """
+    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
+    if levels and any(maybe_get_level(tensor) >= min(levels) for tensor in _captured(f, set())):
+        raise ValueError(_FOREIGN)
+
+
+def _captured(value: Tree, seen: set[int]) -> Iterator[Tensor]:
+    """Go through the tensors that a tree holds, and through those that the functions in it hold."""
+    for leaf in tree.leaves(value):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif callable(leaf) and id(leaf) not in seen:
+            seen.add(id(leaf))
+            yield from _captured(_parts(leaf), seen)
+
+
+def _parts(f: Function) -> Tree:
+    """What a function holds: closure and defaults, the object it is bound to, arguments given early, attributes."""
+    if isfunction(f):
+        cells = [cell.cell_contents for cell in f.__closure__ or () if cell != CellType()]  # a new cell is empty
+        return cells, f.__defaults__, f.__kwdefaults__
+    if isinstance(f, partial):
+        return f.func, f.args, f.keywords
+    if ismethod(f):
+        return f.__func__, f.__self__, getattr(f.__self__, "__dict__", None)
+    return f.__self__ if isbuiltin(f) else None if isinstance(f, type) else getattr(f, "__dict__", None)
