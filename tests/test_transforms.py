@@ -1,5 +1,6 @@
 """Transformations on pytrees: against torch.func on plain tensors, closed forms, each other and finite differences."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -68,6 +69,89 @@ def test_jacobian_with_aux_several_arguments_and_chunks():
     assert_close(by_y, torch.diag(2 * x * y))
     assert tree.equal(aux, {"n": 3, "x": x})
     assert tree.equal(fn.jacfwd(lambda x, y: (x * y, 7), -1, has_aux=True)(x, y), (torch.diag(x), 7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_derivatives_of_a_0d_tensor_and_a_number_keep_the_dtype(dtype):
+    def f(x):
+        return {"times": x.mean() * 0.5, "plus": x.sum() + 1.0}
+
+    x = torch.ones(3, dtype=dtype)
+    expected = {"times": torch.tensor(0.5, dtype=dtype), "plus": torch.tensor(3.0, dtype=dtype)}
+    assert tree.allclose(fn.jvp(f, (x,), (x,))[1], expected, rtol=1e-3)
+    assert tree.allclose(fn.vmap(lambda x: fn.jvp(f, (x,), (x,))[1])(x[None]), tree.stack([expected]), rtol=1e-3)
+    assert {leaf.dtype for leaf in tree.leaves((fn.jacfwd(f)(x), fn.jacrev(f)(x)))} == {dtype}
+    assert fn.hessian(lambda x: (x**2).sum() * 2.0)(x).dtype == dtype
+
+
+def test_jacobians_by_several_dtypes():
+    x, y = torch.ones(1), torch.ones(2).double()
+    by_x, by_y = fn.jacfwd(lambda x, y: x * y * 2.0, (0, 1))(x, y)
+    assert tree.equal((by_x, by_y), (2 * torch.ones(2, 1).double(), 2 * torch.eye(2).double()))
+
+
+def test_derivatives_by_no_numbers():
+    nothing = torch.zeros(0, 2)
+    assert fn.jacfwd(lambda x: x**2)(nothing).shape == (0, 2, 0, 2)
+    assert fn.hessian(lambda x: (x**2).sum())(nothing).shape == (0, 2, 0, 2)
+    assert fn.grad(lambda x: (x**2).sum())(nothing).shape == (0, 2)
+
+
+@pytest.mark.parametrize("chunk_size, expected", [(None, [6]), (4, [4, 2]), (6, [6]), (9, [6])])
+def test_jacrev_runs_no_more_passes_at_once_than_asked(chunk_size, expected):
+    sizes = []
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x**2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            return Pull.apply(ctx.saved_tensors[0], cotangent)
+
+    class Pull(torch.autograd.Function):
+        @staticmethod
+        def forward(x, cotangent):
+            return 2 * x * cotangent
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def vmap(info, in_dims, x, cotangent):
+            sizes.append(info.batch_size)
+            return Pull.apply(x, cotangent), 0
+
+    x = numbers(6)
+    assert_close(fn.jacrev(Square.apply, chunk_size=chunk_size)(x), torch.diag(2 * x))
+    assert sizes == expected
+
+
+@pytest.mark.parametrize("transform", [fn.grad, fn.value_and_grad, fn.jacfwd, fn.jacrev, fn.hessian, fn.remat])
+def test_transformed_functions_keep_name_and_docstring(transform):
+    assert (transform(cubes).__name__, transform(cubes).__doc__) == ("cubes", cubes.__doc__)
+
+
+def test_remat_passes_integers_through_derivatives():
+    def f(x):
+        return x**2, (x > 0).sum()
+
+    x = numbers(3)
+    (y, count), (tangent, nothing) = fn.jvp(fn.remat(f), (x,), (x,))
+    assert tree.equal((y, count, tangent, nothing), (*f(x), 2 * x**2, None))
+    x.requires_grad_()
+    y, count = fn.remat(f)(x)
+    assert y.requires_grad and not count.requires_grad
+
+
+def test_a_list_is_a_pair_too():
+    assert fn.grad(lambda x: [x**2, "aux"], has_aux=True)(torch.tensor(3.0)) == (torch.tensor(6.0), "aux")
 
 
 def test_hessian_of_a_tree():
@@ -275,6 +359,11 @@ def test_remat_under_plain_autograd():
         fn.remat(lambda y: x * y)(torch.ones(()))
 
 
+@dataclass
+class Unregistered:
+    w: object
+
+
 ERRORS = {
     "a number": (lambda: fn.grad(lambda x: x)(3.0), TypeError, r'got 3.0 at path "0".*torch.tensor\(3.0\)'),
     "integers": (
@@ -287,6 +376,36 @@ ERRORS = {
     "no scalar": (lambda: fn.grad(lambda x: x)(torch.ones(2)), TypeError, r"0-d .* got float32 tensor of shape \(2,\)"),
     "an integer scalar": (lambda: fn.grad(lambda x: x.sum().int())(torch.ones(2)), TypeError, "got int32 tensor"),
     "forgotten has_aux": (lambda: fn.grad(lambda x: (x, 1))(torch.ones(())), TypeError, "set has_aux=True"),
+    "no pair": (
+        lambda: fn.grad(lambda x: x[:2], has_aux=True)(torch.ones(3)),
+        TypeError,
+        r"pair \(value, aux\).* got float",
+    ),
+    "a triple": (
+        lambda: fn.vjp(lambda x: (x, 1, 2), torch.ones(()), has_aux=True),
+        TypeError,
+        "vjp: expected f to return a pair .* got tuple with entries 0, 1, 2",
+    ),
+    "the operation's own name": (lambda: fn.value_and_grad(lambda x: x)(3), TypeError, "^value_and_grad: expected"),
+    "an unknown class": (
+        lambda: fn.grad(lambda p: p.w)(Unregistered(torch.ones(()))),
+        TypeError,
+        r"Make Unregistered a node with fn.tree.register_dataclass",
+    ),
+    "vjp of a number": (
+        lambda: fn.vjp(lambda x: {"a": 3}, torch.ones(2)),
+        TypeError,
+        "vjp: expected f to return a floating-point tensor, got dict with entry a",
+    ),
+    "jvp of a number": (lambda: fn.jvp(lambda x: 3, (torch.ones(2),), (torch.ones(2),)), TypeError, "jvp: .* got 3"),
+    "jacfwd of a number": (lambda: fn.jacfwd(lambda x: 3)(torch.ones(2)), TypeError, "jacfwd: .* got 3"),
+    "jacrev of a number": (lambda: fn.jacrev(lambda x: 3)(torch.ones(2)), TypeError, "jacrev: .* got 3"),
+    "no scalar but one number": (lambda: fn.grad(lambda x: x)(torch.ones(1)), TypeError, r"0-d .* shape \(1,\)"),
+    "linearize's tangent": (
+        lambda: fn.linearize(torch.sin, torch.ones(2))[1](torch.ones(3)),
+        ValueError,
+        r"linearize: .* expected a tangent .*\(2,\).* got .*\(3,\)",
+    ),
     "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 names no positional argument"),
     "tangent dtype": (
         lambda: fn.jvp(torch.sin, (torch.ones(1),), (torch.ones(1, dtype=torch.int64),)),

@@ -5,9 +5,10 @@ from functools import wraps
 from typing import Any
 
 import torch.func
+from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.flat import Argnums, Call, Function, Inputs
+from funcnet.transforms.flat import Argnums, Call, Flattener, Function, Inputs, check_scalar, value_and_aux
 from funcnet.tree import Tree
 
 
@@ -22,16 +23,16 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         A function of the same arguments that returns the gradient, or (gradient, aux). The gradient has the form of the
         argument (a tuple of them for several argnums), with None at leaves that are no floating-point tensor.
     Raises:
-        TypeError: The argument holds no floating-point tensor, or f returns something else than a 0-d one.
+        TypeError: The argument holds no floating-point tensor, or f returns something else than a 0-d one,
+            or with has_aux than a pair.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
     """
-    differentiate = value_and_grad(f, argnums, has_aux=has_aux)
 
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, grads = differentiate(*args, **kwargs)
+        value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
         return (grads, value[1]) if has_aux else grads
 
     return gradient
@@ -50,14 +51,24 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
 
     @wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        inputs = Inputs("grad", args, argnums)
-        call = Call("grad", lambda *args: f(*args, **kwargs), inputs, has_aux)
-        by = tuple(range(len(inputs.tensors)))
-        grads, (_, results) = torch.func.grad_and_value(call.scalar, by, has_aux=True)(*inputs.tensors)
-        value, *aux = call.rebuild(results)
-        return ((value, *aux) if has_aux else value), inputs.gradient(grads)
+        return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
 
     return value_and_gradient
+
+
+def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    inputs, auxiliary = Inputs(name, args, argnums), Flattener()
+
+    def scalar(*tensors: Tensor) -> Any:
+        value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
+        check_scalar(name, value)
+        return (value, auxiliary.split(*aux)) if has_aux else value
+
+    by = tuple(range(len(inputs.tensors)))
+    grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
+    if has_aux:
+        value = value[0], auxiliary.rebuild(value[1])
+    return value, inputs.gradient(grads)
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
@@ -71,7 +82,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     Returns:
         (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is no floating-point tensor.
     Raises:
-        TypeError: The primals hold no floating-point tensor.
+        TypeError: The primals, or the result, hold no floating-point tensor.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
@@ -79,10 +90,10 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     """
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
     call = Call("jvp", f, inputs, has_aux)
-    pushes: Any = torch.func.jvp(call, tuple(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
+    pushes: Any = torch.func.jvp(call, inputs.tensors, inputs.tangents(tuple(tangents)), has_aux=True)
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
-    return out, call.derivative(pushed), *aux
+    return out, call.derivative(_cast(call.outputs, pushed)), *aux
 
 
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
@@ -96,7 +107,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         (out, pullback), or (out, pullback, aux). pullback(cotangent), with a cotangent like `out`, returns a tuple with
         one cotangent a primal.
     Raises:
-        TypeError: The primals hold no floating-point tensor.
+        TypeError: The primals, or the result, hold no floating-point tensor.
         ValueError: A cotangent is missing, or of another shape or dtype than its part of `out`.
     Example:
         >>> out, pullback = fn.vjp(torch.mul, torch.tensor(2.0), torch.tensor(5.0))
@@ -156,13 +167,23 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         A function of the same arguments that returns the Jacobian, or (Jacobian, aux): a tree like `out` whose leaves
         are trees like the argument, each of shape (*out leaf, *argument leaf).
     Raises:
-        TypeError: The argument holds no floating-point tensor.
+        TypeError: The argument, or the result, holds no floating-point tensor.
     Example:
         >>> fn.jacfwd(lambda x: x**2)(torch.tensor([1.0, 2.0]))
         tensor([[2., 0.],
                 [0., 4.]])
     """
-    return _jacobian("jacfwd", torch.func.jacfwd, f, argnums, has_aux)
+
+    def transform(call: Call, by: tuple[int, ...]) -> Function:
+        def jacobian(*tensors: Tensor) -> Any:
+            # without input numbers there is no pass forwards, and torch's fails
+            method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
+            rows, results = method(call, by, has_aux=True)(*tensors)
+            return [_cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
+
+        return jacobian
+
+    return _jacobian("jacfwd", transform, f, argnums, has_aux)
 
 
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
@@ -173,13 +194,15 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
         chunk_size: How many passes to run at once; fewer need less memory. None: all.
     Returns:
         What `jacfwd` returns.
+    Raises:
+        TypeError: The argument, or the result, holds no floating-point tensor.
     Example:
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
     """
 
-    def transform(call: Function, by: tuple[int, ...], has_aux: bool) -> Function:
-        return torch.func.jacrev(call, by, has_aux=has_aux, chunk_size=chunk_size)
+    def transform(call: Call, by: tuple[int, ...]) -> Function:
+        return torch.func.jacrev(call, by, has_aux=True, chunk_size=chunk_size)
 
     return _jacobian("jacrev", transform, f, argnums, has_aux)
 
@@ -187,9 +210,13 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
     """Transform a function into its second derivative, forwards over backwards.
 
+    Args:
+        f, argnums: As for `jacfwd`.
     Returns:
         A function of the same arguments that returns, for a scalar f, a tree like the argument whose leaves are trees
         like the argument, each of shape (*leaf, *other leaf).
+    Raises:
+        TypeError: The argument, or the result, holds no floating-point tensor.
     Example:
         >>> fn.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
         tensor([[ 6.,  0.],
@@ -204,9 +231,14 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
         inputs = Inputs(name, args, argnums)
         call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
         by = tuple(range(len(inputs.tensors)))
-        rows, results = transform(call, by, has_aux=True)(*inputs.tensors)
+        rows, results = transform(call, by)(*inputs.tensors)
         _, *aux = call.rebuild(results)
         derivative = call.derivative([inputs.gradient(row) for row in rows])
         return (derivative, *aux) if has_aux else derivative
 
     return jacobian
+
+
+def _cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+    """Give tangents the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
+    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]

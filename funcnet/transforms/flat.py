@@ -1,6 +1,7 @@
 """Trees and functions of trees in the form that torch.func takes: flat tuples of tensors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -13,18 +14,32 @@ Argnums = int | Sequence[int]
 
 
 class Flattener:
-    """The tensors of a tree on their way through torch.func, and the way back to a tree of its form."""
+    """The tensors of a tree on their way through torch.func, and the way back to a tree of its form.
 
-    def __init__(self) -> None:
-        self.structure, self.rest = tree.structure(()), ()
+    It describes the tree that it split last; until then, an empty one.
+    """
 
-    def split(self, result: Tree) -> tuple[Tensor, ...]:
-        tensors, self.rest = tree.partition(result, tree.is_tensor)
-        flat, self.structure = tree.flatten(tensors)
-        return tuple(flat)
+    def __init__(self, chosen: Callable[[Any], bool] = tree.is_tensor) -> None:
+        self.chosen = chosen
+        self.split(())
 
-    def rebuild(self, tensors: Sequence[Tensor]) -> Tree:
-        return tree.combine(tree.unflatten(self.structure, tensors), self.rest)
+    def split(self, values: Tree) -> tuple[Tensor, ...]:
+        leaves, self.structure = tree.flatten(values)
+        self.is_chosen = [self.chosen(leaf) for leaf in leaves]
+        self.rest = [None if chosen else leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True)]
+        return tuple(leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True) if chosen)
+
+    def rebuild(self, tensors: Sequence[Any]) -> Tree:
+        return self._fill(tensors, self.rest)
+
+    def alone(self, tensors: Sequence[Any]) -> Tree:
+        """Build the tree with None in place of everything else."""
+        return self._fill(tensors, [None] * len(self.rest))
+
+    def _fill(self, tensors: Sequence[Any], rest: list[Any]) -> Tree:
+        given = iter(tensors)
+        leaves = [next(given) if chosen else leaf for leaf, chosen in zip(rest, self.is_chosen, strict=True)]
+        return tree.unflatten(self.structure, leaves)
 
 
 class Inputs:
@@ -34,53 +49,78 @@ class Inputs:
         self.name, self.args, self.single = name, args, isinstance(argnums, int)
         self.argnums = [_check_argnum(name, i, len(args)) for i in ([argnums] if isinstance(argnums, int) else argnums)]
         picked = tuple(args[i] for i in self.argnums)
-        floating, self.rest = tree.partition(picked, tree.is_floating)
-        self.tensors, self.structure = tree.flatten(floating)
+        self.floating = Flattener(tree.is_floating)
+        self.tensors = self.floating.split(picked)
         if not self.tensors:
             raise TypeError(_nothing_to_differentiate(name, picked))
 
     def rebuild(self, tensors: Sequence[Tensor]) -> list[Any]:
         args = list(self.args)
-        for i, arg in zip(self.argnums, tree.combine(tree.unflatten(self.structure, tensors), self.rest), strict=True):
+        for i, arg in zip(self.argnums, self.floating.rebuild(tensors), strict=True):
             args[i] = arg
         return args
 
     def gradient(self, tensors: Sequence[Any]) -> Any:
-        grads = tree.unflatten(self.structure, tensors)
+        grads = self.floating.alone(tensors)
         return grads[0] if self.single else grads
 
     def tangents(self, tangents: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        return _matching(self.name, "tangent", tree.unflatten(self.structure, self.tensors), tangents)
+        return _matching(self.name, "tangent", self.floating.alone(self.tensors), tangents)
 
 
 class Call:
-    """A function of pytrees as torch.func wants it: it returns (tensors to differentiate, all tensors)."""
+    """A function of pytrees as torch.func wants it: it returns (tensors to differentiate, all tensors).
+
+    Attributes:
+        outputs: The tensors to differentiate of the last call.
+    """
 
     def __init__(self, name: str, f: Function, inputs: Inputs, has_aux: bool = False) -> None:
         self.name, self.f, self.inputs, self.has_aux = name, f, inputs, has_aux
-        self.results = Flattener()
+        self.floating, self.results = Flattener(tree.is_floating), Flattener()
+        self.outputs: tuple[Tensor, ...] = ()
 
     def __call__(self, *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        out = self.f(*self.inputs.rebuild(tensors))
-        self.out, *aux = out if self.has_aux else (out,)
-        floating, self.structure = tree.flatten(tree.partition(self.out, tree.is_floating)[0])
-        return tuple(floating), self.results.split((self.out, *aux))
-
-    def scalar(self, *tensors: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        floating, results = self(*tensors)
-        if not tree.is_floating(self.out) or self.out.shape:
-            raise TypeError(_not_scalar(self.name, self.out))
-        return floating[0], results
+        out, *aux = value_and_aux(self.name, self.f(*self.inputs.rebuild(tensors)), self.has_aux)
+        self.outputs = self.floating.split(out)
+        if not self.outputs:
+            raise TypeError(
+                f"{self.name}: expected f to return a floating-point tensor, got {tree.describe(out)}. "
+                "Make integers floating with .to(torch.float32)."
+            )
+        return self.outputs, self.results.split((out, *aux))
 
     def rebuild(self, results: Sequence[Tensor]) -> Any:
         """Return (out,) or (out, aux) of the last call."""
         return self.results.rebuild(results)
 
-    def derivative(self, tensors: Sequence[Any]) -> Tree:
-        return tree.unflatten(self.structure, tensors)
+    def derivative(self, parts: Sequence[Any]) -> Tree:
+        """Build the tree of the last call's result with something in place of every tensor to differentiate."""
+        return self.floating.alone(parts)
 
     def cotangents(self, cotangent: Tree) -> tuple[Tensor, ...]:
-        return _matching(self.name, "cotangent", tree.partition(self.out, tree.is_floating)[0], cotangent)
+        return _matching(self.name, "cotangent", self.floating.alone(self.outputs), cotangent)
+
+
+def value_and_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, ...]:
+    """Return (value,), or with has_aux the pair (value, aux) that f has to return."""
+    if not has_aux:
+        return (out,)
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TypeError(
+            f"{name}: expected f to return a pair (value, aux), as has_aux=True says, got {tree.describe(out)}. "
+            "Put all that is auxiliary into one tree."
+        )
+    return tuple(out)
+
+
+def check_scalar(name: str, out: Any) -> None:
+    """Raise unless f returned a 0-d floating-point tensor, which is what has a gradient."""
+    if not tree.is_floating(out) or out.shape:
+        raise TypeError(
+            f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. Reduce it with "
+            ".mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns (value, aux)."
+        )
 
 
 def _check_argnum(name: str, argnum: int, count: int) -> int:
@@ -102,18 +142,12 @@ def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ..
 
 
 def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
+    leaves = tree.leaves(args)
     found = ", ".join(
-        f"{tree.describe(leaf)} at {tree.place(path)}"
-        for path, leaf in zip(tree.paths(args), tree.leaves(args), strict=True)
+        f"{tree.describe(leaf)} at {tree.place(path)}" for path, leaf in zip(tree.paths(args), leaves, strict=True)
     )
-    return (
-        f"{name}: expected a floating-point tensor to differentiate by, got {found or 'an empty tree'}. "
-        "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
-    )
-
-
-def _not_scalar(name: str, out: Any) -> str:
-    return (
-        f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. "
-        "Reduce it with .mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns (value, aux)."
-    )
+    if classes := {type(leaf).__name__ for leaf in leaves if is_dataclass(leaf)}:
+        mend = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
+    else:
+        mend = "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
+    return f"{name}: expected a floating-point tensor to differentiate by, got {found or 'an empty tree'}. {mend}"
