@@ -243,6 +243,19 @@ def test_vmap_of_no_examples_and_of_one():
     assert tree.equal(fn.vmap(torch.sum)(torch.ones(1, 3)), torch.tensor([3.0]))
 
 
+def test_vmap_of_paths_that_read_alike():
+    both = {1: torch.ones(3), "1": torch.ones(4)}
+    with pytest.raises(ValueError, match="expected one size"):
+        fn.vmap(lambda p: p)(both)
+
+
+def test_vmap_takes_lists_of_axes():
+    x, y = numbers(2, 3), numbers(3)
+    assert_close(fn.vmap(torch.mul, in_dims=[1, 0])(x, y), x.T * y[:, None])
+    doubled, squared = fn.vmap(lambda x: [2 * x, x**2], out_dims=[0, 1])(x)
+    assert_close((doubled, squared), (2 * x, (x**2).T))
+
+
 def test_vmap_tells_what_it_maps():
     mapped = fn.vmap(torch.sin, in_dims=1, out_dims=-1, chunk_size=3)
     assert (mapped.f, mapped.in_dims, mapped.out_dims, mapped.chunk_size) == (torch.sin, 1, -1, 3)
@@ -438,6 +451,19 @@ ERRORS = {
         r"vmap: expected in_dims to be an int, None or a prefix .* got \(0, 0\)",
     ),
     "nothing mapped": (lambda: fn.vmap(lambda x: x)(3), ValueError, "got no mapped tensor"),
+    "out_dims of another form": (
+        lambda: fn.vmap(lambda x: [x], out_dims=(0, 1))(torch.ones(2)),
+        ValueError,
+        r"^vmap: expected out_dims .* at the root: tuple with entries 0, 1 and list with entry 0\.$",
+    ),
+    "an axis by name": (
+        lambda: fn.vmap(torch.sin, "a")(torch.ones(2)),
+        TypeError,
+        "path \"0\": expected in_dims .* 'a'",
+    ),
+    "half an axis": (lambda: fn.vmap(torch.sin, 0, 1.0)(torch.ones(2)), TypeError, "expected out_dims .* got 1.0"),
+    "chunks of nothing": (lambda: fn.vmap(torch.sin, chunk_size=0), ValueError, "chunk_size of at least 1.* got 0"),
+    "chunks of less": (lambda: fn.vmap(torch.sin, chunk_size=-1), ValueError, "chunk_size of at least 1.* got -1"),
     "out_dims too far": (
         lambda: fn.vmap(torch.sin, out_dims=1)(torch.ones(2)),
         ValueError,

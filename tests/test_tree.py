@@ -78,6 +78,27 @@ def test_trees_of_another_form_are_an_error_with_the_path(other, message):
         tree.map(lambda a, b: a, {"w": [1], "b": 1}, other)
 
 
+@pytest.mark.parametrize(
+    "operation, call",
+    {
+        "add": lambda a, b: tree.add(a, b),
+        "sub": lambda a, b: tree.sub(a, b),
+        "dot": lambda a, b: tree.dot(a, b),
+        "combine": lambda a, b: tree.combine(a, b),
+        "stack": lambda a, b: tree.stack([a, b]),
+    }.items(),
+)
+def test_errors_name_the_operation(operation, call):
+    with pytest.raises(ValueError, match=f"^tree.{operation}: the trees differ in structure at the root: list"):
+        call([torch.ones(1)], [torch.ones(1), torch.ones(1)])
+
+
+@pytest.mark.parametrize("call", [tree.broadcast_prefix, lambda prefix, of: tree.partition(of, prefix)])
+def test_no_prefix_is_an_error_with_the_path(call):
+    with pytest.raises(ValueError, match=r'tree.broadcast_prefix: .* at path "a": tuple .* 0, 1 and list with entry 0'):
+        call({"a": (True, False)}, {"a": [torch.ones(1)]})
+
+
 @trees
 def test_combine_undoes_partition(make):
     for predicate in (tree.is_floating, lambda leaf: isinstance(leaf, str), lambda leaf: False):
@@ -112,6 +133,8 @@ def test_stack_of_nothing_and_unstack_of_several_sizes_are_errors():
         tree.stack([])
     with pytest.raises(ValueError, match=r'got "a": \(2,\), "b": \(3,\)'):
         tree.unstack({"a": numbers(2), "b": numbers(3)})
+    with pytest.raises(ValueError, match=r'got "1": \(2,\), "1": \(3,\)'):
+        tree.unstack({1: numbers(2), "1": numbers(3)})
 
 
 @trees
@@ -136,6 +159,29 @@ def test_arithmetic_is_that_of_the_ravelled_vectors(make):
     assert_close(tree.norm(a), u.norm(), check_dtype=False, **close)
 
 
+def test_arithmetic_is_differentiable():
+    x = {"w": numbers(2), "b": numbers(1, seed=1)}
+    fn.checking.check_grads(lambda x: tree.add(tree.scale(2.0, x), tree.sub(x, tree.scale(x["b"], x))), (x,), order=2)
+    fn.checking.check_grads(lambda x: (tree.dot(x, x), tree.norm(x), tree.ravel(x)[0]), (x,), order=2)
+
+
+def test_a_tree_without_numbers_gives_float32_whatever_the_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            results = [tree.norm({}), tree.dot({"n": 1}, {"n": 2}), tree.ravel(())[0]]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert tree.equal(results, [torch.zeros(()), torch.zeros(()), torch.zeros(0)])
+
+
+@pytest.mark.parametrize("leaf", [torch.ones(2, dtype=torch.complex64), torch.ones(2).int(), torch.tensor(True)])
+def test_arithmetic_takes_only_floating_tensors(leaf):
+    assert not tree.is_floating(leaf)
+    assert tree.scale(2.0, [leaf])[0] is leaf
+    assert tree.norm([leaf]) == 0
+
+
 def test_the_norm_has_a_gradient_at_zero():
     gradient = fn.grad(tree.norm)({"w": torch.zeros(2), "b": torch.zeros(())})
     assert tree.equal(gradient, {"w": torch.zeros(2), "b": torch.zeros(())})
@@ -156,6 +202,11 @@ def test_equal_to_a_copy_and_to_nothing_else(make):
         ([1], [True], 'at path "0": 1 and True'),
         ([1, 2], [1], r"at the root: list with entries 0, 1 and list with entry 0"),
         (torch.ones(2, 2), torch.tensor([[1.0, 1.0], [1.5, 1.0]]), r"at index \(1, 0\): 1.0 and 1.5"),
+        (torch.zeros(2), torch.zeros(2, device="meta"), r"on cpu and .* on meta"),
+        (torch.tensor(2**62), torch.tensor(2**62 + 1), r"by at most 1, at index \(\): 4611686018427387904 and .*905"),
+        (torch.tensor([float("inf"), 1.0]), torch.tensor([float("inf"), 3.0]), r"by at most 2, at index \(1,\)"),
+        (torch.tensor([3 + 4j]), torch.tensor([0j]), r"by at most 5, at index \(0,\): \(3\+4j\) and 0j"),
+        (torch.tensor([True, False]), torch.tensor([True, True]), r"by at most 1, at index \(1,\): False and True"),
         (Affine(1, 2), Affine(1, 2, "other"), "at the root: Affine with entries w, b and Affine"),
     ],
 )
@@ -168,6 +219,8 @@ def test_difference_names_the_first_place(a, b, message):
 def test_nan_equals_nan_and_tolerances_are_held():
     nan = torch.tensor([float("nan"), 1.0])
     assert tree.equal(nan, nan.clone())
+    assert tree.equal(float("nan"), -float("nan")) and not tree.equal(float("nan"), 1.0)
+    assert tree.equal(torch.tensor(0.0), torch.tensor(-0.0))
     assert tree.allclose(torch.tensor(1.0), torch.tensor(1.1), rtol=0.1)
     assert not tree.allclose(torch.tensor(1.0), torch.tensor(1.1), rtol=0.05)
 
@@ -175,6 +228,19 @@ def test_nan_equals_nan_and_tolerances_are_held():
 def test_registering_what_is_no_dataclass_is_an_error():
     with pytest.raises(TypeError, match="register_dataclass: expected a dataclass, got int"):
         tree.register_dataclass(int)
+
+
+def test_rebuilding_a_dataclass_runs_none_of_its_code():
+    @tree.register_dataclass
+    @dataclasses.dataclass
+    class Positive:
+        x: float
+
+        def __post_init__(self):
+            assert self.x > 0
+
+    assert tree.map(lambda x: -x, Positive(2.0)).x == -2.0
+    assert tree.map(lambda x: None, Positive(2.0)).x is None
 
 
 def test_static_fields_are_part_of_the_structure():

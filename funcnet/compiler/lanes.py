@@ -36,8 +36,8 @@ class Lanes:
         """Take a vmap apart. Its keyword arguments are shared, as torch.func's are."""
         if not isinstance(f, Vmap):
             return cls(f)
-        dims = batching._axes("in_dims", f.in_dims, args)
-        size = batching._common_size(tree.partition(args, batching._is_mapped(args, dims))[0], dims)
+        dims = batching.axes("in_dims", f.in_dims, args)
+        size = batching.common_size(tree.partition(args, batching.is_mapped(args, dims))[0], dims)
         shared = (None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor))
         return cls(f.f, (*_per_tensor(args, dims), *shared), size, f.out_dims, f.chunk_size)
 
@@ -50,7 +50,7 @@ class Lanes:
         """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
         if self.in_dims is None:
             return None
-        return tuple(_per_tensor(result, batching._axes("out_dims", self.out_dims, result)))
+        return tuple(_per_tensor(result, batching.axes("out_dims", self.out_dims, result)))
 
     def program(self, block: Program, out_dims: tuple[int | None, ...] | None) -> Program:
         """Add the lane axes to a staged program."""

@@ -27,11 +27,15 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
     Returns:
         A `Vmap`: callable, and it tells what it maps.
     Raises:
-        ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments.
+        ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments; a
+            chunk_size below 1.
+        TypeError: An axis that is neither an int nor None.
     Example:
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
     """
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"vmap: expected a chunk_size of at least 1, or None for all at once, got {chunk_size}.")
     return Vmap(f, in_dims, out_dims, chunk_size)
 
 
@@ -46,32 +50,45 @@ class Vmap:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
-        dims = _axes("in_dims", self.in_dims, args)
-        mapped, shared = tree.partition(args, _is_mapped(args, dims))
+        dims = axes("in_dims", self.in_dims, args)
+        mapped, shared = tree.partition(args, is_mapped(args, dims))
+        size = common_size(mapped, dims)
         tensors, structure = tree.flatten(mapped)
-        in_dims, size = tuple(tree.leaves(dims)), _common_size(mapped, dims)
-        stacked, constant = Flattener(), Flattener()
-        out_dims: list[int] = []
+        in_dims, results = tuple(tree.leaves(dims)), _Results(self.out_dims)
 
         @wraps(self.f)
         def flat(*tensors: Tensor) -> Any:
-            result = self.f(*tree.combine(tree.unflatten(structure, tensors), shared), **kwargs)
-            dims = _axes("out_dims", self.out_dims, result)
-            out_dims[:] = tree.leaves(dims)
-            mapped, rest = tree.partition(result, _is_mapped(result, dims))
-            return stacked.split(mapped), constant.split(rest)
+            args = tree.combine(tree.unflatten(structure, tensors), shared)
+            return results.split(self.f(*args, **kwargs))
 
         batched = torch.func.vmap(flat, in_dims, cast(Any, (0, None)))
-        chunks = [batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)]
-        columns = zip(*(chunk[0] for chunk in chunks), strict=True)
+        return results.join([batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)])
+
+
+class _Results:
+    """What f returns on its way through torch.func.vmap: tensors to stack, and what all examples share."""
+
+    def __init__(self, out_dims: Any) -> None:
+        self.out_dims, self.axes = out_dims, list[int]()
+        self.stacked, self.shared = Flattener(), Flattener()
+
+    def split(self, result: Tree) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        dims = axes("out_dims", self.out_dims, result)
+        self.axes = tree.leaves(dims)
+        stacked, shared = tree.partition(result, is_mapped(result, dims))
+        return self.stacked.split(stacked), self.shared.split(shared)
+
+    def join(self, chunks: Sequence[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> Tree:
+        """Build the result of all examples from those of the chunks, each stacked at axis 0."""
+        columns = zip(*(stacked for stacked, _ in chunks), strict=True)
         joined = (column[0] if len(column) == 1 else torch.cat(column) for column in columns)
-        moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(joined, out_dims, strict=True)]
-        return tree.combine(stacked.rebuild(moved), constant.rebuild(chunks[0][1]))
+        moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(joined, self.axes, strict=True)]
+        return tree.combine(self.stacked.rebuild(moved), self.shared.rebuild(chunks[0][1]))
 
 
-def _axes(name: str, dims: Any, args: Tree) -> Tree:
+def axes(name: str, dims: Any, args: Tree) -> Tree:
     """The axis at every tensor of `args` that is mapped, counted from the front, and None elsewhere."""
-    dims = tuple(dims) if isinstance(dims, list) else dims
+    dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
     try:
         spread = tree.broadcast_prefix(dims, args)
     except ValueError as error:
@@ -81,31 +98,36 @@ def _axes(name: str, dims: Any, args: Tree) -> Tree:
     return tree.map_with_path(lambda path, leaf, dim: _axis(name, path, leaf, dim), args, spread)
 
 
-def _axis(name: str, path: str, leaf: Any, dim: int | None) -> int | None:
+def is_mapped(args: Tree, dims: Tree) -> Tree:
+    """Whether each leaf has a mapped axis."""
+    return tree.map(lambda _, dim: dim is not None, args, dims)
+
+
+def common_size(mapped: Tree, dims: Tree) -> int:
+    """The size of the mapped axis, which is one for all tensors."""
+    sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
+    found: list[int] = tree.leaves(sizes)
+    if len(set(found)) != 1:
+        by_path = dict(zip(tree.paths(sizes), found, strict=True)) or "no mapped tensor"
+        raise ValueError(
+            f"vmap: expected one size of the mapped axis in all arguments, got {by_path}."
+            " Paths start with the argument's position; in_dims None shares an argument among all examples."
+        )
+    return found[0]
+
+
+def _axis(name: str, path: str, leaf: Any, dim: Any) -> int | None:
+    if not (dim is None or isinstance(dim, int)):
+        raise TypeError(f"vmap: at {tree.place(path)}: expected {name} to be an int or None, got {dim!r}.")
     if dim is None or not isinstance(leaf, Tensor):
         return None
-    axes = leaf.ndim + (name == "out_dims")
-    if not -axes <= dim < axes:
+    count = leaf.ndim + (name == "out_dims")
+    if not -count <= dim < count:
         raise ValueError(
             f"vmap: at {tree.place(path)}: {name} asks for axis {dim}, got shape {tuple(leaf.shape)}. "
             f"Set {name} to None there to share one value among all examples."
         )
-    return dim % axes
-
-
-def _is_mapped(args: Tree, dims: Tree) -> Tree:
-    return tree.map(lambda _, dim: dim is not None, args, dims)
-
-
-def _common_size(mapped: Tree, dims: Tree) -> int:
-    sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
-    found: dict[str, int] = dict(zip(tree.paths(sizes), tree.leaves(sizes), strict=True))
-    if len(set(found.values())) != 1:
-        raise ValueError(
-            f"vmap: expected one size of the mapped axis in all arguments, got {found or 'no mapped tensor'}."
-            " Paths start with the argument's position; in_dims None shares an argument among all examples."
-        )
-    return next(iter(found.values()))
+    return dim % count
 
 
 def _chunks(

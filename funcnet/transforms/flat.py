@@ -126,7 +126,7 @@ def check_scalar(name: str, out: Any) -> None:
 def _check_argnum(name: str, argnum: int, count: int) -> int:
     if not -count <= argnum < count:
         raise ValueError(f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them.")
-    return argnum % count
+    return argnum
 
 
 def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:

@@ -73,7 +73,6 @@ class _Remat(torch.autograd.Function):
         ctx.f, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
-        ctx.mark_non_differentiable(*(out for out in output if not tree.is_floating(out)))
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:

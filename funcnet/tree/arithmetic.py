@@ -7,40 +7,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.nodes import Tree, is_floating, leaves, map, partition
+from funcnet.tree.nodes import Tree, is_floating, leaves, map_as, partition
 
 
 def add(a: Tree, b: Tree) -> Tree:
     """Add two trees leaf by leaf."""
-    return _arithmetic(torch.add, a, b)
+    return _arithmetic("tree.add", torch.add, a, b)
 
 
 def sub(a: Tree, b: Tree) -> Tree:
     """Subtract the second tree from the first leaf by leaf."""
-    return _arithmetic(torch.sub, a, b)
+    return _arithmetic("tree.sub", torch.sub, a, b)
 
 
 def scale(scalar: float | Tensor, tree: Tree) -> Tree:
     """Multiply every leaf by a number."""
-    return _arithmetic(lambda leaf: scalar * leaf, tree)
+    return _arithmetic("tree.scale", lambda leaf: scalar * leaf, tree)
 
 
 def zeros_like(tree: Tree) -> Tree:
     """Return the tree with every floating-point tensor replaced by zeros."""
-    return _arithmetic(torch.zeros_like, tree)
+    return _arithmetic("tree.zeros_like", torch.zeros_like, tree)
 
 
 def dot(a: Tree, b: Tree) -> Tensor:
-    """Sum the products of corresponding entries over all leaves, as a 0-d tensor."""
-    products = leaves(map(lambda x, y: (x * y).sum(), partition(a, is_floating)[0], b))
-    return reduce(torch.add, products) if products else torch.zeros(())
+    """Sum the products of corresponding entries over all leaves.
+
+    Args:
+        a: Any tree.
+        b: Like a; leaves that are no floating-point tensors in a are ignored.
+    Returns:
+        A 0-d tensor; without floating-point tensors a float32 one on the CPU.
+    Raises:
+        ValueError: The trees differ in structure; the message names the first path where they do.
+    """
+    floating = partition(a, is_floating)[0]
+    products = leaves(map_as("tree.dot", lambda x, y: (x * y).sum(), floating, b))
+    return reduce(torch.add, products) if products else _zero()
 
 
 def norm(tree: Tree) -> Tensor:
-    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0."""
+    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
+
+    Without floating-point tensors it is a float32 zero on the CPU.
+    """
     norms = [torch.linalg.vector_norm(leaf) for leaf in leaves(tree) if is_floating(leaf)]
-    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else _zero()
 
 
-def _arithmetic(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    return map(lambda leaf, *others: f(leaf, *others) if is_floating(leaf) else leaf, tree, *rest)
+def _zero() -> Tensor:
+    """The sum of nothing, whatever torch's default dtype and device are."""
+    return torch.zeros((), dtype=torch.float32, device="cpu")
+
+
+def _arithmetic(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    return map_as(operation, lambda leaf, *others: f(leaf, *others) if is_floating(leaf) else leaf, tree, *rest)

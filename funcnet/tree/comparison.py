@@ -8,7 +8,7 @@ from funcnet.tree.nodes import Tree, describe, is_tensor, leaves, mismatch, path
 
 
 def equal(a: Tree, b: Tree) -> bool:
-    """Tell whether two trees have the same structure, dtypes and values, bit for bit but for NaN, which equals NaN."""
+    """Tell whether two trees have the same structure, dtypes, devices and values; NaN equals NaN, and 0 equals -0."""
     return difference(a, b) is None
 
 
@@ -36,12 +36,13 @@ def difference(a: Tree, b: Tree, *, rtol: float = 0.0, atol: float = 0.0) -> str
 
 def _leaf_difference(x: Any, y: Any, rtol: float, atol: float) -> str | None:
     if not (is_tensor(x) and is_tensor(y)):
-        return None if type(x) is type(y) and x == y else f"{describe(x)} and {describe(y)}"
+        same = type(x) is type(y) and (x == y or (x != x and y != y))  # only NaN differs from itself
+        return None if same else f"{describe(x)} and {describe(y)}"
     if (x.shape, x.dtype, x.device) != (y.shape, y.dtype, y.device):
         return f"{describe(x)} and {describe(y)}"
     apart = ~torch.isclose(x, y, rtol=rtol, atol=atol, equal_nan=True)
     if not apart.any():
         return None
     index = tuple(apart.nonzero()[0].tolist())
-    largest = (x.double() - y.double()).abs().max().item()
+    largest = max(abs(a - b) for a, b in zip(x[apart].tolist(), y[apart].tolist(), strict=True))  # exact for integers
     return f"values differ by at most {largest:.3g}, at index {index}: {x[index].item()} and {y[index].item()}"

@@ -72,8 +72,13 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
         >>> fn.tree.map(lambda p, g: p - g, {"w": 3, "b": None}, {"w": 1, "b": 2})
         {'w': 2, 'b': None}
     """
+    return map_as("tree.map", f, tree, *rest)
+
+
+def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply f as `map` does for an operation that errors are to name."""
     first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
-    columns = [_align(spec, tree, other) for other in rest]
+    columns = [_align(operation, spec, tree, other) for other in rest]
     return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
 
 
@@ -108,9 +113,15 @@ def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree
 
 
 def combine(*trees: Tree) -> Tree:
-    """Merge trees of one form by taking, at each place, the first leaf that is not None: the inverse of `partition`."""
+    """Merge trees of one form by taking, at each place, the first leaf that is not None: the inverse of `partition`.
+
+    Args:
+        trees: At least one. The first has the structure of the result; where it is None others may hold subtrees.
+    Raises:
+        ValueError: Another tree differs in structure; the message names the first path where it does.
+    """
     flat, spec = optree.tree_flatten(trees[0], none_is_leaf=True, namespace=NAMESPACE)
-    columns = [flat, *(_align(spec, trees[0], other) for other in trees[1:])]
+    columns = [flat, *(_align("tree.combine", spec, trees[0], other) for other in trees[1:])]
     return spec.unflatten(next((x for x in row if x is not None), None) for row in zip(*columns, strict=True))
 
 
@@ -124,25 +135,36 @@ def broadcast_prefix(prefix: Tree, tree: Tree) -> Tree:
         ({'w': 0, 'b': 0}, None)
     """
     spec = optree.tree_structure(tree, none_is_leaf=True, namespace=NAMESPACE)
-    return spec.unflatten(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
+    try:
+        return spec.unflatten(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
+    except ValueError as error:
+        message = mismatch(prefix, tree, prefix=True)
+        raise ValueError(f"tree.broadcast_prefix: expected a prefix of the tree, they differ {message}.") from error
 
 
 def stack(trees: Sequence[Tree]) -> Tree:
     """Stack the tensors of equal trees along a new leading axis, the form in which `vmap` takes an ensemble.
 
-    Leaves that are no tensors are taken from the first tree.
+    Args:
+        trees: At least one, with tensors of equal shapes. Leaves that are no tensors are taken from the first.
+    Returns:
+        A tree whose tensors have the shape (number of trees, *shape).
+    Raises:
+        ValueError: No tree, or trees that differ in structure; the message names the first path where they do.
     """
     if not trees:
         raise ValueError("tree.stack: expected at least one tree, got none. An empty stack has no structure.")
-    return map(lambda *column: torch.stack(column) if is_tensor(column[0]) else column[0], *trees)
+    return map_as("tree.stack", lambda *column: torch.stack(column) if is_tensor(column[0]) else column[0], *trees)
 
 
 def unstack(tree: Tree) -> list[Tree]:
     """Split the leading axis of every tensor: the inverse of `stack`. Other leaves are repeated."""
-    sizes = {path: leaf.shape[:1] for path, leaf in zip(paths(tree), leaves(tree), strict=True) if is_tensor(leaf)}
-    if len(set(sizes.values())) != 1 or () in sizes.values():
-        raise ValueError(f"tree.unstack: expected one leading axis common to all tensors, got {_by_path(sizes)}.")
-    (size,) = next(iter(sizes.values()))
+    sizes = {leaf.shape[:1] for leaf in leaves(tree) if is_tensor(leaf)}
+    if len(sizes) != 1 or () in sizes:
+        shapes = map(lambda leaf: str(tuple(leaf.shape)), partition(tree, is_tensor)[0])
+        found = ", ".join(f'"{path}": {shape}' for path, shape in zip(paths(shapes), leaves(shapes), strict=True))
+        raise ValueError(f"tree.unstack: expected one leading axis common to all tensors, got {found or 'no tensor'}.")
+    ((size,),) = sizes
     return [map(lambda leaf, i=i: leaf[i] if is_tensor(leaf) else leaf, tree) for i in range(size)]
 
 
@@ -153,7 +175,7 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
         tree: Any tree; other leaves are kept aside.
     Returns:
         The vector, in the tensors' common dtype, and the function that turns such a vector back into a tree with the
-        original shapes and dtypes. An empty tree gives a vector of length 0.
+        original shapes and dtypes. Without such tensors: a float32 vector of length 0 on the CPU.
     """
     floating, rest = partition(tree, is_floating)
     tensors, spec = flatten(floating)
@@ -165,15 +187,17 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
         parts = zip(torch.split(vector, sizes), tensors, strict=True) if tensors else ()
         return combine(unflatten(spec, [part.reshape(like.shape).to(like.dtype) for part, like in parts]), rest)
 
-    return torch.cat([leaf.reshape(-1) for leaf in tensors]) if tensors else torch.zeros(0), unravel
+    return torch.cat([leaf.reshape(-1) for leaf in tensors]) if tensors else torch.zeros(
+        0, dtype=torch.float32, device="cpu"
+    ), unravel
 
 
-def _align(spec: Structure, tree: Tree, other: Tree) -> list[Any]:
+def _align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any]:
     """Flatten `other` down to the leaves of `tree`; where `tree` is None, `other` may hold anything."""
     try:
         return spec.flatten_up_to(other)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"tree.map: the trees differ in structure {mismatch(tree, other, prefix=True)}.") from error
+        raise ValueError(f"{operation}: the trees differ in structure {mismatch(tree, other, prefix=True)}.") from error
 
 
 def mismatch(a: Tree, b: Tree, path: str = "", *, prefix: bool = False) -> str | None:
@@ -199,10 +223,6 @@ def _is_leaf(tree: Tree) -> bool:
 
 def _one_level(tree: Tree) -> Any:
     return optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
-
-
-def _by_path(values: dict[str, Any]) -> str:
-    return ", ".join(f'"{path}": {tuple(value)}' for path, value in values.items()) or "no tensor"
 
 
 def _join(accessor: optree.PyTreeAccessor) -> str:

@@ -15,6 +15,12 @@ def register_dataclass(cls: Class) -> Class:
 
     Rebuilding skips `__init__` and `__post_init__`, so that a node may hold any leaf.
 
+    Args:
+        cls: A dataclass.
+    Returns:
+        The same class.
+    Raises:
+        TypeError: It is no dataclass.
     Example:
         >>> @fn.tree.register_dataclass
         ... @dataclasses.dataclass(frozen=True)
