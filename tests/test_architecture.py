@@ -1,6 +1,7 @@
 """What holds of the code as a whole: layering, cheap and silent import, no dependency beyond the named ones."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,23 +54,52 @@ def test_a_file_imports_only_from_beneath_it(path):
         if is_within(module, "funcnet"):
             below = module.split(".")[1]
             assert below == unit(path) or HEIGHT[below] < HEIGHT[unit(path)], f"{path.name} imports {module}"
-        for dependency, owner in ONLY.items():
-            assert not is_within(module, dependency) or unit(path) == owner, f"{path.name} imports {module}"
         assert module.split(".")[0] in {"funcnet", "torch", "optree", "rich", *sys.stdlib_module_names}, module
 
 
-def test_random_numbers_come_from_keys_alone():
-    makers = {"rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "manual_seed", "empty", "empty_like"}
-    for path in MODULES:
-        calls = {
-            node.func.attr
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-            and node.func.value.id == "torch"
-        }
-        assert not calls & makers, f"{path.name} calls torch.{calls & makers}"
+def attributes(path):
+    """Every chain of attributes that a file's code spells out, such as torch.func.vmap, and its beginnings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute):
+            names, inner = [], node
+            while isinstance(inner, ast.Attribute):
+                names, inner = [inner.attr, *names], inner.value
+            if isinstance(inner, ast.Name):
+                yield ".".join([inner.id, *names])
+
+
+RANDOM = re.compile(
+    r"torch\.(rand\w*|normal|bernoulli|multinomial|poisson|binomial|rrelu|(\w+_)?dropout|\w*seed|\w*rng_state"
+    r"|random|Generator|distributions)(\..*)?|.*\.(normal|uniform|random|bernoulli|exponential|geometric|log_normal|cauchy)_"
+)
+UNINITIALISED = re.compile(r"torch\.empty\w*|.*\.new_empty\w*")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_belongs_to_one_layer_is_used_there_alone(path):
+    used = {*attributes(path), *imports(path)}
+    foreign = {
+        name for name in used for package, owner in ONLY.items() if is_within(name, package) and owner != unit(path)
+    }
+    random = {name for name in used if RANDOM.fullmatch(name)}
+    uninitialised = {name for name in used if UNINITIALISED.fullmatch(name) and unit(path) != "compiler"}
+    assert not foreign | random | uninitialised
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "torch.normal(0.0, 1.0, (2,))",
+        "f = torch.randn_like",
+        "x.normal_()",
+        "from torch import rand",
+        "torch.random.seed()",
+    ],
+)
+def test_random_numbers_are_found_however_they_are_made(code, tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(code)
+    assert any(RANDOM.fullmatch(name) for name in {*attributes(path), *imports(path)})
 
 
 def run(code):
