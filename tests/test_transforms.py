@@ -324,6 +324,7 @@ CAPTURES = {
     "as the object of a method": lambda w: Scale(w).gradient,
     "as the object of a builtin method": lambda w: w.mul,
     "in a callable object": lambda w: Scale(w),
+    "in an object": lambda w: (lambda held: lambda x: fn.grad(lambda a: a * a * held.w)(x.sum()))(Scale(w)),
     "in another transformation": lambda w: fn.vmap(lambda a: fn.grad(lambda a: a * a * w)(a)),
 }
 

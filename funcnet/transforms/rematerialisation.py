@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial, wraps
 from inspect import isbuiltin, isfunction, ismethod
-from types import CellType
+from types import CellType, ModuleType
 from typing import Any
 
 import torch
@@ -110,32 +110,32 @@ class _NoCapture(TorchFunctionMode):
 
 
 def _check_captures(f: Function) -> None:
-    """Refuse tensors in f's closure that carry a level of torch.func which `_Remat` will peel off, or one above it.
+    """Refuse tensors held by f that carry a level of torch.func which `_Remat` will peel off, or one above it.
 
     `_NoCapture` can't tell them once f begins a transformation of its own, whose level takes a peeled one's number.
     """
     levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
-    if levels and any(maybe_get_level(tensor) >= min(levels) for tensor in _captured(f, set())):
+    if levels and any(maybe_get_level(tensor) >= min(levels) for tensor in _captured(f, {})):
         raise ValueError(_FOREIGN)
 
 
-def _captured(value: Tree, seen: set[int]) -> Iterator[Tensor]:
-    """Go through the tensors that a tree holds, and through those that the functions in it hold."""
+def _captured(value: Tree, seen: dict[int, Any]) -> Iterator[Tensor]:
+    """Go through the tensors that a tree holds, and through those that its functions and objects hold."""
     for leaf in tree.leaves(value):
         if isinstance(leaf, Tensor):
             yield leaf
-        elif callable(leaf) and id(leaf) not in seen:
-            seen.add(id(leaf))
+        elif id(leaf) not in seen:
+            seen[id(leaf)] = leaf
             yield from _captured(_parts(leaf), seen)
 
 
-def _parts(f: Function) -> Tree:
-    """What a function holds: closure and defaults, the object it is bound to, arguments given early, attributes."""
-    if isfunction(f):
-        cells = [cell.cell_contents for cell in f.__closure__ or () if cell != CellType()]  # a new cell is empty
-        return cells, f.__defaults__, f.__kwdefaults__
-    if isinstance(f, partial):
-        return f.func, f.args, f.keywords
-    if ismethod(f):
-        return f.__func__, f.__self__, getattr(f.__self__, "__dict__", None)
-    return f.__self__ if isbuiltin(f) else None if isinstance(f, type) else getattr(f, "__dict__", None)
+def _parts(leaf: Any) -> Tree:
+    """What a function or object holds: closure and defaults, arguments given early, owner, attributes."""
+    if isfunction(leaf):
+        cells = [cell.cell_contents for cell in leaf.__closure__ or () if cell != CellType()]  # a new cell is empty
+        return cells, leaf.__defaults__, leaf.__kwdefaults__
+    if isinstance(leaf, partial):
+        return leaf.func, leaf.args, leaf.keywords
+    if ismethod(leaf) or isbuiltin(leaf):
+        return getattr(leaf, "__func__", None), leaf.__self__
+    return None if isinstance(leaf, (type, ModuleType)) else getattr(leaf, "__dict__", None)

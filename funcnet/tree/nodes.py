@@ -187,9 +187,9 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
         parts = zip(torch.split(vector, sizes), tensors, strict=True) if tensors else ()
         return combine(unflatten(spec, [part.reshape(like.shape).to(like.dtype) for part, like in parts]), rest)
 
-    return torch.cat([leaf.reshape(-1) for leaf in tensors]) if tensors else torch.zeros(
-        0, dtype=torch.float32, device="cpu"
-    ), unravel
+    if not tensors:
+        return torch.zeros(0, dtype=torch.float32, device="cpu"), unravel
+    return torch.cat([leaf.reshape(-1) for leaf in tensors]), unravel
 
 
 def _align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any]:
