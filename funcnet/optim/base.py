@@ -1,8 +1,15 @@
-"""The protocol of an optimizer."""
+"""The protocol of an optimizer, and what all of them share.
+
+A hyper-parameter is a number or a 0-d tensor (so that a sweep is `vmap` over it); learning rates and weight decays may
+also be schedules, and `inject_hyperparams` makes a schedule of any other. Updates may be wider than the parameters, as
+when a 0-d float32 parameter meets a float64 learning rate: `apply_updates` casts them, and a state keeps its dtypes.
+"""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -11,13 +18,43 @@ from funcnet.tree import Tree
 Params = Tree
 Updates = Tree
 State = Tree
+Scalar = float | Tensor
+Schedule = Callable[[Any], Scalar]  # from a step count, an int or a 0-d tensor, to the value at that step
+ScalarOrSchedule = Scalar | Schedule
+Count = Any  # a 0-d int64 tensor in a state; not declared as one, for tuple has a method of the name count
+Kind = TypeVar("Kind")
 
 
 class GradientTransformation(NamedTuple):
-    """An optimizer, or a part of one: `init(params) -> state`, `update(updates, state, params) -> (updates, state)`."""
+    """An optimizer, or a part of one.
+
+    `init(params) -> state` and `update(updates, state, params=None, **extra) -> (updates, state)`. Of the extra
+    arguments a part takes those that it knows and ignores the others.
+    """
 
     init: Callable[[Params], State]
     update: Callable[..., tuple[Updates, State]]
+
+
+def identity() -> GradientTransformation:
+    """Leave updates as they are."""
+    return GradientTransformation(init=no_state, update=_identity)
+
+
+def set_to_zero() -> GradientTransformation:
+    """Replace updates by zeros, which freezes parameters."""
+    return stateless(_zeros)
+
+
+def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
+    """Make a transformation of a function (updates, params) -> updates.
+
+    Example:
+        >>> halve = fn.optim.stateless(lambda updates, params: fn.tree.scale(0.5, updates))
+        >>> halve.update(torch.tensor(2.0), halve.init(None))
+        (tensor(1.), ())
+    """
+    return GradientTransformation(init=no_state, update=partial(_stateless, f=f))
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
@@ -37,5 +74,103 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     return tree.map(_apply, params, updates)
 
 
+def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scalar) -> Params:
+    """Move old parameters a part of the way to new ones: step_size new + (1 - step_size) old.
+
+    Args:
+        new_tensors: Any tree, such as the parameters that are trained.
+        old_tensors: Like it, such as those of a target network or an average; gives what is no floating tensor.
+        step_size: In [0, 1].
+    Example:
+        >>> fn.optim.incremental_update(torch.tensor(1.0), torch.tensor(0.0), 0.25)
+        tensor(0.2500)
+    """
+    return tree.map(
+        lambda old, new: torch.lerp(old, new, cast(step_size, old)) if tree.is_floating(old) else old,
+        old_tensors,
+        new_tensors,
+    )
+
+
+def global_norm(updates: Updates) -> Tensor:
+    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0."""
+    return tree.norm(updates)
+
+
+def no_state(params: Params) -> State:
+    """Init what remembers nothing."""
+    return ()
+
+
+def floating(params: Params) -> Params:
+    """Keep the leaves that are optimized, None elsewhere."""
+    return tree.partition(params, tree.is_floating)[0]
+
+
+def zero_count(params: Params) -> Tensor:
+    """Start a count of updates, on the device of the parameters."""
+    return torch.zeros((), dtype=torch.int64, device=device(params))
+
+
+def device(params: Params) -> torch.device:
+    """Find the device of the first floating tensor."""
+    return next((leaf.device for leaf in tree.leaves(params) if tree.is_floating(leaf)), torch.device("cpu"))
+
+
+def widest_dtype(params: Params) -> torch.dtype:
+    """Find the dtype that holds every floating tensor; float32 if there is none."""
+    dtypes = [leaf.dtype for leaf in tree.leaves(params) if tree.is_floating(leaf)]
+    return reduce(torch.promote_types, dtypes) if dtypes else torch.float32
+
+
+def cast(scalar: Scalar, like: Tensor) -> Any:
+    """Give a hyper-parameter the dtype of a leaf, if it is a tensor."""
+    return scalar.to(like.dtype) if isinstance(scalar, Tensor) else scalar
+
+
+def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast a tensor; cheaper than `to` where nothing changes."""
+    return x if x.dtype is dtype else x.to(dtype)
+
+
+def select(condition: Tensor, chosen: Tree, other: Tree) -> Tree:
+    """Take all leaves from one of two trees of tensors, by a 0-d bool that need not be known yet."""
+    return tree.map(lambda a, b: torch.where(condition, a, b), chosen, other)
+
+
+def need_params(name: str, params: Params | None) -> Params:
+    """Return the parameters, or say that they are missing."""
+    if params is None:
+        raise ValueError(f"{name}: expected the parameters, got None. Call update(updates, state, params).")
+    return params
+
+
+def find(state: State, kind: type[Kind]) -> Kind | None:
+    """Search a state for a part of a kind, outermost and first."""
+    if isinstance(state, kind):
+        return state
+    inner = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
+    return next((found for part in inner if (found := find(part, kind)) is not None), None)
+
+
+def _identity(updates: Updates, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
+    return updates, state
+
+
+def _zeros(updates: Updates, params: Params | None) -> Updates:
+    return tree.zeros_like(updates)
+
+
+def _stateless(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    f: Callable[[Updates, Params | None], Updates],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    return f(updates, params), state
+
+
 def _apply(param: Any, update: Tensor | None) -> Any:
-    return param if update is None else (param + update).to(param.dtype)
+    return param if update is None else as_dtype(param + update, param.dtype)

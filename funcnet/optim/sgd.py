@@ -1,70 +1,67 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, as it is and with noise or signs alone."""
 
-from functools import partial
-from typing import NamedTuple
-
+import torch
 from torch import Tensor
 
-from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates
-
-
-class TraceState(NamedTuple):
-    """What momentum remembers."""
-
-    trace: Params  # like params: the decaying sum of gradients
+from funcnet.optim.adding import add_noise
+from funcnet.optim.base import GradientTransformation, Scalar, ScalarOrSchedule, identity
+from funcnet.optim.combining import chain
+from funcnet.optim.scaling import scale_by_learning_rate, scale_by_sign
+from funcnet.optim.trace import trace
 
 
 def sgd(
-    learning_rate: float | Tensor, momentum: float | Tensor | None = None, nesterov: bool = False
+    learning_rate: ScalarOrSchedule,
+    momentum: Scalar | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Descend along the gradient, with momentum if asked: m = momentum m + g, update = -learning_rate m.
+    """Descend along the gradient, with momentum if asked: m = g + momentum m, u = -learning_rate m.
 
-    With nesterov the update is -learning_rate (momentum m + g), with the new m.
+    With nesterov u = -learning_rate (g + momentum m), with the new m. torch.optim.SGD has the same formula; its
+    weight_decay is `add_decayed_weights` before this in a chain, its maximize a `scale(-1)` before both.
 
     Args:
-        learning_rate: Step size, parameter unit squared over loss unit; may be a tensor.
+        learning_rate: Step size, parameter unit squared over loss unit.
         momentum: In [0, 1); None keeps no state.
         nesterov: Whether to look ahead; without momentum it changes nothing.
+        accumulator_dtype: Of m. None: that of the parameters.
     Returns:
-        The transformation. State: () without momentum, else `TraceState`.
+        The transformation. State: a tuple, with a `TraceState` first if there is momentum.
     Source:
         Sutskever, Martens, Dahl, Hinton (2013), On the importance of initialization and momentum in deep learning,
         https://proceedings.mlr.press/v28/sutskever13.html; in the form of optax.sgd and torch.optim.SGD.
     Example:
         >>> optimizer = fn.optim.sgd(0.1)
         >>> optimizer.update(torch.tensor(2.0), optimizer.init(torch.tensor(1.0)))
-        (tensor(-0.2000), ())
+        (tensor(-0.2000), ((), ()))
     """
-    if momentum is None:
-        return GradientTransformation(init=_no_state, update=partial(_descend, learning_rate=learning_rate))
-    update = partial(_descend_with_momentum, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov)
-    return GradientTransformation(init=_trace_init, update=update)
+    first = identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
+    return chain(first, scale_by_learning_rate(learning_rate))
 
 
-def _no_state(params: Params) -> State:
-    return ()
+def noisy_sgd(
+    learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
+) -> GradientTransformation:
+    """Descend along the gradient plus noise that fades: u = -learning_rate (g + n), n ~ N(0, eta / t^gamma).
+
+    Args:
+        learning_rate: Step size.
+        eta, gamma, key: As in `add_noise`.
+    Source:
+        Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    """
+    return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
 
 
-def _descend(
-    updates: Updates, state: State, params: Params | None = None, *, learning_rate: float | Tensor
-) -> tuple[Updates, State]:
-    return tree.scale(-learning_rate, updates), state
+def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
+    """Descend by the sign of the gradient alone: u = -learning_rate sign(g).
 
-
-def _trace_init(params: Params) -> TraceState:
-    return TraceState(trace=tree.zeros_like(tree.partition(params, tree.is_floating)[0]))
-
-
-def _descend_with_momentum(
-    updates: Updates,
-    state: TraceState,
-    params: Params | None = None,
-    *,
-    learning_rate: float | Tensor,
-    momentum: float | Tensor,
-    nesterov: bool,
-) -> tuple[Updates, TraceState]:
-    trace = tree.add(updates, tree.scale(momentum, state.trace))
-    ahead = tree.add(updates, tree.scale(momentum, trace)) if nesterov else trace
-    return tree.scale(-learning_rate, ahead), TraceState(trace=trace)
+    Source:
+        Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, https://arxiv.org/abs/1802.04434
+    Example:
+        >>> optimizer = fn.optim.sign_sgd(0.1)
+        >>> optimizer.update(torch.tensor([5.0, -0.1]), optimizer.init(torch.zeros(2)))[0]
+        tensor([-0.1000,  0.1000])
+    """
+    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))

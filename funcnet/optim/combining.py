@@ -1,0 +1,85 @@
+"""Transformations one after another."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from funcnet.optim.base import GradientTransformation, Params, State, Updates
+
+Parts = tuple[GradientTransformation, ...]
+
+
+def chain(*transformations: GradientTransformation) -> GradientTransformation:
+    """Apply transformations one after another, the first one to the gradients.
+
+    Returns:
+        The transformation. State: a tuple of their states.
+    Raises:
+        ValueError: At update, a state that has not one entry a transformation.
+    Example:
+        >>> optimizer = fn.optim.chain(fn.optim.clip(1.0), fn.optim.sgd(0.1))
+        >>> optimizer.update(torch.tensor(5.0), optimizer.init(torch.tensor(0.0)))[0]
+        tensor(-0.1000)
+    """
+    return GradientTransformation(
+        init=partial(_chain_init, parts=transformations), update=partial(_chain_update, parts=transformations)
+    )
+
+
+def named_chain(*transformations: tuple[str, GradientTransformation]) -> GradientTransformation:
+    """Apply named transformations one after another.
+
+    Args:
+        transformations: Pairs of a name and a transformation.
+    Returns:
+        The transformation. State: a dict of their states by name.
+    Raises:
+        ValueError: A name occurs twice.
+    Example:
+        >>> optimizer = fn.optim.named_chain(("clip", fn.optim.clip(1.0)), ("sgd", fn.optim.sgd(0.1)))
+        >>> optimizer.init(torch.tensor(0.0))
+        {'clip': (), 'sgd': ((), ())}
+    """
+    parts = dict(transformations)
+    if len(parts) < len(transformations):
+        raise ValueError(f"named_chain: expected names that differ, got {[name for name, _ in transformations]}.")
+    return GradientTransformation(
+        init=partial(_named_chain_init, parts=parts), update=partial(_named_chain_update, parts=parts)
+    )
+
+
+def _chain_init(params: Params, *, parts: Parts) -> State:
+    return tuple(part.init(params) for part in parts)
+
+
+def _chain_update(
+    updates: Updates, state: State, params: Params | None = None, *, parts: Parts, **extra: Any
+) -> tuple[Updates, State]:
+    if len(state) != len(parts):
+        raise ValueError(
+            f"chain: expected a state of {len(parts)} entries, one a transformation, got {len(state)}. "
+            "Pass the state that init of this same chain returned."
+        )
+    after = []
+    for part, before in zip(parts, state, strict=True):
+        updates, its_state = part.update(updates, before, params, **extra)
+        after.append(its_state)
+    return updates, tuple(after)
+
+
+def _named_chain_init(params: Params, *, parts: Mapping[str, GradientTransformation]) -> State:
+    return {name: part.init(params) for name, part in parts.items()}
+
+
+def _named_chain_update(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    parts: Mapping[str, GradientTransformation],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    after = {}
+    for name, part in parts.items():
+        updates, after[name] = part.update(updates, state[name], params, **extra)
+    return updates, after

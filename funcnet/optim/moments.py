@@ -1,0 +1,59 @@
+"""Moving averages of gradients and of their squares, as Adam and its kin keep them."""
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.optim.base import Params, Scalar, Updates, as_dtype, cast, floating
+
+
+def zeros(params: Params, dtype: torch.dtype | None = None) -> Params:
+    """Return zeros like the floating leaves, in their dtype or in another."""
+    return tree.map(lambda p: torch.zeros_like(p, dtype=dtype), floating(params))
+
+
+def full(params: Params, value: Scalar) -> Params:
+    """Return one value in the form of the floating leaves."""
+    return tree.map(lambda p: torch.zeros_like(p) + cast(value, p), floating(params))
+
+
+def at_least(params: Params, dtype: torch.dtype | None) -> Params:
+    """Return zeros like the floating leaves, in the wider of their dtype and another."""
+    return tree.map(
+        lambda p: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, dtype or p.dtype)), floating(params)
+    )
+
+
+def first(updates: Updates, mean: Params, decay: Scalar) -> Params:
+    """Move a mean of gradients on: decay m + (1 - decay) g, in the dtype of m. Without a gradient it stays."""
+    return tree.map(lambda m, g: m if g is None else _toward(m, as_dtype(g, m.dtype), decay), mean, updates)
+
+
+def second(updates: Updates, mean: Params, decay: Scalar) -> Params:
+    """Move a mean of squared gradients on: decay v + (1 - decay) g², in the dtype of v."""
+    return tree.map(lambda v, g: v if g is None else _toward(v, _square(as_dtype(g, v.dtype)), decay), mean, updates)
+
+
+def unbias(mean: Params, decay: Scalar, count: Tensor) -> Params:
+    """Divide a mean that started from zero by what its weights sum to: m / (1 - decay^t)."""
+    weights = {dtype: bias_weight(decay, count, dtype) for dtype in {leaf.dtype for leaf in tree.leaves(mean)}}
+    return tree.map(lambda m: m / weights[m.dtype], mean)
+
+
+def bias_weight(decay: Scalar, count: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 1 - decay^t for leaves of a dtype; half-precision counts would round decay to 1."""
+    return as_dtype(1 - decay ** count.to(torch.promote_types(dtype, torch.float32)), dtype)
+
+
+def lookahead_mean(updates: Updates, mean: Params, decay: Scalar, count: Tensor) -> Params:
+    """Return Nesterov's unbiased mean: decay m / (1 - decay^(t+1)) + (1 - decay) g / (1 - decay^t)."""
+    ahead, now = unbias(mean, decay, count + 1), unbias(updates, decay, count)
+    return tree.map(lambda g, m: decay * m + (1 - decay) * g, now, ahead)
+
+
+def _toward(old: Tensor, new: Tensor, decay: Scalar) -> Tensor:
+    return torch.lerp(old, new, cast(1 - decay, old))
+
+
+def _square(x: Tensor) -> Tensor:
+    return x * x

@@ -1,0 +1,383 @@
+"""Schedules: hyper-parameters as functions of the step count.
+
+A schedule takes an int or a 0-d integer tensor and returns a 0-d float64 tensor, exact to rounding whatever the dtype
+of the parameters, which the transformation that uses it casts. Values may be tensors, to be differentiated or mapped;
+so may step counts, except the boundaries between pieces, which are ints.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.optim.base import Scalar, Schedule
+
+Steps = int | Tensor
+Interpolation = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def constant_schedule(value: Scalar) -> Schedule:
+    """Return the same value at every step.
+
+    Example:
+        >>> fn.optim.constant_schedule(0.3)(7)
+        tensor(0.3000, dtype=torch.float64)
+    """
+    return partial(_constant, value=value)
+
+
+def linear_schedule(
+    init_value: Scalar, end_value: Scalar, transition_steps: Steps, transition_begin: Steps = 0
+) -> Schedule:
+    """Go from init_value to end_value along a line, as `polynomial_schedule` of power 1.
+
+    Example:
+        >>> fn.optim.linear_schedule(1.0, 0.0, 10)(4)
+        tensor(0.6000, dtype=torch.float64)
+    """
+    return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
+
+
+def polynomial_schedule(
+    init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Steps, transition_begin: Steps = 0
+) -> Schedule:
+    """Go from init_value to end_value along a power: (init_value - end_value) (1 - s)^power + end_value.
+
+    s = (t - transition_begin) / transition_steps, kept within 0 and 1; without steps it stays at init_value.
+
+    Args:
+        init_value, end_value: The first and the last value.
+        power: 1 for a line; above 1 the end is approached more gently.
+        transition_steps: Length of the way.
+        transition_begin: Step at which it begins.
+    """
+    return partial(
+        _polynomial,
+        init_value=init_value,
+        end_value=end_value,
+        power=power,
+        transition_steps=transition_steps,
+        transition_begin=transition_begin,
+    )
+
+
+def exponential_decay(
+    init_value: Scalar,
+    transition_steps: Steps,
+    decay_rate: Scalar,
+    transition_begin: Steps = 0,
+    staircase: bool = False,
+    end_value: Scalar | None = None,
+) -> Schedule:
+    """Multiply by decay_rate every transition_steps: init_value decay_rate^((t - transition_begin) / transition_steps).
+
+    Args:
+        init_value: The value until transition_begin.
+        transition_steps: Steps to one factor.
+        decay_rate: The factor; positive. Below 1 the value falls, above 1 it rises.
+        transition_begin: Step at which the decay begins.
+        staircase: Whether the exponent is rounded down, so that the value falls in steps.
+        end_value: The value goes no further than this. None: no bound.
+    """
+    return partial(
+        _exponential,
+        init_value=init_value,
+        transition_steps=transition_steps,
+        decay_rate=decay_rate,
+        transition_begin=transition_begin,
+        staircase=staircase,
+        end_value=end_value,
+    )
+
+
+def cosine_decay_schedule(
+    init_value: Scalar, decay_steps: Steps, alpha: Scalar = 0.0, exponent: Scalar = 1.0
+) -> Schedule:
+    """Fall along half a cosine: init_value ((1 - alpha) c^exponent + alpha).
+
+    c = (1 + cos(π min(t / decay_steps, 1))) / 2.
+
+    Args:
+        init_value: The first value.
+        decay_steps: Length of the way.
+        alpha: The last value over the first.
+        exponent: Power of the cosine.
+    Source:
+        Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
+    Example:
+        >>> fn.optim.cosine_decay_schedule(1.0, 10)(5)
+        tensor(0.5000, dtype=torch.float64)
+    """
+    return partial(_cosine, init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent)
+
+
+def piecewise_constant_schedule(
+    init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | None = None
+) -> Schedule:
+    """Multiply by a factor at each boundary.
+
+    Args:
+        init_value: The first value.
+        boundaries_and_scales: From each step at which the value changes to the factor, which counts from then on.
+    Example:
+        >>> fn.optim.piecewise_constant_schedule(1.0, {4: 0.5})(4)
+        tensor(0.5000, dtype=torch.float64)
+    """
+    return partial(_piecewise_constant, init_value=init_value, pieces=sorted((boundaries_and_scales or {}).items()))
+
+
+def piecewise_interpolate_schedule(
+    interpolate_type: str, init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | None = None
+) -> Schedule:
+    """Multiply by a factor on the way to each boundary, along a line or half a cosine.
+
+    Args:
+        interpolate_type: "linear" or "cosine".
+        init_value: The first value.
+        boundaries_and_scales: From each step at which a way ends to its factor.
+    Raises:
+        ValueError: Another interpolate_type.
+    """
+    if interpolate_type not in _INTERPOLATIONS:
+        raise ValueError(
+            f"piecewise_interpolate_schedule: expected one of {list(_INTERPOLATIONS)}, got {interpolate_type!r}."
+        )
+    return partial(
+        _piecewise_interpolate,
+        interpolate=_INTERPOLATIONS[interpolate_type],
+        init_value=init_value,
+        pieces=sorted((boundaries_and_scales or {}).items()),
+    )
+
+
+def linear_onecycle_schedule(
+    transition_steps: int,
+    peak_value: Scalar,
+    pct_start: float = 0.3,
+    pct_final: float = 0.85,
+    div_factor: Scalar = 25.0,
+    final_div_factor: Scalar = 1e4,
+) -> Schedule:
+    """Rise to a peak, fall as far, and fall further at the end, along lines.
+
+    Args:
+        transition_steps: Length of the cycle.
+        peak_value: The highest value.
+        pct_start, pct_final: The parts of the cycle at which the peak, and the foot behind it, are reached.
+        div_factor: The peak over the foot, where the cycle starts.
+        final_div_factor: The foot over the last value.
+    Source:
+        Smith, Topin (2018), Super-Convergence, https://arxiv.org/abs/1708.07120
+    """
+    pieces = {
+        int(pct_start * transition_steps): div_factor,
+        int(pct_final * transition_steps): 1 / div_factor,
+        transition_steps: 1 / final_div_factor,
+    }
+    return piecewise_interpolate_schedule("linear", peak_value / div_factor, pieces)
+
+
+def cosine_onecycle_schedule(
+    transition_steps: int,
+    peak_value: Scalar,
+    pct_start: float = 0.3,
+    div_factor: Scalar = 25.0,
+    final_div_factor: Scalar = 1e4,
+) -> Schedule:
+    """Rise to a peak and fall below the start, along halves of cosines.
+
+    Args:
+        transition_steps, peak_value, pct_start, div_factor: As in `linear_onecycle_schedule`.
+        final_div_factor: The first value over the last.
+    """
+    pieces = {
+        int(pct_start * transition_steps): div_factor,
+        transition_steps: 1 / (div_factor * final_div_factor),
+    }
+    return piecewise_interpolate_schedule("cosine", peak_value / div_factor, pieces)
+
+
+def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Steps) -> Schedule:
+    """Rise along a line to peak_value, and stay."""
+    return linear_schedule(init_value, peak_value, warmup_steps)
+
+
+def warmup_cosine_decay_schedule(
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: int,
+    decay_steps: Steps,
+    end_value: Scalar = 0.0,
+    exponent: Scalar = 1.0,
+) -> Schedule:
+    """Rise along a line, then fall along half a cosine.
+
+    Args:
+        init_value, peak_value, end_value: The first, the highest and the last value.
+        warmup_steps: Length of the rise.
+        decay_steps: Length of both together.
+        exponent: Power of the cosine.
+    Example:
+        >>> schedule = fn.optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20)
+        >>> [round(float(schedule(step)), 3) for step in (0, 4, 5, 20)]
+        [0.0, 0.8, 1.0, 0.0]
+    """
+    cosine = partial(
+        _cosine_between,
+        init_value=peak_value,
+        end_value=end_value,
+        decay_steps=decay_steps - warmup_steps,
+        exponent=exponent,
+    )
+    return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), cosine], [warmup_steps])
+
+
+def warmup_exponential_decay_schedule(
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: int,
+    transition_steps: Steps,
+    decay_rate: Scalar,
+    transition_begin: Steps = 0,
+    staircase: bool = False,
+    end_value: Scalar | None = None,
+) -> Schedule:
+    """Rise along a line to peak_value in warmup_steps, then decay as `exponential_decay` does from there."""
+    decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
+    return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
+
+
+def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
+    """Warm up and decay again and again: stochastic gradient descent with warm restarts.
+
+    Args:
+        cosine_kwargs: For each round the arguments of `warmup_cosine_decay_schedule`.
+    Source:
+        Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
+    """
+    rounds = list(cosine_kwargs)
+    ends = [sum(each["decay_steps"] for each in rounds[: i + 1]) for i in range(len(rounds))]
+    return join_schedules([warmup_cosine_decay_schedule(**each) for each in rounds], ends[:-1])
+
+
+def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
+    """Follow one schedule after another; each counts from the boundary at which it takes over.
+
+    Args:
+        schedules: At least one.
+        boundaries: The steps at which the second and each later one begins.
+    Raises:
+        ValueError: Not one boundary less than schedules.
+    """
+    if len(boundaries) != len(schedules) - 1:
+        raise ValueError(
+            f"join_schedules: expected one boundary less than schedules, got {len(schedules)} schedules and "
+            f"{len(boundaries)} boundaries."
+        )
+    return partial(_join, schedules=tuple(schedules), boundaries=tuple(boundaries))
+
+
+def _constant(count: Steps, *, value: Scalar) -> Tensor:
+    return _number(value, _exact(count))
+
+
+def _polynomial(
+    count: Steps,
+    *,
+    init_value: Scalar,
+    end_value: Scalar,
+    power: Scalar,
+    transition_steps: Steps,
+    transition_begin: Steps,
+) -> Tensor:
+    t = _exact(count)
+    steps, begin = _number(transition_steps, t), _number(transition_begin, t).clamp(min=0)
+    left = 1 - torch.minimum((t - begin).clamp(min=0), steps) / steps.clamp(min=1)
+    return (init_value - end_value) * left**power + end_value
+
+
+def _exponential(
+    count: Steps,
+    *,
+    init_value: Scalar,
+    transition_steps: Steps,
+    decay_rate: Scalar,
+    transition_begin: Steps,
+    staircase: bool,
+    end_value: Scalar | None,
+) -> Tensor:
+    t = _exact(count)
+    rate, begin = _number(decay_rate, t), _number(transition_begin, t).clamp(min=0)
+    exponent = (t - begin).clamp(min=0) / transition_steps
+    value = init_value * rate ** (exponent.floor() if staircase else exponent)
+    if end_value is None:
+        return value
+    end = _number(end_value, t)
+    return torch.where(rate < 1, torch.maximum(value, end), torch.minimum(value, end))
+
+
+def _cosine(count: Steps, *, init_value: Scalar, decay_steps: Steps, alpha: Scalar, exponent: Scalar) -> Tensor:
+    return init_value * ((1 - alpha) * _half_cosine(count, decay_steps) ** exponent + alpha)
+
+
+def _cosine_between(
+    count: Steps, *, init_value: Scalar, end_value: Scalar, decay_steps: Steps, exponent: Scalar
+) -> Tensor:
+    return (init_value - end_value) * _half_cosine(count, decay_steps) ** exponent + end_value
+
+
+def _half_cosine(count: Steps, steps: Steps) -> Tensor:
+    """From 1 to 0."""
+    t = _exact(count)
+    return (1 + torch.cos(torch.pi * (t / _number(steps, t).clamp(min=1)).clamp(max=1))) / 2
+
+
+def _piecewise_constant(count: Steps, *, init_value: Scalar, pieces: Sequence[tuple[int, Scalar]]) -> Tensor:
+    t = _exact(count)
+    value = _number(init_value, t)
+    for boundary, factor in pieces:
+        value = value * torch.where(t < boundary, 1, _number(factor, t))
+    return value
+
+
+def _piecewise_interpolate(
+    count: Steps, *, interpolate: Interpolation, init_value: Scalar, pieces: Sequence[tuple[int, Scalar]]
+) -> Tensor:
+    t = _exact(count)
+    begin, start = 0, _number(init_value, t)
+    value = start
+    for end, factor in pieces:
+        target = start * factor
+        part = torch.where(t < end, (t - begin) / max(end - begin, 1), 1)
+        value = torch.where(t < begin, value, interpolate(start, target, part))
+        begin, start = end, target
+    return value
+
+
+def _join(count: Steps, *, schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Tensor:
+    t = _exact(count)
+    value = _number(schedules[0](count), t)
+    for boundary, schedule in zip(boundaries, schedules[1:], strict=True):
+        value = torch.where(t < boundary, value, _number(schedule(count - boundary), t))
+    return value
+
+
+def _linear(start: Tensor, end: Tensor, part: Tensor) -> Tensor:
+    return start + (end - start) * part
+
+
+def _along_cosine(start: Tensor, end: Tensor, part: Tensor) -> Tensor:
+    return end + (start - end) * (1 + torch.cos(torch.pi * part)) / 2
+
+
+_INTERPOLATIONS: dict[str, Interpolation] = {"linear": _linear, "cosine": _along_cosine}
+
+
+def _exact(count: Steps) -> Tensor:
+    return count.double() if isinstance(count, Tensor) else torch.full((), count, dtype=torch.float64)
+
+
+def _number(value: Scalar, like: Tensor) -> Tensor:
+    return value.to(like.dtype) if isinstance(value, Tensor) else torch.full_like(like, value)
