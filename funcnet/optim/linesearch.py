@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from funcnet import tree
 from funcnet.optim.base import (
-    Count,
     GradientTransformation,
     Params,
     Scalar,
@@ -27,6 +25,7 @@ from funcnet.optim.base import (
     zero_count,
 )
 from funcnet.optim.moments import zeros
+from funcnet.optim.zoom import Point, Rules, find_step, is_certain
 from funcnet.transforms import value_and_grad
 
 
@@ -47,44 +46,6 @@ class ScaleByZoomLinesearchState(NamedTuple):
     info: ZoomLinesearchInfo
 
 
-class _Point(NamedTuple):
-    """A point on the line, all 0-d."""
-
-    step: Tensor
-    value: Tensor
-    slope: Tensor
-
-
-class _Search(NamedTuple):
-    """A search on its way: first for an interval that holds a good step, then into it."""
-
-    count: Count
-    last: _Point
-    grad: Params
-    low: _Point  # the better end of the interval
-    high: _Point
-    reference: _Point  # a third point for the cubic
-    safe: _Point  # the best point so far of sufficient decrease, at step 0 while there is none
-    safe_grad: Params
-    found: Tensor  # whether there is an interval
-    done: Tensor
-    failed: Tensor
-    decrease_error: Tensor
-    curvature_error: Tensor
-
-
-class _Rules(NamedTuple):
-    max_linesearch_steps: int
-    max_learning_rate: Scalar | None
-    tol: Scalar
-    increase_factor: Scalar
-    slope_rtol: Scalar
-    curv_rtol: Scalar
-    approx_dec_rtol: Scalar | None
-    stepsize_precision: Scalar
-    keep_guess: bool
-
-
 def scale_by_zoom_linesearch(
     max_linesearch_steps: int,
     max_learning_rate: Scalar | None = None,
@@ -101,7 +62,7 @@ def scale_by_zoom_linesearch(
     f(p + s u) <= f(p) + slope_rtol s f' (or, near a minimum, its approximation by slopes), and
     |slope at s| <= curv_rtol |f'|, where f' is the slope at 0. The search doubles s until an interval holds such a
     step, then interpolates by cubics and parabolas into it. What it cannot find it replaces by the best step that
-    decreases the loss. It always counts max_linesearch_steps evaluations when it is mapped, differentiated or staged,
+    decreases the loss. It always evaluates the loss max_linesearch_steps times when it is mapped, differentiated or staged,
     where its end cannot be seen; elsewhere it ends when it has found a step.
 
     Args:
@@ -125,7 +86,7 @@ def scale_by_zoom_linesearch(
     """
     if initial_guess_strategy not in ("one", "keep"):
         raise ValueError(f"linesearch: expected the strategy 'one' or 'keep', got {initial_guess_strategy!r}.")
-    rules = _Rules(
+    rules = Rules(
         max_linesearch_steps,
         max_learning_rate,
         tol,
@@ -158,7 +119,7 @@ def _value_and_grad_from_state(
     if found is None:
         raise ValueError("value_and_grad_from_state: expected a state of a line search, got none in it.")
     known = found.value.isfinite()
-    if _is_certain(known):
+    if is_certain(known):
         return found.value, found.grad
     computed = value_and_grad(value_fn)(params, *args, **kwargs)
     return select(known, (found.value, found.grad), computed)
@@ -179,7 +140,7 @@ def _linesearch_update(
     state: ScaleByZoomLinesearchState,
     params: Params | None = None,
     *,
-    rules: _Rules,
+    rules: Rules,
     value: Scalar | None = None,
     grad: Updates | None = None,
     value_fn: Callable[..., Tensor] | None = None,
@@ -200,8 +161,8 @@ def _linesearch_update(
         like=state.value,
     )
     zero = torch.zeros_like(state.value)
-    start = _Point(zero, zero + value, zero + tree.dot(updates, grad))
-    end = _find_step(start, floating(grad), along, state.learning_rate if rules.keep_guess else zero + 1, rules)
+    start = Point(zero, zero + value, zero + tree.dot(updates, grad))
+    end = find_step(start, floating(grad), along, state.learning_rate if rules.keep_guess else zero + 1, rules)
     info = ZoomLinesearchInfo(end.count, end.decrease_error, end.curvature_error)
     after = ScaleByZoomLinesearchState(end.last.step, end.last.value, end.grad, info)
     return tree.map(lambda u: u * end.last.step.to(u.dtype), updates), after
@@ -214,143 +175,7 @@ def _along(
     params: Params,
     updates: Updates,
     like: Tensor,
-) -> tuple[_Point, Params]:
+) -> tuple[Point, Params]:
     there = apply_updates(params, tree.map(lambda u: u * step.to(u.dtype), updates))
     value, grad = value_and_grad_fn(there)
-    return _Point(step, value.to(like.dtype), tree.dot(updates, grad).to(like.dtype)), grad
-
-
-def _find_step(
-    start: _Point, grad: Params, along: Callable[[Tensor], tuple[_Point, Params]], guess: Tensor, rules: _Rules
-) -> _Search:
-    no = torch.zeros_like(start.value, dtype=torch.bool)
-    unknown = torch.full_like(start.value, float("inf"))
-    search = _Search(
-        torch.zeros_like(no, dtype=torch.int64),
-        start,
-        grad,
-        start,
-        start,
-        start,
-        start,
-        grad,
-        no,
-        no,
-        no,
-        unknown,
-        unknown,
-    )
-    for _ in range(rules.max_linesearch_steps):
-        ended = search.done | search.failed
-        if _is_certain(ended):
-            break
-        search = select(ended, search, _try_next(search, start, along, guess, rules))
-    unsafe = search.done | ((search.safe.step == 0) & search.decrease_error.isfinite())
-    last, grad = select(unsafe, (search.last, search.grad), (search.safe, search.safe_grad))
-    return search._replace(last=last, grad=grad)
-
-
-def _try_next(
-    search: _Search,
-    start: _Point,
-    along: Callable[[Tensor], tuple[_Point, Params]],
-    guess: Tensor,
-    rules: _Rules,
-) -> _Search:
-    """Evaluate the loss at one more step, and narrow the search by what it says."""
-    wider = torch.where(search.count == 0, guess, search.last.step * rules.increase_factor)
-    bounded = wider if rules.max_learning_rate is None else wider.clamp(max=rules.max_learning_rate)
-    new, grad = along(torch.where(search.found, _between(search), bounded))
-    decrease, curvature = _decrease_error(new, start, rules), _curvature_error(new, start, rules)
-    good = torch.maximum(decrease, curvature) <= rules.tol
-    safer = (decrease <= rules.tol) & (~search.found | (new.value < search.safe.value))
-    safe, safe_grad = select(safer, (new, grad), (search.safe, search.safe_grad))
-    interval, into = _interval(search, new, decrease, good), _into_interval(search, new, decrease)
-    found, low, high, reference = select(search.found, into, interval)
-    at_bound = torch.zeros_like(good) if rules.max_learning_rate is None else wider >= rules.max_learning_rate
-    done = good | (at_bound & ~found)
-    exhausted = search.count + 1 >= rules.max_linesearch_steps
-    narrow = search.found & ((search.high.step - search.low.step).abs() <= rules.stepsize_precision)
-    return _Search(
-        count=search.count + 1,
-        last=new,
-        grad=grad,
-        low=low,
-        high=high,
-        reference=reference,
-        safe=safe,
-        safe_grad=safe_grad,
-        found=found,
-        done=done,
-        failed=(exhausted | (narrow & (safe.step > 0))) & ~done,
-        decrease_error=decrease,
-        curvature_error=curvature,
-    )
-
-
-def _interval(search: _Search, new: _Point, decrease: Tensor, good: Tensor) -> tuple[Tensor, _Point, _Point, _Point]:
-    """The interval between the last two steps, and whether it holds a good one (algorithm 3.5)."""
-    too_far = (decrease > 0) | ((new.value >= search.last.value) & (search.count > 0))
-    turned = (new.slope >= 0) & ~too_far
-    low, high = select(turned, (new, search.last), (search.last, new))
-    return too_far | turned | good, low, high, low
-
-
-def _into_interval(search: _Search, new: _Point, decrease: Tensor) -> tuple[Tensor, _Point, _Point, _Point]:
-    """The part of the interval that still holds a good step (algorithm 3.6)."""
-    low, high = search.low, search.high
-    worse = (decrease > 0) | (new.value >= low.value)
-    beyond = (new.slope * (high.step - low.step) >= 0) & ~worse
-    reference = select(worse | beyond, high, low)
-    return search.found, select(worse, low, new), select(worse, new, select(beyond, low, high)), reference
-
-
-def _between(search: _Search) -> Tensor:
-    """A step within the interval: the minimum of a cubic, else that of a parabola, else the middle."""
-    low, high = search.low, search.high
-    left, right, length = torch.minimum(low.step, high.step), torch.maximum(low.step, high.step), high.step - low.step
-    cubic, parabola = _cubic_minimum(low, high, search.reference), low.step + _parabola_minimum(low, high)
-    margin = length.abs()
-    by_parabola = (parabola > left + 0.1 * margin) & (parabola < right - 0.1 * margin)
-    by_cubic = (cubic > left + 0.2 * margin) & (cubic < right - 0.2 * margin)
-    return torch.where(by_cubic, cubic, torch.where(by_parabola, parabola, low.step + length / 2))
-
-
-def _cubic_minimum(a: _Point, b: _Point, c: _Point) -> Tensor:
-    """Where the cubic through three points, with the slope of the first, is lowest; NaN if nowhere."""
-    db, dc = b.step - a.step, c.step - a.step
-    rise_b, rise_c = b.value - a.value - a.slope * db, c.value - a.value - a.slope * dc
-    scale = (db * dc) ** 2 * (db - dc)
-    third = (dc**2 * rise_b - db**2 * rise_c) / scale
-    second = (-(dc**3) * rise_b + db**3 * rise_c) / scale
-    return a.step + (-second + (second * second - 3 * third * a.slope).sqrt()) / (3 * third)
-
-
-def _parabola_minimum(a: _Point, b: _Point) -> Tensor:
-    """How far from the first of two points the parabola through them, with its slope, is lowest."""
-    length = b.step - a.step
-    return -a.slope * length**2 / (2 * (b.value - a.value - a.slope * length))
-
-
-def _decrease_error(new: _Point, start: _Point, rules: _Rules) -> Tensor:
-    error = new.value - start.value - rules.slope_rtol * new.step * start.slope
-    if rules.approx_dec_rtol is not None:
-        by_slopes = new.slope - (2 * rules.slope_rtol - 1) * start.slope
-        above = new.value - start.value - rules.approx_dec_rtol * start.value.abs()
-        error = torch.minimum(error, torch.maximum(by_slopes, above))
-    return _positive(error)
-
-
-def _curvature_error(new: _Point, start: _Point, rules: _Rules) -> Tensor:
-    return _positive(new.slope.abs() - rules.curv_rtol * start.slope.abs())
-
-
-def _positive(error: Tensor) -> Tensor:
-    """max(error, 0), and infinity for NaN: the loss is not defined there."""
-    return torch.where(error.isnan(), float("inf"), error.clamp(min=0))
-
-
-def _is_certain(flag: Tensor) -> bool:
-    """Tell whether a flag is known and true; within vmap, grad or a tracer its value is not to be read."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(flag)
-    return type(flag) is Tensor and not wrapped and _get_current_dispatch_mode() is None and bool(flag)
+    return Point(step, value.to(like.dtype), tree.dot(updates, grad).to(like.dtype)), grad
