@@ -73,7 +73,7 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:
-    params = need_params("add_decayed_weights", params)
+    params = need_params("add_decayed_weights", params, updates)
     return tree.map(lambda g, p: g + cast(weight_decay, p) * p, updates, params)
 
 

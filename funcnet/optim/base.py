@@ -138,9 +138,9 @@ def select(condition: Tensor, chosen: Tree, other: Tree) -> Tree:
     return tree.map(lambda a, b: torch.where(condition, a, b), chosen, other)
 
 
-def need_params(name: str, params: Params | None) -> Params:
-    """Return the parameters, or say that they are missing."""
-    if params is None:
+def need_params(name: str, params: Params | None, updates: Updates) -> Params:
+    """Return the parameters, or say that they are missing; to no updates belong none."""
+    if params is None and updates is not None:
         raise ValueError(f"{name}: expected the parameters, got None. Call update(updates, state, params).")
     return params
 

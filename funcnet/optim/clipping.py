@@ -94,7 +94,7 @@ def _adaptive_grad_clip(
         largest = clipping * size.clamp(min=cast(eps, p))
         return torch.where(norm < largest, g, g * (largest / norm.clamp(min=1e-6)))
 
-    return tree.map(bounded, updates, need_params("adaptive_grad_clip", params))
+    return tree.map(bounded, updates, need_params("adaptive_grad_clip", params, updates))
 
 
 def _unit_norm(x: Tensor, axis: int | tuple[int, ...] | None) -> Tensor:

@@ -112,7 +112,7 @@ def _lbfgs_update(
     scale_init_precond: bool,
     **extra: Any,
 ) -> tuple[Updates, ScaleByLBFGSState]:
-    params, gradient = floating(need_params("lbfgs", params)), floating(updates)
+    params, gradient = floating(need_params("lbfgs", params, updates)), floating(updates)
     known = state.count > 0
     step, change = tree.sub(params, state.params), tree.sub(gradient, state.updates)
     product = tree.dot(change, step).to(state.weights_memory.dtype)

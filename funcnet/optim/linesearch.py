@@ -62,8 +62,8 @@ def scale_by_zoom_linesearch(
     f(p + s u) <= f(p) + slope_rtol s f' (or, near a minimum, its approximation by slopes), and
     |slope at s| <= curv_rtol |f'|, where f' is the slope at 0. The search doubles s until an interval holds such a
     step, then interpolates by cubics and parabolas into it. What it cannot find it replaces by the best step that
-    decreases the loss. It always evaluates the loss max_linesearch_steps times when it is mapped, differentiated or staged,
-    where its end cannot be seen; elsewhere it ends when it has found a step.
+    decreases the loss. When it is mapped, differentiated or staged, its end cannot be seen and it always evaluates the
+    loss max_linesearch_steps times; elsewhere it ends when it has found a step.
 
     Args:
         max_linesearch_steps: Most evaluations of the loss.
@@ -146,7 +146,7 @@ def _linesearch_update(
     value_fn: Callable[..., Tensor] | None = None,
     **extra: Any,
 ) -> tuple[Updates, ScaleByZoomLinesearchState]:
-    params = need_params("linesearch", params)
+    params = need_params("linesearch", params, updates)
     if value is None or grad is None or value_fn is None:
         raise ValueError(
             "linesearch: expected the loss, its gradient and the loss as a function. "

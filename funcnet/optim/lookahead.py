@@ -77,7 +77,7 @@ def _lookahead_update(
     reset_state: bool,
     **extra: Any,
 ) -> tuple[LookaheadParams, LookaheadState]:
-    fast, slow = _check(need_params("lookahead", params))
+    fast, slow = _check(need_params("lookahead", params, updates))
     updates, fast_state = fast_optimizer.update(updates, state.fast_state, fast, **extra)
     count = state.steps_since_sync + 1
     sync = count == sync_period

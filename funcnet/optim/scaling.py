@@ -137,7 +137,7 @@ def _each(updates: Updates, params: Params | None, *, f: Callable[[Tensor], Tens
 def _by_param(
     updates: Updates, params: Params | None, *, size: Callable[[Tensor], Tensor], min_scale: Scalar
 ) -> Updates:
-    params = need_params("scale_by_param_block", params)
+    params = need_params("scale_by_param_block", params, updates)
     return tree.map(lambda g, p: g * size(p).clamp(min=cast(min_scale, p)), updates, params)
 
 
@@ -151,7 +151,7 @@ def _trust(
         ratio = trust_coefficient * size / (torch.where(none, 1, step) + eps)
         return g * torch.where(none, 1, ratio)
 
-    return tree.map(trust, updates, need_params("scale_by_trust_ratio", params))
+    return tree.map(trust, updates, need_params("scale_by_trust_ratio", params, updates))
 
 
 def _centre(g: Tensor) -> Tensor:

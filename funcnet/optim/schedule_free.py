@@ -168,7 +168,7 @@ def _free_update(
     weight_lr_power: Scalar,
     **extra: Any,
 ) -> tuple[Updates, ScheduleFreeState]:
-    params = need_params("schedule_free", params)
+    params = need_params("schedule_free", params, updates)
     rate = learning_rate(state.step_count) if callable(learning_rate) else learning_rate
     max_lr = as_dtype(torch.maximum(state.max_lr, torch.zeros_like(state.max_lr) + rate), state.max_lr.dtype)
     weight = max_lr**weight_lr_power
