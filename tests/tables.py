@@ -88,9 +88,67 @@ LAYERS = {
     "residual": (fn.residual(fn.serial(fn.layer_norm(), fn.dense(3), fn.dropout(0.2))), (3,)),
 }
 
+
+
+def falling(rate):
+    """A step size that falls to nothing within 200 steps, for steps whose size the gradient does not tell."""
+    return fn.optim.exponential_decay(rate, 10, 0.5)
+
+
+# name: a function of the learning rate, whose default brings a parabola's bottom within 1e-6 in 200 steps
 OPTIMIZERS = {
-    "sgd": lambda: fn.optim.sgd(0.1),
-    "sgd with momentum": lambda: fn.optim.sgd(0.05, momentum=0.8),
-    "sgd with nesterov": lambda: fn.optim.sgd(0.05, momentum=0.7, nesterov=True),
-    "sgd of tensors": lambda: fn.optim.sgd(torch.tensor(0.05), momentum=torch.tensor(0.7)),
+    "sgd": lambda rate=0.1: fn.optim.sgd(rate),
+    "sgd with momentum": lambda rate=0.05: fn.optim.sgd(rate, momentum=0.8),
+    "sgd with nesterov": lambda rate=0.05: fn.optim.sgd(rate, momentum=0.7, nesterov=True),
+    "sgd of tensors": lambda rate=0.05: fn.optim.sgd(torch.as_tensor(rate), momentum=torch.tensor(0.7)),
+    "sgd by a schedule": lambda rate=0.3: fn.optim.sgd(fn.optim.cosine_decay_schedule(rate, 150, alpha=0.1)),
+    "noisy_sgd": lambda rate=0.1: fn.optim.noisy_sgd(rate, eta=1e-16, gamma=0.5, key=4),
+    "sign_sgd": lambda rate=0.2: fn.optim.sign_sgd(falling(rate)),
+    "adam": lambda rate=0.3: fn.optim.adam(falling(rate), b1=0.5, b2=0.8, eps=1e-6),
+    "adam with eps_root": lambda rate=0.1: fn.optim.adam(rate, b1=0.5, b2=0.9, eps_root=1e-2),
+    "adamw": lambda rate=0.3: fn.optim.adamw(falling(rate), b1=0.5, b2=0.8, weight_decay=1e-9),
+    "nadam": lambda rate=0.3: fn.optim.nadam(falling(rate), b1=0.5, b2=0.8),
+    "nadamw": lambda rate=0.3: fn.optim.nadamw(falling(rate), b1=0.5, b2=0.8, weight_decay=1e-9),
+    "amsgrad": lambda rate=0.2: fn.optim.amsgrad(rate, b1=0.5, b2=0.9),
+    "rmsprop": lambda rate=0.3: fn.optim.rmsprop(falling(rate), decay=0.8),
+    "rmsprop, all options": lambda rate=0.1: fn.optim.rmsprop(
+        falling(rate), 0.8, 1e-4, 0.1, False, centered=True, momentum=0.3, nesterov=True, bias_correction=True
+    ),
+    "adagrad": lambda rate=0.5: fn.optim.adagrad(rate),
+    "adadelta": lambda rate=0.2: fn.optim.adadelta(rate, rho=0.8, eps=1.0),
+    "adamax": lambda rate=0.2: fn.optim.adamax(falling(rate), b1=0.8, b2=0.9),
+    "adamaxw": lambda rate=0.2: fn.optim.adamaxw(falling(rate), b1=0.8, b2=0.9, weight_decay=1e-9),
+    "radam": lambda rate=0.3: fn.optim.radam(falling(rate), b1=0.8, b2=0.9),
+    "lion": lambda rate=0.2: fn.optim.lion(falling(rate), b1=0.7, b2=0.8, weight_decay=1e-9),
+    "lamb": lambda rate=0.2: fn.optim.lamb(falling(rate), b1=0.8, b2=0.9),
+    "lars": lambda rate=0.3: fn.optim.lars(falling(rate), trust_coefficient=0.5, momentum=0.3),
+    "adafactor": lambda rate=1.0: fn.optim.adafactor(falling(rate), min_dim_size_to_factor=2),
+    "adafactor with momentum": lambda rate=0.6: fn.optim.adafactor(
+        falling(rate), factored=False, multiply_by_parameter_scale=False, momentum=0.5, dtype_momentum=torch.float64
+    ),
+    "muon": lambda rate=0.3: fn.optim.muon(falling(rate), beta=0.8, adam_b1=0.5, adam_b2=0.8),
+    "schedule_free_sgd": lambda rate=0.3: fn.optim.schedule_free_sgd(rate, warmup_steps=150, weight_lr_power=40.0),
+    "lbfgs": lambda rate=1.0: fn.optim.lbfgs(rate, memory_size=3),
+    "lbfgs without a search": lambda rate=0.5: fn.optim.lbfgs(rate, memory_size=2, linesearch=None),
+    "chain": lambda rate=0.1: fn.optim.chain(
+        fn.optim.zero_nans(), fn.optim.clip(3.0), fn.optim.clip_by_global_norm(2.0), fn.optim.sgd(rate)
+    ),
+    "named_chain": lambda rate=0.1: fn.optim.named_chain(("ema", fn.optim.ema(0.5)), ("sgd", fn.optim.sgd(rate))),
+    "masked": lambda rate=0.1: fn.optim.chain(
+        fn.optim.masked(fn.optim.scale(0.7), fn.optim.by_path(lambda path: "b" in path)), fn.optim.sgd(rate)
+    ),
+    "partition": lambda rate=0.1: fn.optim.partition(
+        {"a": fn.optim.sgd(rate), "b": fn.optim.sgd(0.05, momentum=0.5)},
+        fn.optim.by_path(lambda path: "b" if path.endswith("b") else "a"),
+    ),
+    "inject_hyperparams": lambda rate=0.1: fn.optim.inject_hyperparams(fn.optim.sgd)(rate, momentum=0.5),
+    "apply_if_finite": lambda rate=0.1: fn.optim.apply_if_finite(fn.optim.sgd(rate, momentum=0.5), 3),
+    "MultiSteps": lambda rate=0.2: fn.optim.MultiSteps(fn.optim.sgd(rate), 2, accumulator_dtype=None),
+    "reduce_on_plateau": lambda rate=0.2: fn.optim.chain(
+        fn.optim.sgd(rate), fn.optim.reduce_on_plateau(0.5, 3, min_scale=0.2)
+    ),
+    "centralize and noise": lambda rate=0.1: fn.optim.chain(
+        fn.optim.centralize(), fn.optim.add_noise(1e-16, 0.5, 0), fn.optim.clip_by_block_rms(2.0), fn.optim.sgd(rate)
+    ),
+    "adaptive_grad_clip": lambda rate=0.1: fn.optim.chain(fn.optim.adaptive_grad_clip(0.5, 0.1), fn.optim.sgd(rate)),
 }

@@ -1,11 +1,11 @@
-"""The contracts of the design, crossed with the tables of layers and optimizers."""
+"""The contracts of the design, crossed with the table of layers."""
 
 import copy
 import pickle
 
 import pytest
 import torch
-from tables import LAYERS, OPTIMIZERS, TREES, numbers
+from tables import LAYERS, numbers
 from torch.testing import assert_close
 
 import funcnet as fn
@@ -13,7 +13,6 @@ from funcnet import tree
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 layers = pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
-optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 KEY = fn.random.key(3)
 
 
@@ -116,60 +115,3 @@ def test_an_empty_batch_and_a_batch_of_one(layer, shape):
     params, x = example(layer, shape)
     assert layer.apply(params, numbers(0, *shape)).shape == (0, *layer.apply(params, x).shape)
     assert_close(layer.apply(params, x[None])[0], layer.apply(params, x))
-
-
-def descend(optimizer, params, gradients, state=None):
-    state = optimizer.init(params) if state is None else state
-    for gradient in gradients:
-        updates, state = optimizer.update(gradient, state, params)
-        params = fn.optim.apply_updates(params, updates)
-    return params, state
-
-
-@optimizers
-@pytest.mark.parametrize("tree_of", TREES.values(), ids=TREES)
-def test_an_optimizer_is_pure_on_any_tree(make, tree_of):
-    params = tree_of()
-    gradients = [tree.partition(tree.scale(0.1 * i, params), tree.is_floating)[0] for i in range(1, 4)]
-    before = copy.deepcopy((params, gradients))
-    optimizer = make()
-    first, second, other = (descend(o, params, gradients) for o in (optimizer, optimizer, make()))
-    assert tree.equal(first, second) and tree.equal(first, other)
-    assert tree.equal((params, gradients), before)
-    assert tree.structure(first[0]) == tree.structure(params)
-    resumed = descend(optimizer, *[descend(optimizer, params, gradients[:1])[0]], gradients[1:], first[1])
-    assert tree.structure(resumed) == tree.structure(first)
-
-
-@optimizers
-def test_an_optimizer_finds_the_bottom_of_a_parabola(make):
-    target = numbers(3, seed=7)
-    optimizer = make()
-
-    def step(carry, _):
-        params, state = carry
-        updates, state = optimizer.update(fn.grad(lambda p: ((p - target) ** 2).sum())(params), state, params)
-        return (fn.optim.apply_updates(params, updates), state), None
-
-    start = torch.zeros(3).double()
-    (params, _), _ = fn.scan(step, (start, optimizer.init(start)), length=200)
-    assert_close(params, target, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("options", [{}, {"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}])
-def test_vmap_over_hyper_parameters_equals_separate_runs(options):
-    params, gradients = numbers(3), list(numbers(5, 3, seed=8))
-    rates = torch.linspace(0.01, 0.5, 8).double()
-    swept = fn.vmap(lambda rate: descend(fn.optim.sgd(rate, **options), params, gradients)[0])(rates)
-    runs = [descend(fn.optim.sgd(rate.item(), **options), params, gradients)[0] for rate in rates]
-    assert_close(swept, torch.stack(runs), rtol=1e-14, atol=1e-15)
-
-
-def test_a_run_is_differentiable_by_its_learning_rate():
-    def final(rate, start):
-        def step(params, _):
-            return fn.sgd_step(params, fn.grad(lambda p: (p**4).sum())(params), rate), None
-
-        return fn.scan(step, start, length=5)[0].sum()
-
-    fn.checking.check_grads(final, (torch.tensor(0.05).double(), numbers(3)), order=2)

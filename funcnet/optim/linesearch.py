@@ -152,6 +152,8 @@ def _linesearch_update(
             "linesearch: expected the loss, its gradient and the loss as a function. "
             "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
         )
+    if not tree.leaves(updates):
+        return updates, state
     known = inspect.signature(value_fn).parameters
     along = partial(
         _along,
@@ -161,7 +163,7 @@ def _linesearch_update(
         like=state.value,
     )
     zero = torch.zeros_like(state.value)
-    start = Point(zero, zero + value, zero + tree.dot(updates, grad))
+    start = Point(zero, (zero + value).to(zero.dtype), tree.dot(updates, grad).to(zero.dtype))
     end = find_step(start, floating(grad), along, state.learning_rate if rules.keep_guess else zero + 1, rules)
     info = ZoomLinesearchInfo(end.count, end.decrease_error, end.curvature_error)
     after = ScaleByZoomLinesearchState(end.last.step, end.last.value, end.grad, info)

@@ -148,7 +148,7 @@ def _between(search: Search) -> Tensor:
     """A step within the interval: the minimum of a cubic, else that of a parabola, else the middle."""
     low, high = search.low, search.high
     left, right, length = torch.minimum(low.step, high.step), torch.maximum(low.step, high.step), high.step - low.step
-    cubic, parabola = _cubic_minimum(low, high, search.reference), low.step + _parabola_minimum(low, high)
+    cubic, parabola = _cubic_minimum(low, high, search.reference), _parabola_minimum(low, high)
     margin = length.abs()
     by_parabola = (parabola > left + 0.1 * margin) & (parabola < right - 0.1 * margin)
     by_cubic = (cubic > left + 0.2 * margin) & (cubic < right - 0.2 * margin)
@@ -156,19 +156,26 @@ def _between(search: Search) -> Tensor:
 
 
 def _cubic_minimum(a: Point, b: Point, c: Point) -> Tensor:
-    """Where the cubic through three points, with the slope of the first, is lowest; NaN if nowhere."""
+    """Where the cubic through three points, with the slope of the first, is lowest; at the first if nowhere."""
     db, dc = b.step - a.step, c.step - a.step
     rise_b, rise_c = b.value - a.value - a.slope * db, c.value - a.value - a.slope * dc
     scale = (db * dc) ** 2 * (db - dc)
-    third = (dc**2 * rise_b - db**2 * rise_c) / scale
-    second = (-(dc**3) * rise_b + db**3 * rise_c) / scale
-    return a.step + (-second + (second * second - 3 * third * a.slope).sqrt()) / (3 * third)
+    third = _quotient(dc**2 * rise_b - db**2 * rise_c, scale)
+    second = _quotient(db**3 * rise_c - dc**3 * rise_b, scale)
+    radical = second * second - 3 * third * a.slope
+    root = torch.where(radical > 0, radical, 1).sqrt()
+    return a.step + torch.where(radical > 0, _quotient(root - second, 3 * third), 0)
 
 
 def _parabola_minimum(a: Point, b: Point) -> Tensor:
-    """How far from the first of two points the parabola through them, with its slope, is lowest."""
+    """Where the parabola through two points, with the slope of the first, is lowest; at the first if nowhere."""
     length = b.step - a.step
-    return -a.slope * length**2 / (2 * (b.value - a.value - a.slope * length))
+    return a.step - _quotient(a.slope * length**2, 2 * (b.value - a.value - a.slope * length))
+
+
+def _quotient(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 0 where b is 0, with finite derivatives there."""
+    return torch.where(b == 0, 0, a / torch.where(b == 0, 1, b))
 
 
 def _decrease_error(new: Point, start: Point, rules: Rules) -> Tensor:
