@@ -8,7 +8,7 @@ from funcnet import checking, initializers, losses, optim, random, report, tree
 from funcnet.combinators import parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
 from funcnet.layers import Layer, LayerError, as_layer, dense, dropout, embedding, flatten, layer_norm, rms_norm, step
-from funcnet.training import scan, sgd_step
+from funcnet.training import batches, scan, sgd_step
 from funcnet.transforms import (
     Vmap,
     grad,
@@ -31,6 +31,7 @@ __all__ = [
     "StagingError",
     "Vmap",
     "as_layer",
+    "batches",
     "checking",
     "dense",
     "dropout",

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import random, tree
 from funcnet.compiler import loop
 from funcnet.transforms.flat import Flattener
 from funcnet.tree import Tree
@@ -39,6 +39,52 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
         return after.to(p.dtype)
 
     return tree.map(descend, params, grads)
+
+
+def batches(key: Tensor, data: Tree, batch_size: int, *, epochs: int = 1, ragged: str = "drop") -> Tensor:
+    """Shuffle examples into minibatches: blocks of indices, one a step, ready to be the xs of `scan`.
+
+    Every epoch has its own order. A step takes its examples by `tree.map(lambda leaf: leaf[block], data)`.
+
+    Args:
+        key: Makes the orders.
+        data: A tree of tensors with a common leading axis, that of the examples; only its length matters.
+        batch_size: Examples in a block.
+        epochs: How often all examples are gone through.
+        ragged: What becomes of the examples that fill no whole block: "drop" leaves them out in that epoch, "wrap"
+            fills their block with the first ones of the same epoch, "join" puts them before the next epoch (and drops
+            them in the last).
+    Returns:
+        (steps, batch_size) int64: the indices of the examples of each step.
+    Raises:
+        ValueError: No common length, fewer examples than fill a block, or another `ragged`.
+    Example:
+        >>> fn.batches(fn.random.key(0), torch.zeros(5, 3), 2)
+        tensor([[0, 1],
+                [4, 3]])
+        >>> fn.batches(fn.random.key(0), torch.zeros(5, 3), 2, ragged="wrap")
+        tensor([[0, 1],
+                [4, 3],
+                [2, 0]])
+    """
+    size = _example_count(data)
+    keys = key[None] if epochs == 1 else random.split(key, epochs)
+    orders = torch.stack([random.permutation(each, size) for each in keys])
+    if ragged == "wrap":
+        blocks = -(-size // batch_size)
+        orders = orders[:, torch.arange(blocks * batch_size) % max(size, 1)]
+    elif ragged == "drop":
+        orders = orders[:, : size - size % batch_size]
+    elif ragged == "join":
+        orders = orders.reshape(-1)[: size * epochs - size * epochs % batch_size]
+    else:
+        raise ValueError(f'batches: expected ragged to be "drop", "wrap" or "join", got {ragged!r}.')
+    if not orders.numel():
+        raise ValueError(
+            f"batches: expected at least the {batch_size} examples of one block, got {size}. "
+            'A smaller batch_size fits; ragged="wrap" repeats examples.'
+        )
+    return orders.reshape(-1, batch_size)
 
 
 def scan(
@@ -109,6 +155,13 @@ def _scan_length(xs: Tree, length: int | None) -> int:
             f"got length {length} and xs {found}."
         )
     return sizes.pop()
+
+
+def _example_count(data: Tree) -> int:
+    sizes = {path: leaf.shape[:1] for path, leaf in zip(tree.paths(data), tree.leaves(data), strict=True)}
+    if len(set(sizes.values())) != 1 or () in sizes.values():
+        raise ValueError(f"batches: expected tensors with a common leading axis, got {tree.map(tree.describe, data)}.")
+    return int(next(iter(sizes.values()))[0])
 
 
 def _check_carry(before: Tree, after: Tree) -> None:

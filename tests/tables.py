@@ -89,7 +89,6 @@ LAYERS = {
 }
 
 
-
 def falling(rate):
     """A step size that falls to nothing within 200 steps, for steps whose size the gradient does not tell."""
     return fn.optim.exponential_decay(rate, 10, 0.5)
