@@ -64,7 +64,7 @@ def test_lbfgs_with_its_search_is_optax():
     def rosenbrock(p):
         return (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum()
 
-    params, optimizer = torch.tensor(MORE["lbfgs"]["start"]).double(), optim.lbfgs()
+    params, optimizer = torch.tensor(MORE["lbfgs"]["start"], dtype=torch.float64), optim.lbfgs()
     state = optimizer.init(params)
     value_and_grad = optim.value_and_grad_from_state(rosenbrock)
     for *theirs, step_size, evaluations in MORE["lbfgs"]["steps"][:14]:  # from there on rounding grows
@@ -72,7 +72,7 @@ def test_lbfgs_with_its_search_is_optax():
         assert_close(value, rosenbrock(params), rtol=1e-12, atol=0)
         updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=rosenbrock)
         params = optim.apply_updates(params, updates)
-        assert_close(params, torch.tensor(theirs).double(), rtol=0, atol=1e-10)
+        assert_close(params, torch.tensor(theirs, dtype=torch.float64), rtol=0, atol=1e-10)
         assert_close(state[2].learning_rate.item(), step_size, rtol=1e-9, atol=0)
         assert state[2].info.num_linesearch_steps == evaluations
 
