@@ -93,6 +93,16 @@ def test_the_derivatives_at_a_logit_of_0_are_those_around_it():
         assert_close(fn.vmap(fn.hessian(loss))(logits, labels), torch.full((3,), 0.25).double())
 
 
+def test_the_native_backend_takes_the_loss_of_the_lesson():
+    logits, labels = torch.linspace(-30, 30, 61), torch.arange(61) % 2.0
+    slope = fn.value_and_grad(lambda x, y: fn.losses.sigmoid_binary_cross_entropy(x, y).sum())
+    compiled = fn.jit(slope)
+    explained = compiled.explain(logits, labels)
+    assert explained.backend == "native" or "compiler" in explained.reason
+    for actual, expected in zip(compiled(logits, labels), slope(logits, labels), strict=True):
+        assert_close(actual, expected, rtol=2e-6, atol=0)
+
+
 @pytest.mark.parametrize("name", ["sigmoid_binary_cross_entropy", "binary_cross_entropy"])
 def test_labels_may_be_bools_and_integers(name):
     predictions, labels = torch.tensor([0.2, 0.7, 0.9]), torch.tensor([True, False, True])
