@@ -135,11 +135,10 @@ def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length
         before = carry.rebuild(carries)
         after, y = f(before, slices.rebuild(rows))
         _check_carry(before, after)
-        returned = Flattener()
-        flat = returned.split(after)
-        if message := tree.difference(carry.rest, returned.rest):
+        numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
+        if message := tree.difference(*numbers):
             raise ValueError(f"scan: a number in the carry changes {message}. Inside jit, carry it as a tensor.")
-        return flat, outputs.split(_stackable(y))
+        return Flattener().split(after), outputs.split(_stackable(y))
 
     carries, ys = staged(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
