@@ -47,8 +47,11 @@ def show_one(seed: int, svg: Path | None) -> None:
     accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
     hidden = params["hidden"]
     report.show(
-        report.summary(model, params),
-        report.table(["x1", "x2", "target", "hypothesis"], torch.cat([X, Y, hypothesis], 1).tolist()),
+        report.summary("2-2-1", params),
+        report.table(
+            ["x1", "x2", "target", "hypothesis"],
+            [[*x.tolist(), y.item(), f"{p.item():.6f}"] for x, y, p in zip(X, Y, hypothesis, strict=True)],
+        ),
         f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
         report.decision_map(
             lambda x: model.apply(params, x).sigmoid(),
