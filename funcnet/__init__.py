@@ -4,7 +4,10 @@ A model is a pair of pure functions over a pytree of parameters, gradients come 
 ensembles from `vmap`, and an optimizer step is a function from parameters to parameters.
 """
 
-from funcnet import checking, initializers, losses, optim, random, report, tree
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from funcnet import checking, initializers, losses, optim, random, tree
 from funcnet.combinators import parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
 from funcnet.layers import Layer, LayerError, as_layer, dense, dropout, embedding, flatten, layer_norm, rms_norm, step
@@ -22,6 +25,9 @@ from funcnet.transforms import (
     vjp,
     vmap,
 )
+
+if TYPE_CHECKING:
+    from funcnet import report
 
 __all__ = [
     "Explanation",
@@ -63,3 +69,10 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `report` when it is first used: rich is a third of the time that importing all of this takes."""
+    if name == "report":
+        return import_module("funcnet.report")
+    raise AttributeError(f"module 'funcnet' has no attribute {name!r}")

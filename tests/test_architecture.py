@@ -118,7 +118,7 @@ def test_importing_changes_nothing_and_prints_nothing():
 
 
 def test_importing_loads_neither_compilers_nor_what_is_not_installed():
-    heavy = ["torch._dynamo", "torch._inductor", "numpy", "jax", "sklearn", "matplotlib"]
+    heavy = ["rich", "torch._dynamo", "torch._inductor", "numpy", "jax", "sklearn", "matplotlib"]
     code = "import torch, sys; before = set(sys.modules); import funcnet; print(*set(sys.modules) - before)"
     assert not set(heavy) & set(run(code).split())
 
