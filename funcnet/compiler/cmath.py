@@ -6,17 +6,18 @@ I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constan
 
 import re
 
-# P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on.
+# P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on;
+# HALFMAX: where exp(x) / 2 is infinite once its power of two is.
 _BOUNDS = {
     "f32": {
         "P": "23", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
         "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
-        "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
+        "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0", "HALFMAX": "89.5",
     },
     "f64": {
         "P": "52", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
         "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
-        "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
+        "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0", "HALFMAX": "710.5",
     },
 }  # fmt: skip
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
@@ -26,6 +27,13 @@ _REDUCE = """
   const T z_ = fma_S(x, K(0x1.71547652b82fep+0), K(MAGIC)), k_ = z_ - K(MAGIC);
   const I n = bits_S(z_) - bits_S(K(MAGIC));
   const T r = fma_S(-k_, K(LN2LO), fma_S(-k_, K(LN2HI), x));"""
+
+_LOG = """
+  const I e = (bits_S(y) - SQRTHALF) >> P;
+  const T f = float_S(bits_S(y) - (e << P)) - K(1.0), k = CONVERT(e, T) - lift;
+  const T s = f / (K(2.0) + f), q = s * s, h = K(0.5) * f * f;
+  const T t = fma_S(s, h + q * (LOGSERIES), k * K(LN2LO));
+  const T v = fma_S(k, K(LN2HI), f - (h - t));"""
 
 _TEXTS = {
     "exp": """
@@ -45,7 +53,12 @@ static inline T expm1_S(T y) {
   return sel_S(y == K(0.0), y, e + e);
 }""",
     "sigmoid": """
-static inline T sigmoid_S(T x) { return K(1.0) / (K(1.0) + exp_S(-x)); }""",
+static inline T sigmoid_S(T y) {
+  T x = sel_S(-y > K(HALFMAX), K(HALFMAX), sel_S(-y < K(SMALL), K(SMALL), -y)); REDUCE
+  const T r2 = r * r;
+  const T p = EXPSERIES;
+  return K(0.5) / fma_S(p, float_S((n - 1 + BIAS) << P), K(0.5));
+}""",
     "tanh": """
 static inline T tanh_S(T x) {
   const T a = abs_S(x), e = expm1_S(sel_S(a > K(FLAT), K(FLAT), a) * K(2.0));
@@ -53,21 +66,15 @@ static inline T tanh_S(T x) {
 }""",
     "log": """
 static inline T log_S(T x) {
-  const T y = sel_S(x < K(TINY), x * K(LIFTED), x);
-  const I e = (bits_S(y) - SQRTHALF) >> P;
-  const T f = float_S(bits_S(y) - (e << P)) - K(1.0);
-  const T k = CONVERT(e, T) - sel_S(x < K(TINY), K(LIFT), K(0.0));
-  const T s = f / (K(2.0) + f), q = s * s, h = K(0.5) * f * f;
-  const T t = fma_S(s, h + q * (LOGSERIES), k * K(LN2LO));
-  const T v = fma_S(k, K(LN2HI), f - (h - t));
+  const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
   const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), v, x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }""",
     "log1p": """
 static inline T log1p_S(T x) {
-  const T u = K(1.0) + x, y = log_S(u);
-  const T v = y + (x - (u - K(1.0))) / u;
-  return sel_S(x == K(0.0), x, sel_S((u > K(0.0)) & (u < K(INFINITY_)), v, y));
+  const T y = K(1.0) + x, lift = K(0.0); LOG
+  const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
+  return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
 }""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
@@ -205,7 +212,7 @@ def _fma(kind: str, scalar: str) -> str:
 def _fill(text: str, kind: str, scalar: str) -> str:
     """Put the constants and series of a floating type into a text."""
     series = {"EXPSERIES": _series(0, scalar), "EXPM1SERIES": _series(2, scalar), "LOGSERIES": _log_series(scalar)}
-    for key, value in {"REDUCE": _REDUCE, **series, **_BOUNDS[scalar]}.items():
+    for key, value in {"REDUCE": _REDUCE, "LOG": _LOG, **series, **_BOUNDS[scalar]}.items():
         text = re.sub(rf"\b{key}\b", value, text)
     text = text.replace("INFINITY_", "__builtin_inf()").replace("NAN_", '__builtin_nan("")')
     return _plain(text, kind, scalar)
