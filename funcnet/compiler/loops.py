@@ -231,6 +231,9 @@ def writes(statement: Statement) -> Iterator[View]:
                 yield from writes(inner)
 
 
+VECTOR = 64  # multiplications that a product by vectors or by BLAS does in the time of one operation
+
+
 def work(statements: Sequence[Statement]) -> int:
     """Estimate how many scalar operations (of all lanes at once) statements take."""
     total = 0
@@ -239,7 +242,8 @@ def work(statements: Sequence[Statement]) -> int:
             case Nest():
                 total += math.prod(statement.shape) * len(statement.body)
             case Contract():
-                total += math.prod(statement.out.shape) * statement.left.shape[-1]
+                count = math.prod(statement.out.shape) * statement.left.shape[-1]
+                total += count if statement.how == "tiles" else count // VECTOR
             case Cumulate():
                 total += math.prod(statement.out.shape)
             case Loop():

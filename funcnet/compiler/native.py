@@ -103,7 +103,7 @@ class _Call:
     def run(self, blocks: int) -> None:
         """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
         workers = max(1, min(torch.get_num_threads(), blocks))
-        if self.kernel.work * blocks < SHORT:
+        if self.kernel.work * blocks < (SHORT if workers > 1 else LONG):
             self.part(0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
@@ -139,7 +139,8 @@ class _Call:
         self.kernel.arenas.append(arena)
 
 
-SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth a thread
+SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth threads
+LONG = 20_000_000  # and from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C
 ALIGN = 128
 
 
