@@ -91,6 +91,19 @@ static inline T minimum_S(T a, T b) { return sel_S((a < b) | (a != a), a, b); }"
 static inline T fmax_S(T a, T b) { return sel_S((a >= b) | (b != b), a, b); }""",
     "fmin": """
 static inline T fmin_S(T a, T b) { return sel_S((a <= b) | (b != b), a, b); }""",
+    "nextafter": """
+static inline T nextafter_S(T a, T b) {
+  const I u = bits_S(a);
+  const T least = copysign_S(float_S(bits_S(K(0.0)) + 1), b);
+  const T step = sel_S((a < b) ^ (a < K(0.0)), float_S(u + 1), float_S(u - 1));
+  const T next = sel_S(a == b, b, sel_S(a == K(0.0), least, step));
+  return sel_S((a != a) | (b != b), a + b, next);
+}""",
+    "logaddexp": """
+static inline T logaddexp_S(T a, T b) {
+  const T high = maximum_S(a, b), d = minimum_S(a, b) - high;
+  return sel_S((a == b) & (d != d), high, high + log1p_S(exp_S(d)));
+}""",
     "remainder": """
 static inline T remainder_S(T a, T b) {
   const T m = fmod_S(a, b);
@@ -134,6 +147,22 @@ _INTEGER_SCALARS = {  # division by zero, an error in eager mode, gives 0 here a
   return r;
 }""",
 }
+_SORT = """
+static i64 NAME_S(T *keys, i64 *order, i64 n) {  // by merging; where in keys and order the result begins
+  i64 at = 0, to = n;
+  for (i64 width = 1; width < n; width *= 2, at = n - at, to = n - to)
+    for (i64 low = 0; low < n; low += 2 * width) {
+      const i64 middle = low + width < n ? low + width : n, high = middle + width < n ? middle + width : n;
+      for (i64 i = low, j = middle, k = low; k < high; ++k) {
+        const T a = keys[at + i], b = keys[at + j];
+        const i64 from = at + (i == middle || (j < high && (BEFORE)) ? j++ : i++);
+        keys[to + k] = keys[from];
+        order[to + k] = order[from];
+      }
+    }
+  return at;
+}"""
+_SORTS = {"ascending": "b < a || (b == b && a != a)", "descending": "b > a || (b != b && a == a)"}
 _UNARY = """sqrt floor ceil trunc round sin cos tan asin acos atan sinh cosh asinh acosh atanh
 erf erfc lgamma exp2 log2 log10"""
 _LIBRARY = dict.fromkeys(_UNARY.split(), 1) | dict.fromkeys(("pow", "atan2", "fmod", "hypot"), 2)
@@ -167,6 +196,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _plain(
             "static inline T shr_S(T a, T b) { return sel_S(b < K(8), a >> (b & K(7)), K(0)); }", kind, scalar
         )
+    if name in _SORTS:
+        return _plain(_SORT.replace("NAME", name).replace("BEFORE", _SORTS[name]), kind, scalar)
     if scalar in _BOUNDS and name in _TEXTS:
         return _fill(_TEXTS[name], kind, scalar)
     if scalar not in _BOUNDS and name in _INTEGER_TEXTS:

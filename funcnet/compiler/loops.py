@@ -174,6 +174,22 @@ class Cumulate:
 
 
 @dataclass(eq=False)
+class Sort:
+    """values = source in order along one axis, equal elements in the old order; indices say where they were.
+
+    NaN counts as the largest. Keys and order are scratch for one line, twice its length.
+    """
+
+    values: View
+    indices: View
+    source: View
+    axis: int
+    descending: bool
+    keys: View
+    order: View
+
+
+@dataclass(eq=False)
 class Loop:
     """The steps of a scan."""
 
@@ -181,7 +197,7 @@ class Loop:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Loop
+Statement = Nest | Contract | Cumulate | Sort | Loop
 
 
 @dataclass(eq=False)
@@ -212,7 +228,7 @@ def reads(statement: Statement) -> Iterator[View]:
                     yield part.view
         case Contract():
             yield from (statement.left, statement.right)
-        case Cumulate():
+        case Cumulate() | Sort():
             yield statement.source
         case Loop():
             for inner in statement.body:
@@ -226,6 +242,8 @@ def writes(statement: Statement) -> Iterator[View]:
             yield from (part.view for part in statement.body if not isinstance(part, Node))
         case Contract() | Cumulate():
             yield statement.out
+        case Sort():
+            yield from (statement.values, statement.indices, statement.keys, statement.order)
         case Loop():
             for inner in statement.body:
                 yield from writes(inner)
@@ -246,6 +264,8 @@ def work(statements: Sequence[Statement]) -> int:
                 total += count if statement.how == "tiles" else count // VECTOR
             case Cumulate():
                 total += math.prod(statement.out.shape)
+            case Sort():
+                total += math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
             case Loop():
                 total += statement.counter.length * work(statement.body)
     return total

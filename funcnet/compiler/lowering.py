@@ -283,7 +283,9 @@ class Lowering:
 
 LARGE = 2_000_000  # and from which on torch's BLAS is faster
 WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
-DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+_SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
+_UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
+DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
 def lower(program: Program, rules: dict[str, Rule]) -> Kernel:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from funcnet.compiler.loops import Buffer, Kernel, Loop, Statement, reads, writes
 
 STACK = 16 * 1024  # bytes of the largest temporary on the stack
@@ -56,10 +58,9 @@ def plan(kernel: Kernel, lanes: int) -> Plan:
 
 
 def _width(buffer: Buffer, lanes: int) -> int:
-    """Bytes of an element; a mask of lanes is as wide as the widest float's vector."""
-    return max(buffer.dtype.itemsize, 4 if buffer.varying and buffer.dtype.itemsize == 1 else 1) * (
-        lanes if buffer.varying else 1
-    )
+    """Bytes of an element; a mask of lanes is as wide as a vector of the widest float, which may be float64."""
+    size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
+    return size * (lanes if buffer.varying else 1)
 
 
 def _meet(a: _Life, b: _Life) -> bool:

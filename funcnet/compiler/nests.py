@@ -200,8 +200,7 @@ class Body:
 
     def combine(self, part: Accumulate, a: str, b: str) -> str:
         """a op b of a reduction."""
-        op = BOOLEAN.get(part.op, part.op) if part.view.dtype == torch.bool else part.op
-        return f"{a} {INFIX[op]} {b}" if op in INFIX else self.p.call(op, self.p.type(part.view), a, b)
+        return combined(self.p, part.op, part.view, a, b)
 
     def gather(self, node: Gather, place: Place) -> str:
         """A load at computed indices, lane by lane where they vary."""
@@ -234,6 +233,12 @@ class Body:
                 text = self.read(x, place)
                 terms.append(f"within({text}{'[i]' if lanes and x.varying else ''}, {size}) * {stride}")
         return " + ".join(terms)
+
+
+def combined(p: "Printer", op: str, like: View, a: str, b: str) -> str:
+    """a op b, of the type of a view's elements."""
+    op = BOOLEAN.get(op, op) if like.dtype == torch.bool else op
+    return f"{a} {INFIX[op]} {b}" if op in INFIX else p.call(op, p.type(like), a, b)
 
 
 def _groups(nest: Nest) -> list[list[int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler import indexing, reductions, shapes
+from funcnet.compiler import indexing, reductions, shapes, sorting
 from funcnet.compiler.loops import Const, Index, Operand
 from funcnet.compiler.lowering import Lowering, Rule
 from funcnet.compiler.values import Emit, Number, Splat, Value
@@ -99,6 +99,18 @@ def _at_most(e: Emit, x: Operand, high: Operand) -> Operand:
     return e("where", e("gt", x, high), high, x) if isinstance(high, Const) else e("minimum", x, high)
 
 
+def _hardtanh(e: Emit, x: Operand, low: Number | Const = -1, high: Number | Const = 1) -> Operand:
+    return _at_most(e, _at_least(e, x, e.cast(low, x.dtype)), e.cast(high, x.dtype))
+
+
+def _elu(
+    e: Emit, x: Operand, alpha: Number | Const = 1, scale: Number | Const = 1, rate: Number | Const = 1
+) -> Operand:
+    """scale x where positive, else scale alpha (exp(rate x) - 1)."""
+    below = e("mul", e("expm1", e("mul", x, rate)), e("mul", e.cast(alpha, x.dtype), scale))
+    return e("where", e("lt", x, 0), below, e("mul", x, scale))
+
+
 def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
     dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
 
@@ -158,7 +170,7 @@ def _logical(op: str) -> Formula:
 
 _PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh
 asinh acosh atanh erf erfc lgamma floor ceil trunc round abs maximum minimum fmax fmin fmod remainder atan2 hypot
-copysign"""
+copysign nextafter"""
 
 ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
     "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
@@ -176,6 +188,9 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "relu": lambda e, x: _at_least(e, x, Const(0, x.dtype)),
     "clamp_min": _at_least,
     "clamp_max": _at_most,
+    "leaky_relu": lambda e, x, slope=0.01: e("where", e("gt", x, 0), x, e("mul", x, slope)),
+    "hardtanh": lambda e, x, *bounds: _hardtanh(e, x, *bounds),
+    "elu": lambda e, x, *scales: _elu(e, x, *scales),
     "frac": lambda e, x: e("sub", x, e("trunc", x)),
     "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, e("mul", a, b), value),
     "addcdiv": lambda e, x, a, b, value=1: _scaled(e, x, e("div", a, b), value),
@@ -239,4 +254,5 @@ RULES: dict[str, Rule] = {
     **shapes.RULES,
     **reductions.RULES,
     **indexing.RULES,
+    **sorting.RULES,
 }

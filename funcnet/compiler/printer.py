@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler import memory, products
+from funcnet.compiler import memory, products, sorting
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
@@ -21,10 +21,11 @@ from funcnet.compiler.loops import (
     Loop,
     Nest,
     Operand,
+    Sort,
     Statement,
     View,
 )
-from funcnet.compiler.nests import INFIX, UNROLL, Body, Place
+from funcnet.compiler.nests import UNROLL, Body, Place, combined
 
 NAMES = {
     torch.float32: "f32",
@@ -34,6 +35,9 @@ NAMES = {
     torch.int16: "i16",
     torch.int8: "i8",
     torch.uint8: "u8",
+    torch.uint64: "u64",
+    torch.uint32: "u32",
+    torch.uint16: "u16",
     torch.bool: "b8",
 }
 
@@ -160,11 +164,9 @@ class Printer:
         if const.dtype == torch.bool:
             return str(int(bool(const.value)))
         bits = torch.iinfo(const.dtype).bits
-        value = (
-            (int(const.value) + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-            if kind != "u8"
-            else int(const.value) % 256
-        )
+        if kind[0] == "u":
+            return f"({kind}){int(const.value) % (1 << bits)}ULL"
+        value = (int(const.value) + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
         return "(-9223372036854775807LL - 1)" if value == -(1 << 63) else f"({kind}){value}LL"
 
     def splat(self, text: str, dtype: torch.dtype) -> str:
@@ -184,6 +186,8 @@ class Printer:
                 products.contract(self, statement)
             case Cumulate():
                 self.cumulate(statement)
+            case Sort():
+                sorting.sort(self, statement)
             case Loop():
                 self.loop(statement)
 
@@ -203,7 +207,7 @@ class Printer:
             self.statement(statement)
 
     def cumulate(self, statement: Cumulate) -> None:
-        """A running sum or product along one axis."""
+        """A running sum, product or extremum along one axis."""
         out, source, axis = statement.out, statement.source, statement.axis
         if not math.prod(out.shape):
             return
@@ -215,7 +219,7 @@ class Printer:
         self.put(f"{kind} {running} = {self.load(source, [0 if a == axis else p for a, p in enumerate(place)])};")
         self.store(out, [0 if a == axis else p for a, p in enumerate(place)], running)
         self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
-        self.put(f"{running} = {running} {INFIX[statement.op]} {self.load(source, place)};")
+        self.put(f"{running} = {combined(self, statement.op, out, running, self.load(source, place))};")
         self.store(out, place, running)
         for _ in range(len(order) + 1):
             self.close()

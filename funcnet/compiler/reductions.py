@@ -112,13 +112,31 @@ def _truth(op: str, identity: bool) -> Rule:
 
 
 def _cumulative(op: str) -> Rule:
-    def rule(b: Lowering, x: Value, dim: int, **_: Any) -> Value:
-        source = b.view(_as(b, x, b.op.outputs[0].dtype))
-        if not source.shape:
-            return source
-        out = b.temporary(source.shape, source.dtype, source.varying)
-        b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
-        return out
+    return lambda b, x, dim, **_: _cumulated(b, _as(b, x, b.op.outputs[0].dtype), dim, op)
+
+
+def _cumulated(b: Lowering, x: Value, dim: int, op: str) -> Value:
+    source = b.view(x)
+    if not source.shape:
+        return source
+    out = b.temporary(source.shape, source.dtype, source.varying)
+    b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
+    return out
+
+
+def _running_extremum(op: str) -> Rule:
+    """cummax or cummin, and where it was met last; from a NaN on that."""
+
+    def rule(b: Lowering, x: Value, dim: int) -> list[Value]:
+        axis = dim % max(len(x.shape), 1)
+
+        def place(e: Any, x: Any, best: Any) -> Any:
+            index = Index(axis) if e.nest.shape else Const(0, torch.int64)
+            hit = e("or", e("eq", x, best), e("ne", x, x))
+            return e("where", hit, index, Const(0, torch.int64), dtype=torch.int64)
+
+        best = _cumulated(b, x, axis, op)
+        return [best, _cumulated(b, b.map(x.shape, place, x, best), axis, "maximum")]
 
     return rule
 
@@ -188,6 +206,9 @@ RULES: dict[str, Rule] = {
     "all": _truth("and", True),
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
+    "logcumsumexp": _cumulative("logaddexp"),
+    "cummax": _running_extremum("maximum"),
+    "cummin": _running_extremum("minimum"),
     "linalg_vector_norm": _vector_norm,
     "mm": _product,
     "bmm": _product,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from funcnet.compiler.graph import UnsupportedError
 from funcnet.compiler.loops import View
 from funcnet.compiler.lowering import Lowering, Rule
@@ -26,6 +28,8 @@ def moved(move: Move) -> Rule:
 def reshape(b: Lowering, x: Value, *_: Any) -> Value:
     """The same elements in another shape: by strides, or by a row-major copy."""
     shape = b.op.outputs[0].shape
+    if x.dtype != b.op.outputs[0].dtype:
+        return _bits(b, x)
     if isinstance(x, Splat) or x.shape == shape:
         return Splat(x.const, shape) if isinstance(x, Splat) else x
     source = b.view(x)
@@ -36,6 +40,14 @@ def reshape(b: Lowering, x: Value, *_: Any) -> Value:
         result = copy.reshape(shape)
     assert result is not None
     return result
+
+
+def _bits(b: Lowering, x: Value) -> Value:
+    """The same bits as another dtype: between integers of one width C's conversion keeps them."""
+    dtype = b.op.outputs[0].dtype
+    if x.dtype.itemsize != dtype.itemsize or any(d.is_floating_point or d == torch.bool for d in (x.dtype, dtype)):
+        raise UnsupportedError(f"{b.op.target}: the native backend does not view {x.dtype} as {dtype}")
+    return b.map(x.shape, lambda e, x: e.cast(x, dtype), x)
 
 
 def _expand(b: Lowering, x: Value, *_: Any, **__: Any) -> Value:

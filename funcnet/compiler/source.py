@@ -15,6 +15,9 @@ typedef __INT32_TYPE__ i32;
 typedef __INT16_TYPE__ i16;
 typedef signed char i8;
 typedef unsigned char u8, b8;
+typedef __UINT64_TYPE__ u64;
+typedef __UINT32_TYPE__ u32;
+typedef __UINT16_TYPE__ u16;
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -50,6 +53,9 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 """
 
 
+_INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
+
+
 @dataclass(frozen=True)
 class Source:
     """A C text, the bytes of arena that a call needs, and the lanes of a block (1 without lanes)."""
@@ -77,13 +83,13 @@ def emit(kernel: Kernel, vector: int) -> Source:
 
 def _prelude(lanes: int, wide: bool) -> str:
     text = _SCALARS
-    for kind in ("i64", "i32", "i16", "i8", "u8", "b8"):
+    for kind in (*_INTEGERS, "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
         return text
     text += f"#define L {lanes}\n"
-    widths = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1}
+    widths = {"f32": 4, "f64": 8, **_INTEGERS}
     for kind, size in widths.items():
         text += _VECTOR.format(t=kind, n=size * lanes, a=min(64, size * lanes))
     mask = 64 if wide else 32

@@ -1,0 +1,182 @@
+"""Sorting, running extrema and neighbouring floats in native kernels equal ATen's; so do the draws that need them."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import jit
+from funcnet.random import bits, key, key_data, permutation, split, truncated_normal
+from funcnet.training import scan
+
+nan, inf = math.nan, math.inf
+DTYPES = [torch.float32, torch.float64, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool]
+
+
+def both(f, *xs: Tensor) -> None:
+    """Alone, with the layout reversed, and as a ragged block of lanes that differ."""
+    ones = [x[0] for x in xs]
+    same(jit(f, backend="native")(*ones), f(*ones))
+    same(jit(f, backend="native")(*map(reversed_layout, ones)), f(*ones))
+    want = [torch.stack(column) for column in zip(*map(f, *xs), strict=True)]
+    same(jit(fn.vmap(f), backend="native")(*xs), want)
+
+
+def reversed_layout(x: Tensor) -> Tensor:
+    order = list(range(x.ndim))[::-1]
+    return x.permute(order).contiguous().permute(order)
+
+
+def same(got, want, bound: float = 0.0) -> None:
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b, rtol=bound, atol=bound, equal_nan=True)
+
+
+def values(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Few distinct values, so that most have equals; for floats NaN, infinities and both zeros among them."""
+    x = torch.randint(0, 7, shape, generator=torch.Generator().manual_seed(sum(shape)))
+    if dtype.is_floating_point:
+        return torch.tensor([nan, inf, -inf, 0.0, -0.0, 1.5, -2.0], dtype=dtype)[x]
+    return (x % 2 == 0) if dtype == torch.bool else (x - 3).to(dtype)
+
+
+SHAPES = [(2, 1, 3), (1, 70), (3, 0), (0, 2), ()]
+
+
+@pytest.mark.parametrize("shape, dtype", [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])])
+def test_sort(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    def every(x: Tensor) -> list[Tensor]:
+        found: list[Tensor] = []
+        for dim, descending in product(range(-1, len(shape) - 1) if shape else [0], [False, True]):
+            found += x.sort(stable=True, dim=dim, descending=descending)
+            found.append(x.argsort(stable=True, dim=dim, descending=descending))
+        return found
+
+    both(every, values(19, *shape, dtype=dtype))
+
+
+def test_masks_beside_float64_keep_their_memory() -> None:
+    both(lambda x: [(x > bound).sort().values for bound in (-0.5, 0.0, 0.5)], values(9, 1500, dtype=torch.float64))
+
+
+def test_a_long_line_is_sorted() -> None:
+    x = torch.randn(2, 1001, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    both(lambda x: [*x.sort(), *(x * 2).sort(descending=True)], x)
+    both(lambda x: [*x.sort()], x.to(torch.float32))
+
+
+def test_sort_in_a_scan_and_of_what_is_computed() -> None:
+    def f(x: Tensor) -> tuple[Tensor, Tensor]:
+        return scan(lambda c, row: ((c + row).sort().values.flip(0), (c * row).argsort(stable=True)), x[0], x)
+
+    both(f, torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+
+
+def test_the_gradient_of_sort() -> None:
+    weight = torch.arange(12.0).reshape(3, 4)
+    both(lambda x: [fn.grad(lambda x: (x.sort(0).values * weight).sum())(x)], torch.randn(3, 3, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int32])
+def test_topk(dtype: torch.dtype) -> None:
+    x = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(i)).reshape(5, 6) for i in range(3)])
+    both(lambda x: [*x.topk(3), *x.topk(5, 0), *x.topk(2, 1, largest=False), *x.topk(0, 0)], x.to(dtype))
+    number = torch.tensor(3).to(dtype)
+    same(jit(lambda x: x.topk(1, 0), backend="native")(number), number.topk(1, 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32, torch.bool])
+@pytest.mark.parametrize("shape", [(3, 8), (2, 0), ()])
+def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    both(
+        lambda x: [*x.cummax(-1), *x.cummin(0), *(x | x if dtype == torch.bool else x + x).cummin(-1)],
+        values(18, *shape, dtype=dtype),
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logcumsumexp(dtype: torch.dtype) -> None:
+    x = torch.tensor(
+        [[-inf, -inf, 0.5, 3.0, -700.0], [inf, 1.0, inf, -inf, 2.0], [1.0, 2.0, nan, 1.0, inf]], dtype=dtype
+    )
+    f = lambda x: [x.logcumsumexp(0), x.logcumsumexp(1)]  # noqa: E731
+    bound = 8 * torch.finfo(dtype).eps
+    same(jit(f, backend="native")(x), f(x), bound)
+    lanes = torch.stack([x, x + 1, x * 2])
+    same(jit(fn.vmap(f), backend="native")(lanes), map(torch.stack, zip(*map(f, lanes), strict=True)), bound)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nextafter(dtype: torch.dtype) -> None:
+    tiny, most = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
+    edges = torch.tensor([0.0, -0.0, 1.0, -1.0, tiny, -tiny, most, -most, inf, -inf, nan], dtype=dtype)
+    a, b = torch.cartesian_prod(edges, edges).unbind(-1)
+    got = jit(torch.nextafter, backend="native")(a, b)
+    same([got], [torch.nextafter(a, b)])
+    assert torch.equal(got.signbit(), torch.nextafter(a, b).signbit())
+    same([jit(fn.vmap(torch.nextafter), backend="native")(a, b)], [torch.nextafter(a, b)])
+
+
+ACTIVATIONS = {
+    "elu": lambda x: torch.nn.functional.elu(x, 0.7),
+    "selu": torch.nn.functional.selu,
+    "leaky_relu": lambda x: torch.nn.functional.leaky_relu(x, 0.2),
+    "hardtanh": lambda x: torch.nn.functional.hardtanh(x, -0.5, 2.0),
+    "relu6": torch.nn.functional.relu6,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name: str) -> None:
+    x = torch.tensor([[nan, inf, -inf, 0.0, -0.0, 1.5, 7.0, -0.3, -20.0]], dtype=torch.float64)
+    # without NaN, where ATen's gradients of hardtanh depend on the tensor's size
+    f = lambda x: [ACTIVATIONS[name](x), fn.grad(lambda x: ACTIVATIONS[name](x).sum())(x[..., 1:])]  # noqa: E731
+    same(jit(f, backend="native")(x), f(x), 1e-14)
+    same(jit(fn.vmap(f), backend="native")(x), f(x), 1e-14)
+
+
+DRAWS = {
+    "permutation": lambda k: permutation(k, 37),
+    "one": lambda k: permutation(k, 1),
+    "rows": lambda k: permutation(k, torch.arange(12).reshape(4, 3)),
+    "lines": lambda k: permutation(k, torch.arange(12).reshape(4, 3), 1, independent=True),
+    "bits": lambda k: bits(k, (5,)).view(torch.int32),
+    "bits8": lambda k: bits(k, (5,), torch.uint8),
+    "bits16": lambda k: bits(k, (5,), torch.uint16).view(torch.int16),
+    "bits64": lambda k: bits(k, (5,), torch.uint64).view(torch.int64),
+}
+
+
+def test_draws() -> None:
+    f = lambda k: [g(k) for g in DRAWS.values()]  # noqa: E731
+    both(f, split(key(3), 18))
+    unsigned = lambda k: [bits(k, (5,)), bits(k, (5,), torch.uint64), bits(k, (3,), torch.uint16), key_data(k)]  # noqa: E731
+    both(unsigned, split(key(4), 18))
+
+
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_truncated_normal(dtype: torch.dtype, bound: float) -> None:
+    keys = split(key(1), 18)
+    f = lambda k: truncated_normal(k, -0.5, 2.0, (40,), dtype)  # noqa: E731
+    same([jit(f, backend="native")(keys[0])], [f(keys[0])], bound)
+    same([jit(fn.vmap(f), backend="native")(keys)], [torch.stack([f(k) for k in keys])], bound)
+
+
+def test_an_epoch_of_shuffled_minibatches() -> None:
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = x @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+    def epoch(w: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        def step(w: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            value, slope = fn.value_and_grad(lambda w: (x[rows] @ w - y[rows]).square().mean())(w)
+            return w - 0.1 * slope, value
+
+        return scan(step, w, permutation(k, 20).reshape(4, 5))
+
+    f = lambda k: scan(epoch, torch.zeros(3, dtype=torch.float64), split(k, 6))  # noqa: E731
+    for call, keys in ((f, key(2)), (fn.vmap(f), split(key(2), 9))):
+        assert jit(call).explain(keys).backend == "native"
+        same(jit(call, backend="native")(keys), call(keys), 1e-12)
