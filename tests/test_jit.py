@@ -300,7 +300,7 @@ def test_auto_falls_back_and_names_the_operation():
 
 
 def test_auto_without_a_compiler_warns_once(monkeypatch):
-    def missing(program):
+    def missing(*_):
         raise NoCompilerError("no C compiler")
 
     monkeypatch.setattr(backends, "_warned", False)

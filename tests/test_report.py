@@ -619,3 +619,19 @@ def test_track_draws_a_bar_below_what_is_shown(environment):
     assert [int(n) for n in re.findall(r"─{4}\s+(\d)", out)] == [0, 1, 2]
     assert out.rindex("100%") > out.rindex("step")
     assert sys.stdout is terminal
+
+
+def test_progress_is_silent_outside_a_terminal(environment, capsys):
+    with report.progress("training") as callback:
+        callback(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_draws_a_bar(environment):
+    environment.setenv("COLUMNS", "80")
+    environment.setattr(sys, "stdout", Terminal())
+    with report.progress("training [net]") as callback:
+        callback(3, 4)
+        callback(4, 4)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sys.stdout.getvalue())
+    assert "training [net]" in text and "100%" in text

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 from funcnet.compiler.graph import Kernel, NoCompilerError, Program, UnsupportedError, walk
+from funcnet.compiler.progress import Progress
 
 NAMES = ("auto", "native", "inductor", "eager")
 
@@ -17,21 +18,21 @@ class Choice:
     reason: str
 
 
-def choose(program: Program, backend: str) -> Choice:
+def choose(program: Program, backend: str, progress: Progress | None = None) -> Choice:
     """Prepare a program for the backend asked for; "auto" finds the fastest that can run it."""
     if backend != "auto":
-        return Choice(_compile(program, backend), backend, "asked for")
+        return Choice(_compile(program, backend, progress), backend, "asked for")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
-        return Choice(_compile(program, "inductor"), "inductor", f"there are tensors on {', '.join(others)}")
+        return Choice(_compile(program, "inductor", progress), "inductor", f"there are tensors on {', '.join(others)}")
     try:
-        return Choice(_compile(program, "native"), "native", "all tensors are on the CPU")
+        return Choice(_compile(program, "native", progress), "native", "all tensors are on the CPU")
     except UnsupportedError as error:
-        return Choice(_compile(program, "eager"), "eager", str(error))
+        return Choice(_compile(program, "eager", progress), "eager", str(error))
     except NoCompilerError as error:
         _warn_once(f"jit falls back to the eager backend: {error}")
-        return Choice(_compile(program, "eager"), "eager", str(error))
+        return Choice(_compile(program, "eager", progress), "eager", str(error))
 
 
 _warned = False
@@ -44,16 +45,16 @@ def _warn_once(message: str) -> None:
         warnings.warn(message, stacklevel=2)
 
 
-def _compile(program: Program, backend: str) -> Kernel:
+def _compile(program: Program, backend: str, progress: Progress | None) -> Kernel:
     """Import a backend when it is first used: none of them is needed to import the package."""
     if backend == "native":
         from funcnet.compiler import native
 
-        return native.compile(program)
+        return native.compile(program, progress)
     if backend == "inductor":
         from funcnet.compiler import inductor
 
-        return inductor.compile(program)
+        return inductor.compile(program, progress)
     from funcnet.compiler import eager
 
-    return eager.compile(program)
+    return eager.compile(program, progress)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, free, inputs, variables
+from funcnet.compiler.progress import Meter, Progress, steps
 from funcnet.compiler.staging import loop, row_major, stage
 from funcnet.transforms import vmap
 
@@ -25,16 +26,26 @@ class Kernel:
 
     size, cached = 0, False
 
-    def __init__(self, program: Program, transform: Transform) -> None:
+    def __init__(self, program: Program, transform: Transform, progress: Progress | None = None) -> None:
         self.program, self.transform = program, transform
+        self.meter = None if progress is None else Meter(progress)
         self.runs: dict[int | None, Replay] = {}
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
         most = self.program.chunk_size
-        if lanes is None or most is None or lanes <= most:
+        starts = range(0, lanes, most) if lanes is not None and most is not None and lanes > most else range(1)
+        if self.meter is None:
+            return self.in_chunks(tensors, lanes, starts)
+        self.meter.start(len(starts) * steps(self.program))
+        results = self.in_chunks(tensors, lanes, starts)
+        self.meter.end()
+        return results
+
+    def in_chunks(self, tensors: Sequence[Tensor], lanes: int | None, starts: range) -> list[Tensor]:
+        if lanes is None or len(starts) == 1:
             return list(self.run(lanes)(*tensors))
-        starts = range(0, lanes, most)
-        chunks = [self([*self.narrow(tensors, i, min(most, lanes - i))], min(most, lanes - i)) for i in starts]
+        sizes = [(i, min(starts.step, lanes - i)) for i in starts]
+        chunks = [self.run(size)(*self.narrow(tensors, i, size)) for i, size in sizes]
         dims = self.program.out_dims or ()
         return [
             c[0] if dim is None else torch.cat(c, dim) for c, dim in zip(zip(*chunks, strict=True), dims, strict=True)
@@ -43,7 +54,7 @@ class Kernel:
     def run(self, lanes: int | None) -> Replay:
         if lanes not in self.runs:
             program = self.program if lanes is None else _over_lanes(self.program, lanes)
-            self.runs[lanes] = replay(program.block, self.transform)
+            self.runs[lanes] = replay(program.block, self.transform, self.meter)
         return self.runs[lanes]
 
     def narrow(self, tensors: Sequence[Tensor], start: int, size: int) -> Iterator[Tensor]:
@@ -51,21 +62,22 @@ class Kernel:
             yield tensor if dim is None else tensor.narrow(dim, start, size)
 
 
-def compile(program: Program) -> Kernel:
+def compile(program: Program, progress: Progress | None = None) -> Kernel:
     """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return Kernel(program, _as_it_is)
+    return Kernel(program, _as_it_is, progress)
 
 
-def replay(block: Block, transform: Transform) -> Replay:
+def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
     """Turn a block into a function of its parameters and of what it takes from outside.
 
     Args:
         block: What to run.
         transform: Applied to the function of every block, those of scans' bodies included.
+        meter: Counts the steps of this block's scans.
     """
     names = _Names()
     signature = ", ".join(names[var] for var in (*block.params, *dict.fromkeys(free(block))))
-    lines = [line for op in _with_lifetimes(block) for line in _statement(op, names, transform)]
+    lines = [line for op in _with_lifetimes(block) for line in _statement(op, names, transform, meter)]
     results = "".join(f"{names[var]}, " for var in block.results)
     exec("\n    ".join([f"def block({signature}):", *lines, f"return ({results})"]), names.constants)
     return transform(names.constants["block"], block)
@@ -120,12 +132,12 @@ def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
         yield [var for var in dict.fromkeys((*op.outputs, *inputs(op))) if last[var] == i and var not in kept]
 
 
-def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform) -> list[str]:
+def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform, meter: Meter | None) -> list[str]:
     if isinstance(op, list):
         return [f"del {', '.join(names[var] for var in op)}"] if op else []
     outputs = ", ".join(names[var] for var in op.outputs)
     if isinstance(op, Scan):
-        return [f"{outputs}, = {names.constant(_loop(op, transform))}({_scan_arguments(op, names)})"]
+        return [f"{outputs}, = {names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"]
     arguments = [names.argument(arg) for arg in op.args] + [f"{k}={names.argument(v)}" for k, v in op.kwargs.items()]
     several = "" if str(op.target._schema.returns[0].type) == "Tensor" and len(op.outputs) == 1 else ","
     return [f"{outputs}{several} = {names.constant(_OPERATIONS.get(op.target, op.target))}({', '.join(arguments)})"]
@@ -136,13 +148,19 @@ def _scan_arguments(op: Scan, names: _Names) -> str:
     return ", ".join(names.argument(values) for values in (op.init, op.xs, outside))
 
 
-def _loop(scan: Scan, transform: Transform) -> Callable[..., tuple[Tensor, ...]]:
+def _loop(scan: Scan, transform: Transform, meter: Meter | None) -> Callable[..., tuple[Tensor, ...]]:
     empty = [(y.shape, y.dtype, y.device) for y in scan.outputs[len(scan.init) :]]
-    return partial(_run_loop, replay(scan.body, transform), scan.length, empty)
+    return partial(_run_loop, replay(scan.body, transform), scan.length, empty, meter)
 
 
 def _run_loop(
-    body: Replay, length: int, empty: list[Any], init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
+    body: Replay,
+    length: int,
+    empty: list[Any],
+    meter: Meter | None,
+    init: list[Tensor],
+    xs: list[Tensor],
+    outside: list[Tensor],
 ) -> tuple[Tensor, ...]:
     """Run a scan as a Python loop, or stage it anew if that is what happens now."""
     if (staged := loop()) is not None:
@@ -153,6 +171,8 @@ def _run_loop(
         results = body(*carries, *slice_, *outside)
         carries = results[: len(init)]
         ys.append(results[len(init) :])
+        if meter is not None:
+            meter.step()
     if not ys:
         return *carries, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in empty)
     return *carries, *(torch.stack(column) for column in zip(*ys, strict=True))

@@ -10,11 +10,12 @@ import torch
 
 from funcnet.compiler.eager import Kernel, Replay
 from funcnet.compiler.graph import Block, Program, Scan
+from funcnet.compiler.progress import Progress
 
 
-def compile(program: Program) -> Kernel:
+def compile(program: Program, progress: Progress | None = None) -> Kernel:
     """Prepare a program to be compiled by torch.compile when it first runs."""
-    return Kernel(program, _compiled_if_innermost)
+    return Kernel(program, _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:

@@ -14,10 +14,11 @@ from funcnet.compiler import staging
 from funcnet.compiler.backends import NAMES, Choice, choose
 from funcnet.compiler.graph import Apply, Program, Scan, walk
 from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.progress import Progress
 from funcnet.tree import Structure
 
 
-def jit(f: Callable[..., Any], *, backend: str = "auto") -> "Jit":
+def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | None = None) -> "Jit":
     """Transform a function of pytrees into one that is staged at its first call and then runs without Python.
 
     f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
@@ -30,6 +31,9 @@ def jit(f: Callable[..., Any], *, backend: str = "auto") -> "Jit":
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
+        progress: Called in the calling thread as progress(done, total), about ten times a second while a run goes on
+            and once at its end: the steps of the outermost scans, over all blocks of lanes. What it raises stops the
+            run.
     Returns:
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
@@ -42,7 +46,7 @@ def jit(f: Callable[..., Any], *, backend: str = "auto") -> "Jit":
     """
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
-    return Jit(f, backend)
+    return Jit(f, backend, progress)
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,9 @@ class Explanation:
 class Jit:
     """A function that is staged at its first call for each form of its arguments; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str) -> None:
+    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None = None) -> None:
         update_wrapper(self, f, updated=())
-        self.f, self.backend = f, backend
+        self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
         self._programs: dict[Hashable, _Compiled] = {}
 
@@ -114,7 +118,7 @@ class Jit:
         parts = (next(rest) if isinstance(leaf, Tensor) else _static(leaf) for leaf in leaves)
         key = (structure, lanes.in_dims, *parts, _globals())
         if key not in self._programs:
-            self._programs[key] = _compile(lanes, leaves, structure, forms, self.backend)
+            self._programs[key] = _compile(lanes, leaves, structure, forms, self.backend, self.progress)
         return _Call(self._programs[key], lanes.size)
 
 
@@ -166,11 +170,13 @@ class _Body:
         return [found[i] for i in self.positions]
 
 
-def _compile(lanes: Lanes, leaves: Sequence[Any], structure: Structure, forms: Any, backend: str) -> _Compiled:
+def _compile(
+    lanes: Lanes, leaves: Sequence[Any], structure: Structure, forms: Any, backend: str, progress: Progress | None
+) -> _Compiled:
     body = _Body(lanes, leaves, structure)
     staged = staging.stage(body, forms)
     program = lanes.program(staged, body.out_dims)
-    return _Compiled(program, choose(program, backend), body.structure, body.template, body.positions)
+    return _Compiled(program, choose(program, backend, progress), body.structure, body.template, body.positions)
 
 
 def _signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], bool]:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,9 +12,10 @@ from torch import Tensor
 
 from funcnet.compiler import build, source
 from funcnet.compiler.graph import Program, UnsupportedError
-from funcnet.compiler.loops import work
+from funcnet.compiler.loops import Loop, work
 from funcnet.compiler.lowering import lower
 from funcnet.compiler.ops import RULES
+from funcnet.compiler.progress import INTERVAL, Progress
 
 
 @dataclass(eq=False)
@@ -27,6 +27,8 @@ class Kernel:
     lanes: int
     arena: int
     work: int
+    progress: Progress | None = None
+    steps: int = 0  # of the outermost loops, counted for progress
     arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
 
     @property
@@ -56,6 +58,8 @@ class Kernel:
         outputs = [self._output(i, padded) for i in range(len(self.program.block.results))]
         call = _Call(self, held, self._strides(held), outputs, count, padded)
         call.run(padded // self.lanes)
+        if self.progress is not None:
+            self.progress(call.total, call.total)
         return [self._deliver(i, out, count) for i, out in enumerate(outputs)]
 
     def take_arena(self) -> Tensor:
@@ -88,7 +92,7 @@ class Kernel:
 
 
 class _Call:
-    """One run: pointers for C, a stop flag, and the threads that share the blocks."""
+    """One run: pointers for C, the threads that share the blocks, and for each what it hears and says meanwhile."""
 
     def __init__(
         self, kernel: Kernel, held: list[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int
@@ -98,45 +102,57 @@ class _Call:
         self.inputs = (ctypes.c_void_p * len(held))(*(t.data_ptr() for t in held))
         self.results = (ctypes.c_void_p * len(outputs))(*(t.data_ptr() for t in outputs))
         self.strides = (ctypes.c_int64 * len(strides))(*strides)
-        self.control = (ctypes.c_int * 2)()
+        self.total = kernel.steps * (padded // kernel.lanes)
 
     def run(self, blocks: int) -> None:
         """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
         workers = max(1, min(torch.get_num_threads(), blocks))
+        self.controls = (_Control * workers)()
         if self.kernel.work * blocks < (SHORT if workers > 1 else LONG):
-            self.part(0, blocks)
+            self.part(self.controls[0], 0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
-        if self.control[1] & 1:
+        flags = {bit for control in self.controls for bit in (1, 2) if control.flags & bit}
+        if 1 in flags:
             raise IndexError("jit: an index of a gather or scatter is out of the range of its axis")
-        if self.control[1] & 2:
+        if 2 in flags:
             raise RuntimeError("ZeroDivisionError: jit: an integer division by zero")
 
     def spread(self, bounds: Sequence[int]) -> None:
         """One thread for each range of blocks."""
-        threads = [threading.Thread(target=self.part, args=pair, daemon=True) for pair in pairwise(bounds)]
+        parts = zip(self.controls, bounds, bounds[1:], strict=False)
+        threads = [threading.Thread(target=self.part, args=part, daemon=True) for part in parts]
         for thread in threads:
             thread.start()
         try:
             for thread in threads:
                 while thread.is_alive():  # a join without a time limit can sleep through an interrupt
-                    thread.join(0.1)
+                    thread.join(INTERVAL)
+                    if self.kernel.progress is not None and thread.is_alive():
+                        self.kernel.progress(sum(control.done for control in self.controls), self.total)
         except BaseException:
-            self.control[0] = 1
+            for control in self.controls:
+                control.stop = 1
             for thread in threads:
                 thread.join()
             raise
 
-    def part(self, first: int, last: int) -> None:
+    def part(self, control: "_Control", first: int, last: int) -> None:
         """The blocks from first to last; C runs without the interpreter's lock."""
         torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
         arena = self.kernel.take_arena()
         start = -(-arena.data_ptr() // ALIGN) * ALIGN
         bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
         self.kernel.library.function(
-            self.inputs, self.strides, self.results, ctypes.c_void_p(start), self.control, *bounds
+            self.inputs, self.strides, self.results, ctypes.c_void_p(start), ctypes.byref(control), *bounds
         )
         self.kernel.arenas.append(arena)
+
+
+class _Control(ctypes.Structure):
+    """What one thread's part hears and says: a request to stop, errors met, steps done; a cache line of its own."""
+
+    _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 
 
 SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth threads
@@ -154,8 +170,8 @@ def _torch() -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
-def compile(program: Program) -> Kernel:
-    """Compile a program to a native kernel.
+def compile(program: Program, progress: Progress | None = None) -> Kernel:
+    """Compile a program to a native kernel, which counts its steps if a callback wants to know.
 
     Raises:
         UnsupportedError: An operation has no rule here, a tensor is not on the CPU, or there is no C compiler.
@@ -164,7 +180,7 @@ def compile(program: Program) -> Kernel:
         if var.device.type != "cpu":
             raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
     kernel = lower(program, RULES)
-    text = source.emit(kernel, build.compiler().vector)
+    text = source.emit(kernel, build.compiler().vector, counted=progress is not None)
     library = build.load(text.text)
     for kind, symbol in _GEMM.items():
         if hasattr(library.handle, f"gemm_{kind}"):
@@ -174,4 +190,5 @@ def compile(program: Program) -> Kernel:
                 )
             pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
             ctypes.c_void_p.in_dll(library.handle, f"gemm_{kind}").value = pointer.value
-    return Kernel(program, library, text.lanes, text.arena, work(kernel.statements))
+    steps = sum(part.counter.length for part in kernel.statements if isinstance(part, Loop))
+    return Kernel(program, library, text.lanes, text.arena, work(kernel.statements), progress, steps)

@@ -49,6 +49,7 @@ class Printer:
         self.kernel, self.lanes, self.vector = kernel, lanes, vector
         self.lines: list[str] = []
         self.depth = 1
+        self.counted: list[Statement] = []  # loops whose steps are published
         self.used: set[tuple[str, str]] = set()
         self.plan = memory.plan(kernel, lanes)
         self.names: dict[Any, str] = {}
@@ -197,6 +198,8 @@ class Printer:
         self.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
         self.put("if (control[0]) return;")
         self.block(loop, loop.body)
+        if loop in self.counted:
+            self.put("++*(volatile i64 *)(control + 2);")
         self.close()
 
     def block(self, home: Loop | None, body: list[Statement]) -> None:

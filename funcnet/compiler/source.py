@@ -65,11 +65,12 @@ class Source:
     lanes: int
 
 
-def emit(kernel: Kernel, vector: int) -> Source:
-    """Print a kernel for a machine whose vectors have this many bytes."""
+def emit(kernel: Kernel, vector: int, *, counted: bool = False) -> Source:
+    """Print a kernel for a machine whose vectors have this many bytes; a counted one says how far it is."""
     wide = any(buffer.dtype == torch.float64 for buffer in memory.every(kernel))
     lanes = vector // (8 if wide else 4) if kernel.lanes else 1
     printer = Printer(kernel, lanes, vector)
+    printer.counted = kernel.statements if counted else []
     _block(printer)
     text = (
         _prelude(lanes if kernel.lanes else 0, wide)

@@ -3,9 +3,9 @@
 `summary`, `table`, `curve` and `decision_map` build something to look at; `show` prints it and writes the picture.
 """
 
-from funcnet.report.console import show, track
+from funcnet.report.console import progress, show, track
 from funcnet.report.curves import curve
 from funcnet.report.maps import decision_map
 from funcnet.report.tables import summary, table
 
-__all__ = ["curve", "decision_map", "show", "summary", "table", "track"]
+__all__ = ["curve", "decision_map", "progress", "show", "summary", "table", "track"]

@@ -4,12 +4,14 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.progress import Progress
 from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
@@ -64,6 +66,27 @@ def track(iterable: Iterable[Item], description: str = "", *, total: int | None 
     if not console.is_interactive:
         return iter(iterable)
     return iter(rich_track(iterable, escape(description), total=total, console=console))
+
+
+@contextmanager
+def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar while the block runs; what it yields moves the bar, as callback(done, total).
+
+    Args:
+        description: Stands before the bar. Outside a terminal there is no bar.
+    Example:
+        >>> with fn.report.progress("training") as callback:
+        ...     run = fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, None), x, length=100)[0], progress=callback)
+        ...     run(torch.tensor(0))
+        tensor(100)
+    """
+    console = _console()
+    if not console.is_interactive:
+        yield lambda done, total: None
+        return
+    with Progress(console=console) as bar:
+        task = bar.add_task(escape(description), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _console() -> Console:
