@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from rivals import memory
 from rivals.contestants import (
     Jax,
     Workload,
@@ -119,6 +120,16 @@ def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
     ]
 
 
+def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
+    """Measure the peak memory of ensemble runs, against what their parameters and results take."""
+    rows = []
+    for losses in (False, True):
+        used, needed = memory.measure(steps, nets, losses=losses)
+        name = f"2-2-1, {nets:,} nets, {steps:,} steps, {'every loss' if losses else 'parameters'}"
+        rows.append([name, f"{used:.1f}", f"{needed:.1f}", f"{used - needed:.1f} ≤{memory.ALLOWED}"])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
@@ -136,6 +147,7 @@ def main() -> None:
         report.table(["net", *NAMES, "jit/JAX", "jit/C"], rows, title="µs a step, and a net"),
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+        report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
     )
     if jax is not None:
         jax.close()

@@ -108,3 +108,11 @@ def test_depth():
     assert float(shallow[1]) < 0.01 and float(deep[1]) < 0.01
     assert int(shallow[2]) < 1_000 < 3_000 < int(deep[2].replace(",", ""))
     assert "Norms of the deep net's gradients" in output
+
+
+def test_an_ensemble_run_takes_little_memory_beside_its_results():
+    from rivals import memory
+
+    used, needed = memory.measure(1_001, 16_384, losses=True)
+    assert needed == pytest.approx((1_001 + 2 * 9) * 16_384 * 4 / 2**20)
+    assert 0.8 * needed < used < needed + memory.ALLOWED
