@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -159,7 +160,8 @@ def _cached(path: Path, key: str) -> int:
         content = path.read_bytes()
         whole = content[-_DIGEST:] == _digest(content[:-_DIGEST], key)
         if whole:
-            os.utime(path)
+            with suppress(OSError):  # a folder to be read only
+                os.utime(path)
     except OSError:
         return 0
     return len(content) - _DIGEST if whole else 0

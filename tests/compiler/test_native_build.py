@@ -140,3 +140,56 @@ def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CC", "nowhere-cc")
     with pytest.raises(NoCompilerError, match="nowhere-cc"):
         build.compiler()
+
+
+def test_a_folder_to_be_read_only_serves_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.load(SOURCE)
+    scratch = build.tempfile.TemporaryDirectory
+
+    def refuse(*args: object, dir: Path, **options: object) -> object:
+        if Path(dir) == folder:
+            raise PermissionError(13, "Read-only file system", str(folder))
+        return scratch(*args, dir=dir, **options)
+
+    def refuse_time(path: Path) -> None:
+        raise PermissionError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(build.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(build.os, "utime", refuse_time)
+    assert build.load(SOURCE).cached
+    other = build.load(SOURCE.replace("42", "43"))
+    assert not other.cached and other.function() == 43
+    assert len(kernels(folder)) == 1
+
+
+NO_COMPILER = """
+import warnings, torch, funcnet as fn
+x = torch.ones(2)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for f in (torch.sin, torch.cos):
+        jitted = fn.jit(f)
+        assert torch.equal(jitted(x), f(x)) and jitted.explain(x).backend == "eager"
+        assert "/nonexistent" in jitted.explain(x).reason
+    (warning,) = [w for w in caught if "jit" in str(w.message)]
+    assert "falls back to the eager backend" in str(warning.message), warning.message
+    assert "Install gcc or clang" in str(warning.message), warning.message
+try:
+    fn.jit(torch.sin, backend="native")(x)
+except Exception as error:
+    assert type(error).__name__ == "NoCompilerError" and "Install gcc or clang" in str(error), error
+else:
+    raise AssertionError("native ran")
+"""
+
+
+def test_a_process_without_a_compiler_warns_once() -> None:
+    environment = {**os.environ, "CC": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NO_COMPILER],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
