@@ -108,7 +108,8 @@ class _Call:
         """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
         workers = max(1, min(torch.get_num_threads(), blocks))
         self.controls = (_Control * workers)()
-        if self.kernel.work * blocks < (SHORT if workers > 1 else LONG):
+        spread = workers > 1 or self.kernel.progress is not None
+        if self.kernel.work * blocks < (SHORT if spread else LONG):
             self.part(self.controls[0], 0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
