@@ -1,0 +1,151 @@
+"""Handwritten digits: a small net, minibatches by key, adamw with warmup and cosine decay.
+
+The data are the 1,797 images of 8 x 8 pixels that come with scikit-learn; a fifth of them, drawn by key, are kept for
+the test. With --sweep, nets of 32 learning rates and 4 seeds are trained at once, by vmap in one jitted call.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet import report
+
+BATCH, RATE = 64, 2e-2
+
+model = fn.serial(fn.dense(128), torch.relu, fn.dropout(0.2), fn.dense(10))
+
+
+class Images(NamedTuple):
+    """Images and what they show."""
+
+    x: Tensor  # (images, 64), from 0 to 1
+    y: Tensor  # (images,) int64
+
+
+def load(key: Tensor) -> tuple[Images, Images]:
+    """Load the images and split them into training and test images."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise SystemExit("digits needs scikit-learn: pip install 'funcnet[examples]'") from error
+    digits = load_digits()
+    images = Images(torch.as_tensor(digits.data / 16).float(), torch.as_tensor(digits.target).long())
+    order = fn.random.permutation(key, len(images.y))
+    test = len(order) // 5
+    return fn.tree.map(lambda leaf: leaf[order[test:]], images), fn.tree.map(lambda leaf: leaf[order[:test]], images)
+
+
+def loss(params: Any, images: Images, key: Tensor) -> Tensor:
+    """Mean cross entropy, in nats, with dropout."""
+    logits = model.apply(params, images.x, key=key)
+    return fn.losses.softmax_cross_entropy_with_integer_labels(logits, images.y).mean()
+
+
+def accuracy(params: Any, images: Images) -> Tensor:
+    """Share of the images that are read right."""
+    return (model.apply(params, images.x).argmax(-1) == images.y).float().mean()
+
+
+def optimizer_for(steps: int, rate: float | Tensor) -> fn.optim.GradientTransformation:
+    """Build adamw for a run of so many steps, whose weights, but not biases, decay."""
+    schedule = fn.optim.warmup_cosine_decay_schedule(0.0, rate, steps // 10, steps)
+    return fn.optim.adamw(schedule, weight_decay=1e-2, mask=fn.optim.by_path(lambda path: path.endswith("w")))
+
+
+def step(carry: Any, xs: tuple[Tensor, Tensor], train: Images, optimizer: fn.optim.GradientTransformation) -> Any:
+    """Take one step on the images of a block of indices."""
+    (params, state), (block, key) = carry, xs
+    images = fn.tree.map(lambda leaf: leaf[block], train)
+    value, grads = fn.value_and_grad(loss)(params, images, key)
+    updates, state = optimizer.update(grads, state, params)
+    return (fn.optim.apply_updates(params, updates), state), value
+
+
+def start(key: Tensor, train: Images, epochs: int, rate: float | Tensor) -> tuple[Any, Any, Any]:
+    """Return the optimizer, the first carry, and for each step the indices of its images and a key for dropout."""
+    of_params, of_batches, of_dropout = fn.random.split(key, 3)
+    blocks = fn.batches(of_batches, train, BATCH, epochs=epochs)
+    optimizer = optimizer_for(len(blocks), rate)
+    params = model.init(of_params, train.x[0])
+    return optimizer, (params, optimizer.init(params)), (blocks, fn.random.split(of_dropout, len(blocks)))
+
+
+def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
+    """Train one net; show its accuracy, what it takes for what, and its way there."""
+    optimizer, carry, xs = start(key, train, epochs, RATE)
+    steps = len(xs[0]) // epochs
+    run = fn.jit(lambda carry, xs, train: fn.scan(lambda c, x: step(c, x, train, optimizer), carry, xs))
+    losses, accuracies = [], []
+    for blocks, keys in report.track(zip(*(x.split(steps) for x in xs), strict=True), "training", total=epochs):
+        carry, values = run(carry, (blocks, keys), train)
+        losses.append(values)
+        accuracies.append(accuracy(carry[0], test))
+    params = carry[0]
+    said = model.apply(params, test.x).argmax(-1)
+    confusion = torch.zeros(10, 10, dtype=torch.int64).index_put((test.y, said), torch.tensor(1), accumulate=True)
+    rows = [[str(digit), *(str(n) if n else "" for n in row)] for digit, row in enumerate(confusion.tolist())]
+    report.show(
+        report.summary(model, params),
+        report.table(["shown", *map(str, range(10))], rows, title="What the net reads (columns) for what is shown"),
+        f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {epochs} epochs, "
+        f"training accuracy {accuracy(params, train).item():.2%}",
+        report.curve(
+            {
+                "training cost": torch.stack([epoch.mean() for epoch in losses]),
+                "test error": 1 - torch.stack(accuracies),
+            },
+            x=torch.arange(1, epochs + 1),
+            log_y=True,
+            x_label="epoch",
+            y_label="nats, share",
+        ),
+        svg=svg,
+    )
+
+
+def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
+    """Train nets of 32 learning rates and 4 seeds at once; show their accuracy by learning rate."""
+
+    def run(rate: Tensor, key: Tensor) -> Tensor:
+        optimizer, carry, xs = start(key, train, epochs, rate)
+        (params, _), _ = fn.scan(lambda c, x: step(c, x, train, optimizer), carry, xs)
+        return accuracy(params, test)
+
+    rates = torch.logspace(-4.5, 0.0, 32)
+    keys = fn.random.split(key, 4)
+    each = fn.jit(fn.vmap(run))(rates.repeat_interleave(4), keys.repeat(32, 1)).reshape(32, 4)
+    rows = [[f"{rate:.1e}", f"{row.mean():.2%}", f"{row.min():.2%}"] for rate, row in zip(rates, each, strict=True)]
+    best = each.mean(1).argmax()
+    report.show(
+        report.table(["learning rate", "mean", "worst seed"], rows[::3], title="Test accuracy of 4 seeds each"),
+        f"best learning rate {rates[best].item():.1e}: {each[best].mean().item():.2%}",
+        report.curve(
+            {"mean": each.mean(1), "worst seed": each.min(1).values},
+            x=rates.log10(),
+            x_label="log10 of the learning rate",
+            y_label="test accuracy",
+        ),
+        svg=svg,
+    )
+
+
+def main() -> None:
+    """Train one net, or sweep the learning rate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
+    parser.add_argument("--epochs", type=int, help="passes over the training images (default: 40, in a sweep 10)")
+    parser.add_argument("--sweep", action="store_true", help="train 32 learning rates x 4 seeds at once")
+    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    args = parser.parse_args()
+    of_split, key = fn.random.split(fn.random.key(args.seed))
+    train, test = load(of_split)
+    show, epochs = (show_sweep, 10) if args.sweep else (show_one, 40)
+    show(train, test, key, args.epochs or epochs, args.svg)
+
+
+if __name__ == "__main__":
+    main()
