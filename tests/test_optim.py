@@ -275,6 +275,23 @@ def test_projections_are_the_nearest_points():
         assert_close(fn.vmap(f)(torch.stack([point, -point])), torch.stack([f(point), f(-point)]))
 
 
+def test_a_trust_ratio_has_finite_derivatives_where_it_is_not_defined():
+    part = optim.scale_by_trust_ratio()
+    for g, p in ((torch.zeros(2), numbers(2)), (numbers(2), torch.zeros(2))):
+        g, p = g.double(), p.double()
+        jacobian = fn.jacrev(lambda g, p=p: _update(part, g, p)[0])(g)
+        assert tree.equal(_update(part, g, p)[0], g) and jacobian.isfinite().all()
+
+
+def test_no_patience_reduces_at_every_loss_that_does_not_improve():
+    optimizer = optim.reduce_on_plateau(0.5, patience=0, cooldown=1)
+    state, scales = optimizer.init(numbers(1)), []
+    for loss in (3.0, 2.0, 2.0, 2.0, 2.0, 1.0):
+        _, state = optimizer.update(numbers(1), state, value=torch.tensor(loss))
+        scales.append(state.scale.item())
+    assert scales == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+
+
 def test_a_target_network_follows():
     new, old = {"w": numbers(2), "n": 1}, {"w": numbers(2, seed=1), "n": 2}
     moved = optim.incremental_update(new, old, 0.25)

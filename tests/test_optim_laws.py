@@ -48,9 +48,6 @@ def test_an_optimizer_is_pure_on_any_tree(make, tree_of):
     first, second, other = (descend(o, params, 2) for o in (optimizer, optimizer, make()))
     assert tree.equal(first, second) and tree.equal(first, other)
     assert tree.equal(params, before) and torch.equal(torch.get_rng_state(), generator)
-    assert [tree.describe(p) for p in tree.leaves(first[0])] == [tree.describe(p) for p in tree.leaves(params)] or any(
-        not tree.is_tensor(p) for p in tree.leaves(params)
-    )
     assert tree.structure(first[0]) == tree.structure(params)
     saved = copy.deepcopy(first)
     resumed = descend(optimizer, first[0], 1, first[1])
