@@ -328,3 +328,48 @@ def test_tensors_on_a_gpu_go_to_inductor():
     f = jit(lambda x: scan(lambda c, row: (c + row.sin(), c), x[0], x))
     assert f.explain(X.cuda()).backend == "inductor"
     assert fn.tree.difference(f(X.cuda()), f.f(X.cuda()), atol=1e-12) is None
+
+
+@pytest.mark.parametrize("backend", ["native", "eager"])
+def test_a_closed_over_tensor_may_change_its_values_and_its_form(backend):
+    w, x = torch.arange(3.0), torch.ones(3)
+    f = fn.jit(lambda x: x.sum() + w.sum(), backend=backend)
+    assert f(x) == 6
+    w.mul_(2)
+    assert f(x) == 9
+    w.data = torch.arange(3.0, dtype=torch.float64)
+    assert torch.equal(f(x), torch.tensor(6.0, dtype=torch.float64))
+    w.data = torch.ones(5)
+    assert f(x) == 8
+
+
+def test_a_default_device_elsewhere_leaves_cpu_arguments_on_the_cpu():
+    f = fn.jit(lambda x: x * 2)
+    expected = f(torch.ones(3))
+    torch.set_default_device("meta")
+    try:
+        assert torch.equal(f(torch.ones(3, device="cpu")), expected)
+    finally:
+        torch.set_default_device(None)
+
+
+def test_torch_s_forward_mode_is_not_lost():
+    from torch.autograd import forward_ad
+
+    x, tangent = torch.tensor([1.0, 3.0]), torch.tensor([1.0, 2.0])
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, tangent)
+        pushed = forward_ad.unpack_dual(fn.jit(lambda x: x * x)(dual)).tangent
+    assert torch.equal(pushed, 2 * x * tangent)
+
+
+class Scaled:
+    factor = 3.0
+
+    @fn.jit
+    def times(self, x):
+        return x * self.factor
+
+
+def test_a_method_is_jitted_where_it_is_defined():
+    assert torch.equal(Scaled().times(torch.ones(2)), torch.full((2,), 3.0))

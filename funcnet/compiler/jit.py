@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 import torch
@@ -23,8 +23,11 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
 
     f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
     tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
-    must be pure and must not steer Python by the values of its tensors. Tensors that it closes over are read anew at
-    each call. A `scan` in f and an outermost `vmap`, as in jit(vmap(f)), become loops of the program.
+    must be pure and must not steer Python by the values of its tensors. The values of tensors that it closes over are
+    read anew at each call; which tensors these are, and every number or object that f closes over, is fixed when f is
+    staged, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in jit(vmap(f)), become loops
+    of the program. Results may share memory with each other, never with an argument; after an outermost vmap they are
+    views of memory in which the lanes are innermost.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
@@ -87,7 +90,15 @@ class Jit:
         if call is None or call.compiled.differentiates():
             return self.f(*args, **kwargs)
         compiled = call.compiled
+        if compiled.outdated():
+            self._calls.clear()
+            self._programs.clear()
+            return self(*args, **kwargs)
         return compiled.rebuild(compiled.choice.kernel([*tensors, *compiled.program.captures], call.lanes))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind to an instance as a function does, so that methods can be jitted where they are defined."""
+        return self if instance is None else partial(self, instance)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
@@ -131,12 +142,17 @@ class _Compiled:
     structure: Structure
     template: list[Any]  # the result's leaves, None where a tensor belongs
     positions: list[int]  # where the tensors belong
+    forms: list[Hashable]  # of the closed-over tensors
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         leaves = self.template.copy()
         for position, tensor in zip(self.positions, tensors, strict=True):
             leaves[position] = tensor
         return tree.unflatten(self.structure, leaves)
+
+    def outdated(self) -> bool:
+        """Tell whether a closed-over tensor has another form now than when it was staged."""
+        return self.forms != [_form(tensor) for tensor in self.program.captures]
 
     def differentiates(self) -> bool:
         """Tell whether torch's autograd would record what happens to a closed-over tensor."""
@@ -176,7 +192,8 @@ def _compile(
     body = _Body(lanes, leaves, structure)
     staged = staging.stage(body, forms)
     program = lanes.program(staged, body.out_dims)
-    return _Compiled(program, choose(program, backend, progress), body.structure, body.template, body.positions)
+    choice, forms = choose(program, backend, progress), [_form(tensor) for tensor in program.captures]
+    return _Compiled(program, choice, body.structure, body.template, body.positions, forms)
 
 
 def _signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], bool]:
@@ -185,7 +202,7 @@ def _signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, l
     tensors, plain, recording = [], True, torch.is_grad_enabled()
     for leaf in leaves:
         if isinstance(leaf, Tensor):
-            key.append((leaf.shape, leaf.stride(), leaf.dtype, leaf.device))
+            key.append(_form(leaf))
             tensors.append(leaf)
             plain = plain and (leaf.__class__ in _PLAIN) and not (recording and leaf.requires_grad)
         else:
@@ -196,9 +213,13 @@ def _signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, l
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
+def _form(tensor: Tensor) -> Hashable:
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
 def _globals() -> Hashable:
     """Return the global settings that the meaning of a function depends on."""
-    return torch.get_default_dtype(), torch.is_autocast_enabled("cpu")
+    return torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
 
 
 def _static(leaf: Any) -> Hashable:
@@ -208,10 +229,11 @@ def _static(leaf: Any) -> Hashable:
 
 def _transformed() -> bool:
     """Tell whether a call is part of something larger: a transformation, another staging, a compilation."""
-    # There is no public way to ask for torch.func's levels and for dispatch modes.
+    # There is no public way to ask for torch.func's levels, for dispatch modes and for open levels of forward AD.
     return (
         torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch.autograd.forward_ad._current_level >= 0
         or torch.compiler.is_compiling()
     )
 

@@ -67,7 +67,7 @@ class Kernel:
         try:
             return self.arenas.pop()
         except IndexError:
-            return torch.empty(self.arena + ALIGN, dtype=torch.uint8)
+            return torch.empty(self.arena + ALIGN, dtype=torch.uint8, device="cpu")
 
     def _arguments(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Shared arguments row by row, lane axes last."""
@@ -83,7 +83,7 @@ class Kernel:
         like = self.program.block.results[position]
         dims = self.program.out_dims
         lanes = () if dims is None or dims[position] is None else (padded,)
-        return torch.empty((*like.shape, *lanes), dtype=like.dtype)
+        return torch.empty((*like.shape, *lanes), dtype=like.dtype, device="cpu")
 
     def _deliver(self, position: int, out: Tensor, count: int) -> Tensor:
         dims = self.program.out_dims
