@@ -43,7 +43,7 @@ WORKLOADS = [
 ]
 
 
-NAMES = ["C", "jit", "JAX", "eager", "torch.func", "compile", "nn.Module"]
+NAMES = ["C", "jit", "JAX", "eager", "func", "compile", "nn.Module"]
 
 
 def seconds(work: Callable[[], object], least: float = 0.02) -> float:
@@ -62,7 +62,7 @@ def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, librar
         "C": (by_c(work, library), work),
         "jit": (by_jit(work, seed), work),
         "eager": (by_eager(few, seed), few),
-        "torch.func": (by_torch_func(few, seed), few),
+        "func": (by_torch_func(few, seed), few),
         "compile": (by_torch_func(few, seed, compiled=True) if options.compile else None, few),
         "nn.Module": (by_module(few, seed), few),
     }
@@ -79,16 +79,21 @@ def timed(run: Callable[[], object], unit: float) -> float:
     return seconds(run) * unit
 
 
-def row(work: Workload, times: dict[str, float]) -> list[str]:
-    shown = [f"{times[name]:.3g}" if name in times else "-" for name in NAMES]
-    return [work.name, *shown, ratio(times, "JAX", work.to_jax), ratio(times, "C", work.to_c)]
+def microseconds(times: dict[str, float]) -> list[str]:
+    """Show each contestant's time with three digits; eager is funcnet without jit, func is torch.func by hand."""
+    return [(f"{times[n]:,.0f}" if times[n] >= 100 else f"{times[n]:.3g}") if n in times else "-" for n in NAMES]
+
+
+def ratios(work: Workload, times: dict[str, float]) -> list[str]:
+    goals = {"JAX": work.to_jax, "C": work.to_c, "compile": None, "nn.Module": None}
+    return [ratio(times, other, goal) for other, goal in goals.items()]
 
 
 def ratio(times: dict[str, float], other: str, goal: float | None) -> str:
     """Show how many times as long as another contestant jit takes, and how long it may."""
     if other not in times:
         return "-"
-    return f"{times['jit'] / times[other]:.2f}" + (f" ≤{goal}" if goal else "")
+    return f"{times['jit'] / times[other]:.2g}" + (f" ≤{goal}" if goal else "")
 
 
 def first_calls(seed: int) -> list[list[str]]:
@@ -142,9 +147,14 @@ def main() -> None:
     jax, library = Jax.where_installed(options.jax), build_reference()
     works = [w.quick() for w in WORKLOADS] if options.quick else WORKLOADS
     options.rounds = 3 if options.quick else options.rounds
-    rows = [row(work, measure(work, options, jax, library)) for work in works]
+    measured = [(work, measure(work, options, jax, library)) for work in works]
     report.show(
-        report.table(["net", *NAMES, "jit/JAX", "jit/C"], rows, title="µs a step, and a net"),
+        report.table(["net", *NAMES], [[w.name, *microseconds(t)] for w, t in measured], title="µs a step, and a net"),
+        report.table(
+            ["net", "to JAX", "to C", "to torch.compile", "to nn.Module"],
+            [[w.name, *ratios(w, t)] for w, t in measured],
+            title="jit's time as a multiple, and the goal",
+        ),
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
         report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
