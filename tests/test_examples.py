@@ -110,25 +110,6 @@ def test_depth():
     assert "Norms of the deep net's gradients" in output
 
 
-@pytest.mark.slow
-def test_digits():
-    pytest.importorskip("sklearn")
-    output = run("digits")
-    (accuracy,) = map(float, re.findall(r"test accuracy ([\d.]+)% of 359 images", output))
-    assert accuracy >= 97.5
-    sweep = run("digits", "--sweep")
-    assert float(re.findall(r"best learning rate .*: ([\d.]+)%", sweep)[0]) >= 97
-    assert "Test accuracy of 4 seeds each" in sweep
-
-
-@pytest.mark.slow
-def test_meta_learning():
-    output = run("meta_learning")
-    adapted, together = (list(map(float, row(output, name))) for name in ("adaptation (MAML)", "all tasks at once"))
-    assert adapted[1] < 0.25 * adapted[0] and adapted[3] < adapted[1]
-    assert adapted[1] < 0.5 * together[1]
-
-
 def test_an_ensemble_run_takes_little_memory_beside_its_results():
     from rivals import memory
 
