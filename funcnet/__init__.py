@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 from funcnet import checking, initializers, losses, optim, random, tree
 from funcnet.combinators import parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
-from funcnet.layers import Layer, LayerError, as_layer, dense, dropout, embedding, flatten, layer_norm, rms_norm, step
+from funcnet.layers import (
+    Layer,
+    LayerError,
+    as_layer,
+    dense,
+    dropout,
+    embedding,
+    flatten,
+    layer_norm,
+    rms_norm,
+    stateful,
+    step,
+)
 from funcnet.training import batches, scan, sgd_step
 from funcnet.transforms import (
     Vmap,
@@ -63,6 +75,7 @@ __all__ = [
     "scan",
     "serial",
     "sgd_step",
+    "stateful",
     "step",
     "tree",
     "value_and_grad",

@@ -1,19 +1,22 @@
 """Combinators: layers made of layers, with their parameters in a tuple, or by name in a dict.
 
-Wherever a layer is expected, any function of x is one without parameters.
+Wherever a layer is expected, any function of x is one without parameters. The functions here are written once, with
+state, which has the form of the parameters; where no layer has any, the form without state drops it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.layers import Layer, LayerError, Params, as_layer
+from funcnet.layers import Layer, LayerError, Params, State, Stateful, as_layer
 from funcnet.random import Key
+from funcnet.tree import Tree
 
 LayerLike = Layer | Callable[[Any], Any]
+Children = tuple[Layer, ...]
 Names = tuple[str, ...] | None
 
 
@@ -25,6 +28,7 @@ def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
     Returns:
         A layer. params: a tuple of the layers' params, or a dict by name.
         apply: the input of the first to the output of the last; a key is split among the layers.
+        If one of them has state, so has the model: a tuple, or a dict by name, of theirs.
     Raises:
         TypeError: Positional and named layers together.
         LayerError: Params of another form, or what one of the layers raises, with its place in the model.
@@ -34,22 +38,25 @@ def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
         >>> fn.tree.paths(params)
         ['hidden.b', 'hidden.w', 'out.b', 'out.w']
     """
-    known = _children("serial", layers, named)
-    return Layer(init=partial(_serial_init, **known), apply=partial(_serial, **known))
+    return _combine(_serial_init, _serial, *_children("serial", layers, named))
 
 
-def _serial_init(key: Key, x: Any, *, children: tuple[Layer, ...], names: Names) -> Params:
-    params = []
+def _serial_init(key: Key, x: Any, *, children: Children, names: Names) -> tuple[Params, State]:
+    made = []
     for label, child, child_key in zip(_labels(children, names), children, _split(key, len(children)), strict=True):
-        params.append(_inside(label, child.init, child_key, x))
-        x = _inside(label, child.apply, params[-1], x)
-    return _pack(params, names)
+        made.append(_inside(label, child.init_with_state, child_key, x))
+        x, _ = _inside(label, child.apply_with_state, *made[-1], x, train=False)
+    return _pack_pairs(made, names)
 
 
-def _serial(params: Params, x: Any, *, children: tuple[Layer, ...], names: Names, key: Key | None = None) -> Any:
-    for label, child, p, k in _zip("serial", params, children, names, key):
-        x = _inside(label, child.apply, p, x, key=k)
-    return x
+def _serial(
+    params: Params, state: State, x: Any, *, children: Children, names: Names, key: Key | None = None, train: bool
+) -> tuple[Any, State]:
+    states = []
+    for label, child, p, s, k in _zip("serial", params, state, children, names, key):
+        x, after = _inside(label, child.apply_with_state, p, s, x, key=k, train=train)
+        states.append(after)
+    return x, _pack(states, names)
 
 
 def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
@@ -66,18 +73,20 @@ def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
         >>> both.apply(both.init(fn.random.key(0), torch.zeros(())), torch.zeros(()))
         tensor([1., 0.])
     """
-    known = _children("parallel", layers, named)
-    return Layer(init=partial(_parallel_init, **known), apply=partial(_parallel, **known))
+    return _combine(_parallel_init, _parallel, *_children("parallel", layers, named))
 
 
-def _parallel_init(key: Key, x: Any, *, children: tuple[Layer, ...], names: Names) -> Params:
+def _parallel_init(key: Key, x: Any, *, children: Children, names: Names) -> tuple[Params, State]:
     rows = zip(_labels(children, names), children, _split(key, len(children)), strict=True)
-    return _pack([_inside(label, child.init, child_key, x) for label, child, child_key in rows], names)
+    return _pack_pairs([_inside(label, child.init_with_state, k, x) for label, child, k in rows], names)
 
 
-def _parallel(params: Params, x: Any, *, children: tuple[Layer, ...], names: Names, key: Key | None = None) -> Any:
-    rows = _zip("parallel", params, children, names, key)
-    return _pack([_inside(label, child.apply, p, x, key=k) for label, child, p, k in rows], names)
+def _parallel(
+    params: Params, state: State, x: Any, *, children: Children, names: Names, key: Key | None = None, train: bool
+) -> tuple[Any, State]:
+    rows = _zip("parallel", params, state, children, names, key)
+    results = [_inside(label, child.apply_with_state, p, s, x, key=k, train=train) for label, child, p, s, k in rows]
+    return _pack_pairs(results, names)
 
 
 def residual(layer: LayerLike) -> Layer:
@@ -93,22 +102,51 @@ def residual(layer: LayerLike) -> Layer:
         He, Zhang, Ren, Sun (2016), Deep Residual Learning, eq. 1, https://arxiv.org/abs/1512.03385
     """
     inner = as_layer(layer)
-    return Layer(init=inner.init, apply=partial(_residual, inner=inner))
+    if inner.stateful:
+        return Layer(inner.init, inner.apply, Stateful(inner.stateful.init, partial(_residual_with_state, inner=inner)))
+    return Layer(inner.init, partial(_residual, inner=inner))
 
 
 def _residual(params: Params, x: Tensor, *, inner: Layer, key: Key | None = None) -> Tensor:
-    y = inner.apply(params, x, key=key)
+    return _residual_with_state(params, (), x, inner=inner, key=key, train=False)[0]
+
+
+def _residual_with_state(
+    params: Params, state: State, x: Tensor, *, inner: Layer, key: Key | None = None, train: bool
+) -> tuple[Tensor, State]:
+    y, state = inner.apply_with_state(params, state, x, key=key, train=train)
     if not tree.is_tensor(y) or y.shape != x.shape:
         expected = f"expected a layer that keeps the shape {tuple(x.shape)} of its input"
         raise LayerError("residual", "", f"{expected}, got {tree.describe(y)}.")
-    return x + y
+    return x + y, state
 
 
-def _children(operation: str, layers: Sequence[LayerLike], named: dict[str, LayerLike]) -> dict[str, Any]:
+def _combine(init: Callable[..., Any], apply: Callable[..., Any], children: Children, names: Names) -> Layer:
+    """Make a layer of functions with state; one of its children that has state refuses the plain forms."""
+    known: dict[str, Any] = {"children": children, "names": names}
+    for label, child in zip(_labels(children, names), children, strict=True):
+        if child.stateful:
+            plain = partial(_inside, label, child.init), partial(_inside, label, child.apply)
+            return Layer(*plain, Stateful(partial(init, **known), partial(apply, **known)))
+    return Layer(partial(_without_state_init, f=init, **known), partial(_without_state, f=apply, **known))
+
+
+def _without_state_init(key: Key, x: Any, *, f: Callable[..., Any], children: Children, names: Names) -> Params:
+    return f(key, x, children=children, names=names)[0]
+
+
+def _without_state(
+    params: Params, x: Any, *, f: Callable[..., Any], children: Children, names: Names, key: Key | None = None
+) -> Any:
+    nothing = _pack([()] * len(children), names)
+    return f(params, nothing, x, children=children, names=names, key=key, train=False)[0]
+
+
+def _children(operation: str, layers: Sequence[LayerLike], named: dict[str, LayerLike]) -> tuple[Children, Names]:
     if layers and named:
         raise TypeError(f"{operation}: expected all layers by position or all by name, got both.")
     children = tuple(as_layer(layer) for layer in (*layers, *named.values()))
-    return {"children": children, "names": tuple(named) or None}
+    return children, tuple(named) or None
 
 
 def _labels(children: Sequence[Layer], names: Names) -> Sequence[str]:
@@ -123,21 +161,32 @@ def _split(key: Key | None, count: int) -> Sequence[Key | None]:
     return [None] * count if key is None else list(random.split(key, count))
 
 
-def _zip(operation: str, params: Params, children: Sequence[Layer], names: Names, key: Key | None) -> Any:
-    labels = _labels(children, names)
-    if not (_has_names(params, names) if names else _has_length(params, len(children))):
-        expected = f"a dict with entries {', '.join(names)}" if names else f"a tuple of {len(children)}"
-        raise LayerError(operation, "", f"expected {expected}, got {tree.describe(params)}.")
-    values = [params[name] for name in names] if names else params
-    return zip(labels, children, values, _split(key, len(children)), strict=True)
+def _pack_pairs(pairs: Sequence[tuple[Any, Any]], names: Names) -> tuple[Any, Any]:
+    return _pack([first for first, _ in pairs], names), _pack([second for _, second in pairs], names)
 
 
-def _has_names(params: Params, names: Sequence[str]) -> bool:
-    return isinstance(params, Mapping) and set(params) == set(names)
+def _zip(
+    operation: str, params: Params, state: State, children: Children, names: Names, key: Key | None
+) -> Iterator[tuple[str, Layer, Params, State, Key | None]]:
+    each_params = _unpack(operation, "", params, children, names)
+    each_state = _unpack(operation, "as state ", state, children, names)
+    keys = _split(key, len(children))
+    return zip(_labels(children, names), children, each_params, each_state, keys, strict=True)
 
 
-def _has_length(params: Params, length: int) -> bool:
-    return isinstance(params, Sequence) and len(params) == length
+def _unpack(operation: str, what: str, values: Tree, children: Children, names: Names) -> Sequence[Any]:
+    if not (_has_names(values, names) if names else _has_length(values, len(children))):
+        form = f"a dict with entries {', '.join(names)}" if names else f"a tuple of {len(children)}"
+        raise LayerError(operation, "", f"expected {what}{form}, got {tree.describe(values)}.")
+    return [values[name] for name in names] if names else values
+
+
+def _has_names(values: Tree, names: Sequence[str]) -> bool:
+    return isinstance(values, Mapping) and set(values) == set(names)
+
+
+def _has_length(values: Tree, length: int) -> bool:
+    return isinstance(values, Sequence) and len(values) == length
 
 
 def _inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

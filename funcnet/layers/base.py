@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -12,13 +12,73 @@ from funcnet.random import Key
 from funcnet.tree import Tree
 
 Params = Tree
+State = Tree
+
+
+class Stateful(NamedTuple):
+    """The functions of a layer with state, such as running statistics, which goes in and comes out like params."""
+
+    init: Callable[[Key, Any], tuple[Params, State]]
+    apply: Callable[..., tuple[Any, State]]  # (params, state, x, *, key=None, train) -> (y, state)
 
 
 class Layer(NamedTuple):
-    """A model, or a part of one: `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`."""
+    """A model, or a part of one: `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
+
+    Every layer also has a form with state, which is the only one of a layer that has some (`stateful` is then set).
+    """
 
     init: Callable[[Key, Any], Params]
     apply: Callable[..., Any]
+    stateful: Stateful | None = None
+
+    def init_with_state(self, key: Key, x: Any) -> tuple[Params, State]:
+        """Return params and state; the state of a layer without one is ()."""
+        return self.stateful.init(key, x) if self.stateful else (self.init(key, x), ())
+
+    def apply_with_state(
+        self, params: Params, state: State, x: Any, *, key: Key | None = None, train: bool
+    ) -> tuple[Any, State]:
+        """Return y and the state after it; `train` says whether to take statistics from x or from the state.
+
+        Randomness is switched on by the key alone.
+        """
+        if self.stateful:
+            return self.stateful.apply(params, state, x, key=key, train=train)
+        return self.apply(params, x, key=key), state
+
+
+def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callable[..., tuple[Any, State]]) -> Layer:
+    """Build a layer with state from its two functions.
+
+    Args:
+        name: What errors call it.
+        init: (key, x) -> (params, state).
+        apply: (params, state, x, *, key=None, train) -> (y, state), with a new state of the same form.
+    Returns:
+        A layer. Its plain init and apply raise a LayerError that names the forms with state.
+    Example:
+        >>> counter = fn.stateful(
+        ...     "counter",
+        ...     init=lambda key, x: ((), torch.tensor(0)),
+        ...     apply=lambda params, state, x, *, key=None, train: (x, state + train),
+        ... )
+        >>> params, state = counter.init_with_state(fn.random.key(0), torch.ones(2))
+        >>> counter.apply_with_state(params, state, torch.ones(2), train=True)
+        (tensor([1., 1.]), tensor(1))
+    """
+    refuse = {form: partial(_refuse, operation=name, form=form) for form in ("init", "apply")}
+    return Layer(**refuse, stateful=Stateful(init, apply))
+
+
+_WITH_STATE = {
+    "init": "params, state = model.init_with_state(key, x)",
+    "apply": "y, state = model.apply_with_state(params, state, x, key=key, train=True)",
+}
+
+
+def _refuse(*args: Any, operation: str, form: str, **kwargs: Any) -> NoReturn:
+    raise LayerError(operation, "", f"expected the form with state, got {form}. Call {_WITH_STATE[form]}.")
 
 
 class LayerError(ValueError):

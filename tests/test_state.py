@@ -1,0 +1,179 @@
+"""State goes in and comes out: every layer has the form with state, and combinators thread it like params."""
+
+import pickle
+
+import pytest
+import torch
+from tables import LAYERS, numbers
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet import tree
+
+KEY = fn.random.key(7)
+layers = pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+
+
+def _centre_init(key, x):
+    return {"shift": x.new_full(x.shape[-1:], 0.5)}, {"mean": x.new_zeros(x.shape[-1:]), "count": torch.tensor(0)}
+
+
+def _centre(params, state, x, *, key=None, train):
+    """Subtract the mean of all inputs seen in training."""
+    if not isinstance(state, dict):
+        raise fn.LayerError("centre", "", f"expected a state with mean and count, got {tree.describe(state)}.")
+    if train:
+        count = state["count"] + 1
+        mean = state["mean"] + (x.flatten(0, -2).mean(0) - state["mean"]) / count
+        state = {"mean": mean, "count": count}
+    return x - state["mean"] + params["shift"], state
+
+
+CENTRE = fn.stateful("centre", _centre_init, _centre)
+MODELS = {
+    "alone": CENTRE,
+    "serial": fn.serial(fn.dense(3), CENTRE, fn.dropout(0.5), torch.tanh),
+    "serial by name": fn.serial(a=CENTRE, b=fn.dense(3), c=CENTRE),
+    "parallel": fn.parallel(CENTRE),
+    "parallel by name": fn.parallel(a=fn.dense(2), b=CENTRE),
+    "residual": fn.residual(fn.serial(CENTRE, torch.sin)),
+    "nested": fn.serial(fn.residual(fn.serial(n=CENTRE, d=fn.dense(3))), fn.parallel(CENTRE, torch.cos)),
+}
+models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+
+
+@layers
+@pytest.mark.parametrize("train", [False, True])
+def test_a_layer_without_state_has_both_forms(layer, shape, train):
+    x = numbers(*shape)
+    params, state = layer.init_with_state(KEY, x)
+    assert state == () and tree.equal(params, layer.init(KEY, x))
+    for key in (None, KEY):
+        y, after = layer.apply_with_state(params, state, x, key=key, train=train)
+        assert after == () and tree.equal(y, layer.apply(params, x, key=key))
+
+
+def test_states_have_the_form_of_params():
+    x = numbers(4, 3)
+    forms = {name: model.init_with_state(KEY, x)[1] for name, model in MODELS.items()}
+    each = {"mean": torch.zeros(3).double(), "count": torch.tensor(0)}
+    expected = {
+        "alone": each,
+        "serial": ((), each, (), ()),
+        "serial by name": {"a": each, "b": (), "c": each},
+        "parallel": (each,),
+        "parallel by name": {"a": (), "b": each},
+        "residual": (each, ()),
+        "nested": ({"n": each, "d": ()}, (each, ())),
+    }
+    for name in MODELS:
+        assert tree.equal(forms[name], expected[name]), name
+
+
+def test_a_model_threads_state_as_done_by_hand():
+    model, first, second = MODELS["nested"], numbers(4, 3, seed=1), numbers(4, 3, seed=2)
+    params, state = model.init_with_state(KEY, first)
+    (inner, _), w = params, params[0]["d"]["w"]
+    for x in (first, second):
+        (a, b), state = model.apply_with_state(params, state, x, train=True)
+    m1 = (first.mean(0) + second.mean(0)) / 2
+    hidden = [x + (x - mean + 0.5) @ w + inner["d"]["b"] for x, mean in ((first, first.mean(0)), (second, m1))]
+    m2 = (hidden[0].mean(0) + hidden[1].mean(0)) / 2
+    assert_close(state[0]["n"], {"mean": m1, "count": torch.tensor(2)})
+    assert_close(state[1][0], {"mean": m2, "count": torch.tensor(2)})
+    assert_close((a, b), (hidden[1] - m2 + 0.5, hidden[1].cos()))
+
+
+@models
+def test_without_training_the_state_stays_and_nothing_is_written(model):
+    x = numbers(4, 3)
+    params, state = model.init_with_state(KEY, x)
+    before = pickle.loads(pickle.dumps((params, state)))
+    _, trained = model.apply_with_state(params, state, x, train=True)
+    _, after = model.apply_with_state(params, trained, x, train=False)
+    assert tree.equal(after, trained) and not tree.equal(trained, state)
+    assert tree.equal((params, state), before)
+
+
+@models
+def test_each_model_of_an_ensemble_has_its_own_state(model):
+    keys, xs = fn.random.split(KEY, 3), numbers(3, 4, 3)
+    params, state = fn.vmap(model.init_with_state)(keys, xs)
+
+    def step(params, state, x, key):
+        return model.apply_with_state(params, state, x, key=key, train=True)
+
+    result = fn.vmap(step)(params, state, xs, keys)
+    members = [(*model.init_with_state(key, x), x, key) for key, x in zip(keys, xs, strict=True)]
+    assert tree.allclose(result, tree.stack([step(*member) for member in members]), rtol=1e-12)
+
+
+@models
+def test_a_model_with_state_is_pickled(model):
+    x = numbers(4, 3)
+    params, state = model.init_with_state(KEY, x)
+    again = pickle.loads(pickle.dumps(model))
+    results = [m.apply_with_state(params, state, x, train=True) for m in (model, again)]
+    assert tree.equal(*results)
+
+
+def test_the_key_alone_makes_noise_and_means_the_same_with_state():
+    x, drop = numbers(50, 3), fn.dropout(0.5)
+    plain = fn.serial(fn.dense(3), drop, torch.tanh)
+    model = fn.serial(fn.dense(3), drop, CENTRE)
+    params, state = model.init_with_state(KEY, x)
+    kept = [model.apply_with_state(params, state, x, key=KEY, train=train)[0] for train in (False, True)]
+    expected = plain.apply((params[0], (), ()), x, key=KEY) == 0
+    assert torch.equal(kept[0] == 0.5, expected) and 50 < expected.sum() < 100
+    assert_close(kept[0], kept[1] + kept[0].mean(0) - kept[1].mean(0))
+    assert (model.apply_with_state(params, state, x, train=True)[0] != kept[1]).all()
+
+
+@pytest.mark.parametrize("compile", [lambda f: f, fn.jit], ids=["eager", "jit"])
+def test_state_is_carried_through_training(compile):
+    model, x, y = MODELS["serial by name"], numbers(6, 3), numbers(6, 3, seed=1)
+    start = model.init_with_state(KEY, x)
+
+    def loss(params, state):
+        out, state = model.apply_with_state(params, state, x, train=True)
+        return fn.losses.squared_error(out, y).mean(), state
+
+    def step(carry, _):
+        params, state = carry
+        (value, state), grads = fn.value_and_grad(loss, has_aux=True)(params, state)
+        return (fn.sgd_step(params, grads, 0.1), state), value
+
+    (params, state), losses = compile(lambda start: fn.scan(step, start, length=20))(start)
+    assert losses[-1] < losses[0]
+    assert state["a"]["count"] == 20
+    assert_close(state["a"]["mean"], x.mean(0))
+    assert not tree.equal(params, start[0])
+
+
+@pytest.mark.parametrize(
+    "model, path",
+    [
+        (CENTRE, "the tree itself"),
+        (MODELS["serial"], 'path "1"'),
+        (MODELS["nested"], 'path "0.n"'),
+        (fn.serial(body=fn.parallel(torch.sin, torch.cos, CENTRE)), 'path "body.2"'),
+    ],
+)
+def test_the_plain_forms_of_a_model_with_state_say_which_to_use(model, path):
+    x = numbers(4, 3)
+    with pytest.raises(fn.LayerError, match=rf"centre: at params {path}.*Call params, state = model.init_with_state"):
+        model.init(KEY, x)
+    with pytest.raises(fn.LayerError, match=rf"centre: at params {path}.*Call y, state = model.apply_with_state\("):
+        model.apply(model.init_with_state(KEY, x)[0], x, key=KEY)
+
+
+def test_a_state_of_another_form_is_told_by_its_place():
+    x, model = numbers(4, 3), MODELS["nested"]
+    params, state = model.init_with_state(KEY, x)
+    for wrong, message in {
+        "none": ((), r"serial: .* expected as state a tuple of 2, got tuple with entries \(none\)"),
+        "by name": (((), state[1]), r'serial: at params path "0": expected as state a dict with entries n, d'),
+        "inside": ((state[0], ((), ())), r'centre: at params path "1.0": expected a state'),
+    }.values():
+        with pytest.raises(fn.LayerError, match=message):
+            model.apply_with_state(params, wrong, x, train=True)
