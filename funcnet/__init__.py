@@ -23,7 +23,8 @@ from funcnet.layers import (
     stateful,
     step,
 )
-from funcnet.training import batches, scan, sgd_step
+from funcnet.loops import scan
+from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,
     grad,

@@ -13,7 +13,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import funcnet as fn
 from funcnet.compiler import backends, jit
 from funcnet.compiler.graph import NoCompilerError, UnsupportedError
-from funcnet.training import scan, sgd_step
+from funcnet.loops import scan
+from funcnet.training import sgd_step
 
 LESSON = json.loads((Path(__file__).parent / "golden" / "lesson.json").read_text())
 TABLES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}

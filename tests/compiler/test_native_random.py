@@ -7,7 +7,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.training import scan
+from funcnet.loops import scan
 
 # Each takes two 3 x 4 tensors and gives one, whose values stay of the order of one.
 STEPS = [

@@ -13,7 +13,8 @@ from torch import Tensor
 import funcnet as fn
 from funcnet import losses
 from funcnet.compiler import jit
-from funcnet.training import scan, sgd_step
+from funcnet.loops import scan
+from funcnet.training import sgd_step
 
 POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
