@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.layers import Layer, LayerError, Params, State, Stateful, as_layer
+from funcnet.layers import Layer, LayerError, Params, State, Stateful, as_layer, dense, dropout
+from funcnet.layers.base import inside
 from funcnet.random import Key
 from funcnet.tree import Tree
 
@@ -44,8 +46,8 @@ def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
 def _serial_init(key: Key, x: Any, *, children: Children, names: Names) -> tuple[Params, State]:
     made = []
     for label, child, child_key in zip(_labels(children, names), children, _split(key, len(children)), strict=True):
-        made.append(_inside(label, child.init_with_state, child_key, x))
-        x, _ = _inside(label, child.apply_with_state, *made[-1], x, train=False)
+        made.append(inside(label, child.init_with_state, child_key, x))
+        x, _ = inside(label, child.apply_with_state, *made[-1], x, train=False)
     return _pack_pairs(made, names)
 
 
@@ -54,7 +56,7 @@ def _serial(
 ) -> tuple[Any, State]:
     states = []
     for label, child, p, s, k in _zip("serial", params, state, children, names, key):
-        x, after = _inside(label, child.apply_with_state, p, s, x, key=k, train=train)
+        x, after = inside(label, child.apply_with_state, p, s, x, key=k, train=train)
         states.append(after)
     return x, _pack(states, names)
 
@@ -78,14 +80,14 @@ def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
 
 def _parallel_init(key: Key, x: Any, *, children: Children, names: Names) -> tuple[Params, State]:
     rows = zip(_labels(children, names), children, _split(key, len(children)), strict=True)
-    return _pack_pairs([_inside(label, child.init_with_state, k, x) for label, child, k in rows], names)
+    return _pack_pairs([inside(label, child.init_with_state, k, x) for label, child, k in rows], names)
 
 
 def _parallel(
     params: Params, state: State, x: Any, *, children: Children, names: Names, key: Key | None = None, train: bool
 ) -> tuple[Any, State]:
     rows = _zip("parallel", params, state, children, names, key)
-    results = [_inside(label, child.apply_with_state, p, s, x, key=k, train=train) for label, child, p, s, k in rows]
+    results = [inside(label, child.apply_with_state, p, s, x, key=k, train=train) for label, child, p, s, k in rows]
     return _pack_pairs(results, names)
 
 
@@ -121,12 +123,45 @@ def _residual_with_state(
     return x + y, state
 
 
+def mlp(
+    sizes: Sequence[int],
+    *,
+    activation: LayerLike = torch.relu,
+    activate_last: bool = False,
+    dropout_rate: float | Tensor = 0.0,
+    **options: Any,
+) -> Layer:
+    """Apply affine maps with an activation between them: the multi-layer perceptron.
+
+    Args:
+        sizes: The features of each `dense`, the last those of y.
+        activation: Between the maps; any function or layer.
+        activate_last: Whether it also follows the last.
+        dropout_rate: If not 0, the rate of a `dropout` after each activation.
+        options: What `dense` takes: use_bias, w_init, b_init.
+    Returns:
+        A layer, `serial` of these. apply: (*, in) -> (*, sizes[-1]), dtype of x.
+    Raises:
+        ValueError, LayerError: As `dense` and `dropout`.
+    Example:
+        >>> model = fn.mlp([8, 8, 1], activation=torch.tanh)
+        >>> [params["w"].shape for params in model.init(fn.random.key(0), torch.zeros(2)) if params]
+        [torch.Size([2, 8]), torch.Size([8, 8]), torch.Size([8, 1])]
+    """
+    drops = isinstance(dropout_rate, Tensor) or dropout_rate != 0
+    after: list[LayerLike] = [activation, *([dropout(dropout_rate)] if drops else [])]
+    blocks = [[dense(size, **options), *after] for size in sizes]
+    if blocks and not activate_last:
+        blocks[-1] = blocks[-1][:1]
+    return serial(*(layer for block in blocks for layer in block))
+
+
 def _combine(init: Callable[..., Any], apply: Callable[..., Any], children: Children, names: Names) -> Layer:
     """Make a layer of functions with state; one of its children that has state refuses the plain forms."""
     known: dict[str, Any] = {"children": children, "names": names}
     for label, child in zip(_labels(children, names), children, strict=True):
         if child.stateful:
-            plain = partial(_inside, label, child.init), partial(_inside, label, child.apply)
+            plain = partial(inside, label, child.init), partial(inside, label, child.apply)
             return Layer(*plain, Stateful(partial(init, **known), partial(apply, **known)))
     return Layer(partial(_without_state_init, f=init, **known), partial(_without_state, f=apply, **known))
 
@@ -187,11 +222,3 @@ def _has_names(values: Tree, names: Sequence[str]) -> bool:
 
 def _has_length(values: Tree, length: int) -> bool:
     return isinstance(values, Sequence) and len(values) == length
-
-
-def _inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a layer's function; an error says where in the model the layer is."""
-    try:
-        return f(*args, **kwargs)
-    except LayerError as error:
-        raise error.within(label) from None

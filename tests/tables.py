@@ -65,7 +65,7 @@ TREES = {
     "empty": lambda: {},
 }
 
-# name: (layer, shape of one example)
+# name: (layer, shape of one example); those with state among them
 LAYERS = {
     "dense": (fn.dense(3), (4,)),
     "dense without bias": (fn.dense(1, use_bias=False), (5,)),
@@ -86,6 +86,36 @@ LAYERS = {
     "parallel": (fn.serial(fn.parallel(fn.dense(2), torch.sin), lambda ys: torch.cat(ys, -1)), (3,)),
     "parallel by name": (fn.serial(fn.parallel(a=fn.dense(2), b=fn.dense(2)), lambda ys: ys["a"] * ys["b"]), (3,)),
     "residual": (fn.residual(fn.serial(fn.layer_norm(), fn.dense(3), fn.dropout(0.2))), (3,)),
+    "mlp": (fn.mlp([4, 3], activation=torch.tanh, activate_last=True, dropout_rate=0.2, use_bias=False), (2,)),
+    "conv": (fn.conv(4, (3,)), (2, 5)),
+    "conv, all options": (fn.conv(4, (2, 3), stride=(2, 1), padding="same", dilation=(1, 2), groups=2), (2, 4, 3)),
+    "conv, uneven padding": (fn.conv(2, (3, 2), padding=((2, 0), 1), use_bias=False), (1, 3, 4)),
+    "conv of volumes": (fn.conv(1, (2, 1, 2), stride=2, padding=1), (2, 2, 1, 2)),
+    "max_pool": (fn.max_pool((2,)), (2, 3)),
+    "max_pool, all options": (fn.max_pool((2, 3), stride=1, padding="same", dilation=(2, 1)), (3, 5)),
+    "max_pool of volumes": (fn.max_pool((2, 1, 2), stride=(1, 2, 1)), (3, 2, 3)),
+    "avg_pool": (fn.avg_pool((2,)), (2, 5)),
+    "avg_pool, all options": (fn.avg_pool((2, 3), stride=1, padding="same", count_include_pad=False), (3, 4)),
+    "avg_pool of volumes": (fn.avg_pool((2, 1, 2), stride=(1, 2, 1), padding=(1, 0, (0, 2))), (3, 2, 3)),
+    "group_norm": (fn.group_norm(2, eps=0.02), (6,)),
+    "group_norm of images": (fn.group_norm(2, axis=-3, eps=0.1), (4, 2, 3)),
+    "batch_norm": (fn.batch_norm(), (3,)),
+    "batch_norm of images": (fn.batch_norm(axis=-3, momentum=None, eps=0.1), (2, 2, 3)),
+    "batch_norm in a model": (
+        fn.serial(fn.dense(3), fn.residual(fn.serial(n=fn.batch_norm(), d=fn.dropout(0.3)))),
+        (2,),
+    ),
+    "multi_head_attention": (fn.multi_head_attention(2), (3, 4)),
+    "multi_head_attention, all options": (
+        fn.multi_head_attention(3, causal=True, features=6, dropout_rate=0.3, use_bias=False),
+        (3, 4),
+    ),
+    "rnn": (fn.rnn(3), (4, 2)),
+    "rnn of sines": (fn.rnn(2, activation=torch.sin), (3, 2)),
+    "gru": (fn.gru(3), (4, 2)),
+    "lstm": (fn.lstm(3), (4, 2)),
+    "sinusoidal_positions": (fn.sinusoidal_positions(base=50.0), (3, 4)),
+    "learned_positions": (fn.learned_positions(5), (3, 2)),
 }
 
 

@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet import tree
 
 KEY = fn.random.key(7)
-layers = pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+STATELESS = {name: row for name, row in LAYERS.items() if not row[0].stateful}
 
 
 def _centre_init(key, x):
@@ -42,7 +42,7 @@ MODELS = {
 models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
-@layers
+@pytest.mark.parametrize("layer, shape", STATELESS.values(), ids=STATELESS)
 @pytest.mark.parametrize("train", [False, True])
 def test_a_layer_without_state_has_both_forms(layer, shape, train):
     x = numbers(*shape)

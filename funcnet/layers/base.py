@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import random, tree
+from funcnet.initializers import Initializer
 from funcnet.random import Key
 from funcnet.tree import Tree
 
@@ -124,10 +125,11 @@ def no_params(key: Key, x: Any) -> Params:
     return ()
 
 
-def check_example(operation: str, x: Any) -> None:
-    """Refuse an example input that says neither the size of the last axis nor the dtype of parameters."""
-    if not tree.is_floating(x) or not x.ndim:
-        raise LayerError(operation, "", f"expected a floating-point x with a last axis, got a {tree.describe(x)}.")
+def check_example(operation: str, x: Any, axes: int = 1) -> None:
+    """Refuse an example input that says neither the sizes of the last axes nor the dtype of parameters."""
+    if not tree.is_floating(x) or x.ndim < axes:
+        needed = "a last axis" if axes == 1 else f"at least {axes} axes"
+        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got a {tree.describe(x)}.")
 
 
 def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
@@ -141,21 +143,50 @@ def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
     return found
 
 
-def matching(operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x") -> Tensor:
-    """Look up a parameter whose first axis is met by the last of x."""
+def matching(
+    operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x", axis: int = -1
+) -> Tensor:
+    """Look up a parameter whose first axis is met by an axis of x, the last unless told."""
     w = parameter(operation, params, name, ndim)
-    if not tree.is_tensor(x):
-        raise LayerError(operation, "", f"expected a tensor, got {tree.describe(x)}.")
-    if x.shape[-1:] != w.shape[:1]:
-        raise LayerError(operation, name, _other_size(name, w, what, x))
-    if (x.dtype, x.device) != (w.dtype, w.device):
-        raise LayerError(operation, name, _other_kind(name, w, what, x))
+    check_fits(operation, name, w, x, size=w.shape[0], what=what, axis=axis)
     return w
 
 
-def _other_size(name: str, w: Tensor, what: str, x: Tensor) -> str:
+def check_fits(operation: str, name: str, w: Tensor, x: Any, *, size: int, what: str = "x", axis: int = -1) -> None:
+    """Refuse an x that has another size along an axis than the parameter asks for, another dtype or device."""
+    if not tree.is_tensor(x):
+        raise LayerError(operation, "", f"expected a tensor, got {tree.describe(x)}.")
+    if x.ndim < -axis or x.shape[axis] != size:
+        expected = f"a last axis of {size} in {what}" if axis == -1 else f"axis {axis} of {what} to be {size}"
+        raise LayerError(operation, name, _other_size(expected, name, w, what, x))
+    if (x.dtype, x.device) != (w.dtype, w.device):
+        raise LayerError(operation, name, _other_kind(name, w, what, x))
+
+
+def inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the layer under this label; an error says where in the model that is."""
+    try:
+        return f(*args, **kwargs)
+    except LayerError as error:
+        raise error.within(label) from None
+
+
+def draw(
+    key: Key, inits: dict[str, Initializer], shapes: dict[str, tuple[int, ...]], like: Tensor
+) -> dict[str, Tensor]:
+    """Make parameters, each from a key of its own, which does not depend on what other parameters there are."""
+    keys = dict(zip(shapes, random.split(key, len(shapes)), strict=True))
+    return {name: init(keys[name], shapes[name], like.dtype, like.device) for name, init in inits.items()}
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The square of a float16 above 256 is infinite."""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def _other_size(expected: str, name: str, w: Tensor, what: str, x: Tensor) -> str:
     return (
-        f"expected a last axis of {w.shape[0]} in {what} to match {name} of shape {tuple(w.shape)}, "
+        f"expected {expected} to match {name} of shape {tuple(w.shape)}, "
         f"got {what} of shape {tuple(x.shape)}.\nIf the model was initialised with another input, "
         "call model.init again with an example of the new one."
     )

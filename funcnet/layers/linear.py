@@ -5,9 +5,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from funcnet import initializers, random, tree
+from funcnet import initializers, tree
 from funcnet.initializers import Initializer
-from funcnet.layers.base import Layer, LayerError, Params, check_example, matching, parameter
+from funcnet.layers.base import Layer, LayerError, Params, check_example, draw, matching, parameter
 from funcnet.random import Key
 
 
@@ -45,8 +45,7 @@ def dense(
 def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initializer]) -> Params:
     check_example("dense", x)
     shapes = {"w": (x.shape[-1], features), "b": (features,)}
-    keys = dict(zip(shapes, random.split(key), strict=True))
-    return {name: init(keys[name], shapes[name], x.dtype, x.device) for name, init in inits.items()}
+    return draw(key, inits, shapes, like=x)
 
 
 def _dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:

@@ -1,11 +1,12 @@
-"""Layers that bring the last axis to a common size."""
+"""Layers that bring the features of each example to a common size."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet.layers.base import Layer, Params, check_example, matching
+from funcnet.layers.base import Layer, LayerError, Params, at_least_float32, check_example, matching
 from funcnet.random import Key
 
 
@@ -39,7 +40,7 @@ def _layer_norm_init(key: Key, x: Tensor) -> Params:
 
 def _layer_norm(params: Params, x: Tensor, *, eps: float, key: Key | None = None) -> Tensor:
     scale, shift = (matching("layer_norm", params, name, x) for name in ("scale", "shift"))
-    wide = _at_least_float32(x)
+    wide = at_least_float32(x)
     centred = wide - wide.mean(-1, keepdim=True)
     variance = centred.square().mean(-1, keepdim=True)
     return (centred * torch.rsqrt(variance + eps) * scale + shift).to(x.dtype)
@@ -68,10 +69,66 @@ def _rms_norm_init(key: Key, x: Tensor) -> Params:
 
 
 def _rms_norm(params: Params, x: Tensor, *, eps: float, key: Key | None = None) -> Tensor:
-    scale, wide = matching("rms_norm", params, "scale", x), _at_least_float32(x)
+    scale, wide = matching("rms_norm", params, "scale", x), at_least_float32(x)
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps) * scale).to(x.dtype)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    """The square of a float16 above 256 is infinite."""
-    return x.float() if x.dtype.itemsize < 4 else x
+def group_norm(groups: int, *, axis: int = -1, eps: float = 1e-5) -> Layer:
+    """Normalise groups of features, each over its features and all axes behind them, then scale and shift.
+
+    y = (x - mean) / sqrt(var + eps) * scale + shift, with a group's mean and biased variance.
+
+    Args:
+        groups: How many; divides the features. As many as features is instance normalisation.
+        axis: The axis of the features, counted from the end: -1 for vectors, -3 for images (*, features, h, w).
+        eps: Added to the variance; same unit as x squared.
+    Returns:
+        A layer. params: {"scale": (features,), "shift": (features,)}. apply: keeps the shape and dtype of x.
+    Raises:
+        ValueError: A number of groups below 1, an axis that is not negative.
+        LayerError: The groups do not divide the features; x does not fit scale.
+    Source:
+        Wu, He (2018), Group Normalization, eq. 1 to 7, https://arxiv.org/abs/1803.08494
+    Example:
+        >>> norm = fn.group_norm(2)
+        >>> x = torch.tensor([1.0, 3.0, 10.0, 30.0])
+        >>> norm.apply(norm.init(fn.random.key(0), x), x)
+        tensor([-1.0000,  1.0000, -1.0000,  1.0000])
+    """
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"group_norm: expected a whole number of groups, at least 1, got {groups}.")
+    check_axis("group_norm", axis)
+    options: dict[str, Any] = {"groups": groups, "axis": axis}
+    return Layer(init=partial(_group_norm_init, **options), apply=partial(_group_norm, **options, eps=eps))
+
+
+def _group_norm_init(key: Key, x: Tensor, *, groups: int, axis: int) -> Params:
+    check_example("group_norm", x, -axis)
+    _check_groups(x, groups, axis)
+    return {"scale": x.new_ones(x.shape[axis]), "shift": x.new_zeros(x.shape[axis])}
+
+
+def _group_norm(params: Params, x: Tensor, *, groups: int, axis: int, eps: float, key: Key | None = None) -> Tensor:
+    scale, shift = (along(axis, matching("group_norm", params, name, x, axis=axis)) for name in ("scale", "shift"))
+    _check_groups(x, groups, axis)
+    grouped = at_least_float32(x).unflatten(axis, (groups, -1))
+    over = tuple(range(axis, 0))
+    centred = grouped - grouped.mean(over, keepdim=True)
+    variance = centred.square().mean(over, keepdim=True)
+    return ((centred * torch.rsqrt(variance + eps)).reshape(x.shape) * scale + shift).to(x.dtype)
+
+
+def _check_groups(x: Tensor, groups: int, axis: int) -> None:
+    if x.shape[axis] % groups:
+        raise LayerError("group_norm", "", f"expected features that {groups} groups divide, got {x.shape[axis]}.")
+
+
+def check_axis(operation: str, axis: int) -> None:
+    """Refuse a feature axis that is counted from the front, where any number of axes may stand."""
+    if not isinstance(axis, int) or axis >= 0:
+        raise ValueError(f"{operation}: expected an axis counted from the end, such as -1, got {axis}.")
+
+
+def along(axis: int, values: Tensor) -> Tensor:
+    """Give one value a feature the axes that broadcast along the feature axis."""
+    return values.reshape(-1, *(1,) * (-axis - 1))

@@ -1,0 +1,96 @@
+"""Pooling: one number for each window on the last axes."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from funcnet.layers.base import Layer, Params, no_params
+from funcnet.layers.windows import Padding, Sizes, Window, check_axes, extend, fold, margins, window
+from funcnet.random import Key
+
+_MAX_POOLS: dict[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_AVG_POOLS: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+
+
+def max_pool(
+    kernel_size: Sequence[int], *, stride: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
+) -> Layer:
+    """Take the largest number of each window on the last axes; the gradient goes to the first of equal ones.
+
+    Args:
+        kernel_size: The size of a window, one number an axis, of 1 to 3 axes.
+        stride: Step from window to window; by default their size.
+        padding: As for `conv`; what is added is never the largest.
+        dilation: Step within a window.
+    Returns:
+        A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
+    Raises:
+        ValueError: Options of another form.
+        LayerError: x is smaller than the window.
+    Example:
+        >>> fn.max_pool((2,)).apply((), torch.tensor([1.0, 4.0, 3.0, 2.0]))
+        tensor([4., 3.])
+    """
+    form = window("max_pool", kernel_size, kernel_size if stride is None else stride, dilation, padding)
+    return Layer(init=no_params, apply=partial(_max_pool, window=form))
+
+
+def _max_pool(params: Params, x: Tensor, *, window: Window, key: Key | None = None) -> Tensor:
+    wide = _prepare("max_pool", x, window, -math.inf)
+    y = _MAX_POOLS[len(window.size)](wide, window.size, window.stride, 0, window.dilation)
+    return _restore(y, x, window)
+
+
+def avg_pool(
+    kernel_size: Sequence[int],
+    *,
+    stride: Sizes | None = None,
+    padding: Padding = "valid",
+    count_include_pad: bool = True,
+) -> Layer:
+    """Take the mean of each window on the last axes.
+
+    Args:
+        kernel_size, stride, padding: As for `max_pool`.
+        count_include_pad: Whether the zeros of the padding count, or only what is of x.
+    Returns:
+        A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
+    Raises:
+        ValueError: Options of another form.
+        LayerError: x is smaller than the window.
+    Example:
+        >>> fn.avg_pool((2,), padding="same", count_include_pad=False).apply((), torch.tensor([1.0, 4.0, 3.0]))
+        tensor([2.5000, 3.0000])
+    """
+    form = window("avg_pool", kernel_size, kernel_size if stride is None else stride, 1, padding)
+    return Layer(init=no_params, apply=partial(_avg_pool, window=form, count_include_pad=count_include_pad))
+
+
+def _avg_pool(params: Params, x: Tensor, *, window: Window, count_include_pad: bool, key: Key | None = None) -> Tensor:
+    y = _means(x, window)
+    if not count_include_pad:
+        shape = x.shape[-len(window.size) :]
+        y = y / _means(torch.ones(shape, dtype=y.dtype, device=y.device), window)
+    return y
+
+
+def _means(x: Tensor, window: Window) -> Tensor:
+    y = _AVG_POOLS[len(window.size)](_prepare("avg_pool", x, window, 0.0), window.size, window.stride)
+    return _restore(y, x, window)
+
+
+def _prepare(operation: str, x: Tensor, window: Window, value: float) -> Tensor:
+    """Add the padding, and bring x to the form (batch, 1, *sizes), as torch's pools expect it."""
+    axes = len(window.size)
+    check_axes(operation, x, axes, ", ".join(["size"] * axes))
+    return fold(extend(x, margins(operation, x, window), value), axes).unsqueeze(1)
+
+
+def _restore(y: Tensor, x: Tensor, window: Window) -> Tensor:
+    axes = len(window.size)
+    return y.reshape(*x.shape[:-axes], *y.shape[-axes:])

@@ -1,0 +1,156 @@
+"""Recurrent layers: a cell that is repeated along the axis of time by one `scan`.
+
+All take (*, time, in) to (*, time, features), the hidden states, which start from zero. What does not depend on the
+state, x @ wi + bi, is computed for all times at once. A cell's gates stand side by side in the last axis of the
+parameters, in torch's order: the parameters are torch's, with the matrices transposed.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from funcnet import initializers
+from funcnet.initializers import Initializer
+from funcnet.layers.base import Layer, LayerError, Params, check_example, draw, matching
+from funcnet.loops import scan
+from funcnet.random import Key
+
+Carry = tuple[Tensor, ...]
+Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ wh, x @ wi, both with biases) -> carry, h first
+
+
+def rnn(
+    features: int,
+    *,
+    activation: Callable[[Tensor], Tensor] = torch.tanh,
+    w_init: Initializer | None = None,
+    b_init: Initializer | None = None,
+) -> Layer:
+    """Repeat the simplest cell: h' = activation(x @ wi + bi + h @ wh + bh).
+
+    Args:
+        features: Length of h.
+        activation: Of the new state.
+        w_init, b_init: Initialisers; by default uniform on [-1 / sqrt(features), 1 / sqrt(features)), as in torch.
+    Returns:
+        A layer. params: {"wi": (in, features), "wh": (features, features), "bi": (features,), "bh": (features,)}.
+        apply: (*, time, in) -> (*, time, features), dtype of x.
+    Raises:
+        ValueError: Features that are no whole number, or negative.
+        LayerError: x has no axis of time, or does not fit wi.
+    Source:
+        Elman (1990), Finding Structure in Time, https://doi.org/10.1207/s15516709cog1402_1
+    Example:
+        >>> params = {"wi": torch.ones(1, 1), "wh": torch.ones(1, 1), "bi": torch.zeros(1), "bh": torch.zeros(1)}
+        >>> fn.rnn(1, activation=torch.relu).apply(params, torch.tensor([[1.0], [2.0], [3.0]])).flatten()
+        tensor([1., 3., 6.])
+    """
+    return _recurrent("rnn", features, 1, partial(_rnn, activation=activation), 1, w_init, b_init)
+
+
+def _rnn(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[Tensor], Tensor]) -> Carry:
+    return (activation(x + hidden),)
+
+
+def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
+    """Repeat the gated recurrent unit.
+
+    With x_g = x @ wi_g + bi_g and h_g = h @ wh_g + bh_g for the gates g = r, z, n and s the sigmoid,
+    h' = (1 - z) n + z h, where r = s(x_r + h_r), z = s(x_z + h_z), n = tanh(x_n + r h_n).
+
+    Args:
+        features: Length of h.
+        w_init, b_init: As for `rnn`.
+    Returns:
+        A layer. params: {"wi": (in, 3 features), "wh": (features, 3 features), "bi", "bh": (3 features,)}, in the order
+        r, z, n. apply: (*, time, in) -> (*, time, features), dtype of x.
+    Raises:
+        ValueError, LayerError: As `rnn`.
+    Source:
+        Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
+        in the form of torch.nn.GRU: r multiplies h_n with its bias, and z keeps the old state.
+    """
+    return _recurrent("gru", features, 3, _gru, 1, w_init, b_init)
+
+
+def _gru(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+    (h,) = carry
+    xr, xz, xn = x.chunk(3, -1)
+    hr, hz, hn = hidden.chunk(3, -1)
+    r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+    n = torch.tanh(xn + r * hn)
+    return ((1 - z) * n + z * h,)
+
+
+def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
+    """Repeat the cell with a long short-term memory c.
+
+    With a_g = x @ wi_g + bi_g + h @ wh_g + bh_g for the gates g = i, f, g, o and s the sigmoid,
+    c' = s(a_f) c + s(a_i) tanh(a_g) and h' = s(a_o) tanh(c').
+
+    Args:
+        features: Length of h and c.
+        w_init, b_init: As for `rnn`.
+    Returns:
+        A layer. params: {"wi": (in, 4 features), "wh": (features, 4 features), "bi", "bh": (4 features,)}, in the order
+        i, f, g, o. apply: (*, time, in) -> (*, time, features), the h of all times, dtype of x.
+    Raises:
+        ValueError, LayerError: As `rnn`.
+    Source:
+        Gers, Schmidhuber, Cummins (2000), Learning to Forget, https://doi.org/10.1162/089976600300015015
+    """
+    return _recurrent("lstm", features, 4, _lstm, 2, w_init, b_init)
+
+
+def _lstm(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+    _, c = carry
+    i, f, g, o = (x + hidden).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _recurrent(
+    name: str,
+    features: int,
+    gates: int,
+    cell: Cell,
+    carries: int,
+    w_init: Initializer | None,
+    b_init: Initializer | None,
+) -> Layer:
+    if not isinstance(features, int) or features < 0:
+        raise ValueError(f"{name}: expected a whole number of features, got {features}.")
+    default = initializers.torch_uniform(fan_in=features)
+    inits = {"wi": w_init or default, "wh": w_init or default, "bi": b_init or default, "bh": b_init or default}
+    return Layer(
+        init=partial(_recurrent_init, name=name, features=features, width=gates * features, inits=inits),
+        apply=partial(_recur, name=name, cell=cell, carries=carries),
+    )
+
+
+def _recurrent_init(
+    key: Key, x: Tensor, *, name: str, features: int, width: int, inits: dict[str, Initializer]
+) -> Params:
+    check_example(name, x, 2)
+    return draw(
+        key, inits, {"wi": (x.shape[-1], width), "wh": (features, width), "bi": (width,), "bh": (width,)}, like=x
+    )
+
+
+def _recur(params: Params, x: Tensor, *, name: str, cell: Cell, carries: int, key: Key | None = None) -> Tensor:
+    wi = matching(name, params, "wi", x, ndim=2)
+    if x.ndim < 2:
+        raise LayerError(name, "", f"expected x of shape (*, time, features), got {tuple(x.shape)}.")
+    wh = matching(name, params, "wh", x.new_zeros(params["wh"].shape[:1]), ndim=2, what="the state")
+    bi, bh = (matching(name, params, b, w, what=what) for b, w, what in (("bi", wi, "wi"), ("bh", wh, "wh")))
+
+    def step(carry: Carry, row: Tensor) -> tuple[Carry, Tensor]:
+        after = cell(carry, carry[0] @ wh + bh, row)
+        return after, after[0]
+
+    rows = (x @ wi + bi).movedim(-2, 0)
+    start = rows.new_zeros(*rows.shape[1:-1], wh.shape[0])
+    _, states = scan(step, (start,) * carries, rows)
+    return states.movedim(0, -2)
