@@ -10,6 +10,7 @@ from torch import Tensor
 
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.convolutions import convolution, convolution_backward
+from funcnet.compiler.pooling import pooling_rules
 
 aten = torch.ops.aten
 
@@ -156,4 +157,5 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    **pooling_rules(),
 }

@@ -1,0 +1,81 @@
+"""Pools in native kernels equal ATen's: values, gradients, second derivatives, ties, infinities and NaN."""
+
+import math
+
+import pytest
+import torch
+from tables import numbers
+from torch.nn import functional
+
+import funcnet as fn
+from funcnet.compiler import jit
+
+nan, inf = math.nan, math.inf
+SHAPES = {1: (2, 3, 9), 2: (2, 1, 7, 6), 3: (1, 2, 3, 4, 3)}
+OPTIONS = {
+    "max": [{}, {"stride": 2, "padding": 1, "dilation": 2}],
+    "avg": [{}, {"stride": 1, "padding": 1, "count_include_pad": False}],
+}
+
+
+def same(f, *args):
+    staged = jit(f, backend="native")
+    assert fn.tree.difference(staged(*args), f(*args), rtol=1e-12, atol=1e-14) is None
+
+
+CASES = [(2, kind, o) for kind in OPTIONS for o in OPTIONS[kind]] + [
+    (n, kind, OPTIONS[kind][-1]) for n in (1, 3) for kind in OPTIONS
+]
+
+
+@pytest.mark.parametrize("axes, name, options", CASES, ids=str)
+def test_pools_and_their_derivatives(axes, name, options):
+    pool, x = getattr(functional, f"{name}_pool{axes}d"), numbers(*SHAPES[axes])
+
+    def loss(x):
+        y = pool(x, (3, 2, 2)[:axes], **options)
+        return y.sin().sum(), y
+
+    gradient = fn.grad(loss, has_aux=True)
+    same(gradient, x)
+    if axes == 2 and "padding" in options:
+        same(fn.vmap(gradient), torch.stack([x, x.flip(-1), 2 * x]))
+        same(lambda x, v: fn.jvp(lambda x: gradient(x)[0], (x,), (v,)), x, x.cos())
+
+
+@pytest.mark.parametrize(
+    "options", [{"divisor_override": 5}, {"kernel_size": (3, 1), "stride": (1, 2), "padding": (1, 0)}]
+)
+def test_average_pools_with_more_options(options):
+    def f(x):
+        y = functional.avg_pool2d(x, **{"kernel_size": 2, **options})
+        return y.exp().sum(), y
+
+    same(fn.grad(f, has_aux=True), numbers(2, 3, 5, 6))
+
+
+@pytest.mark.parametrize("padding, dilation", [(0, 1), (1, 2)])
+def test_the_first_of_equal_maxima_and_the_last_nan_win(padding, dilation):
+    few = torch.tensor([1.0, -inf, 0.0, -inf, -1.0, inf, 1.0, nan], dtype=torch.float64)
+    for count in (2, 5, 8):  # only small ones, no NaN, all
+        x = few[fn.random.randint(fn.random.key(count), (4, 6, 7), 0, count)]
+
+        def f(x):
+            y, index = functional.max_pool2d(x, 3, 2, padding, dilation, return_indices=True)
+            return (y.nan_to_num(0.0, 0.0, 0.0) * index).sum(), (y, index)
+
+        staged, eager = jit(f, backend="native")(x)[1], f(x)[1]
+        assert torch.equal(staged[1], eager[1])
+        torch.testing.assert_close(staged[0], eager[0], rtol=0, atol=0, equal_nan=True)
+        pull = fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)
+        weights = numbers(*pull[0].shape)
+        same(lambda x, w: fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)[1](w), x, weights)
+
+
+def test_large_pools_stay_one_operation():
+    images = torch.zeros(64, 8, 32, 32)
+    for pool in (functional.max_pool2d, functional.avg_pool2d):
+        assert any("pool2d" in name for name in jit(lambda x, pool=pool: pool(x, 2)).explain(images).operations)
+    ceiled = jit(lambda x: functional.max_pool2d(x, 2, ceil_mode=True))
+    x = numbers(1, 1, 5, 5)
+    assert torch.equal(ceiled(x), functional.max_pool2d(x, 2, ceil_mode=True))
