@@ -15,6 +15,15 @@ def apply(model, x, init_with=X):
     return model.apply(model.init(KEY, init_with), x)
 
 
+def train(model, x):
+    return model.apply_with_state(*model.init_with_state(KEY, x), x, train=True)
+
+
+def attend(mask):
+    layer, x = fn.multi_head_attention(2), torch.zeros(5, 4)
+    return layer.apply(layer.init(KEY, x), x, mask=mask)
+
+
 ERRORS = {
     "wrong trailing size": (
         lambda: apply(MODEL, torch.zeros(32, 4)),
@@ -156,6 +165,157 @@ ERRORS = {
         lambda: apply(fn.serial(fn.flatten(3)), X),
         fn.LayerError,
         r'flatten: at params path "0": expected at least 3 axes to merge, got x of shape \(4, 2\)',
+    ),
+    "convolution with one size for all axes": (
+        lambda: fn.conv(8, 3),
+        ValueError,
+        r"conv: expected kernel_size to hold 1 to 3 whole numbers, one an axis, such as \(3, 3\) for images, got 3",
+    ),
+    "convolution over four axes": (lambda: fn.conv(8, (1, 1, 1, 1)), ValueError, r"1 to 3 whole numbers"),
+    "stride of nothing": (lambda: fn.conv(8, (3, 3), stride=0), ValueError, r"conv: expected stride to be .* got 0"),
+    "padding of another name": (
+        lambda: fn.max_pool((2,), padding="full"),
+        ValueError,
+        r"""max_pool: expected padding to be "same", "valid", a whole number, .* got 'full'""",
+    ),
+    "padding for more axes": (lambda: fn.avg_pool((2,), padding=(1, 1)), ValueError, r"for each of 1 axes a number"),
+    "groups that divide no features": (
+        lambda: fn.conv(3, (3,), groups=2),
+        ValueError,
+        r"conv: expected groups that divide the features, got 2 and 3",
+    ),
+    "groups that divide no channels": (
+        lambda: fn.conv(4, (1,), groups=2).init(KEY, torch.zeros(3, 5)),
+        fn.LayerError,
+        r"conv: .* expected channels that 2 groups divide, got 3 in axis -2",
+    ),
+    "an image without channels": (
+        lambda: fn.conv(4, (3, 3)).init(KEY, torch.zeros(5, 5)),
+        fn.LayerError,
+        r"conv: .* expected a floating-point x of shape \(\*, channels, size, size\), got a float32 .*\(5, 5\)",
+    ),
+    "channels behind": (
+        lambda: apply(fn.serial(c=fn.conv(4, (3, 3))), torch.zeros(9, 9, 3), torch.zeros(3, 9, 9)),
+        fn.LayerError,
+        r'conv: at params path "c.w": expected axis -3 of x to be 3 to match w of shape \(4, 3, 3, 3\), got x of shape'
+        r" \(9, 9, 3\)",
+    ),
+    "a kernel larger than the image": (
+        lambda: apply(fn.conv(4, (3, 3), dilation=2), torch.zeros(3, 4, 9), torch.zeros(3, 9, 9)),
+        fn.LayerError,
+        r"conv: .* at least as large as the kernel of size \(3, 3\) with dilation \(2, 2\), .*\(3, 4, 9\)",
+    ),
+    "a pool larger than the image": (
+        lambda: apply(fn.max_pool((3,)), X),
+        fn.LayerError,
+        r"max_pool: .* as large as the kernel of size \(3,\)",
+    ),
+    "b of another number of channels": (
+        lambda: fn.conv(2, (1,)).apply({"w": torch.zeros(2, 3, 1), "b": torch.zeros(4)}, torch.zeros(3, 5)),
+        fn.LayerError,
+        r'conv: at params path "b": expected axis 0 of w to be 4 to match b of shape \(4,\)',
+    ),
+    "an axis from the front": (lambda: fn.batch_norm(axis=1), ValueError, r"batch_norm: expected an axis counted from"),
+    "batch_norm with a batch of one": (
+        lambda: train(fn.serial(fn.dense(3), fn.batch_norm()), X[:1]),
+        fn.LayerError,
+        r'batch_norm: at params path "1": expected at least 2 values a feature to take statistics of, got 1 in x of '
+        r"shape \(1, 3\).*larger batches.*train=False uses the statistics of the state",
+    ),
+    "batch_norm with a batch of none": (lambda: train(fn.batch_norm(), X[:0]), fn.LayerError, r"got 0 in x of shape"),
+    "batch_norm of one example under vmap": (
+        lambda: fn.vmap(lambda x: train(fn.batch_norm(), x))(X),
+        fn.LayerError,
+        r"got 1 in x of shape \(2,\).*outside of a vmap over examples",
+    ),
+    "batch_norm without its state": (
+        lambda: fn.batch_norm().apply_with_state({"scale": X[0], "shift": X[0]}, (), X, train=False),
+        fn.LayerError,
+        r"batch_norm: .* expected a state with mean, var and count, got tuple with entries \(none\)",
+    ),
+    "batch_norm with another's state": (
+        lambda: fn.batch_norm().apply_with_state(
+            {"scale": X[0], "shift": X[0]}, {"mean": X[0, :1], "var": X[0], "count": 0}, X, train=False
+        ),
+        fn.LayerError,
+        r"batch_norm: .* expected mean in the state to have shape \(2,\), got float32 tensor of shape \(1,\)",
+    ),
+    "plain apply of batch_norm": (
+        lambda: apply(fn.batch_norm(), X),
+        fn.LayerError,
+        r"batch_norm: .* expected the form with state, got init. Call params, state = model.init_with_state\(key, x\)",
+    ),
+    "groups that divide no features of a norm": (
+        lambda: fn.group_norm(2).init(KEY, torch.zeros(4, 3)),
+        fn.LayerError,
+        r"group_norm: .* expected features that 2 groups divide, got 3",
+    ),
+    "heads that divide no width": (
+        lambda: fn.serial(fn.multi_head_attention(3)).init(KEY, torch.zeros(5, 8)),
+        fn.LayerError,
+        r'multi_head_attention: at params path "0": expected a width that 3 heads divide, got x of shape \(5, 8\). '
+        r"Choose other heads, or features=6",
+    ),
+    "heads that divide no features": (
+        lambda: fn.multi_head_attention(3, features=7),
+        ValueError,
+        r"multi_head_attention: expected heads that divide the features, got 3 and 7",
+    ),
+    "attention of one token without an axis": (
+        lambda: fn.multi_head_attention(1).init(KEY, torch.zeros(4)),
+        fn.LayerError,
+        r"multi_head_attention: .* at least 2 axes",
+    ),
+    "another width into attention": (
+        lambda: apply(fn.serial(fn.multi_head_attention(2)), torch.zeros(5, 3), torch.zeros(5, 4)),
+        fn.LayerError,
+        r'dense: at params path "0.q.w": expected a last axis of 4 in x',
+    ),
+    "a mask of numbers": (
+        lambda: attend(torch.zeros(5, 5)),
+        fn.LayerError,
+        r"multi_head_attention: .* expected a mask of bools, got float32 tensor of shape \(5, 5\)",
+    ),
+    "a mask of another shape": (
+        lambda: attend(torch.ones(2, 5, dtype=torch.bool)),
+        fn.LayerError,
+        r"expected a mask that broadcasts to \(\*, heads, queries, keys\), here \(2, 5, 5\), got shape \(2, 5\)",
+    ),
+    "odd features in waves": (
+        lambda: apply(fn.sinusoidal_positions(), torch.zeros(4, 3)),
+        fn.LayerError,
+        r"sinusoidal_positions: .* expected an even number of features, got 3",
+    ),
+    "more tokens than positions": (
+        lambda: apply(fn.learned_positions(3), X),
+        fn.LayerError,
+        r'learned_positions: at params path "w": .* with at most 3 tokens, got a float32 tensor of shape \(4, 2\)',
+    ),
+    "one time without an axis": (lambda: fn.gru(2).init(KEY, X[0]), fn.LayerError, r"gru: .* at least 2 axes"),
+    "another width into a recurrent layer": (
+        lambda: apply(fn.serial(fn.lstm(3)), torch.zeros(4, 5), X),
+        fn.LayerError,
+        r'lstm: at params path "0.wi": expected a last axis of 2 in x',
+    ),
+    "a state matrix of another size": (
+        lambda: fn.rnn(3).apply(fn.rnn(3).init(KEY, X) | {"wh": torch.zeros(2, 3)}, X),
+        fn.LayerError,
+        r'rnn: at params path "wh": expected a first axis of 3, the features, got \(2, 3\)',
+    ),
+    "matrices of two dtypes": (
+        lambda: fn.rnn(3).apply(fn.rnn(3).init(KEY, X) | {"wh": torch.zeros(3, 3).double()}, X),
+        fn.LayerError,
+        r'rnn: at params path "wh": expected wi to be torch.float64 on cpu like wh, got torch.float32',
+    ),
+    "a policy with a typo": (
+        lambda: fn.mixed_precision("compute=bf16"),
+        ValueError,
+        r"mixed_precision: expected a text such as .*among float16, bfloat16, float32, float64, got 'compute=bf16'",
+    ),
+    "a dtype as policy": (
+        lambda: fn.mixed_precision(torch.bfloat16),
+        TypeError,
+        r"mixed_precision: expected a fn.Policy of dtypes or a text, got torch.bfloat16",
     ),
     "fractions to look up": (
         lambda: apply(fn.embedding(3, 2), torch.zeros(2), torch.zeros(2, dtype=torch.int64)),

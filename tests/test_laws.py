@@ -130,3 +130,18 @@ def test_an_empty_batch_and_a_batch_of_one(layer, shape):
     params, x = example(layer, shape)
     assert layer.apply(params, numbers(0, *shape)).shape == (0, *layer.apply(params, x).shape)
     assert_close(layer.apply(params, x[None])[0], layer.apply(params, x))
+
+
+@layers
+def test_jit_equals_eager_natively(layer, shape):
+    params, x = example(layer, shape)
+
+    def values_and_gradients(params, x, key):
+        def loss(params, x):
+            y = layer.apply(params, x, key=key)
+            return y.sin().sum(), y
+
+        return fn.grad(loss, (0, 1), has_aux=True)(params, x)
+
+    staged = fn.jit(values_and_gradients, backend="native")
+    assert tree.difference(staged(params, x, KEY), values_and_gradients(params, x, KEY), rtol=1e-12, atol=1e-13) is None

@@ -322,3 +322,13 @@ def test_nothing_falls_back_to_a_loop_under_vmap(layer, shape):
 def test_a_loop_under_vmap_would_be_told():
     with pytest.raises(UserWarning, match="performance drop"):
         fn.vmap(lambda x: torch.histc(x, 3))(numbers(2, 3))
+
+
+@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
+def test_recurrent_layers_stay_one_loop_in_jit(build):
+    layer, x = build(3), numbers(2, 50, 2)
+    params = layer.init(KEY, x)
+    staged = fn.jit(layer.apply)
+    assert staged.explain(params, x).operations["scan"] == 1
+    exactly(staged(params, x), layer.apply(params, x))
+    exactly(fn.jit(fn.vmap(layer.apply, in_dims=(None, 0)))(params, x), layer.apply(params, x))

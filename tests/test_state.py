@@ -12,6 +12,7 @@ from funcnet import tree
 
 KEY = fn.random.key(7)
 STATELESS = {name: row for name, row in LAYERS.items() if not row[0].stateful}
+STATEFUL = {name: row for name, row in LAYERS.items() if row[0].stateful}
 
 
 def _centre_init(key, x):
@@ -177,3 +178,42 @@ def test_a_state_of_another_form_is_told_by_its_place():
     }.values():
         with pytest.raises(fn.LayerError, match=message):
             model.apply_with_state(params, wrong, x, train=True)
+
+
+def in_training(layer, shape, dtype=torch.float64):
+    x = numbers(4, *shape, dtype=dtype, seed=3)
+    params, state = layer.init_with_state(KEY, x)
+    return params, tree.map(lambda leaf: leaf + 0.1 if tree.is_floating(leaf) else leaf, state), x
+
+
+stateful = pytest.mark.parametrize("layer, shape", STATEFUL.values(), ids=STATEFUL)
+
+
+@stateful
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_derivatives_in_training(layer, shape, dtype):
+    def apply(params, state, x):
+        return layer.apply_with_state(params, state, x, key=KEY, train=True)
+
+    arguments = in_training(layer, shape, dtype)
+    assert {leaf.dtype for leaf in tree.leaves(apply(*arguments)) if tree.is_floating(leaf)} == {dtype}
+    fn.checking.check_grads(apply, arguments, order=2)
+
+
+@stateful
+def test_models_in_training_side_by_side(layer, shape):
+    params, state, x = in_training(layer, shape)
+    xs = torch.stack([x, 2 * x.flip(0), x - 1])
+    ensemble = [tree.map(lambda leaf, i=i: leaf + i if tree.is_floating(leaf) else leaf, params) for i in range(3)]
+
+    def step(params, state, x):
+        def loss(params):
+            y, after = layer.apply_with_state(params, state, x, key=KEY, train=True)
+            return y.sin().sum(), after
+
+        return fn.grad(loss, has_aux=True)(params)
+
+    each = tree.stack([step(member, state, x) for member, x in zip(ensemble, xs, strict=True)])
+    batched = fn.vmap(step, in_dims=(0, None, 0))
+    for run in (batched, fn.jit(batched, backend="native")):
+        assert tree.allclose(run(tree.stack(ensemble), state, xs), each, rtol=1e-10)

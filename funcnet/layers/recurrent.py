@@ -13,7 +13,7 @@ from torch import Tensor
 
 from funcnet import initializers
 from funcnet.initializers import Initializer
-from funcnet.layers.base import Layer, LayerError, Params, check_example, draw, matching
+from funcnet.layers.base import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
 from funcnet.loops import scan
 from funcnet.random import Key
 
@@ -126,7 +126,7 @@ def _recurrent(
     inits = {"wi": w_init or default, "wh": w_init or default, "bi": b_init or default, "bh": b_init or default}
     return Layer(
         init=partial(_recurrent_init, name=name, features=features, width=gates * features, inits=inits),
-        apply=partial(_recur, name=name, cell=cell, carries=carries),
+        apply=partial(_recur, name=name, features=features, cell=cell, carries=carries),
     )
 
 
@@ -139,11 +139,15 @@ def _recurrent_init(
     )
 
 
-def _recur(params: Params, x: Tensor, *, name: str, cell: Cell, carries: int, key: Key | None = None) -> Tensor:
-    wi = matching(name, params, "wi", x, ndim=2)
+def _recur(
+    params: Params, x: Tensor, *, name: str, features: int, cell: Cell, carries: int, key: Key | None = None
+) -> Tensor:
+    wi, wh = matching(name, params, "wi", x, ndim=2), parameter(name, params, "wh", ndim=2)
     if x.ndim < 2:
-        raise LayerError(name, "", f"expected x of shape (*, time, features), got {tuple(x.shape)}.")
-    wh = matching(name, params, "wh", x.new_zeros(params["wh"].shape[:1]), ndim=2, what="the state")
+        raise LayerError(name, "", f"expected x of shape (*, time, in), got {tuple(x.shape)}.")
+    check_fits(name, "wh", wh, wi, size=wh.shape[1], what="wi")
+    if wh.shape[0] != features:
+        raise LayerError(name, "wh", f"expected a first axis of {features}, the features, got {tuple(wh.shape)}.")
     bi, bh = (matching(name, params, b, w, what=what) for b, w, what in (("bi", wi, "wi"), ("bh", wh, "wh")))
 
     def step(carry: Carry, row: Tensor) -> tuple[Carry, Tensor]:
@@ -151,6 +155,6 @@ def _recur(params: Params, x: Tensor, *, name: str, cell: Cell, carries: int, ke
         return after, after[0]
 
     rows = (x @ wi + bi).movedim(-2, 0)
-    start = rows.new_zeros(*rows.shape[1:-1], wh.shape[0])
+    start = rows.new_zeros(*rows.shape[1:-1], features)
     _, states = scan(step, (start,) * carries, rows)
     return states.movedim(0, -2)
