@@ -77,8 +77,16 @@ class _Remat(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
-        _, pullback = vjp(ctx.f, *(tensor.view_as(tensor) for tensor in ctx.saved_tensors))
-        return None, *pullback(cotangents)
+        primals = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+        results = Flattener()
+
+        def pull(*tensors: Tensor) -> tuple[Tensor, ...]:
+            _, pullback = vjp(ctx.f, *tensors[: len(primals)])
+            return results.split(pullback(tensors[len(primals) :]))
+
+        # torch.func records the backward pass, to be differentiated in turn, so that has to be rematerialised as well
+        apply: Function = _Remat.apply
+        return None, *results.rebuild(apply(pull, *primals, *cotangents))
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor) -> Any:
