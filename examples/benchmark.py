@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from rivals import memory
+from rivals import adam, memory
 from rivals.contestants import (
     Jax,
     Workload,
@@ -125,6 +125,16 @@ def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
     ]
 
 
+def adam_row(options: argparse.Namespace) -> list[str]:
+    """Time one step of Adam over many small leaves, in milliseconds."""
+    steps = adam.contestants(options.seed)
+    times = [{name: timed(step, 1e3) for name, step in steps.items()} for _ in range(options.rounds + 1)][1:]
+    medians = {name: statistics.median(row[name] for row in times) for name in steps}
+    shown = [f"{time:.3g}" for time in medians.values()]
+    goals = (f"{medians[name] / medians['torch.optim']:.2f} ≤{goal}" for name, goal in (("jit", 1), ("eager", 2)))
+    return [f"{adam.LEAVES} leaves of {adam.SIZE:,}", *shown, *goals]
+
+
 def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
     """Measure the peak memory of ensemble runs, against what their parameters and results take."""
     rows = []
@@ -157,6 +167,9 @@ def main() -> None:
         ),
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+        report.table(
+            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
+        ),
         report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
     )
     if jax is not None:

@@ -29,6 +29,7 @@ from funcnet.compiler.loops import (
     whole,
 )
 from funcnet.compiler.passes import hoist, varying
+from funcnet.compiler.streams import separate
 from funcnet.compiler.values import Emit, Number, Pending, Scope, Splat, Value, inside
 
 Rule = Callable[..., Any]
@@ -61,7 +62,7 @@ class Lowering:
             [view.buffer for view in self.inputs],
             [view.shape for view in self.inputs],
             [view.buffer for view in self.outputs],
-            self.scope.statements,
+            separate(self.scope.statements),
             self.lanes,
         )
 

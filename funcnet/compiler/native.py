@@ -4,7 +4,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -30,6 +30,11 @@ class Kernel:
     progress: Progress | None = None
     steps: int = 0  # of the outermost loops, counted for progress
     arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
+    forms: list[Tensor] = field(init=False)  # of the results, each of one number that is repeated
+
+    def __post_init__(self) -> None:
+        results = self.program.block.results
+        self.forms = [torch.empty((), dtype=like.dtype, device="cpu").expand(like.shape) for like in results]
 
     @property
     def size(self) -> int:
@@ -55,12 +60,12 @@ class Kernel:
         count = 1 if lanes is None else lanes
         held = self._arguments(tensors)
         padded = -(-count // self.lanes) * self.lanes
-        outputs = [self._output(i, padded) for i in range(len(self.program.block.results))]
+        outputs = self._outputs(padded)
         call = _Call(self, held, self._strides(held), outputs, count, padded)
         call.run(padded // self.lanes)
         if self.progress is not None:
             self.progress(call.total, call.total)
-        return [self._deliver(i, out, count) for i, out in enumerate(outputs)]
+        return self._deliver(outputs, count)
 
     def take_arena(self) -> Tensor:
         """Working memory for one thread; fresh pages would cost a large net a third of its step."""
@@ -69,38 +74,48 @@ class Kernel:
         except IndexError:
             return torch.empty(self.arena + ALIGN, dtype=torch.uint8, device="cpu")
 
-    def _arguments(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+    def _arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Shared arguments row by row, lane axes last."""
-        dims = self.program.in_dims or (None,) * len(tensors)
+        dims = self.program.in_dims
+        lazy = any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors))
+        if dims is None and not lazy and all(map(Tensor.is_contiguous, tensors)):
+            return tensors  # which is quick where there are hundreds of small ones
         resolved = [t.resolve_conj().resolve_neg().detach() for t in tensors]
-        return [t.contiguous() if d is None else t.movedim(d, -1) for t, d in zip(resolved, dims, strict=True)]
+        return [
+            t.contiguous() if d is None else t.movedim(d, -1)
+            for t, d in zip(resolved, dims or (None,) * len(resolved), strict=True)
+        ]
 
     def _strides(self, held: Sequence[Tensor]) -> list[int]:
-        dims = self.program.in_dims or (None,) * len(held)
-        return [stride for t, d in zip(held, dims, strict=True) if d is not None for stride in t.stride()]
+        varying = (t for t, d in zip(held, self.program.in_dims or (), strict=False) if d is not None)
+        return [stride for t in varying for stride in t.stride()]
 
-    def _output(self, position: int, padded: int) -> Tensor:
-        like = self.program.block.results[position]
-        dims = self.program.out_dims
-        lanes = () if dims is None or dims[position] is None else (padded,)
-        return torch.empty((*like.shape, *lanes), dtype=like.dtype, device="cpu")
+    def _outputs(self, padded: int) -> list[Tensor]:
+        """Fresh memory for the results."""
+        dims = self.program.out_dims or (None,) * len(self.forms)
+        return [
+            _fresh(form if d is None else form[..., None].expand(*form.shape, padded))
+            for form, d in zip(self.forms, dims, strict=True)
+        ]
 
-    def _deliver(self, position: int, out: Tensor, count: int) -> Tensor:
+    def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
+        """The results without what fills the last block, lane axes where out_dims says."""
         dims = self.program.out_dims
-        dim = None if dims is None else dims[position]
-        return out if dim is None else out[..., :count].movedim(-1, dim)
+        if dims is None:
+            return outputs
+        return [out if d is None else out[..., :count].movedim(-1, d) for out, d in zip(outputs, dims, strict=True)]
 
 
 class _Call:
     """One run: pointers for C, the threads that share the blocks, and for each what it hears and says meanwhile."""
 
     def __init__(
-        self, kernel: Kernel, held: list[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int
+        self, kernel: Kernel, held: Sequence[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int
     ):
         self.kernel, self.held, self.outputs = kernel, held, outputs
         self.count, self.padded = count, padded
-        self.inputs = (ctypes.c_void_p * len(held))(*(t.data_ptr() for t in held))
-        self.results = (ctypes.c_void_p * len(outputs))(*(t.data_ptr() for t in outputs))
+        self.inputs = (ctypes.c_void_p * len(held))(*map(Tensor.data_ptr, held))
+        self.results = (ctypes.c_void_p * len(outputs))(*map(Tensor.data_ptr, outputs))
         self.strides = (ctypes.c_int64 * len(strides))(*strides)
         self.total = kernel.steps * (padded // kernel.lanes)
 
@@ -160,6 +175,7 @@ SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too s
 LONG = 20_000_000  # and from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C
 ALIGN = 128
 
+_fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
 
 _GEMM = {"f32": "sgemm_", "f64": "dgemm_"}
 

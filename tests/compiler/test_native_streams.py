@@ -1,0 +1,63 @@
+"""Many leaves of one shape: loops over few arrays each, and the results of eager mode."""
+
+from functools import partial
+
+import pytest
+from tables import numbers
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet.compiler import jit
+from funcnet.compiler.loops import Loop, Nest
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.streams import SHORT, STREAMS, separate
+from funcnet.compiler.streams import _streams as streams
+
+
+def apart(leaves):
+    """Chains of their own, which meet in one number only."""
+    scale = leaves[0].sum().tanh()
+    return [(leaf * scale + i).sin() for i, leaf in enumerate(leaves)]
+
+
+def in_turn(leaves):
+    """Every leaf takes the place of the next: none may be overwritten before it is read."""
+    return [leaf + before for leaf, before in zip(leaves, leaves[-1:] + leaves[:-1], strict=True)]
+
+
+def in_pairs(leaves):
+    """Chains that join late."""
+    halves = zip(leaves[::2], leaves[1::2], strict=True)
+    return [x for a, b in halves for x in (a.cos() + b.sin() * a, b.exp().tanh() * a)]
+
+
+@pytest.mark.parametrize("f", [apart, in_turn, in_pairs])
+def test_many_leaves_equal_eager_mode(f):
+    size = SHORT + 3
+    leaves = list(numbers(STREAMS * 2, 2, size))
+    again = partial(fn.scan, lambda leaves, _: (f(leaves), None), length=3)
+    assert_close(jit(again, backend="native")(leaves), again(leaves), rtol=1e-12, atol=1e-12)
+    lanes = list(numbers(STREAMS * 2, 5, size))
+    ours = jit(fn.vmap(again), backend="native")(lanes)
+    assert_close(ours, fn.vmap(again)(lanes), rtol=1e-12, atol=1e-12)
+
+
+def nests(statements):
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield from nests(statement.body)
+        elif isinstance(statement, Nest):
+            yield statement
+
+
+def test_no_long_nest_walks_over_more_arrays_than_it_must():
+    leaves = list(numbers(STREAMS * 2, SHORT))
+    for f, bound in ((apart, STREAMS), (in_pairs, STREAMS), (in_turn, 6 * STREAMS)):
+        again = jit(lambda leaves, f=f: fn.scan(lambda x, _: (f(x), None), leaves, length=2), backend="native")
+        again(leaves)
+        (program,) = (compiled.program for compiled in again._programs.values())
+        statements = lower(program, RULES).statements
+        long = [len(streams(nest)) for nest in nests(statements) if nest.shape == (SHORT,)]
+        assert long and max(long) <= bound
+        assert [len(streams(nest)) for nest in nests(separate(statements)) if nest.shape == (SHORT,)] == long
