@@ -34,7 +34,7 @@ from funcnet.optim.linesearch import (
 from funcnet.optim.lion import ScaleByLionState, lion, scale_by_lion
 from funcnet.optim.lookahead import LookaheadParams, LookaheadState, lookahead
 from funcnet.optim.masking import MaskedState, PartitionState, by_path, freeze, masked, partition
-from funcnet.optim.multi_steps import MultiSteps, MultiStepsState
+from funcnet.optim.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
 from funcnet.optim.muon import MuonState, muon, orthogonalize, scale_by_muon
 from funcnet.optim.plateau import ReduceLROnPlateauState, reduce_on_plateau
 from funcnet.optim.radam import radam, scale_by_radam
@@ -188,6 +188,8 @@ __all__ = [
     "sgd",
     "sgdr_schedule",
     "sign_sgd",
+    "skip_large_updates",
+    "skip_not_finite",
     "stateless",
     "trace",
     "value_and_grad_from_state",
