@@ -53,7 +53,8 @@ def batches(key: Tensor, data: Tree, batch_size: int, *, epochs: int = 1, ragged
     Returns:
         (steps, batch_size) int64: the indices of the examples of each step.
     Raises:
-        ValueError: No common length, fewer examples than fill a block, or another `ragged`.
+        ValueError: No common length, fewer examples than fill a block, a batch_size or epochs that are no positive
+            integers, or another `ragged`.
     Example:
         >>> fn.batches(fn.random.key(0), torch.zeros(5, 3), 2)
         tensor([[0, 1],
@@ -63,6 +64,9 @@ def batches(key: Tensor, data: Tree, batch_size: int, *, epochs: int = 1, ragged
                 [4, 3],
                 [2, 0]])
     """
+    for name, number in (("batch_size", batch_size), ("epochs", epochs)):
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"batches: expected {name} to be an integer of at least 1, got {number!r}.")
     size = _example_count(data)
     keys = key[None] if epochs == 1 else random.split(key, epochs)
     orders = torch.stack([random.permutation(each, size) for each in keys])

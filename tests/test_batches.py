@@ -58,6 +58,10 @@ def test_blocks_are_the_xs_of_scan_and_map_over_keys():
     [
         (lambda: fn.batches(fn.random.key(0), DATA, 11), "at least the 11 examples of one block, got 10"),
         (lambda: fn.batches(fn.random.key(0), torch.zeros(0), 2, ragged="wrap"), "got 0"),
+        (lambda: fn.batches(fn.random.key(0), DATA, 0), "batch_size to be an integer of at least 1, got 0"),
+        (lambda: fn.batches(fn.random.key(0), DATA, -2), "batch_size to be an integer of at least 1, got -2"),
+        (lambda: fn.batches(fn.random.key(0), DATA, 2.5), "batch_size to be an integer of at least 1, got 2.5"),
+        (lambda: fn.batches(fn.random.key(0), DATA, 2, epochs=0), "epochs to be an integer of at least 1, got 0"),
         (lambda: fn.batches(fn.random.key(0), DATA, 2, ragged="pad"), '"drop", "wrap" or "join", got \'pad\''),
         (lambda: fn.batches(fn.random.key(0), {"a": torch.zeros(2), "b": torch.zeros(3)}, 1), "a common leading axis"),
         (lambda: fn.batches(fn.random.key(0), torch.tensor(0.0), 1), "a common leading axis"),

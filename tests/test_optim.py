@@ -1,5 +1,7 @@
 """Optimizers, transformations and schedules against Optax, and what each promises beyond its numbers."""
 
+from functools import partial
+
 import golden
 import pytest
 import torch
@@ -58,6 +60,14 @@ def test_a_schedule_is_mapped_and_differentiated():
     mapped = fn.vmap(fn.vmap(at, in_dims=(None, 0)), in_dims=(0, None))(peaks, steps)
     assert_close(mapped, torch.stack([torch.stack([at(p, int(s)) for s in steps]) for p in peaks]))
     fn.checking.check_grads(lambda peak: at(peak, torch.tensor(9)), (peaks[0],))
+
+
+def test_a_decay_without_steps_or_by_nothing_stays():
+    for options in ((0, 0.5, 0, False, 2.0), (4, 0.0, 0, False, 2.0), (0, 2.0, 3, True, None)):
+        schedule = optim.exponential_decay(1.1, *options)
+        assert {schedule(step).item() for step in range(6)} == {1.1}
+    slope = fn.grad(lambda steps: optim.exponential_decay(1.1, steps, 0.5)(torch.tensor(3)))(torch.tensor(0.0).double())
+    assert slope.isfinite()
 
 
 def test_lbfgs_with_its_search_is_optax():
@@ -198,6 +208,35 @@ def test_multi_steps_is_one_step_of_the_mean():
         )
 
 
+def test_multi_steps_goes_on_as_if_a_skipped_gradient_had_never_been():
+    grads = [{"w": numbers(3, seed=i), "b": numbers(seed=i)} for i in range(4)]
+    holed = {"w": torch.tensor([1.0, float("nan"), float("inf")]).double(), "b": numbers()}
+    large = tree.scale(1e6, grads[0])
+    params = tree.scale(0.5, grads[1])
+    for skip, bad in (
+        (optim.skip_not_finite, holed),
+        (partial(optim.skip_large_updates, max_squared_norm=30.0), large),
+        (partial(optim.skip_large_updates, max_squared_norm=30.0), holed),
+    ):
+        optimizer = optim.MultiSteps(optim.adam(0.1), 2, True, skip, torch.float64)
+        without = optim.MultiSteps(optim.adam(0.1), 2, accumulator_dtype=torch.float64)
+        state, expected = optimizer.init(params), without.init(params)
+        for g in grads:
+            before = state
+            zeros, state = optimizer.update(bad, state, params)
+            assert state.skip_state["should_skip"] and tree.equal(zeros, tree.zeros_like(params))
+            assert tree.equal(state[:-1], before[:-1])
+            updates, state = optimizer.update(g, state, params)
+            its_updates, expected = without.update(g, expected, params)
+            assert tree.equal(updates, its_updates) and tree.equal(state[:-1], expected[:-1])
+            assert not state.skip_state["should_skip"]
+    _, told = optim.skip_not_finite(holed, torch.tensor(0), None)
+    assert told["num_not_finite"] == 2
+    _, told = optim.skip_large_updates(grads[0], torch.tensor(0), None, 0.1)
+    assert_close(told["norm_squared"], sum((g**2).sum() for g in grads[0].values()))
+    assert optim.skip_large_updates(torch.tensor(2.0), torch.tensor(0), None, 4.0)[0]
+
+
 def test_lookahead_follows_the_paper():
     optimizer = optim.lookahead(optim.sgd(0.1, momentum=0.5), sync_period=3, slow_step_size=0.4, reset_state=True)
     params = optim.LookaheadParams.init_synced({"w": numbers(2)})
@@ -275,6 +314,11 @@ def test_projections_are_the_nearest_points():
         assert_close(fn.vmap(f)(torch.stack([point, -point])), torch.stack([f(point), f(-point)]))
 
 
+def test_a_simplex_is_exact_among_large_values():
+    far = optim.projections.projection_simplex(torch.tensor([1e9, 1e9 + 0.25, -1e9, 0.0], dtype=torch.float64), 1.3)
+    assert_close(far, torch.tensor([0.525, 0.775, 0.0, 0.0], dtype=torch.float64), rtol=1e-12, atol=0)
+
+
 def test_a_trust_ratio_has_finite_derivatives_where_it_is_not_defined():
     part = optim.scale_by_trust_ratio()
     for g, p in ((torch.zeros(2), numbers(2)), (numbers(2), torch.zeros(2))):
@@ -341,6 +385,14 @@ ERRORS = {
     "boundaries": (
         lambda: optim.join_schedules([optim.constant_schedule(1.0)], [3]),
         "join_schedules: expected one boundary less than schedules, got 1 schedules and 1 boundaries",
+    ),
+    "no decay": (
+        lambda: optim.cosine_decay_schedule(1.0, 0),
+        "cosine_decay_schedule: expected at least 1 of decay_steps",
+    ),
+    "all warmup": (
+        lambda: optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 5),
+        "expected decay_steps, which count the warmup, to be more than warmup_steps 5, got 5",
     ),
     "interpolation": (
         lambda: optim.piecewise_interpolate_schedule("cubic", 1.0),

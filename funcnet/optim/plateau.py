@@ -48,7 +48,8 @@ def reduce_on_plateau(
 
     Args:
         factor: In (0, 1).
-        patience: How many values without improvement are borne.
+        patience: How many values in a row may bring no improvement until the scale falls, which it does at the last of
+            them; with 0, as with 1, at each. (Optax's 0 lets it fall at every improvement instead.)
         rtol, atol: Least relative and absolute improvement.
         cooldown: How many values are ignored after each reduction.
         accumulation_size: How many values are averaged to one.

@@ -49,6 +49,7 @@ def projection_simplex(params: Params, scale: Scalar = 1.0) -> Params:
     values, unravel = tree.ravel(params)
     if not len(values):
         return params
+    values = values - values.max()  # which moves no point of the simplex, and keeps small differences of large values
     largest = values.sort(descending=True).values
     sums = largest.cumsum(0) - scale
     place = torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)

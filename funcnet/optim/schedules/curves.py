@@ -65,10 +65,12 @@ def exponential_decay(
 ) -> Schedule:
     """Multiply by decay_rate every transition_steps: init_value decay_rate^((t - transition_begin) / transition_steps).
 
+    Without steps, or with a decay_rate of 0, it stays at init_value.
+
     Args:
         init_value: The value until transition_begin.
         transition_steps: Steps to one factor.
-        decay_rate: The factor; positive. Below 1 the value falls, above 1 it rises.
+        decay_rate: The factor. Below 1 the value falls, above 1 it rises.
         transition_begin: Step at which the decay begins.
         staircase: Whether the exponent is rounded down, so that the value falls in steps.
         end_value: The value goes no further than this. None: no bound.
@@ -96,12 +98,16 @@ def cosine_decay_schedule(
         decay_steps: Length of the way.
         alpha: The last value over the first.
         exponent: Power of the cosine.
+    Raises:
+        ValueError: No decay_steps.
     Source:
         Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
     Example:
         >>> fn.optim.cosine_decay_schedule(1.0, 10)(5)
         tensor(0.5000, dtype=torch.float64)
     """
+    if isinstance(decay_steps, int) and decay_steps < 1:
+        raise ValueError(f"cosine_decay_schedule: expected at least 1 of decay_steps, got {decay_steps}.")
     return partial(_cosine, init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent)
 
 
@@ -135,13 +141,15 @@ def _exponential(
     end_value: Scalar | None,
 ) -> Tensor:
     t = exact(count)
-    rate, begin = number(decay_rate, t), number(transition_begin, t).clamp(min=0)
-    exponent = (t - begin).clamp(min=0) / transition_steps
-    value = init_value * rate ** (exponent.floor() if staircase else exponent)
+    rate, steps, begin = number(decay_rate, t), number(transition_steps, t), number(transition_begin, t).clamp(min=0)
+    stays = (steps <= 0) | (rate == 0)
+    exponent = (t - begin).clamp(min=0) / torch.where(stays, 1, steps)
+    value = init_value * torch.where(stays, 1, rate) ** (exponent.floor() if staircase else exponent)
     if end_value is None:
         return value
     end = number(end_value, t)
-    return torch.where(rate < 1, torch.maximum(value, end), torch.minimum(value, end))
+    bounded = torch.where(rate < 1, torch.maximum(value, end), torch.minimum(value, end))
+    return torch.where(stays, value, bounded)
 
 
 def _cosine(count: Steps, *, init_value: Scalar, decay_steps: Steps, alpha: Scalar, exponent: Scalar) -> Tensor:

@@ -119,11 +119,18 @@ def warmup_cosine_decay_schedule(
         warmup_steps: Length of the rise.
         decay_steps: Length of both together.
         exponent: Power of the cosine.
+    Raises:
+        ValueError: A rise that leaves no step to fall in.
     Example:
         >>> schedule = fn.optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20)
         >>> [round(float(schedule(step)), 3) for step in (0, 4, 5, 20)]
         [0.0, 0.8, 1.0, 0.0]
     """
+    if isinstance(decay_steps, int) and decay_steps <= warmup_steps:
+        raise ValueError(
+            f"warmup_cosine_decay_schedule: expected decay_steps, which count the warmup, to be more than warmup_steps "
+            f"{warmup_steps}, got {decay_steps}."
+        )
     cosine = partial(
         _cosine_between,
         init_value=peak_value,
