@@ -93,6 +93,31 @@ def test_errors_name_the_operation(operation, call):
         call([torch.ones(1)], [torch.ones(1), torch.ones(1)])
 
 
+@pytest.mark.parametrize(
+    "call, message",
+    {
+        lambda a: tree.add(a, [torch.ones(2), {"w": torch.ones(4)}]): r"tree.add: .*\(3,\) on cpu and .*\(4,\) on cpu",
+        lambda a: tree.sub(a, [torch.ones(2), {"w": None}]): r"tree.sub: .*\(3,\) on cpu and None",
+        lambda a: tree.dot(
+            a, [torch.ones(2), {"w": torch.ones(3, device="meta")}]
+        ): r"tree.dot: .* on cpu and .* on meta",
+        lambda a: tree.stack(
+            [a, [torch.ones(2), {"w": torch.ones(1)}]]
+        ): r"tree.stack: .*\(3,\) on cpu and .*\(1,\) on",
+        lambda a: tree.stack([a, [torch.ones(2), {"w": 3}]]): r"tree.stack: .*\(3,\) on cpu and 3",
+    }.items(),
+)
+def test_leaves_that_do_not_fit_are_an_error_with_the_path(call, message):
+    before, got = message.split(" .*", 1)
+    with pytest.raises(ValueError, match=rf'^{before} at path "1.w": expected leaves that fit together, got .*{got}'):
+        call([torch.ones(2), {"w": torch.ones(3)}])
+
+
+def test_what_is_wrong_with_the_number_is_torch_s_to_say():
+    with pytest.raises(RuntimeError, match="must match the size"):
+        tree.scale(torch.ones(3), [torch.ones(2)])
+
+
 @pytest.mark.parametrize("call", [tree.broadcast_prefix, lambda prefix, of: tree.partition(of, prefix)])
 def test_no_prefix_is_an_error_with_the_path(call):
     with pytest.raises(ValueError, match=r'tree.broadcast_prefix: .* at path "a": tuple .* 0, 1 and list with entry 0'):
@@ -131,6 +156,8 @@ def test_unstack_undoes_stack(make):
 def test_stack_of_nothing_and_unstack_of_several_sizes_are_errors():
     with pytest.raises(ValueError, match=r"tree.stack: expected at least one tree"):
         tree.stack([])
+    with pytest.raises(ValueError, match=r"tree.combine: expected at least one tree"):
+        tree.combine()
     with pytest.raises(ValueError, match=r'got "a": \(2,\), "b": \(3,\)'):
         tree.unstack({"a": numbers(2), "b": numbers(3)})
     with pytest.raises(ValueError, match=r'got "1": \(2,\), "1": \(3,\)'):

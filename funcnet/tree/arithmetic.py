@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.nodes import Tree, is_floating, leaves, map_as, partition
+from funcnet.tree.nodes import Tree, is_floating, leaves, map_fitting, partition
 
 
 def add(a: Tree, b: Tree) -> Tree:
@@ -39,10 +39,10 @@ def dot(a: Tree, b: Tree) -> Tensor:
     Returns:
         A 0-d tensor; without floating-point tensors a float32 one on the CPU.
     Raises:
-        ValueError: The trees differ in structure; the message names the first path where they do.
+        ValueError: The trees differ in structure or shapes; the message names the first path where they do.
     """
     floating = partition(a, is_floating)[0]
-    products = leaves(map_as("tree.dot", lambda x, y: (x * y).sum(), floating, b))
+    products = leaves(map_fitting("tree.dot", lambda x, y: (x * y).sum(), floating, b))
     return reduce(torch.add, products) if products else _zero()
 
 
@@ -61,4 +61,4 @@ def _zero() -> Tensor:
 
 
 def _arithmetic(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    return map_as(operation, lambda leaf, *others: f(leaf, *others) if is_floating(leaf) else leaf, tree, *rest)
+    return map_fitting(operation, lambda leaf, *others: f(leaf, *others) if is_floating(leaf) else leaf, tree, *rest)

@@ -82,6 +82,24 @@ def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tr
     return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
 
 
+def map_fitting(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply f as `map_as` does; where leaves do not fit together the error shows them and their path."""
+    rows = []
+
+    def apply(*row: Any) -> Any:
+        rows.append(row)
+        return f(*row)
+
+    try:
+        return map_as(operation, apply, tree, *rest)
+    except (TypeError, RuntimeError) as error:
+        if not rows or len({(leaf.shape, leaf.device) if is_tensor(leaf) else type(leaf) for leaf in rows[-1]}) == 1:
+            raise
+        got = " and ".join(describe(leaf) for leaf in rows[-1])
+        at = place(paths(tree)[len(rows) - 1])
+        raise ValueError(f"{operation}: at {at}: expected leaves that fit together, got {got}.") from error
+
+
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """Apply f(path, leaf, *others) as `map` does, with the path of `paths` in front."""
     return map(f, unflatten(structure(tree), paths(tree)), tree, *rest)
@@ -118,8 +136,10 @@ def combine(*trees: Tree) -> Tree:
     Args:
         trees: At least one. The first has the structure of the result; where it is None others may hold subtrees.
     Raises:
-        ValueError: Another tree differs in structure; the message names the first path where it does.
+        ValueError: No tree, or one that differs in structure; the message names the first path where it does.
     """
+    if not trees:
+        raise ValueError("tree.combine: expected at least one tree, got none.")
     flat, spec = optree.tree_flatten(trees[0], none_is_leaf=True, namespace=NAMESPACE)
     columns = [flat, *(_align("tree.combine", spec, trees[0], other) for other in trees[1:])]
     return spec.unflatten(next((x for x in row if x is not None), None) for row in zip(*columns, strict=True))
@@ -150,11 +170,11 @@ def stack(trees: Sequence[Tree]) -> Tree:
     Returns:
         A tree whose tensors have the shape (number of trees, *shape).
     Raises:
-        ValueError: No tree, or trees that differ in structure; the message names the first path where they do.
+        ValueError: No tree, or trees that differ in structure or shapes; the message names the first place.
     """
     if not trees:
         raise ValueError("tree.stack: expected at least one tree, got none. An empty stack has no structure.")
-    return map_as("tree.stack", lambda *column: torch.stack(column) if is_tensor(column[0]) else column[0], *trees)
+    return map_fitting("tree.stack", lambda *column: torch.stack(column) if is_tensor(column[0]) else column[0], *trees)
 
 
 def unstack(tree: Tree) -> list[Tree]:
