@@ -111,13 +111,13 @@ def variance_scaling(
     """Draw with mean 0 and variance scale / fan.
 
     Args:
-        scale: Positive.
+        scale: The variance times the fan, at least 0.
         mode: Which fan: "fan_in", "fan_out", their mean "fan_avg", or their geometric mean "fan_geo_avg".
         distribution: "uniform" (symmetric), "normal", or "truncated_normal" (a normal cut off at two of its standard
             deviations and widened, to the variance above).
         in_axis, out_axis, batch_axis: The layout, see the module.
     Raises:
-        ValueError: Another mode or distribution; when called, a shape that lacks these axes.
+        ValueError: Another mode or distribution, a negative scale; when called, a shape that lacks these axes.
     Example:
         >>> fn.initializers.variance_scaling(1.0, "fan_avg", "uniform")(fn.random.key(0), (2, 1))
         tensor([[1.2662],
@@ -125,6 +125,8 @@ def variance_scaling(
     """
     _check_choice("mode", mode, Mode)
     _check_choice("distribution", distribution, Distribution)
+    if not isinstance(scale, Tensor) and scale < 0:
+        raise ValueError(f"initializers.variance_scaling: expected a scale of at least 0, got {scale}.")
     return partial(
         _initialize,
         draw=_variance_scaling,

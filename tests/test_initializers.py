@@ -216,6 +216,10 @@ def test_keys_are_needed_and_differ():
             r"initializers.variance_scaling: expected mode to be one of 'fan_in', .*, got 'fan'",
         ),
         (
+            lambda key: initializers.variance_scaling(-1.0, "fan_in", "normal"),
+            r"initializers.variance_scaling: expected a scale of at least 0, got -1.0",
+        ),
+        (
             lambda key: initializers.variance_scaling(1.0, "fan_in", "gaussian"),
             r"expected distribution to be one of 'truncated_normal', 'normal', 'uniform', got 'gaussian'",
         ),

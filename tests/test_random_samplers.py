@@ -226,6 +226,36 @@ ERRORS = {
         ValueError,
         "random.normal: expected a shape of non-negative ints",
     ),
+    "half a size": (
+        lambda: random.uniform(KEY, (2.5,)),
+        ValueError,
+        r"random.uniform: expected a shape of non-negative ints, got \(2.5,\)",
+    ),
+    "a float for a shape": (
+        lambda: random.split(KEY, 2.0),
+        ValueError,
+        r"random.split: expected a shape of non-negative ints, got \(2.0,\)",
+    ),
+    "integers between fractions": (
+        lambda: random.randint(KEY, 3, 0.5, 2),
+        TypeError,
+        "random.randint: expected minval to be an int or an integer tensor, got 0.5",
+    ),
+    "integers below a fraction": (
+        lambda: random.randint(KEY, 3, 0, torch.tensor(2.5)),
+        TypeError,
+        r"random.randint: expected maxval to be .* got float32 tensor of shape \(\)",
+    ),
+    "integers beyond int64": (
+        lambda: random.randint(KEY, 3, 0, 2**63, torch.int64),
+        ValueError,
+        "random.randint: expected maxval in the range of int64, got 9223372036854775808",
+    ),
+    "a list of logits": (
+        lambda: random.categorical(KEY, [0.0, 1.0]),
+        TypeError,
+        r"random.categorical: expected logits in a tensor, got \[0.0, 1.0\]",
+    ),
     "a permutation of minus one": (
         lambda: random.permutation(KEY, -1),
         ValueError,

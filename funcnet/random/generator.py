@@ -142,8 +142,8 @@ def word64(x: Tensor, y: Tensor) -> Tensor:
 
 def as_sizes(operation: str, shape: Shape) -> tuple[int, ...]:
     """Turn a shape into a tuple."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(size < 0 for size in sizes):
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if any(isinstance(size, (bool, float)) or size < 0 for size in sizes):
         raise ValueError(f"random.{operation}: expected a shape of non-negative ints, got {sizes}.")
     return sizes
 

@@ -133,6 +133,8 @@ def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = 
         tensor([1, 1, 1, 1])
     """
     check_key("categorical", key)
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"random.categorical: expected logits in a tensor, got {describe(logits)}.")
     check_dtype("categorical", logits.dtype, _FLOATS)
     categories, axis = logits.size(axis), axis if axis < 0 else axis - logits.ndim
     noise = list(as_sizes("categorical", logits.movedim(axis, 0).shape[1:] if shape is None else shape))
@@ -152,7 +154,8 @@ def randint(
         key: A key.
         shape: The shape of the result.
         minval: The lower bound, an int or an integer tensor that broadcasts to shape.
-        maxval: The upper bound, exclusive, likewise. Beyond the end of the dtype it stands for that.
+        maxval: The upper bound, exclusive, likewise. Beyond the end of the dtype it stands for that; beyond that of
+            int64, in which bounds are computed, it is an error.
         dtype: An integer dtype. The 64-bit ones give other numbers than the others, as in JAX.
     Example:
         >>> fn.random.randint(fn.random.key(0), (4,), 1, 7)
@@ -160,6 +163,8 @@ def randint(
     """
     check_key("randint", key)
     check_dtype("randint", dtype, INTEGERS)
+    _check_bound("minval", minval)
+    _check_bound("maxval", maxval)
     first, second = split(key)
     higher = draw("randint", first, shape, word64 if dtype.itemsize == 8 else word32)
     return draw("randint", second, shape, partial(_randint, dtype), higher=higher, minval=minval, maxval=maxval)
@@ -218,6 +223,14 @@ def _quantile(u: Tensor) -> Tensor:
     """Compute sqrt(2) erfinv(u), in float32 for the narrower dtypes."""
     wide = u if u.dtype == torch.float64 else u.to(torch.float32)
     return u.new_full((), math.sqrt(2)) * erfinv(wide).to(u.dtype)
+
+
+def _check_bound(name: str, bound: int | Tensor) -> None:
+    number = bound.dtype in INTEGERS if isinstance(bound, Tensor) else isinstance(bound, int)
+    if not number:
+        raise TypeError(f"random.randint: expected {name} to be an int or an integer tensor, got {describe(bound)}.")
+    if isinstance(bound, int) and not _SIGN <= bound <= ~_SIGN:
+        raise ValueError(f"random.randint: expected {name} in the range of int64, got {bound}.")
 
 
 def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
