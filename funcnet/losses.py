@@ -1,13 +1,16 @@
 """Losses of one example or one output each, unreduced: take the mean yourself.
 
 Names, arguments and values are Optax's (https://optax.readthedocs.io/en/latest/api/losses.html). Predictions and
-targets must have one shape, so that a (batch, 1) next to a (batch,) is an error and not a (batch, batch).
+targets must have one shape, so that a (batch, 1) next to a (batch,) is an error and not a (batch, batch). Predictions
+that are no floating-point tensor raise TypeError, targets on another device ValueError.
 """
 
 import math
 
 import torch
 from torch import Tensor
+
+from funcnet import tree
 
 
 def squared_error(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -77,7 +80,7 @@ def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         >>> fn.losses.sigmoid_binary_cross_entropy(torch.tensor([0.0, 1000.0]), torch.tensor([1.0, 1.0]))
         tensor([0.6931, 0.0000])
     """
-    _check_shapes("sigmoid_binary_cross_entropy", logits, labels)
+    _check_pair("sigmoid_binary_cross_entropy", logits, labels)
     labels = labels.to(logits.dtype)
     return _softplus(_minus_abs(logits)) + torch.where(logits > 0, 1 - labels, -labels) * logits
 
@@ -100,7 +103,7 @@ def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
         >>> fn.losses.binary_cross_entropy(torch.tensor([0.5, 0.0]), torch.tensor([1.0, 1.0]))
         tensor([  0.6931, 100.0000])
     """
-    _check_shapes("binary_cross_entropy", probabilities, labels)
+    _check_pair("binary_cross_entropy", probabilities, labels)
     labels = labels.to(probabilities.dtype)
     return -labels * _clamped_log(probabilities) - (1 - labels) * _clamped_log(1 - probabilities)
 
@@ -117,7 +120,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ, or there is no class.
     """
-    _check_shapes("softmax_cross_entropy", logits, labels)
+    _check_pair("softmax_cross_entropy", logits, labels)
     _check_classes("softmax_cross_entropy", logits)
     return -(labels * logits.log_softmax(-1)).sum(-1)
 
@@ -132,14 +135,16 @@ def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) ->
         Shape (*), in nats.
     Raises:
         ValueError: The labels have another shape than the logits without their last axis, or there is no class.
-        TypeError: The labels are no integers.
+        TypeError: The labels are no integers, or the logits no floating-point tensor.
     Example:
         >>> fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 4), torch.tensor([0, 3]))
         tensor([1.3863, 1.3863])
     """
     name = "softmax_cross_entropy_with_integer_labels"
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise TypeError(f"losses.{name}: expected integer labels, got {labels.dtype}. Convert them with .long().")
+    _check_floating(name, logits)
+    if not tree.is_tensor(labels) or labels.is_floating_point() or labels.dtype == torch.bool:
+        got = tree.describe(labels)
+        raise TypeError(f"losses.{name}: expected a tensor of integer labels, got {got}. Convert it with .long().")
     _check_classes(name, logits)
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
@@ -159,7 +164,7 @@ def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    _check_shapes("hinge_loss", predictor_outputs, targets)
+    _check_pair("hinge_loss", predictor_outputs, targets)
     return (1 - predictor_outputs * targets).relu()
 
 
@@ -174,7 +179,7 @@ def cosine_similarity(predictions: Tensor, targets: Tensor, epsilon: float = 0.0
     Raises:
         ValueError: The shapes differ.
     """
-    _check_shapes("cosine_similarity", predictions, targets)
+    _check_pair("cosine_similarity", predictions, targets)
     return (_unit(predictions, epsilon) * _unit(targets, epsilon)).sum(-1)
 
 
@@ -200,7 +205,7 @@ def kl_divergence(log_predictions: Tensor, targets: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    _check_shapes("kl_divergence", log_predictions, targets)
+    _check_pair("kl_divergence", log_predictions, targets)
     possible = log_predictions.where(targets != 0, 0.0)  # 0 times the log of 0 is 0
     return (torch.xlogy(targets, targets) - targets * possible).sum(-1)
 
@@ -216,9 +221,9 @@ def _softplus(x: Tensor) -> Tensor:
 
 
 def _clamped_log(x: Tensor) -> Tensor:
-    normal = x >= torch.finfo(x.dtype).tiny  # below, 1 / x overflows
-    logarithm = torch.where(normal, torch.where(normal, x, 1.0).log(), x.detach().log())
-    return logarithm.clamp(min=-100.0)
+    subnormal = x < torch.finfo(x.dtype).tiny  # where 1 / x overflows; false for NaN, whose gradient is NaN too
+    logarithm = torch.where(subnormal, x.detach().log(), torch.where(subnormal, 1.0, x).log())
+    return torch.where(logarithm < -100.0, -100.0, logarithm)
 
 
 def _unit(x: Tensor, epsilon: float) -> Tensor:
@@ -227,19 +232,32 @@ def _unit(x: Tensor, epsilon: float) -> Tensor:
 
 def _error(name: str, predictions: Tensor, targets: Tensor | None) -> Tensor:
     if targets is None:
+        _check_floating(name, predictions)
         return predictions
-    _check_shapes(name, predictions, targets)
+    _check_pair(name, predictions, targets)
     return predictions - targets
 
 
-def _check_shapes(name: str, predictions: Tensor, targets: Tensor) -> None:
-    if not (isinstance(predictions, Tensor) and isinstance(targets, Tensor)):
-        kinds = f"{type(predictions).__name__} and {type(targets).__name__}"
-        raise TypeError(f"losses.{name}: expected two tensors, got {kinds}. Make tensors of numbers and lists.")
+def _check_floating(name: str, predictions: Tensor) -> None:
+    if not tree.is_floating(predictions):
+        got = tree.describe(predictions)
+        raise TypeError(f"losses.{name}: expected predictions in a floating-point tensor, got {got}. Convert them.")
+
+
+def _check_pair(name: str, predictions: Tensor, targets: Tensor) -> None:
+    _check_floating(name, predictions)
+    if not tree.is_tensor(targets):
+        got = tree.describe(targets)
+        raise TypeError(f"losses.{name}: expected targets in a tensor, got {got}. Make tensors of numbers and lists.")
     if predictions.shape != targets.shape:
         raise ValueError(
             f"losses.{name}: expected targets of shape {tuple(predictions.shape)}, like the predictions, "
             f"got {tuple(targets.shape)}. Reshape one of them, as with targets.reshape(predictions.shape)."
+        )
+    if predictions.device != targets.device:
+        raise ValueError(
+            f"losses.{name}: expected targets on {predictions.device}, like the predictions, "
+            f"got them on {targets.device}. Move one of them with .to()."
         )
 
 

@@ -142,6 +142,11 @@ def test_binary_cross_entropy_is_bce_loss(dtype):
     gradient = fn.grad(lambda p: fn.losses.binary_cross_entropy(p, labels).sum())(probabilities)
     assert gradient.isfinite().all()
     assert_close(gradient[4:5], torch.tensor([(0.3 - 0.25) / (0.3 * 0.7)], dtype=dtype))
+    clamped = torch.tensor([0.0, 1e-44], dtype=dtype)  # both have a logarithm below -100
+    slopes = fn.grad(lambda p: fn.losses.binary_cross_entropy(p, torch.ones_like(p)).sum())(clamped)
+    assert torch.equal(slopes, torch.zeros_like(slopes))
+    curvature = fn.hessian(lambda p: fn.losses.binary_cross_entropy(p, labels).sum())(probabilities)
+    assert curvature.isfinite().all()
 
 
 def test_huber_with_another_delta_is_torch_s():
@@ -200,8 +205,26 @@ def test_there_must_be_classes(name, shape):
 
 
 def test_numbers_are_no_targets():
-    with pytest.raises(TypeError, match=r"losses.squared_error: expected two tensors, got Tensor and float. Make"):
+    with pytest.raises(TypeError, match=r"losses.squared_error: expected targets in a tensor, got 0.0. Make tensors"):
         fn.losses.squared_error(torch.zeros(4), 0.0)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("predictions", [[1.0, 2.0], torch.tensor([1, 2]), 3.0])
+def test_predictions_are_floating(name, predictions):
+    with pytest.raises(TypeError, match=r"losses.\w+: expected predictions in a floating-point tensor, got"):
+        getattr(fn.losses, name)(predictions, torch.ones(2))
+
+
+@pytest.mark.parametrize("name", ["squared_error", "huber_loss", "log_cosh", "l2_loss"])
+def test_predictions_without_targets_are_floating(name):
+    with pytest.raises(TypeError, match=rf"losses.{name}: expected predictions in a floating-point tensor, got 3"):
+        getattr(fn.losses, name)(3)
+
+
+def test_targets_of_another_device_are_an_error():
+    with pytest.raises(ValueError, match="losses.l2_loss: expected targets on cpu, like the predictions.* on meta. Mo"):
+        fn.losses.l2_loss(torch.zeros(2), torch.zeros(2, device="meta"))
 
 
 def test_a_column_next_to_a_row_is_an_error_and_not_a_table():
@@ -210,5 +233,14 @@ def test_a_column_next_to_a_row_is_an_error_and_not_a_table():
 
 
 def test_integer_labels_must_be_integers():
-    with pytest.raises(TypeError, match="expected integer labels, got torch.float32"):
-        fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 3), torch.zeros(2))
+    for labels, got in ((torch.zeros(2), "float32 tensor"), (torch.ones(2) > 0, "bool tensor"), ([0, 1], "list with")):
+        with pytest.raises(TypeError, match=f"labels: expected a tensor of integer labels, got {got}"):
+            fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 3), labels)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_nan_goes_on_into_the_value_and_the_gradient(name):
+    predictions, targets = golden_inputs(name)
+    value, gradient = fn.value_and_grad(lambda p: getattr(fn.losses, name)(p, targets).sum())(predictions * math.nan)
+    assert value.isnan()
+    assert gradient.isnan().any() or name in ("huber_loss", "hinge_loss", "kl_divergence")  # linear, if by pieces
