@@ -10,6 +10,7 @@ from torch import Tensor
 from funcnet import random, tree
 from funcnet.random import Key
 from funcnet.transforms import jvp, vjp
+from funcnet.transforms.flat import check_tuple
 from funcnet.tree import Tree
 
 # by dtype: (finite step, about the cube root of the rounding error; tolerance)
@@ -39,6 +40,7 @@ def check_grads(
         eps: The finite step; by default 1e-5 in float64, 1e-2 in float32.
     Raises:
         AssertionError: A derivative disagrees; the message names modes, path and numbers.
+        TypeError: args are no tuple or list.
         ValueError: No mode, one that is neither "fwd" nor "rev", an order below 1, an f without floating-point results,
             or a finite difference that is not finite.
     Source:
@@ -46,6 +48,7 @@ def check_grads(
     Example:
         >>> fn.checking.check_grads(torch.sin, (torch.tensor(0.5, dtype=torch.float64),), order=3)
     """
+    check_tuple("check_grads", "args", args)
     if not modes or not set(modes) <= {"fwd", "rev"}:
         raise ValueError(f'check_grads: expected modes among "fwd" and "rev", got {modes!r}.')
     if order < 1:
@@ -148,7 +151,7 @@ def compare(a: Tree, b: Tree) -> list[LeafComparison]:
 
 
 def _compare(path: str, x: Tensor, y: Tensor) -> LeafComparison:
-    apart = (x - y).abs()
+    apart = torch.where(x == y, 0.0, (x - y).abs())  # equal infinities are 0 apart
     relative = torch.where(apart == 0, 0.0, apart / y.abs())
     largest, largest_relative = (v.max().item() if v.numel() else 0.0 for v in (apart, relative))
     return LeafComparison(path, tuple(x.shape), largest, largest_relative)

@@ -66,6 +66,10 @@ def test_options_are_checked_and_used():
         check_grads(torch.sin, (x,), modes=("both",))
     with pytest.raises(ValueError, match=r'expected modes among "fwd" and "rev", got \(\)'):
         check_grads(torch.sin, (x,), modes=())
+    with pytest.raises(
+        TypeError, match=r"check_grads: expected args to be a tuple of f's arguments, got float64 tensor"
+    ):
+        check_grads(torch.sin, x)
     with pytest.raises(ValueError, match=r"expected an order of at least 1, got 0"):
         check_grads(torch.sin, (x,), order=0)
     check_grads(lambda x: x + 1e-5 * Wrong.apply(x), (x,), atol=1e-3)
@@ -94,6 +98,8 @@ def test_compare_gives_a_row_a_leaf():
     assert rows["w"] == ("w", (1, 2), 0.5, 0.25)
     assert rows["b"] == ("b", (0,), 0.0, 0.0)
     assert rows["z"] == ("z", (2,), 1.0, float("inf"))
+    infinite = {"w": torch.tensor([float("inf"), -float("inf"), 1.0])}
+    assert compare(infinite, infinite) == [("w", (3,), 0.0, 0.0)]
     with pytest.raises(ValueError, match=r"compare: expected trees of one structure and shapes, they differ at path"):
         compare({"w": torch.zeros(2)}, {"w": torch.zeros(3)})
 

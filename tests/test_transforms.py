@@ -421,6 +421,31 @@ ERRORS = {
         r"linearize: .* expected a tangent .*\(2,\).* got .*\(3,\)",
     ),
     "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 names no positional argument"),
+    "argnums twice": (
+        lambda: fn.grad(lambda x, y: x * y, (0, -2))(torch.ones(()), torch.ones(())),
+        ValueError,
+        r"grad: expected argnums to name each argument once, got \(0, -2\)",
+    ),
+    "primals that are no tuple": (
+        lambda: fn.jvp(torch.sin, torch.ones(1), (torch.ones(1),)),
+        TypeError,
+        r"jvp: expected primals to be a tuple of f's arguments, got float32 tensor of shape \(1,\)",
+    ),
+    "tangents that are no tuple": (
+        lambda: fn.jvp(torch.sin, [torch.ones(1)], torch.ones(1)),
+        TypeError,
+        r"jvp: expected tangents to be a tuple of f's arguments, got float32 tensor",
+    ),
+    "too many tangents": (
+        lambda: fn.jvp(torch.sin, (torch.ones(1),), (torch.ones(1), torch.ones(1))),
+        ValueError,
+        r"^jvp: the trees differ in structure at the root: tuple with entry 0 and tuple with entries 0, 1",
+    ),
+    "a cotangent of another form": (
+        lambda: fn.vjp(lambda x: {"a": x}, torch.ones(1))[1]({"b": torch.ones(1)}),
+        ValueError,
+        r"^vjp: the trees differ in structure at the root: dict with entry a and dict with entry b",
+    ),
     "tangent dtype": (
         lambda: fn.jvp(torch.sin, (torch.ones(1),), (torch.ones(1, dtype=torch.int64),)),
         ValueError,

@@ -8,7 +8,7 @@ import torch.func
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.flat import Argnums, Call, Flattener, Function, Inputs, check_scalar, value_and_aux
+from funcnet.transforms.flat import Argnums, Call, Flattener, Function, Inputs, check_scalar, check_tuple, value_and_aux
 from funcnet.tree import Tree
 
 
@@ -25,6 +25,7 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
     Raises:
         TypeError: The argument holds no floating-point tensor, or f returns something else than a 0-d one,
             or with has_aux than a pair.
+        ValueError: An argnum that is no positional argument, or comes twice.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
@@ -82,12 +83,14 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     Returns:
         (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is no floating-point tensor.
     Raises:
-        TypeError: The primals, or the result, hold no floating-point tensor.
+        TypeError: The primals, or the result, hold no floating-point tensor; primals or tangents are no tuple.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
     """
+    check_tuple("jvp", "primals", primals)
+    check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
     call = Call("jvp", f, inputs, has_aux)
     pushes: Any = torch.func.jvp(call, inputs.tensors, inputs.tangents(tuple(tangents)), has_aux=True)

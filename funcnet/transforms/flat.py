@@ -8,6 +8,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.tree import Tree
+from funcnet.tree.nodes import map_as
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -47,7 +48,7 @@ class Inputs:
 
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, args, isinstance(argnums, int)
-        self.argnums = [_check_argnum(name, i, len(args)) for i in ([argnums] if isinstance(argnums, int) else argnums)]
+        self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
         picked = tuple(args[i] for i in self.argnums)
         self.floating = Flattener(tree.is_floating)
         self.tensors = self.floating.split(picked)
@@ -123,10 +124,23 @@ def check_scalar(name: str, out: Any) -> None:
         )
 
 
-def _check_argnum(name: str, argnum: int, count: int) -> int:
-    if not -count <= argnum < count:
-        raise ValueError(f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them.")
-    return argnum
+def check_tuple(operation: str, name: str, values: Any) -> None:
+    """Raise for what is no tuple or list of arguments: a tensor would be taken apart row by row."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"{operation}: expected {name} to be a tuple of f's arguments, got {tree.describe(values)}.")
+
+
+def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
+    """Count the arguments from the front."""
+    for argnum in argnums:
+        if not -count <= argnum < count:
+            raise ValueError(
+                f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them."
+            )
+    positions = [argnum % count for argnum in argnums]
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"{name}: expected argnums to name each argument once, got {tuple(argnums)}.")
+    return positions
 
 
 def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:
@@ -138,7 +152,8 @@ def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ..
             f"got {tree.describe(tangent)}."
         )
 
-    return tuple(tree.leaves(tree.map_with_path(check, like, given)))
+    places = tree.unflatten(tree.structure(like), tree.paths(like))
+    return tuple(tree.leaves(map_as(name, check, places, like, given)))
 
 
 def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
