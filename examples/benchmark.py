@@ -150,12 +150,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
     parser.add_argument("--rounds", type=int, default=5, help="how often every contestant runs")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
+    parser.add_argument("--only", metavar="TEXT", help="measure the nets whose row holds this text, and nothing else")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile, too, which takes minutes")
     parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX; by default this one, if it has")
     options = parser.parse_args()
     one_core()
     jax, library = Jax.where_installed(options.jax), build_reference()
-    works = [w.quick() for w in WORKLOADS] if options.quick else WORKLOADS
+    chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
+    works = [work.quick() for work in chosen] if options.quick else chosen
     options.rounds = 3 if options.quick else options.rounds
     measured = [(work, measure(work, options, jax, library)) for work in works]
     report.show(
@@ -165,13 +167,16 @@ def main() -> None:
             [[w.name, *ratios(w, t)] for w, t in measured],
             title="jit's time as a multiple, and the goal",
         ),
-        report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
-        report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
-        report.table(
-            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
-        ),
-        report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
     )
+    if options.only is None:
+        report.show(
+            report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
+            report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+            report.table(
+                ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
+            ),
+            report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
+        )
     if jax is not None:
         jax.close()
 

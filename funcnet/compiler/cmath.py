@@ -1,7 +1,8 @@
 """The C functions that kernels call: for a scalar type and for a vector of lanes from one text, without branches.
 
-Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. In the texts T is the type,
-I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
+Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. What lies outside of a series'
+range is replaced at the end, which waits for nothing, instead of clamped at the start. In the texts T is the type, I the
+integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
 """
 
 import re
@@ -37,32 +38,33 @@ _LOG = """
 
 _TEXTS = {
     "exp": """
-static inline T exp_S(T x) {
-  x = sel_S(x > K(EXPMAX), K(EXPMAX), sel_S(x < K(EXPMIN), K(EXPMIN), x)); REDUCE
+static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
   const T p = EXPSERIES;
   const I h = n >> 1;
-  return p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
+  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
+  return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
 }""",
     "expm1": """
-static inline T expm1_S(T y) {
-  T x = sel_S(y > K(EXPMAX), K(EXPMAX), sel_S(y < K(SMALL), K(SMALL), y)); REDUCE
+static inline T expm1_S(T x) { REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), s = float_S((n - 1 + BIAS) << P);
   const T e = fma_S(s, p, s - K(0.5));
-  return sel_S(y == K(0.0), y, e + e);
+  const T y = sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(SMALL), K(-1.0), e + e));
+  return sel_S(x == K(0.0), x, y);
 }""",
     "sigmoid": """
 static inline T sigmoid_S(T y) {
-  T x = sel_S(-y > K(HALFMAX), K(HALFMAX), sel_S(-y < K(SMALL), K(SMALL), -y)); REDUCE
+  const T x = -y; REDUCE
   const T r2 = r * r;
   const T p = EXPSERIES;
-  return K(0.5) / fma_S(p, float_S((n - 1 + BIAS) << P), K(0.5));
+  const T s = K(0.5) / fma_S(p, float_S((n - 1 + BIAS) << P), K(0.5));
+  return sel_S(x > K(HALFMAX), K(0.0), sel_S(x < K(SMALL), K(1.0), s));
 }""",
     "tanh": """
 static inline T tanh_S(T x) {
-  const T a = abs_S(x), e = expm1_S(sel_S(a > K(FLAT), K(FLAT), a) * K(2.0));
-  return copysign_S(e / (e + K(2.0)), x);
+  const T a = abs_S(x), e = expm1_S(a + a);
+  return copysign_S(sel_S(a > K(FLAT), K(1.0), e / (e + K(2.0))), x);
 }""",
     "log": """
 static inline T log_S(T x) {
