@@ -77,14 +77,10 @@ class Kernel:
     def _arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Shared arguments row by row, lane axes last."""
         dims = self.program.in_dims
-        lazy = any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors))
-        if dims is None and not lazy and all(map(Tensor.is_contiguous, tensors)):
+        if dims is None and not any(map(Tensor.is_neg, tensors)) and all(map(Tensor.is_contiguous, tensors)):
             return tensors  # which is quick where there are hundreds of small ones
-        resolved = [t.resolve_conj().resolve_neg().detach() for t in tensors]
-        return [
-            t.contiguous() if d is None else t.movedim(d, -1)
-            for t, d in zip(resolved, dims or (None,) * len(resolved), strict=True)
-        ]
+        resolved = [(t.resolve_neg(), d) for t, d in zip(tensors, dims or (None,) * len(tensors), strict=True)]
+        return [t.contiguous() if d is None else t.movedim(d, -1) for t, d in resolved]
 
     def _strides(self, held: Sequence[Tensor]) -> list[int]:
         varying = (t for t, d in zip(held, self.program.in_dims or (), strict=False) if d is not None)
