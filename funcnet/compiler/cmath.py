@@ -7,6 +7,8 @@ integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma
 
 import re
 
+from funcnet.compiler.graph import UnsupportedError
+
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on;
 # HALFMAX: where exp(x) / 2 is infinite once its power of two is.
 _BOUNDS = {
@@ -124,6 +126,8 @@ _INTEGER_TEXTS = {
     "abs": "static inline T abs_S(T x) { return sel_S(x < K(0), -x, x); }",
     "maximum": "static inline T maximum_S(T a, T b) { return sel_S(a > b, a, b); }",
     "minimum": "static inline T minimum_S(T a, T b) { return sel_S(a < b, a, b); }",
+    "fmax": "static inline T fmax_S(T a, T b) { return sel_S(a > b, a, b); }",
+    "fmin": "static inline T fmin_S(T a, T b) { return sel_S(a < b, a, b); }",
     "shl": """static inline T shl_S(T a, T b) {
   return sel_S((b >= K(0)) & (b < K(BITS_)), a << (b & K(BITS_ - 1)), K(0));
 }""",
@@ -219,6 +223,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         call = f"{name}_{scalar}({', '.join(f'{n}[i]' for n in names)})"
         return f"{head} {{ {kind} r; for (int i = 0; i < L; ++i) r[i] = {call}; return r; }}"
     if scalar not in _BOUNDS:
+        if name not in _INTEGER_SCALARS or scalar == "b8":
+            raise UnsupportedError(f"the native backend has no {name} of {scalar}")
         return _plain(_INTEGER_SCALARS[name], kind, scalar)
     symbol = "__builtin_" + _SYMBOLS.get(name, name) + ("f" if scalar == "f32" else "")
     return f"{head} {{ return {symbol}({', '.join(names)}); }}"

@@ -191,9 +191,10 @@ class Sort:
 
 @dataclass(eq=False)
 class Loop:
-    """The steps of a scan."""
+    """The steps of a scan, some of them at a time."""
 
     counter: Counter
+    unroll: int = 1
     body: "list[Statement]" = field(default_factory=list)
 
 

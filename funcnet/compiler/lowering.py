@@ -220,7 +220,7 @@ class Lowering:
         count = len(op.init)
         carries = [self._carry(atom, var) for atom, var in zip(op.init, op.body.params[:count], strict=True)]
         sources = [self.view(self.value(atom)) for atom in op.xs]
-        loop = Loop(Counter(op.length))
+        loop = Loop(Counter(op.length), op.unroll)
         for var, source in zip(op.body.params[count:], sources, strict=True):
             steps = (*source.steps, (loop.counter, source.strides[0]))
             self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
+BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
 UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 Place = Sequence[str | int]
 PARTIAL = 16  # interleaved sums of a long reduction of scalars

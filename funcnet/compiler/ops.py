@@ -51,6 +51,10 @@ def _primitive(op: str) -> Formula:
     return lambda e, *xs: e(op, *xs)
 
 
+def _rounding(op: str) -> Formula:
+    return lambda e, x: e(op, x) if x.dtype.is_floating_point else x
+
+
 def _scaled(e: Emit, a: Operand, b: Operand, alpha: Number) -> Operand:
     """a + alpha b, rounded once for floats, as ATen's vectors do."""
     if alpha == 1:
@@ -169,10 +173,10 @@ def _logical(op: str) -> Formula:
 
 
 _PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh
-asinh acosh atanh erf erfc lgamma floor ceil trunc round abs maximum minimum fmax fmin fmod remainder atan2 hypot
-copysign nextafter"""
+asinh acosh atanh erf erfc lgamma abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign nextafter"""
 
 ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
+    **{name: _rounding(name) for name in ("floor", "ceil", "trunc", "round")},
     "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
     "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, b, -alpha),
     "rsub": lambda e, a, b, alpha=1: e("sub", b, a) if alpha == 1 else _scaled(e, b, a, -alpha),

@@ -42,6 +42,9 @@ NAMES = {
 }
 
 
+UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
+
+
 class Printer:
     """Prints one kernel; `lines` grows as statements are visited."""
 
@@ -195,6 +198,8 @@ class Printer:
     def loop(self, loop: Loop) -> None:
         """The steps of a scan; the stop flag ends it between two of them."""
         t = self.name(loop.counter, "t")
+        if loop.unroll > 1:
+            self.put(f"UNROLL({min(loop.unroll, UNROLL_MOST)})")
         self.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
         self.put("if (control[0]) return;")
         self.block(loop, loop.body)

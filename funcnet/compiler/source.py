@@ -18,10 +18,13 @@ typedef unsigned char u8, b8;
 typedef __UINT64_TYPE__ u64;
 typedef __UINT32_TYPE__ u32;
 typedef __UINT16_TYPE__ u16;
+#define PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
+#define UNROLL(n) PRAGMA(clang loop unroll_count(n))
 #else
 #define VECTORISE _Pragma("GCC ivdep")
+#define UNROLL(n) PRAGMA(GCC unroll n)
 #endif
 static _Thread_local int flags_;
 static inline i64 within(i64 i, i64 n) {

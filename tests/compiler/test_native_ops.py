@@ -8,6 +8,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
+from funcnet.compiler.graph import UnsupportedError
 
 nan, inf = math.nan, math.inf
 EDGES = [
@@ -364,6 +365,9 @@ INTEGERS = {
     "neg": lambda a, b: -a,
     "sign": lambda a, b: a.sign(),
     "max": torch.maximum,
+    "fmax": torch.fmax,
+    "fmin": torch.fmin,
+    "rounded": lambda a, b: [a.floor(), a.ceil(), a.trunc() + a.round(), torch.floor(b + 1)],
     "lt": lambda a, b: a < b,
     "float": lambda a, b: a.float() * 0.5,
     "pow": lambda a, b: a ** (b & 3),
@@ -409,6 +413,7 @@ BOOLEANS = {
     "any": lambda a, b: (a & b).any(),
     "all": lambda a, b: a.all(),
     "max": lambda a, b: a.max(),
+    "fmax": lambda a, b: torch.fmax(a, b) ^ torch.fmin(b, a[0]),
     "cumsum": lambda a, b: a.cumsum(0),
 }
 
@@ -418,7 +423,13 @@ def test_booleans() -> None:
 
 
 def test_what_is_lacking_is_named() -> None:
-    from funcnet.compiler.graph import UnsupportedError
-
     with pytest.raises(UnsupportedError, match=r"aten.median"):
         jit(lambda x: x.median(), backend="native")(torch.zeros(3))
+
+
+def test_a_function_that_lacks_for_integers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from funcnet.compiler import ops
+
+    monkeypatch.setitem(ops.RULES, "sign", ops.elementwise(lambda e, x: e("lgamma", x)))
+    with pytest.raises(UnsupportedError, match="lgamma of i64"):
+        jit(torch.sign, backend="native")(torch.arange(3))

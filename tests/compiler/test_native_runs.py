@@ -12,7 +12,10 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet import losses
-from funcnet.compiler import jit
+from funcnet.compiler import jit, source
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.staging import form_of, stage
 from funcnet.loops import scan
 from funcnet.training import sgd_step
 
@@ -143,6 +146,16 @@ def test_carries_that_read_each_other(name: str, length: int, lanes: bool) -> No
         want = fn.tree.map(lambda *r: torch.stack(r), *(f(one, b, xs) for one in shift(a)))
     for x, y in zip(fn.tree.leaves(got), fn.tree.leaves(want), strict=True):
         torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("unroll", [1, 2, 3, 10**9])
+def test_unrolling_changes_no_bit(unroll: int) -> None:
+    f = lambda c, xs, unroll=1: scan(lambda c, x: ((c * x).sin(), c), c, xs, unroll=unroll)  # noqa: E731
+    c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
+    for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
+        assert torch.equal(got, want)
+    text = source.emit(lower(stage(lambda t: f(*t, unroll=unroll), [form_of(c), form_of(xs)]), RULES), 64).text
+    assert (f"UNROLL({min(unroll, 1024)})\n" in text) == (unroll > 1)
 
 
 def test_interrupt_stops_a_long_run_within_a_second() -> None:
