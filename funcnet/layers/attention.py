@@ -10,7 +10,7 @@ from torch import Tensor
 from funcnet import initializers, random, tree
 from funcnet.initializers import Initializer
 from funcnet.layers.base import Layer, LayerError, Params, check_example, inside
-from funcnet.layers.linear import dense
+from funcnet.layers.linear import apply_dense, dense
 from funcnet.layers.plain import dropout
 from funcnet.random import Key
 
@@ -104,7 +104,7 @@ def _attention(
 
 
 def _affine(params: Params, name: str, x: Tensor) -> Tensor:
-    return inside(name, dense(0).apply, params[name], x)
+    return inside(name, apply_dense, params[name], x)
 
 
 def _heads(params: Params, name: str, x: Tensor, heads: int) -> Tensor:

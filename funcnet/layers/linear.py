@@ -39,7 +39,7 @@ def dense(
     if not isinstance(features, int) or features < 0:
         raise ValueError(f"dense: expected a whole number of features, got {features}.")
     inits = {"w": initializers.lecun_normal() if w_init is None else w_init} | ({"b": b_init} if use_bias else {})
-    return Layer(init=partial(_dense_init, features=features, inits=inits), apply=_dense)
+    return Layer(init=partial(_dense_init, features=features, inits=inits), apply=apply_dense)
 
 
 def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initializer]) -> Params:
@@ -48,7 +48,8 @@ def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initiali
     return draw(key, inits, shapes, like=x)
 
 
-def _dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
+def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
+    """Apply the affine map of `dense`, whatever its size."""
     w = matching("dense", params, "w", x, ndim=2)
     return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
 

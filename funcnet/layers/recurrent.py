@@ -47,7 +47,7 @@ def rnn(
         >>> fn.rnn(1, activation=torch.relu).apply(params, torch.tensor([[1.0], [2.0], [3.0]])).flatten()
         tensor([1., 3., 6.])
     """
-    return _recurrent("rnn", features, 1, partial(_rnn, activation=activation), 1, w_init, b_init)
+    return _recurrent("rnn", features, partial(_rnn, activation=activation), 1, 1, w_init, b_init)
 
 
 def _rnn(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[Tensor], Tensor]) -> Carry:
@@ -72,7 +72,7 @@ def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer
         Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
         in the form of torch.nn.GRU: r multiplies h_n with its bias, and z keeps the old state.
     """
-    return _recurrent("gru", features, 3, _gru, 1, w_init, b_init)
+    return _recurrent("gru", features, _gru, 1, 3, w_init, b_init)
 
 
 def _gru(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
@@ -101,7 +101,7 @@ def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initialize
     Source:
         Gers, Schmidhuber, Cummins (2000), Learning to Forget, https://doi.org/10.1162/089976600300015015
     """
-    return _recurrent("lstm", features, 4, _lstm, 2, w_init, b_init)
+    return _recurrent("lstm", features, _lstm, 2, 4, w_init, b_init)
 
 
 def _lstm(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
@@ -114,12 +114,13 @@ def _lstm(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
 def _recurrent(
     name: str,
     features: int,
-    gates: int,
     cell: Cell,
     carries: int,
+    gates: int,
     w_init: Initializer | None,
     b_init: Initializer | None,
 ) -> Layer:
+    """Build a layer of a cell with so many carries, h first, and so many gates side by side."""
     if not isinstance(features, int) or features < 0:
         raise ValueError(f"{name}: expected a whole number of features, got {features}.")
     default = initializers.torch_uniform(fan_in=features)
