@@ -157,6 +157,9 @@ OPTIMIZERS = {
     ),
     "muon": lambda rate=0.3: fn.optim.muon(falling(rate), beta=0.8, adam_b1=0.5, adam_b2=0.8),
     "schedule_free_sgd": lambda rate=0.3: fn.optim.schedule_free_sgd(rate, warmup_steps=150, weight_lr_power=40.0),
+    "schedule_free_adamw": lambda rate=0.3: fn.optim.schedule_free_adamw(
+        rate, warmup_steps=150, b2=0.8, eps=1.0, weight_decay=1e-9, weight_lr_power=40.0
+    ),
     "lbfgs": lambda rate=1.0: fn.optim.lbfgs(rate, memory_size=3),
     "lbfgs without a search": lambda rate=0.5: fn.optim.lbfgs(rate, memory_size=2, linesearch=None),
     "chain": lambda rate=0.1: fn.optim.chain(

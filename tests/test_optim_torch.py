@@ -4,6 +4,7 @@ Where Optax and torch differ by definition, the docstring gives both formulas; h
 """
 
 import itertools
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -79,6 +80,15 @@ def test_amsgrad_where_no_bias_is_left_to_correct(o):
     assert_same_path(before(o, fn.optim.amsgrad(o["lr"], *o["betas"], o["eps"])), torch.optim.Adam, amsgrad=True, **o)
 
 
+@pytest.mark.parametrize("o", grid(**COMMON, lr=[0.01], betas=[(0.9, 0.999), (0.5, 0.8)]))
+def test_amsgrad_that_corrects_the_largest_in_the_learning_rate(o):
+    def rate(count):
+        return o["lr"] * (1 - o["betas"][1] ** (count.double() + 1)).sqrt()
+
+    ours = fn.optim.amsgrad(rate, *o["betas"], eps=0.0, bias_correction_nu=False)
+    assert_same_path(before(o, ours), torch.optim.Adam, amsgrad=True, eps=0.0, **o)
+
+
 @pytest.mark.parametrize("o", grid(**COMMON, lr=[0.01], betas=[(0.9, 0.999), (0.5, 0.8)], eps=[1e-8, 1e-2]))
 def test_nadam_whose_b1_is_not_warmed_up(o):
     ours = fn.optim.nadam(o["lr"], *o["betas"], o["eps"])
@@ -123,6 +133,39 @@ def test_adamax(o):
 def test_radam_without_eps(o):
     ours = fn.optim.radam(o["lr"], *o["betas"], eps=0.0)
     assert_same_path(before(o, ours), torch.optim.RAdam, eps=0.0, **o)
+
+
+class RpropState(NamedTuple):
+    """What a user's own optimizer remembers."""
+
+    previous: Any
+    sizes: Any
+
+
+def rprop(lr, etas, step_sizes):
+    """Rprop in the protocol, as a user would write it."""
+    shrink, grow = etas
+
+    def init(params):
+        return RpropState(tree.zeros_like(params), tree.map(lambda p: torch.full_like(p, lr), params))
+
+    def update(updates, state, params=None, **extra):
+        turns = tree.map(lambda g, before: (g * before).sign(), updates, state.previous)
+        factors = tree.map(lambda t: 1 + (grow - 1) * t.clamp(min=0) + (1 - shrink) * t.clamp(max=0), turns)
+        sizes = tree.map(lambda s, factor: (s * factor).clamp(*step_sizes), state.sizes, factors)
+        kept = tree.map(lambda g, t: torch.where(t < 0, 0.0, g), updates, turns)
+        return tree.map(lambda g, s: -g.sign() * s, kept, sizes), RpropState(kept, sizes)
+
+    return fn.optim.GradientTransformation(init, update)
+
+
+@pytest.mark.parametrize(
+    "o",
+    grid(maximize=[False, True], lr=[0.01, 0.1], etas=[(0.5, 1.2), (0.8, 1.05)], step_sizes=[(1e-6, 50), (1e-3, 0.1)]),
+)
+def test_rprop_as_a_user_writes_it(o):
+    ours = fn.optim.chain(fn.optim.scale(-1.0 if o["maximize"] else 1.0), rprop(o["lr"], o["etas"], o["step_sizes"]))
+    assert_same_path(ours, torch.optim.Rprop, **o)
 
 
 @pytest.mark.parametrize("o", grid(maximize=[False, True], lr=[0.01, 0.05], beta2_decay=[-0.8, -0.5], d=[1.0, 1.5]))

@@ -3,6 +3,9 @@
 A hyper-parameter is a number or a 0-d tensor (so that a sweep is `vmap` over it); learning rates and weight decays may
 also be schedules, and `inject_hyperparams` makes a schedule of any other. Updates may be wider than the parameters, as
 when a 0-d float32 parameter meets a float64 learning rate: `apply_updates` casts them, and a state keeps its dtypes.
+
+Floating tensors are optimized. Other leaves, complex tensors among them, have no gradient (None) and no state, and stay
+as they are; to optimize a complex tensor keep `torch.view_as_real` of it as the parameter.
 """
 
 from collections.abc import Callable
