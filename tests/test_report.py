@@ -563,6 +563,15 @@ def test_output_that_knows_only_ascii_gets_stand_ins(environment):
     assert "O 2-2-1" in text and "^ [b]" in text and "* w.x + b = 0" in text and "# p <= 1" in text
 
 
+@pytest.mark.parametrize("encoding, shown", [("ascii", "w -+ x ?"), ("latin-1", "w -+ x ö"), ("utf-8", "w ─┐ × ö")])
+def test_any_text_can_be_shown_in_any_encoding(environment, encoding, shown):
+    binary = io.BytesIO()
+    environment.setattr(sys, "stdout", io.TextIOWrapper(binary, encoding=encoding))
+    report.show("w ─┐ × ö")
+    sys.stdout.flush()
+    assert binary.getvalue().decode(encoding) == shown + "\n"
+
+
 def test_picture_holds_the_text_where_it_stands(environment, capsys, tmp_path):
     path = tmp_path / "new" / "picture.svg"
     report.show(*everything(), svg=path)

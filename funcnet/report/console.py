@@ -16,6 +16,8 @@ from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
 
+from funcnet.report.plot import ASCII
+
 Item = TypeVar("Item")
 
 _WIDTH = 80
@@ -45,8 +47,10 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     console = _console()
     with console.capture() as capture:
         console.print(parts)
-    # Through sys.stdout, which a running progress bar replaces so that the text lands above it.
-    sys.stdout.write(re.sub(r" +\n", "\n", capture.get()))
+    text = re.sub(r" +\n", "\n", capture.get())
+    if console.options.ascii_only:  # rich's name for every encoding but UTF-8
+        text = text.translate(ASCII).encode(console.encoding, "replace").decode(console.encoding)
+    sys.stdout.write(text)  # which a running progress bar replaces, so that the text lands above it
     if svg is not None:
         _write(Path(svg), _picture(parts, title=Path(svg).stem))
 
@@ -110,7 +114,8 @@ def _picture(parts: Group, title: str) -> str:
     )
     segments = [segment for line in console.render_lines(parts, new_lines=True) for segment in line]
     words = [Segment(word, style) for text, style, _ in segments for word in _WORD.findall(text)]
-    console.print(Segments(words), end="")
+    console.print(Segments(words))
+    console.print()  # without an empty line below the descenders of the last one are cut off
     svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
     return svg.replace("Fira Code, monospace", _FONTS)
 

@@ -21,7 +21,7 @@ MARKERS = "●▲■◆○△□◇abcdefghijklmnopqrstuvwxyz"
 
 _BRAILLE = 0x2800
 _BRAILLE_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_ASCII = str.maketrans("●▲■◆○△□◇│┤└─┴·▒▓", "O^#@0%&$||+-+.+#") | dict.fromkeys(
+ASCII = str.maketrans("●▲■◆○△□◇│┤└┘┌┐─┴·×▒▓", "O^#@0%&$||++++-+.x+#") | dict.fromkeys(
     range(_BRAILLE, _BRAILLE + 256), ord("*")
 )
 
@@ -143,7 +143,7 @@ def _text(line: list[Cell], options: ConsoleOptions) -> Text:
 
 def _encoded(text: str, options: ConsoleOptions) -> str:
     """Put stand-ins where the console knows only ASCII."""
-    return text.translate(_ASCII) if options.ascii_only else text
+    return text.translate(ASCII) if options.ascii_only else text
 
 
 def _linear_ticks(low: float, high: float, most: int) -> dict[float, str]:
