@@ -83,7 +83,7 @@ def show_many(seed: int, seeds: int, svg: Path | None) -> None:
     quantiles = {f"{q:.0%} of the nets are below": shown.quantile(q, 0) for q in (0.1, 0.5, 0.9)}
     report.show(
         report.table(["where the run ends", "nets", "share"], rows, title=f"{seeds:,} nets, {STEPS - 1:,} steps"),
-        f"trained in {seconds:.2f} s: {seeds / seconds:,.0f} nets per second on {torch.get_num_threads()} cores",
+        f"trained in {seconds:.2f} s: {seeds / seconds:,.0f} nets per second, threads: {torch.get_num_threads()}",
         report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
         svg=svg,
     )
@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how many nets to train at once")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error("--seeds: expected at least 1")
     if args.seeds == 1:
         show_one(args.seed, args.svg)
     else:

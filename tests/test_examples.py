@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def row(output, *starts):
 def test_help(name):
     output = run(name, "--help")
     assert "--seed" in output and "usage" in output
+
+
+@pytest.mark.parametrize("name, argument", [("xor_mlp", "--seeds"), ("depth", "--steps")])
+def test_a_count_below_1_is_an_error(name, argument):
+    command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", argument, "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and f"{argument}: expected at least 1" in done.stderr
 
 
 @pytest.mark.slow
@@ -107,6 +115,10 @@ def test_depth():
     shallow, deep = row(output, "2-2-1"), row(output, "2-10-10-10-1")
     assert float(shallow[1]) < 0.01 and float(deep[1]) < 0.01
     assert int(shallow[2]) < 1_000 < 3_000 < int(deep[2].replace(",", ""))
+    rows = re.findall(r"^ *(0|10|100) {3}(\S+ \S+) {3}(\S+ \S+ \S+ \S+)$", output, re.MULTILINE)
+    norms = {int(step): [[float(norm) for norm in net.split()] for net in nets] for step, *nets in rows}
+    assert all(5 * before < after for before, after in pairwise(norms[0][1]))  # each layer shrinks the gradient
+    assert 10 * max(norms[100][1]) < min(norms[100][0])  # both on the plateau, the deep net with less to go by
     assert "Norms of the deep net's gradients" in output
 
 
