@@ -67,6 +67,11 @@ ERRORS = {
         fn.LayerError,
         r"serial: .* expected a tuple of 3, got tuple with entries 0, 1",
     ),
+    "params with one more name": (
+        lambda: NAMED.apply(NAMED.init(KEY, X) | {"tail": ()}, X),
+        fn.LayerError,
+        r"serial: .* expected a dict with entries body, head, got dict with entries body, head, tail",
+    ),
     "params under other names": (
         lambda: NAMED.apply({"body": (), "tail": ()}, X),
         fn.LayerError,

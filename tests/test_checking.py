@@ -77,6 +77,21 @@ def test_options_are_checked_and_used():
         check_grads(lambda x: x + 1e-5 * Wrong.apply(x), (x,), atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("dtype, error, found", [(torch.float64, 1e-5, True), (torch.float32, 1e-3, False)])
+def test_tolerances_by_default_are_those_of_the_dtype(dtype, error, found):
+    class Inexact(Wrong):
+        @staticmethod
+        def jvp(ctx, tangent):
+            return (2 + error) * ctx.saved_tensors[0] * tangent
+
+    x = numbers(3, dtype=dtype)
+    if not found:
+        check_grads(Inexact.apply, (x,), modes=("fwd",))
+        return
+    with pytest.raises(AssertionError, match="mode fwd and the finite difference disagree"):
+        check_grads(Inexact.apply, (x,), modes=("fwd",))
+
+
 def test_there_must_be_something_to_differentiate():
     with pytest.raises(ValueError, match="expected f to return a floating-point tensor, got none"):
         check_grads(lambda x: {"above": x > 0, "n": 3}, (numbers(2),))

@@ -105,6 +105,13 @@ def test_the_spread_of_initial_weights():
     assert abs(table.std().item() - 1) < 0.02 and abs(table.mean().item()) < 0.03
 
 
+def test_parameters_are_where_the_input_is():
+    x = torch.zeros(3, device="meta")
+    model = fn.serial(fn.dense(4), fn.layer_norm(), fn.rms_norm(), fn.dense(2))
+    assert {leaf.device.type for leaf in tree.leaves(model.init(KEY, x))} == {"meta"}
+    assert fn.embedding(3, 2).init(KEY, x.long())["w"].device.type == "meta"
+
+
 def test_every_parameter_has_a_key_of_its_own():
     normal, square, x = fn.initializers.normal(1.0), fn.dense(4, use_bias=False), torch.zeros(4)
     params = fn.dense(4, w_init=normal, b_init=normal).init(KEY, torch.zeros(1))

@@ -133,6 +133,70 @@ def test_jacrev_runs_no_more_passes_at_once_than_asked(chunk_size, expected):
     assert sizes == expected
 
 
+class Push(torch.autograd.Function):
+    """x^3 with a derivative in forward mode alone."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x**3
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx, tangent):
+        return 3 * ctx.saved_tensors[0] ** 2 * tangent
+
+
+class PushOfPull(torch.autograd.Function):
+    """x^4 / 4, whose derivative is `Push` and so can be differentiated forwards alone."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x**4 / 4
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx, tangent):
+        return Push.apply(ctx.saved_tensors[0]) * tangent
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        return Push.apply(ctx.saved_tensors[0]) * cotangent
+
+
+def test_jacfwd_goes_forwards_and_hessian_forwards_over_backwards():
+    x = numbers(3)
+    assert_close(fn.jacfwd(Push.apply)(x), torch.diag(3 * x**2))
+    with pytest.raises(NotImplementedError):
+        fn.jacrev(Push.apply)(x)
+    assert_close(fn.hessian(lambda x: PushOfPull.apply(x).sum())(x), torch.diag(3 * x**2))
+
+
+@pytest.mark.slow
+def test_transformed_functions_compile():
+    def f(params, x):
+        def loss(params, x):
+            return (torch.tanh(x @ params["w"]) ** params["power"]).sum()
+
+        grads = fn.vmap(lambda row: fn.grad(loss)(params, row)["w"], chunk_size=2)(x)
+        return grads, fn.hessian(lambda w: loss({"w": w, "power": 2}, x))(params["w"])
+
+    params, x = {"w": numbers(3), "power": 2}, numbers(4, 3, seed=1)
+    torch._dynamo.reset()
+    compiled = torch.compile(f, fullgraph=True, backend="aot_eager")(params, x)
+    assert tree.difference(compiled, f(params, x), rtol=1e-12, atol=1e-12) is None
+
+
 @pytest.mark.parametrize("transform", [fn.grad, fn.value_and_grad, fn.jacfwd, fn.jacrev, fn.hessian, fn.remat])
 def test_transformed_functions_keep_name_and_docstring(transform):
     assert (transform(cubes).__name__, transform(cubes).__doc__) == ("cubes", cubes.__doc__)

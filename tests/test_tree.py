@@ -267,6 +267,15 @@ def test_rebuilding_a_dataclass_runs_none_of_its_code():
     assert tree.map(lambda x: None, Positive(2.0)).x is None
 
 
+def test_other_metadata_leaves_a_field_a_child():
+    @tree.register_dataclass
+    @dataclasses.dataclass
+    class Length:
+        metres: float = dataclasses.field(metadata={"unit": "m", "static": False})
+
+    assert tree.leaves(Length(3.0)) == [3.0]
+
+
 def test_static_fields_are_part_of_the_structure():
     affine = Affine(numbers(2), numbers(1), name="first")
     assert tree.map(lambda leaf: leaf, affine).name == "first"

@@ -69,7 +69,8 @@ class _Results:
     """What f returns on its way through torch.func.vmap: tensors to stack, and what all examples share."""
 
     def __init__(self, out_dims: Any) -> None:
-        self.out_dims, self.axes = out_dims, list[int]()
+        self.out_dims = out_dims
+        self.axes: list[int] = []
         self.stacked, self.shared = Flattener(), Flattener()
 
     def split(self, result: Tree) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
