@@ -37,6 +37,7 @@ _FLAGS = (
 )
 _GCC = (
     "-fvect-cost-model=unlimited",
+    "-fno-dse",  # in which gcc 12 turns a load of the constants 1, 1, 0, 0, ... from the stack into 1, 1, 1, 1, ...
     "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
     "-mtune=generic",  # tuned for some machines, constants come from integer registers and not from memory: 3 to 6 % more
 )

@@ -422,6 +422,12 @@ def test_booleans() -> None:
     check(BOOLEANS, torch.tensor([True, True, False, False, True]), torch.tensor([True, False, True, False, True]))
 
 
+def test_constants_known_to_the_c_compiler() -> None:
+    """gcc 12 folds this program, and the first row of its result came out as ones."""
+    f = lambda: torch.nn.functional.one_hot(torch.arange(5) % 4, 4).repeat_interleave(2, 1)  # noqa: E731
+    assert torch.equal(jit(f, backend="native")(), f())
+
+
 def test_what_is_lacking_is_named() -> None:
     with pytest.raises(UnsupportedError, match=r"aten.median"):
         jit(lambda x: x.median(), backend="native")(torch.zeros(3))
