@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.abstract import StagingError, user_line
+from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
 from funcnet.compiler.pooling import pooling_rules
 
@@ -138,6 +139,20 @@ _FURTHER = [
     aten.embedding.default,
     aten.gelu.default,
     aten.gelu_backward.default,
+    aten.native_group_norm.default,
+    aten.native_group_norm_backward.default,
+    aten._native_batch_norm_legit.default,
+    aten._native_batch_norm_legit.no_stats,
+    aten._native_batch_norm_legit_no_training.default,
+    aten.native_batch_norm.default,
+    aten.native_batch_norm_backward.default,
+    aten.hardshrink_backward.default,
+    aten.softshrink_backward.default,
+    aten.addmv.default,
+    aten.addr.default,
+    aten._adaptive_avg_pool2d.default,
+    aten.upsample_bilinear2d.default,
+    aten.upsample_nearest2d.default,
 ]
 
 _OWN: dict[Any, Rule] = {
@@ -153,6 +168,8 @@ _OWN: dict[Any, Rule] = {
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.diagonal_scatter.default: _diagonal_scatter,
+    aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,
     aten.convolution.default: convolution,
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,

@@ -106,7 +106,7 @@ def _var_mean(
 def _truth(op: str, identity: bool) -> Rule:
     def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
         value = b.map(x.shape, lambda e, x: e.cast(x, torch.bool), x)
-        return b.reduce(op, value, _axes(x, dim), identity, keepdim)
+        return _as(b, b.reduce(op, value, _axes(x, dim), identity, keepdim), b.op.outputs[0].dtype)
 
     return rule
 

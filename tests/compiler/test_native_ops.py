@@ -374,6 +374,7 @@ INTEGERS = {
     "square": lambda a, b: a**2,
     "clamp": lambda a, b: a.clamp(-5, 5),
     "sum": lambda a, b: a.sum(),
+    "truth": lambda a, b: [a.any(), b.all(0)],
     "mixed": lambda a, b: a.double() + b * 0.5,
     "narrow": lambda a, b: a.to(torch.int32) + b.to(torch.int32),
 }
