@@ -7,6 +7,7 @@ from torch import Tensor
 
 from funcnet import random, tree
 from funcnet.tree import Tree
+from funcnet.tree.nodes import map_fitting
 
 Params = TypeVar("Params")
 
@@ -21,7 +22,7 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
     Returns:
         The new parameters, in the dtype of the old ones, which are untouched.
     Raises:
-        ValueError: The trees differ in structure.
+        ValueError: The trees differ in structure, or a gradient does not fit the shape of its parameter.
     Example:
         >>> fn.sgd_step({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)}, 0.1)
         {'w': tensor(0.8000)}
@@ -32,9 +33,9 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
             return p
         # torch.sub is the faster form, and takes numbers only
         after = p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)
-        return after.to(p.dtype)
+        return (after if after.shape == p.shape else after.expand(p.shape)).to(p.dtype)  # expand raises
 
-    return tree.map(descend, params, grads)
+    return map_fitting("sgd_step", descend, params, grads)
 
 
 def batches(key: Tensor, data: Tree, batch_size: int, *, epochs: int = 1, ragged: str = "drop") -> Tensor:

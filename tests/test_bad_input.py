@@ -342,7 +342,27 @@ ERRORS = {
     "gradients of another form": (
         lambda: fn.sgd_step({"w": X}, {"b": X}, 0.1),
         ValueError,
-        r"tree.map: the trees differ in structure at the root: dict with entry w and dict with entry b",
+        r"^sgd_step: the trees differ in structure at the root: dict with entry w and dict with entry b",
+    ),
+    "gradients of another shape": (
+        lambda: fn.sgd_step([{"w": torch.zeros(2)}], [{"w": torch.zeros(3)}], 0.1),
+        ValueError,
+        r'^sgd_step: at path "0.w": expected leaves that fit together, got .*\(2,\) on cpu and .*\(3,\) on cpu\.',
+    ),
+    "a gradient that would widen its parameter": (
+        lambda: fn.sgd_step({"w": torch.zeros(1)}, {"w": torch.zeros(3)}, 0.1),
+        ValueError,
+        r'^sgd_step: at path "w": expected leaves that fit together, got .*\(1,\) on cpu and .*\(3,\) on cpu\.',
+    ),
+    "learning rates that would widen the parameter": (
+        lambda: fn.sgd_step({"w": torch.zeros(1)}, {"w": torch.zeros(1)}, torch.tensor([0.1, 0.2])),
+        RuntimeError,
+        r"expanded size",
+    ),
+    "an update that would widen its parameter": (
+        lambda: fn.optim.apply_updates({"w": torch.zeros(1)}, {"w": torch.zeros(3)}),
+        ValueError,
+        r'^optim.apply_updates: at path "w": expected leaves that fit together, got .*\(1,\) .* and .*\(3,\)',
     ),
     "scan without a length": (
         lambda: fn.scan(lambda c, x: (c, x), X),

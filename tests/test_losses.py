@@ -149,6 +149,14 @@ def test_binary_cross_entropy_is_bce_loss(dtype):
     assert curvature.isfinite().all()
 
 
+def test_binary_cross_entropy_maps_and_differentiates():
+    probabilities, labels = torch.tensor([0.1, 0.3, 0.5, 0.9]).double(), torch.tensor([1.0, 0.0, 0.25, 1.0]).double()
+    loss = fn.losses.binary_cross_entropy
+    assert_close(fn.vmap(loss)(probabilities, labels), loss(probabilities, labels), rtol=1e-15, atol=1e-15)
+    fn.checking.check_grads(lambda p: loss(p, labels), (probabilities,), order=2)
+    assert all(x.isnan() for x in fn.value_and_grad(loss)(torch.tensor(math.nan), torch.tensor(1.0)))
+
+
 def test_huber_with_another_delta_is_torch_s():
     predictions = torch.linspace(-4, 4, 33, dtype=torch.float64)
     expected = F.huber_loss(predictions, torch.zeros_like(predictions), reduction="none", delta=1.7)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.tree import Tree
+from funcnet.tree.nodes import map_fitting
 
 Params = Tree
 Updates = Tree
@@ -69,12 +70,12 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     Returns:
         The new parameters.
     Raises:
-        ValueError: The trees differ in structure.
+        ValueError: The trees differ in structure, or an update does not fit the shape of its parameter.
     Example:
         >>> fn.optim.apply_updates({"w": torch.tensor(1.0), "n": 3}, {"w": torch.tensor(0.5), "n": None})
         {'w': tensor(1.5000), 'n': 3}
     """
-    return tree.map(_apply, params, updates)
+    return map_fitting("optim.apply_updates", _apply, params, updates)
 
 
 def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scalar) -> Params:
@@ -176,4 +177,7 @@ def _stateless(
 
 
 def _apply(param: Any, update: Tensor | None) -> Any:
-    return param if update is None else as_dtype(param + update, param.dtype)
+    if update is None:
+        return param
+    after = as_dtype(param + update, param.dtype)
+    return after if after.shape == param.shape else after.expand(param.shape)  # raises
