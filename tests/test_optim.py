@@ -84,6 +84,30 @@ def test_lbfgs_with_its_search_is_optax():
         assert state[2].info.num_linesearch_steps == evaluations
 
 
+LOSSES = {
+    "rosen": lambda p: (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum(),
+    "styb": lambda p: (p**4 - 16 * p**2 + 5 * p).sum() / 2,
+    "himmel": lambda p: (p[0] ** 2 + p[1] - 11) ** 2 + (p[0] + p[1] ** 2 - 7) ** 2,
+    "beale": lambda p: sum((c - p[0] + p[0] * p[1] ** i) ** 2 for i, c in ((1, 1.5), (2, 2.25), (3, 2.625))),
+    "exp": lambda p: (p.exp() - 3 * p).sum() + (p[0] * p[1]) ** 2,
+    "barrier": lambda p: -(1 - p[0] ** 2).log() - (1 - p[1] ** 2).log() + (p[0] - 2) ** 2 + p[1],
+}
+
+
+@pytest.mark.parametrize("case", MORE["searches"]["cases"], ids=lambda case: f"{case['loss']}-{case['optimizer']}")
+def test_searches_of_every_kind_are_optax(case):
+    loss, optimizer = LOSSES[case["loss"]], eval(case["optimizer"], dict(NAMES))
+    params = torch.tensor(case["start"], dtype=torch.float64)
+    state = optimizer.init(params)
+    for theirs, step_size, evaluations in case["steps"]:
+        value, grads = fn.value_and_grad(loss)(params)
+        updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=loss)
+        params = optim.apply_updates(params, updates)
+        assert_close(params, torch.tensor(theirs, dtype=torch.float64), rtol=1e-8, atol=1e-8)
+        assert_close(state[-1].learning_rate.item(), step_size, rtol=1e-6, atol=1e-12)
+        assert state[-1].info.num_linesearch_steps == evaluations
+
+
 def test_a_search_that_ends_early_and_one_that_cannot_agree():
     def loss(p):
         return (p**4).sum() + (p[0] * p[1]).exp()
@@ -320,6 +344,10 @@ def test_projections_are_the_nearest_points():
         vector, _ = tree.ravel(projected)
         assert projected["n"] == 3
         assert ((vector - point) @ (others - vector).T >= -1e-12).all(), name  # the angle to every other point
+    lowest, highest = (f(tree.ravel(sets["box"][0])[0]) for f in (torch.min, torch.max))
+    assert (lowest, highest) == (-0.5, torch.tensor(0.7).double())
+    assert tree.ravel(sets["non_negative"][0])[0].min() == 0
+    assert_close(tree.norm(sets["l2_ball"][0]), torch.tensor(0.8).double())
     simplex, _ = tree.ravel(sets["simplex"][0])
     assert (simplex >= 0).all() and (simplex == 0).any()
     assert_close(simplex.sum(), torch.tensor(1.5).double())
@@ -331,6 +359,8 @@ def test_projections_are_the_nearest_points():
 
 def test_a_simplex_is_exact_among_large_values():
     far = optim.projections.projection_simplex(torch.tensor([1e9, 1e9 + 0.25, -1e9, 0.0], dtype=torch.float64), 1.3)
+    near = optim.projections.projection_simplex(torch.tensor([1.0, 0.0004, 0.0]).double())
+    assert_close(near, torch.tensor([0.9998, 0.0002, 0.0]).double(), rtol=1e-3, atol=0)
     assert_close(far, torch.tensor([0.525, 0.775, 0.0, 0.0], dtype=torch.float64), rtol=1e-12, atol=0)
 
 
@@ -441,6 +471,9 @@ def test_muon_moves_along_an_orthogonal_matrix():
     matrix = numbers(4, 3)
     u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
     assert_close(optim.orthogonalize(matrix, [(1.5, -0.5, 0.0)] * 40), u @ vt, rtol=1e-9, atol=1e-9)
+    polynomials = [(2.0, -1.5, 0.5), (1.5, -0.5, 0.0), (1.875, -1.25, 0.375)]  # of more than there are steps the last
+    ours, _ = _update(optim.scale_by_muon(polynomials, 2, nesterov=False, eps=0.0), matrix, matrix)
+    assert_close(ours, optim.orthogonalize(matrix, polynomials[1:], eps=0.0), rtol=1e-12, atol=0)
     singular = torch.linalg.svdvals(optim.orthogonalize(matrix, [optim.muon.__defaults__[0]] * 5))
     assert singular.min() > 0.6 and singular.max() < 1.3
 
