@@ -7,9 +7,10 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import checking, initializers, losses, optim, random, tree
+from funcnet import checking, curvature, initializers, losses, optim, random, tree
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
+from funcnet.curvature import hvp, per_example_grads
 from funcnet.layers import (
     Layer,
     LayerError,
@@ -69,6 +70,7 @@ __all__ = [
     "batches",
     "checking",
     "conv",
+    "curvature",
     "dense",
     "dropout",
     "embedding",
@@ -77,6 +79,7 @@ __all__ = [
     "group_norm",
     "gru",
     "hessian",
+    "hvp",
     "initializers",
     "jacfwd",
     "jacrev",
@@ -93,6 +96,7 @@ __all__ = [
     "multi_head_attention",
     "optim",
     "parallel",
+    "per_example_grads",
     "random",
     "remat",
     "report",

@@ -15,6 +15,7 @@ from funcnet.compiler.backends import NAMES, Choice, choose
 from funcnet.compiler.graph import Apply, Program, Scan, walk
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.progress import Progress
+from funcnet.transforms import transformed
 from funcnet.tree import Structure
 
 
@@ -82,7 +83,7 @@ class Jit:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the staged program for these arguments; stage it first if there is none."""
-        if _transformed():
+        if transformed():
             return self.f(*args, **kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, plain = _signature(leaves, structure)
@@ -225,17 +226,6 @@ def _globals() -> Hashable:
 def _static(leaf: Any) -> Hashable:
     """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
     return (type(leaf), leaf.hex() if isinstance(leaf, float) else leaf)
-
-
-def _transformed() -> bool:
-    """Tell whether a call is part of something larger: a transformation, another staging, a compilation."""
-    # There is no public way to ask for torch.func's levels, for dispatch modes and for open levels of forward AD.
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch.compiler.is_compiling()
-    )
 
 
 def _name(op: Apply | Scan) -> str:

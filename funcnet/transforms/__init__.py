@@ -7,6 +7,20 @@ is, and its place in a gradient, tangent or Jacobian holds None.
 
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
+from funcnet.transforms.levels import transformed
 from funcnet.transforms.rematerialisation import remat
 
-__all__ = ["Vmap", "grad", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "remat", "value_and_grad", "vjp", "vmap"]
+__all__ = [
+    "Vmap",
+    "grad",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "remat",
+    "transformed",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

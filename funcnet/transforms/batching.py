@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.transforms.flat import Flattener, Function
+from funcnet.transforms.levels import transformed
 from funcnet.tree import Tree
 
 
@@ -62,7 +64,7 @@ class Vmap:
             return results.split(self.f(*args, **kwargs))
 
         batched = torch.func.vmap(flat, in_dims, cast(Any, (0, None)))
-        return results.join([batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)])
+        return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
 
 
 class _Results:
@@ -79,12 +81,26 @@ class _Results:
         stacked, shared = tree.partition(result, is_mapped(result, dims))
         return self.stacked.split(stacked), self.shared.split(shared)
 
-    def join(self, chunks: Sequence[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> Tree:
+    def join(self, chunks: Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]], size: int) -> Tree:
         """Build the result of all examples from those of the chunks, each stacked at axis 0."""
-        columns = zip(*(stacked for stacked, _ in chunks), strict=True)
-        joined = (column[0] if len(column) == 1 else torch.cat(column) for column in columns)
-        moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(joined, self.axes, strict=True)]
-        return tree.combine(self.stacked.rebuild(moved), self.shared.rebuild(chunks[0][1]))
+        first, shared = next(chunks)
+        whole = _join(first, (stacked for stacked, _ in chunks), size)
+        moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(whole, self.axes, strict=True)]
+        return tree.combine(self.stacked.rebuild(moved), self.shared.rebuild(shared))
+
+
+def _join(first: Sequence[Tensor], rest: Iterator[Sequence[Tensor]], size: int) -> Sequence[Tensor]:
+    """Concatenate chunks; each is copied and dropped as soon as it is there, where that may happen in place."""
+    if not first or len(first[0]) == size:
+        return first
+    if transformed() or any(part.requires_grad for part in first):
+        return [torch.cat(column) for column in zip(first, *rest, strict=True)]
+    whole, start = [part.new_zeros(size, *part.shape[1:]) for part in first], 0
+    for parts in chain([first], rest):
+        for all_parts, part in zip(whole, parts, strict=True):
+            all_parts[start : start + len(part)] = part
+        start += len(parts[0])
+    return whole
 
 
 def axes(name: str, dims: Any, args: Tree) -> Tree:

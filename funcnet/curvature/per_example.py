@@ -1,0 +1,133 @@
+"""Gradients of a batch's examples one by one, and their clipped mean."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from funcnet import random, tree
+from funcnet.curvature.arguments import example_count
+from funcnet.curvature.norms import per_example_grad_norms
+from funcnet.random import Key
+from funcnet.transforms import grad, vmap
+from funcnet.tree import Tree
+
+
+def per_example_grads(loss: Callable[..., Tensor], *, chunk_size: int | None = None) -> Callable[..., Tree]:
+    """Transform the loss of one example into the gradients of all examples of a batch, each on its own.
+
+    Args:
+        loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
+        chunk_size: How many examples to compute at once; fewer need less memory beside the result. None: all.
+    Returns:
+        A function of (params, *batch). Every argument of the batch is a tree whose tensors have a leading axis, that of
+        the examples; leaves that are no tensors are shared by all. It returns a tree like the gradient by params with
+        the same leading axis in front of every leaf.
+    Raises:
+        ValueError: Called with tensors that lack the axis or differ in its size; the message names their paths.
+        TypeError: As in `grad`.
+    Example:
+        >>> grads = fn.per_example_grads(lambda w, x: (w * x).sum())
+        >>> grads(torch.tensor([1.0, 1.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[1., 2.],
+                [3., 4.]])
+    """
+    return partial(_per_example_grads, loss, chunk_size)
+
+
+def _per_example_grads(loss: Callable[..., Tensor], chunk_size: int | None, params: Tree, *batch: Tree) -> Tree:
+    example_count("per_example_grads", batch)
+    return _each(grad(loss), batch, chunk_size)(params, *batch)
+
+
+def _each(f: Callable[..., Any], batch: tuple[Tree, ...], chunk_size: int | None = None) -> Callable[..., Any]:
+    """Map a function of params and one example over a batch."""
+    return vmap(f, in_dims=(None, *(0 for _ in batch)), chunk_size=chunk_size)
+
+
+def clipped_mean(
+    loss: Callable[..., Tensor],
+    max_norm: float | Tensor,
+    *,
+    noise_multiplier: float | Tensor = 0.0,
+    chunk_size: int | None = None,
+) -> Callable[..., Tree]:
+    """Transform the loss of one example into the mean over a batch of gradients that are clipped one by one.
+
+    (sum_i g_i min(1, C / |g_i|) + s C n) / B, with C the max_norm, s the noise_multiplier, n standard normal and B the
+    number of examples: one example changes the sum by at most C, so with noise this is the step of DP-SGD. Norms come
+    first and then one weighted gradient, so that the gradients of the examples are never held.
+
+    Args:
+        loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
+        max_norm: C, in the unit of the gradient.
+        noise_multiplier: s, the standard deviation of the noise on the sum over C.
+        chunk_size: How many examples to compute at once; fewer need less memory. None: all.
+    Returns:
+        A function of (params, *batch, key=None) that returns a tree like the gradient by params. The key draws the
+        noise.
+    Raises:
+        ValueError: A max_norm or noise_multiplier that is a number out of range. Called without examples, with tensors
+            that lack their axis, without a key where there is to be noise, or with one where there is none.
+    Source:
+        Abadi et al. (2016), Deep Learning with Differential Privacy, algorithm 1, https://arxiv.org/abs/1607.00133; as
+        optax.contrib.differentially_private_aggregate.
+    Example:
+        >>> mean = fn.curvature.clipped_mean(lambda w, x: (w * x).sum(), max_norm=5.0)
+        >>> mean(torch.tensor([1.0, 1.0]), torch.tensor([[3.0, 4.0], [30.0, 40.0]]))
+        tensor([3., 4.])
+    """
+    if not isinstance(max_norm, Tensor) and not max_norm > 0:
+        raise ValueError(f"clipped_mean: expected a max_norm above 0, got {max_norm}.")
+    if not isinstance(noise_multiplier, Tensor) and not noise_multiplier >= 0:
+        raise ValueError(f"clipped_mean: expected a noise_multiplier of at least 0, got {noise_multiplier}.")
+    return partial(_clipped_mean, loss, max_norm, noise_multiplier, chunk_size)
+
+
+def _clipped_mean(
+    loss: Callable[..., Tensor],
+    max_norm: float | Tensor,
+    noise_multiplier: float | Tensor,
+    chunk_size: int | None,
+    params: Tree,
+    *batch: Tree,
+    key: Key | None = None,
+) -> Tree:
+    count = example_count("clipped_mean", batch)
+    if not count:
+        raise ValueError("clipped_mean: expected at least one example to take the mean of, got none.")
+    noisy = isinstance(noise_multiplier, Tensor) or noise_multiplier > 0
+    if noisy != (key is not None):
+        raise ValueError(
+            f"clipped_mean: expected a key for noise_multiplier {noise_multiplier}, got none. Pass key=."
+            if noisy
+            else "clipped_mean: got a key, but no noise_multiplier to draw noise for."
+        )
+    step = chunk_size or count
+    chunks = [tree.map(partial(_part, i, step), batch) for i in range(0, count, step)]
+    total = _clipped_sum(loss, max_norm, params, chunks[0])
+    for chunk in chunks[1:]:
+        total = tree.add(total, _clipped_sum(loss, max_norm, params, chunk))
+    if key is not None:
+        total = _add_noise(key, total, noise_multiplier * max_norm)
+    return tree.scale(1 / count, total)
+
+
+def _clipped_sum(loss: Callable[..., Tensor], max_norm: float | Tensor, params: Tree, batch: tuple[Tree, ...]) -> Tree:
+    weights = (max_norm / per_example_grad_norms(loss)(params, *batch)).clamp(max=1.0)
+    return grad(lambda p: (weights * _each(loss, batch)(p, *batch)).sum())(params)
+
+
+def _part(start: int, size: int, leaf: Any) -> Any:
+    return leaf[start : start + size] if tree.is_tensor(leaf) else leaf
+
+
+def _add_noise(key: Key, values: Tree, deviation: float | Tensor) -> Tree:
+    leaves, structure = tree.flatten(values)
+    noise = (
+        random.normal(each, leaf.shape, leaf.dtype).to(leaf.device)
+        for each, leaf in zip(random.split(key, len(leaves)), leaves, strict=True)
+    )
+    noisy = [leaf + (deviation * n).to(leaf.dtype) for leaf, n in zip(leaves, noise, strict=True)]
+    return tree.unflatten(structure, noisy)
