@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from rivals import adam, memory
+from rivals import adam, curvature, memory
 from rivals.contestants import (
     Jax,
     Workload,
@@ -145,20 +145,11 @@ def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every contestant runs")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
-    parser.add_argument("--only", metavar="TEXT", help="measure the nets whose row holds this text, and nothing else")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too, which takes minutes")
-    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX; by default this one, if it has")
-    options = parser.parse_args()
-    one_core()
-    jax, library = Jax.where_installed(options.jax), build_reference()
+def show_nets(options: argparse.Namespace, jax: Jax | None) -> None:
+    """Show the training steps of all contestants."""
+    library = build_reference()
     chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
     works = [work.quick() for work in chosen] if options.quick else chosen
-    options.rounds = 3 if options.quick else options.rounds
     measured = [(work, measure(work, options, jax, library)) for work in works]
     report.show(
         report.table(["net", *NAMES], [[w.name, *microseconds(t)] for w, t in measured], title="µs a step, and a net"),
@@ -168,15 +159,50 @@ def main() -> None:
             title="jit's time as a multiple, and the goal",
         ),
     )
-    if options.only is None:
-        report.show(
-            report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
-            report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
-            report.table(
-                ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
-            ),
-            report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
-        )
+
+
+def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
+    """Show what first calls, random numbers and steps of Adam cost, and the memory of ensembles."""
+    report.show(
+        report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
+        report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+        report.table(
+            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
+        ),
+        report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
+    )
+
+
+def show_curvature(options: argparse.Namespace, jax: Jax | None) -> None:
+    """Show what per-example gradients and curvature cost, at a batch of 256."""
+    report.show(
+        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(options, seconds)),
+        report.table(
+            ["memory, MiB", "examples", "at once", "result", "beside"], curvature.memory_rows(), title="784-512-10"
+        ),
+    )
+
+
+PARTS = {"nets": show_nets, "calls": show_calls, "curvature": show_curvature}
+
+
+def main() -> None:
+    """Measure all parts, or one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every contestant runs")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
+    parser.add_argument("--part", choices=PARTS, help="measure this part only")
+    parser.add_argument("--only", metavar="TEXT", help="of the nets, measure those whose row holds this text")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too, which takes minutes")
+    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX; by default this one, if it has")
+    options = parser.parse_args()
+    one_core()
+    options.rounds = 3 if options.quick else options.rounds
+    jax = Jax.where_installed(options.jax)
+    for name, show in PARTS.items():
+        if options.part in (None, name):
+            show(options, jax)
     if jax is not None:
         jax.close()
 

@@ -91,7 +91,9 @@ def main() -> None:
         last = {f"net of {width:,}": nets[0, -1], "linearised": linear[0, -1], "before": nets[0, 0]}
     slope = (apart[-1] / apart[0]).log() / (torch.tensor(args.widths[-1] / args.widths[0]).log())
     report.show(
-        report.table(["width", "learned", "net from linear", "linear from kernel"], rows, title=f"Means of {NETS} nets"),
+        report.table(
+            ["width", "learned", "net from linear", "linear from kernel"], rows, title=f"Means of {NETS} nets"
+        ),
         f"the difference goes as the width to the power {slope.item():.2f}",
         report.curve(
             {"net from linear": torch.stack(apart)},

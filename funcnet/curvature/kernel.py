@@ -47,8 +47,9 @@ def ntk(
     rows: list[Tensor] = []
     for left in lefts:
         j1 = jacobian(params, left)
-        j2s = (j1 if right is left else jacobian(params, right) for right in rights)
-        rows.append(torch.cat([_products(params, j1, j2) for j2 in j2s], 1))
+        parts = [_products(params, j1, j1 if right is left else jacobian(params, right)) for right in rights]
+        rows.append(torch.cat(parts, 1))
+        del j1  # before the next ones are there
     return torch.cat(rows)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -83,24 +82,26 @@ class _Results:
 
     def join(self, chunks: Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]], size: int) -> Tree:
         """Build the result of all examples from those of the chunks, each stacked at axis 0."""
-        first, shared = next(chunks)
-        whole = _join(first, (stacked for stacked, _ in chunks), size)
+        stacked, shared = next(chunks)
+        if not stacked or len(stacked[0]) == size:
+            whole = stacked
+        elif transformed() or any(part.requires_grad for part in stacked):
+            whole = [torch.cat(column) for column in zip(stacked, *(parts for parts, _ in chunks), strict=True)]
+        else:  # in place, so that beside the result no more than one chunk is held
+            whole, done = [part.new_zeros(size, *part.shape[1:]) for part in stacked], 0
+            while (done := _put(whole, stacked, done)) < size:
+                del stacked
+                stacked, _ = next(chunks)
         moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(whole, self.axes, strict=True)]
         return tree.combine(self.stacked.rebuild(moved), self.shared.rebuild(shared))
 
 
-def _join(first: Sequence[Tensor], rest: Iterator[Sequence[Tensor]], size: int) -> Sequence[Tensor]:
-    """Concatenate chunks; each is copied and dropped as soon as it is there, where that may happen in place."""
-    if not first or len(first[0]) == size:
-        return first
-    if transformed() or any(part.requires_grad for part in first):
-        return [torch.cat(column) for column in zip(first, *rest, strict=True)]
-    whole, start = [part.new_zeros(size, *part.shape[1:]) for part in first], 0
-    for parts in chain([first], rest):
-        for all_parts, part in zip(whole, parts, strict=True):
-            all_parts[start : start + len(part)] = part
-        start += len(parts[0])
-    return whole
+def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
+    """Copy a chunk to its place and return where the next one begins."""
+    end = start + len(parts[0])
+    for all_parts, part in zip(whole, parts, strict=True):
+        all_parts[start:end] = part
+    return end
 
 
 def axes(name: str, dims: Any, args: Tree) -> Tree:
