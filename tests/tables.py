@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import OrderedDict
+from functools import partial
 from typing import Any, NamedTuple
 
 import optree
@@ -117,6 +118,18 @@ LAYERS = {
     "sinusoidal_positions": (fn.sinusoidal_positions(base=50.0), (3, 4)),
     "learned_positions": (fn.learned_positions(5), (3, 2)),
 }
+
+
+def in_use(layer):
+    """A layer as it is used after training, when that is a function of one example; its state is among its params."""
+    return fn.Layer(layer.init_with_state, partial(evaluate, inner=layer)) if layer.stateful else layer
+
+
+def evaluate(params_and_state, x, *, inner, key=None):
+    return inner.apply_with_state(*params_and_state, x, key=key, train=False)[0]
+
+
+IN_USE = {name: (in_use(layer), shape) for name, (layer, shape) in LAYERS.items()}
 
 
 def falling(rate):

@@ -5,7 +5,7 @@ import math
 import golden as reference
 import pytest
 import torch
-from tables import LAYERS, TREES, numbers
+from tables import IN_USE, TREES, numbers
 from torch.testing import assert_close
 
 import funcnet as fn
@@ -106,7 +106,7 @@ def test_golden_spectrum():
     assert_close(basis @ basis.T, torch.eye(26, dtype=torch.float64), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("layer, shape", IN_USE.values(), ids=IN_USE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_hvp_of_every_layer_is_a_finite_difference_and_the_other_order(layer, shape, dtype):
     xs = numbers(3, *shape, dtype=dtype, seed=1)

@@ -2,11 +2,10 @@
 
 import copy
 import pickle
-from functools import partial
 
 import pytest
 import torch
-from tables import LAYERS, numbers
+from tables import IN_USE, numbers
 from torch.testing import assert_close
 
 import funcnet as fn
@@ -16,18 +15,7 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 KEY = fn.random.key(3)
 
 
-def in_use(layer):
-    """A layer as it is used after training, when that is a function of one example."""
-    return fn.Layer(layer.init_with_state, partial(evaluate, inner=layer)) if layer.stateful else layer
-
-
-def evaluate(params_and_state, x, *, inner, key=None):
-    return inner.apply_with_state(*params_and_state, x, key=key, train=False)[0]
-
-
-layers = pytest.mark.parametrize(
-    "layer, shape", [(in_use(layer), shape) for layer, shape in LAYERS.values()], ids=LAYERS
-)
+layers = pytest.mark.parametrize("layer, shape", IN_USE.values(), ids=IN_USE)
 
 
 def example(layer, shape, dtype=torch.float64):

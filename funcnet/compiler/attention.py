@@ -69,5 +69,6 @@ def _weights(scores: Tensor, normaliser: Tensor) -> Tensor:
 
 def _laid_out_like(like: Tensor, x: Tensor) -> Tensor:
     """Give the result the strides that torch's kernel gives it, so that what views it can."""
-    order = sorted(range(x.ndim), key=lambda axis: -like.stride(axis))
+    strides = like.stride()
+    order = sorted(range(x.ndim), key=lambda axis: -strides[axis])
     return x.permute(order).contiguous().permute([order.index(axis) for axis in range(x.ndim)])

@@ -39,7 +39,7 @@ _GCC = (
     "-fvect-cost-model=unlimited",
     "-fno-dse",  # in which gcc 12 turns a load of the constants 1, 1, 0, 0, ... from the stack into 1, 1, 1, 1, ...
     "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
-    "-mtune=generic",  # tuned for some machines, constants come from integer registers and not from memory: 3 to 6 % more
+    "-mtune=generic",  # else constants may come from integer registers instead of memory, which takes 3 to 6 % longer
 )
 _SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
 _DIGEST = hashlib.sha256().digest_size

@@ -1,8 +1,8 @@
 """The C functions that kernels call: for a scalar type and for a vector of lanes from one text, without branches.
 
-Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. What lies outside of a series'
-range is replaced at the end, which waits for nothing, instead of clamped at the start. In the texts T is the type, I the
-integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
+Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. Arguments out of a series'
+range have their results replaced at the end: a clamp at the start would lengthen the chain of dependences. In the texts
+T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
 """
 
 import re
