@@ -586,6 +586,10 @@ def test_picture_holds_the_text_where_it_stands(environment, capsys, tmp_path):
         for i, letter in enumerate(text):
             grid[round((y - first) / line)][round(x / cell) + i] = letter.replace("\xa0", " ")
     assert ["".join(row).rstrip() for row in grid] == plain
+    (clip,) = (
+        part for part in root.iter("{http://www.w3.org/2000/svg}clipPath") if part.get("id").endswith("terminal")
+    )
+    assert float(clip[0].get("height")) > (len(plain) + 0.5) * line  # room for the descenders of the last line
 
 
 def test_picture_has_colours_and_needs_no_network(environment, capsys, tmp_path):
