@@ -86,3 +86,20 @@ def test_lbfgs_forgets_a_step_without_curvature():
     _, state = optimizer.update(torch.tensor([1.0, 0.0]), optimizer.init(torch.zeros(2)), torch.zeros(2))
     updates, _ = optimizer.update(torch.tensor([1.0, 1.0]), state, torch.tensor([1.0, 0.0]))
     assert_close(updates, torch.ones(2))
+
+
+def test_a_search_that_runs_out_of_steps_takes_the_best_it_saw():
+    def loss(p):
+        return (p**4).sum() + (5 * p).sin().sum()
+
+    params, found = torch.tensor([1.3, -0.8], dtype=torch.float64), []
+    value, grads = fn.value_and_grad(loss)(params)
+    for steps in range(1, 9):
+        search = optim.scale_by_zoom_linesearch(steps, curv_rtol=1e-9, initial_guess_strategy="one")
+        optimizer = optim.chain(optim.sgd(1.0), search)
+        extra = {"value": value, "grad": grads, "value_fn": loss}
+        updates, state = optimizer.update(grads, optimizer.init(params), params, **extra)
+        found.append(loss(params + updates).item())
+        assert_close(state[-1].value.item(), found[-1])
+    assert found[3:] == sorted(found[3:], reverse=True) and found[-1] < value
+    assert len(set(found)) > 3
