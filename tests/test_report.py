@@ -604,8 +604,11 @@ def test_picture_has_colours_and_needs_no_network(environment, capsys, tmp_path)
 def test_picture_is_replaced_whole_or_not_at_all(environment, capsys, tmp_path):
     path = tmp_path / "a.svg"
     path.write_text("old")
+    whoever_reads = path.open()
     report.show("new", svg=path)
     assert "new" in path.read_text() and [p.name for p in tmp_path.iterdir()] == ["a.svg"]
+    with whoever_reads:
+        assert "new" not in whoever_reads.read()  # still the older picture, whole
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(OSError):
         report.show("new", svg=tmp_path / "folder.svg")
