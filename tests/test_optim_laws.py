@@ -135,12 +135,13 @@ def test_scan_and_jit_equal_a_loop(make):
 @pytest.mark.parametrize("name", OPTIMIZERS.keys() - {"lbfgs"})  # whose search is unrolled to minutes of C compiler
 def test_native_kernels_equal_a_loop(name):
     params, optimizer = {"w": numbers(2, 3), "b": numbers(3, seed=1)}, OPTIMIZERS[name]()
+    steps = 8 if name == "muon" else 20  # it amplifies rounding, tenfold in two steps
 
     def run(params):
         carry = params, optimizer.init(params)
-        return fn.scan(lambda carry, _: (step(optimizer, *carry), None), carry, length=20)[0]
+        return fn.scan(lambda carry, _: (step(optimizer, *carry), None), carry, length=steps)[0]
 
-    assert tree.allclose(fn.jit(run)(params), descend(optimizer, params, 20), rtol=1e-11, atol=1e-12)
+    assert tree.allclose(fn.jit(run)(params), descend(optimizer, params, steps), rtol=1e-11, atol=1e-12)
 
 
 @optimizers
