@@ -48,6 +48,12 @@ LOSSES = {
     "rows as columns": (lambda p, x: (p["v"] @ (p["w"].mT @ x.T).tanh()).square().sum(), XS, {0}),
     "twice": (lambda p, x: ((x @ p["w"]).tanh() @ p["w"] @ p["v"]).square().sum(), X, {0}),
     "tied": (lambda p, x: ((x @ p["w"]).tanh() @ p["w"].T @ p["v"]).square().sum(), X, {0}),
+    "tied linear": (
+        lambda p, x: (functional.linear((x @ p["w"]).tanh(), p["w"]) @ p["v"]).square().sum(),
+        X,
+        {0},
+    ),
+    "tied columns": (lambda p, x: (p["v"] @ (p["w"] @ (x @ p["w"]).tanh())).square().sum(), X, {0}),
     "recurrent": (
         lambda p, x: fn.scan(lambda h, row: ((row @ p["w"] + h @ p["v"]).tanh(), None), p["b"], x)[0].sum(),
         XS,
