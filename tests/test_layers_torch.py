@@ -332,3 +332,39 @@ def test_recurrent_layers_stay_one_loop_in_jit(build):
     assert staged.explain(params, x).operations["scan"] == 1
     exactly(staged(params, x), layer.apply(params, x))
     exactly(fn.jit(fn.vmap(layer.apply, in_dims=(None, 0)))(params, x), layer.apply(params, x))
+
+
+@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda f: fn.grad(f, (0, 1)),
+        lambda f: lambda p, x: fn.jvp(f, (p, x), (p, x.cos())),
+        lambda f: fn.grad(lambda p, x: tree.norm(fn.grad(f, (0, 1))(p, x)), (0, 1)),
+        lambda f: lambda p, x: fn.jvp(fn.grad(f), (p, x), (p, x.cos())),
+        lambda f: fn.vmap(fn.grad(f, (0, 1)), in_dims=(None, 0)),
+        lambda f: fn.grad(lambda p, x: fn.vmap(f, in_dims=(None, 0))(p, x).sum(), (0, 1)),
+        lambda f: fn.grad(fn.remat(f)),
+    ],
+    ids=["grad", "jvp", "grad of grad", "jvp of grad", "vmap of grad", "grad of vmap", "remat"],
+)
+def test_derivatives_of_recurrent_layers_are_loops_in_jit(build, derive):
+    layer, x = build(3), numbers(2, 20, 2)
+    params = layer.init(KEY, x)
+    f = derive(lambda params, x: layer.apply(params, x).square().sum())
+    staged = fn.jit(f)
+    assert staged.explain(params, x).operations["scan"] in (2, 4)
+    assert sum(staged.explain(params, x).operations.values()) < 600
+    assert tree.allclose(staged(params, x), f(params, x), rtol=1e-10, atol=1e-12)
+
+
+def test_an_activation_may_close_over_what_is_differentiated():
+    x = numbers(4, 2)
+    params = fn.rnn(3).init(KEY, x)
+
+    def loss(slope):
+        return fn.rnn(3, activation=lambda h: torch.tanh(slope * h)).apply(params, x).sum()
+
+    slope = torch.tensor(0.7, dtype=torch.float64)
+    exactly(fn.jit(fn.grad(loss))(slope), fn.grad(loss)(slope))
+    fn.checking.check_grads(loss, (slope,))

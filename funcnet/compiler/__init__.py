@@ -2,6 +2,6 @@
 
 from funcnet.compiler.abstract import StagingError
 from funcnet.compiler.jit import Explanation, Jit, jit
-from funcnet.compiler.staging import loop
+from funcnet.compiler.staging import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "StagingError", "jit", "loop"]
+__all__ = ["Explanation", "Jit", "StagingError", "is_differentiating", "jit", "loop"]

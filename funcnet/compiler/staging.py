@@ -80,6 +80,11 @@ def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
     return batched(staging.scan, batches) if batches.levels else staging.scan
 
 
+def is_differentiating() -> bool:
+    """Tell whether a function is being staged and a transformation inside of it differentiates."""
+    return current() is not None and Batches.active() is None
+
+
 class Staging(TorchDispatchMode):
     """The blocks under construction, outermost first, and where each value was made."""
 

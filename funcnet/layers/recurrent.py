@@ -5,7 +5,7 @@ state, x @ wi + bi, is computed for all times at once. A cell's gates stand side
 parameters, in torch's order: the parameters are torch's, with the matrices transposed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from funcnet import initializers
 from funcnet.initializers import Initializer
 from funcnet.layers.base import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
-from funcnet.loops import scan
+from funcnet.loops import closed_scan
 from funcnet.random import Key
 
 Carry = tuple[Tensor, ...]
@@ -151,11 +151,13 @@ def _recur(
         raise LayerError(name, "wh", f"expected a first axis of {features}, the features, got {tuple(wh.shape)}.")
     bi, bh = (matching(name, params, b, w, what=what) for b, w, what in (("bi", wi, "wi"), ("bh", wh, "wh")))
 
-    def step(carry: Carry, row: Tensor) -> tuple[Carry, Tensor]:
-        after = cell(carry, carry[0] @ wh + bh, row)
-        return after, after[0]
-
     rows = (x @ wi + bi).movedim(-2, 0)
     start = rows.new_zeros(*rows.shape[1:-1], features)
-    _, states = scan(step, (start,) * carries, rows)
+    _, (states,) = closed_scan(partial(_step, cell), (wh, bh), (start,) * carries, (rows,))
     return states.movedim(0, -2)
+
+
+def _step(cell: Cell, consts: Sequence[Tensor], carry: Carry, x: Sequence[Tensor]) -> tuple[Carry, tuple[Tensor]]:
+    (wh, bh), (row,) = consts, x
+    after = cell(carry, carry[0] @ wh + bh, row)
+    return after, (after[0],)

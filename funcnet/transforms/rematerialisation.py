@@ -1,7 +1,7 @@
 """Gradients that recompute instead of remember."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial, wraps
+from functools import partial, update_wrapper
 from inspect import isbuiltin, isfunction, ismethod
 from types import CellType, ModuleType
 from typing import Any
@@ -41,21 +41,26 @@ def remat(f: Function) -> Function:
         tensor(1.)
     """
 
-    @wraps(f)
-    def rematerialised(*args: Any, **kwargs: Any) -> Any:
-        _check_captures(f)
-        inputs, results = Flattener(), Flattener()
-        tensors = inputs.split((args, kwargs))
+    if not callable(f):
+        raise TypeError(
+            f"remat: expected a function, got {f!r}. Of a layer, wrap what applies it: "
+            "layer._replace(apply=fn.remat(layer.apply))."
+        )
+    return update_wrapper(partial(_rematerialised, f), f)
 
-        def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
-            args, kwargs = inputs.rebuild(tensors)
-            with _NoCapture(tensors):
-                return results.split(f(*args, **kwargs))
 
-        apply: Function = _Remat.apply
-        return results.rebuild(apply(flat, *tensors))
+def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
+    _check_captures(f)
+    inputs, results = Flattener(), Flattener()
+    tensors = inputs.split((args, kwargs))
 
-    return rematerialised
+    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+        args, kwargs = inputs.rebuild(tensors)
+        with _NoCapture(tensors):
+            return results.split(f(*args, **kwargs))
+
+    apply: Function = _Remat.apply
+    return results.rebuild(apply(flat, *tensors))
 
 
 class _Remat(torch.autograd.Function):
@@ -122,9 +127,14 @@ def _check_captures(f: Function) -> None:
 
     `_NoCapture` can't tell them once f begins a transformation of its own, whose level takes a peeled one's number.
     """
-    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
-    if levels and any(maybe_get_level(tensor) >= min(levels) for tensor in _captured(f, {})):
+    if holds_differentiated(f):
         raise ValueError(_FOREIGN)
+
+
+def holds_differentiated(f: Function) -> bool:
+    """Tell whether f holds a tensor that a transformation around this call differentiates, or one of its level."""
+    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
+    return bool(levels) and any(maybe_get_level(tensor) >= min(levels) for tensor in _captured(f, {}))
 
 
 def _captured(value: Tree, seen: dict[int, Any]) -> Iterator[Tensor]:
