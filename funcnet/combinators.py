@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.layers import Layer, LayerError, Params, State, Stateful, as_layer, dense, dropout
-from funcnet.layers.base import inside
+from funcnet.layers import Layer, LayerError, Params, State, as_layer, dense, dropout
+from funcnet.layers.base import NeedsState, inside
 from funcnet.random import Key
 from funcnet.tree import Tree
 
@@ -105,7 +105,7 @@ def residual(layer: LayerLike) -> Layer:
     """
     inner = as_layer(layer)
     if inner.stateful:
-        return Layer(inner.init, inner.apply, Stateful(inner.stateful.init, partial(_residual_with_state, inner=inner)))
+        return Layer(inner.init, NeedsState(partial(_residual_with_state, inner=inner), inner.apply))
     return Layer(inner.init, partial(_residual, inner=inner))
 
 
@@ -161,8 +161,10 @@ def _combine(init: Callable[..., Any], apply: Callable[..., Any], children: Chil
     known: dict[str, Any] = {"children": children, "names": names}
     for label, child in zip(_labels(children, names), children, strict=True):
         if child.stateful:
-            plain = partial(inside, label, child.init), partial(inside, label, child.apply)
-            return Layer(*plain, Stateful(partial(init, **known), partial(apply, **known)))
+            refuse_init, refuse_apply = partial(inside, label, child.init), partial(inside, label, child.apply)
+            return Layer(
+                NeedsState(partial(init, **known), refuse_init), NeedsState(partial(apply, **known), refuse_apply)
+            )
     return Layer(partial(_without_state_init, f=init, **known), partial(_without_state, f=apply, **known))
 
 

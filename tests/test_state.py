@@ -130,6 +130,34 @@ def test_the_key_alone_makes_noise_and_means_the_same_with_state():
     assert (model.apply_with_state(params, state, x, train=True)[0] != kept[1]).all()
 
 
+@pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+def test_a_layer_is_a_pair(layer, shape):
+    init, apply = layer
+    assert fn.Layer(init, apply) == layer
+    if layer.stateful:
+        init, apply = layer.stateful
+    assert callable(init) and callable(apply)
+
+
+def test_a_part_with_state_is_rematerialised():
+    x, model = numbers(4, 3), MODELS["nested"]
+    part = fn.stateful("part", model.init_with_state, fn.remat(model.apply_with_state))
+    again = pickle.loads(pickle.dumps(fn.serial(part)))
+    params, state = model.init_with_state(KEY, x)
+
+    def gradient(params, state, model):
+        def loss(params):
+            (a, b), after = model.apply_with_state(params, state, x, key=KEY, train=True)
+            return (a.sin() + b).sum(), after
+
+        return fn.grad(loss, has_aux=True)(params)
+
+    expected = gradient(params, state, model)
+    assert tree.allclose(gradient(params, state, part), expected, rtol=1e-12)
+    y, after = again.apply_with_state((params,), (state,), x, train=True)
+    assert tree.equal((y, after[0]), model.apply_with_state(params, state, x, train=True))
+
+
 @pytest.mark.parametrize("compile", [lambda f: f, fn.jit], ids=["eager", "jit"])
 def test_state_is_carried_through_training(compile):
     model, x, y = MODELS["serial by name"], numbers(6, 3), numbers(6, 3, seed=1)

@@ -1,6 +1,7 @@
 """What a layer is, what it says when an input does not fit, and how a function becomes one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,14 +25,20 @@ class Stateful(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A model, or a part of one: `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
+    """A model, or a part of one: the pair of `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
 
     Every layer also has a form with state, which is the only one of a layer that has some (`stateful` is then set).
     """
 
     init: Callable[[Key, Any], Params]
     apply: Callable[..., Any]
-    stateful: Stateful | None = None
+
+    @property
+    def stateful(self) -> Stateful | None:
+        """The functions of a layer that has state."""
+        if isinstance(self.init, NeedsState) and isinstance(self.apply, NeedsState):
+            return Stateful(self.init.with_state, self.apply.with_state)
+        return None
 
     def init_with_state(self, key: Key, x: Any) -> tuple[Params, State]:
         """Return params and state; the state of a layer without one is ()."""
@@ -47,6 +54,17 @@ class Layer(NamedTuple):
         if self.stateful:
             return self.stateful.apply(params, state, x, key=key, train=train)
         return self.apply(params, x, key=key), state
+
+
+@dataclass(frozen=True)
+class NeedsState:
+    """What stands for a function of a layer with state in the pair: called without state, it refuses."""
+
+    with_state: Callable[..., tuple[Any, State]]
+    refuse: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.refuse(*args, **kwargs)
 
 
 def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callable[..., tuple[Any, State]]) -> Layer:
@@ -68,8 +86,8 @@ def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callab
         >>> counter.apply_with_state(params, state, torch.ones(2), train=True)
         (tensor([1., 1.]), tensor(1))
     """
-    refuse = {form: partial(_refuse, operation=name, form=form) for form in ("init", "apply")}
-    return Layer(**refuse, stateful=Stateful(init, apply))
+    refuse_init, refuse_apply = (partial(_refuse, operation=name, form=form) for form in ("init", "apply"))
+    return Layer(NeedsState(init, refuse_init), NeedsState(apply, refuse_apply))
 
 
 _WITH_STATE = {
@@ -134,10 +152,9 @@ def check_example(operation: str, x: Any, axes: int = 1) -> None:
 
 def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
     """Look up a parameter by name."""
-    try:
-        found = params[name]
-    except (KeyError, TypeError, IndexError):
-        raise LayerError(operation, "", f'expected a dict with "{name}", got {tree.describe(params)}.') from None
+    if not isinstance(params, Mapping) or name not in params:
+        raise LayerError(operation, "", f'expected a dict with "{name}", got {tree.describe(params)}.')
+    found = params[name]
     if not tree.is_tensor(found) or found.ndim != ndim:
         raise LayerError(operation, name, f"expected a tensor with ndim {ndim}, got {tree.describe(found)}.")
     return found

@@ -33,6 +33,7 @@ def remat(f: Function) -> Function:
         A function of the same arguments.
     Raises:
         ValueError: f uses a tensor that is differentiated outside and is no argument of it.
+        TypeError: f is no function; of a layer, its `apply` is.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174; named as in JAX.
@@ -40,7 +41,6 @@ def remat(f: Function) -> Function:
         >>> fn.grad(fn.remat(lambda x: x.sin().exp()))(torch.tensor(0.0))
         tensor(1.)
     """
-
     if not callable(f):
         raise TypeError(
             f"remat: expected a function, got {f!r}. Of a layer, wrap what applies it: "
