@@ -62,6 +62,17 @@ def test_every_dtype_is_as_stated(policy, params_dtype, output):
     assert seen == [{"compute=float16, output=bfloat16": torch.float16}.get(policy, torch.float32)]
 
 
+def test_attention_keeps_its_mask_and_context():
+    attention = fn.multi_head_attention(2)
+    model, x, context = fn.mixed_precision()(attention), numbers(5, 4), numbers(6, 3)
+    mask = torch.ones(5, 6, dtype=torch.bool).tril()
+    params = model.init(KEY, x, context=context)
+    assert dtypes(params) == {torch.float32} and params["k"]["w"].shape == (3, 4)
+    y = model.apply(params, x, context=context, mask=mask)
+    expected = attention.apply(narrow(params), x.bfloat16(), context=context.bfloat16(), mask=mask)
+    assert torch.equal(y, expected.float())
+
+
 def test_integers_pass_as_they_are():
     model = fn.mixed_precision()(fn.serial(fn.embedding(5, 4), fn.dense(2)))
     tokens = torch.tensor([1, 4])

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.layers.base import Layer, Params, State, Stateful, as_layer
+from funcnet.layers.base import Layer, NeedsState, Params, State, as_layer
 from funcnet.random import Key
-from funcnet.tree import Tree
 
 _NAMES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
@@ -27,7 +26,8 @@ def mixed_precision(policy: Policy | str = Policy()) -> Callable[[Layer | Callab
     """Make layers compute in a narrower dtype than that of their parameters.
 
     Parameters and inputs are converted when the layer is applied, so gradients arrive in the dtype of the parameters.
-    State keeps its own dtype. What is no floating-point tensor passes as it is.
+    State keeps its own dtype. What is no floating-point tensor passes as it is. Further arguments of init and apply,
+    such as attention's context and mask, pass to a layer without state.
 
     Args:
         policy: The dtypes, also as text such as "params=float32,compute=bfloat16,output=float32", whose parts may be
@@ -54,16 +54,19 @@ def _mixed(layer: Layer | Callable[[Any], Any], *, policy: Policy) -> Layer:
     options: dict[str, Any] = {"inner": inner, "policy": policy}
     if not inner.stateful:
         return Layer(partial(_mixed_init, **options), partial(_mixed_apply, **options))
-    stateful = Stateful(partial(_mixed_init_with_state, **options), partial(_mixed_apply_with_state, **options))
-    return Layer(inner.init, inner.apply, stateful)
+    init, apply = partial(_mixed_init_with_state, **options), partial(_mixed_apply_with_state, **options)
+    return Layer(NeedsState(init, inner.init), NeedsState(apply, inner.apply))
 
 
-def _mixed_init(key: Key, x: Any, *, inner: Layer, policy: Policy) -> Params:
-    return _mixed_init_with_state(key, x, inner=inner, policy=policy)[0]
+def _mixed_init(key: Key, x: Any, *, inner: Layer, policy: Policy, **options: Any) -> Params:
+    return _cast(inner.init(key, _cast(x, policy.params), **_cast(options, policy.params)), policy.params)
 
 
-def _mixed_apply(params: Params, x: Any, *, inner: Layer, policy: Policy, key: Key | None = None) -> Any:
-    return _mixed_apply_with_state(params, (), x, inner=inner, policy=policy, key=key, train=False)[0]
+def _mixed_apply(
+    params: Params, x: Any, *, inner: Layer, policy: Policy, key: Key | None = None, **options: Any
+) -> Any:
+    params, x, options = _cast((params, x, options), policy.compute)
+    return _cast(inner.apply(params, x, key=key, **options), policy.output)
 
 
 def _mixed_init_with_state(key: Key, x: Any, *, inner: Layer, policy: Policy) -> tuple[Params, State]:
@@ -73,12 +76,12 @@ def _mixed_init_with_state(key: Key, x: Any, *, inner: Layer, policy: Policy) ->
 def _mixed_apply_with_state(
     params: Params, state: State, x: Any, *, inner: Layer, policy: Policy, key: Key | None = None, train: bool
 ) -> tuple[Any, State]:
-    narrow, rows = _cast(params, policy.compute), _cast(x, policy.compute)
+    narrow, rows = _cast((params, x), policy.compute)
     y, after = inner.apply_with_state(narrow, state, rows, key=key, train=train)
     return _cast(y, policy.output), tree.map(_like, after, state)
 
 
-def _cast(values: Tree, dtype: torch.dtype) -> Tree:
+def _cast(values: Any, dtype: torch.dtype) -> Any:
     return tree.map(lambda leaf: leaf.to(dtype) if tree.is_floating(leaf) else leaf, values)
 
 
