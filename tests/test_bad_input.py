@@ -24,6 +24,11 @@ def attend(mask):
     return layer.apply(layer.init(KEY, x), x, mask=mask)
 
 
+def listen(context):
+    layer, x = fn.multi_head_attention(2), torch.zeros(4, 5, 2)
+    return layer.apply(layer.init(KEY, x), x, context=context)
+
+
 ERRORS = {
     "wrong trailing size": (
         lambda: apply(MODEL, torch.zeros(32, 4)),
@@ -81,6 +86,56 @@ ERRORS = {
         lambda: fn.serial(fn.dense(1), out=fn.dense(1)),
         TypeError,
         r"serial: expected all layers by position or all by name",
+    ),
+    "params that are a tensor": (
+        lambda: fn.conv(1, (2,)).apply(torch.zeros(3), torch.ones(1, 4)),
+        fn.LayerError,
+        r'conv: .* expected a dict with "w", got float32 tensor of shape \(3,\)',
+    ),
+    "a stride of a half": (lambda: fn.conv(1, (3,), stride=1.5), ValueError, r"conv: expected stride .*, got 1.5"),
+    "no dilation": (lambda: fn.conv(1, (3,), dilation=None), ValueError, r"conv: expected dilation .*, got None"),
+    "no padding": (lambda: fn.conv(1, (3,), padding=None), ValueError, r"conv: expected padding .*, got None"),
+    "padding of a half": (lambda: fn.conv(1, (3,), padding=0.5), ValueError, r"conv: expected padding .*, got 0.5"),
+    "a kernel without sizes": (lambda: fn.conv(1, None), ValueError, r"conv: expected kernel_size .*, got None"),
+    "no channels": (lambda: fn.conv(0, (3,)), ValueError, r"conv: expected .* features, at least 1, got 0"),
+    "an empty series": (
+        lambda: apply(fn.conv(1, (1,), padding=2), torch.ones(3, 0), torch.ones(3, 1)),
+        fn.LayerError,
+        r'conv: .* got x of shape \(3, 0\). Padding "same" fits any that is not empty',
+    ),
+    "a pool of padding": (
+        lambda: fn.max_pool((2, 3), padding=(0, 3)),
+        ValueError,
+        r"max_pool: expected padding smaller than the window of size \(2, 3\), got \(\(0, 0\), \(3, 3\)\)",
+    ),
+    "a mean of padding": (
+        lambda: fn.avg_pool((2,), padding=((0, 2),), count_include_pad=False),
+        ValueError,
+        r"avg_pool: expected padding sm",
+    ),
+    "attention of half a feature": (
+        lambda: fn.multi_head_attention(2, features=4.0),
+        ValueError,
+        r"multi_head_attention: expected heads that divide the features, got 2 and 4.0",
+    ),
+    "attention of less than nothing": (lambda: fn.multi_head_attention(2, features=-2), ValueError, r"got 2 and -2"),
+    "context of another batch": (
+        lambda: listen(torch.ones(3, 7, 2)),
+        fn.LayerError,
+        r"expected a context .* the leading axes of x of shape \(4, 5, 2\), got a float32 tensor of shape \(3, 7, 2\)",
+    ),
+    "context without tokens": (lambda: listen(torch.ones(2)), fn.LayerError, r"expected a context .* \(2,\)"),
+    "context of numbers": (lambda: listen(3.0), fn.LayerError, r"expected a context .*, got a 3.0"),
+    "waves of no length": (
+        lambda: fn.sinusoidal_positions(base=0.0),
+        ValueError,
+        r"sinusoidal_positions: expected a positive base.* got 0.0",
+    ),
+    "momentum beyond the batch": (lambda: fn.batch_norm(momentum=1.5), ValueError, r"a momentum in \[0, 1\].* got 1.5"),
+    "remat of a layer": (
+        lambda: fn.remat(fn.dense(1)),
+        TypeError,
+        r"remat: expected a function, got Layer.*layer._replace\(apply=fn.remat\(layer.apply\)\)",
     ),
     "no layer": (lambda: fn.serial(3), TypeError, r"as_layer: expected a Layer or a function of x, got 3"),
     "a module with parameters": (

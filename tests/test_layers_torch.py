@@ -305,6 +305,16 @@ def test_mlp_is_the_sequence_of_its_parts():
     assert tree.equal(fn.mlp([]).apply((), x), x)
 
 
+def test_context_broadcasts_against_x():
+    layer, x, context = fn.multi_head_attention(2), numbers(5, 4), numbers(3, 6, 2)
+    params = layer.init(KEY, x, context=context)
+    mask = numbers(3, 1, 5, 6) > -0.5
+    y = layer.apply(params, x, context=context, mask=mask)
+    exactly(y, torch.stack([layer.apply(params, x, context=c, mask=m) for c, m in zip(context, mask, strict=True)]))
+    xs = numbers(3, 5, 4)
+    exactly(layer.apply(params, xs, context=context[0])[1], layer.apply(params, xs[1], context=context[0]))
+
+
 @pytest.mark.parametrize(
     "layer, shape",
     [(fn.multi_head_attention(2, causal=True), (5, 4)), (fn.lstm(3), (5, 4)), (fn.conv(3, (2,)), (4, 5))],

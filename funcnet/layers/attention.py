@@ -47,7 +47,8 @@ def multi_head_attention(
         A layer. params: {"q", "k", "v", "out"}, each as of `dense`. apply: (*, tokens, in) -> (*, tokens, in).
     Raises:
         ValueError: Heads that are no whole number or do not divide `features`.
-        LayerError: Heads that do not divide the width of x, x without an axis of tokens, a mask that does not fit.
+        LayerError: Heads that do not divide the width of x, x without an axis of tokens, a mask or context that does
+            not fit.
     Source:
         Vaswani et al. (2017), Attention Is All You Need, sec. 3.2, https://arxiv.org/abs/1706.03762
     Example:
@@ -56,7 +57,8 @@ def multi_head_attention(
         >>> layer.apply(params, torch.zeros(5, 7, 8), mask=torch.ones(7, 7, dtype=torch.bool)).shape
         torch.Size([5, 7, 8])
     """
-    if not isinstance(heads, int) or heads < 1 or (features is not None and features % heads):
+    width = heads if features is None else features
+    if not (isinstance(heads, int) and isinstance(width, int) and heads > 0 and width >= 0) or width % heads:
         raise ValueError(f"multi_head_attention: expected heads that divide the features, got {heads} and {features}.")
     options = {"use_bias": use_bias, "w_init": w_init, "b_init": b_init}
     return Layer(
@@ -77,7 +79,7 @@ def _attention_init(
             f"expected a width that {heads} heads divide, got x of shape {tuple(x.shape)}. "
             f"Choose other heads, or features={heads * max(1, width // heads)}.",
         )
-    source = x if context is None else context
+    source = x if context is None else _checked(context, x)
     inputs, widths = (x, source, source, x.new_zeros(width)), (width, width, width, x.shape[-1])
     rows = zip(_PARTS, random.split(key, 4), inputs, widths, strict=True)
     return {name: inside(name, dense(size, **options).init, k, like) for name, k, like, size in rows}
@@ -95,7 +97,7 @@ def _attention(
     key: Key | None = None,
 ) -> Tensor:
     _check(params, x)
-    source = x if context is None else context
+    source = x if context is None else _checked(context, x)
     q, k, v = (_heads(params, name, y, heads) for name, y in zip("qkv", (x, source, source), strict=True))
     allowed = _allowed(q, k, causal, mask)
     weights = _softmax((q / math.sqrt(max(q.shape[-1], 1))) @ k.mT, allowed)
@@ -121,7 +123,7 @@ def _allowed(q: Tensor, k: Tensor, causal: bool, mask: Tensor | None) -> Tensor 
     """Where a query may attend to a key; None: everywhere."""
     if mask is not None and (not tree.is_tensor(mask) or mask.dtype != torch.bool):
         raise LayerError("multi_head_attention", "", f"expected a mask of bools, got {tree.describe(mask)}.")
-    shape = (*q.shape[:-1], k.shape[-2])
+    shape = (*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2])
     if mask is not None and not _broadcasts(mask.shape, shape):
         expected = f"expected a mask that broadcasts to (*, heads, queries, keys), here {shape}"
         raise LayerError("multi_head_attention", "", f"{expected}, got shape {tuple(mask.shape)}.")
@@ -142,6 +144,17 @@ def _softmax(logits: Tensor, allowed: Tensor | None) -> Tensor:
 
 def _broadcasts(shape: torch.Size, to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def _meet(a: torch.Size, b: torch.Size) -> bool:
+    return all(n == m or 1 in (n, m) for n, m in zip(reversed(a), reversed(b), strict=False))
+
+
+def _checked(context: Any, x: Tensor) -> Tensor:
+    if not tree.is_floating(context) or context.ndim < 2 or not _meet(context.shape[:-2], x.shape[:-2]):
+        expected = f"expected a context of shape (*, keys, in') with the leading axes of x of shape {tuple(x.shape)}"
+        raise LayerError("multi_head_attention", "", f"{expected}, got a {tree.describe(context)}.")
+    return context
 
 
 def _check(params: Params, x: Any) -> None:

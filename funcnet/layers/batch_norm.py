@@ -41,7 +41,7 @@ def batch_norm(*, axis: int = -1, momentum: Scalar | None = 0.1, eps: float = 1e
         state: {"mean": (features,), "var": (features,), "count": int64, batches seen}.
         apply_with_state: keeps the shape and dtype of x.
     Raises:
-        ValueError: An axis that is not negative.
+        ValueError: An axis that is not negative, a momentum that is a number outside [0, 1].
         LayerError: In training, fewer than two values a feature; x does not fit scale, or the state is another one.
     Source:
         Ioffe, Szegedy (2015), Batch Normalization, algorithm 1, https://arxiv.org/abs/1502.03167
@@ -53,6 +53,8 @@ def batch_norm(*, axis: int = -1, momentum: Scalar | None = 0.1, eps: float = 1e
         (tensor([-1.0000,  1.0000]), tensor([0.2000]), tensor([1.1000]))
     """
     check_axis("batch_norm", axis)
+    if not (momentum is None or isinstance(momentum, Tensor) or 0 <= momentum <= 1):
+        raise ValueError(f"batch_norm: expected a momentum in [0, 1], the weight of the newest batch, got {momentum}.")
     return stateful(
         "batch_norm",
         init=partial(_batch_norm_init, axis=axis),

@@ -54,7 +54,9 @@ def conv(
         >>> layer.apply(params, torch.zeros(5, 3, 28, 28)).shape
         torch.Size([5, 8, 14, 14])
     """
-    if not isinstance(features, int) or not isinstance(groups, int) or groups < 1 or features < 0 or features % groups:
+    if not isinstance(features, int) or features < 1:
+        raise ValueError(f"conv: expected a whole number of features, at least 1, got {features}.")
+    if not isinstance(groups, int) or groups < 1 or features % groups:
         raise ValueError(f"conv: expected groups that divide the features, got {groups} and {features}.")
     options: dict[str, Any] = {"window": window("conv", kernel_size, stride, dilation, padding), "groups": groups}
     inits = {"w": initializers.lecun_normal() if w_init is None else w_init} | ({"b": b_init} if use_bias else {})

@@ -10,7 +10,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from funcnet.layers.base import Layer, Params, no_params
-from funcnet.layers.windows import Padding, Sizes, Window, check_axes, extend, fold, margins, window
+from funcnet.layers.windows import (
+    Padding,
+    Sizes,
+    Window,
+    check_axes,
+    extend,
+    fold,
+    margins,
+    refuse_windows_of_padding,
+    window,
+)
 from funcnet.random import Key
 
 _MAX_POOLS: dict[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
@@ -25,7 +35,7 @@ def max_pool(
     Args:
         kernel_size: The size of a window, one number an axis, of 1 to 3 axes.
         stride: Step from window to window; by default their size.
-        padding: As for `conv`; what is added is never the largest.
+        padding: As for `conv`, but smaller than the window; what is added is never the largest.
         dilation: Step within a window.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
@@ -37,6 +47,7 @@ def max_pool(
         tensor([4., 3.])
     """
     form = window("max_pool", kernel_size, kernel_size if stride is None else stride, dilation, padding)
+    refuse_windows_of_padding("max_pool", form)
     return Layer(init=no_params, apply=partial(_max_pool, window=form))
 
 
@@ -56,8 +67,10 @@ def avg_pool(
     """Take the mean of each window on the last axes.
 
     Args:
-        kernel_size, stride, padding: As for `max_pool`.
-        count_include_pad: Whether the zeros of the padding count, or only what is of x.
+        kernel_size, stride: As for `max_pool`.
+        padding: As for `conv`.
+        count_include_pad: Whether the zeros of the padding count, or only what is of x, of which every window then
+            needs some.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
     Raises:
@@ -68,6 +81,8 @@ def avg_pool(
         tensor([2.5000, 3.0000])
     """
     form = window("avg_pool", kernel_size, kernel_size if stride is None else stride, 1, padding)
+    if not count_include_pad:
+        refuse_windows_of_padding("avg_pool", form)
     return Layer(init=no_params, apply=partial(_avg_pool, window=form, count_include_pad=count_include_pad))
 
 

@@ -31,6 +31,7 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Layer:
     Returns:
         A layer without parameters. apply: (*, tokens, features) -> (*, tokens, features), dtype of x.
     Raises:
+        ValueError: A base that is not positive.
         LayerError: An odd number of features, x without an axis of tokens.
     Source:
         Vaswani et al. (2017), Attention Is All You Need, sec. 3.5, https://arxiv.org/abs/1706.03762
@@ -39,6 +40,8 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Layer:
         tensor([[0.0000, 1.0000],
                 [0.8415, 0.5403]])
     """
+    if not base > 0:
+        raise ValueError(f"sinusoidal_positions: expected a positive base, the ratio of wavelengths, got {base}.")
     return Layer(init=no_params, apply=partial(_sinusoidal_positions, base=base))
 
 

@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
 def window(operation: str, size: Sequence[int], stride: Sizes, dilation: Sizes, padding: Padding) -> Window:
     """Check what the user says of a window, and give every axis its own number."""
-    if isinstance(size, int) or not 1 <= len(size) <= 3 or not all(_is_whole(n, 1) for n in size):
+    if not isinstance(size, Sequence) or not 1 <= len(size) <= 3 or not all(_is_whole(n, 1) for n in size):
         raise ValueError(
             f"{operation}: expected kernel_size to hold 1 to 3 whole numbers, one an axis, such as (3, 3) for images, "
             f"got {size!r}."
@@ -40,18 +40,28 @@ def window(operation: str, size: Sequence[int], stride: Sizes, dilation: Sizes, 
     )
 
 
+def refuse_windows_of_padding(operation: str, window: Window) -> None:
+    """Refuse windows that lie on padding alone, of whose elements there is no largest, nor a mean."""
+    for size, skip, margin in zip(window.size, window.dilation, window.padding or (), strict=False):
+        if max(margin) > skip * (size - 1):
+            raise ValueError(
+                f"{operation}: expected padding smaller than the window of size {window.size}, got {window.padding}. "
+                "A window on padding alone has no value."
+            )
+
+
 def margins(operation: str, x: Tensor, window: Window) -> Margins:
     """Tell what is added before and after each of the last axes of x; checks that the window then fits."""
     shape = x.shape[-len(window.size) :]
     same = [_same(*axis) for axis in zip(shape, window.size, window.stride, window.dilation, strict=True)]
     added = window.padding or same
     for n, margin, size, dilation in zip(shape, added, window.size, window.dilation, strict=True):
-        if n + sum(margin) <= dilation * (size - 1):
+        if not n or n + sum(margin) <= dilation * (size - 1):
             raise LayerError(
                 operation,
                 "",
                 f"expected x to be at least as large as the kernel of size {window.size} with dilation "
-                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" fits any.',
+                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" fits any that is not empty.',
             )
     return added
 
@@ -81,7 +91,7 @@ def _same(n: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
 
 
 def _each(operation: str, name: str, value: Sizes, axes: int) -> tuple[int, ...]:
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * axes
     if len(values) != axes or not all(_is_whole(n, 1) for n in values):
         expected = f"a whole number, at least 1, or one for each of {axes} axes"
         raise ValueError(f"{operation}: expected {name} to be {expected}, got {value!r}.")
@@ -90,8 +100,8 @@ def _each(operation: str, name: str, value: Sizes, axes: int) -> tuple[int, ...]
 
 def _pairs(operation: str, value: Padding, axes: int) -> tuple[tuple[int, int], ...]:
     given: Any = 0 if value == "valid" else value
-    given = (given,) * axes if isinstance(given, (int, str)) else tuple(given)
-    pairs = tuple(n if isinstance(n, tuple) else (n, n) for n in given)
+    given = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
+    pairs = tuple(tuple(n) if isinstance(n, (tuple, list)) else (n, n) for n in given)
     if len(pairs) != axes or not all(len(pair) == 2 and all(_is_whole(n, 0) for n in pair) for pair in pairs):
         expected = f'"same", "valid", a whole number, or for each of {axes} axes a number or a pair (before, after)'
         raise ValueError(f"{operation}: expected padding to be {expected}, got {value!r}.")
