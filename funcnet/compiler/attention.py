@@ -69,6 +69,5 @@ def _weights(scores: Tensor, normaliser: Tensor) -> Tensor:
 
 def _laid_out_like(like: Tensor, x: Tensor) -> Tensor:
     """Give the result the strides that torch's kernel gives it, so that what views it can."""
-    strides = like.stride()
-    order = sorted(range(x.ndim), key=lambda axis: -strides[axis])
+    order = sorted(range(x.ndim), key=like.stride().__getitem__, reverse=True)
     return x.permute(order).contiguous().permute([order.index(axis) for axis in range(x.ndim)])
