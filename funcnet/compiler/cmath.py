@@ -7,6 +7,7 @@ T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(
 
 import re
 
+from funcnet.compiler import rounding
 from funcnet.compiler.graph import UnsupportedError
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on;
@@ -215,7 +216,9 @@ def _text(name: str, kind: str, scalar: str) -> str:
             f"void (*gemm_{kind})({sizes}, const {kind} *, {matrix}, {matrix}, const {kind} *, {kind} *, const int *);"
         )
     if name == "fma":
-        return _fma(kind, scalar)
+        return rounding.fma(kind, scalar)
+    if name == "narrow":
+        return rounding.narrow(kind, scalar)
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2
     names = ["a", "b"][:arity]
     head = f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)})"
@@ -228,24 +231,6 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _plain(_INTEGER_SCALARS[name], kind, scalar)
     symbol = "__builtin_" + _SYMBOLS.get(name, name) + ("f" if scalar == "f32" else "")
     return f"{head} {{ return {symbol}({', '.join(names)}); }}"
-
-
-def _fma(kind: str, scalar: str) -> str:
-    """One rounding: the builtin, lane by lane, which gcc turns into one instruction; clang contracts the expression."""
-    builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
-    count = re.findall(r"w(\d+)", kind)
-    loop = f"for (int i = 0; i < {count[0] if count else 'L'}; ++i)"
-    lanes = f"{kind} r; {loop} r[i] = {builtin}(a[i], b[i], c[i]); return r;"
-    exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
-    return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
-#if defined(__clang__) && defined(__FMA__)
-  return a * b + c;
-#elif defined(__FMA__) || defined(__aarch64__)
-  {exact}
-#else
-  return a * b + c;
-#endif
-}}"""
 
 
 def _fill(text: str, kind: str, scalar: str) -> str:

@@ -187,6 +187,8 @@ class Body:
         source, kind = node.args[0], self.p.type(node)
         if node.dtype == torch.bool:
             return f"__builtin_convertvector({text} != 0, vb8)" if node.varying else f"{text} != 0"
+        if node.dtype == torch.float32 and source.dtype == torch.float64:
+            return self.p.call("narrow", kind, text)
         if not node.varying:
             return f"({kind}){text}"
         return f"__builtin_convertvector({'-' if source.dtype == torch.bool else ''}{text}, {kind})"

@@ -1,0 +1,38 @@
+"""C functions that round as they say, whatever the C compiler would rather do: gcc and clang need different texts."""
+
+import re
+
+
+def fma(kind: str, scalar: str) -> str:
+    """One rounding: the builtin, lane by lane, which gcc turns into one instruction; clang contracts the expression."""
+    builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
+    count = re.findall(r"w(\d+)", kind)
+    loop = f"for (int i = 0; i < {count[0] if count else 'L'}; ++i)"
+    lanes = f"{kind} r; {loop} r[i] = {builtin}(a[i], b[i], c[i]); return r;"
+    exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
+    return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
+#if defined(__clang__) && defined(__FMA__)
+  return a * b + c;
+#elif defined(__FMA__) || defined(__aarch64__)
+  {exact}
+#else
+  return a * b + c;
+#endif
+}}"""
+
+
+def narrow(kind: str, scalar: str) -> str:
+    """float64 to float32, in a register that gcc 12 cannot look into: it drops the rounding before a widening."""
+    rounded = "(f32)x" if kind == scalar else f"__builtin_convertvector(x, {kind})"
+    return f"""static inline {kind} narrow_{kind}({kind.replace("32", "64")} x) {{
+  {kind} r = {rounded};
+#if defined(__clang__)
+#elif defined(__x86_64__)
+  __asm__("" : "+x"(r));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(r));
+#else
+  __asm__("" : "+m"(r));
+#endif
+  return r;
+}}"""
