@@ -37,7 +37,7 @@ _FLAGS = (
 )
 _GCC = (
     "-fvect-cost-model=unlimited",
-    "-fno-dse",  # in which gcc 12 turns a load of the constants 1, 1, 0, 0, ... from the stack into 1, 1, 1, 1, ...
+    "-fno-tree-fre",  # in which gcc 12 takes wrong numbers from a wide write that is read again in parts
     "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
     "-mtune=generic",  # else constants may come from integer registers instead of memory, which takes 3 to 6 % longer
 )

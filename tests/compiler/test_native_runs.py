@@ -181,3 +181,19 @@ def test_lanes_last_in_memory_come_out_in_order() -> None:
 
 def test_no_lanes_at_all() -> None:
     assert jit(fn.vmap(lambda r: r * 2), backend="native")(torch.zeros(0, 3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows, more, columns", [(2, 1, 4), (2, 2, 8), (4, 1, 4), (1, 1, 8), (3, 2, 16)])
+def test_part_of_a_join_is_read_as_it_was_written(rows, more, columns, dtype):
+    """A vector of one store, read beside another store as vectors of half its width: gcc 12 gets that wrong."""
+
+    def f(x, y, w):
+        doubled = x * 2
+        joined = torch.cat([doubled * ((doubled @ w) @ w.T), y])
+        return joined[:rows] @ w, joined[more:] @ w
+
+    x, y, w = (
+        fn.random.normal(fn.random.key(1), shape, dtype) for shape in ((rows, columns), (more, columns), (columns, 2))
+    )
+    assert fn.tree.allclose(fn.jit(f, backend="native")(x, y, w), f(x, y, w), rtol=1e-5, atol=1e-5)
