@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.graph import Block, Program, Scan, Var, inputs
+from funcnet.compiler.graph import Program
+from funcnet.compiler.passes import varying
 from funcnet.compiler.staging import Form, form_of
 from funcnet.transforms import Vmap, batching
 from funcnet.tree import Tree
@@ -78,33 +79,10 @@ def _without_axis(form: Form, dim: int | None) -> Form:
 
 def _check_shared(program: Program) -> None:
     """Raise if a result is to be shared by all lanes but differs between them."""
-    lanes = {var for var, dim in zip(program.block.params, program.in_dims or (), strict=True) if dim is not None}
-    _spread(program.block, lanes)
+    lanes = varying(program.block, program.in_dims)
     for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=True)):
         if dim is None and var in lanes:
             raise ValueError(
                 f"jit: vmap's out_dims is None for tensor {i} of the result, of shape {var.shape}, which depends on the"
                 " mapped arguments. Set out_dims to an axis there."
             )
-
-
-def _spread(block: Block, lanes: set[Var]) -> None:
-    """Add what differs between lanes because an operation reads something that does."""
-    for op in block.ops:
-        if isinstance(op, Scan):
-            _spread_loop(op, lanes)
-        elif not lanes.isdisjoint(inputs(op)):
-            lanes.update(op.outputs)
-
-
-def _spread_loop(scan: Scan, lanes: set[Var]) -> None:
-    """Go round the loop until no further carry differs."""
-    carries, before = len(scan.init), -1
-    lanes.update(p for p, atom in zip(scan.body.params, (*scan.init, *scan.xs), strict=True) if atom in lanes)
-    while len(lanes) != before:
-        before = len(lanes)
-        _spread(scan.body, lanes)
-        lanes.update(p for p, r in zip(scan.body.params[:carries], scan.body.results, strict=False) if r in lanes)
-    starts = (*scan.init, *(None for _ in scan.outputs[carries:]))
-    ends = zip(scan.outputs, scan.body.results, starts, strict=True)
-    lanes.update(out for out, result, start in ends if result in lanes or start in lanes)

@@ -4,14 +4,15 @@ import re
 
 
 def fma(kind: str, scalar: str) -> str:
-    """One rounding: the builtin, lane by lane, which gcc turns into one instruction; clang contracts the expression."""
+    """One rounding: gcc makes one instruction of the builtin, lane by lane, and clang of an expression."""
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
     loop = f"for (int i = 0; i < {count[0] if count else 'L'}; ++i)"
     lanes = f"{kind} r; {loop} r[i] = {builtin}(a[i], b[i], c[i]); return r;"
     exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
     return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
-#if defined(__clang__) && defined(__FMA__)
+#if defined(__clang__) && (defined(__FMA__) || defined(__aarch64__))
+#pragma clang fp contract(fast)
   return a * b + c;
 #elif defined(__FMA__) || defined(__aarch64__)
   {exact}

@@ -429,6 +429,12 @@ def test_constants_known_to_the_c_compiler() -> None:
     assert torch.equal(jit(f, backend="native")(), f())
 
 
+def test_a_scaled_sum_is_rounded_once() -> None:
+    a = torch.full((16,), 1 + 2**-12)
+    check(lambda a: torch.add(-(a * a), a, alpha=1 + 2**-12), a)
+    assert jit(lambda a: torch.add(-(a * a), a, alpha=1 + 2**-12), backend="native")(a)[0] == 2**-24
+
+
 def test_rounding_to_float32_and_back() -> None:
     """gcc 12 dropped the rounding of some elements where it vectorised both conversions."""
     x = rand(2, 5, 6, dtype=torch.float64)
