@@ -127,7 +127,7 @@ def closed_scan(f: Step, consts: Tensors, init: Tensors, xs: Tensors) -> tuple[T
     it stays one operation of a program that differentiates it; of `scan` that is true only where nothing does. Should
     the step close over a tensor that is differentiated after all, the loop is a `scan`.
     """
-    if not is_differentiating() or len(xs[0]) < 2 or holds_differentiated(f):
+    if not is_differentiating() or holds_differentiated(f):
         return scan(partial(f, consts), tuple(init), tuple(xs))
     apply: Callable[..., tuple[Tensor, ...]] = _Scan.apply
     results = apply(partial(_keep, f), len(consts), len(init), *consts, *init, *xs)

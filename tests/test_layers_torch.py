@@ -89,7 +89,7 @@ def test_same_padding_gives_every_step_a_position(n, size, stride, dilation):
 def test_conv_starts_with_the_fans_of_its_kernel():
     x = torch.zeros(16, 9, 9)
     params = fn.conv(64, (5, 5), groups=2).init(KEY, x)
-    assert params["w"].shape == (64, 8, 5, 5) and not params["b"].any()
+    assert params["w"].shape == (64, 8, 5, 5) and params["w"].is_contiguous() and not params["b"].any()
     assert abs(params["w"].std().item() - (8 * 25) ** -0.5) < 0.001
     w_init = fn.initializers.orthogonal()
     w = fn.conv(6, (3, 3), w_init=w_init, use_bias=False).init(KEY, x)["w"].flatten(1)
@@ -105,6 +105,11 @@ def test_max_pool(axes, size, stride, padding, dilation):
     x = numbers(2, 3, *(7, 6, 5)[:axes])
     compare(layer, (), module, lambda p: (), x)
     compare(layer, (), module, lambda p: (), (3 * x).round())  # with ties
+
+
+def test_a_dilated_pool_takes_padding_up_to_its_reach():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    exactly(fn.max_pool((2,), stride=1, padding=2, dilation=2).apply((), x), torch.tensor([1.0, 2.0, 3.0, 2.0, 3.0]))
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
@@ -368,6 +373,15 @@ def test_derivatives_of_recurrent_layers_are_loops_in_jit(build, derive):
     assert tree.allclose(staged(params, x), f(params, x), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
+@pytest.mark.parametrize("time", [0, 1, 2])
+def test_derivatives_over_few_times_in_jit(build, time):
+    layer, x = build(3), numbers(2, time, 2)
+    params = layer.init(KEY, x)
+    gradient = fn.grad(lambda params, x: layer.apply(params, x).square().sum(), (0, 1))
+    assert tree.allclose(fn.jit(gradient)(params, x), gradient(params, x), rtol=1e-12)
+
+
 def test_an_activation_may_close_over_what_is_differentiated():
     x = numbers(4, 2)
     params = fn.rnn(3).init(KEY, x)
@@ -377,4 +391,5 @@ def test_an_activation_may_close_over_what_is_differentiated():
 
     slope = torch.tensor(0.7, dtype=torch.float64)
     exactly(fn.jit(fn.grad(loss))(slope), fn.grad(loss)(slope))
+    exactly(fn.jit(lambda slope: fn.jvp(loss, (slope,), (slope,)))(slope), fn.jvp(loss, (slope,), (slope,)))
     fn.checking.check_grads(loss, (slope,))

@@ -93,6 +93,16 @@ def test_state_stays_in_its_own_dtype_and_is_that_of_the_narrow_numbers():
         model.apply(params, x)
 
 
+def test_a_state_that_the_layer_narrows_is_widened_again():
+    def apply(params, state, x, *, key=None, train):
+        return x, (state[0].to(x.dtype) + x.sum(), state[1] + 1)
+
+    last = fn.stateful("last", lambda key, x: ((), (torch.zeros(()), torch.tensor(0))), apply)
+    model, x = fn.mixed_precision()(last), torch.ones(3)
+    _, state = model.apply_with_state(*model.init_with_state(KEY, x), x, train=True)
+    assert tree.equal(state, (torch.tensor(3.0), torch.tensor(1)))
+
+
 def test_an_ensemble_trains_in_mixed_precision_inside_jit():
     model, x = fn.mixed_precision()(fn.mlp([8, 1], activation=torch.tanh)), numbers(32, 2, dtype=torch.float32)
     y = x.prod(-1, keepdim=True).sign()

@@ -139,6 +139,13 @@ def test_a_layer_is_a_pair(layer, shape):
     assert callable(init) and callable(apply)
 
 
+def test_a_pair_of_which_one_function_was_replaced_is_refused_by_the_other():
+    broken = CENTRE._replace(apply=torch.sin)
+    assert broken.stateful is None
+    with pytest.raises(fn.LayerError, match="centre: .*expected the form with state, got init"):
+        fn.serial(broken).init(KEY, numbers(4, 3))
+
+
 def test_a_part_with_state_is_rematerialised():
     x, model = numbers(4, 3), MODELS["nested"]
     part = fn.stateful("part", model.init_with_state, fn.remat(model.apply_with_state))
