@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tables import LAYERS, TREES, numbers
+from tables import IN_USE, TREES, numbers
 from test_curvature import BATCH, PARAMS, V, golden, mlp, squared
 from torch.nn import functional
 from torch.testing import assert_close
@@ -130,7 +130,7 @@ def test_no_gradient_of_a_matrix_is_built():
     assert_close(found, x.norm(dim=1) * 4_000**0.5)
 
 
-@pytest.mark.parametrize("layer, shape", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("layer, shape", IN_USE.values(), ids=IN_USE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_layer_has_per_example_gradients(layer, shape, dtype):
     xs, keys = numbers(4, *shape, dtype=dtype, seed=4), fn.random.split(fn.random.key(1), 4)
