@@ -41,6 +41,7 @@ def scan(
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
         ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor.
+        TypeError: f returns no pair.
     Source:
         jax.lax.scan.
     Example:
@@ -52,7 +53,7 @@ def scan(
         return _staged_loop(staged, f, init, xs, steps, unroll)
     carry, ys = init, []
     for i in range(steps):
-        after, y = f(carry, tree.map(lambda leaf, i=i: leaf[i], xs))
+        after, y = _pair(f(carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
         _check_carry(carry, after)
         carry = after
         ys.append(_stackable(y))
@@ -65,7 +66,7 @@ def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length
 
     def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         before = carry.rebuild(carries)
-        after, y = f(before, slices.rebuild(rows))
+        after, y = _pair(f(before, slices.rebuild(rows)))
         _check_carry(before, after)
         numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
         if message := tree.difference(*numbers):
@@ -86,6 +87,14 @@ def _scan_length(xs: Tree, length: int | None) -> int:
             f"got length {length} and xs {found}."
         )
     return sizes.pop()
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"scan: expected f to return a pair (carry, y), got {tree.describe(result)}. Return (carry, None) for no y."
+        )
+    return result[0], result[1]
 
 
 def _check_carry(before: Tree, after: Tree) -> None:
@@ -116,7 +125,7 @@ def _stackable(y: Tree) -> Tree:
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
-    _, y = f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs))
+    _, y = _pair(f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
 
 

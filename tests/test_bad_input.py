@@ -138,6 +138,31 @@ ERRORS = {
         r"remat: expected a function, got Layer.*layer._replace\(apply=fn.remat\(layer.apply\)\)",
     ),
     "no layer": (lambda: fn.serial(3), TypeError, r"as_layer: expected a Layer or a function of x, got 3"),
+    "the class of a module": (
+        lambda: fn.serial(torch.nn.ReLU),
+        TypeError,
+        r"Did you mean to call it, as ReLU\(\.\.\.\)",
+    ),
+    "a module that draws": (
+        lambda: fn.serial(torch.nn.Sequential(torch.nn.Dropout(0.5))),
+        TypeError,
+        r"as_layer: Sequential draws from torch's global generator, expected a function of x. from_module makes it one",
+    ),
+    "a module with buffers": (
+        lambda: fn.serial(torch.nn.BatchNorm1d(2, affine=False)),
+        TypeError,
+        r"as_layer: BatchNorm1d holds buffers of its own",
+    ),
+    "an embedding of negative size": (
+        lambda: fn.embedding(-1, 2),
+        ValueError,
+        r"embedding: expected whole numbers of vectors and features, got -1 and 2",
+    ),
+    "scan without a pair": (
+        lambda: fn.scan(lambda c, x: c + 1, torch.tensor(0), length=2),
+        TypeError,
+        r"scan: expected f to return a pair \(carry, y\), got int64 tensor .* Return \(carry, None\) for no y",
+    ),
     "a module with parameters": (
         lambda: fn.serial(torch.nn.Linear(2, 1)),
         TypeError,

@@ -119,19 +119,33 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
     """Turn any function of x into a layer without parameters; a layer stays as it is.
 
     Raises:
-        TypeError: It cannot be called, makes layers itself, or is a torch.nn.Module that holds parameters, which would
-            be hidden from init.
+        TypeError: It cannot be called, makes layers itself, or is a torch.nn.Module that is no function of x alone: one
+            with parameters or buffers, which would be hidden from init, or one that draws random numbers.
     """
     if isinstance(layer, Layer):
         return layer
     if not callable(layer):
         raise TypeError(f"as_layer: expected a Layer or a function of x, got {layer!r}.")
-    if getattr(layer, "__annotations__", {}).get("return") is Layer:
+    is_class = isinstance(layer, type) and issubclass(layer, torch.nn.Module)
+    if is_class or getattr(layer, "__annotations__", {}).get("return") is Layer:
         name = getattr(layer, "__name__", "it")
         raise TypeError(f"as_layer: {name} makes a layer, it is none. Did you mean to call it, as {name}(...)?")
-    if isinstance(layer, torch.nn.Module) and any(True for _ in layer.parameters()):
-        raise TypeError(f"as_layer: {type(layer).__name__} holds parameters of its own, which no gradient would reach.")
+    if isinstance(layer, torch.nn.Module):
+        _check_pure(layer)
     return Layer(init=no_params, apply=partial(_call, f=layer))
+
+
+def _check_pure(module: torch.nn.Module) -> None:
+    """Refuse a module that is no function of x alone."""
+    name, draws = type(module).__name__, any(isinstance(part, _RANDOM) for part in module.modules())
+    if any(True for _ in module.parameters()):
+        raise TypeError(f"as_layer: {name} holds parameters of its own, which no gradient would reach.")
+    if draws or any(True for _ in module.buffers()):
+        why = "draws from torch's global generator" if draws else "holds buffers of its own"
+        raise TypeError(f"as_layer: {name} {why}, expected a function of x. from_module makes it one.")
+
+
+_RANDOM = (torch.nn.modules.dropout._DropoutNd, torch.nn.RReLU)
 
 
 def _call(params: Params, x: Any, *, f: Callable[[Any], Any], key: Key | None = None) -> Any:

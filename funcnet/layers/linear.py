@@ -67,6 +67,7 @@ def embedding(
     Returns:
         A layer. params: {"w": (vocabulary, features)}. apply: integers (*) -> (*, features).
     Raises:
+        ValueError: Sizes that are no whole numbers, or negative.
         LayerError: x is no integer tensor.
     Example:
         >>> table = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
@@ -74,6 +75,8 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]])
     """
+    if not all(isinstance(size, int) and size >= 0 for size in (vocabulary, features)):
+        raise ValueError(f"embedding: expected whole numbers of vectors and features, got {vocabulary} and {features}.")
     init = partial(
         _embedding_init,
         shape=(vocabulary, features),
