@@ -88,6 +88,15 @@ def by_autograd(x):
     return torch.autograd.grad((leaf * leaf.sin()).sum(), leaf)
 
 
+def batch_norm_of(training):
+    def f(x):
+        mean, var = torch.zeros(4, dtype=x.dtype), torch.ones(4, dtype=x.dtype)
+        loss = fn.grad(lambda x: functional.batch_norm(x, mean, var, training=training, momentum=0.3).sin().sum())
+        return loss(x), mean, var
+
+    return f
+
+
 FUNCTIONS = [
     write_to_views,
     write_to_overlapping_views,
@@ -108,6 +117,10 @@ FUNCTIONS = [
     lambda x: functional.conv1d(x.reshape(1, 1, 12), torch.ones(2, 1, 3, dtype=x.dtype)),
     fn.grad(lambda x: functional.conv2d(x[None, None], torch.ones(2, 1, 2, 2, dtype=x.dtype)).square().sum()),
     fn.grad(lambda x: functional.max_pool2d(x[None, None], 2).square().sum()),
+    batch_norm_of(True),
+    batch_norm_of(False),
+    fn.grad(lambda x: functional.batch_norm(x, None, None, training=True).sin().sum()),
+    fn.grad(lambda x: x[:, 1:-1].sin().sum() + x[:, -3:].cos().sum() + x[:, ::2].exp().sum()),
     fn.hessian(lambda x: torch.sin(x).pow(3).sum()),
     fn.jacrev(lambda x: torch.sin(x @ W)),
     fn.vmap(fn.grad(lambda row: (row @ W).square().sum())),
@@ -128,6 +141,12 @@ def test_staged_equals_eager(f, backend):
 def test_staged_equals_eager_on_a_transposed_argument(f):
     """Results do not depend on the memory layout of what arrives."""
     assert_staged_equals(f, X.T.contiguous().T)
+
+
+def test_the_gradient_of_a_slice_goes_through_an_outermost_vmap():
+    f = fn.vmap(fn.grad(lambda x: x[1:-1].sin().sum()))
+    assert_staged_equals(f, X)
+    assert_staged_equals(f, X, backend="native")
 
 
 CONVOLUTIONS = [

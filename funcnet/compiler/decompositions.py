@@ -122,6 +122,14 @@ def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, d
     return chosen.movedim((-2, -1), (dim1, dim2))
 
 
+def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """Count from the front: torch's batching rule takes an end of -1 as it stands."""
+    first, last, _ = slice(start, end).indices(x.shape[dim])
+    if (first, last) == (start, end):
+        return NotImplemented
+    return aten.slice_scatter.default(x, part, dim, first, max(first, last), step)
+
+
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
     """x[mask] = number chooses elementwise."""
     (mask, *others) = indices
@@ -131,11 +139,18 @@ def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bo
     return torch.where(mask, values.reshape(()).to(x.dtype), x)
 
 
+# operations that write to running statistics beside what they return; their rules do it by copy_
+WRITING = {aten._native_batch_norm_legit.default}
+
 _FURTHER = [
     aten.addmm.default,
     aten._softmax.default,
     aten._log_softmax.default,
     aten.native_layer_norm.default,
+    aten.native_batch_norm.default,
+    aten._native_batch_norm_legit.default,
+    aten._native_batch_norm_legit.no_stats,
+    aten._native_batch_norm_legit_no_training.default,
     aten.embedding.default,
     aten.gelu.default,
     aten.gelu_backward.default,
@@ -168,6 +183,7 @@ _OWN: dict[Any, Rule] = {
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.diagonal_scatter.default: _diagonal_scatter,
+    aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,
     aten.convolution.default: convolution,

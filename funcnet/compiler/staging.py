@@ -117,7 +117,7 @@ class Staging(TorchDispatchMode):
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
             return func(*args, **kwargs)  # our own, made while the mode is on
-        if func._schema.is_mutable:
+        if func._schema.is_mutable and func not in decompositions.WRITING:
             return mutation.apply(self, func, args, kwargs)
         decomposition = decompositions.find(func)
         if decomposition is not None:
