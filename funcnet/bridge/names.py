@@ -1,0 +1,84 @@
+"""Tensors by dotted name, as torch's modules know them, and as nested dicts, as functions here take them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.tree import Tree
+
+
+def nest(named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Turn ("encoder.weight", w) into {"encoder": {"weight": w}}."""
+    nested: dict[str, Any] = {}
+    for name, value in named:
+        *outer, last = name.split(".")
+        inner = nested
+        for part in outer:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return nested
+
+
+class Names:
+    """The tensors of one kind that a module has, under the first of their names.
+
+    Attributes:
+        like: Nested dicts by name of tensors of the right shapes, without values.
+        aliases: The further names of tied tensors, with the first one.
+    """
+
+    def __init__(self, kind: str, tensors: Mapping[str, Tensor]) -> None:
+        first = {id(tensor): name for name, tensor in reversed(list(tensors.items()))}
+        self.kind = kind
+        self.aliases = {name: first[id(t)] for name, t in tensors.items() if first[id(t)] != name}
+        self.like = nest((name, t) for name, t in tensors.items() if name not in self.aliases)
+        self.structure = tree.structure(self.like)
+
+    def all_names(self) -> list[list[str]]:
+        """List the names of each tensor, in the order of the leaves of `like`."""
+        return [
+            [path, *(alias for alias, first in self.aliases.items() if first == path)] for path in tree.paths(self.like)
+        ]
+
+    def match(self, operation: str, given: Tree) -> list[Tensor]:
+        """Return given tensors in the order of the leaves of `like`.
+
+        Raises:
+            ValueError: Their structure or a shape is not the module's, or tied ones differ.
+        """
+        leaves, structure = tree.flatten(given)
+        if structure != self.structure and self.aliases:
+            leaves, structure = tree.flatten(given := self._without_aliases(operation, given))
+        shapes = [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]
+        if structure != self.structure or shapes != [like.shape for like in tree.leaves(self.like)]:
+            raise ValueError(
+                f"{operation}: expected {self.kind} like the module's, they differ {self._difference(given)}."
+                f" Start from the {self.kind} that from_module returned."
+            )
+        return leaves
+
+    def _without_aliases(self, operation: str, given: Tree) -> Tree:
+        named = dict(zip(tree.paths(given), tree.leaves(given), strict=True))
+        for alias, first in self.aliases.items():
+            if alias in named and first in named:
+                _check_tied(operation, first, alias, named[first], named[alias])
+        return nest((name, leaf) for name, leaf in named.items() if self.aliases.get(name) not in named)
+
+    def _difference(self, given: Tree) -> str | None:
+        """Name the first path at which structure or shape differ, expected first."""
+        shapes = [tree.map(_describe, side) for side in (self.like, given)]
+        return tree.difference(*shapes)
+
+
+def _describe(leaf: Any) -> Any:
+    return f"tensor of shape {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else tree.describe(leaf)
+
+
+def _check_tied(operation: str, first: str, alias: str, one: Any, other: Any) -> None:
+    if one is not other and tree.difference(one, other) is not None:
+        raise ValueError(
+            f'{operation}: "{alias}" is tied to "{first}", expected one tensor under the name "{first}", got'
+            f' two with different values. Leave "{alias}" out.'
+        )
