@@ -7,7 +7,8 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import checking, curvature, initializers, losses, optim, random, tree
+from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
+from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
 from funcnet.curvature import hvp, per_example_grads
@@ -68,6 +69,7 @@ __all__ = [
     "avg_pool",
     "batch_norm",
     "batches",
+    "bridge",
     "checking",
     "conv",
     "curvature",
@@ -75,6 +77,7 @@ __all__ = [
     "dropout",
     "embedding",
     "flatten",
+    "from_module",
     "grad",
     "group_norm",
     "gru",
@@ -109,6 +112,7 @@ __all__ = [
     "sinusoidal_positions",
     "stateful",
     "step",
+    "to_module",
     "tree",
     "value_and_grad",
     "vjp",
