@@ -122,6 +122,17 @@ def test_depth():
     assert "Norms of the deep net's gradients" in output
 
 
+@pytest.mark.slow
+def test_from_torch(tmp_path):
+    pytest.importorskip("transformers")
+    output = run("from_torch", "--svg", str(tmp_path / "gpt2.svg"))
+    assert float(row(output, "all together")[1].rstrip("%")) > 90
+    noise, others = map(float, re.search(r"gradient: noise ([\d.]+), others\s+([\d.]+)", output).groups())
+    assert noise > 3 * others
+    assert int(re.search(r"largest norms,\s+(\d+) are\s+noise", output).group(1)) >= 15
+    assert "Cost in training" in "".join(ET.parse(tmp_path / "gpt2.svg").getroot().itertext())
+
+
 def test_an_ensemble_run_takes_little_memory_beside_its_results():
     from rivals import memory
 
