@@ -26,7 +26,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Workload:
-    """A net to train, and how fast that has to be: at most so many times JAX's and the hand-written C's time."""
+    """A net to train, and how fast that has to be: at most so many times as long as its rivals."""
 
     sizes: tuple[int, ...]
     batch: int
@@ -34,6 +34,7 @@ class Workload:
     nets: int | None = None
     to_jax: float | None = None
     to_c: float | None = None
+    to_compile: float | None = None
 
     @property
     def name(self) -> str:

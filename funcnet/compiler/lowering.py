@@ -282,7 +282,7 @@ class Lowering:
         return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
 
 
-LARGE = 2_000_000  # and from which on torch's BLAS is faster
+LARGE = 500_000  # and from which on torch's BLAS is faster
 WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)

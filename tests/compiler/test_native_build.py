@@ -65,13 +65,27 @@ def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None
 
 
 def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> None:
-    build.load(SOURCE)
+    in_another_process(SOURCE, 42)  # a library that this process has loaded would come from its memory
     (path,) = kernels(folder)
-    build.load(SOURCE.replace("42", "43"))
+    in_another_process(SOURCE.replace("42", "43"), 43)
     (other,) = set(kernels(folder)) - {path}
     path.unlink()
     shutil.copy(other, path)
     assert build.load(SOURCE).function() == 42
+
+
+def in_another_process(source: str, result: int) -> None:
+    text = f"from funcnet.compiler import build; assert build.load({source!r}).function() == {result}"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", text], check=True)
+
+
+def test_what_belongs_to_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.load(SOURCE)
+    mine = os.geteuid()
+    monkeypatch.setattr(build.os, "geteuid", lambda: mine + 1)
+    assert not build.load(SOURCE).cached
+    build.load(SOURCE.replace("42", "43"))
+    assert len(kernels(folder)) == 1
 
 
 def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
