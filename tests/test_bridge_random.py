@@ -49,6 +49,8 @@ DRAWS = {
     "randn": (lambda x: torch.randn(size=x.shape), 0.0, 1.0),
     "randn_like": (lambda x: torch.randn_like(x, dtype=torch.float32), 0.0, 1.0),
     "randint": (lambda x: torch.randint(2, 5, x.shape), 3.0, 2 / 3),
+    "randint size=": (lambda x: torch.randint(2, 5, size=x.shape), 3.0, 2 / 3),
+    "randint high=": (lambda x: torch.randint(2, high=5, size=x.shape), 3.0, 2 / 3),
     "randint from 0": (lambda x: torch.randint(3, (len(x),), dtype=torch.int32), 1.0, 2 / 3),
     "randint_like": (lambda x: torch.randint_like(x, 3), 1.0, 2 / 3),
     "randint_like between": (lambda x: torch.randint_like(x, 2, 5), 3.0, 2 / 3),

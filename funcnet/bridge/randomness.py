@@ -123,7 +123,8 @@ def _randn_like(draws: Draws, input: Tensor, *, dtype: Any = None, **_: Any) -> 
 
 
 def _randint(draws: Draws, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
-    given = dict(zip(("low", "high", "size") if len(args) == 3 else ("high", "size"), args, strict=False)) | options
+    before = 1 + ("high" in options or len(args) + ("size" in options) == 3)  # how many numbers stand before the size
+    given = dict(zip(("low", "high", "size")[2 - before :], args, strict=False)) | options
     key = draws.next_key("randint")
     drawn = random.randint(key, tuple(given["size"]), given.get("low", 0), given["high"], torch.int64)
     return drawn.to(dtype or torch.int64)
@@ -171,7 +172,8 @@ def _normal_in_place(draws: Draws, input: Tensor, mean: float = 0.0, std: float 
 
 
 def _uniform_in_place(draws: Draws, input: Tensor, *bounds: float, **options: Any) -> Tensor:
-    low, high = bounds or (options.get("from", 0.0), options.get("to", 1.0))
+    given = {"from": 0.0, "to": 1.0} | dict(zip(("from", "to"), bounds, strict=False)) | options
+    low, high = given["from"], given["to"]
     return input.copy_(_rand_like(draws, input) * (high - low) + low)
 
 
