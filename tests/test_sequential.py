@@ -197,3 +197,20 @@ def test_what_torch_lacks_is_named(model, params, error, message):
 def test_only_a_sequential_is_taken():
     with pytest.raises(TypeError, match=r"expected an nn\.Sequential, got Linear.*from_module takes any"):
         fn.bridge.from_sequential(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Conv1d(3, 6, 3), nn.Linear(6, 6), nn.BatchNorm1d(6)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(2), nn.BatchNorm1d(4)),
+    ],
+    ids=["linear over the last axis", "flatten of the last axes"],
+)
+def test_features_stay_where_they_are_behind_linear_and_flatten(module):
+    module = module.double()
+    model, params, state = fn.bridge.from_sequential(module, with_state=True)
+    shape = (5, 3, 8) if isinstance(module[0], nn.Conv1d) else (5, 3, 4, 4)
+    x = fn.random.normal(fn.random.key(0), shape, torch.float64)
+    y, _ = model.apply_with_state(params, state, x, train=True)
+    torch.testing.assert_close(y, module(x), rtol=1e-12, atol=1e-12)

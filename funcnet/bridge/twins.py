@@ -297,4 +297,7 @@ def axes_behind(module: nn.Module, axes: int) -> int:
     for classes in _SPATIAL:
         if type(module) in classes:
             return classes.index(type(module)) + 1
-    return 0 if isinstance(module, nn.Flatten | nn.Linear) else axes
+    if not isinstance(module, nn.Flatten) or not axes:
+        return axes
+    start, end = (axis % (axes + 2) for axis in (module.start_dim, module.end_dim))
+    return max(axes - (end - start), 0)
