@@ -481,3 +481,74 @@ def test_an_output_that_hides_tensors_is_refused():
         TypeError, match=r'in the output, at path "more\.0": expected a tensor, .* got an object of Normal'
     ):
         apply(params, state, torch.ones(2))
+
+
+class Running(nn.Module):
+    """Statistics that the module looks at, or keeps as rows of one buffer."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows, self.norm = rows, nn.BatchNorm1d(4)
+        self.register_buffer("both", torch.stack([torch.zeros(4), torch.ones(4)]))
+
+    def forward(self, x):
+        if self.rows:
+            return functional.batch_norm(x, self.both[0], self.both[1], training=True)
+        y = self.norm(x) + self.norm.running_mean
+        self.norm.running_var.mul_(0.5)
+        return y
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_statistics_are_written_where_the_module_looks_for_them(rows):
+    module = Running(rows).double()
+    apply, params, state = fn.from_module(module)
+    x = numbers(6, 4)
+    y, after = apply(params, state, x)
+    torch.testing.assert_close(y, module(x), rtol=1e-12, atol=1e-12)
+    assert fn.tree.difference(after, fn.from_module(module)[2]) is None
+
+
+class Remembering(nn.Module):
+    """Keeps a count in a tensor that is no buffer and a history in a list that its part shares."""
+
+    def __init__(self):
+        super().__init__()
+        self.count, self.seen, self.part = torch.zeros(()), [], nn.Linear(3, 3)
+        self.part.seen = self.seen
+
+    def forward(self, x):
+        self.count += 1
+        self.part.seen.append(x)
+        return self.part(x) + self.count + len(self.seen)
+
+
+def test_what_a_forward_writes_to_its_attributes_does_not_stay():
+    module = Remembering().double()
+    apply, params, state = fn.from_module(module)
+    x = numbers(2, 3)
+    first, second = apply(params, state, x)[0], apply(params, state, x)[0]
+    torch.testing.assert_close(second, first, rtol=0, atol=0)
+    torch.testing.assert_close(first, module(x), rtol=1e-12, atol=1e-12)
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x, clip=False):
+        with torch.no_grad():
+            if clip:
+                self.weight.clamp_(-0.5, 0.5)
+        x += 1
+        return x * self.weight
+
+
+def test_a_forward_that_writes_to_arguments_or_parameters():
+    apply, params, state = fn.from_module(InPlace().double())
+    x = torch.zeros(3, dtype=torch.float64)
+    assert apply(params, state, x)[0].tolist() == [1, 1, 1] and x.tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="clamp_ writes to a parameter"):
+        apply(params, state, x, clip=True)
+    assert params["weight"].tolist() == [1, 1, 1]

@@ -4,6 +4,7 @@ A mode sees every call. What draws random numbers does so from a key, by the rul
 the place of kernels that write to their arguments, or that torch.func cannot transform or only slowly.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -17,17 +18,21 @@ from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import recur
 
+Place = tuple[dict[str, Any], str]  # where a module keeps a tensor: parameters or buffers of a part, and its name
+
 
 class Calls(TorchFunctionMode):
     """While it is active, torch's functions follow the rules.
 
     Attributes:
-        written: What batch_norm and instance_norm left of their running statistics, by the id of what they got.
+        params: The ids of the parameters, which nothing may write to.
+        places: Where the module keeps its buffers, by their ids.
     """
 
-    def __init__(self, draws: Draws) -> None:
+    def __init__(self, draws: Draws, params: Sequence[Tensor], places: dict[int, list[Place]]) -> None:
         super().__init__()
-        self.draws, self.written = draws, dict[int, Tensor]()
+        self.draws, self.params, self.places = draws, {id(tensor) for tensor in params}, places
+        self.alive = list[Tensor]()  # so that no id is given twice
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -36,6 +41,8 @@ class Calls(TorchFunctionMode):
             with self:
                 return _body(function)(*args, **kwargs)
         name = getattr(function, "__name__", "")
+        if name.endswith("_") and _writes(name) and args and id(args[0]) in self.params:
+            raise _impure(self.draws.name, name)
         if name in _RULES:
             return _RULES[name](self, function, *args, **kwargs)
         if name in UNKNOWN or (name in RANDOM and in_python):
@@ -59,6 +66,17 @@ def _body(function: FunctionType) -> Any:
 
 def _never(*_: Any) -> bool:
     return False
+
+
+def _writes(name: str) -> bool:
+    return not name.startswith("_") or name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__")
+
+
+def _impure(module: str, operation: str) -> ValueError:
+    return ValueError(
+        f"{module}: {operation} writes to a parameter, expected a pure forward."
+        " Compute with the changed values, as in weight.clamp(-1, 1), or change them in the training step."
+    )
 
 
 def _attention(
@@ -90,9 +108,18 @@ def _normalise(calls: Calls, function: Any, *args: Any) -> Tensor:
     x, weight, bias, mean, var, by_batch, *rest = args
     if not by_batch or mean is None:
         return function(*args)
-    after = [calls.written.get(id(stat), stat) + x.new_zeros(stat.shape, dtype=stat.dtype) for stat in (mean, var)]
-    calls.written.update({id(mean): after[0], id(var): after[1]})
-    return function(x, weight, bias, *after, by_batch, *rest)
+    after = [stat + x.new_zeros(stat.shape, dtype=stat.dtype) for stat in (mean, var)]
+    y: Tensor = function(x, weight, bias, *after, by_batch, *rest)
+    for stat, new in zip((mean, var), after, strict=True):
+        places = calls.places.get(id(stat))
+        if places is None:  # part of a buffer, or of no interest to the module
+            stat.copy_(new)
+            continue
+        calls.places[id(new)] = places
+        calls.alive.append(new)
+        for store, name in places:
+            store[name] = new
+    return y
 
 
 def _recur(calls: Calls, function: Any, *args: Any) -> tuple[Tensor, ...]:

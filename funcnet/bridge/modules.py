@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import tree
-from funcnet.bridge.calls import Calls
+from funcnet.bridge.calls import Calls, Place
 from funcnet.bridge.names import Names
 from funcnet.bridge.randomness import Draws
 from funcnet.random import Key
 from funcnet.tree import Tree
-
-Place = tuple[dict[str, Any], str]  # where a module keeps a tensor: parameters or buffers of a part, and its name
 
 _LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's flags for export are global
 
@@ -39,7 +37,7 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         TypeError: It is no module.
         ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
             of another structure or shape, a tied weight given twice with different values, a random draw without a
-            key, or one that has no rule.
+            key, or one that has no rule, a parameter that forward writes to.
         TypeError: From apply: the output holds something that is neither a tensor, a constant nor a pytree.
     Example:
         >>> apply, params, state = fn.from_module(torch.nn.Linear(3, 2))
@@ -85,7 +83,6 @@ class Apply:
         self.module, self.name = _without_values(module), f"from_module({type(module).__name__})"
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
-        self.writes_inputs = any(getattr(part, "inplace", False) for part in self.parts)
         self.params, self.buffers = Names("parameters", _parameters(self.module)), Names("state", _buffers(self.module))
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
         self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
@@ -96,14 +93,13 @@ class Apply:
         """Run the module."""
         values = self.params.match(self.name, params)
         buffers = [buffer.clone() for buffer in self.buffers.match(self.name, state)]
-        if self.writes_inputs:
-            args, kwargs = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, (args, kwargs))
-        calls = Calls(Draws(self.name, key))
+        args, kwargs = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, (args, kwargs))
+        places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
+        calls = Calls(Draws(self.name, key), values, places)
         with _LOCK, self._restored(), _as_for_export(), calls:
             self._put(values, buffers)
             output = self.module(*args, **kwargs)
             after = [store[name] for (store, name), *_ in self.of_buffers]
-        after = [calls.written.get(id(buffer), buffer) for buffer in after]
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
 
     def __repr__(self) -> str:
@@ -134,14 +130,19 @@ class Apply:
     @contextmanager
     def _restored(self) -> Iterator[None]:
         """Undo what a forward sets on the module, so that one call leaves nothing to the next."""
-        stores = [store for p in self.parts for store in (vars(p), p._parameters, p._buffers, p._modules)]
-        before = [dict(store) for store in stores]
+        attributes = [vars(part) for part in self.parts]
+        held = [value for values in attributes for value in values.values()]
+        stores: list[Any] = [*attributes, *(value for value in held if isinstance(value, list | dict | set))]
+        before = [copy.copy(store) for store in stores]
+        own = {id(value): value.clone() for value in held if isinstance(value, Tensor)}
         try:
+            for values in attributes:
+                values.update({name: own[id(value)] for name, value in values.items() if id(value) in own})
             yield
         finally:
             for store, content in zip(stores, before, strict=True):
                 store.clear()
-                store.update(content)
+                store.extend(content) if isinstance(store, list) else store.update(content)
 
 
 def _parameters(module: nn.Module) -> dict[str, Any]:
