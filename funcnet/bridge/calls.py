@@ -69,7 +69,9 @@ def _never(*_: Any) -> bool:
 
 
 def _writes(name: str) -> bool:
-    return not name.startswith("_") or name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__")
+    if name.startswith("_"):
+        return name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__")
+    return name != "requires_grad_"
 
 
 def _impure(module: str, operation: str) -> ValueError:
