@@ -33,6 +33,8 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
         The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a
         TransformerEncoder with a mask needs is_causal=False (or True) beside it under `jit`, or it reads the mask.
+        A closure or hook that holds the module itself, as a lambda made in its constructor may, goes on using the
+        module's own parameters: nothing can copy it. Refer to the parts by attribute in forward instead.
     Raises:
         TypeError: It is no module.
         ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
