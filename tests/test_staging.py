@@ -221,6 +221,27 @@ def test_outputs_and_slices_that_nobody_reads_are_removed():
     assert (len(loop_.xs), len(loop_.outputs)) == (0, 2)
 
 
+def test_carries_that_reach_no_result_are_removed():
+    def inner(c, _):
+        return (c[0].sin(), c[1] * c[0], c[2] + c[1]), c[2]
+
+    def f(x):
+        """Of a, b and c, b reads a and c reads b; d, which c alone reads, is given to a scan inside."""
+
+        def outer(carry, row):
+            a, b, c, d = carry
+            (a, b, d), _ = scan(inner, (a, b, d), length=2)
+            return (a + row, b, c + d, d), (c, a)
+
+        (_, b, _, _), (_, every_a) = scan(outer, (x[0], x[1], x[2], x[0]), x)
+        return [b, every_a]
+
+    (outer,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
+    (inside,) = (op for op in outer.body.ops if isinstance(op, Scan))
+    assert (len(outer.init), len(outer.outputs), len(inside.init), len(inside.outputs)) == (2, 3, 2, 2)
+    assert_staged_equals(f, X)
+
+
 def test_text_form_names_values_shapes_and_loops():
     text = repr(program(lambda x: scan(lambda c, row: (c + row, None), x[0], x)[:1], X).block)
     assert "(v0: float64[3, 4]) ->" in text

@@ -1,6 +1,7 @@
 """Passes over a staged block: what nobody reads is removed, and no result is an argument or a view of one."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -8,29 +9,57 @@ from funcnet.compiler.graph import Apply, Block, Scan, Var, inputs, variables
 
 
 def remove_dead(block: Block) -> None:
-    """Remove the operations and the scans' outputs whose values reach no result."""
+    """Remove the operations, and the scans' carries, outputs and slices, whose values reach no result."""
     needed = set(variables(block.results))
     kept: list[Apply | Scan] = []
     for op in reversed(block.ops):
         if not needed.isdisjoint(op.outputs):
             if isinstance(op, Scan):
-                _remove_dead_outputs(op, needed)
+                _narrow(op, needed)
             needed.update(inputs(op))
             kept.append(op)
     block.ops = kept[::-1]
 
 
-def _remove_dead_outputs(scan: Scan, needed: set[Var]) -> None:
-    """Remove the stacked outputs that are not needed and the slices that the body does not read, then look inside."""
-    carries = len(scan.init)
-    live = [i for i, var in enumerate(scan.outputs) if i < carries or var in needed]
-    scan.outputs = tuple(scan.outputs[i] for i in live)
-    scan.body.results = tuple(scan.body.results[i] for i in live)
-    remove_dead(scan.body)
-    read = {var for op in scan.body.ops for var in inputs(op)} | set(variables(scan.body.results))
-    slices = scan.body.params[carries:]
-    scan.xs = tuple(x for x, slice_ in zip(scan.xs, slices, strict=True) if slice_ in read)
-    scan.body.params = (*scan.body.params[:carries], *(slice_ for slice_ in slices if slice_ in read))
+def _narrow(scan: Scan, needed: set[Var]) -> None:
+    """Leave of a scan what its needed outputs depend on."""
+    body, carries = scan.body, len(scan.init)
+    live, read = _live(scan, needed)
+    kept = [i for i in live if i < carries] + [i for i in range(carries, len(body.params)) if body.params[i] in read]
+    sources = (*scan.init, *scan.xs)
+    scan.init = tuple(sources[i] for i in kept if i < carries)
+    scan.xs = tuple(sources[i] for i in kept if i >= carries)
+    body.params = tuple(body.params[i] for i in kept)
+    scan.outputs, body.results = (tuple(values[i] for i in live) for values in (scan.outputs, body.results))
+    remove_dead(body)
+
+
+def _live(scan: Scan, needed: set[Var]) -> tuple[list[int], set[Var]]:
+    """Return which outputs of a scan are needed, by others or by its own next step, and all values that they read."""
+    carried = scan.body.params[: len(scan.init)]
+    live, read = set[int](), set[Var]()
+    more = {i for i, var in enumerate(scan.outputs) if var in needed}
+    while more:
+        live |= more
+        read = _read(scan.body, [scan.body.results[i] for i in live])
+        more = {i for i, param in enumerate(carried) if param in read} - live
+    return sorted(live), read
+
+
+def _read(block: Block, results: Iterable[Any]) -> set[Var]:
+    """Collect the values that some results of a block depend on."""
+    found = set(variables(tuple(results)))
+    for op in reversed(block.ops):
+        if not found.isdisjoint(op.outputs):
+            found.update(_read_by(op, found) if isinstance(op, Scan) else inputs(op))
+    return found
+
+
+def _read_by(scan: Scan, needed: set[Var]) -> set[Var]:
+    live, read = _live(scan, needed)
+    sources = zip(scan.body.params, (*scan.init, *scan.xs), strict=True)
+    starts = (scan.init[i] for i in live if i < len(scan.init))
+    return read.union(starts, (source for param, source in sources if param in read))
 
 
 def unalias(block: Block) -> None:
