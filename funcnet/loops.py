@@ -1,6 +1,8 @@
 """The loop that repeats a step, as one function."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -9,14 +11,14 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
-from funcnet.transforms.derivatives import jvp, vjp
+from funcnet.transforms import jvp, vjp
+from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, differentiated, rebind
 from funcnet.transforms.flat import Flattener
-from funcnet.transforms.rematerialisation import holds_differentiated
 from funcnet.tree import Tree
 
 Carry = TypeVar("Carry")
-Tensors = Sequence[Tensor]
-Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]  # (consts, carry, x) -> (carry, y)
+Tensors = tuple[Tensor, ...]
+Step = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensors, Tensors]]  # (carry, x) -> (carry, y)
 
 
 def scan(
@@ -29,7 +31,8 @@ def scan(
 ) -> tuple[Carry, Any]:
     """Repeat a step, handing the carry from one to the next and stacking the outputs.
 
-    Inside `jit` the loop is one operation of the program, and f runs once, to be staged.
+    Inside `jit` the loop is one operation of the program, and f runs once, to be staged; so are its derivatives, which
+    remember the carry before each step and compute the rest of the step anew.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
@@ -50,9 +53,16 @@ def scan(
     """
     steps = _scan_length(xs, length)
     if (staged := loop()) is not None:
-        return _staged_loop(staged, f, init, xs, steps, unroll)
+        return _flat_loop(staged, f, init, xs, steps, unroll)
+    if is_differentiating() and steps > 1:
+        with suppress(HiddenTensorError):
+            return _flat_loop(_differentiable_loop, f, init, xs, steps, unroll)
+    return _python_loop(f, init, xs, steps)
+
+
+def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
     carry, ys = init, []
-    for i in range(steps):
+    for i in range(length):
         after, y = _pair(f(carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
         _check_carry(carry, after)
         carry = after
@@ -60,11 +70,11 @@ def scan(
     return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
 
 
-def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
-    """Hand a scan over to the program that is being staged, as a step on flat lists of tensors."""
+def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
+    """Hand a scan over to what loops a step on flat sequences of tensors."""
     carry, slices, outputs = Flattener(), Flattener(), Flattener()
 
-    def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
         before = carry.rebuild(carries)
         after, y = _pair(f(before, slices.rebuild(rows)))
         _check_carry(before, after)
@@ -73,7 +83,7 @@ def _staged_loop(staged: Any, f: Callable[..., Any], init: Any, xs: Tree, length
             raise ValueError(f"scan: a number in the carry changes {message}. Inside jit, carry it as a tensor.")
         return Flattener().split(after), outputs.split(_stackable(y))
 
-    carries, ys = staged(step, carry.split(init), slices.split(xs), length, unroll)
+    carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
 
 
@@ -129,81 +139,103 @@ def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
 
 
-def closed_scan(f: Step, consts: Tensors, init: Tensors, xs: Tensors) -> tuple[Tensors, Tensors]:
-    """Scan with a step that closes over no tensor: f(consts, carry, x) -> (carry, y).
+def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, unroll: int) -> tuple[Tensors, Tensors]:
+    """Loop in one step of differentiation, whose derivatives are loops again."""
+    held, carries = tuple(differentiated(step)), len(init)
+    apply: Callable[..., Tensors] = _Scan.apply
+    results = apply(_Loop(partial(_keep, step), held, carries, length, unroll), *held, *init, *xs)
+    return results[:carries], results[2 * carries :]
 
-    All are flat sequences of floating-point tensors. The derivatives of such a loop are loops of the same kind, so that
-    it stays one operation of a program that differentiates it; of `scan` that is true only where nothing does. Should
-    the step close over a tensor that is differentiated after all, the loop is a `scan`.
-    """
-    if not is_differentiating() or holds_differentiated(f):
-        return scan(partial(f, consts), tuple(init), tuple(xs))
-    apply: Callable[..., tuple[Tensor, ...]] = _Scan.apply
-    results = apply(partial(_keep, f), len(consts), len(init), *consts, *init, *xs)
-    return results[: len(init)], results[2 * len(init) :]
+
+@dataclass(frozen=True, eq=False)
+class _Loop:
+    """A step that puts out the carry before it too, and what it holds of the tensors differentiated outside."""
+
+    step: Step
+    held: Tensors
+    carries: int
+    length: int
+    unroll: int
+
+    def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Tell the tensors of the step, of the carry and of the slices apart."""
+        held, end = len(self.held), len(self.held) + self.carries
+        return tuple(tensors[:held]), tuple(tensors[held:end]), tuple(tensors[end:])
+
+    def holding(self, held: Tensors) -> Step:
+        """Return the step with these tensors instead."""
+        return rebind(self.step, self.held, held)
 
 
 class _Scan(torch.autograd.Function):
-    """A closed scan as one step of differentiation, which remembers the carry before each step."""
+    """A loop as a function of all tensors that it depends on, which also returns the carry before each step."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(f: Step, consts: int, carries: int, *tensors: Tensor) -> Any:
-        carry, ys = closed_scan(f, *_cut(tensors, consts, carries))
+    def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
+        held, init, xs = loop.cut(tensors)
+        with NoHiddenTensors("scan", tensors):
+            carry, ys = scan(loop.holding(held), init, xs, loop.length, unroll=loop.unroll)
         return *carry, *ys
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
-        ctx.f, *ctx.counts = inputs[:3]
-        consts, carries = ctx.counts
-        ctx.save_for_backward(*inputs[3 : 3 + consts], *output[carries : 2 * carries], *inputs[3 + consts + carries :])
-        ctx.save_for_forward(*inputs[3:])
+    def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
+        ctx.loop, *tensors = inputs
+        saved = *output[ctx.loop.carries : 2 * ctx.loop.carries], *tensors
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)  # the same, for vmap's rule remembers the batch axes of one of them only
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
-        saved = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-        count, carries = ctx.counts
-        consts, befores, xs = _cut(saved, count, carries)
-        init = (*cotangents[:carries], *(torch.zeros_like(const) for const in consts))
-        rows = [row.flip(0) for row in (*befores, *xs, *cotangents[carries:])]
-        pull = partial(_pull, ctx.f, carries, len(xs))
-        carry, by_xs = closed_scan(pull, consts, init, rows)
-        return None, None, None, *carry[carries:], *carry[:carries], *(row.flip(0) for row in by_xs)
+        saved, carries = [tensor.view_as(tensor) for tensor in ctx.saved_tensors], ctx.loop.carries
+        befores, (held, _, xs) = tuple(saved[:carries]), ctx.loop.cut(saved[carries:])
+        pull = partial(_pull, ctx.loop.holding(held), held)
+        last = _floating(cotangents[:carries]), _floating(tree.zeros_like(held))
+        rows = _reversed((befores, xs, _floating(cotangents[carries:])))
+        (by_init, by_held), by_xs = scan(pull, last, rows, ctx.loop.length)
+        return None, *by_held, *by_init, *_reversed(by_xs)
 
     @staticmethod
-    def jvp(ctx: Any, _f: None, _consts: None, _carries: None, *tangents: Tensor) -> Any:
-        parts = zip(_cut(ctx.saved_tensors, *ctx.counts), _cut(tangents, *ctx.counts), strict=True)
-        carry, ys = closed_scan(partial(_push, ctx.f), *((*primals, *along) for primals, along in parts))
-        return *_halves(carry)[1], *_halves(ys)[1]
+    def jvp(ctx: Any, _: None, *tangents: Tensor) -> tuple[Tensor | None, ...]:
+        held, init, xs = ctx.loop.cut(ctx.saved_tensors[ctx.loop.carries :])
+        of_held, of_init, of_xs = ctx.loop.cut(_floating(tangents))
+        push = partial(_push, ctx.loop.holding(held), held, of_held)
+        (_, of_carry), of_ys = scan(push, (init, of_init), (xs, of_xs), ctx.loop.length)
+        return *of_carry, *of_ys
 
 
-def _keep(f: Step, consts: Tensors, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
-    """Take a step that also puts out the carry before it."""
-    after, y = f(consts, carry, x)
+def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
+    after, y = step(carry, x)
     return after, (*carry, *y)
 
 
-def _pull(f: Step, carries: int, count: int, consts: Tensors, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
-    """Pull cotangents back through a step, adding up those of the constants."""
-    cotangent, sums = carry[:carries], carry[carries:]
-    before, row, of_y = _cut(x, carries, count)
-    _, pullback = vjp(f, tuple(consts), tuple(before), tuple(row))
-    by_consts, by_carry, by_row = pullback((tuple(cotangent), tuple(of_y)))
-    return (*by_carry, *(total + part for total, part in zip(sums, by_consts, strict=True))), by_row
+def _pull(step: Step, held: Tensors, carry: Any, x: Any) -> Any:
+    """Pull cotangents back through a step, adding up those of the tensors that it holds."""
+    (of_after, sums), (before, row, of_y) = carry, x
+    _, pullback = vjp(partial(_step_of, step, held), held, before, row)
+    by_held, by_before, by_row = pullback((of_after, of_y))
+    return (by_before, tree.add(sums, by_held)), by_row
 
 
-def _push(f: Step, consts: Tensors, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
-    """Take a step with tangents, which stand behind the values."""
-    primals, tangents = zip(*(_halves(part) for part in (consts, carry, x)), strict=True)
-    (after, y), (along, of_y) = jvp(f, primals, tangents)
-    return (*after, *along), (*y, *of_y)
+def _push(step: Step, held: Tensors, of_held: Tensors, carry: Any, x: Any) -> Any:
+    """Take a step with tangents."""
+    (before, of_before), (row, of_row) = carry, x
+    primals, tangents = (held, before, row), (of_held, of_before, of_row)
+    (after, _), (of_after, of_y) = jvp(partial(_step_of, step, held), primals, tangents)
+    return (after, of_after), of_y
 
 
-def _halves(values: Tensors) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    return tuple(values[: len(values) // 2]), tuple(values[len(values) // 2 :])
+def _step_of(step: Step, held: Tensors, others: Tensors, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
+    """Take a step as a function of the tensors that it holds, too."""
+    return rebind(step, held, others)(carry, x)
 
 
-def _cut(values: Tensors, first: int, second: int) -> tuple[Tensors, Tensors, Tensors]:
-    return values[:first], values[first : first + second], values[first + second :]
+def _floating(tensors: Any) -> Any:
+    """Put None in the place of what has no derivative."""
+    return tree.map(lambda leaf: leaf if tree.is_floating(leaf) else None, tensors)
+
+
+def _reversed(rows: Any) -> Any:
+    return tree.map(lambda row: row.flip(0), rows)

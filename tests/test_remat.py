@@ -1,10 +1,12 @@
-"""remat on a deep net: equal gradients at every nesting, and at most half the memory at its peak, measured."""
+"""remat: equal gradients at every nesting, whatever the function holds, and at most half the memory at its peak."""
 
 import weakref
+from functools import partial
 
 import pytest
 import torch
 from tables import numbers
+from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import funcnet as fn
@@ -83,3 +85,154 @@ def test_the_peak_memory_of_a_deep_net_s_gradient_is_at_most_half():
         assert memory.live < 0.1 * memory.peak
     assert peaks["plain"] > DEPTH  # at least what each layer keeps for its derivative
     assert peaks["remat"] < 0.5 * peaks["plain"]
+
+
+def test_gradients_of_trees_with_strangers_are_equal():
+    def f(params, x, times):
+        for _ in range(times):
+            x = torch.tanh(params["w"] @ x + params["table"][params["index"]])
+        return {"y": x.sum(), "times": times, "index": params["index"]}
+
+    params = {"w": numbers(3, 3), "table": numbers(4, 3, seed=1), "index": torch.tensor(2)}
+
+    def loss(f):
+        return lambda params, x: f(params, x, times=3)["y"]
+
+    x = numbers(3, seed=2)
+    for transform in (fn.grad, fn.hessian, lambda f: fn.vmap(fn.grad(f), in_dims=(None, 0))):
+        at = x if transform is not None and transform in (fn.grad, fn.hessian) else numbers(2, 3, seed=3)
+        assert tree.allclose(transform(loss(fn.remat(f)))(params, at), transform(loss(f))(params, at), rtol=1e-12)
+    assert fn.remat(f)(params, x, times=2)["times"] == 2
+
+
+def test_fewer_numbers_are_kept_for_the_backward_pass():
+    saved = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    def f(x):
+        for _ in range(20):
+            x = torch.sin(x) * x
+        return x.sum()
+
+    def count(f):
+        saved.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            x = torch.ones(100, requires_grad=True)
+            y = f(x)
+        (gradient,) = torch.autograd.grad(y, x)
+        return sum(saved), gradient
+
+    (kept, gradient), (kept_all, expected) = count(fn.remat(f)), count(f)
+    assert_close(gradient, expected)
+    assert kept <= 200 and kept_all > 3000
+
+
+CAPTURES = {
+    "with a gradient inside": lambda w: lambda x: fn.grad(lambda a: (a**2 * w).sum())(x).sum(),
+    "with a tangent inside": lambda w: lambda x: fn.jvp(lambda a: (a**2 * w).sum(), (x,), (x,))[1],
+    "with a vmap inside": lambda w: lambda x: fn.vmap(lambda a: a * w)(x).sum(),
+    "as the result": lambda w: lambda x: w,
+    "as a default": lambda w: lambda x, w=w: fn.grad(lambda a: a * a * w)(x.sum()),
+    "in partial": lambda w: partial(lambda w, x: fn.grad(lambda a: a * a * w)(x.sum()), w),
+    "in a function of a function": lambda w: (lambda held: lambda x: (lambda: held()[0] * x)().sum())(lambda: [w]),
+    "as the object of a method": lambda w: Scale(w).gradient,
+    "as the object of a builtin method": lambda w: w.mul,
+    "in a callable object": lambda w: Scale(w),
+    "in an object": lambda w: (lambda held: lambda x: fn.grad(lambda a: a * a * held.w)(x.sum()))(Scale(w)),
+    "in another transformation": lambda w: fn.vmap(lambda a: fn.grad(lambda a: a * a * w)(a)),
+}
+
+
+class Scale:
+    def __init__(self, w):
+        self.w = w
+
+    def gradient(self, x):
+        return fn.grad(lambda a: (a**2 * self.w).sum())(x).sum()
+
+    __call__ = gradient
+
+
+@pytest.mark.parametrize("make", CAPTURES.values(), ids=CAPTURES)
+def test_what_the_function_holds_is_differentiated_wherever_it_is(make):
+    w, x = torch.tensor(2.0, dtype=torch.float64), numbers(3)
+
+    def along(w):
+        return lambda remat: remat(make(w))(x).sum()
+
+    for transform in (fn.grad, fn.hessian, fn.jacfwd, lambda f: lambda w: fn.jvp(fn.grad(f), (w,), (w,))):
+        assert tree.allclose(*(transform(lambda w, r=r: along(w)(r).sin())(w) for r in (fn.remat, itself)), rtol=1e-12)
+    of_x = [
+        fn.grad(lambda x, r=r: fn.vmap(lambda w: r(make(w))(x).sum())(numbers(2)).square().sum())(x)
+        for r in (fn.remat, itself, lambda f: fn.remat(fn.remat(f)))
+    ]
+    assert_close(of_x[0], of_x[1])
+    assert_close(of_x[2], of_x[1])
+    leaf = w.clone().requires_grad_()
+    along(leaf)(fn.remat).backward()
+    assert_close(leaf.grad, fn.grad(lambda w: along(w)(itself))(w))
+
+
+def itself(f):
+    return f
+
+
+class Slots:
+    __slots__ = ("w",)
+
+    def __init__(self, w):
+        self.w = w
+
+
+HIDDEN = {
+    "in a set": lambda w: (lambda held: lambda x: next(iter(held)) * x)({w}),
+    "in slots": lambda w: (lambda held: lambda x: held.w * x)(Slots(w)),
+}
+
+
+@pytest.mark.parametrize("make", HIDDEN.values(), ids=HIDDEN)
+def test_what_the_function_hides_is_refused(make):
+    message = "remat: the function uses a tensor that is differentiated outside, and holds it where it cannot be found"
+    with pytest.raises(ValueError, match=message):
+        fn.grad(lambda w: fn.remat(make(w))(torch.ones(3)).sum())(torch.tensor(2.0))
+    with pytest.raises(ValueError, match=message):
+        fn.remat(make(torch.tensor(2.0, requires_grad=True)))(torch.ones(3))
+
+
+def test_a_module_s_parameters_are_found():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    fn.remat(module)(numbers(2, 3)).sum().backward()
+    grads = [parameter.grad.clone() for parameter in module.parameters()]
+    module.zero_grad()
+    module(numbers(2, 3)).sum().backward()
+    for got, parameter in zip(grads, module.parameters(), strict=True):
+        assert_close(got, parameter.grad)
+
+
+def test_a_function_may_lead_back_to_itself():
+    def f(x):
+        return fn.grad(lambda a: later(a))(x) * Scale(torch.tensor(3.0)).gradient(x)
+
+    def later(a):
+        return f and a**3  # a closure that leads back to f
+
+    x = torch.tensor(2.0)
+    assert fn.grad(fn.remat(f))(x) == fn.grad(f)(x) == 18 * 3 * x**2
+
+
+def test_a_tensor_may_be_mapped_outside():
+    def f(w):
+        return fn.grad(fn.remat(lambda x: (w * x**2).sum()))(torch.ones(2))
+
+    assert_close(fn.vmap(f)(torch.tensor([1.0, 3.0])), torch.tensor([[2.0, 2.0], [6.0, 6.0]]))
+
+
+def test_under_plain_autograd():
+    x = torch.tensor(2.0, requires_grad=True)
+    fn.remat(lambda x: x**3)(x).backward()
+    assert x.grad == 12
+    fn.remat(lambda y: x * y)(torch.tensor(3.0)).backward()
+    assert x.grad == 15

@@ -1,7 +1,6 @@
 """Transformations on pytrees: against torch.func on plain tensors, closed forms, each other and finite differences."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 import torch
@@ -323,118 +322,6 @@ def test_vmap_takes_lists_of_axes():
 def test_vmap_tells_what_it_maps():
     mapped = fn.vmap(torch.sin, in_dims=1, out_dims=-1, chunk_size=3)
     assert (mapped.f, mapped.in_dims, mapped.out_dims, mapped.chunk_size) == (torch.sin, 1, -1, 3)
-
-
-def test_remat_gives_equal_gradients_of_trees_with_strangers():
-    def f(params, x, times):
-        for _ in range(times):
-            x = torch.tanh(params["w"] @ x + params["table"][params["index"]])
-        return {"y": x.sum(), "times": times, "index": params["index"]}
-
-    params = {"w": numbers(3, 3), "table": numbers(4, 3, seed=1), "index": torch.tensor(2)}
-
-    def loss(f):
-        return lambda params, x: f(params, x, times=3)["y"]
-
-    x = numbers(3, seed=2)
-    for transform in (fn.grad, fn.hessian, lambda f: fn.vmap(fn.grad(f), in_dims=(None, 0))):
-        at = x if transform is not None and transform in (fn.grad, fn.hessian) else numbers(2, 3, seed=3)
-        assert tree.allclose(transform(loss(fn.remat(f)))(params, at), transform(loss(f))(params, at), rtol=1e-12)
-    assert fn.remat(f)(params, x, times=2)["times"] == 2
-
-
-def test_remat_keeps_fewer_numbers_for_the_backward_pass():
-    saved = []
-
-    def pack(tensor):
-        saved.append(tensor.numel())
-        return tensor
-
-    def f(x):
-        for _ in range(20):
-            x = torch.sin(x) * x
-        return x.sum()
-
-    def count(f):
-        saved.clear()
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            x = torch.ones(100, requires_grad=True)
-            y = f(x)
-        (gradient,) = torch.autograd.grad(y, x)
-        return sum(saved), gradient
-
-    (kept, gradient), (kept_all, expected) = count(fn.remat(f)), count(f)
-    assert_close(gradient, expected)
-    assert kept <= 200 and kept_all > 3000
-
-
-@pytest.mark.parametrize("outer", [fn.grad, fn.jacfwd, lambda f: fn.vmap(fn.grad(f)), lambda f: fn.grad(fn.remat(f))])
-def test_remat_refuses_a_tensor_that_is_differentiated_outside(outer):
-    def f(w):
-        return fn.remat(lambda x: (w * x).sum())(torch.ones(2))
-
-    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
-        outer(f)(torch.ones(2))
-
-
-CAPTURES = {
-    "with a gradient inside": lambda w: lambda x: fn.grad(lambda a: (a**2 * w).sum())(x).sum(),
-    "with a tangent inside": lambda w: lambda x: fn.jvp(lambda a: (a**2 * w).sum(), (x,), (x,))[1],
-    "with a vmap inside": lambda w: lambda x: fn.vmap(lambda a: a * w)(x).sum(),
-    "as the result": lambda w: lambda x: w,
-    "as a default": lambda w: lambda x, w=w: fn.grad(lambda a: a * a * w)(x.sum()),
-    "in partial": lambda w: partial(lambda w, x: fn.grad(lambda a: a * a * w)(x.sum()), w),
-    "in a function of a function": lambda w: (lambda held: lambda x: (lambda: held()[0] * x)().sum())(lambda: [w]),
-    "as the object of a method": lambda w: Scale(w).gradient,
-    "as the object of a builtin method": lambda w: w.mul,
-    "in a callable object": lambda w: Scale(w),
-    "in an object": lambda w: (lambda held: lambda x: fn.grad(lambda a: a * a * held.w)(x.sum()))(Scale(w)),
-    "in another transformation": lambda w: fn.vmap(lambda a: fn.grad(lambda a: a * a * w)(a)),
-}
-
-
-class Scale:
-    def __init__(self, w):
-        self.w = w
-
-    def gradient(self, x):
-        return fn.grad(lambda a: (a**2 * self.w).sum())(x).sum()
-
-    __call__ = gradient
-
-
-@pytest.mark.parametrize("make", CAPTURES.values(), ids=CAPTURES)
-def test_remat_refuses_it_wherever_the_function_holds_it(make):
-    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
-        fn.grad(lambda w: fn.remat(make(w))(torch.ones(3)).sum())(torch.tensor(2.0))
-    with pytest.raises(ValueError, match="remat: the function uses a tensor that is differentiated outside"):
-        fn.grad(lambda x: fn.vmap(lambda w: fn.remat(make(w))(x).sum())(torch.ones(2)).sum())(torch.ones(3))
-
-
-def test_remat_takes_functions_that_hold_no_such_tensor():
-    def f(x):
-        return fn.grad(lambda a: later(a))(x) * Scale(torch.tensor(3.0)).gradient(x)
-
-    def later(a):
-        return f and a**3  # a closure that leads back to f
-
-    x = torch.tensor(2.0)
-    assert fn.grad(fn.remat(f))(x) == fn.grad(f)(x) == 18 * 3 * x**2
-
-
-def test_remat_takes_a_tensor_that_is_only_mapped_outside():
-    def f(w):
-        return fn.grad(fn.remat(lambda x: (w * x**2).sum()))(torch.ones(2))
-
-    assert_close(fn.vmap(f)(torch.tensor([1.0, 3.0])), torch.tensor([[2.0, 2.0], [6.0, 6.0]]))
-
-
-def test_remat_under_plain_autograd():
-    x = torch.tensor(2.0, requires_grad=True)
-    fn.remat(lambda x: x**3)(x).backward()
-    assert x.grad == 12
-    with pytest.raises(ValueError, match="differentiated outside"):
-        fn.remat(lambda y: x * y)(torch.ones(()))
 
 
 @dataclass

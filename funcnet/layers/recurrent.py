@@ -5,7 +5,7 @@ state, x @ wi + bi, is computed for all times at once. A cell's gates stand side
 parameters, in torch's order: the parameters are torch's, with the matrices transposed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from funcnet import initializers
 from funcnet.initializers import Initializer
 from funcnet.layers.base import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
-from funcnet.loops import closed_scan
+from funcnet.loops import scan
 from funcnet.random import Key
 
 Carry = tuple[Tensor, ...]
@@ -153,11 +153,10 @@ def _recur(
 
     rows = (x @ wi + bi).movedim(-2, 0)
     start = rows.new_zeros(*rows.shape[1:-1], features)
-    _, (states,) = closed_scan(partial(_step, cell), (wh, bh), (start,) * carries, (rows,))
+    _, states = scan(partial(_step, cell, wh, bh), (start,) * carries, rows)
     return states.movedim(0, -2)
 
 
-def _step(cell: Cell, consts: Sequence[Tensor], carry: Carry, x: Sequence[Tensor]) -> tuple[Carry, tuple[Tensor]]:
-    (wh, bh), (row,) = consts, x
-    after = cell(carry, carry[0] @ wh + bh, row)
-    return after, (after[0],)
+def _step(cell: Cell, wh: Tensor, bh: Tensor, carry: Carry, x: Tensor) -> tuple[Carry, Tensor]:
+    after = cell(carry, carry[0] @ wh + bh, x)
+    return after, after[0]
