@@ -31,8 +31,8 @@ def scan(
 ) -> tuple[Carry, Any]:
     """Repeat a step, handing the carry from one to the next and stacking the outputs.
 
-    Inside `jit` the loop is one operation of the program, and f runs once, to be staged; so are its derivatives, which
-    remember the carry before each step and compute the rest of the step anew.
+    Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
+    they remember the carry before each step and compute the rest of the step again.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
@@ -55,7 +55,7 @@ def scan(
     if (staged := loop()) is not None:
         return _flat_loop(staged, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:
-        with suppress(HiddenTensorError):
+        with suppress(HiddenTensorError, _ComplexError):
             return _flat_loop(_differentiable_loop, f, init, xs, steps, unroll)
     return _python_loop(f, init, xs, steps)
 
@@ -147,6 +147,10 @@ def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, un
     return results[:carries], results[2 * carries :]
 
 
+class _ComplexError(Exception):
+    """The loop is over complex numbers, which `vjp` and `jvp` pass by."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Loop:
     """A step that puts out the carry before it too, and what it holds of the tensors differentiated outside."""
@@ -175,8 +179,10 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
         held, init, xs = loop.cut(tensors)
-        with NoHiddenTensors("scan", tensors):
+        with NoHiddenTensors("scan", tensors, autograd=False):  # a program that is staged is not recorded
             carry, ys = scan(loop.holding(held), init, xs, loop.length, unroll=loop.unroll)
+        if any(tensor.is_complex() for tensor in (*tensors, *ys)):
+            raise _ComplexError
         return *carry, *ys
 
     @staticmethod

@@ -172,14 +172,39 @@ def test_short_loops(scan, length):
     assert tree.difference(fn.jit(f, backend="eager")(*at), f(*at), rtol=1e-11, atol=1e-12) is None
 
 
-def test_a_loop_whose_tensors_are_hidden_is_unrolled():
-    def f(w):
-        hidden = {w}
-        return fn.scan(lambda c, _: (torch.sin(c * next(iter(hidden))), None), X, length=3)[0].sum()
+def of_hidden(w):
+    hidden = {w}
+    return fn.scan(lambda c, _: (torch.sin(c * next(iter(hidden))), None), X, length=3)[0].sum()
+
+
+def of_complex(w):
+    c, _ = fn.scan(lambda c, _: (c * torch.complex(w, w).sin(), None), torch.complex(X, X), length=3)
+    return c.abs().sum()
+
+
+def of_complex_outputs(w):
+    _, ys = fn.scan(lambda c, _: (c * w.sin(), torch.complex(c, c * c)), X, length=3)
+    return ys.abs().sum()
+
+
+@pytest.mark.parametrize("f", [of_hidden, of_complex, of_complex_outputs])
+def test_what_cannot_be_a_loop_is_unrolled(f):
+    run = fn.jit(fn.grad(f), backend="eager")
+    assert "scan" not in run.explain(W["b"]).operations
+    assert tree.difference(run(W["b"]), fn.grad(f)(W["b"]), rtol=1e-12) is None
+
+
+MODULE = torch.nn.Linear(3, 3).double()
+
+
+def test_parameters_that_only_autograd_knows_do_not_keep_a_loop_from_being_one():
+    def f(x):
+        return fn.scan(lambda h, row: (torch.tanh(MODULE(h) + row), None), x, rows(4))[0].sum()
 
     run = fn.jit(fn.grad(f), backend="eager")
-    assert run.explain(W["b"]).operations["aten.cos.default"] == 3
-    assert tree.difference(run(W["b"]), fn.grad(f)(W["b"]), rtol=1e-12) is None
+    assert run.explain(X).operations["scan"] == 2
+    with torch.no_grad():
+        assert tree.difference(run(X), fn.grad(f)(X), rtol=1e-12) is None
 
 
 def test_rebinding_leaves_the_function_as_it_is():

@@ -122,9 +122,9 @@ class _Rebinding:
 class NoHiddenTensors(TorchFunctionMode):
     """Refuse tensors that carry an outer transformation into a custom step of differentiation past its arguments."""
 
-    def __init__(self, name: str, arguments: Iterable[Tensor]) -> None:
+    def __init__(self, name: str, arguments: Iterable[Tensor], *, autograd: bool = True) -> None:
         super().__init__()
-        self.name, self.known = name, {id(tensor) for tensor in arguments}
+        self.name, self.known, self.autograd = name, {id(tensor) for tensor in arguments}, autograd
 
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_hidden(leaf) for leaf in tree.leaves((args, kwargs))):
@@ -139,4 +139,6 @@ class NoHiddenTensors(TorchFunctionMode):
         if not isinstance(leaf, Tensor) or id(leaf) in self.known:
             return False
         level = maybe_get_level(leaf)
-        return leaf.requires_grad if level == _NO_LEVEL else level > (maybe_current_level() or 0)
+        if level == _NO_LEVEL:
+            return self.autograd and leaf.requires_grad
+        return level > (maybe_current_level() or 0)
