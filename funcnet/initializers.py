@@ -261,10 +261,15 @@ def _variance_scaling(
 ) -> Tensor:
     variance = _like(scale / max(_fan(mode, *_fans("variance_scaling", shape, **axes)), 1.0), zeros(key, (), dtype))
     if distribution == "uniform":
-        return random.uniform(key, shape, dtype, -1.0) * torch.sqrt(3 * variance)
+        return random.uniform(key, shape, dtype, -1.0) * _root(3 * variance)
     if distribution == "normal":
-        return random.normal(key, shape, dtype) * torch.sqrt(variance)
-    return random.truncated_normal(key, -2.0, 2.0, shape, dtype) * (torch.sqrt(variance) / _like(_STDDEV, variance))
+        return random.normal(key, shape, dtype) * _root(variance)
+    return random.truncated_normal(key, -2.0, 2.0, shape, dtype) * (_root(variance) / _like(_STDDEV, variance))
+
+
+def _root(x: Tensor) -> Tensor:
+    """Compute the square root rounded correctly, which torch's float32 one is not on every processor."""
+    return torch.sqrt(x.double()).to(x.dtype)
 
 
 def _orthogonal(key: Key, shape: Sizes, dtype: torch.dtype, scale: Scalar, column_axis: int) -> Tensor:

@@ -264,11 +264,11 @@ def test_cg_solves_what_a_dense_solver_solves():
     expected = torch.linalg.solve(dense + damping * EYE, flat(gradient))
 
     def natural(gradient, damping):
-        return cg(lambda v: fisher_vp(outputs, PARAMS, v), gradient, damping=damping, tol=1e-13)
+        return cg(lambda v: fisher_vp(outputs, PARAMS, v), gradient, damping=damping, tol=1e-10)
 
     found = natural(gradient, damping)
-    assert_close(flat(found.x), expected, rtol=1e-10, atol=1e-12)
-    assert found.converged and 3 < found.steps < 40 and found.residual_norm < 1e-12 * tree.norm(gradient)
+    assert_close(flat(found.x), expected, rtol=1e-8, atol=1e-10)
+    assert found.converged and 3 < found.steps < 40 and found.residual_norm < 1e-10 * tree.norm(gradient)
     jitted = fn.jit(natural)(gradient, damping)
     close(jitted.x, found.x, 1e-10)
     assert jitted.converged and jitted.steps == found.steps
