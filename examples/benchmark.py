@@ -40,6 +40,8 @@ WORKLOADS = [
     Workload((64, 32, 10), 64, 1_001, None, 0.8),
     Workload((64, 32, 10), 64, 51, 64, 0.7),
     Workload((784, 512, 512, 10), 128, 1, to_compile=1),
+    Workload((2, 8, 1), 4, 201, times=50),
+    Workload((2, 8, 1), 4, 21, 256, times=50),
 ]
 
 

@@ -26,7 +26,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Workload:
-    """A net to train, and how fast that has to be: at most so many times as long as its rivals."""
+    """A net to train, recurrent if it has times, and how fast: at most so many times as long as its rivals."""
 
     sizes: tuple[int, ...]
     batch: int
@@ -35,10 +35,12 @@ class Workload:
     to_jax: float | None = None
     to_c: float | None = None
     to_compile: float | None = None
+    times: int | None = None
 
     @property
     def name(self) -> str:
-        return "-".join(map(str, self.sizes)) + (f", {self.nets:,} nets" if self.nets else "")
+        many = f", {self.nets:,} nets" if self.nets else ""
+        return "-".join(map(str, self.sizes)) + many + (f", {self.times} times" if self.times else "")
 
     @property
     def unit(self) -> float:
@@ -50,14 +52,17 @@ class Workload:
         return replace(self, steps=max(self.steps // 10, 1))
 
 
-def net(sizes: tuple[int, ...]) -> fn.Layer:
-    """A sigmoid net for the logit of a bit, or a relu net for the logits of ten classes."""
+def net(sizes: tuple[int, ...], times: int | None = None) -> fn.Layer:
+    """A sigmoid net for the logit of a bit, or a relu net for the logits of ten classes; or a recurrent net."""
+    if times is not None:
+        return fn.serial(fn.rnn(sizes[1]), lambda h: h[..., -1, :], fn.dense(sizes[2]))
     hidden = torch.sigmoid if sizes[-1] == 1 else torch.relu
     return fn.serial(*[layer for size in sizes[1:-1] for layer in (fn.dense(size), hidden)], fn.dense(sizes[-1]))
 
 
 def data(work: Workload, seed: int) -> tuple[Tensor, Tensor]:
-    x = fn.random.normal(fn.random.key(seed), (work.batch, work.sizes[0]))
+    shape = (work.batch, work.sizes[0]) if work.times is None else (work.batch, work.times, work.sizes[0])
+    x = fn.random.normal(fn.random.key(seed), shape)
     labels = torch.arange(work.batch)
     return x, labels % 10 if work.sizes[-1] > 1 else (labels % 2.0)[:, None]
 
@@ -70,7 +75,7 @@ def loss(logits: Tensor, y: Tensor) -> Tensor:
 
 def training(work: Workload, seed: int) -> tuple[Callable[..., Any], Any]:
     """The run as a function of the first parameters, and those."""
-    model, (x, y) = net(work.sizes), data(work, seed)
+    model, (x, y) = net(work.sizes, work.times), data(work, seed)
 
     def step(params: Any, _: Any) -> tuple[Any, Tensor]:
         value, grads = fn.value_and_grad(lambda params: loss(model.apply(params, x), y))(params)
@@ -86,7 +91,7 @@ def training(work: Workload, seed: int) -> tuple[Callable[..., Any], Any]:
 def shorter(work: Workload) -> Workload:
     """As much of a run as is worth waiting for in eager mode."""
     steps, nets = (min(work.steps, 50), None) if work.nets is None else (min(work.steps, 5), work.nets)
-    return Workload(work.sizes, work.batch, steps, nets)
+    return replace(work, steps=steps, nets=nets)
 
 
 def by_jit(work: Workload, seed: int) -> Work:
@@ -103,7 +108,7 @@ def by_torch_func(work: Workload, seed: int, *, compiled: bool = False) -> Work 
     """A Python loop around torch.func, with the parameters in a flat dict: compiled, or as it is."""
     if work.nets is not None:
         return None
-    module, (x, y) = by_hand(work.sizes), data(work, seed)
+    module, (x, y) = by_hand(work.sizes, work.times), data(work, seed)
     start = {name: p.detach() for name, p in module.named_parameters()}
 
     def objective(params: dict[str, Tensor]) -> Tensor:
@@ -123,18 +128,31 @@ def by_torch_func(work: Workload, seed: int, *, compiled: bool = False) -> Work 
     return train
 
 
-def by_hand(sizes: tuple[int, ...]) -> nn.Sequential:
+def by_hand(sizes: tuple[int, ...], times: int | None = None) -> nn.Module:
+    if times is not None:
+        return Recurrent(*sizes)
     layers: list[nn.Module] = []
     for n, m in pairwise(sizes):
         layers += [nn.Linear(n, m), nn.Sigmoid() if sizes[-1] == 1 else nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
+class Recurrent(nn.Module):
+    """A linear layer on the last state of a recurrent one."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.RNN(inputs, hidden, batch_first=True), nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.out(self.rnn(x)[0][:, -1])
+
+
 def by_module(work: Workload, seed: int) -> Work | None:
     """The usual loop: nn.Module, backward, torch.optim.SGD."""
     if work.nets is not None:
         return None
-    module, (x, y) = by_hand(work.sizes), data(work, seed)
+    module, (x, y) = by_hand(work.sizes, work.times), data(work, seed)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
 
     def train() -> None:
@@ -192,8 +210,8 @@ class Jax:
         return float(json.loads(stdout.readline()))
 
     def microseconds(self, work: Workload) -> float:
-        order = {"sizes": work.sizes, "batch": work.batch, "steps": work.steps, "nets": work.nets}
-        return self.time(**order) * work.unit
+        form = {"sizes": work.sizes, "batch": work.batch, "times": work.times}
+        return self.time(**form, steps=work.steps, nets=work.nets) * work.unit
 
     def close(self) -> None:
         self.process.communicate()

@@ -18,10 +18,24 @@ jnp: Any = import_module("jax.numpy")
 
 
 def forward(params: Any, x: Any, hidden: Any) -> Any:
+    if x.ndim == 3:
+        return recurrent(params, x)
     for w, b in params[:-1]:
         x = hidden(x @ w + b)
     w, b = params[-1]
     return x @ w + b
+
+
+def recurrent(params: Any, x: Any) -> Any:
+    """A linear layer on the last state of a net that goes through the middle axis of x."""
+    (wi, bi), (wh, bh), (w, b) = params
+
+    def step(h: Any, row: Any) -> Any:
+        return jnp.tanh(row + h @ wh + bh), None
+
+    rows = (x @ wi + bi).swapaxes(0, 1)
+    h, _ = jax.lax.scan(step, jnp.zeros(rows.shape[1:]), rows)
+    return h @ w + b
 
 
 def binary(params: Any, x: Any, y: Any) -> Any:
@@ -51,10 +65,11 @@ def make(key: Any, sizes: list[int]) -> Any:
 
 
 @cache
-def training(sizes: tuple[int, ...], batch: int, steps: int, nets: int | None) -> Any:
+def training(sizes: tuple[int, ...], batch: int, steps: int, nets: int | None, times: int | None) -> Any:
     """Return a function without arguments that trains, and waits for the result."""
     key = jax.random.key(0)
-    x = jax.random.normal(key, (batch, sizes[0]))
+    x = jax.random.normal(key, (batch, sizes[0]) if times is None else (batch, times, sizes[0]))
+    sizes = sizes if times is None else (*sizes[:2], *sizes[1:])  # from the state to the next one, too
     y = jnp.arange(batch) % 10 if sizes[-1] > 1 else (jnp.arange(batch) % 2.0)[:, None]
     f = partial(run, x=x, y=y, loss=classes if sizes[-1] > 1 else binary, steps=steps)
     start = (
