@@ -153,14 +153,15 @@ class Nest:
 class Contract:
     """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n].
 
-    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "blas", with dense rows or
-    columns of both.
+    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "panels", by vectors from
+    some columns of right at a time, packed into scratch; "blas", with dense rows or columns of both.
     """
 
     out: View
     left: View
     right: View
     how: str
+    panel: View | None = None
 
 
 @dataclass(eq=False)
@@ -241,7 +242,9 @@ def writes(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             yield from (part.view for part in statement.body if not isinstance(part, Node))
-        case Contract() | Cumulate():
+        case Contract():
+            yield from (view for view in (statement.out, statement.panel) if view is not None)
+        case Cumulate():
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)

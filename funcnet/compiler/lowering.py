@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from funcnet.compiler import blas
 from funcnet.compiler.graph import Apply, Program, Scan, UnsupportedError, Var
 from funcnet.compiler.loops import (
     Accumulate,
@@ -201,13 +202,14 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        size = 0 if out.varying or shape[-1] == 1 else math.prod(shape[-2:]) * a.shape[-1]
-        how = "tiles" if size < WIDE else "wide" if size < LARGE else "blas"
+        how, panel = blas.way(out, a.shape[-1]), None
         if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind == "input"):
             b = self._dense(b)  # rows to load vectors from, past their end if need be
+        if how == "panels":
+            panel = self.temporary((a.shape[-1], blas.PANEL // a.dtype.itemsize), a.dtype, False)
         if how == "blas":
-            a, b = (x if 1 in x.strides[-2:] and min(x.strides[-2:]) > 0 else self._dense(x) for x in (a, b))
-        self.scope.add(Contract(out, a, b, how), out)
+            a, b = (self._dense(x) if blas.layout(x) is None else x for x in (a, b))
+        self.scope.add(Contract(out, a, b, how, panel), out)
         return out
 
     def _dense(self, view: View) -> View:
@@ -282,8 +284,6 @@ class Lowering:
         return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
 
 
-LARGE = 500_000  # and from which on torch's BLAS is faster
-WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)

@@ -4,13 +4,12 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from funcnet.compiler import build, source
+from funcnet.compiler import blas, build, source
 from funcnet.compiler.graph import Program, UnsupportedError
 from funcnet.compiler.loops import Loop, work
 from funcnet.compiler.lowering import lower
@@ -173,15 +172,6 @@ ALIGN = 128
 
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
 
-_GEMM = {"f32": "sgemm_", "f64": "dgemm_"}
-
-
-@cache
-def _torch() -> ctypes.CDLL:
-    """The library that holds torch's BLAS."""
-    (path,) = Path(torch.__file__).parent.glob("lib/libtorch_cpu.*")
-    return ctypes.CDLL(str(path))
-
 
 def compile(program: Program, progress: Progress | None = None) -> Kernel:
     """Compile a program to a native kernel, which counts its steps if a callback wants to know.
@@ -195,13 +185,6 @@ def compile(program: Program, progress: Progress | None = None) -> Kernel:
     kernel = lower(program, RULES)
     text = source.emit(kernel, build.compiler().vector, counted=progress is not None)
     library = build.load(text.text)
-    for kind, symbol in _GEMM.items():
-        if hasattr(library.handle, f"gemm_{kind}"):
-            if not hasattr(_torch(), symbol):
-                raise UnsupportedError(
-                    f"the native backend multiplies large matrices by {symbol}, which torch lacks here"
-                )
-            pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
-            ctypes.c_void_p.in_dll(library.handle, f"gemm_{kind}").value = pointer.value
+    blas.link(library.handle)
     steps = sum(part.counter.length for part in kernel.statements if isinstance(part, Loop))
     return Kernel(program, library, text.lanes, text.arena, work(kernel.statements), progress, steps)

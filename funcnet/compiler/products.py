@@ -2,9 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from funcnet.compiler import blas
 from funcnet.compiler.loops import Contract, View
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def contract(p: "Printer", product: Contract) -> None:
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place: list[str | int] = [f"b{axis}" for axis in range(len(batch))]
     if product.how != "tiles":
-        (_wide if product.how == "wide" else _blas)(p, product, place, rows, columns, inner)
+        (_blas if product.how == "blas" else _wide)(p, product, place, rows, columns, inner)
         for _ in batch:
             p.close()
         return
@@ -115,9 +117,11 @@ def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
     p.open("")
     arguments = []
     for name, view in (("b", product.right), ("a", product.left)):
-        row, column = view.strides[-2:]
-        p.put(f"const int ld{name} = {row if column == 1 else column};")
-        arguments += [f'"{"n" if column == 1 else "t"}"', f"&{p.load(view, [*batch, 0, 0])}, &ld{name}"]
+        found = blas.layout(view)
+        assert found is not None
+        letter, leading = found
+        p.put(f"const int ld{name} = {leading};")
+        arguments += [f'"{letter}"', f"&{p.load(view, [*batch, 0, 0])}, &ld{name}"]
     p.put(f"const int m = {rows}, n = {columns}, k = {inner};")
     p.put(f"const {scalar} one = 1, zero = 0;")
     out = p.load(product.out, [*batch, 0, 0])
@@ -131,16 +135,39 @@ def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
 def _wide(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
     width = min(p.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
-    kind = f"w{width}{p.type(product.out)}"
-    tall, wide = _tile(rows, -(-columns // width))
-    for j0, j1, n in _parts(-(-columns // width), wide):
-        last = columns - (j1 - 1) * width
-        for i0, i1, m in _parts(rows, tall):
-            if last < width and j1 - j0 > n:
-                _vectors(p, product, batch, (i0, i1, m), (j0, j1 - n, n), inner, kind, width)
-                _vectors(p, product, batch, (i0, i1, m), (j1 - n, j1, n), inner, kind, last)
-            else:
-                _vectors(p, product, batch, (i0, i1, m), (j0, j1, n), inner, kind, last if last < width else width)
+    vectors = -(-columns // width)
+    tall, wide = _tile(rows, vectors)
+    for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
+        used = min(n * width, columns - j0 * width)
+        p.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
+        right = product.right if product.panel is None else _packed(p, product, batch, inner, n * width, used)
+        for part in _parts(rows, tall):
+            _vectors(p, replace(product, right=right), batch, part, n, width, used)
+        p.close()
+
+
+def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield the parts of a range, its very last step by itself if that is ragged."""
+    for first, end, step in parts:
+        alone = ragged and end == parts[-1][1] and end - first > step
+        yield first, end - step if alone else end, step
+        if alone:
+            yield end - step, end, step
+
+
+def _packed(p: "Printer", product: Contract, batch: Sequence[str | int], inner: int, size: int, used: int) -> View:
+    """Copy so many columns of right into neighbouring memory, where they stay in the cache while all rows pass by."""
+    assert product.panel is not None
+    panel, right = replace(product.panel, shape=(inner, size), strides=(size, 1)), product.right
+    scalar = p.type(panel)
+    p.open("")
+    p.put(f"{scalar} *restrict to = {p.name(panel.buffer)}; const {scalar} *restrict from = {p.name(right.buffer)};")
+    p.open(f"for (i64 k = 0; k < {inner}; ++k)")
+    element = p.address(right, [*batch, "k", "(j + c)"])
+    p.put(f"for (i64 c = 0; c < {used}; ++c) to[{p.address(panel, ['k', 'c'])}] = from[{element}];")
+    p.close()
+    p.close()
+    return panel
 
 
 def _vectors(
@@ -148,22 +175,21 @@ def _vectors(
     product: Contract,
     batch: Sequence[str | int],
     rows: tuple[int, int, int],
-    columns: tuple[int, int, int],
-    inner: int,
-    kind: str,
-    last: int,
+    n: int,
+    width: int,
+    used: int,
 ) -> None:
-    """All tiles of one size, whose last vector of columns is stored in part."""
-    m, n = rows[2], columns[2]
-    width, scalar = parse(kind)
+    """The tiles of one height in a column of tiles, whose last vector is stored in part if it is not all used."""
     out, left, right = product.out, product.left, product.right
-    p.open(f"for (i64 j = {columns[0] * width}; j < {columns[1] * width}; j += {n * width})")
+    scalar, m, packed = p.type(out), rows[2], product.panel is not None
+    kind = f"w{width}{scalar}"
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     for r, c in itertools.product(range(m), range(n)):
         p.put(f"{kind} s{r}_{c} = {{0}};")
-    p.open(f"for (i64 k = 0; k < {inner}; ++k)")
+    p.open(f"for (i64 k = 0; k < {left.shape[-1]}; ++k)")
     for c in range(n):
-        p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, [*batch, 'k', f'(j + {c * width})'])};")
+        place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
+        p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, place)};")
     for r in range(m):
         p.put(f"const {kind} a{r} = {p.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
         for c in range(n):
@@ -171,11 +197,10 @@ def _vectors(
     p.close()
     for r, c in itertools.product(range(m), range(n)):
         target = f"&{p.load(out, [*batch, f'(i + {r})', f'(j + {c * width})'])}"
-        if c < n - 1 or last == width:
+        if (c + 1) * width <= used:
             p.put(f"*({kind} *){target} = s{r}_{c};")
         else:
-            p.put(f"__builtin_memcpy({target}, &s{r}_{c}, {last} * sizeof({scalar}));")
-    p.close()
+            p.put(f"__builtin_memcpy({target}, &s{r}_{c}, {used - c * width} * sizeof({scalar}));")
     p.close()
 
 
