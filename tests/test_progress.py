@@ -105,6 +105,26 @@ def test_what_the_callback_raises_stops_the_run(backend: str) -> None:
         assert time.monotonic() - start < 2.0
 
 
+@pytest.mark.parametrize("backend", ["native", "eager"])
+def test_the_callback_may_run_the_same_function(backend: str) -> None:
+    heard: dict[bool, Heard] = {True: [], False: []}
+    inside = False
+
+    def again(done: int, total: int) -> None:
+        nonlocal inside
+        heard[inside].append((done, total))
+        if not inside:
+            inside = True
+            f(torch.full((600, 600), 0.5))
+            inside = False
+
+    slow = lambda c, _: (torch.mm(c, c).tanh() if backend == "eager" else torch.sin(c), None)  # noqa: E731
+    f = fn.jit(lambda x: fn.scan(slow, x, length=60)[0], backend=backend, progress=again)
+    torch.testing.assert_close(f(torch.eye(600)), f.f(torch.eye(600)), rtol=1e-4, atol=1e-5)
+    assert heard[False][-1] == (60, 60) and heard[True].count((60, 60)) >= len(heard[False])
+    assert heard[False] == sorted(heard[False]) and all(done <= 60 for done, _ in heard[False] + heard[True])
+
+
 def test_a_kernel_without_a_callback_counts_nothing() -> None:
     program = stage(lambda tensors: [run(tensors[0])], [form_of(torch.ones(3))])
     plain, counted = (source.emit(lower(program, RULES), 32, counted=c).text for c in (False, True))

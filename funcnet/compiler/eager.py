@@ -5,6 +5,7 @@ Tracing, torch.func's layers and the user's Python are gone from it: little but 
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -36,10 +37,8 @@ class Kernel:
         starts = range(0, lanes, most) if lanes is not None and most is not None and lanes > most else range(1)
         if self.meter is None:
             return self.in_chunks(tensors, lanes, starts)
-        self.meter.start(len(starts) * steps(self.program))
-        results = self.in_chunks(tensors, lanes, starts)
-        self.meter.end()
-        return results
+        with self.meter.run(len(starts) * steps(self.program)):
+            return self.in_chunks(tensors, lanes, starts)
 
     def in_chunks(self, tensors: Sequence[Tensor], lanes: int | None, starts: range) -> list[Tensor]:
         if lanes is None or len(starts) == 1:
@@ -166,7 +165,7 @@ def _run_loop(
     if (staged := loop()) is not None:
         return _run_staged(staged, body, length, init, xs, outside)
     carries, ys = tuple(init), []
-    slices = zip(*(x.unbind() for x in xs), strict=True) if xs else [()] * length
+    slices = zip(*(x.unbind() for x in xs), strict=True) if xs else repeat((), length)
     for slice_ in slices:
         results = body(*carries, *slice_, *outside)
         carries = results[: len(init)]

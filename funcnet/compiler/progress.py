@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from funcnet.compiler.graph import Program, Scan
 
@@ -20,11 +21,18 @@ class Meter(threading.local):
 
     def __init__(self, callback: Progress) -> None:
         self.callback = callback
-        self.start(0)
+        self.done, self.total, self.next = 0, 0, 0.0
 
-    def start(self, total: int) -> None:
-        """Begin a run."""
+    @contextmanager
+    def run(self, total: int) -> Iterator[None]:
+        """Count a run, and say at its end that all is done; one that the callback starts counts for itself."""
+        outer = self.done, self.total, self.next
         self.done, self.total, self.next = 0, total, time.monotonic() + INTERVAL
+        try:
+            yield
+            self.callback(total, total)
+        finally:
+            self.done, self.total, self.next = outer
 
     def step(self) -> None:
         """Count one step."""
@@ -32,7 +40,3 @@ class Meter(threading.local):
         if time.monotonic() >= self.next:
             self.callback(self.done, self.total)
             self.next = time.monotonic() + INTERVAL
-
-    def end(self) -> None:
-        """Say that all is done."""
-        self.callback(self.total, self.total)
