@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import index
 from typing import Any, TypeVar
 
 import torch
@@ -43,8 +44,9 @@ def scan(
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
-        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor.
-        TypeError: f returns no pair.
+        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
+            an unroll below 1.
+        TypeError: f returns no pair; a length or unroll that is no int.
     Source:
         jax.lax.scan.
     Example:
@@ -52,6 +54,8 @@ def scan(
         (tensor(10), tensor([0, 1, 3, 6]))
     """
     steps = _scan_length(xs, length)
+    if (unroll := _as_int("unroll", unroll)) < 1:
+        raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
     if (staged := loop()) is not None:
         return _flat_loop(staged, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:
@@ -89,7 +93,7 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
 def _scan_length(xs: Tree, length: int | None) -> int:
     sizes = {leaf.shape[0] if tree.is_tensor(leaf) and leaf.ndim else -1 for leaf in tree.leaves(xs)}
-    sizes |= set() if length is None else {length}
+    sizes |= set() if length is None else {_as_int("length", length)}
     if len(sizes) != 1 or min(sizes) < 0:
         found = tree.map(tree.describe, xs)
         raise ValueError(
@@ -97,6 +101,13 @@ def _scan_length(xs: Tree, length: int | None) -> int:
             f"got length {length} and xs {found}."
         )
     return sizes.pop()
+
+
+def _as_int(name: str, value: Any) -> int:
+    try:
+        return index(value)
+    except TypeError as error:
+        raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
@@ -135,7 +146,8 @@ def _stackable(y: Tree) -> Tree:
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
-    _, y = _pair(f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
+    after, y = _pair(f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
+    _check_carry(init, after)
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
 
 
