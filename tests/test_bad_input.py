@@ -454,6 +454,36 @@ ERRORS = {
         ValueError,
         r"no other length beside it, got length 2 and xs float32 tensor of shape \(3,\)",
     ),
+    "scan of a fractional length": (
+        lambda: fn.scan(lambda c, x: (c, x), X, length=2.5),
+        TypeError,
+        r"scan: expected length to be an int, got 2\.5",
+    ),
+    "scan unrolled by a string": (
+        lambda: fn.scan(lambda c, x: (c, x), X, length=2, unroll="2"),
+        TypeError,
+        "scan: expected unroll to be an int, got '2'",
+    ),
+    "scan unrolled by nothing": (
+        lambda: fn.scan(lambda c, x: (c, x), X, length=2, unroll=0),
+        ValueError,
+        "scan: expected unroll to be at least 1, got 0",
+    ),
+    "scan of no steps whose carry changes dtype": (
+        lambda: fn.scan(lambda c, x: ([c[0].double()], None), [X], length=0),
+        ValueError,
+        r'scan: expected f to return a carry like the one it got, they differ at path "0"',
+    ),
+    "jit of no function": (
+        lambda: fn.jit(X),
+        TypeError,
+        r"jit: expected f to be callable, got float32 tensor of shape \(4, 2\)",
+    ),
+    "progress that cannot be called": (
+        lambda: fn.jit(torch.sin, progress=True),
+        TypeError,
+        "jit: expected progress to be callable, got True",
+    ),
     "scan whose carry changes shape": (
         lambda: fn.scan(lambda c, x: ({"w": c["w"][:1]}, None), {"w": X}, length=2),
         ValueError,

@@ -2,13 +2,14 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from funcnet import tree
 from funcnet.compiler.graph import Var
 
 
@@ -60,6 +61,20 @@ class Abstract(Tensor):
             " return what it computes; it must not keep it in a global, an attribute or a list outside."
         )
 
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self.clone()
+
+    @property
+    def data(self) -> Tensor:
+        """The tensor without its history; another tensor cannot take its place, which torch would not show."""
+        return self.detach()
+
+    @data.setter
+    def data(self, _: Any) -> NoReturn:
+        raise StagingError(
+            f"jit: x.data is replaced{user_line()}. A staged function is pure: return the new tensor, or carry it on."
+        )
+
     def tolist(self) -> NoReturn:
         raise reads_value("tolist()")
 
@@ -79,6 +94,37 @@ def reads_value(operation: str, line: str | None = None) -> StagingError:
         " staged once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
         " torch.where for a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
     )
+
+
+def draws_random(operation: str, line: str) -> StagingError:
+    """Build the error for random numbers that no key determines."""
+    return StagingError(
+        f"jit: {operation} draws from torch's global generator{line}; a staged function is pure."
+        " Draw from funcnet.random with a key that is passed in."
+    )
+
+
+def check_dense(tensor: Tensor) -> None:
+    """Raise for a tensor that shape and strides do not describe."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        kind = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
+        raise StagingError(f"jit: expected dense tensors, got a {kind} one{user_line()}. Keep it outside of jit.")
+
+
+def check_result(result: tree.Tree) -> None:
+    """Raise for a leaf that will need a traced tensor: it runs later, or holds one where trees do not look."""
+    for path, leaf in zip(tree.paths(result), tree.leaves(result), strict=True):
+        if isinstance(leaf, Tensor):
+            continue
+        held = leaf if isinstance(leaf, set | frozenset) else getattr(leaf, "__dict__", {}).values()
+        later = isinstance(leaf, Iterator | AsyncIterator | Awaitable)
+        if later or any(isinstance(part, Abstract) for part in tree.leaves([*held])):
+            does = "runs when the staging has ended" if later else "holds tensors and is no pytree node"
+            raise StagingError(
+                f"jit: in the result, at {tree.place(path)}: expected tensors and constants, got a"
+                f" {type(leaf).__name__}, which {does}. Return the tensors themselves, in tuples, dicts or dataclasses"
+                " made nodes by fn.tree.register_dataclass."
+            )
 
 
 def user_line(error: BaseException | None = None) -> str:

@@ -139,6 +139,14 @@ def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bo
     return torch.where(mask, values.reshape(()).to(x.dtype), x)
 
 
+def _power(x: Tensor, exponent: Any) -> Any:
+    """Raise what torch raises, whose shape rule lets it pass."""
+    whole = not (x.is_floating_point() or x.is_complex())
+    if whole and isinstance(exponent, int) and exponent < 0:
+        raise RuntimeError(f"Integers to negative integer powers are not allowed{user_line()}.")
+    return NotImplemented
+
+
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
@@ -183,6 +191,7 @@ _OWN: dict[Any, Rule] = {
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.diagonal_scatter.default: _diagonal_scatter,
+    aten.pow.Tensor_Scalar: _power,
     aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler.abstract import Abstract, StagingError, reads_value, user_line
+from funcnet.compiler.abstract import Abstract, StagingError, draws_random, reads_value, user_line
 
 META = torch.device("meta")
 
@@ -40,10 +40,7 @@ def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
 
 def _check(func: Any, args: Any) -> None:
     if torch.Tag.nondeterministic_seeded in func.tags:
-        raise StagingError(
-            f"jit: {func} draws from torch's global generator{user_line()}; a staged function is pure."
-            " Draw from funcnet.random with a key that is passed in."
-        )
+        raise draws_random(str(func), user_line())
     dynamic = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
     if dynamic or torch.Tag.data_dependent_output in func.tags or _by_mask(func, args):
         raise reads_value(str(func))

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial, update_wrapper
+from numbers import Number
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import staging
+from funcnet.compiler.abstract import check_result
 from funcnet.compiler.backends import NAMES, Choice, choose
 from funcnet.compiler.graph import Apply, Program, Scan, walk
 from funcnet.compiler.lanes import Lanes
@@ -50,6 +52,9 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     """
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
+    for name, value in (("f", f), ("progress", progress)):
+        if not callable(value) and (name == "f" or value is not None):
+            raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
     return Jit(f, backend, progress)
 
 
@@ -99,7 +104,7 @@ class Jit:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind to an instance as a function does, so that methods can be jitted where they are defined."""
-        return self if instance is None else partial(self, instance)
+        return self if instance is None else _Method(self, instance)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
@@ -132,6 +137,14 @@ class Jit:
         if key not in self._programs:
             self._programs[key] = _compile(lanes, leaves, structure, forms, self.backend, self.progress)
         return _Call(self._programs[key], lanes.size)
+
+
+class _Method(partial[Any]):
+    """A jitted function bound to an instance."""
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        explain: Callable[..., Explanation] = self.func.explain  # type: ignore[attr-defined]
+        return explain(*self.args, *args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -181,6 +194,7 @@ class _Body:
         args, kwargs = tree.unflatten(self.inputs, leaves)
         result = self.lanes.f(*args, **kwargs)
         found, self.structure = tree.flatten(result)
+        check_result(result)
         self.out_dims = self.lanes.result_dims(result)
         self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
         self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
@@ -224,8 +238,20 @@ def _globals() -> Hashable:
 
 
 def _static(leaf: Any) -> Hashable:
-    """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
-    return (type(leaf), leaf.hex() if isinstance(leaf, float) else leaf)
+    """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ, inside others too."""
+    if leaf.__class__ in (int, str, bool):
+        return leaf.__class__, leaf
+    if isinstance(leaf, float):
+        return type(leaf), leaf.hex()
+    if isinstance(leaf, Number) and not isinstance(leaf, int):
+        return type(leaf), repr(leaf)
+    parts: Any = ()
+    if isinstance(leaf, tuple | frozenset):
+        parts = leaf
+    elif is_dataclass(leaf) and not isinstance(leaf, type):
+        parts = (getattr(leaf, field.name) for field in fields(leaf) if field.compare)
+    exact = map(_static, parts)
+    return type(leaf), leaf, frozenset(exact) if isinstance(leaf, frozenset) else tuple(exact)
 
 
 def _name(op: Apply | Scan) -> str:

@@ -56,6 +56,8 @@ class Kernel:
         Raises:
             IndexError: An index of a gather or scatter was out of range.
         """
+        if lanes == 0 and None in (self.program.out_dims or ()):
+            return self._of_no_lanes(tensors)
         count = 1 if lanes is None else lanes
         held = self._arguments(tensors)
         padded = -(-count // self.lanes) * self.lanes
@@ -65,6 +67,13 @@ class Kernel:
         if self.progress is not None:
             self.progress(call.total, call.total)
         return self._deliver(outputs, count)
+
+    def _of_no_lanes(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Run a made-up lane, which computes what all lanes share."""
+        dims, out_dims = self.program.in_dims or (), self.program.out_dims or ()
+        shapes = [[1 if axis == d else n for axis, n in enumerate(t.shape)] for t, d in zip(tensors, dims, strict=True)]
+        lane = [t if d is None else t.new_zeros(shape) for t, d, shape in zip(tensors, dims, shapes, strict=True)]
+        return [t if d is None else t.narrow(d, 0, 0) for t, d in zip(self(lane, 1), out_dims, strict=True)]
 
     def take_arena(self) -> Tensor:
         """Working memory for one thread; fresh pages would cost a large net a third of its step."""

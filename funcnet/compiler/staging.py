@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from funcnet.compiler import decompositions, forms, mutation
-from funcnet.compiler.abstract import Abstract, StagingError, reads_value, user_line
+from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
 from funcnet.compiler.batched import Batches, batched
+from funcnet.compiler.elements import Elements
 from funcnet.compiler.forms import META
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
 from funcnet.compiler.simplify import remove_dead, unalias
@@ -26,6 +27,18 @@ from funcnet.compiler.simplify import remove_dead, unalias
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
 _ACTIVE = threading.local()
+
+# what torch, and its vmap, says where Python asks for values
+_READS = (
+    "data pointer",
+    "not allocated",
+    "unallocated",
+    "data-dependent control flow",
+    "calling .item()",
+    "dynamic shape",
+    "aten::equal",
+    "torch.allclose",
+)
 
 
 @dataclass(frozen=True)
@@ -98,16 +111,18 @@ class Staging(TorchDispatchMode):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        _ACTIVE.staging = self
+        before, _ACTIVE.staging = current(), self
         try:
-            with self:
+            with self, Elements():
                 yield
         except RuntimeError as error:
-            if any(hint in str(error) for hint in ("data pointer", "not allocated", "unallocated")):
+            if any(hint in str(error) for hint in _READS):
                 raise reads_value("this operation", user_line(error)) from error
+            if "called random operation" in str(error):
+                raise draws_random("this operation", user_line(error)) from error
             raise
         finally:
-            _ACTIVE.staging = None
+            _ACTIVE.staging = before
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -191,6 +206,7 @@ class Staging(TorchDispatchMode):
         return self.wrap(meta, self.var(form.shape, form.dtype, form.device, block), source)
 
     def wrap(self, meta: Tensor, var: Var, source: str = "") -> Abstract:
+        check_dense(meta)
         return Abstract(meta, var, self, len(self.blocks), source)
 
     def var(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, block: Block) -> Var:
@@ -233,6 +249,7 @@ class Staging(TorchDispatchMode):
 
 def form_of(tensor: Tensor) -> Form:
     """Return what staging needs to know of a tensor."""
+    check_dense(tensor)
     return Form(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
 
 

@@ -1,0 +1,63 @@
+"""x[i] for a 0-d integer tensor i while staging, where torch would read i as a number, in Python.
+
+Each such index becomes one of a single element along its axis, and that element is then taken by 0: the place of an
+axis and the shape of the result stay those of an index by a number.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+MASKS = (torch.bool, torch.uint8)
+
+
+class Elements(TorchFunctionMode):
+    """Reads and writes elements at computed places while it is on."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__getitem__:
+            return _take(*args)
+        if func is Tensor.__setitem__:
+            return _put(*args)
+        return func(*args, **(kwargs or {}))
+
+
+def _take(x: Tensor, index: Any) -> Tensor:
+    found = _first(x, index)
+    return x[index] if found is None else _take(x[found[0]], found[1])
+
+
+def _put(x: Tensor, index: Any, value: Any) -> None:
+    if (found := _first(x, index)) is None:
+        x[index] = value
+        return
+    where, rest = found
+    part = x[where]
+    _put(part, rest, value)
+    x[where] = part
+
+
+def _first(x: Tensor, index: Any) -> tuple[Any, Any] | None:
+    """Split the first index that is a 0-d tensor of integers from the others, among which 0 takes its place."""
+    parts = index if isinstance(index, tuple) else (index,)
+    for position, part in enumerate(parts):
+        if isinstance(part, Tensor) and not part.ndim and not part.is_floating_point() and part.dtype not in MASKS:
+            where = (slice(None),) * _axis(x, parts, position) + (part.reshape(1),)
+            return where, (*parts[:position], 0, *parts[position + 1 :])
+    return None
+
+
+def _axis(x: Tensor, parts: tuple[Any, ...], position: int) -> int:
+    """Find the axis that an index is for."""
+    if any(part is ... for part in parts[:position]):
+        return x.ndim - sum(map(_width, parts[position:]))
+    return sum(map(_width, parts[:position]))
+
+
+def _width(part: Any) -> int:
+    """Count the axes that an index stands for."""
+    if part is None or isinstance(part, bool):
+        return 0
+    return part.ndim if isinstance(part, Tensor) and part.dtype in MASKS else 1
