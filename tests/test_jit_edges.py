@@ -122,6 +122,23 @@ def test_a_closed_over_index_is_read_at_each_call(backend):
         f(X)
 
 
+MISFITS = [
+    lambda x, i: x.__setitem__(([0, 1], i), 1.0),
+    lambda x, i: x.__setitem__((0, [0, 1], i), 1.0),
+    lambda x, i: x.__setitem__((slice(None), i), x[:, :2]),
+    lambda x, i: x.index_put_((i[:2],), x[:1, :2] * 1, accumulate=True),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("write", MISFITS)
+def test_writes_that_do_not_fit_are_refused(write, backend):
+    i = torch.tensor([0, 2, 1])
+    for f in (write, jit(lambda x, i: write(x * 1, i), backend=backend)):
+        with pytest.raises((RuntimeError, IndexError), match="(?i)mismatch|expand"):
+            f(X.clone(), i)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_size", [None, 2])
 def test_no_lanes_still_share_a_result(backend, chunk_size):
@@ -254,6 +271,14 @@ class Scaled:
 def test_a_bound_method_explains_itself():
     assert Scaled().times.explain(X, more=2).operations == {"aten.mul.Tensor": 2}
     assert torch.equal(Scaled().times(X, more=2), 6 * X)
+
+
+def test_a_function_may_name_its_arguments_as_it_likes():
+    f = lambda self, args: self * args  # noqa: E731
+    assert torch.equal(jit(f)(self=X, args=3), 3 * X)
+    assert torch.equal(jit(fn.vmap(lambda x, self: x * self))(X, self=3), 3 * X)
+    assert torch.equal(fn.vmap(lambda x, self: x * self)(X, self=3), 3 * X)
+    assert jit(f).explain(self=X, args=3).backend == "native"
 
 
 def test_explaining_a_call_inside_of_another_staging_leaves_its_loops_alone():

@@ -131,8 +131,10 @@ def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end
 
 
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
-    """x[mask] = number chooses elementwise."""
+    """x[mask] = number chooses elementwise; of other writes torch's shape rule does not see whether they fit."""
     (mask, *others) = indices
+    if all(i is None or i.dtype not in (torch.bool, torch.uint8) for i in indices):
+        values.expand(aten.index.Tensor(x, list(indices)).shape)
     if others or mask is None or mask.dtype != torch.bool or values.numel() != 1 or accumulate:
         return NotImplemented
     mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))

@@ -86,7 +86,7 @@ class Jit:
         self._calls: dict[Hashable, _Call] = {}
         self._programs: dict[Hashable, _Compiled] = {}
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the staged program for these arguments; stage it first if there is none."""
         if transformed():
             return self.f(*args, **kwargs)
@@ -106,7 +106,7 @@ class Jit:
         """Bind to an instance as a function does, so that methods can be jitted where they are defined."""
         return self if instance is None else _Method(self, instance)
 
-    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
         key, _, _ = _signature(*tree.flatten((args, kwargs)))
         compiled = self._find(key, args, kwargs).compiled
@@ -142,7 +142,7 @@ class Jit:
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
-    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         explain: Callable[..., Explanation] = self.func.explain  # type: ignore[attr-defined]
         return explain(*self.args, *args, **kwargs)
 

@@ -49,7 +49,7 @@ class Vmap:
     out_dims: Any
     chunk_size: int | None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
         dims = axes("in_dims", self.in_dims, args)
         mapped, shared = tree.partition(args, is_mapped(args, dims))
