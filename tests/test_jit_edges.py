@@ -238,11 +238,42 @@ def test_a_copy_of_a_traced_tree_is_one_of_its_own():
     assert fn.tree.equal(jit(f)(X), ({"a": [X * 2, X]}, {"a": [X * 2 + 1, X]}))
 
 
+REFUSED = {
+    "a power": lambda x, i: i**-1,
+    "gather": lambda x, i: x[0].gather(1, i[None]),
+    "scatter": lambda x, i: x[0].scatter(1, i[None], 1.0),
+    "scatter_add": lambda x, i: x[0].scatter_add(1, i[None], x[0, :1]),
+    "index_select": lambda x, i: x.index_select(1, i),
+    "embedding": lambda x, i: torch.nn.functional.embedding(i, x[0]),
+    "cross_entropy": lambda x, i: torch.nn.functional.cross_entropy(x[0], i),
+    "nll_loss": fn.grad(lambda x, i: torch.nn.functional.nll_loss(x[0], i)),
+    "split": lambda x, i: x.split([1, 2], 2),
+    "a product": lambda x, i: x[0] @ x[0].float().T,
+    "products": lambda x, i: x @ x.float().mT,
+    "max": lambda x, i: x[:, :0].max(1),
+    "min": lambda x, i: x[:0].min(),
+}
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_negative_powers_of_integers_are_refused_as_by_torch(backend):
-    with pytest.raises(RuntimeError, match="Integers to negative integer powers are not allowed"):
-        jit(lambda x: x**-1, backend=backend)(torch.arange(3))
-    assert jit(lambda x: (x**2, x.double() ** -1), backend=backend)(torch.tensor([2]))[1] == 0.5
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_torch_refuses_is_refused(name, backend):
+    """Negative numbers where only x[i] counts from the end, and forms that torch's shape rules let pass."""
+    i = torch.tensor([0, -1, 1])
+    for f in (REFUSED[name], jit(REFUSED[name], backend=backend)):
+        with pytest.raises((RuntimeError, IndexError), match=r"range|bound|power|split|type|empty|non-zero|dim"):
+            f(X, i)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_same_with_what_torch_takes(backend):
+    def f(x, i):
+        largest = x.max(2).indices, x[:, :, :0].max(1).values, x.amin(), x.min(), i**2, x**-1
+        parts = x.split([1, 3], -1), x[0] @ x[1].T, x.gather(1, i.expand(2, 1, 3)), x.index_select(1, i)
+        return largest, parts, torch.nn.functional.cross_entropy(x[0], i), x.scatter_add(2, i.expand(2, 3, 3), x)
+
+    i = torch.tensor([0, 2, 1])
+    assert fn.tree.difference(jit(f, backend=backend)(X, i), f(X, i), atol=1e-12) is None
 
 
 EYE = torch.eye(2).to_sparse()

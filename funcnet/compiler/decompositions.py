@@ -82,6 +82,8 @@ def _copy(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    if sum(sizes) != x.shape[dim]:
+        raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
@@ -149,6 +151,20 @@ def _power(x: Tensor, exponent: Any) -> Any:
     return NotImplemented
 
 
+def _product(x: Tensor, y: Tensor) -> Any:
+    """Raise for dtypes that differ, which torch's shape rule lets pass."""
+    if x.dtype != y.dtype:
+        raise RuntimeError(f"expected matrices of the same dtype, got {x.dtype} and {y.dtype}{user_line()}.")
+    return NotImplemented
+
+
+def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
+    """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
+    if x.ndim and not x.shape[dim]:
+        raise IndexError(f"expected an axis that is not empty, got axis {dim} of {tuple(x.shape)}{user_line()}.")
+    return NotImplemented
+
+
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
@@ -194,6 +210,12 @@ _OWN: dict[Any, Rule] = {
     aten.as_strided.default: _as_strided,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
+    aten.mm.default: _product,
+    aten.bmm.default: _product,
+    aten.max.dim: _extremum,
+    aten.min.dim: _extremum,
+    aten.max.default: lambda x: _extremum(x.reshape(-1)),
+    aten.min.default: lambda x: _extremum(x.reshape(-1)),
     aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,

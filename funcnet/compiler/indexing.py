@@ -124,8 +124,13 @@ def _index_put(
 
 
 def _at(axis: int, rank: int) -> Any:
-    """The place of an element: one axis by the index, the others by its own."""
-    return lambda e, i: [i if a == axis % rank else Index(a) for a in range(rank)]
+    """The place of an element: one axis by the index, which does not count from the end, the others by its own."""
+    return lambda e, i: [_not_negative(e, i) if a == axis % rank else Index(a) for a in range(rank)]
+
+
+def _not_negative(e: Emit, index: Operand) -> Operand:
+    """An index below 0 as one far out of range."""
+    return e("where", e("lt", index, 0), Const(1 << 62, torch.int64), index)
 
 
 def _scatter(accumulate: bool) -> Rule:
