@@ -90,6 +90,16 @@ TAKEN = {
     "of one lane": lambda x, i: torch.arange(5)[i] + x[0, 0],
     "gradient": fn.grad(lambda x, i: x[i, 1:].sin().sum() * x[1, i].cos().prod()),
     "in a scan": lambda x, i: fn.scan(lambda c, j: (c + x[j, i], x[i, j]), x[0, 0], torch.tensor([1, 0, 1])),
+    "gradient of a scan": fn.grad(
+        lambda x, i: fn.scan(lambda c, j: (c * x[0, j, i].sin() + x[i, i, j], None), x[0, 0, 0], torch.arange(3))[0]
+    ),
+    "gradient of a scan of scans": fn.grad(
+        lambda x, i: fn.scan(
+            lambda c, j: fn.scan(lambda c, k: (c * x[j, k].sin(), x[k, i].sum()), c, torch.tensor([1, 0])),
+            x[0, 0],
+            torch.tensor([0, 1, 1]),
+        )[1].sum()
+    ),
     "in a vmap": lambda x, i: fn.vmap(lambda row: row[i])(x),
     "row set": set_row,
     "elements set": set_element,

@@ -4,18 +4,33 @@ Each such index becomes one of a single element along its axis, and that element
 axis and the shape of the result stay those of an index by a number.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+Result = TypeVar("Result")
+
 MASKS = (torch.bool, torch.uint8)
 
 
-class Elements(TorchFunctionMode):
-    """Reads and writes elements at computed places while it is on."""
+def with_elements(f: Callable[..., Result]) -> Callable[..., Result]:
+    """Let a function read and write elements at computed places, wherever it is called.
 
+    A pass backwards, and torch.autograd's functions, are one call for such a mode, which is off inside: the body of a
+    scan is called from there, too, and so has its own.
+    """
+
+    def run(*args: Any) -> Result:
+        with _Elements():
+            return f(*args)
+
+    return run
+
+
+class _Elements(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return _take(*args)

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
 from funcnet.compiler.batched import Batches, batched
-from funcnet.compiler.elements import Elements
+from funcnet.compiler.elements import with_elements
 from funcnet.compiler.forms import META
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
 from funcnet.compiler.simplify import remove_dead, unalias
@@ -64,7 +64,7 @@ def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[For
     arguments = [staging.input(form, staging.root, "an argument") for form in signature]
     params = [a.value for a in arguments]
     with staging.active():
-        results = staging.atoms(f([*arguments]))
+        results = staging.atoms(with_elements(f)([*arguments]))
     captures = list(staging.captured.values())
     staging.root.params = (*params, *(abstract.value for _, abstract in captures))
     staging.root.results = results
@@ -113,7 +113,7 @@ class Staging(TorchDispatchMode):
     def active(self) -> Iterator[None]:
         before, _ACTIVE.staging = current(), self
         try:
-            with self, Elements():
+            with self:
                 yield
         except RuntimeError as error:
             if any(hint in str(error) for hint in _READS):
@@ -174,6 +174,7 @@ class Staging(TorchDispatchMode):
         self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Record a loop, its body staged once on carries and slices without values."""
+        step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
             return [*last], [y[None] for y in ys]
