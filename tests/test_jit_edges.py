@@ -132,6 +132,18 @@ def test_a_closed_over_index_is_read_at_each_call(backend):
         f(X)
 
 
+def loops_that_all_share(row):
+    total, totals = fn.scan(lambda c, x: (c * 2 + x.sum(), c), torch.ones((), dtype=X.dtype), X[0])
+    return total, totals, fn.scan(lambda c, _: (c + row.sum(), c), total, length=2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_that_all_examples_share_stays_shared(backend):
+    batched = fn.vmap(loops_that_all_share, out_dims=(None, None, 0))
+    for f in (batched, lambda x: batched(x)):
+        assert fn.tree.difference(jit(f, backend=backend)(X[1]), batched(X[1]), atol=1e-12) is None
+
+
 MISFITS = [
     lambda x, i: x.__setitem__(([0, 1], i), 1.0),
     lambda x, i: x.__setitem__((0, [0, 1], i), 1.0),

@@ -5,11 +5,13 @@ uses what torch.func.vmap itself is made of.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch._C import _functorch
 
+Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 Loop = Callable[..., tuple[list[Tensor], list[Tensor]]]
 
 
@@ -45,13 +47,16 @@ def batched(loop: Loop, batches: Batches) -> Loop:
     depth = len(batches.levels)
 
     def run(
-        step: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]],
+        step: Step,
         init: Sequence[Tensor],
         xs: Sequence[Tensor],
         length: int,
         unroll: int,
     ) -> tuple[list[Tensor], list[Tensor]]:
         shared = [not _functorch.is_batchedtensor(x) for x in xs]
+        if not any(map(_functorch.is_batchedtensor, (*init, *xs))):
+            with suppress(_BatchedError):
+                return loop(_unbatched(step), init, xs, length, unroll)
 
         def whole(carries: list[Tensor], slices: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             each = [x if alike else batches.wrap(x) for x, alike in zip(slices, shared, strict=True)]
@@ -61,5 +66,21 @@ def batched(loop: Loop, batches: Batches) -> Loop:
         stacked = [x if alike else batches.unwrap(x).movedim(depth, 0) for x, alike in zip(xs, shared, strict=True)]
         carries, ys = loop(whole, [batches.unwrap(c) for c in init], stacked, length, unroll)
         return [batches.wrap(c) for c in carries], [batches.wrap(y.movedim(0, depth)) for y in ys]
+
+    return run
+
+
+class _BatchedError(Exception):
+    """A loop that starts from values that all examples share does not stay so."""
+
+
+def _unbatched(step: Step) -> Step:
+    """Turn a step into one that makes sure that all examples share what it returns."""
+
+    def run(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        new, ys = step(carries, slices)
+        if any(map(_functorch.is_batchedtensor, (*new, *ys))):
+            raise _BatchedError
+        return new, ys
 
     return run
