@@ -26,11 +26,11 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
 
     f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
     tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
-    must be pure and must not steer Python by the values of its tensors. The values of tensors that it closes over are
-    read anew at each call; which tensors these are, and every number or object that f closes over, is fixed when f is
-    staged, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in jit(vmap(f)), become loops
-    of the program. Results may share memory with each other, never with an argument; after an outermost vmap they are
-    views of memory in which the lanes are innermost.
+    must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
+    values of tensors that f closes over are read anew at each call; which tensors these are, and every number or object
+    that f closes over, is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
+    `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
+    argument; after an outermost vmap they are views of memory in which the lanes are innermost.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
@@ -38,13 +38,14 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
         progress: Called in the calling thread as progress(done, total), about ten times a second while a run goes on
-            and once at its end: the steps of the outermost scans, over all blocks of lanes. What it raises stops the
-            run.
+            and once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 where there is none,
+            and a scan of one step is none. What it raises stops the run.
     Returns:
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: There is no such backend.
+        TypeError: f or progress cannot be called.
         StagingError: At the first call: f reads values of tensors in Python, or is not pure.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
