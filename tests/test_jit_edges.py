@@ -83,7 +83,7 @@ TAKEN = {
     "before the last": lambda x, i: x[..., i, 1:],
     "twice": lambda x, i: x[i, i],
     "twice apart": lambda x, i: x[i, :, i],
-    "new axes": lambda x, i: x[None, i, None],
+    "new axes": lambda x, i: x[None, True, i, None],
     "beside a list": lambda x, i: x[i, :, [3, 0, 1]],
     "beside a number": lambda x, i: x[True, ..., 1, i],
     "negative": lambda x, i: x[i - 2],
@@ -130,6 +130,105 @@ def test_a_closed_over_index_is_read_at_each_call(backend):
     place.add_(1)
     with pytest.raises(IndexError):
         f(X)
+
+
+def add_to_row(y, i):
+    y[i] += 1
+    y[i, 1:] *= 2
+
+
+def add_to_view(y, i):
+    y[0].t()[i] -= 3
+    y[i] -= y[i - 1]
+
+
+def bring_back(y, i):
+    row = y[i]
+    row.mul_(2)
+    row += 1
+    y[i] = row
+
+
+def swap(y, i):
+    row = y[i].clone()
+    row[0] = 7
+    y[i] = y[i - 1]
+    y[i - 1] = row
+
+
+def count(y, i):
+    def step(c, j):
+        c = c * 1
+        c[j] += 1
+        c[j, i] += 2 * c[i, j]
+        return c, c[j].sum()
+
+    y += fn.scan(step, y * 1, torch.tensor([0, 1, 1, 0]))[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("write", [add_to_row, add_to_view, bring_back, swap, count])
+def test_elements_are_written_in_place(write, backend):
+    def f(x, i):
+        y = x * 1
+        write(y, i)
+        return y
+
+    places = torch.tensor([1, 0])
+    want = [f(X, place) for place in places]
+    assert fn.tree.difference(jit(f, backend=backend)(X, places[0]), want[0], atol=1e-12) is None
+    lanes = jit(fn.vmap(f, in_dims=(None, 0)), backend=backend)(X, places)
+    assert fn.tree.difference(lanes, torch.stack(want), atol=1e-12) is None
+    gradient = fn.grad(lambda x, i: f(x, i).sin().sum())
+    assert fn.tree.difference(jit(gradient)(X, places[0]), gradient(X, places[0]), atol=1e-12) is None
+
+
+def chained(y, i):
+    y[i][0] = 3
+
+
+def through_a_name(y, i):
+    row = y[i]
+    row += 1
+
+
+def brought_elsewhere(y, i):
+    row = y[i]
+    row.mul_(2)
+    y[i - 1] = row
+
+
+def by_a_function(y, i):
+    y[i, 1:].zero_()
+
+
+@pytest.mark.parametrize("write", [chained, through_a_name, brought_elsewhere, by_a_function])
+def test_writes_that_would_be_lost_are_refused_with_their_line(write):
+    """torch has a view where staging has a copy."""
+
+    def f(x, i):
+        y = x * 1
+        write(y, i)
+        return y.sum()
+
+    line = write.__code__.co_firstlineno + (2 if "row" in write.__code__.co_varnames else 1)
+    message = rf"x\[i\], for a tensor i, is written to in place in {write.__name__}, .*test_jit_edges\.py:{line};"
+    for g in (f, fn.grad(f)):
+        with pytest.raises(StagingError, match=message):
+            jit(g)(X, torch.tensor(1))
+
+
+def test_a_copy_that_torch_would_have_changed_is_refused():
+    def swap(x, i):
+        y = x * 1
+        row = y[i]
+        y[i] = y[i - 1]
+        y[i - 1] = row
+        return y
+
+    line = swap.__code__.co_firstlineno + 4
+    with pytest.raises(StagingError, match=rf"is used in swap, .*test_jit_edges\.py:{line} after a write to x"):
+        jit(swap)(X, torch.tensor(1))
 
 
 def loops_that_all_share(row):

@@ -30,6 +30,7 @@ class Abstract(Tensor):
         owner: The staging that it belongs to.
         depth: How many scans were open when it was made.
         source: "" if the function made it, else what it came from: in-place operations must not reach that.
+        taken: For a copy x[i] of what would be a view if i were no tensor: of what, and where.
         lineage: For a view, how it was taken; `seen` is then the parent's value that `value` was computed from.
     """
 
@@ -40,6 +41,7 @@ class Abstract(Tensor):
     source: str
     lineage: Any
     seen: Var | None
+    taken: tuple[Any, ...]
 
     # torch's documented way for subclasses that are dispatched, and a text; torch's annotations do not foresee these
     vars().update(__torch_function__=torch._C._disabled_torch_function_impl, __repr__=_describe)
@@ -52,6 +54,7 @@ class Abstract(Tensor):
         self: Abstract = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
         self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
         self.lineage = self.seen = None
+        self.taken = ()
         return self
 
     @classmethod

@@ -42,6 +42,12 @@ class Batches:
         return tensor
 
 
+def is_batching() -> bool:
+    """Tell whether a vmap is active."""
+    stack = _functorch.get_interpreter_stack() or []
+    return any(layer.key() == _functorch.TransformType.Vmap for layer in stack)
+
+
 def batched(loop: Loop, batches: Batches) -> Loop:
     """Turn a loop over whole batches into one that is called inside of their vmaps."""
     depth = len(batches.levels)

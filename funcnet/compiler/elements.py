@@ -1,7 +1,8 @@
 """x[i] for a 0-d integer tensor i while staging, where torch would read i as a number, in Python.
 
 Each such index becomes one of a single element along its axis, and that element is then taken by 0: the place of an
-axis and the shape of the result stay those of an index by a number.
+axis and the shape of the result stay those of an index by a number. What is taken is a copy, though, where torch has a
+view: a write to it that x[i] = y does not bring back to its place is an error.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch._C import _functorch
 from torch.overrides import TorchFunctionMode
+
+from funcnet.compiler import mutation
+from funcnet.compiler.abstract import Abstract
+from funcnet.compiler.batched import is_batching
 
 Result = TypeVar("Result")
 
@@ -40,8 +46,13 @@ class _Elements(TorchFunctionMode):
 
 
 def _take(x: Tensor, index: Any) -> Tensor:
-    found = _first(x, index)
-    return x[index] if found is None else _take(x[found[0]], found[1])
+    if (found := _first(x, index)) is None:
+        return x[index]
+    where, rest = found
+    part = x[where]
+    if isinstance(traced := _unwrapped(part), Abstract) and not is_batching():
+        traced.taken = _place(x, where)
+    return _take(part, rest)
 
 
 def _put(x: Tensor, index: Any, value: Any) -> None:
@@ -51,7 +62,23 @@ def _put(x: Tensor, index: Any, value: Any) -> None:
     where, rest = found
     part = x[where]
     _put(part, rest, value)
+    if isinstance(traced := _unwrapped(value), Abstract) and mutation.root(traced).taken[1:] == _place(x, where)[1:]:
+        traced.owner.lost.pop(id(mutation.root(traced)), None)  # as x[i] += y does, having written to what it took
     x[where] = part
+
+
+def _place(x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Identify a part of a tensor, as long as nothing is written to that."""
+    held, at = _unwrapped(x), _unwrapped(where[-1])
+    values = [mutation.read(t.owner, t) if isinstance(t, Abstract) else id(t) for t in (held, at)]
+    return held, *values, len(where)
+
+
+def _unwrapped(x: Any) -> Any:
+    """Find the tensor inside of torch.func's wrappers."""
+    while isinstance(x, Tensor) and _functorch.is_functorch_wrapped_tensor(x):
+        x = _functorch.get_unwrapped(x)
+    return x
 
 
 def _first(x: Tensor, index: Any) -> tuple[Any, Any] | None:

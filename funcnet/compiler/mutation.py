@@ -36,6 +36,11 @@ def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict
 
 def read(staging: Any, tensor: Abstract) -> Var:
     """Return what a tensor stands for now."""
+    if tensor.taken and isinstance(tensor.taken[0], Abstract) and read(staging, tensor.taken[0]) is not tensor.taken[1]:
+        raise StagingError(
+            f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
+            " number. Take x[i].clone() before the write, or x[i] after it."
+        )
     if tensor.lineage is not None:
         parent = read(staging, tensor.lineage.parent)
         if parent is not tensor.seen:
@@ -43,6 +48,22 @@ def read(staging: Any, tensor: Abstract) -> Var:
             (tensor.value,) = staging.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
             tensor.seen = parent
     return tensor.value
+
+
+def root(tensor: Abstract) -> Abstract:
+    """Find the tensor that is no view and that this one is a view of, or itself."""
+    while tensor.lineage is not None:
+        tensor = tensor.lineage.parent
+    return tensor
+
+
+def check_lost(staging: Any) -> None:
+    """Raise for a write to a copy where torch would have written to the tensor that it was taken from."""
+    for target, line in staging.lost.values():
+        raise StagingError(
+            f"jit: x[i], for a tensor i, is written to in place{line}; it is a copy of its part of x, a"
+            f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; take x[i].clone() if x is to stay."
+        )
 
 
 def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -71,6 +92,8 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
             f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
             " A staged function is pure: use the operation that returns a new tensor, and return it or carry it on."
         )
+    if target.taken:
+        staging.lost[id(target)] = target, user_line()
     if target.lineage is not None:
         parent = target.lineage.parent
         write(staging, func, parent, _insert(staging, target, value))

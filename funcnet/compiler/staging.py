@@ -65,6 +65,7 @@ def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[For
     params = [a.value for a in arguments]
     with staging.active():
         results = staging.atoms(with_elements(f)([*arguments]))
+    mutation.check_lost(staging)
     captures = list(staging.captured.values())
     staging.root.params = (*params, *(abstract.value for _, abstract in captures))
     staging.root.results = results
@@ -106,6 +107,7 @@ class Staging(TorchDispatchMode):
         self.root = Block(())
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
+        self.lost: dict[int, tuple[Abstract, str]] = {}  # what was written to without effect, and by which line
         self.captured: dict[int, tuple[Tensor, Abstract]] = {}
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
 
