@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from backends import BACKENDS
 from torch.nn import functional
 
 import funcnet as fn
@@ -314,7 +315,7 @@ def test_loop_is_none_where_a_scan_is_a_python_loop():
     assert seen == [False, True]
 
 
-@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_closed_over_tensors_are_read_at_each_call(backend):
     data = torch.tensor([1.0, 2.0])
     f = jit(lambda x: x + data, backend=backend)
@@ -323,11 +324,15 @@ def test_closed_over_tensors_are_read_at_each_call(backend):
     assert f(torch.zeros(2)).tolist() == [10.0, 20.0]
 
 
-@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_results_never_share_memory_with_arguments_or_closed_over_tensors(backend):
     def f(x):
         carried, _ = scan(lambda c, _: (c, None), x, length=2)
-        return x, x.clone(), x.T[1:], X, carried, scan(lambda c, _: (c + 1, None), x, length=0)[0]
+        unused, _ = scan(lambda c, _: (c + 1, None), x, length=0)
+        slices, _ = scan(lambda c, row: ((c[1], row[:2]), None), (x[0, :2], x[0, 2:]), x)
+        swapped, _ = scan(lambda c, _: ((c[1], c[0]), None), (x * 2, x), length=2)
+        inner, _ = scan(lambda c, _: (scan(lambda _, row: (row, None), c, x)[0], None), x[0] * 2, length=3)
+        return x, x.clone(), x.T[1:], X, carried, unused, *slices, *swapped, inner
 
     for result in jit(f, backend=backend)(argument := X.clone()):
         before = argument.clone(), X.clone()

@@ -86,7 +86,14 @@ def _sharing(block: Block, sources: Iterable[Var]) -> set[Var]:
 
 
 def _carried(scan: Scan, shared: set[Var]) -> list[Var]:
-    starts = [(param, atom) for param, atom in zip(scan.body.params, scan.init, strict=False) if atom in shared]
-    inside = _sharing(scan.body, [*shared, *(param for param, _ in starts)])
+    """Find the last carries that may share memory with the sources, after however many steps they got there."""
+    carries, params = len(scan.init), scan.body.params
+    sources = {param for param, atom in zip(params, (*scan.init, *scan.xs), strict=True) if atom in shared}
+    while True:
+        inside = _sharing(scan.body, [*shared, *sources])
+        later = {p for p, end in zip(params[:carries], scan.body.results, strict=False) if end in inside}
+        if later <= sources:
+            break
+        sources |= later
     ends = zip(scan.outputs, scan.init, scan.body.results, strict=False)
     return [out for out, start, end in ends if (start in shared and not scan.length) or end in inside]
