@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from backends import BACKENDS
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import funcnet as fn
@@ -19,7 +20,6 @@ from funcnet.training import sgd_step
 LESSON = json.loads((Path(__file__).parent / "golden" / "lesson.json").read_text())
 TABLES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}
 INPUTS = torch.tensor(LESSON["x"], dtype=torch.float64)
-BACKENDS = ["eager", "native"]
 
 
 def params(layers):
@@ -191,10 +191,12 @@ def test_keyword_arguments_and_the_default_dtype_are_part_of_the_key():
         torch.set_default_dtype(torch.float32)
 
 
-def test_results_are_pytrees_with_leaves_that_are_no_tensors():
-    f = jit(lambda x, name: {"a": [x, None], "b": (name, 3), "c": x.shape})
-    got = f(torch.ones(2), "net")
-    assert fn.tree.difference(got, {"a": [torch.ones(2), None], "b": ("net", 3), "c": torch.Size([2])}) is None
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_results_are_pytrees_with_leaves_that_are_no_tensors(backend):
+    f = jit(lambda x, name: {"a": [x * len(name), None], "b": (name, 3), "c": x.shape}, backend=backend)
+    for name in ("net", "model"):
+        expected = {"a": [torch.full((2,), float(len(name))), None], "b": (name, 3), "c": torch.Size([2])}
+        assert fn.tree.difference(f(torch.ones(2), name), expected) is None
 
 
 def test_a_constant_that_is_not_hashable_is_named():
@@ -240,7 +242,7 @@ def test_autograd_records_what_requires_grad():
         assert not jit(lambda w: w * 2)(leaf).requires_grad
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_backends_agree(backend):
     def f(x, labels):
         value, grads = fn.value_and_grad(lambda x: torch.nn.functional.cross_entropy(x.tanh(), labels))(x)
@@ -331,7 +333,7 @@ def test_tensors_on_a_gpu_go_to_inductor():
     assert fn.tree.difference(f(X.cuda()), f.f(X.cuda()), atol=1e-12) is None
 
 
-@pytest.mark.parametrize("backend", ["native", "eager"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_closed_over_tensor_may_change_its_values_and_its_form(backend):
     w, x = torch.arange(3.0), torch.ones(3)
     f = fn.jit(lambda x: x.sum() + w.sum(), backend=backend)

@@ -1,10 +1,11 @@
-"""Sorting, running extrema and neighbouring floats in native kernels equal ATen's; so do the draws that need them."""
+"""Sorting, running extrema, neighbouring floats and the draws that need them equal ATen's on every backend."""
 
 import math
 from itertools import product
 
 import pytest
 import torch
+from backends import BACKENDS, FLOATS, QUICK, rows
 from torch import Tensor
 
 import funcnet as fn
@@ -16,13 +17,13 @@ nan, inf = math.nan, math.inf
 DTYPES = [torch.float32, torch.float64, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool]
 
 
-def both(f, *xs: Tensor) -> None:
+def both(f, *xs: Tensor, backend: str) -> None:
     """Alone, with the layout reversed, and as a ragged block of lanes that differ."""
     ones = [x[0] for x in xs]
-    same(jit(f, backend="native")(*ones), f(*ones))
-    same(jit(f, backend="native")(*map(reversed_layout, ones)), f(*ones))
+    same(jit(f, backend=backend)(*ones), f(*ones))
+    same(jit(f, backend=backend)(*map(reversed_layout, ones)), f(*ones))
     want = [torch.stack(column) for column in zip(*map(f, *xs), strict=True)]
-    same(jit(fn.vmap(f), backend="native")(*xs), want)
+    same(jit(fn.vmap(f), backend=backend)(*xs), want)
 
 
 def reversed_layout(x: Tensor) -> Tensor:
@@ -46,8 +47,14 @@ def values(*shape: int, dtype: torch.dtype) -> Tensor:
 SHAPES = [(2, 1, 3), (1, 70), (3, 0), (0, 2), ()]
 
 
-@pytest.mark.parametrize("shape, dtype", [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])])
-def test_sort(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+FORMS = [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])]
+FEW = [(((3, 8, 5), torch.float32),), (((1, 70), torch.bool),), (((0, 2), torch.float64),), (((), torch.float64),)]
+
+
+@pytest.mark.parametrize("form, backend", rows(FORMS, inductor=FEW))
+def test_sort(form: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
+    shape, dtype = form
+
     def every(x: Tensor) -> list[Tensor]:
         found: list[Tensor] = []
         for dim, descending in product(range(-1, len(shape) - 1) if shape else [0], [False, True]):
@@ -55,69 +62,85 @@ def test_sort(shape: tuple[int, ...], dtype: torch.dtype) -> None:
             found.append(x.argsort(stable=True, dim=dim, descending=descending))
         return found
 
-    both(every, values(19, *shape, dtype=dtype))
+    both(every, values(19, *shape, dtype=dtype), backend=backend)
 
 
 def test_masks_beside_float64_keep_their_memory() -> None:
-    both(lambda x: [(x > bound).sort().values for bound in (-0.5, 0.0, 0.5)], values(9, 1500, dtype=torch.float64))
-
-
-def test_a_long_line_is_sorted() -> None:
-    x = torch.randn(2, 1001, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    both(lambda x: [*x.sort(), *(x * 2).sort(descending=True)], x)
-    both(lambda x: [*x.sort()], x.to(torch.float32))
-
-
-def test_sort_in_a_scan_and_of_what_is_computed() -> None:
-    def f(x: Tensor) -> tuple[Tensor, Tensor]:
-        return scan(lambda c, row: ((c + row).sort().values.flip(0), (c * row).argsort(stable=True)), x[0], x)
-
-    both(f, torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
-
-
-def test_the_gradient_of_sort() -> None:
-    weight = torch.arange(12.0).reshape(3, 4)
-    both(lambda x: [fn.grad(lambda x: (x.sort(0).values * weight).sum())(x)], torch.randn(3, 3, 4))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.int32])
-def test_topk(dtype: torch.dtype) -> None:
-    x = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(i)).reshape(5, 6) for i in range(3)])
-    both(lambda x: [*x.topk(3), *x.topk(5, 0), *x.topk(2, 1, largest=False), *x.topk(0, 0)], x.to(dtype))
-    number = torch.tensor(3).to(dtype)
-    same(jit(lambda x: x.topk(1, 0), backend="native")(number), number.topk(1, 0))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32, torch.bool])
-@pytest.mark.parametrize("shape", [(3, 8), (2, 0), ()])
-def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     both(
-        lambda x: [*x.cummax(-1), *x.cummin(0), *(x | x if dtype == torch.bool else x + x).cummin(-1)],
-        values(18, *shape, dtype=dtype),
+        lambda x: [(x > bound).sort().values for bound in (-0.5, 0.0, 0.5)],
+        values(9, 1500, dtype=torch.float64),
+        backend="native",
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_logcumsumexp(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_long_line_is_sorted(backend: str) -> None:
+    x = torch.randn(2, 1001, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    both(lambda x: [*x.sort(), *(x * 2).sort(descending=True)], x, backend=backend)
+    both(lambda x: [*x.sort()], x.to(torch.float32), backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sort_in_a_scan_and_of_what_is_computed(backend: str) -> None:
+    def f(x: Tensor) -> tuple[Tensor, Tensor]:
+        return scan(lambda c, row: ((c + row).sort().values.flip(0), (c * row).argsort(stable=True)), x[0], x)
+
+    both(f, torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64), backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_gradient_of_sort(backend: str) -> None:
+    weight = torch.arange(12.0).reshape(3, 4)
+    gradient = fn.grad(lambda x: (x.sort(0).values * weight).sum())
+    both(lambda x: [gradient(x)], torch.randn(3, 3, 4), backend=backend)
+
+
+@pytest.mark.parametrize("dtype, backend", rows([torch.float64, torch.int32], inductor=[(torch.float64,)]))
+def test_topk(dtype: torch.dtype, backend: str) -> None:
+    x = torch.stack([torch.randperm(30, generator=torch.Generator().manual_seed(i)).reshape(5, 6) for i in range(3)])
+    several = lambda x: [*x.topk(3), *x.topk(5, 0), *x.topk(2, 1, largest=False), *x.topk(0, 0)]  # noqa: E731
+    both(several, x.to(dtype), backend=backend)
+    number = torch.tensor(3).to(dtype)
+    same(jit(lambda x: x.topk(1, 0), backend=backend)(number), number.topk(1, 0))
+
+
+LINES = ((3, 8), (2, 0), ())
+KINDS = (torch.float32, torch.float64, torch.int32, torch.bool)
+SOME = [((3, 8), torch.float32), ((3, 8), torch.bool), ((2, 0), torch.float64), ((), torch.int32)]
+
+
+@pytest.mark.parametrize("shape, dtype, backend", rows(LINES, KINDS, inductor=SOME))
+def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
+    both(
+        lambda x: [*x.cummax(-1), *x.cummin(0), *(x | x if dtype == torch.bool else x + x).cummin(-1)],
+        values(18, *shape, dtype=dtype),
+        backend=backend,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     x = torch.tensor(
         [[-inf, -inf, 0.5, 3.0, -700.0], [inf, 1.0, inf, -inf, 2.0], [1.0, 2.0, nan, 1.0, inf]], dtype=dtype
     )
     f = lambda x: [x.logcumsumexp(0), x.logcumsumexp(1)]  # noqa: E731
     bound = 8 * torch.finfo(dtype).eps
-    same(jit(f, backend="native")(x), f(x), bound)
+    same(jit(f, backend=backend)(x), f(x), bound)
     lanes = torch.stack([x, x + 1, x * 2])
-    same(jit(fn.vmap(f), backend="native")(lanes), map(torch.stack, zip(*map(f, lanes), strict=True)), bound)
+    same(jit(fn.vmap(f), backend=backend)(lanes), map(torch.stack, zip(*map(f, lanes), strict=True)), bound)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_nextafter(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nextafter(dtype: torch.dtype, backend: str) -> None:
     tiny, most = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
     edges = torch.tensor([0.0, -0.0, 1.0, -1.0, tiny, -tiny, most, -most, inf, -inf, nan], dtype=dtype)
     a, b = torch.cartesian_prod(edges, edges).unbind(-1)
-    got = jit(torch.nextafter, backend="native")(a, b)
+    got = jit(torch.nextafter, backend=backend)(a, b)
     same([got], [torch.nextafter(a, b)])
     assert torch.equal(got.signbit(), torch.nextafter(a, b).signbit())
-    same([jit(fn.vmap(torch.nextafter), backend="native")(a, b)], [torch.nextafter(a, b)])
+    same([jit(fn.vmap(torch.nextafter), backend=backend)(a, b)], [torch.nextafter(a, b)])
 
 
 ACTIVATIONS = {
@@ -129,13 +152,14 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations(name: str) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_activations(backend: str) -> None:
     x = torch.tensor([[nan, inf, -inf, 0.0, -0.0, 1.5, 7.0, -0.3, -20.0]], dtype=torch.float64)
     # without NaN, where ATen's gradients of hardtanh depend on the tensor's size
-    f = lambda x: [ACTIVATIONS[name](x), fn.grad(lambda x: ACTIVATIONS[name](x).sum())(x[..., 1:])]  # noqa: E731
-    same(jit(f, backend="native")(x), f(x), 1e-14)
-    same(jit(fn.vmap(f), backend="native")(x), f(x), 1e-14)
+    slopes = lambda x: [fn.grad(lambda x, g=g: g(x).sum())(x[..., 1:]) for g in ACTIVATIONS.values()]  # noqa: E731
+    f = lambda x: [*(g(x) for g in ACTIVATIONS.values()), *slopes(x)]  # noqa: E731
+    same(jit(f, backend=backend)(x), f(x), 1e-14)
+    same(jit(fn.vmap(f), backend=backend)(x), f(x), 1e-14)
 
 
 DRAWS = {
@@ -150,22 +174,29 @@ DRAWS = {
 }
 
 
-def test_draws() -> None:
-    f = lambda k: [g(k) for g in DRAWS.values()]  # noqa: E731
-    both(f, split(key(3), 18))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_draws(backend: str) -> None:
+    few = ("one", "bits64") if backend == "inductor" else tuple(DRAWS)  # g++ takes ten seconds for each
+    both(lambda k: [DRAWS[name](k) for name in few], split(key(3), 18), backend=backend)
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_unsigned_draws(backend: str) -> None:
     unsigned = lambda k: [bits(k, (5,)), bits(k, (5,), torch.uint64), bits(k, (3,), torch.uint16), key_data(k)]  # noqa: E731
-    both(unsigned, split(key(4), 18))
+    both(unsigned, split(key(4), 18), backend=backend)
 
 
-@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_truncated_normal(dtype: torch.dtype, bound: float) -> None:
-    keys = split(key(1), 18)
+@pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float64,)]))
+def test_truncated_normal(dtype: torch.dtype, backend: str) -> None:
+    keys, bound = split(key(1), 18), {torch.float32: 1e-5, torch.float64: 1e-12}[dtype]
     f = lambda k: truncated_normal(k, -0.5, 2.0, (40,), dtype)  # noqa: E731
-    same([jit(f, backend="native")(keys[0])], [f(keys[0])], bound)
-    same([jit(fn.vmap(f), backend="native")(keys)], [torch.stack([f(k) for k in keys])], bound)
+    same([jit(f, backend=backend)(keys[0])], [f(keys[0])], bound)
+    if backend != "inductor":  # as for draws
+        same([jit(fn.vmap(f), backend=backend)(keys)], [torch.stack([f(k) for k in keys])], bound)
 
 
-def test_an_epoch_of_shuffled_minibatches() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_epoch_of_shuffled_minibatches(backend: str) -> None:
     x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = x @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 
@@ -179,4 +210,4 @@ def test_an_epoch_of_shuffled_minibatches() -> None:
     f = lambda k: scan(epoch, torch.zeros(3, dtype=torch.float64), split(k, 6))  # noqa: E731
     for call, keys in ((f, key(2)), (fn.vmap(f), split(key(2), 9))):
         assert jit(call).explain(keys).backend == "native"
-        same(jit(call, backend="native")(keys), call(keys), 1e-12)
+        same(jit(call, backend=backend)(keys), call(keys), 1e-12)

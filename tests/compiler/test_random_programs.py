@@ -1,6 +1,8 @@
-"""Random programs: whatever fusion, views, reductions and loops they mix, native equals eager."""
+"""Random programs: whatever fusion, views, reductions and loops they mix, every backend equals eager mode."""
 
+import pytest
 import torch
+from backends import BACKENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -47,15 +49,19 @@ def program(choices: list[tuple[int, int, int]], a: Tensor, b: Tensor) -> list[T
     return values[2:]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.lists(choice, min_size=3, max_size=9), st.integers(0, 1000))
-def test_random_programs(choices: list[tuple[int, int, int]], seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    a, b = torch.randn(2, 10, 3, 4, dtype=torch.float64, generator=generator)
-    f = lambda a, b: program(choices, a, b)  # noqa: E731
-    for got, want in zip(jit(f, backend="native")(a[0], b[0]), f(a[0], b[0]), strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
-    lanes = jit(fn.vmap(f, in_dims=(0, None)), backend="native")(a, b[0])
-    for i, row in enumerate(a):
-        for got, want in zip(lanes, f(row, b[0]), strict=True):
-            torch.testing.assert_close(got[i], want, rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_random_programs(backend: str) -> None:
+    @settings(max_examples=5 if backend == "inductor" else 25, deadline=None, derandomize=True)
+    @given(st.lists(choice, min_size=3, max_size=9), st.integers(0, 1000))
+    def equal(choices: list[tuple[int, int, int]], seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        a, b = torch.randn(2, 10, 3, 4, dtype=torch.float64, generator=generator)
+        f = lambda a, b: program(choices, a, b)  # noqa: E731
+        for got, want in zip(jit(f, backend=backend)(a[0], b[0]), f(a[0], b[0]), strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+        lanes = jit(fn.vmap(f, in_dims=(0, None)), backend=backend)(a, b[0])
+        for i, row in enumerate(a):
+            for got, want in zip(lanes, f(row, b[0]), strict=True):
+                torch.testing.assert_close(got[i], want, rtol=1e-12, atol=1e-12)
+
+    equal()

@@ -1,9 +1,10 @@
-"""Pools in native kernels equal ATen's: values, gradients, second derivatives, ties, infinities and NaN."""
+"""Pools equal ATen's on every backend: values, gradients, second derivatives, ties, infinities and NaN."""
 
 import math
 
 import pytest
 import torch
+from backends import BACKENDS, rows
 from tables import numbers
 from torch.nn import functional
 
@@ -18,8 +19,8 @@ OPTIONS = {
 }
 
 
-def same(f, *args):
-    staged = jit(f, backend="native")
+def same(f, *args, backend):
+    staged = jit(f, backend=backend)
     assert fn.tree.difference(staged(*args), f(*args), rtol=1e-12, atol=1e-14) is None
 
 
@@ -28,8 +29,12 @@ CASES = [(2, kind, o) for kind in OPTIONS for o in OPTIONS[kind]] + [
 ]
 
 
-@pytest.mark.parametrize("axes, name, options", CASES, ids=str)
-def test_pools_and_their_derivatives(axes, name, options):
+COMPILED = [(CASES[i],) for i in (0, 2, 4, 5)]  # g++ takes a minute for a second derivative
+
+
+@pytest.mark.parametrize("case, backend", rows(CASES, inductor=COMPILED))
+def test_pools_and_their_derivatives(case, backend):
+    axes, name, options = case
     pool, x = getattr(functional, f"{name}_pool{axes}d"), numbers(*SHAPES[axes])
 
     def loss(x):
@@ -37,25 +42,27 @@ def test_pools_and_their_derivatives(axes, name, options):
         return y.sin().sum(), y
 
     gradient = fn.grad(loss, has_aux=True)
-    same(gradient, x)
+    same(gradient, x, backend=backend)
     if axes == 2 and "padding" in options:
-        same(fn.vmap(gradient), torch.stack([x, x.flip(-1), 2 * x]))
-        same(lambda x, v: fn.jvp(lambda x: gradient(x)[0], (x,), (v,)), x, x.cos())
+        same(fn.vmap(gradient), torch.stack([x, x.flip(-1), 2 * x]), backend=backend)
+        same(lambda x, v: fn.jvp(lambda x: gradient(x)[0], (x,), (v,)), x, x.cos(), backend=backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "options", [{"divisor_override": 5}, {"kernel_size": (3, 1), "stride": (1, 2), "padding": (1, 0)}]
 )
-def test_average_pools_with_more_options(options):
+def test_average_pools_with_more_options(options, backend):
     def f(x):
         y = functional.avg_pool2d(x, **{"kernel_size": 2, **options})
         return y.exp().sum(), y
 
-    same(fn.grad(f, has_aux=True), numbers(2, 3, 5, 6))
+    same(fn.grad(f, has_aux=True), numbers(2, 3, 5, 6), backend=backend)
 
 
-@pytest.mark.parametrize("padding, dilation", [(0, 1), (1, 2)])
-def test_the_first_of_equal_maxima_and_the_last_nan_win(padding, dilation):
+@pytest.mark.parametrize("window, backend", rows([(0, 1), (1, 2)], inductor=[((0, 1),)]))
+def test_the_first_of_equal_maxima_and_the_last_nan_win(window, backend):
+    padding, dilation = window
     few = torch.tensor([1.0, -inf, 0.0, -inf, -1.0, inf, 1.0, nan], dtype=torch.float64)
     for count in (2, 5, 8):  # only small ones, no NaN, all
         x = few[fn.random.randint(fn.random.key(count), (4, 6, 7), 0, count)]
@@ -64,12 +71,13 @@ def test_the_first_of_equal_maxima_and_the_last_nan_win(padding, dilation):
             y, index = functional.max_pool2d(x, 3, 2, padding, dilation, return_indices=True)
             return (y.nan_to_num(0.0, 0.0, 0.0) * index).sum(), (y, index)
 
-        staged, eager = jit(f, backend="native")(x)[1], f(x)[1]
+        staged, eager = jit(f, backend=backend)(x)[1], f(x)[1]
         assert torch.equal(staged[1], eager[1])
         torch.testing.assert_close(staged[0], eager[0], rtol=0, atol=0, equal_nan=True)
         pull = fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)
         weights = numbers(*pull[0].shape)
-        same(lambda x, w: fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)[1](w), x, weights)
+        pulled = lambda x, w: fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)[1](w)  # noqa: E731
+        same(pulled, x, weights, backend=backend)
 
 
 def test_large_pools_stay_one_operation():

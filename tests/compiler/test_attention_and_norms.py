@@ -1,8 +1,9 @@
-"""Attention and normalisation run natively and equal torch's own kernels, gradients included."""
+"""Attention and normalisation equal torch's own kernels on every backend, gradients included."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from backends import BACKENDS, rows
 from torch import Tensor
 
 import funcnet as fn
@@ -33,8 +34,8 @@ NORMS = {
     "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
     "batch_norm_fixed": lambda x: F.batch_norm(x, x.mean((0, 2, 3)).detach(), torch.ones(4, dtype=x.dtype)),
 }
-CASES = [(name, f, (3, 2, 5, 12)) for name, f in ATTENTION.items()]
-CASES += [(name, f, (2, 4, 7, 5)) for name, f in NORMS.items()]
+CASES = {name: (f, (3, 2, 5, 12)) for name, f in ATTENTION.items()}
+CASES |= {name: (f, (2, 4, 7, 5)) for name, f in NORMS.items()}
 
 
 def normal(*shape: int) -> Tensor:
@@ -45,17 +46,20 @@ def value_and_gradient(f, x: Tensor) -> list[Tensor]:
     return [f(x), fn.grad(lambda x: f(x).sin().sum())(x)]
 
 
-@pytest.mark.parametrize("name, f, shape", CASES, ids=[case[0] for case in CASES])
-def test_equal_to_torchs_kernels(name: str, f, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("name, backend", rows(CASES, inductor=[("causal",), ("masked",), ("batch_norm",)]))
+def test_equal_to_torchs_kernels(name: str, backend: str) -> None:
+    f, shape = CASES[name]
     x = normal(*shape)
-    native = jit(lambda x: value_and_gradient(f, x), backend="native")(x)
-    for got, want in zip(native, value_and_gradient(f, x), strict=True):
+    staged = jit(lambda x: value_and_gradient(f, x), backend=backend)(x)
+    for got, want in zip(staged, value_and_gradient(f, x), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name, f, shape", CASES, ids=[case[0] for case in CASES])
-def test_lanes_of_them(name: str, f, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CASES)
+def test_lanes_of_them(name: str, backend: str) -> None:
+    f, shape = CASES[name]
     x = normal(3, *shape)
-    got = jit(fn.vmap(lambda x: value_and_gradient(f, x)))(x)
+    got = jit(fn.vmap(lambda x: value_and_gradient(f, x)), backend=backend)(x)
     for a, b in zip(got, zip(*(value_and_gradient(f, one) for one in x), strict=True), strict=True):
         torch.testing.assert_close(a, torch.stack(b), rtol=1e-12, atol=1e-12)
