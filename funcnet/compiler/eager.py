@@ -161,10 +161,13 @@ def _run_loop(
     xs: list[Tensor],
     outside: list[Tensor],
 ) -> tuple[Tensor, ...]:
-    """Run a scan as a Python loop, or stage it anew if that is what happens now."""
+    """Run a scan as a Python loop, or stage it anew if that is what happens now.
+
+    Its first carries are copies: torch.compile compiles a step anew for other strides, and for tensors that are one.
+    """
     if (staged := loop()) is not None:
         return _run_staged(staged, body, length, init, xs, outside)
-    carries, ys = tuple(init), []
+    carries, ys = tuple(x.clone(memory_format=torch.contiguous_format) for x in init), []
     slices = zip(*(x.unbind() for x in xs), strict=True) if xs else repeat((), length)
     for slice_ in slices:
         results = body(*carries, *slice_, *outside)
@@ -193,5 +196,14 @@ def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | Non
     return torch.as_strided(x.contiguous(), size, stride, offset or 0)
 
 
+def _index_put(x: Tensor, *args: Any) -> Tensor:
+    """torch.compile wrote to all lanes at once where vmap had expanded x (github.com/pytorch/pytorch/issues/183986)."""
+    return aten.index_put(x.contiguous(), *args)
+
+
 # What depends on a tensor's memory layout, in a form that takes any.
-_OPERATIONS = {aten.view.default: torch.reshape, aten.as_strided.default: _as_strided}
+_OPERATIONS = {
+    aten.view.default: torch.reshape,
+    aten.as_strided.default: _as_strided,
+    aten.index_put.default: _index_put,
+}
