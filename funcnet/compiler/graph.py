@@ -44,12 +44,9 @@ class Var:
     device: torch.device
 
 
-Atom = Var | bool | int | float
-
-
 @dataclass(eq=False)
 class Apply:
-    """One ATen operation. Arguments are atoms, other constants (None, dtype, str), and tuples or lists of these."""
+    """One ATen operation. Arguments are values, constants (numbers, None, dtype, str), and tuples or lists."""
 
     target: torch._ops.OpOverload
     args: tuple[Any, ...]

@@ -48,14 +48,12 @@ class Lowering:
         block = hoist(program.block)
         self.varying = varying(block, program.in_dims)
         self.inputs = [self._input(position, var) for position, var in enumerate(block.params)]
-        self.outputs = [self._output(program, i, atom) for i, atom in enumerate(block.results)]
-        self.destination = {
-            atom: out for atom, out in zip(block.results, self.outputs, strict=True) if isinstance(atom, Var)
-        }
+        self.outputs = [self._output(program, position, var) for position, var in enumerate(block.results)]
+        self.destination = dict(zip(block.results, self.outputs, strict=True))
         for op in block.ops:
             self.lower(op)
-        for atom, out in zip(block.results, self.outputs, strict=True):
-            self._finish(atom, out)
+        for var, out in zip(block.results, self.outputs, strict=True):
+            self._finish(self.values[var], out)
 
     @property
     def kernel(self) -> Kernel:
@@ -72,13 +70,11 @@ class Lowering:
         self.values[var] = view = whole(buffer, var.shape)
         return view
 
-    def _output(self, program: Program, position: int, atom: Any) -> View:
-        shape, dtype = (atom.shape, atom.dtype) if isinstance(atom, Var) else ((), torch.tensor(atom).dtype)
+    def _output(self, program: Program, position: int, var: Var) -> View:
         shared = program.out_dims is None or program.out_dims[position] is None
-        return whole(Buffer(dtype, math.prod(shape), not shared, "output", position), shape)
+        return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
 
-    def _finish(self, atom: Any, out: View) -> None:
-        value = self.value(atom)
+    def _finish(self, value: Value, out: View) -> None:
         if not isinstance(value, View) or value.buffer is not out.buffer:
             self.store(out, value)
 
@@ -109,10 +105,6 @@ class Lowering:
         if isinstance(arg, Var):
             return self.values[arg]
         return type(arg)(self._argument(item) for item in arg) if isinstance(arg, list | tuple) else arg
-
-    def value(self, atom: Any) -> Value:
-        """What stands for an atom: a number is a splat of no axes."""
-        return self.values[atom] if isinstance(atom, Var) else Splat(Const(atom, torch.tensor(atom).dtype), ())
 
     def temporary(self, shape: Sequence[int], dtype: torch.dtype, varying: bool) -> View:
         """A new row-major temporary."""
@@ -220,8 +212,8 @@ class Lowering:
 
     def _scan(self, op: Scan) -> None:
         count = len(op.init)
-        carries = [self._carry(atom, var) for atom, var in zip(op.init, op.body.params[:count], strict=True)]
-        sources = [self.view(self.value(atom)) for atom in op.xs]
+        carries = [self._carry(start, var) for start, var in zip(op.init, op.body.params[:count], strict=True)]
+        sources = [self.view(self.values[var]) for var in op.xs]
         loop = Loop(Counter(op.length), op.unroll)
         for var, source in zip(op.body.params[count:], sources, strict=True):
             steps = (*source.steps, (loop.counter, source.strides[0]))
@@ -233,21 +225,21 @@ class Lowering:
         outer, self.scope = self.scope, Scope(loop.body)
         for inner in op.body.ops:
             self.lower(inner)
-        for atom, stack in zip(op.body.results[count:], stacks, strict=True):
+        for var, stack in zip(op.body.results[count:], stacks, strict=True):
             self.store(
                 replace(
                     stack, shape=stack.shape[1:], strides=stack.strides[1:], steps=((loop.counter, stack.strides[0]),)
                 ),
-                self.value(atom),
+                self.values[var],
             )
-        self._advance(carries, [self.value(atom) for atom in op.body.results[:count]])
+        self._advance(carries, [self.values[var] for var in op.body.results[:count]])
         self.scope = outer
         self.scope.add(loop, *carries, *stacks)
         self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
 
-    def _carry(self, atom: Any, var: Var) -> View:
+    def _carry(self, start: Var, var: Var) -> View:
         self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.varying)
-        self.store(carry, self.value(atom))
+        self.store(carry, self.values[start])
         return carry
 
     def _advance(self, carries: list[View], values: list[Value]) -> None:

@@ -37,13 +37,13 @@ def _spread(block: Block, found: set[Var]) -> None:
             continue
         count = len(op.init)
         sources = zip(op.body.params, (*op.init, *op.xs), strict=True)
-        found.update(var for var, atom in sources if isinstance(atom, Var) and atom in found)
+        found.update(var for var, source in sources if source in found)
         size = -1
         while size != len(found):
             size = len(found)
             _spread(op.body, found)
             results = zip(op.body.params[:count], op.body.results[:count], strict=True)
-            found.update(var for var, atom in results if isinstance(atom, Var) and atom in found)
+            found.update(var for var, result in results if result in found)
         outcomes = zip(op.outputs, op.body.results, strict=True)
-        found.update(out for out, atom in outcomes if isinstance(atom, Var) and atom in found)
+        found.update(out for out, result in outcomes if result in found)
         found.update(out for out, param in zip(op.outputs, op.body.params[:count], strict=False) if param in found)
