@@ -54,6 +54,14 @@ def write_by_mask(x):
     return y
 
 
+def write_to_a_constant(x):
+    y = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    view = y.t()
+    y[0, 1] = x[2, 3]
+    y += 1
+    return x[:2, :2] @ y.to(x.dtype), view
+
+
 def write_to_out(x):
     out = torch.empty(3, 4, dtype=x.dtype)
     torch.add(x, x, out=out)
@@ -102,6 +110,7 @@ FUNCTIONS = [
     write_to_views,
     write_to_overlapping_views,
     write_by_mask,
+    write_to_a_constant,
     write_to_out,
     write_through_diagonal,
     write_to_narrower_dtype,

@@ -40,7 +40,7 @@ def _form(meta: Tensor, argument: Any, kwargs: dict[str, Any]) -> tuple[Any, ...
     return tuple(meta.shape), meta.dtype, torch.device(kwargs.get("device") or argument.device)
 
 
-_COPIES = {aten.clone.default, aten.alias.default, aten.detach.default, aten.lift_fresh.default, aten.lift.default}
+_COPIES = {aten.clone.default, aten.alias.default, aten.lift.default}
 _MAYBE_COPIES = {aten._to_copy.default, aten.view.default, aten.expand.default}
 
 
@@ -165,6 +165,10 @@ def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     return NotImplemented
 
 
+def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
+    return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
+
+
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
@@ -179,21 +183,10 @@ _FURTHER = [
     aten._native_batch_norm_legit_no_training.default,
     aten.embedding.default,
     aten.gelu.default,
-    aten.gelu_backward.default,
     aten.native_group_norm.default,
-    aten.native_group_norm_backward.default,
-    aten._native_batch_norm_legit.default,
-    aten._native_batch_norm_legit.no_stats,
-    aten._native_batch_norm_legit_no_training.default,
-    aten.native_batch_norm.default,
-    aten.native_batch_norm_backward.default,
-    aten.hardshrink_backward.default,
-    aten.softshrink_backward.default,
     aten.addmv.default,
-    aten.addr.default,
     aten._adaptive_avg_pool2d.default,
     aten.upsample_bilinear2d.default,
-    aten.upsample_nearest2d.default,
 ]
 
 _OWN: dict[Any, Rule] = {
@@ -201,6 +194,8 @@ _OWN: dict[Any, Rule] = {
     aten._efficientzerotensor.default: _empty,
     aten.empty_strided.default: lambda size, stride, **options: _empty(size, **options),
     aten.empty_permuted.default: lambda size, order, **options: _empty(size, **options),
+    aten.new_empty_strided.default: lambda x, size, stride, **options: x.new_zeros(size, **options),
+    aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
@@ -223,5 +218,7 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    aten.hardshrink_backward.default: _shrink_backward,
+    aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),
 }

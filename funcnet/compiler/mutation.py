@@ -148,7 +148,6 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
 
 _INSERT: dict[Any, Callable[..., Any]] = {
     aten.alias.default: _reshape,
-    aten.detach.default: _reshape,
     aten.view.default: _reshape,
     aten.unsqueeze.default: _reshape,
     aten.squeeze.dims: _reshape,
