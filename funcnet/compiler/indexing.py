@@ -30,27 +30,10 @@ def _gather(b: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
 
 
 def _index_select(b: Lowering, x: Value, dim: int, index: Value) -> Value:
-    rank = len(x.shape)
-    return _gathered(b, x, b.op.outputs[0].shape, _at(dim, rank), _along(b, index, dim % rank, rank))
-
-
-def _along(b: Lowering, index: Value, axis: int, rank: int) -> Value:
-    """A vector as a tensor that runs along one axis of many."""
-    shape = tuple(-1 if a == axis else 1 for a in range(rank))
-    view = b.view(index)
-    return View(
-        view.buffer,
-        tuple(view.shape[0] if s == -1 else 1 for s in shape),
-        tuple(view.strides[0] if s == -1 else 0 for s in shape),
-        view.offset,
-        view.steps,
-    )
-
-
-def _embedding(b: Lowering, weight: Value, index: Value, *_: Any) -> Value:
-    view, out = b.view(index), b.op.outputs[0].shape
-    rows = replace(view, shape=(*view.shape, 1), strides=(*view.strides, 0))
-    return _gathered(b, weight, out, lambda e, i: [i, Index(len(out) - 1)], rows)
+    if not x.shape:
+        return x
+    along = _trail(b.view(index), len(x.shape) - 1 - dim % len(x.shape))
+    return _gathered(b, x, b.op.outputs[0].shape, _at(dim, len(x.shape)), along)
 
 
 def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[list[View], Any]:
@@ -145,37 +128,6 @@ def _scatter(accumulate: bool) -> Rule:
     return rule
 
 
-def _index_add(b: Lowering, x: Value, dim: int, index: Value, source: Value, *, alpha: Number = 1) -> Value:
-    rank = len(x.shape)
-    scaled = source if alpha == 1 else b.map(source.shape, lambda e, s: e("mul", s, alpha), source)
-    return _scattered(b, x, source.shape, _at(dim, rank), scaled, [_along(b, index, dim % rank, rank)], True)
-
-
-def _embedding_backward(b: Lowering, grad: Value, index: Value, rows: int, padding: int, by_frequency: bool) -> Value:
-    if padding >= 0 or by_frequency:
-        raise UnsupportedError(f"{b.op.target}: the native backend has no padding index and no scaling by frequency")
-    shape = b.op.outputs[0].shape
-    view = _trail(b.view(index), 1)
-    return _scattered(
-        b,
-        Splat(Const(0, grad.dtype), shape),
-        grad.shape,
-        lambda e, i: [i, Index(len(grad.shape) - 1)],
-        grad,
-        [view],
-        True,
-    )
-
-
-def _written(b: Lowering, base: Value, target: Any, source: Value) -> Value:
-    """A copy of base in which the part target(copy) is source."""
-    out = b.temporary(base.shape, base.dtype, _varies(base) or _varies(source))
-    b.store(out, base)
-    part = target(out)
-    b.scope.add(Nest(part.shape, [Store(part, b.view(source).expand(part.shape))]), out)
-    return out
-
-
 def _varies(value: Value) -> bool:
     if isinstance(value, Splat):
         return False
@@ -191,13 +143,6 @@ def _cat(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
             size = value.shape[dim]
             b.store(shapes.narrow(out, dim, start, size), value)
             start += size
-    return out
-
-
-def _stack(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
-    out = b.temporary(b.op.outputs[0].shape, b.op.outputs[0].dtype, any(_varies(value) for value in values))
-    for position, value in enumerate(values):
-        b.store(shapes.select(out, dim, position), value)
     return out
 
 
@@ -219,20 +164,12 @@ def _pad(b: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Val
 
 
 def _slice_scatter(b: Lowering, x: Value, source: Value, *args: Any) -> Value:
-    return _written(b, x, lambda out: shapes._slice(out, *args), source)
-
-
-def _select_scatter(b: Lowering, x: Value, source: Value, dim: int, index: int) -> Value:
-    return _written(b, x, lambda out: shapes.select(out, dim, index), source)
-
-
-def _backward(inner: Any) -> Rule:
-    """The gradient of a view: zeros of a size with the incoming gradient in the part that was viewed."""
-
-    def rule(b: Lowering, grad: Value, sizes: Sequence[int], *args: Any) -> Value:
-        return inner(b, Splat(Const(0, grad.dtype), tuple(sizes)), grad, *args)
-
-    return rule
+    """A copy of x in which a slice is source."""
+    out = b.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
+    b.store(out, x)
+    part = shapes._slice(out, *args)
+    b.scope.add(Nest(part.shape, [Store(part, b.view(source).expand(part.shape))]), out)
+    return out
 
 
 def _repeat(b: Lowering, x: Value, repeats: Sequence[int]) -> Value:
@@ -249,20 +186,11 @@ RULES: dict[str, Rule] = {
     "gather": _gather,
     "index_select": _index_select,
     "index": _index,
-    "_unsafe_index": _index,
-    "embedding": _embedding,
-    "embedding_dense_backward": _embedding_backward,
     "index_put": _index_put,
-    "_unsafe_index_put": _index_put,
-    "index_add": _index_add,
     "scatter": _scatter(False),
     "scatter_add": _scatter(True),
     "cat": _cat,
-    "stack": _stack,
     "constant_pad_nd": _pad,
     "slice_scatter": _slice_scatter,
-    "select_scatter": _select_scatter,
-    "slice_backward": _backward(lambda b, zeros, grad, *args: _slice_scatter(b, zeros, grad, *args)),
-    "select_backward": _backward(lambda b, zeros, grad, dim, index: _select_scatter(b, zeros, grad, dim, index)),
     "repeat": _repeat,
 }

@@ -55,7 +55,16 @@ def _rounding(op: str) -> Formula:
     return lambda e, x: e(op, x) if x.dtype.is_floating_point else x
 
 
-def _scaled(e: Emit, a: Operand, b: Operand, alpha: Number) -> Operand:
+def _round(e: Emit, x: Operand, decimals: int = 0) -> Operand:
+    """Round to some decimals as ATen does: scaled by a power of ten, and back."""
+    if decimals == 0 or not x.dtype.is_floating_point:
+        return _rounding("round")(e, x)
+    scale, back = ("mul", "div") if decimals > 0 else ("div", "mul")
+    power = 10.0 ** abs(decimals)
+    return e(back, e("round", e(scale, x, power)), power)
+
+
+def _scaled(e: Emit, a: Operand, b: Operand, alpha: Number | Const) -> Operand:
     """a + alpha b, rounded once for floats, as ATen's vectors do."""
     if alpha == 1:
         return e("add", a, b)
@@ -115,7 +124,7 @@ def _elu(
     return e("where", e("lt", x, 0), below, e("mul", x, scale))
 
 
-def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
+def _clamp(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
     dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
 
     def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
@@ -127,45 +136,27 @@ def _clamp_rule(b: Lowering, x: Value, min: Value | Number | None = None, max: V
     return _mapped(b, formula, (x, *bounds))
 
 
-def _where(b: Lowering, condition: Value, x: Value | Number, y: Value | Number) -> Value:
+def _where(b: Lowering, condition: Value, x: Value, y: Value) -> Value:
     dtype = b.op.outputs[0].dtype
     return _mapped(
         b, lambda e, c, x, y: e("where", e.cast(c, torch.bool), e.cast(x, dtype), e.cast(y, dtype)), (condition, x, y)
     )
 
 
-def _masked_fill(b: Lowering, x: Value, mask: Value, value: Value | Number) -> Value:
-    return _where(b, mask, value, x)
+def _cast(b: Lowering, x: Value, **_: Any) -> Value:
+    """The same values in the dtype of the result."""
+    dtype = b.op.outputs[0].dtype
+    return x if x.dtype == dtype else _mapped(b, lambda e, x: e.cast(x, dtype), (x,))
 
 
-def _cast(b: Lowering, x: Value | Number, *_: Any, **__: Any) -> Value:
-    """A copy in the dtype of the result."""
-    if not isinstance(x, Number) and x.dtype == b.op.outputs[0].dtype and x.shape == b.op.outputs[0].shape:
-        return x
-    return _mapped(b, lambda e, x: e.cast(x, b.op.outputs[0].dtype), (x,))
-
-
-def _constant(value: Number) -> Rule:
-    return lambda b, *_, **__: Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
-
-
-def _full(b: Lowering, _: Any, value: Value | Number, **__: Any) -> Value:
-    out = b.op.outputs[0]
-    return Splat(Const(value, out.dtype), out.shape) if isinstance(value, Number) else _cast(b, value)
-
-
-def _scalar_tensor(b: Lowering, value: Number, **_: Any) -> Value:
-    return Splat(Const(value, b.op.outputs[0].dtype), ())
+def _full(b: Lowering, _: Any, value: Number, **__: Any) -> Value:
+    return Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
 
 
 def _arange(b: Lowering, *args: Number, **_: Any) -> Value:
     start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
     dtype = b.op.outputs[0].dtype
     return _mapped(b, lambda e: e("add", e("mul", e.cast(Index(0), dtype), step), start), ())
-
-
-def _reverse(formula: Formula) -> Formula:
-    return lambda e, a, b, **options: formula(e, b, a, **options)
 
 
 def _logical(op: str) -> Formula:
@@ -176,30 +167,19 @@ _PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh s
 asinh acosh atanh erf erfc lgamma abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign nextafter"""
 
 ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
-    **{name: _rounding(name) for name in ("floor", "ceil", "trunc", "round")},
+    **{name: _rounding(name) for name in ("floor", "ceil", "trunc")},
+    "round": _round,
     "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
-    "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, b, -alpha),
-    "rsub": lambda e, a, b, alpha=1: e("sub", b, a) if alpha == 1 else _scaled(e, b, a, -alpha),
+    "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, e("neg", b), alpha),
     "div": _divide,
-    "true_divide": _divide,
-    "floor_divide": lambda e, a, b: e("floordiv", a, b),
     "pow": _power,
     "reciprocal": lambda e, x: e("div", 1, x),
     "rsqrt": lambda e, x: e("div", 1, e("sqrt", x)),
-    "square": lambda e, x: e("mul", x, x),
     "sign": _sign,
-    "sgn": _sign,
     "relu": lambda e, x: _at_least(e, x, Const(0, x.dtype)),
-    "clamp_min": _at_least,
-    "clamp_max": _at_most,
     "leaky_relu": lambda e, x, slope=0.01: e("where", e("gt", x, 0), x, e("mul", x, slope)),
-    "hardtanh": lambda e, x, *bounds: _hardtanh(e, x, *bounds),
-    "elu": lambda e, x, *scales: _elu(e, x, *scales),
-    "frac": lambda e, x: e("sub", x, e("trunc", x)),
-    "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, e("mul", a, b), value),
-    "addcdiv": lambda e, x, a, b, value=1: _scaled(e, x, e("div", a, b), value),
-    "sigmoid_backward": lambda e, g, y: e("mul", g, e("mul", e("sub", 1, y), y)),
-    "tanh_backward": lambda e, g, y: e("mul", g, e("sub", 1, e("mul", y, y))),
+    "hardtanh": _hardtanh,
+    "elu": _elu,
     "bitwise_and": lambda e, a, b: e("and", a, b),
     "bitwise_or": lambda e, a, b: e("or", a, b),
     "bitwise_xor": lambda e, a, b: e("xor", a, b),
@@ -208,9 +188,6 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "bitwise_right_shift": lambda e, a, b: e("shr", a, b),
     "__lshift__": lambda e, a, b: e("shl", a, b),
     "__rshift__": lambda e, a, b: e("shr", a, b),
-    "__and__": lambda e, a, b: e("and", a, b),
-    "__or__": lambda e, a, b: e("or", a, b),
-    "__xor__": lambda e, a, b: e("xor", a, b),
 }
 
 PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")} | {
@@ -220,41 +197,17 @@ PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne"
     "logical_not": lambda e, x: e("not", e.cast(x, torch.bool)),
     "isnan": lambda e, x: e("ne", x, x),
     "isinf": lambda e, x: e("eq", e("abs", x), math.inf),
-    "isfinite": lambda e, x: e("lt", e("abs", x), math.inf),
     "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x), 0),
-}
-
-CREATION: dict[str, Rule] = {
-    "full": _full,
-    "full_like": _full,
-    "new_full": lambda b, _, size, value, **__: _full(b, size, value),
-    "fill": _full,
-    "scalar_tensor": _scalar_tensor,
-    "zeros": _constant(0),
-    "zeros_like": _constant(0),
-    "new_zeros": _constant(0),
-    "zero": _constant(0),
-    "ones": _constant(1),
-    "ones_like": _constant(1),
-    "new_ones": _constant(1),
-    "empty": _constant(0),
-    "empty_like": _constant(0),
-    "new_empty": _constant(0),
-    "empty_permuted": _constant(0),
-    "empty_strided": _constant(0),
-    "new_empty_strided": _constant(0),
-    "arange": _arange,
-    "clamp": _clamp_rule,
-    "where": _where,
-    "masked_fill": _masked_fill,
-    "copy": lambda b, _, source, *__: _cast(b, source),
-    **dict.fromkeys(("_to_copy", "clone", "detach", "alias", "lift_fresh", "lift_fresh_copy", "positive"), _cast),
 }
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
     **{name: predicate(formula) for name, formula in PREDICATES.items()},
-    **CREATION,
+    "full": _full,
+    "arange": _arange,
+    "clamp": _clamp,
+    "where": _where,
+    **dict.fromkeys(("_to_copy", "clone", "lift_fresh_copy"), _cast),
     **shapes.RULES,
     **reductions.RULES,
     **indexing.RULES,

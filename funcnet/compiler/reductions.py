@@ -71,44 +71,15 @@ def _arg(op: str, sign: int) -> Rule:
 
 
 def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
-    dtype, axes = b.op.outputs[0].dtype, _axes(x, dim)
-    total = b.reduce("add", _as(b, x, dtype), axes, 0, keepdim)
-    return b.map(total.shape, lambda e, s: e("div", s, _count(x, axes)), total)
-
-
-def _count(x: Value, axes: Sequence[int]) -> int:
-    return math.prod(x.shape[axis] for axis in axes)
-
-
-def _variance(
-    b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False
-) -> Value:
-    axes, correction = _axes(x, dim), 1 if correction is None else correction
-    count = _count(x, axes)
-    total = b.reduce("add", x, axes, 0, True)
-    mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
-    squares = b.map(x.shape, lambda e, x, m: e("mul", (d := e("sub", x, m)), d), x, mean)
-    rest = max(0, count - correction)
-    return b.map(
-        (sum_ := b.reduce("add", squares, axes, 0, keepdim)).shape, lambda e, s: e("div", s, float(rest)), sum_
-    )
-
-
-def _var_mean(
-    b: Lowering, x: Value, dim: Dims = None, correction: Number | None = None, keepdim: bool = False
-) -> list[Value]:
     axes = _axes(x, dim)
-    total = b.reduce("add", x, axes, 0, keepdim)
-    mean = b.map(total.shape, lambda e, s: e("div", s, _count(x, axes)), total)
-    return [_variance(b, x, dim, correction, keepdim), mean]
+    total = b.reduce("add", _as(b, x, b.op.outputs[0].dtype), axes, 0, keepdim)
+    count = math.prod(x.shape[axis] for axis in axes)
+    return b.map(total.shape, lambda e, s: e("div", s, count), total)
 
 
-def _truth(op: str, identity: bool) -> Rule:
-    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
-        value = b.map(x.shape, lambda e, x: e.cast(x, torch.bool), x)
-        return _as(b, b.reduce(op, value, _axes(x, dim), identity, keepdim), b.op.outputs[0].dtype)
-
-    return rule
+def _any(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    found = b.reduce("or", _as(b, x, torch.bool), _axes(x, dim), False, keepdim)
+    return _as(b, found, b.op.outputs[0].dtype)
 
 
 def _cumulative(op: str) -> Rule:
@@ -141,38 +112,10 @@ def _running_extremum(op: str) -> Rule:
     return rule
 
 
-def _floating(b: Lowering) -> None:
-    if not b.op.outputs[0].dtype.is_floating_point:
-        raise UnsupportedError(f"{b.op.target} of integers: the native backend multiplies floating matrices only")
-
-
 def _product(b: Lowering, left: Value, right: Value) -> Value:
-    _floating(b)
+    if not left.dtype.is_floating_point:
+        raise UnsupportedError(f"{b.op.target} of integers: the native backend multiplies floating matrices only")
     return b.contract(left, right, b.op.outputs[0].shape)
-
-
-def _vector_product(b: Lowering, left: Value, right: Value) -> Value:
-    """mv and dot, as products with a matrix of one column (and one row)."""
-    _floating(b)
-    row = b.view(left) if len(left.shape) == 2 else b.view(left).reshape((1, *left.shape))
-    column = b.view(right).reshape((*right.shape, 1))
-    assert row is not None and column is not None
-    product = b.contract(row, column, (row.shape[0], 1)).reshape(b.op.outputs[0].shape)
-    assert product is not None
-    return product
-
-
-def _add_product(b: Lowering, x: Value, left: Value, right: Value, *, beta: Number = 1, alpha: Number = 1) -> Value:
-    _floating(b)
-    out = b.op.outputs[0]
-    product = b.contract(left, right, out.shape)
-    if beta == 0:
-        return b.map(out.shape, lambda e, p: e("mul", p, alpha), product)
-    return b.map(out.shape, lambda e, x, p: e("add", _times(e, x, beta), _times(e, p, alpha)), x, product)
-
-
-def _times(e: Any, x: Any, factor: Number) -> Any:
-    return x if factor == 1 else e("mul", x, factor)
 
 
 def _vector_norm(b: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
@@ -199,11 +142,7 @@ RULES: dict[str, Rule] = {
     "argmax": _arg("maximum", 1),
     "argmin": _arg("minimum", -1),
     "mean": _mean,
-    "var": _variance,
-    "var_mean": _var_mean,
-    "std": lambda b, *args, **options: b.map((v := _variance(b, *args, **options)).shape, lambda e, x: e("sqrt", x), v),
-    "any": _truth("or", False),
-    "all": _truth("and", True),
+    "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
     "logcumsumexp": _cumulative("logaddexp"),
@@ -212,8 +151,4 @@ RULES: dict[str, Rule] = {
     "linalg_vector_norm": _vector_norm,
     "mm": _product,
     "bmm": _product,
-    "mv": _vector_product,
-    "dot": _vector_product,
-    "addmm": _add_product,
-    "baddbmm": _add_product,
 }

@@ -25,7 +25,7 @@ def moved(move: Move) -> Rule:
     return rule
 
 
-def reshape(b: Lowering, x: Value, *_: Any) -> Value:
+def _reshape(b: Lowering, x: Value, *_: Any) -> Value:
     """The same elements in another shape: by strides, or by a row-major copy."""
     shape = b.op.outputs[0].shape
     if x.dtype != b.op.outputs[0].dtype:
@@ -61,12 +61,6 @@ def _permute(x: View, axes: Sequence[int]) -> View:
     return replace(x, shape=tuple(x.shape[a] for a in axes), strides=tuple(x.strides[a] for a in axes))
 
 
-def _transpose(x: View, first: int, second: int) -> View:
-    axes = list(range(len(x.shape)))
-    axes[first], axes[second] = axes[second], axes[first]
-    return _permute(x, axes)
-
-
 def _slice(x: View, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> View:
     dim %= len(x.shape)
     chosen = range(x.shape[dim])[slice(start, end, step)]
@@ -83,7 +77,7 @@ def _cut(x: View, dim: int, shape: tuple[int, ...], strides: tuple[int, ...], st
     )
 
 
-def select(x: View, dim: int, index: int) -> View:
+def _select(x: View, dim: int, index: int) -> View:
     """One index of an axis, which goes."""
     return _cut(x, dim % len(x.shape), (), (), range(x.shape[dim])[index])
 
@@ -116,28 +110,12 @@ def _diagonal(x: View, offset: int = 0, dim1: int = 0, dim2: int = 1) -> View:
 
 
 def _unfold(x: View, dim: int, size: int, step: int) -> View:
-    dim %= max(len(x.shape), 1)
-    x = x if x.shape else _unsqueeze(x, 0)
+    if not x.shape:
+        return replace(x, shape=(size,), strides=(0,))
+    dim %= len(x.shape)
     count, stride = (x.shape[dim] - size) // step + 1, x.strides[dim]
     cut = _cut(x, dim, (count,), (stride * step,), 0)
     return replace(cut, shape=(*cut.shape, size), strides=(*cut.strides, stride))
-
-
-def _pieces(b: Lowering, x: Value, _: Any, dim: int = 0) -> list[Value]:
-    """Split an axis into the sizes of the outputs."""
-    pieces: list[Value] = []
-    start = 0
-    for out in b.op.outputs:
-        size = out.shape[dim]
-        pieces.append(Splat(x.const, out.shape) if isinstance(x, Splat) else narrow(b.view(x), dim, start, size))
-        start += size
-    return pieces
-
-
-def _unbind(b: Lowering, x: Value, dim: int = 0) -> list[Value]:
-    if isinstance(x, Splat):
-        return [Splat(x.const, out.shape) for out in b.op.outputs]
-    return [select(b.view(x), dim, index) for index in range(len(b.op.outputs))]
 
 
 def _as_strided(b: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Value:
@@ -149,23 +127,15 @@ def _as_strided(b: Lowering, x: Value, size: Sequence[int], stride: Sequence[int
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "squeeze", "flatten", "unflatten", "view_as"), reshape),
-    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expand),
+    "view": _reshape,
+    "squeeze": _reshape,
+    "expand": _expand,
     "permute": moved(_permute),
-    "t": moved(lambda x: _permute(x, range(len(x.shape))[::-1])),
-    "numpy_T": moved(lambda x: _permute(x, range(len(x.shape))[::-1])),
-    "mT": moved(lambda x: _transpose(x, -2, -1)),
-    "transpose": moved(_transpose),
     "slice": moved(_slice),
-    "narrow": moved(narrow),
-    "select": moved(select),
+    "select": moved(_select),
     "unsqueeze": moved(_unsqueeze),
     "flip": moved(_flip),
     "diagonal": moved(_diagonal),
     "unfold": moved(_unfold),
-    "split": _pieces,
-    "split_with_sizes": _pieces,
-    "chunk": _pieces,
-    "unbind": _unbind,
     "as_strided": _as_strided,
 }

@@ -1,0 +1,99 @@
+"""The native backend's rules can all be met, and hold for every form in which an operation is met."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import decompositions, jit
+from funcnet.compiler.ops import RULES
+
+aten = torch.ops.aten
+
+
+def stays(func: torch._ops.OpOverload) -> bool:
+    """Whether staging ever leaves an operation whole: nothing takes it apart, or what does may decline."""
+    if func._schema.is_mutable or not torch._C._dispatch_has_kernel(func.name()):
+        return False  # taken for its functional form; torch.jit's alone
+    rule = decompositions.find(func)
+    return rule is None or (rule in decompositions._OWN.values() and "NotImplemented" in rule.__code__.co_names)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_staging_leaves_what_a_rule_is_for(name: str) -> None:
+    packet = getattr(aten, name)
+    assert any(stays(getattr(packet, overload)) for overload in packet.overloads())
+
+
+def check(f, *args: Tensor) -> None:
+    """Alone, and in a ragged block of lanes that differ in their order."""
+    torch.testing.assert_close(jit(f, backend="native")(*args), f(*args), rtol=0, atol=0, equal_nan=True)
+    lanes = [torch.stack([arg.roll(lane, -1) if arg.ndim else arg for lane in range(18)]) for arg in args]
+    want = torch.stack([f(*row) for row in zip(*lanes, strict=True)])
+    torch.testing.assert_close(jit(fn.vmap(f), backend="native")(*lanes), want, rtol=0, atol=0, equal_nan=True)
+
+
+NUMBERS = {
+    "left_shift": lambda x, i: i << 2,
+    "left_shift_by": lambda x, i: torch.bitwise_left_shift(i, i % 4),
+    "left_shift_of": lambda x, i: torch.bitwise_left_shift(3, i % 4),
+    "right_shift": lambda x, i: torch.bitwise_right_shift(i, 1),
+    "right_shift_by": lambda x, i: torch.bitwise_right_shift(i, i % 4),
+    "right_shift_of": lambda x, i: torch.bitwise_right_shift(100, i % 4),
+    "and": lambda x, i: torch.bitwise_and(6, i),
+    "or": lambda x, i: torch.bitwise_or(i, 6) - torch.bitwise_or(9, i),
+    "xor": lambda x, i: torch.bitwise_xor(6, i),
+    "logical_or": lambda x, i: torch.logical_or(x, i),
+    "logical_xor": lambda x, i: torch.logical_xor(x, i),
+    "copysign": lambda x, i: torch.copysign(x, -2.0) + torch.copysign(i, -3),
+    "floor": lambda x, i: torch.div(x, 0.3, rounding_mode="floor"),
+    "trunc": lambda x, i: torch.div(i, 3, rounding_mode="trunc"),
+    "remainder": lambda x, i: torch.remainder(7, i + 9) + torch.remainder(7.5, x + 9),
+    "sub": lambda x, i: aten.sub.Scalar(x, 2, 3) - aten.sub.Scalar(i, 2, 3),
+    "tens": lambda x, i: x.round(decimals=-1),
+    "hundredths": lambda x, i: x.round(decimals=2),
+    "least": lambda x, i: x.min(),
+    "product": lambda x, i: x.prod() + i.prod(),
+    "fresh": lambda x, i: aten.lift_fresh_copy(x),
+    "scatter": lambda x, i: x.scatter(0, i % 4, x * 2, reduce="add"),
+    "scatter_number": lambda x, i: x.scatter(0, i % 4, 2.5, reduce="add"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The reduce argument")
+@pytest.mark.parametrize("name", NUMBERS)
+def test_forms_with_numbers(name: str) -> None:
+    check(NUMBERS[name], torch.tensor([1.25, -23.345, 0.0, 7.006], dtype=torch.float64), torch.tensor([5, -3, 0, 7]))
+
+
+NO_AXES = {
+    "embedding": lambda i: torch.nn.functional.embedding(i, torch.arange(12.0).reshape(4, 3)),
+    "row": lambda i: torch.arange(12).reshape(4, 3).index_select(0, i),
+    "column": lambda i: torch.arange(12).reshape(3, 4).index_select(-1, i),
+    "itself": lambda i: (i * 2).index_select(0, i * 0),
+    "window": lambda i: (i + 1).unfold(0, 1, 1),
+    "no_window": lambda i: (i + 1).unfold(0, 0, 1),
+    "sum": lambda i: i.sum(0) + i.cumsum(0) + i.flip(()),
+    "gather": lambda i: (i * 2).gather(0, i * 0),
+    "scatter": lambda i: i.scatter_add(0, i * 0, i * 2),
+    "repeat": lambda i: (i * 2).repeat(2, 3),
+}
+
+
+@pytest.mark.parametrize("name", NO_AXES)
+def test_tensors_without_axes(name: str) -> None:
+    check(NO_AXES[name], torch.tensor(2))
+
+
+@pytest.mark.parametrize("shrink", [torch.nn.functional.hardshrink, torch.nn.functional.softshrink])
+def test_the_gradient_of_shrinking(shrink) -> None:
+    x = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.5, -0.5, -0.0, 0.2, 0.7, -3.0])
+    check(fn.grad(lambda x: (shrink(x) * torch.arange(1.0, 10.0)).nan_to_num(0.0, 0.0, 0.0).sum()), x)
+    check(fn.grad(lambda x: (shrink(x, 1.5) * torch.arange(1.0, 10.0)).sum()), x)
+
+
+@pytest.mark.parametrize("backend", ["native", "eager"])
+def test_what_is_not_initialised_is_zero(backend: str) -> None:
+    f = lambda x: [x.new_empty_strided((3, 2), (1, 3)), torch.empty_strided((2,), (1,)), torch.empty_like(x)]  # noqa: E731
+    for got, like in zip(jit(f, backend=backend)(torch.ones(4)), f(torch.ones(4)), strict=True):
+        assert torch.equal(got, torch.zeros(like.shape)) and got.dtype == like.dtype
