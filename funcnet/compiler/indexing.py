@@ -36,25 +36,25 @@ def _index_select(b: Lowering, x: Value, dim: int, index: Value) -> Value:
     return _gathered(b, x, b.op.outputs[0].shape, _at(dim, len(x.shape)), along)
 
 
-def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[list[View], Any]:
-    """The indices lined up with the axes of x[indices], and the place in x of each of its elements."""
+def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Any, list[View]]:
+    """The shape of x[indices], the place in x of each of its elements, and the indices lined up with its axes."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
     chosen = [index for index in indices if index is not None]
     if any(index.dtype == torch.bool for index in chosen):
         raise UnsupportedError(f"{b.op.target} by a mask: its result has no fixed shape")
-    width = len(_broadcast([index.shape for index in chosen]))
+    common = _broadcast([index.shape for index in chosen])
     adjacent = used == list(range(used[0], used[-1] + 1))
     start = used[0] if adjacent else 0
     kept = [axis for axis in range(len(x.shape)) if axis not in used]
-    position = {axis: i if i < start else i + width for i, axis in enumerate(kept)}
-    tail = len(kept) - start
-    aligned = [_trail(b.view(index), tail) for index in chosen]
+    position = {axis: i if i < start else i + len(common) for i, axis in enumerate(kept)}
+    aligned = [_trail(b.view(index), len(kept) - start) for index in chosen]
+    sizes = [x.shape[axis] for axis in kept]
 
     def place(e: Emit, *operands: Operand) -> list[Operand]:
         found = dict(zip(used, operands, strict=True))
         return [found[axis] if axis in found else Index(position[axis]) for axis in range(len(x.shape))]
 
-    return aligned, place
+    return (*sizes[:start], *common, *sizes[start:]), place, aligned
 
 
 def _broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -68,8 +68,8 @@ def _trail(view: View, count: int) -> View:
 
 
 def _index(b: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
-    aligned, place = _layout(b, x, indices)
-    return _gathered(b, x, b.op.outputs[0].shape, place, *aligned)
+    shape, place, aligned = _layout(b, x, indices)
+    return _gathered(b, x, shape, place, *aligned)
 
 
 def _scattered(
@@ -98,12 +98,8 @@ def _scattered(
 def _index_put(
     b: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
 ) -> Value:
-    aligned, place = _layout(b, x, indices)
-    width = _broadcast([index.shape for index in indices if index is not None])
-    used = [axis for axis, index in enumerate(indices) if index is not None]
-    start = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
-    kept = [size for axis, size in enumerate(x.shape) if axis not in used]
-    return _scattered(b, x, (*kept[:start], *width, *kept[start:]), place, values, aligned, accumulate)
+    shape, place, aligned = _layout(b, x, indices)
+    return _scattered(b, x, shape, place, values, aligned, accumulate)
 
 
 def _at(axis: int, rank: int) -> Any:

@@ -1,0 +1,125 @@
+"""Writes to computed places in native kernels: many to few, of which the last wins, and by indices that broadcast."""
+
+import pytest
+import torch
+from lanes import check
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import jit, source
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.staging import form_of, stage
+from funcnet.loops import scan
+
+put = torch.ops.aten.index_put
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).mul(10).to(dtype)
+
+
+def few(count: int, most: int) -> Tensor:
+    return torch.randint(0, most, (count,), generator=torch.Generator().manual_seed(1))
+
+
+def table(x: Tensor) -> Tensor:
+    """Rows that are not zero, of the dtype of x."""
+    return torch.arange(12, dtype=x.dtype).reshape(4, 3) + 1
+
+
+WRITES = {
+    "add": lambda x, i: table(x)[:, 0].scatter_add(0, i, x),
+    "last": lambda x, i: table(x)[:, 0].scatter(0, i, x),
+    "put": lambda x, i: put(table(x)[:, 0], [i], x, True),
+    "put_last": lambda x, i: put(table(x)[:, 0], [i], x, False),
+    "rows": lambda x, i: put(table(x), [i], x[:, None] + table(x)[:1], True),
+    "rows_last": lambda x, i: put(table(x), [i], x[:, None] + table(x)[:1], False),
+    "columns": lambda x, i: put(table(x).mT, [None, i], x * table(x)[0, :, None], True),
+    "columns_last": lambda x, i: put(table(x).mT, [None, i], x * table(x)[0, :, None], False),
+    "along": lambda x, i: table(x).mT.scatter_add(1, i.expand(3, -1), (x * 2).expand(3, -1)),
+    "one_place": lambda x, i: table(x)[0].scatter_add(0, i * 0 + 1, x),
+    "one_place_last": lambda x, i: table(x)[0].scatter(0, torch.ones_like(i), x),
+    "one_number": lambda x, i: put(table(x)[:, 0], [i], x[3:4], True),
+    "count": lambda x, i: put(table(x)[:, 0], [i], torch.ones_like(x), True),
+    "from_the_end": lambda x, i: put(table(x), [i - 4, i % 3 - 3], x, True),
+    "index_add": lambda x, i: table(x).index_add(0, i, x[:, None].expand(-1, 3), alpha=3),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_many_writes_to_few_places(dtype: torch.dtype) -> None:
+    x = numbers(300, dtype=torch.int64).to(dtype)  # whole, so that sums are exact
+    check(lambda x, i: [f(x, i) for f in WRITES.values()], x, few(300, 4))
+
+
+def test_many_truths_to_few_places() -> None:
+    start = torch.tensor([True, False, False, False, False])
+    check(lambda x, i: [put(start, [i], x, True), put(start, [i], x, False)], numbers(40) > 12, few(40, 5))
+
+
+def test_gradients_through_rows_read_often() -> None:
+    def loss(w: Tensor, i: Tensor) -> Tensor:
+        return (w[i] * torch.arange(i.numel())[:, None]).sin().sum() + torch.nn.functional.embedding(i, w).exp().sum()
+
+    check(lambda w, i: fn.grad(loss)(w, i), numbers(4, 3) / 10, few(200, 4), bound=1e-12)
+
+
+def test_writes_to_the_rows_that_a_loop_carries() -> None:
+    def f(x: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
+        def step(c: Tensor, row: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            at, value = row
+            return put(c, [at], c[at] + value, False), c.gather(0, at[:1])
+
+        return scan(step, torch.zeros(5, dtype=x.dtype), (i.reshape(50, 2), x.reshape(50, 2)))
+
+    check(f, numbers(100, dtype=torch.int64), few(100, 5))
+
+
+def test_a_loop_of_writes_does_not_promise_that_they_are_independent() -> None:
+    """gcc 14 may take it at its word; gcc 12 stumbles over the check of the index first."""
+    program = stage(lambda t: [WRITES["add"](*t)], [form_of(numbers(300)), form_of(few(300, 4))])
+    lines = [line.strip() for line in source.emit(lower(program, RULES), 64).text.splitlines()]
+    (write,) = (k for k, line in enumerate(lines) if "within(" in line and "+=" in line)
+    begin = max(k for k in range(write) if lines[k].startswith("for"))
+    assert "VECTORISE" in lines and lines[begin - 1] != "VECTORISE"
+
+
+A, B = torch.tensor([[3], [0], [2]]), torch.tensor([[1, 0, 4, -2]])
+
+PLACES = {  # in a tensor of shape (4, 5, 4, 5), and the shape of what is there
+    "first": (lambda a, b: [a, b], (3, 4, 4, 5)),
+    "middle": (lambda a, b: [None, b, a], (4, 3, 4, 5)),
+    "last": (lambda a, b: [None, None, a, b], (4, 5, 3, 4)),
+    "apart": (lambda a, b: [a, None, None, b], (3, 4, 5, 4)),
+    "apart_later": (lambda a, b: [None, a, None, b], (3, 4, 4, 4)),
+    "of_fewer_axes": (lambda a, b: [None, b[0], a], (4, 3, 4, 5)),
+    "with_one_number": (lambda a, b: [None, b, a, a[1, 0]], (4, 3, 4)),
+    "one_alone": (lambda a, b: [None, None, a], (4, 5, 3, 1, 5)),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_indices_broadcast(name: str) -> None:
+    chosen, shape = PLACES[name]
+    x = numbers(4, 5, 4, 5)
+    values = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=x.dtype).reshape(shape)
+
+    def f(x: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+        at = chosen(a, b)
+        written = [put(x, at, v, add) for v in (values, values[..., :1], values[0, 0]) for add in (True, False)]
+        return [torch.ops.aten.index(x, at), *written]
+
+    assert f(x, A, B)[0].shape == shape
+    check(f, x, A, B, bound=1e-13)
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+@pytest.mark.parametrize("index", [4, -5])
+def test_a_write_out_of_range_is_an_error(index: int, lanes: bool) -> None:
+    f = lambda x, i: put(x, [i], x[:1], True)  # noqa: E731
+    call = fn.vmap(f, in_dims=(None, 0)) if lanes else f
+    good, bad = (torch.tensor([[0], [last]] if lanes else [last]) for last in (3, index))
+    jit(call, backend="native")(torch.zeros(4), good)
+    with pytest.raises(IndexError, match="out of the range"):
+        jit(call, backend="native")(torch.zeros(4), bad)

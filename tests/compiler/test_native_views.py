@@ -1,0 +1,75 @@
+"""Views in native kernels: diagonals, slices, windows and flips of each other, as read, written and differentiated."""
+
+import pytest
+import torch
+from lanes import check
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.loops import scan
+
+X = torch.arange(1.0, 61.0, dtype=torch.float64).reshape(3, 4, 5)
+PAIRS = [(0, 1), (1, 0), (2, 0), (0, -1), (-1, -2), (1, 2)]
+OFFSETS = [-9, -3, -2, -1, 0, 1, 2, 4, 9]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_diagonals(pair: tuple[int, int]) -> None:
+    def f(x: Tensor) -> list[Tensor]:
+        read = [x.diagonal(offset, *pair) for offset in OFFSETS]
+        of_a_view = [x[:, 1:, ::2].flip(0).diagonal(offset, *pair) for offset in (-1, 1)]
+        new = [torch.full_like(part, 7.0).cumsum(-1) for part in read]
+        return [*read, *of_a_view, *(torch.diagonal_scatter(x, y, o, *pair) for y, o in zip(new, OFFSETS, strict=True))]
+
+    check(f, X)
+
+
+def test_gradients_of_diagonals() -> None:
+    def loss(x: Tensor) -> Tensor:
+        return sum(((x.diagonal(o, *p) * (o + 3)).sin().sum() for o in (-2, 0, 1) for p in PAIRS), torch.zeros(()))
+
+    check(fn.grad(loss), X / 10, bound=1e-12)
+
+
+VIEWS = {
+    "cut": lambda x: x[1:9, -3:-1, 4:0],
+    "steps": lambda x: x[:, ::3, 1::2],
+    "steps_of_steps": lambda x: x[..., ::2][..., 1::2][:, 1::2],
+    "steps_backwards": lambda x: x.flip(0, 2)[1:, :, ::3].flip(1),
+    "select": lambda x: x[-1, :, -2] + x[0, -4, 1],
+    "permute": lambda x: x.permute(-1, 0, -2)[2:, 1:],
+    "windows": lambda x: x.unfold(1, 2, 1).unfold(2, 3, 2),
+    "windows_of_steps": lambda x: x.mT[:, 1::2].unfold(-1, 3, 1).flip(-1),
+    "window_of_all": lambda x: x.unfold(-1, 5, 7),
+    "squeeze": lambda x: x[:1, :, :1].squeeze((0, 2)) + x[:, 2:3].squeeze(1)[1, :4],
+    "unsqueeze": lambda x: x[1, ::2].unsqueeze(1).unsqueeze(-1) * x[2, :3].mT.unsqueeze(-3),
+    "expand": lambda x: x[:, :1].expand(2, -1, 4, -1).permute(2, 1, 0, 3)[1:, ::2],
+    "merged": lambda x: x.permute(0, 2, 1).reshape(3, 20)[:, ::3].reshape(-1),
+    "split": lambda x: x.flip(0).reshape(6, 2, 5)[1::2].reshape(3, 1, 10),
+    "nothing": lambda x: x[:0].reshape(0, 10).expand(3, 0, 10),
+    "strided": lambda x: (x * 1).as_strided((4, 3), (2, 7), 5),
+    "overlapping": lambda x: (x + 1).as_strided((5, 4), (1, 1)),
+}
+
+
+def test_views_of_views() -> None:
+    check(lambda x: [view(x) for view in VIEWS.values()], X)
+    check(lambda x: [view(x * 2) * 3 for view in VIEWS.values()], X)
+
+
+def test_gradients_of_views() -> None:
+    names = [name for name in VIEWS if name not in ("strided", "overlapping")]
+    check(lambda x: [fn.grad(lambda x, n=n: VIEWS[n](x).sin().sum())(x) for n in names], X / 10, bound=1e-12)
+
+
+def test_views_of_a_loop_s_slices_and_carries() -> None:
+    def f(x: Tensor) -> tuple[Tensor, ...]:
+        def step(carry: tuple[Tensor, Tensor], row: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+            a, b = carry
+            a = a.mT.flip(0) + row.diagonal(1, 1, 0)
+            return (a, torch.cat([b[2:], row[::3, 0]])), row.unfold(0, 2, 3)[:, 1] + a[1:, -1:]
+
+        (a, b), ys = scan(step, (X[0, :3, :3], X[1, 0]), x.permute(1, 2, 0).flip(0))
+        return a, b, ys
+
+    check(f, X)
