@@ -32,3 +32,6 @@ def same(got, want, bound: float = 0.0) -> None:
     for i, (a, b) in enumerate(zip(listed(got), listed(want), strict=True)):
         message = lambda text, i=i: f"result {i}: {text}"  # noqa: E731
         torch.testing.assert_close(a, b, rtol=bound, atol=bound, equal_nan=True, msg=message)
+        assert a.dtype != torch.bool or not (a.view(torch.uint8) > 1).any(), (
+            f"result {i}: a truth that is not 1 in memory"
+        )

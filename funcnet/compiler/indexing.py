@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tup
     chosen = [index for index in indices if index is not None]
     if any(index.dtype == torch.bool for index in chosen):
         raise UnsupportedError(f"{b.op.target} by a mask: its result has no fixed shape")
-    common = _broadcast([index.shape for index in chosen])
+    common = torch.broadcast_shapes(*(index.shape for index in chosen))
     adjacent = used == list(range(used[0], used[-1] + 1))
     start = used[0] if adjacent else 0
     kept = [axis for axis in range(len(x.shape)) if axis not in used]
@@ -55,12 +54,6 @@ def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tup
         return [found[axis] if axis in found else Index(position[axis]) for axis in range(len(x.shape))]
 
     return (*sizes[:start], *common, *sizes[start:]), place, aligned
-
-
-def _broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape that all broadcast to."""
-    columns = zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)
-    return tuple(next((size for size in column if size != 1), 1) for column in columns)[::-1]
 
 
 def _trail(view: View, count: int) -> View:

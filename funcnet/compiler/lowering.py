@@ -196,15 +196,15 @@ class Lowering:
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
         how, panel = blas.way(out, a.shape[-1]), None
         if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind == "input"):
-            b = self._dense(b)  # rows to load vectors from, past their end if need be
+            b = self.dense(b)  # rows to load vectors from, past their end if need be
         if how == "panels":
             panel = self.temporary((a.shape[-1], blas.PANEL // a.dtype.itemsize), a.dtype, False)
         if how == "blas":
-            a, b = (self._dense(x) if blas.layout(x) is None else x for x in (a, b))
+            a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
         self.scope.add(Contract(out, a, b, how, panel), out)
         return out
 
-    def _dense(self, view: View) -> View:
+    def dense(self, view: View) -> View:
         """A row-major copy."""
         copy = self.temporary(view.shape, view.dtype, view.varying)
         self.store(copy, view)

@@ -140,8 +140,7 @@ class Printer:
         for part in nest.body:
             if isinstance(part, Accumulate):
                 self.start(part)
-        if math.prod(nest.shape):
-            Body(self, nest).print()
+        Body(self, nest).print()
 
     def start(self, part: Accumulate) -> None:
         """Fill the target of a reduction with its identity."""

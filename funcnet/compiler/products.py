@@ -20,8 +20,6 @@ def contract(p: "Printer", product: Contract) -> None:
     """Print one product, in loops over its batch axes."""
     *batch, rows, columns = product.out.shape
     inner = product.left.shape[-1]
-    if math.prod(product.out.shape) == 0:
-        return
     if math.prod(product.out.shape) * inner <= TINY:
         for indices in itertools.product(*(range(size) for size in batch)):
             _unrolled(p, product, list(indices), rows, columns, inner)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from funcnet.compiler.graph import UnsupportedError
-from funcnet.compiler.loops import View
+from funcnet.compiler.loops import View, whole
 from funcnet.compiler.lowering import Lowering, Rule
-from funcnet.compiler.values import Pending, Splat, Value
+from funcnet.compiler.values import Splat, Value
 
 Move = Callable[..., View]
 
@@ -119,11 +119,12 @@ def _unfold(x: View, dim: int, size: int, step: int) -> View:
 
 
 def _as_strided(b: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Value:
-    if isinstance(x, Pending):
-        x = b.view(x)
-    if isinstance(x, View) and (x.offset or x.steps or x.reshape((x.buffer.size,)) is None or x.buffer.kind == "input"):
-        raise UnsupportedError("aten.as_strided of a view: the native backend lays buffers out its own way")
-    return moved(lambda v: View(v.buffer, tuple(size), tuple(stride), offset or 0))(b, x)
+    """Of a tensor that owns its memory, by staging in row-major order."""
+    if isinstance(x, Splat):
+        return Splat(x.const, tuple(size))
+    rows = b.view(x)
+    rows = rows if rows == whole(rows.buffer, rows.shape) else b.dense(rows)
+    return View(rows.buffer, tuple(size), tuple(stride), offset or 0)
 
 
 RULES: dict[str, Rule] = {

@@ -6,6 +6,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import decompositions, jit
+from funcnet.compiler.graph import UnsupportedError
 from funcnet.compiler.ops import RULES
 
 aten = torch.ops.aten
@@ -40,6 +41,7 @@ NUMBERS = {
     "right_shift": lambda x, i: torch.bitwise_right_shift(i, 1),
     "right_shift_by": lambda x, i: torch.bitwise_right_shift(i, i % 4),
     "right_shift_of": lambda x, i: torch.bitwise_right_shift(100, i % 4),
+    "shift_out": lambda x, i: torch.stack([i << 64, i >> 64, i >> -1, i << -1, i.int() << 32, i.int() >> 33]),
     "and": lambda x, i: torch.bitwise_and(6, i),
     "or": lambda x, i: torch.bitwise_or(i, 6) - torch.bitwise_or(9, i),
     "xor": lambda x, i: torch.bitwise_xor(6, i),
@@ -83,6 +85,15 @@ NO_AXES = {
 @pytest.mark.parametrize("name", NO_AXES)
 def test_tensors_without_axes(name: str) -> None:
     check(NO_AXES[name], torch.tensor(2))
+
+
+def test_bits_that_are_not_kept_are_refused() -> None:
+    for dtype, to in ((torch.float64, torch.int64), (torch.int32, torch.float32), (torch.bool, torch.uint8)):
+        f = lambda x, to=to: x.clone().view(to)  # noqa: E731
+        x = torch.tensor([1, 0]).to(dtype)
+        with pytest.raises(UnsupportedError, match="does not view"):
+            jit(f, backend="native")(x)
+        assert torch.equal(jit(f)(x), f(x))
 
 
 @pytest.mark.parametrize("shrink", [torch.nn.functional.hardshrink, torch.nn.functional.softshrink])

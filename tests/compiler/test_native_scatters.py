@@ -43,6 +43,9 @@ WRITES = {
     "one_number": lambda x, i: put(table(x)[:, 0], [i], x[3:4], True),
     "count": lambda x, i: put(table(x)[:, 0], [i], torch.ones_like(x), True),
     "from_the_end": lambda x, i: put(table(x), [i - 4, i % 3 - 3], x, True),
+    "of_more": lambda x, i: table(x).scatter(1, i[:6].reshape(3, 2) % 3, x[:20].reshape(4, 5)),
+    "of_fewer": lambda x, i: table(x).scatter_add(0, i[None, :2], table(x) * x[0]),
+    "slice": lambda x, i: torch.slice_scatter(table(i), i[:6].reshape(2, 3), 0, 1, 3),
     "index_add": lambda x, i: table(x).index_add(0, i, x[:, None].expand(-1, 3), alpha=3),
 }
 
@@ -55,7 +58,8 @@ def test_many_writes_to_few_places(dtype: torch.dtype) -> None:
 
 def test_many_truths_to_few_places() -> None:
     start = torch.tensor([True, False, False, False, False])
-    check(lambda x, i: [put(start, [i], x, True), put(start, [i], x, False)], numbers(40) > 12, few(40, 5))
+    f = lambda x, i: [put(start, [i], x, True), put(start, [i], x, False), x[i], x.gather(0, i + 9)]  # noqa: E731
+    check(f, numbers(40) > 12, few(40, 5))
 
 
 def test_gradients_through_rows_read_often() -> None:

@@ -1,0 +1,73 @@
+"""Large temporaries of native kernels share memory only where none is still needed, loops' next steps included."""
+
+import pytest
+import torch
+from lanes import check
+from torch import Tensor
+
+from funcnet.loops import scan
+
+SIZE = 2500  # of float64: too large for the stack
+
+
+def whole(*shape: int) -> Tensor:
+    return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).double()
+
+
+def chain(x: Tensor) -> Tensor:
+    """Every step of it has memory of its own."""
+    for k in range(4):
+        x = x.cumsum(0) % (17 - k) - x.flip(0)
+    return x
+
+
+def straight(x: Tensor) -> list[Tensor]:
+    first = x.cumsum(0) % 7
+    second = chain(first)
+    return [chain(second) + first, second.sort().values]
+
+
+def before_a_loop(x: Tensor) -> tuple[Tensor, Tensor]:
+    held = x.flip(0).cumsum(0) % 19
+
+    def step(c: Tensor, _: None) -> tuple[Tensor, Tensor]:
+        read = (c + held).cumsum(0) % 17
+        return chain(read) % 5 + c, read[:3]
+
+    return scan(step, x, length=3)
+
+
+def read_after_a_loop(x: Tensor) -> list[Tensor]:
+    held = x.cumsum(0) % 19
+    last, ys = scan(lambda c, _: (chain(c) % 5, c[-2:]), x, length=3)
+    return [chain(last) + held, ys]
+
+
+def loops_in_loops(x: Tensor) -> tuple[Tensor, Tensor]:
+    outermost = x.cumsum(0) % 19
+
+    def outer(c: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        held = (c + row).cumsum(0) % 13
+        inner = lambda c, _: (chain(c + held) % 5, (c + outermost)[:2])  # noqa: E731
+        c, ys = scan(inner, c, length=2)
+        return chain(c) % 7, ys
+
+    return scan(outer, x, torch.stack([x, x.flip(0)]))
+
+
+def two_loops(x: Tensor) -> list[Tensor]:
+    held = x.cumsum(0) % 19
+    first, _ = scan(lambda c, _: (chain(c) % 5, None), x, length=2)
+    second, _ = scan(lambda c, _: (chain(c - first) % 5 + held, None), x, length=2)
+    return [first, second]
+
+
+def stacked(x: Tensor) -> Tensor:
+    _, ys = scan(lambda c, _: (chain(c) % 5, c), x, length=3)
+    _, zs = scan(lambda c, y: (chain(c + y) % 5, c - y), x, ys * 2)
+    return (zs + ys).sum(0)
+
+
+@pytest.mark.parametrize("program", [straight, before_a_loop, read_after_a_loop, loops_in_loops, two_loops, stacked])
+def test_large_temporaries_keep_what_is_needed(program) -> None:
+    check(program, whole(SIZE))
