@@ -73,6 +73,10 @@ b = torch.frombuffer(array, dtype=torch.float32).reshape(inner, columns)
 b.copy_(torch.arange(inner * columns).reshape(inner, columns) % 7)
 a = torch.arange(8.0 * inner).reshape(8, inner) % 5
 assert torch.equal(fn.jit(torch.mm, backend="native")(a, b), a @ b)
+for lanes in (b, b.T.contiguous()):  # the last block of lanes is not full
+    array[:] = lanes.flatten().tolist()
+    c = b.view_as(lanes)
+    assert torch.equal(fn.jit(fn.vmap(lambda row: row * 2), backend="native")(c), c * 2)
 """
 
 

@@ -68,6 +68,35 @@ def stacked(x: Tensor) -> Tensor:
     return (zs + ys).sum(0)
 
 
-@pytest.mark.parametrize("program", [straight, before_a_loop, read_after_a_loop, loops_in_loops, two_loops, stacked])
+def stacked_beside_a_larger_one(x: Tensor) -> Tensor:
+    def step(c: Tensor, _: None) -> tuple[Tensor, Tensor]:
+        larger = c[:100, None] @ c[None, :100]
+        c = (c + larger.sum() % 7).cumsum(0) % 7
+        y = c.flip(0).cumsum(0) % 11
+        return (c + y) % 5, y
+
+    return (scan(step, x, length=3)[1] * torch.tensor([1.0, 2.0, 3.0])[:, None]).sum(0)
+
+
+def little_more_than_the_gap(x: Tensor) -> Tensor:
+    held = (x.cumsum(0) % 7).flip(0).cumsum(0) % 5
+    total = held.cumsum(0).sum()
+    more = torch.cat([held, x[:15]]) * total
+    return more[15:].flip(0) - held
+
+
+PROGRAMS = [
+    straight,
+    before_a_loop,
+    read_after_a_loop,
+    loops_in_loops,
+    two_loops,
+    stacked,
+    stacked_beside_a_larger_one,
+    little_more_than_the_gap,
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_large_temporaries_keep_what_is_needed(program) -> None:
     check(program, whole(SIZE))

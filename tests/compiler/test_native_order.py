@@ -103,6 +103,8 @@ def test_results_that_are_read_again() -> None:
     def f(c: Tensor, xs: Tensor) -> list[Tensor]:
         last, (signs, values) = scan(lambda c, x: (c - x, ((c > x), c * x)), c, xs)
         again = torch.where(signs, values, 2 * values)
-        return [last, signs, values, signs[::2].flip(1), signs.sum(0), again.sum(1), signs & signs[0], ~signs[-1]]
+        return [last, signs, values, signs[::2].flip(1), signs.sum(0), again.sum(1), signs & signs[0], ~signs[-1]] + [
+            torch.where(kept, values, 2 * values) for kept in (signs.sort(0).values, signs.cummax(1).values)
+        ]
 
     check(f, LONGER, whole(6, 8))
