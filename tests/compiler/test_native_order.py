@@ -108,3 +108,11 @@ def test_results_that_are_read_again() -> None:
         ]
 
     check(f, LONGER, whole(6, 8))
+
+
+def test_a_carry_that_becomes_what_was_computed_before_the_loop() -> None:
+    def f(c: Tensor, xs: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        before = c * 3
+        return scan(lambda c, x: ((before, c[0] + c[1]), c[0] - x), (c, c.flip(0)), xs)
+
+    check(lambda c, xs: [(r := f(c, xs))[0][0] + 1, r[0][1], r[1]], LONGER, whole(6, 8))

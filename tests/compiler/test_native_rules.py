@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from lanes import check
 
 import funcnet as fn
 from funcnet.compiler import decompositions, jit
@@ -24,14 +24,6 @@ def stays(func: torch._ops.OpOverload) -> bool:
 def test_staging_leaves_what_a_rule_is_for(name: str) -> None:
     packet = getattr(aten, name)
     assert any(stays(getattr(packet, overload)) for overload in packet.overloads())
-
-
-def check(f, *args: Tensor) -> None:
-    """Alone, and in a ragged block of lanes that differ in their order."""
-    torch.testing.assert_close(jit(f, backend="native")(*args), f(*args), rtol=0, atol=0, equal_nan=True)
-    lanes = [torch.stack([arg.roll(lane, -1) if arg.ndim else arg for lane in range(18)]) for arg in args]
-    want = torch.stack([f(*row) for row in zip(*lanes, strict=True)])
-    torch.testing.assert_close(jit(fn.vmap(f), backend="native")(*lanes), want, rtol=0, atol=0, equal_nan=True)
 
 
 NUMBERS = {
