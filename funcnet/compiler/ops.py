@@ -153,8 +153,7 @@ def _full(b: Lowering, _: Any, value: Number, **__: Any) -> Value:
     return Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
 
 
-def _arange(b: Lowering, *args: Number, **_: Any) -> Value:
-    start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
+def _arange(b: Lowering, start: Number, _: Number, step: Number = 1, **__: Any) -> Value:
     dtype = b.op.outputs[0].dtype
     return _mapped(b, lambda e: e("add", e("mul", e.cast(Index(0), dtype), step), start), ())
 
