@@ -132,7 +132,9 @@ def test_scan_and_jit_equal_a_loop(make):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIMIZERS.keys() - {"lbfgs"})  # whose search is unrolled to minutes of C compiler
+@pytest.mark.parametrize(
+    "name", sorted(OPTIMIZERS.keys() - {"lbfgs"})
+)  # its search, unrolled, is minutes of C compiler
 def test_native_kernels_equal_a_loop(name):
     params, optimizer = {"w": numbers(2, 3), "b": numbers(3, seed=1)}, OPTIMIZERS[name]()
     steps = 8 if name == "muon" else 20  # it amplifies rounding, tenfold in two steps
