@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from funcnet import tree
 from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import recur
 
+Reference = ref[Tensor]
 Place = tuple[dict[str, Any], str]  # where a module keeps a tensor: parameters or buffers of a part, and its name
 
 
@@ -26,16 +29,22 @@ class Calls(TorchFunctionMode):
 
     Attributes:
         params: The ids of the parameters, which nothing may write to.
+        foreign: Tensors of the module that this one was copied from, by their ids, which nothing may read.
         places: Where the module keeps its buffers, by their ids.
     """
 
-    def __init__(self, draws: Draws, params: Sequence[Tensor], places: dict[int, list[Place]]) -> None:
+    def __init__(
+        self, draws: Draws, params: Sequence[Tensor], foreign: dict[int, Reference], places: dict[int, list[Place]]
+    ) -> None:
         super().__init__()
         self.draws, self.params, self.places = draws, {id(tensor) for tensor in params}, places
+        self.foreign = {key: reference for key, reference in foreign.items() if key not in self.params}
         self.alive = list[Tensor]()  # so that no id is given twice
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if any(self.is_foreign(leaf) for leaf in tree.leaves((args, kwargs))):
+            raise _not_copied(self.draws.name)
         in_python = isinstance(function, FunctionType)
         if in_python and function.__globals__ is vars(functional):
             with self:
@@ -50,6 +59,17 @@ class Calls(TorchFunctionMode):
         if name in RANDOM:
             return RANDOM[name](self.draws, *args, **kwargs)
         return function(*args, **kwargs)
+
+    def is_foreign(self, leaf: Any) -> bool:
+        return isinstance(leaf, Tensor) and id(leaf) in self.foreign and self.foreign[id(leaf)]() is leaf
+
+
+def _not_copied(module: str) -> ValueError:
+    return ValueError(
+        f"{module}: forward uses a tensor of the module that was given to from_module, expected it to use those of its"
+        " copy. A closure or hook that holds the module itself cannot be copied: refer to the parts by attribute in"
+        " forward, and in a hook to the module that it is called with."
+    )
 
 
 @cache

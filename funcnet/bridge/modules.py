@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +34,13 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
         The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a
         TransformerEncoder with a mask needs is_causal=False (or True) beside it under `jit`, or it reads the mask.
-        A closure or hook that holds the module itself, as a lambda made in its constructor may, goes on using the
-        module's own parameters: nothing can copy it. Refer to the parts by attribute in forward instead.
+        A closure or hook that holds the module itself, as a lambda made in its constructor may, cannot be copied; it is
+        an error when it reads the module's tensors.
     Raises:
         TypeError: It is no module.
         ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
             of another structure or shape, a tied weight given twice with different values, a random draw without a
-            key, or one that has no rule, a parameter that forward writes to.
+            key, or one that has no rule, a parameter that forward writes to, a tensor of the module itself.
         TypeError: From apply: the output holds something that is neither a tensor, a constant nor a pytree.
     Example:
         >>> apply, params, state = fn.from_module(torch.nn.Linear(3, 2))
@@ -83,6 +84,7 @@ class Apply:
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.name = _without_values(module), f"from_module({type(module).__name__})"
+        self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
         self.params, self.buffers = Names("parameters", _parameters(self.module)), Names("state", _buffers(self.module))
@@ -97,12 +99,15 @@ class Apply:
         buffers = [buffer.clone() for buffer in self.buffers.match(self.name, state)]
         args, kwargs = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, (args, kwargs))
         places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
-        calls = Calls(Draws(self.name, key), values, places)
+        calls = Calls(Draws(self.name, key), values, self.foreign, places)
         with _LOCK, self._restored(), _as_for_export(), calls:
             self._put(values, buffers)
             output = self.module(*args, **kwargs)
             after = [store[name] for (store, name), *_ in self.of_buffers]
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"foreign": {}}  # which a process that has not got the module cannot meet
 
     def __repr__(self) -> str:
         return f"apply of {type(self.module).__name__}"

@@ -1,0 +1,67 @@
+"""from_module of modules whose closures and hooks hold the module itself, which no copy reaches."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+import funcnet as fn
+
+
+class ByLambda(nn.Module):
+    """Its closure is made in the constructor."""
+
+    def __init__(self, use):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+        self.register_buffer("scale", torch.full((3,), 2.0))
+        self.compute = lambda x: use(self, x)
+
+    def forward(self, x):
+        return self.compute(x)
+
+
+USES = {
+    "of a parameter": lambda m, x: x @ m.inner.weight,
+    "of a part": lambda m, x: m.inner(x),
+    "of a buffer": lambda m, x: x * m.scale,
+    "in a list": lambda m, x: torch.stack([x, m.inner.bias]).sum(0),
+    "by keyword": lambda m, x: torch.nn.functional.linear(x, weight=m.inner.weight),
+}
+MESSAGE = (
+    r"from_module\(ByLambda\): forward uses a tensor of the module that was given .* refer to the parts by attribute"
+)
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_the_module_s_own_tensors_are_refused(use):
+    module = ByLambda(use)
+    apply, params, state = fn.from_module(module)
+    with pytest.raises(ValueError, match=MESSAGE):
+        apply(params, state, torch.ones(3))
+    with pytest.raises(ValueError, match=MESSAGE):
+        fn.jit(fn.grad(lambda p: apply(p, state, torch.ones(3))[0].sum()), backend="eager")(params)
+
+
+def test_a_hook_that_holds_the_module_is_refused():
+    module = nn.Sequential(nn.Linear(3, 3))
+    module[0].register_forward_hook(lambda part, args, y: y + module[0].weight.sum())
+    apply, params, state = fn.from_module(module)
+    with pytest.raises(ValueError, match="in a hook to the module that it is called with"):
+        apply(params, state, torch.ones(3))
+
+
+def test_a_closure_may_read_what_is_no_tensor():
+    module = ByLambda(lambda m, x: x if m.training else 2 * x)
+    apply, params, state = fn.from_module(module)
+    assert torch.equal(apply(params, state, torch.ones(3))[0], torch.ones(3))
+
+
+def test_the_module_s_own_tensors_may_be_the_parameters():
+    module = nn.Linear(3, 2)
+    apply, _, state = fn.from_module(module)
+    own = {"weight": module.weight, "bias": module.bias}
+    assert torch.equal(apply(own, state, torch.ones(3))[0], module(torch.ones(3)))
+    again = pickle.loads(pickle.dumps(apply))
+    assert torch.equal(again(own, state, torch.ones(3))[0], module(torch.ones(3)))
