@@ -530,25 +530,3 @@ def test_what_a_forward_writes_to_its_attributes_does_not_stay():
     first, second = apply(params, state, x)[0], apply(params, state, x)[0]
     torch.testing.assert_close(second, first, rtol=0, atol=0)
     torch.testing.assert_close(first, module(x), rtol=1e-12, atol=1e-12)
-
-
-class InPlace(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(3))
-
-    def forward(self, x, clip=False):
-        with torch.no_grad():
-            if clip:
-                self.weight.clamp_(-0.5, 0.5)
-        x += 1
-        return x * self.weight
-
-
-def test_a_forward_that_writes_to_arguments_or_parameters():
-    apply, params, state = fn.from_module(InPlace().double())
-    x = torch.zeros(3, dtype=torch.float64)
-    assert apply(params, state, x)[0].tolist() == [1, 1, 1] and x.tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="clamp_ writes to a parameter"):
-        apply(params, state, x, clip=True)
-    assert params["weight"].tolist() == [1, 1, 1]

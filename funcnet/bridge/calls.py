@@ -5,13 +5,14 @@ the place of kernels that write to their arguments, or that torch.func cannot tr
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from types import FunctionType
 from typing import Any
 from weakref import ref
 
 import torch
 from torch import Tensor
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -28,7 +29,7 @@ class Calls(TorchFunctionMode):
     """While it is active, torch's functions follow the rules.
 
     Attributes:
-        params: The ids of the parameters, which nothing may write to.
+        params: The parameters, which nothing may write to.
         foreign: Tensors of the module that this one was copied from, by their ids, which nothing may read.
         places: Where the module keeps its buffers, by their ids.
     """
@@ -37,8 +38,8 @@ class Calls(TorchFunctionMode):
         self, draws: Draws, params: Sequence[Tensor], foreign: dict[int, Reference], places: dict[int, list[Place]]
     ) -> None:
         super().__init__()
-        self.draws, self.params, self.places = draws, {id(tensor) for tensor in params}, places
-        self.foreign = {key: reference for key, reference in foreign.items() if key not in self.params}
+        self.draws, self.params, self.places = draws, params, places
+        self.foreign = {key: foreign[key] for key in foreign.keys() - map(id, params)}
         self.alive = list[Tensor]()  # so that no id is given twice
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -50,18 +51,34 @@ class Calls(TorchFunctionMode):
             with self:
                 return _body(function)(*args, **kwargs)
         name = getattr(function, "__name__", "")
-        if name.endswith("_") and _writes(name) and args and id(args[0]) in self.params:
-            raise _impure(self.draws.name, name)
         if name in _RULES:
             return _RULES[name](self, function, *args, **kwargs)
+        target = args[0] if args and name.endswith("_") and _writes(name) else kwargs.get("out")
+        if isinstance(target, Tensor) and _memory(target) in self.memories:
+            raise _impure(self.draws.name, name)
         if name in UNKNOWN or (name in RANDOM and in_python):
             raise self.draws.unknown(f"{function.__module__}.{name}" if in_python else name)
         if name in RANDOM:
             return RANDOM[name](self.draws, *args, **kwargs)
         return function(*args, **kwargs)
 
+    @cached_property
+    def memories(self) -> set[int]:
+        """The memory of the parameters, which their views and their data share."""
+        return {_memory(parameter) for parameter in self.params}
+
     def is_foreign(self, leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and id(leaf) in self.foreign and self.foreign[id(leaf)]() is leaf
+
+
+def _memory(tensor: Tensor) -> int:
+    """Identify the memory of a tensor; one that has none is itself."""
+    while is_functorch_wrapped_tensor(tensor):
+        tensor = get_unwrapped(tensor)
+    try:
+        return tensor.untyped_storage()._cdata
+    except NotImplementedError:
+        return id(tensor)
 
 
 def _not_copied(module: str) -> ValueError:

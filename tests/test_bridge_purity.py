@@ -1,4 +1,4 @@
-"""from_module of modules whose closures and hooks hold the module itself, which no copy reaches."""
+"""from_module of modules that write to what they are given, or whose closures and hooks hold the module itself."""
 
 import pickle
 
@@ -65,3 +65,51 @@ def test_the_module_s_own_tensors_may_be_the_parameters():
     assert torch.equal(apply(own, state, torch.ones(3))[0], module(torch.ones(3)))
     again = pickle.loads(pickle.dumps(apply))
     assert torch.equal(again(own, state, torch.ones(3))[0], module(torch.ones(3)))
+
+
+class Writing(nn.Module):
+    """It writes to its argument, and to whatever else it is told."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.weight, self.write = nn.Parameter(torch.ones(2, 3)), write
+
+    def forward(self, x):
+        x += 1
+        with torch.no_grad():
+            self.write(self.weight, x)
+        return x * self.weight
+
+
+WRITES = {
+    "clamp_": lambda w, x: w.clamp_(-0.5, 0.5),
+    "mul_": lambda w, x: w.data.mul_(2),
+    "zero_": lambda w, x: w[0].zero_(),
+    "copy_": lambda w, x: w.detach().view(-1)[1:].copy_(x.new_zeros(5)),
+    "__setitem__": lambda w, x: w.data.__setitem__(0, 2.0),
+    "add": lambda w, x: torch.add(x, 1, out=w[1]),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_no_parameter_is_written_to_by_any_of_its_views(name):
+    apply, params, state = fn.from_module(Writing(WRITES[name]).double())
+    x = torch.zeros(3, dtype=torch.float64)
+    calls = [
+        lambda p: apply(p, state, x),
+        fn.vmap(lambda p: apply(p, state, x)),
+        fn.grad(lambda p: apply(p, state, x)[0].sum()),
+    ]
+    for i, call in enumerate(calls):
+        given = {"weight": torch.ones(*(1,) * (i == 1), 2, 3, dtype=torch.float64)}
+        with pytest.raises((ValueError, RuntimeError), match=f": {name} writes to a param|accessing `data` under"):
+            call(given)
+        assert given["weight"].eq(1).all() and x.eq(0).all()
+    with pytest.raises((ValueError, fn.StagingError), match=r"writes to (a parameter|an argument)"):
+        fn.jit(calls[0], backend="eager")(params)
+
+
+def test_arguments_and_what_is_computed_may_be_written_to():
+    apply, params, state = fn.from_module(Writing(lambda w, x: x.mul_(2)).double())
+    x = torch.zeros(3, dtype=torch.float64)
+    assert apply(params, state, x)[0].eq(2).all() and x.eq(0).all()
