@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from funcnet.compiler.printer import Printer
 
 TINY = 64  # multiplications that are written out
-REGISTERS = 28
+# values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
+# there are 16 registers of the first two and 32 of the last
+SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
 
 
 def contract(p: "Printer", product: Contract) -> None:
@@ -26,15 +28,8 @@ def contract(p: "Printer", product: Contract) -> None:
         return
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
-    place: list[str | int] = [f"b{axis}" for axis in range(len(batch))]
-    if product.how != "tiles":
-        (_blas if product.how == "blas" else _wide)(p, product, place, rows, columns, inner)
-        for _ in batch:
-            p.close()
-        return
-    tall, wide = _tile(rows, columns)
-    for (i0, i1, m), (j0, j1, n) in itertools.product(_parts(rows, tall), _parts(columns, wide)):
-        _tiles(p, product, place, (i0, i1, m), (j0, j1, n), inner)
+    place = [f"b{axis}" for axis in range(len(batch))]
+    {"tiles": _tiled, "blas": _blas}.get(product.how, _wide)(p, product, place, rows, columns, inner)
     for _ in batch:
         p.close()
 
@@ -60,7 +55,7 @@ def _zero(p: "Printer", product: Contract) -> str:
     return p.splat("0", product.out.dtype) if product.out.varying else "0"
 
 
-def _tile(rows: int, columns: int) -> tuple[int, int]:
+def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
     """Rows and columns of a tile: most multiplications a load among those that fit the registers and waste least."""
 
     def cost(tile: tuple[int, int]) -> float:
@@ -68,7 +63,7 @@ def _tile(rows: int, columns: int) -> tuple[int, int]:
         return -(-rows // m) * -(-columns // n) * (m + n + m * n) / (rows * columns)
 
     tiles = [
-        (m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= REGISTERS
+        (m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= registers
     ]
     return min(tiles, key=cost)
 
@@ -77,6 +72,13 @@ def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
     """The full steps of a range and what is left: (first, end, step)."""
     full = size - size % step
     return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
+
+
+def _tiled(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+    """A product in tiles of elements, those at the edges smaller."""
+    tall, wide = _tile_size(rows, columns, VECTORS[p.vector] if product.out.varying else SCALARS)
+    for height, width in itertools.product(_parts(rows, tall), _parts(columns, wide)):
+        _tiles(p, product, batch, height, width, inner)
 
 
 def _tiles(
@@ -134,7 +136,7 @@ def _wide(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
     """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
     width = min(p.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
-    tall, wide = _tile(rows, vectors)
+    tall, wide = _tile_size(rows, vectors, VECTORS[p.vector])
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
         used = min(n * width, columns - j0 * width)
         p.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
