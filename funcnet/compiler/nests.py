@@ -81,7 +81,7 @@ class Body:
         totals = dict(self.sums)
         names = {s: self.p.fresh("w") for s in sums}
         for s in sums:
-            self.p.put(f"{self.p.type(s.view)} {names[s]}[{PARTIAL}];")
+            self.p.array(self.p.type(s.view), names[s], PARTIAL)
             self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {names[s]}[w] = {self.p.constant(s.identity)};")
         self.p.open(f"for (i64 j = 0; j < {size - size % PARTIAL}; j += {PARTIAL})")
         self.p.put("VECTORISE")

@@ -42,6 +42,7 @@ NAMES = {
 }
 
 
+ALIGN = 64  # bytes, those of the widest vectors
 UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
 
 
@@ -208,10 +209,18 @@ class Printer:
 
     def block(self, home: Loop | None, body: list[Statement]) -> None:
         """Declare the temporaries that live here, then print the statements."""
-        for buffer in self.plan.locals.get(home, ()):
-            self.put(f"{self.type(buffer)} {self.name(buffer)}[{self.plan.room(buffer)}];")
+        self.declare(home)
         for statement in body:
             self.statement(statement)
+
+    def declare(self, home: Loop | None) -> None:
+        """Declare the temporaries that live in a loop, or in the whole function, unless that has been done."""
+        for buffer in self.plan.locals.pop(home, ()):
+            self.array(self.type(buffer), self.name(buffer), self.plan.room(buffer))
+
+    def array(self, kind: str, name: str, size: int) -> None:
+        """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
+        self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
 
     def cumulate(self, statement: Cumulate) -> None:
         """A running sum, product or extremum along one axis."""

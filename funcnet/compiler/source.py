@@ -123,8 +123,7 @@ def _block(p: Printer) -> None:
         p.put(f"{scalar} *const {p.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
     for buffer, offset in p.plan.arena.items():
         p.put(f"{p.type(buffer)} *const {p.name(buffer)} = ({p.type(buffer)} *)(arena + {offset});")
-    for buffer in p.plan.locals.pop(None, ()):
-        p.put(f"{p.type(buffer)} {p.name(buffer)}[{p.plan.room(buffer)}];")
+    p.declare(None)
     for position, buffer in enumerate(p.kernel.inputs):
         if buffer.varying:
             _pack(p, position, buffer)
