@@ -195,7 +195,7 @@ class Lowering:
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
         how, panel = blas.way(out, a.shape[-1]), None
-        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind == "input"):
+        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
             b = self.dense(b)  # rows to load vectors from, past their end if need be
         if how == "panels":
             panel = self.temporary((a.shape[-1], blas.PANEL // a.dtype.itemsize), a.dtype, False)
