@@ -12,7 +12,7 @@ from backends import BACKENDS
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import funcnet as fn
-from funcnet.compiler import backends, jit
+from funcnet.compiler import backends, jit, ops
 from funcnet.compiler.graph import NoCompilerError, UnsupportedError
 from funcnet.loops import scan
 from funcnet.training import sgd_step
@@ -315,6 +315,16 @@ def test_auto_without_a_compiler_warns_once(monkeypatch):
         assert jit(torch.cos).explain(X).backend == "eager"
     with pytest.raises(NoCompilerError, match="no C compiler"):
         jit(torch.sin, backend="native")(X)
+
+
+def test_auto_survives_a_fault_of_the_native_backend_and_says_so(monkeypatch):
+    monkeypatch.setitem(ops.RULES, "sign", lambda b, x: x.no_such_thing)
+    with pytest.warns(UserWarning, match="falls back .* by a fault of its own, with AttributeError.*no_such_thing"):
+        f = jit(lambda x: x.sign() * 2)
+        assert torch.equal(f(X), X.sign() * 2)
+    assert f.explain(X).backend == "eager" and "no_such_thing" in f.explain(X).reason
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        jit(torch.sign, backend="native")(X)
 
 
 def test_an_unknown_backend_is_refused():
