@@ -129,7 +129,7 @@ class _Call:
         self.controls = (_Control * workers)()
         spread = workers > 1 or self.kernel.progress is not None
         if self.kernel.work * blocks < (SHORT if spread else LONG):
-            self.part(self.controls[0], 0, blocks)
+            self.part(self.controls[0], self.kernel.take_arena(), 0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
         flags = {bit for control in self.controls for bit in (1, 2) if control.flags & bit}
@@ -140,7 +140,8 @@ class _Call:
 
     def spread(self, bounds: Sequence[int]) -> None:
         """One thread for each range of blocks."""
-        parts = zip(self.controls, bounds, bounds[1:], strict=False)
+        arenas = [self.kernel.take_arena() for _ in self.controls]  # here, where a lack of memory is an error
+        parts = zip(self.controls, arenas, bounds, bounds[1:], strict=False)
         threads = [threading.Thread(target=self.part, args=part, daemon=True) for part in parts]
         for thread in threads:
             thread.start()
@@ -157,10 +158,9 @@ class _Call:
                 thread.join()
             raise
 
-    def part(self, control: "_Control", first: int, last: int) -> None:
+    def part(self, control: "_Control", arena: Tensor, first: int, last: int) -> None:
         """The blocks from first to last; C runs without the interpreter's lock."""
         torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
-        arena = self.kernel.take_arena()
         start = -(-arena.data_ptr() // ALIGN) * ALIGN
         bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
         self.kernel.library.function(
