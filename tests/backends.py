@@ -8,6 +8,7 @@ terms. The eager backend calls ATen and passes them with room. Where torch.compi
 the rows that it is spared stand beside the table that they belong to.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -35,25 +36,32 @@ def rand(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tens
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def check(f, *args: Tensor, backend: str, ulp: float = 4, atol: float = 0.0) -> None:
-    """A call, 19 lanes (a ragged block) and lanes that share all but the first argument; floats to some ulp.
+def whole(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Numbers whose products and sums are exact in any order."""
+    return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
 
-    f may be a table of functions, which then share one program.
+
+LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
+
+
+def check(f, *args: Tensor, backend: str = "native", ulp: float = 4, atol: float = 0.0, unsigned=()) -> None:
+    """A call, lanes that differ in all arguments, and lanes that share all but one; floats to some ulp.
+
+    f may be a table of functions, which then share one program; unsigned names those whose zeros may have either sign.
     """
-    check_alone(f, *args, backend=backend, ulp=ulp, atol=atol)
+    check_alone(f, *args, backend=backend, ulp=ulp, atol=atol, unsigned=unsigned)
     f, owners = joined(f, *args)
-    stacked = [torch.stack([shift(arg, lane) for lane in range(19)], -1) for arg in args]
-    want = stack([f(*(shift(arg, lane) for arg in args)) for lane in range(19)])
-    same(jit(fn.vmap(f, in_dims=-1), backend=backend)(*stacked), want, owners, ulp, atol)
-    if len(args) > 1 and backend != "inductor":
-        first = torch.stack([shift(args[0], lane) for lane in range(3)])
-        want = stack([f(one, *args[1:]) for one in first])
-        dims = (0, *(None for _ in args[1:]))
-        same(jit(fn.vmap(f, in_dims=dims), backend=backend)(first, *args[1:]), want, owners, ulp, atol)
+    lanes = [[other(arg, lane) for lane in range(LANES)] for arg in args]
+    alone = [tuple(0 if k == one else None for k in range(len(args))) for one in range(len(args))]
+    for dims in [(-1,) * len(args), *(alone if len(args) > 1 and backend != "inductor" else [])]:
+        given = [arg if d is None else torch.stack(x, d) for arg, x, d in zip(args, lanes, dims, strict=True)]
+        each = [[arg if d is None else x[i] for arg, x, d in zip(args, lanes, dims, strict=True)] for i in range(LANES)]
+        want = stack([f(*lane) for lane in each])
+        same(jit(fn.vmap(f, in_dims=dims), backend=backend)(*given), want, owners, ulp, atol, unsigned)
 
 
 def check_alone(f, *args: Tensor, backend: str, ulp: float = 4, atol: float = 0.0, unsigned=()) -> None:
-    """A call; unsigned names the functions of a table whose zeros may have either sign."""
+    """A call, without lanes."""
     f, owners = joined(f, *args)
     same(jit(f, backend=backend)(*args), f(*args), owners, ulp, atol, unsigned)
 
@@ -69,25 +77,27 @@ def listed(result) -> list[Tensor]:
     return [result] if isinstance(result, Tensor) else list(result)
 
 
-def shift(x: Tensor, lane: int) -> Tensor:
-    """Another value for each lane that keeps what kind of value it is: an index stays one, a special value too."""
-    return x + lane / 16 if x.is_floating_point() else x
+def other(x: Tensor, lane: int) -> Tensor:
+    """What a lane has instead: the same elements in another order, so that an index stays one; a number grows."""
+    return x.roll(lane) if x.numel() > 1 or not x.is_floating_point() else x + lane / 16
 
 
 def stack(results) -> list[Tensor]:
     return [torch.stack(column) for column in zip(*map(listed, results), strict=True)]
 
 
-def same(got, want, owners: list[str], ulp: float, atol: float, unsigned=()) -> None:
+def same(got, want, owners: Sequence[str], ulp: float = 0, atol: float = 0.0, unsigned=()) -> None:
+    """Results equal, bit for bit if ulp and atol are 0."""
     for a, b, name in zip(listed(got), listed(want), owners, strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape, name
         if b.is_floating_point():
-            rtol = max(ulp * torch.finfo(b.dtype).eps, 1e-13 if b.dtype == torch.float64 else 0)
+            rtol = max(ulp * torch.finfo(b.dtype).eps, 1e-13 if b.dtype == torch.float64 and ulp else 0)
             message = lambda text, name=name: f"{name}: {text}"  # noqa: E731
-            tiny = torch.finfo(b.dtype).tiny
-            torch.testing.assert_close(a, b, rtol=rtol, atol=atol or tiny, equal_nan=True, msg=message)
+            least = torch.finfo(b.dtype).tiny if ulp else 0.0
+            torch.testing.assert_close(a, b, rtol=rtol, atol=atol or least, equal_nan=True, msg=message)
             zeros = (a == 0) & (b == 0)
             signs = torch.equal(torch.signbit(a[zeros]), torch.signbit(b[zeros]))
             assert signs or name in unsigned, f"{name}: the sign of a zero"
         else:
             assert torch.equal(a, b), f"{name}: {a} is not {b}"
+            assert a.dtype != torch.bool or not (a.view(torch.uint8) > 1).any(), f"{name}: a truth that is not 1"

@@ -1,17 +1,15 @@
-"""Large temporaries of native kernels share memory only where none is still needed, loops' next steps included."""
+"""Large temporaries of native kernels share memory only where none is still needed; memory that lacks is an error."""
 
 import pytest
 import torch
-from lanes import check
+from backends import check, whole
 from torch import Tensor
 
+import funcnet as fn
+from funcnet.compiler import jit, native
 from funcnet.loops import scan
 
 SIZE = 2500  # of float64: too large for the stack
-
-
-def whole(*shape: int) -> Tensor:
-    return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).double()
 
 
 def chain(x: Tensor) -> Tensor:
@@ -99,4 +97,15 @@ PROGRAMS = [
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_large_temporaries_keep_what_is_needed(program) -> None:
-    check(program, whole(SIZE))
+    check(program, whole(SIZE), ulp=0)
+
+
+def test_memory_that_threads_lack_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(kernel: native.Kernel) -> Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(native, "SHORT", 0)
+    monkeypatch.setattr(native.Kernel, "take_arena", lacking)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(MemoryError):
+        jit(fn.vmap(torch.sin), backend="native")(torch.ones(40))

@@ -1,0 +1,217 @@
+"""Matrix products equal ATen's: written out, in tiles, by vectors, by panels of packed columns and by torch's BLAS."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+from backends import FLOATS, check, check_alone, rand, rows, whole
+from torch import Tensor
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet.compiler import blas, build, jit
+from funcnet.compiler.loops import Contract
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.staging import form_of, stage
+
+FORMS = {
+    "mm": torch.mm,
+    "transposed": lambda a, b: (b.t() * 2) @ (a + 1).t(),
+    "gram": lambda a, b: a.t() @ a,
+    "outer": lambda a, b: b @ b.t(),
+    "mv": lambda a, b: a @ b[:, 0],
+    "vm": lambda a, b: a[0] @ b,
+    "bmm": lambda a, b: torch.stack([a, a * 2]) @ b,
+    "dot": lambda a, b: a[0] @ b[:, 0],
+}
+SHAPES = [
+    ((4, 2), (2, 3)),
+    ((4, 10), (10, 1)),
+    ((1, 7), (7, 5)),
+    ((33, 17), (17, 35)),
+    ((64, 64), (64, 32)),
+    ((5, 0), (0, 3)),
+    ((2, 64), (64, 16)),
+    ((130, 3), (3, 70)),
+    ((150, 131), (131, 140)),
+]
+SOME = [(SHAPES[1], torch.float64), (SHAPES[3], torch.float32), (SHAPES[5], torch.float64)]
+
+
+@pytest.mark.parametrize("shapes, dtype, backend", rows(SHAPES, FLOATS, inductor=SOME))
+def test_forms(shapes: tuple[tuple[int, int], tuple[int, int]], dtype: torch.dtype, backend: str) -> None:
+    left, right = shapes
+    a, b = rand(*left, dtype=dtype), rand(*right, dtype=dtype, seed=3)
+    bound = 32 * torch.finfo(dtype).eps * max(left[1], 1)
+    check(FORMS, a, b, backend=backend, ulp=left[1] + 16, atol=bound)
+
+
+LAYOUTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: x.mT.contiguous().mT,
+    "computed": lambda x: x * 2,
+    "rows_backwards": lambda x: x.flip(0),
+    "columns_backwards": lambda x: x.flip(1),
+    "backwards_in_columns": lambda x: x.mT.contiguous().mT.flip(1),
+    "one_row": lambda x: x[:1].expand(x.shape),
+    "one_column": lambda x: x[:, :1].expand(x.shape),
+    "one_number": lambda x: x[:1, :1].expand(x.shape),
+    "strided": lambda x: x.repeat_interleave(2, 0)[::2].repeat_interleave(2, 1)[:, ::2],
+    "overlapping": lambda x: x.reshape(-1).unfold(0, x.shape[1], 1)[: x.shape[0]],
+    "part": lambda x: torch.cat([x, x + 1], 1).repeat(2, 1)[x.shape[0] :, x.shape[1] :],
+}
+
+
+def of_layouts(a: Tensor, b: Tensor) -> list[Tensor]:
+    return [*(lay(a) @ b for lay in LAYOUTS.values()), *(a @ lay(b) for lay in LAYOUTS.values())]
+
+
+def of_batches(a: Tensor, b: Tensor) -> list[Tensor]:
+    left, right = torch.stack([a, -a, a + 1]), torch.stack([b, b + 1])[:, None]
+    return [left.flip(0) @ b, left @ right, left[:2].mT.mT @ right[:, 0].flip(-1), a @ right, left[:, :0] @ right]
+
+
+def of_parts_of_batches(a: Tensor, b: Tensor) -> list[Tensor]:
+    left, right = torch.stack([a, -a, a + 1])[1:, 1:, :-1], torch.stack([b, b + 1])[:, 1:, 1:]
+    return [left @ right, left[0] @ right, left @ right[1], (left @ right).sum(0), left[:1].expand(2, -1, -1) @ right]
+
+
+def of_steps(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+    """Of a carry, of slices of xs, of what is the same in all steps, and of what a loop returned."""
+
+    def step(c: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        left, right = x
+        product = left @ right
+        return (c + a.mT @ product) % 7, (product, a.flip(0) @ (right + c)[:, 1:])
+
+    last, (ys, zs) = fn.scan(step, b, (torch.stack([a, a * 2, -a]), torch.stack([b, -b, b + 1])))
+    return last, ys, zs, (ys[2] % 5).mT @ (zs[1] % 3)
+
+
+def of_products(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+    c = a @ b
+    return c, c, (c % 5) @ (a @ b + 1).T, torch.stack([c, b.new_zeros(c.shape)])[0] + (b.T @ a.T).T
+
+
+SMALL = [(2, 3, 4), (1, 9, 8), (9, 1, 11), (7, 8, 9), (13, 11, 17), (17, 23, 19), (3, 700, 2), (2, 2, 600)]
+LARGE = [(17, 300, 128), (131, 150, 33), (40, 2, 7_000), (16, 5_000, 7)]
+RESULT = ("result",)  # whose zeros have the sign of a sum in some order
+PROGRAMS = [of_layouts, of_batches, of_parts_of_batches, of_steps, of_products]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", SMALL, ids=str)
+def test_operands_however_they_lie(size: tuple[int, int, int], dtype: torch.dtype) -> None:
+    rows, inner, columns = size
+    a, b = whole(rows, inner, dtype=dtype), whole(inner, columns, dtype=dtype)
+    for program in PROGRAMS:
+        check_alone(program, a, b, backend="native", ulp=0, unsigned=RESULT)
+
+
+@pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", LARGE, ids=str)
+def test_large_operands_however_they_lie(size, dtype, wins, monkeypatch) -> None:
+    monkeypatch.setattr(blas, "wins", lambda: wins)
+    test_operands_however_they_lie(size, dtype)
+
+
+@pytest.mark.parametrize("size", SMALL[:5], ids=str)
+def test_over_lanes(size: tuple[int, int, int]) -> None:
+    rows, inner, columns = size
+    a, b = whole(rows, inner), whole(inner, columns)
+    names = ("rows", "columns_backwards", "one_row", "part")
+    check(lambda a, b: [LAYOUTS[n](a) @ LAYOUTS[n](b) for n in names], a, b, ulp=0, unsigned=RESULT)
+    check(of_batches, a, b, ulp=0, unsigned=RESULT)
+
+
+def test_lanes_share_a_large_product(monkeypatch) -> None:
+    monkeypatch.setattr(blas, "wins", lambda: False)
+    a, b, rates = rand(128, 80, dtype=torch.float64), rand(80, 70, dtype=torch.float64), rand(5, dtype=torch.float64)
+    f = fn.vmap(lambda rate, a, b: rate * (a @ b), in_dims=(0, None, None))
+    assert_close(jit(f, backend="native")(rates, a, b), f(rates, a, b), rtol=1e-12, atol=1e-12)
+
+
+def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
+    """Vectors that reach past the last column must not bring in what lies there."""
+    monkeypatch.setattr(blas, "wins", lambda: False)
+    a, b = rand(128, 90, dtype=torch.float64), rand(90, 50, dtype=torch.float64)
+    b[3, 49] = torch.inf
+    got, want = jit(torch.mm, backend="native")(a, b), a @ b
+    assert_close(got[:, :49], want[:, :49], rtol=1e-12, atol=1e-12)
+    assert torch.equal(got[:, 49].isfinite(), want[:, 49].isfinite())
+
+
+def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
+    monkeypatch.setattr(blas, "_on_amd", lambda: True)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    ways = {}
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        ways[threads] = blas.wins()
+    assert ways == {1: False, 2: False, 3: True}
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(blas, "_on_amd", lambda: False)
+    assert blas.wins()
+
+
+@pytest.mark.parametrize("vector, flag", [(16, "-march=x86-64-v2"), (32, "-march=haswell")])
+@pytest.mark.skipif(
+    "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="takes narrower vectors than it has"
+)
+def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
+    monkeypatch.setattr(blas, "wins", lambda: False)
+    flags = [flag if old == "-march=native" else old for old in build.compiler().flags]
+    narrower = dataclasses.replace(build.compiler(), flags=tuple(flags), vector=vector)
+    monkeypatch.setattr(build, "compiler", lambda: narrower)
+    for size in [(13, 11, 17), (131, 150, 33)]:
+        test_operands_however_they_lie(size, torch.float32)
+    test_over_lanes((7, 8, 9))
+
+
+AT_THE_END_OF_MEMORY = """
+import ctypes, mmap, torch, funcnet as fn
+libc, page, inner, columns = ctypes.CDLL(None), mmap.PAGESIZE, 32, 17
+memory = mmap.mmap(-1, 3 * page)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+assert libc.mprotect(ctypes.c_void_p(start + 2 * page), page, 0) == 0
+array = (ctypes.c_float * (inner * columns)).from_address(start + 2 * page - 4 * inner * columns)
+b = torch.frombuffer(array, dtype=torch.float32).reshape(inner, columns)
+b.copy_(torch.arange(inner * columns).reshape(inner, columns) % 7)
+a = torch.arange(8.0 * inner).reshape(8, inner) % 5
+assert torch.equal(fn.jit(torch.mm, backend="native")(a, b), a @ b)
+for lanes in (b, b.T.contiguous()):  # the last block of lanes is not full
+    array[:] = lanes.flatten().tolist()
+    c = b.view_as(lanes)
+    assert torch.equal(fn.jit(fn.vmap(lambda row: row * 2), backend="native")(c), c * 2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="protects a page of memory by Linux's mprotect")
+def test_no_argument_is_read_past_its_end() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", AT_THE_END_OF_MEMORY], check=True)
+
+
+def test_no_result_is_read_past_its_end() -> None:
+    def f(tensors: list[Tensor]) -> list[Tensor]:
+        a, bs = tensors
+        _, ys = fn.scan(lambda c, b: (c, b * 2), a, bs)
+        return [ys, a @ ys[2]]
+
+    forms = [form_of(torch.ones(8, 32)), form_of(torch.ones(3, 32, 17))]
+    (product,) = (part for part in lower(stage(f, forms), RULES).statements if isinstance(part, Contract))
+    assert product.how == "wide" and product.right.buffer.kind == "temporary"
+
+
+def test_what_vectors_are_stored_to_is_aligned() -> None:
+    """gcc 12 takes it for aligned in what is left of a row, and the sum's memory was not: a crash."""
+    a, b = whole(3, 4, 5), whole(3, 3, 605)
+
+    def f(a: Tensor, b: Tensor) -> list[Tensor]:
+        left, right = a[1:, 2:, 1:-2], b[:2, 1:, 3:-2]
+        return [(left @ right).sum(0), (left * 2)[..., 1:] @ (right + 1)[:, 1:, 1:]]
+
+    check_alone(f, a.float(), b.float(), backend="native", ulp=0, unsigned=RESULT)

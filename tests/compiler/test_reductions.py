@@ -1,0 +1,69 @@
+"""Reductions and running sums equal ATen's: of all and of some axes, over lanes, on every backend."""
+
+import math
+
+import pytest
+import torch
+from backends import BACKENDS, FLOATS, check, rand, rows
+
+nan, inf = math.nan, math.inf
+
+REDUCTIONS = {
+    "sum": lambda x: x.sum(),
+    "sum0": lambda x: x.sum(0),
+    "sum1": lambda x: x.sum(1, keepdim=True),
+    "sum02": lambda x: x.sum((0, 2)),
+    "mean": lambda x: x.mean(-1),
+    "prod": lambda x: x.prod(1),
+    "amax": lambda x: x.amax(2),
+    "amin": lambda x: x.amin((0, 1)),
+    "max": lambda x: x.max(),
+    "max1": lambda x: list(x.max(1)),
+    "min1": lambda x: list(x.min(2, keepdim=True)),
+    "argmax": lambda x: x.argmax(1),
+    "argmin": lambda x: x.argmin(),
+    "any": lambda x: (x > 1).any(1),
+    "all": lambda x: (x < 1).all(),
+    "var": lambda x: x.var(1),
+    "std": lambda x: x.std(),
+    "norm": lambda x: torch.linalg.vector_norm(x),
+    "norm1": lambda x: torch.linalg.vector_norm(x, 1, dim=1),
+    "logsumexp": lambda x: x.logsumexp(1),
+    "softmax": lambda x: x.softmax(-1),
+    "log_softmax": lambda x: x.log_softmax(1),
+    "cumsum": lambda x: x.cumsum(1),
+    "cumprod": lambda x: x.cumprod(2),
+    "layer_norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
+    "count": lambda x: (x > 0).sum(1),
+    "weighted": lambda x: (x * x.sum(0)).sum(-1),
+}
+
+
+REDUCED = ((2, 3, 5), (1, 2, 1), (3, 50, 33), (4, 2, 100))
+FEW = [((2, 3, 5), torch.float64), ((1, 2, 1), torch.float64), ((3, 50, 33), torch.float32)]
+
+
+@pytest.mark.parametrize("shape, dtype, backend", rows(REDUCED, FLOATS, inductor=FEW))
+def test_reductions(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
+    check(REDUCTIONS, rand(*shape, dtype=dtype), backend=backend, ulp=64, atol=400 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_reductions_of_nothing(dim: int, backend: str) -> None:
+    names = ("sum", "prod", "any", "all", "mean")
+    check({name: lambda x, name=name: getattr(x, name)(dim) for name in names}, torch.zeros(0, 3), backend=backend)
+
+
+EXTREMA = {
+    "max": lambda x: list(x.max(1)),
+    "min": lambda x: list(x.min(0)),
+    "argmax": torch.argmax,
+    "amax": lambda x: x.amax(0),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_extrema_pass_nan_on(backend: str) -> None:
+    x = torch.tensor([[1.0, nan, 3.0], [4.0, 5.0, -inf]])
+    check(EXTREMA, x, backend=backend)
