@@ -195,7 +195,7 @@ PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne"
     "logical_xor": _logical("xor"),
     "logical_not": lambda e, x: e("not", e.cast(x, torch.bool)),
     "isnan": lambda e, x: e("ne", x, x),
-    "isinf": lambda e, x: e("eq", e("abs", x), math.inf),
+    "isinf": lambda e, x: e("eq", e("abs", x), math.inf) if x.dtype.is_floating_point else Const(False, torch.bool),
     "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x), 0),
 }
 

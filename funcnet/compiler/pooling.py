@@ -49,6 +49,8 @@ def _max_pool(
     ceil_mode: bool = False,
 ) -> Any:
     """The first largest element of each window, or its last NaN, and which of x it is."""
+    if not x.is_floating_point():
+        return NotImplemented  # there is no -inf to begin from
     if ceil_mode or (at := Windows(x.shape, kernel, stride, padding, dilation)).is_large:
         return NotImplemented
     origin, first = _origins(at, x)
@@ -84,6 +86,8 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor: int | None = None,
 ) -> Any:
+    if not x.is_floating_point():
+        return NotImplemented  # a mean of integers is rounded to one
     if ceil_mode or (at := Windows(x.shape, kernel, stride, padding, (1,))).is_large:
         return NotImplemented
     return reduce(torch.add, at.take(x)) / _divisor(at, x, count_include_pad, divisor)

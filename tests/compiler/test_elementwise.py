@@ -167,6 +167,7 @@ INTEGERS = {
     "fmin": torch.fmin,
     "rounded": lambda a, b: [a.floor(), a.ceil(), a.trunc() + a.round(), torch.floor(b + 1)],
     "lt": lambda a, b: a < b,
+    "special": lambda a, b: [a.isinf(), a.isnan(), a.isfinite()],
     "float": lambda a, b: a.float() * 0.5,
     "pow": lambda a, b: a ** (b & 3),
     "square": lambda a, b: a**2,
@@ -220,6 +221,7 @@ BOOLEANS = {
     "max": lambda a, b: a.max(),
     "fmax": lambda a, b: torch.fmax(a, b) ^ torch.fmin(b, a[0]),
     "cumsum": lambda a, b: a.cumsum(0),
+    "special": lambda a, b: [a.isinf(), a.isnan(), a.isfinite()],
 }
 
 

@@ -81,6 +81,12 @@ def test_the_first_of_equal_maxima_and_the_last_nan_win(window, backend):
         same(pulled, x, weights, backend=backend)
 
 
+@pytest.mark.parametrize("pool", [functional.max_pool2d, functional.avg_pool1d])
+def test_pools_of_integers(pool):
+    x = torch.arange(-7, 8).reshape(1, 3, 5)
+    assert torch.equal(jit(lambda x: pool(x, 2, 1))(x), pool(x, 2, 1))
+
+
 def test_large_pools_stay_one_operation():
     images = torch.zeros(64, 8, 32, 32)
     for pool in (functional.max_pool2d, functional.avg_pool2d):
