@@ -13,7 +13,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
 from funcnet.transforms import jvp, vjp
-from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, differentiated, rebind
+from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, differentiated, frozen, lurking, rebind
 from funcnet.transforms.flat import Flattener
 from funcnet.tree import Tree
 
@@ -153,9 +153,10 @@ def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
 
 def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, unroll: int) -> tuple[Tensors, Tensors]:
     """Loop in one step of differentiation, whose derivatives are loops again."""
-    held, carries = tuple(differentiated(step)), len(init)
+    step, carries = frozen(step), len(init)
+    held, outside = tuple(differentiated(step)), tuple(lurking(step))
     apply: Callable[..., Tensors] = _Scan.apply
-    results = apply(_Loop(partial(_keep, step), held, carries, length, unroll), *held, *init, *xs)
+    results = apply(_Loop(partial(_keep, step), held, outside, carries, length, unroll), *held, *init, *xs)
     return results[:carries], results[2 * carries :]
 
 
@@ -169,6 +170,7 @@ class _Loop:
 
     step: Step
     held: Tensors
+    outside: Tensors
     carries: int
     length: int
     unroll: int
@@ -191,7 +193,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
         held, init, xs = loop.cut(tensors)
-        with NoHiddenTensors("scan", tensors, autograd=False):  # a program that is staged is not recorded
+        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a program that is staged is not recorded
             carry, ys = scan(loop.holding(held), init, xs, loop.length, unroll=loop.unroll)
         if any(tensor.is_complex() for tensor in (*tensors, *ys)):
             raise _ComplexError

@@ -1,7 +1,7 @@
 """remat: equal gradients at every nesting, whatever the function holds, and at most half the memory at its peak."""
 
 import weakref
-from functools import partial
+from functools import cached_property, lru_cache, partial
 
 import pytest
 import torch
@@ -141,6 +141,7 @@ CAPTURES = {
     "as the object of a method": lambda w: Scale(w).gradient,
     "as the object of a builtin method": lambda w: w.mul,
     "in a callable object": lambda w: Scale(w),
+    "in a class that is made outside": lambda w: class_of(w)().times,
     "in an object": lambda w: (lambda held: lambda x: fn.grad(lambda a: a * a * held.w)(x.sum()))(Scale(w)),
     "in another transformation": lambda w: fn.vmap(lambda a: fn.grad(lambda a: a * a * w)(a)),
 }
@@ -154,6 +155,14 @@ class Scale:
         return fn.grad(lambda a: (a**2 * self.w).sum())(x).sum()
 
     __call__ = gradient
+
+
+def class_of(w):
+    class Local:
+        def times(self, x):
+            return w * x
+
+    return Local
 
 
 @pytest.mark.parametrize("make", CAPTURES.values(), ids=CAPTURES)
@@ -187,19 +196,111 @@ class Slots:
         self.w = w
 
 
+class Same:
+    """Its copy is itself."""
+
+    def __init__(self, w):
+        self.w = w
+
+    def __copy__(self):
+        return self
+
+
+class Uncopied(Same):
+    def __copy__(self):
+        raise NotImplementedError
+
+
 HIDDEN = {
     "in a set": lambda w: (lambda held: lambda x: next(iter(held)) * x)({w}),
     "in slots": lambda w: (lambda held: lambda x: held.w * x)(Slots(w)),
+    "in a class that is made inside": lambda w: (lambda made: lambda x: made().times(x))(class_of(w)),
+    "in a generator": lambda w: (lambda held: lambda x: next(held) * x)(w for _ in range(99)),
+    "in a cache": lambda w: (lambda held: lambda x: held() * x)(lru_cache(lambda: w)),
+    "in what is its own copy": lambda w: (lambda held: lambda x: held.w * x)(Same(w)),
+    "in what cannot be copied": lambda w: (lambda held: lambda x: held.w * x)(Uncopied(w)),
+}
+INSIDE = {
+    "alone": lambda f: f,
+    "in a gradient": lambda f: fn.grad(lambda x: f(x).sin().sum()),
+    "in a tangent": lambda f: lambda x: fn.jvp(lambda x: f(x).sin(), (x,), (x,))[1],
+    "in a vmap": lambda f: fn.vmap(lambda x: f(x.sin())),
 }
 
 
+@pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
 @pytest.mark.parametrize("make", HIDDEN.values(), ids=HIDDEN)
-def test_what_the_function_hides_is_refused(make):
+def test_what_the_function_hides_is_refused(make, inside):
     message = "remat: the function uses a tensor that is differentiated outside, and holds it where it cannot be found"
+    w, x = torch.tensor(2.0), torch.ones(3)
     with pytest.raises(ValueError, match=message):
-        fn.grad(lambda w: fn.remat(make(w))(torch.ones(3)).sum())(torch.tensor(2.0))
+        fn.grad(lambda w: fn.remat(inside(make(w)))(x).sum())(w)
     with pytest.raises(ValueError, match=message):
-        fn.remat(make(torch.tensor(2.0, requires_grad=True)))(torch.ones(3))
+        fn.grad(lambda w: fn.remat(lambda f, x: inside(f)(x))(make(w), x).sum())(w)
+    with pytest.raises(ValueError, match=message):
+        fn.remat(inside(make(w.clone().requires_grad_())))(x).sum().backward()
+
+
+def test_what_is_hidden_and_not_used_does_no_harm():
+    w, x = torch.tensor(2.0), torch.ones(3)
+    assert torch.equal(fn.grad(lambda x: fn.remat(lambda x, _: x * w)(x, Slots(x)).sum())(x), w * x)
+
+
+def in_a_loop(wrap, x):
+    for scale in (1.0, 2.0, 3.0):
+        weight = x * scale
+        x = wrap(lambda x: torch.sin(x * weight + scale))(x)  # noqa: B023
+    return x
+
+
+def in_a_list(wrap, x):
+    held = []
+    for scale in (1.0, 2.0, 3.0):
+        held[:] = [x * scale]
+        x = wrap(lambda x: torch.sin(x * held[0]))(x)
+    return x
+
+
+def in_an_object(wrap, x):
+    held = Scale(x)
+    for _ in range(3):
+        x = wrap(lambda x: torch.sin(x * held.w))(x)
+        held.w = x.cos()
+    return x
+
+
+def in_what_is_computed_once(wrap, x):
+    held = Squared(x)
+    return wrap(lambda x: x * held.square)(x) + held.square
+
+
+class Squared(Scale):
+    @cached_property
+    def square(self):
+        return self.w**2
+
+
+@pytest.mark.parametrize("f", [in_a_loop, in_a_list, in_an_object, in_what_is_computed_once])
+def test_what_the_function_holds_is_kept_until_derivatives_are_computed(f):
+    x = numbers(3)
+    for transform in (fn.grad, fn.hessian, lambda f: lambda x: fn.jvp(fn.grad(f), (x,), (x.cos(),))):
+        got, want = (transform(lambda x, wrap=wrap: f(wrap, x).sum())(x) for wrap in (fn.remat, itself))
+        assert tree.allclose(got, want, rtol=1e-12)
+
+
+def test_a_module_may_be_called_with_other_parameters():
+    class Module(torch.nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.linear, self.wrap = torch.nn.Linear(3, 3).double(), wrap
+
+        def forward(self, x):
+            return self.wrap(lambda x: torch.tanh(self.linear(x)))(x).sum()
+
+    params = {"linear.weight": numbers(3, 3), "linear.bias": numbers(3)}
+    of = lambda module: lambda params: torch.func.functional_call(module, params, (numbers(2, 3),))  # noqa: E731
+    got, want = (fn.grad(of(Module(wrap)))(params) for wrap in (fn.remat, itself))
+    assert tree.allclose(got, want, rtol=1e-12) and want["linear.bias"].abs().min() > 0.01
 
 
 def test_a_module_s_parameters_are_found():

@@ -120,7 +120,47 @@ def unused(w, x, length):
     return (a * b).sum()
 
 
+def layered(w, x, length):
+    """A Python loop of scans, whose variables the steps share."""
+    for scale, weight in ((0.5, w["w"]), (1.5, w["w"].cos()), (-1.0, w["w"] @ w["w"])):
+        step = lambda h, row: (torch.tanh(scale * h @ weight + row), h)  # noqa: B023, E731
+        x, ys = fn.scan(step, x, rows(length))
+    return x.sum() + ys.square().sum()
+
+
+def sharing(w, x, length):
+    """Two functions with one variable, which the step sets for the other."""
+    scale = 0.0
+
+    def weight():
+        return w["w"] * scale
+
+    def step(h, row):
+        nonlocal scale
+        scale = 2.0
+        return torch.tanh(h @ weight() + row), None
+
+    return fn.scan(step, x, rows(length))[0].square().sum()
+
+
+def called(w, x, length):
+    """A module that holds the parameters while it is called, and others before and after."""
+    params = {"linear.weight": w["w"], "linear.bias": w["b"]}
+    return torch.func.functional_call(LOOPING, params, (x, rows(length)))
+
+
+class Looping(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3).double()
+
+    def forward(self, x, rows):
+        return fn.scan(lambda h, row: (torch.tanh(self.linear(h) + row), None), x, rows)[0].square().sum()
+
+
+LOOPING = Looping()
 SCANS = [recurrent, method, bound_early, counting, learned, mapped, nested, in_front, remembered, unused]
+SCANS += [layered, sharing, called]
 TRANSFORMS = {
     "grad": lambda f: fn.value_and_grad(f, (0, 1)),
     "grad of grad": lambda f: fn.grad(lambda w, x: tree.norm(fn.grad(f, (0, 1))(w, x)), (0, 1)),
@@ -177,6 +217,23 @@ def of_hidden(w):
     return fn.scan(lambda c, _: (torch.sin(c * next(iter(hidden))), None), X, length=3)[0].sum()
 
 
+def of_hidden_in_a_gradient(w):
+    hidden = {w}
+    step = fn.grad(lambda c: (torch.sin(c * next(iter(hidden))) * w).sum())
+    return fn.scan(lambda c, _: (step(c), None), X, length=3)[0].sum()
+
+
+def of_what_is_its_own_copy(w):
+    held = Same()
+    held.w = w
+    return fn.scan(lambda c, _: (torch.sin(c * held.w), None), X, length=3)[0].sum() + held.w.square().sum()
+
+
+class Same:
+    def __copy__(self):
+        return self
+
+
 def of_complex(w):
     c, _ = fn.scan(lambda c, _: (c * torch.complex(w, w).sin(), None), torch.complex(X, X), length=3)
     return c.abs().sum()
@@ -187,7 +244,9 @@ def of_complex_outputs(w):
     return ys.abs().sum()
 
 
-@pytest.mark.parametrize("f", [of_hidden, of_complex, of_complex_outputs])
+@pytest.mark.parametrize(
+    "f", [of_hidden, of_hidden_in_a_gradient, of_what_is_its_own_copy, of_complex, of_complex_outputs]
+)
 def test_what_cannot_be_a_loop_is_unrolled(f):
     run = fn.jit(fn.grad(f), backend="eager")
     assert "scan" not in run.explain(W["b"]).operations

@@ -70,6 +70,14 @@ def test_jacobian_with_aux_several_arguments_and_chunks():
     assert tree.equal(fn.jacfwd(lambda x, y: (x * y, 7), -1, has_aux=True)(x, y), (torch.diag(x), 7))
 
 
+def test_passes_forwards_at_elements_that_share_memory():
+    x, tangent = numbers(1).expand(3), numbers(3, seed=1)
+    assert_close(fn.jvp(torch.sin, (x,), (tangent,))[1], x.cos() * tangent)
+    assert_close(fn.jacfwd(torch.sin)(x), torch.diag(x.cos()))
+    rows = numbers(2, 1).expand(2, 3)
+    assert_close(fn.vmap(lambda x: fn.jvp(torch.sin, (x,), (tangent,))[1])(rows), rows.cos() * tangent)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_derivatives_of_a_0d_tensor_and_a_number_keep_the_dtype(dtype):
     def f(x):

@@ -3,13 +3,18 @@
 A custom step of differentiation is given its tensors as arguments, with their outermost level of torch.func peeled off;
 a tensor that its function holds keeps that level, and its derivative would be lost without a word. So such tensors are
 found, become arguments, and are put back into the function.
+
+The function runs again when derivatives are computed, which is later: a variable of a Python loop around it may have
+its next value by then, a module that was called with other parameters its own. So the function is kept as it is when it
+is called.
 """
 
 import copy
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from inspect import isbuiltin, isfunction, ismethod
-from types import CellType, FunctionType, MethodType, ModuleType
+from inspect import iscode, isframe, isfunction, ismethod, ismodule, istraceback
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -30,30 +35,57 @@ class HiddenTensorError(ValueError):
 
 def differentiated(f: Function) -> list[Tensor]:
     """List the tensors held by f that a transformation, or autograd, around this call differentiates."""
-    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
-    lowest, recording = min(levels, default=None), torch.is_grad_enabled()
+    lowest, recording = _lowest_level(), torch.is_grad_enabled()
 
     def outside(tensor: Tensor) -> bool:
         level = maybe_get_level(tensor)
         return recording and tensor.requires_grad if level == _NO_LEVEL else lowest is not None and level >= lowest
 
-    return [tensor for tensor in {id(t): t for t in _held(f, {})}.values() if outside(tensor)]
+    return [tensor for tensor in _tensors(_held(f)) if outside(tensor)]
+
+
+def lurking(value: Tree) -> list[Tensor]:
+    """List the tensors of levels of torch.func being differentiated to which a value leads in any way."""
+    if (lowest := _lowest_level()) is None:
+        return []
+    return [tensor for tensor in _tensors(_reached(value)) if maybe_get_level(tensor) >= lowest]
+
+
+def frozen(f: Function) -> Function:
+    """Return f as it is now, whatever its variables, and the attributes that lead it to tensors, become later."""
+    kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
+    return kept
 
 
 def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Function:
     """Return f with other tensors in the place of those that it holds; f itself stays as it is."""
-    rebound: Function = _Rebinding(tensors, others).leaf(f) if tensors else f
+    replaced = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
+    rebound: Function = _Copies(replaced, lambda leaf: id(leaf) in replaced).leaf(f)
     return rebound
 
 
-def _held(value: Tree, seen: dict[int, Any]) -> Iterator[Tensor]:
-    """Go through the tensors that a tree holds, and through those that its functions and objects hold."""
-    for leaf in tree.leaves(value):
-        if isinstance(leaf, Tensor):
-            yield leaf
-        elif id(leaf) not in seen:
-            seen[id(leaf)] = leaf
-            yield from _held(_parts(leaf), seen)
+def _has_closure(leaf: Any) -> bool:
+    return isfunction(leaf) and leaf.__closure__ is not None
+
+
+def _lowest_level() -> int | None:
+    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
+    return min(levels, default=None)
+
+
+def _tensors(leaves: Iterable[Any]) -> Iterable[Tensor]:
+    return {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()
+
+
+def _held(value: Tree) -> Iterator[Any]:
+    """Go through the leaves of a tree, and through those that its functions and objects hold."""
+    seen, rest = dict[int, Any](), [value]
+    while rest:
+        for leaf in tree.leaves(rest.pop()):
+            if id(leaf) not in seen:
+                seen[id(leaf)] = leaf
+                rest.append(_parts(leaf))
+                yield leaf
 
 
 def _parts(leaf: Any) -> Tree:
@@ -62,27 +94,47 @@ def _parts(leaf: Any) -> Tree:
         return [_content(cell) for cell in leaf.__closure__ or ()], leaf.__defaults__, leaf.__kwdefaults__
     if isinstance(leaf, partial):
         return leaf.func, leaf.args, leaf.keywords
-    if ismethod(leaf) or isbuiltin(leaf):
+    if ismethod(leaf) or isinstance(leaf, BuiltinMethodType):
         return getattr(leaf, "__func__", None), leaf.__self__
-    return None if isinstance(leaf, (type, ModuleType)) else getattr(leaf, "__dict__", None)
+    return None if isinstance(leaf, (type, Tensor)) or ismodule(leaf) else getattr(leaf, "__dict__", None)
 
 
 def _content(cell: CellType) -> Any:
     return None if cell == CellType() else cell.cell_contents  # a cell whose variable has no value yet is empty
 
 
-class _Rebinding:
-    """Copies the functions and objects on the way to some tensors, and leads to others instead."""
+def _reached(value: Any) -> Iterator[Any]:
+    """Go through all objects to which one leads, in any way but by global variables."""
+    seen, rest = dict[int, Any](), [value]
+    while rest:
+        if id(leaf := rest.pop()) not in seen:
+            seen[id(leaf)] = leaf
+            rest.extend(filter(gc.is_tracked, _referents(leaf)))
+            yield leaf
 
-    def __init__(self, tensors: Iterable[Tensor], others: Iterable[Tensor]) -> None:
-        self.others = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
+
+def _referents(leaf: Any) -> Iterable[Any]:
+    if isfunction(leaf):
+        return leaf.__closure__ or (), leaf.__defaults__, leaf.__kwdefaults__, leaf.__dict__
+    if isinstance(leaf, type) and "<locals>" in leaf.__qualname__:
+        return *vars(leaf).values(), *leaf.__bases__
+    if isinstance(leaf, (type, Tensor)) or any(test(leaf) for test in (ismodule, iscode, isframe, istraceback)):
+        return ()
+    return gc.get_referents(leaf)
+
+
+class _Copies:
+    """Copies of the functions and objects that lead to a leaf of some kind, and that lead to other tensors instead."""
+
+    def __init__(self, others: dict[int, Tensor], concerned: Callable[[Any], Any]) -> None:
+        self.others, self.concerned = others, concerned
         self.copies: dict[int, Any] = {}
 
     def __call__(self, value: Tree) -> Tree:
         return tree.map(self.leaf, value) if self.concerns(value) else value
 
     def concerns(self, value: Tree) -> bool:
-        return any(id(tensor) in self.others for tensor in _held(value, {}))
+        return any(map(self.concerned, _held(value)))
 
     def leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -98,33 +150,45 @@ class _Rebinding:
             return partial(self(leaf.func), *self(leaf.args), **self(leaf.keywords))
         if ismethod(leaf):
             return MethodType(self(leaf.__func__), self(leaf.__self__))
-        if isbuiltin(leaf):
+        if isinstance(leaf, BuiltinMethodType):
             return getattr(self(leaf.__self__), leaf.__name__)
         return self.object(leaf)
 
     def function(self, f: Any) -> Any:
-        """Copy a function with cells of its own; it may be in one of them itself."""
-        cells = tuple(CellType() for _ in f.__closure__ or ())
-        new = self.copies[id(f)] = FunctionType(f.__code__, f.__globals__, f.__name__, None, cells)
+        """Copy a function and its cells, which other functions may share; it may be in one of them itself."""
+        cells = f.__closure__ or ()
+        own = [cell for cell in cells if id(cell) not in self.copies]
+        self.copies.update({id(cell): CellType() for cell in own})
+        closure = tuple(self.copies[id(cell)] for cell in cells)
+        new = self.copies[id(f)] = FunctionType(f.__code__, f.__globals__, f.__name__, None, closure)
         new.__dict__.update(f.__dict__)
         new.__defaults__, new.__kwdefaults__ = self(f.__defaults__), self(f.__kwdefaults__)
-        for cell, old in zip(cells, f.__closure__ or (), strict=True):
-            if old != CellType():
-                cell.cell_contents = self(old.cell_contents)
+        for cell in own:
+            if cell != CellType():
+                self.copies[id(cell)].cell_contents = self(cell.cell_contents)
         return new
 
     def object(self, value: Any) -> Any:
-        new = self.copies[id(value)] = copy.copy(value)
-        new.__dict__.update(self(value.__dict__))
+        """Copy an object and what is in its attributes; one that cannot be copied stays and may not use its tensors."""
+        try:
+            new = copy.copy(value)
+        except Exception:  # whatever its class says
+            new = value
+        self.copies[id(value)] = new
+        if new is not value:
+            new.__dict__.update(self(value.__dict__))
         return new
 
 
 class NoHiddenTensors(TorchFunctionMode):
     """Refuse tensors that carry an outer transformation into a custom step of differentiation past its arguments."""
 
-    def __init__(self, name: str, arguments: Iterable[Tensor], *, autograd: bool = True) -> None:
+    def __init__(
+        self, name: str, arguments: Iterable[Tensor], outside: Iterable[Tensor], *, autograd: bool = True
+    ) -> None:
         super().__init__()
-        self.name, self.known, self.autograd = name, {id(tensor) for tensor in arguments}, autograd
+        self.name, self.autograd = name, autograd
+        self.known, self.outside = ({id(tensor) for tensor in tensors} for tensors in (arguments, outside))
 
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_hidden(leaf) for leaf in tree.leaves((args, kwargs))):
@@ -141,4 +205,5 @@ class NoHiddenTensors(TorchFunctionMode):
         level = maybe_get_level(leaf)
         if level == _NO_LEVEL:
             return self.autograd and leaf.requires_grad
-        return level > (maybe_current_level() or 0)
+        # a transformation inside of the function has a number that one outside had, so `outside` has to be known
+        return id(leaf) in self.outside or level > (maybe_current_level() or 0)

@@ -93,7 +93,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
     call = Call("jvp", f, inputs, has_aux)
-    pushes: Any = torch.func.jvp(call, inputs.tensors, inputs.tangents(tuple(tangents)), has_aux=True)
+    pushes: Any = torch.func.jvp(call, _unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
     return out, call.derivative(_cast(call.outputs, pushed)), *aux
@@ -181,7 +181,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         def jacobian(*tensors: Tensor) -> Any:
             # without input numbers there is no pass forwards, and torch's fails
             method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
-            rows, results = method(call, by, has_aux=True)(*tensors)
+            rows, results = method(call, by, has_aux=True)(*_unshared(tensors))
             return [_cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
 
         return jacobian
@@ -240,6 +240,12 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
         return (derivative, *aux) if has_aux else derivative
 
     return jacobian
+
+
+def _unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Give each element memory of its own, which torch's passes forwards need: x.expand(3) has none."""
+    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
+    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
 
 
 def _cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:

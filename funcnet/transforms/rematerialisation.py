@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.transforms.captures import NoHiddenTensors, differentiated, rebind
+from funcnet.transforms.captures import NoHiddenTensors, differentiated, frozen, lurking, rebind
 from funcnet.transforms.derivatives import jvp, vjp
 from funcnet.transforms.flat import Flattener, Function
 
@@ -40,12 +40,13 @@ def remat(f: Function) -> Function:
 
 
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
+    f, outside = frozen(f), lurking((f, args, kwargs))
     held, inputs, results = differentiated(f), Flattener(), Flattener()
     tensors = inputs.split((held, args, kwargs))
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         others, args, kwargs = inputs.rebuild(tensors)
-        with NoHiddenTensors("remat", tensors):
+        with NoHiddenTensors("remat", tensors, outside):
             return results.split(rebind(f, held, others)(*args, **kwargs))
 
     apply: Function = _Remat.apply
