@@ -158,7 +158,7 @@ class Looping(torch.nn.Module):
         return fn.scan(lambda h, row: (torch.tanh(self.linear(h) + row), None), x, rows)[0].square().sum()
 
 
-LOOPING = Looping()
+LOOPING = Looping().requires_grad_(False)
 SCANS = [recurrent, method, bound_early, counting, learned, mapped, nested, in_front, remembered, unused]
 SCANS += [layered, sharing, called]
 TRANSFORMS = {
