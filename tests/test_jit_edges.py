@@ -25,6 +25,30 @@ class Config:
     label: str = dataclasses.field(default="", compare=False)
 
 
+@dataclasses.dataclass
+class Hashed:
+    """It says itself what its hash is, and holds what has none."""
+
+    values: object
+
+    def __hash__(self):
+        return 7
+
+
+@dataclasses.dataclass(eq=False)
+class Node:
+    """Each is equal to itself alone; they may lead to each other."""
+
+    items: list
+    other: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Partly:
+    number: object
+    rest: dict = dataclasses.field(default_factory=dict, hash=False)
+
+
 ALIKE = [
     (complex(0, 0.0), complex(0, -0.0)),
     (Config(1), Config(1.0), Config(True)),
@@ -32,6 +56,9 @@ ALIKE = [
     (Config(Config((1,))), Config(Config((1.0,)))),
     (Pair((2,)), Pair((2.0,))),
     (frozenset({1}), frozenset({True})),
+    (Hashed({"a": [1]}), Hashed({"a": [1.0]})),
+    (Hashed([{2}]), Hashed([{2.0}])),
+    (Partly(1), Partly(True)),
 ]
 
 
@@ -51,6 +78,13 @@ def test_the_same_constant_is_staged_once():
         f(X, make())
         f(X, make())
         assert len(calls) == 1, make()
+    node = Node([1])
+    node.other = Node([2], node)
+    for constant in (node, Hashed({"a": [1]}), Partly(1, {"a": 1})):
+        calls.clear()
+        f(X, constant)
+        f(X, constant)
+        assert len(calls) == 1, type(constant)
     calls.clear()
     f(X, Config(7, "one"))
     f(X, Config(7, "other"))  # the label is not compared

@@ -1,7 +1,7 @@
 """jit: stage a function once for each form of its arguments, and run the staged program from then on."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial, update_wrapper
 from numbers import Number
@@ -246,13 +246,20 @@ def _static(leaf: Any) -> Hashable:
         return type(leaf), leaf.hex()
     if isinstance(leaf, Number) and not isinstance(leaf, int):
         return type(leaf), repr(leaf)
-    parts: Any = ()
-    if isinstance(leaf, tuple | frozenset):
-        parts = leaf
-    elif is_dataclass(leaf) and not isinstance(leaf, type):
-        parts = (getattr(leaf, field.name) for field in fields(leaf) if field.compare)
-    exact = map(_static, parts)
-    return type(leaf), leaf, frozenset(exact) if isinstance(leaf, frozenset) else tuple(exact)
+    exact = frozenset if isinstance(leaf, set | frozenset) else tuple
+    parts = exact(map(_static, _parts(leaf)))
+    return (type(leaf), parts) if type(leaf) in (tuple, list, dict, set) else (type(leaf), leaf, parts)
+
+
+def _parts(leaf: Any) -> Iterable[Any]:
+    """What takes part in the equality of a constant: 1 and 1.0, which are equal, may be among it."""
+    if isinstance(leaf, tuple | list | set | frozenset):
+        return leaf
+    if isinstance(leaf, dict):
+        return leaf.items()
+    if not is_dataclass(leaf) or isinstance(leaf, type) or type(leaf).__eq__ is object.__eq__:
+        return ()
+    return (getattr(leaf, field.name) for field in fields(leaf) if field.compare and field.hash is not False)
 
 
 def _name(op: Apply | Scan) -> str:
@@ -263,7 +270,7 @@ def _unhashable(args: Any, kwargs: Any) -> TypeError:
     """Build the error for a constant that cannot be part of a key."""
     for path, leaf in zip(tree.paths((args, kwargs)), tree.leaves((args, kwargs)), strict=True):
         try:
-            hash(leaf)
+            hash(_static(leaf))
         except TypeError:
             return TypeError(
                 f"jit: at path {path!r} (0: positional, 1: keyword arguments): expected a tensor or a hashable"

@@ -41,7 +41,7 @@ def differentiated(f: Function) -> list[Tensor]:
         level = maybe_get_level(tensor)
         return recording and tensor.requires_grad if level == _NO_LEVEL else lowest is not None and level >= lowest
 
-    return [tensor for tensor in _tensors(_held(f)) if outside(tensor)]
+    return [tensor for tensor in _tensors(_held(f, {}, {})) if outside(tensor)]
 
 
 def lurking(value: Tree) -> list[Tensor]:
@@ -77,12 +77,12 @@ def _tensors(leaves: Iterable[Any]) -> Iterable[Tensor]:
     return {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()
 
 
-def _held(value: Tree) -> Iterator[Any]:
-    """Go through the leaves of a tree, and through those that its functions and objects hold."""
-    seen, rest = dict[int, Any](), [value]
+def _held(value: Tree, seen: dict[int, Any], known: dict[int, Any]) -> Iterator[Any]:
+    """Go through the tensors, functions and objects in a tree and in each other, but for those that are known."""
+    rest = [value]
     while rest:
-        for leaf in tree.leaves(rest.pop()):
-            if id(leaf) not in seen:
+        for leaf in filter(gc.is_tracked, tree.leaves(rest.pop())):  # no numbers and texts, of which there may be many
+            if id(leaf) not in seen and id(leaf) not in known:
                 seen[id(leaf)] = leaf
                 rest.append(_parts(leaf))
                 yield leaf
@@ -96,7 +96,9 @@ def _parts(leaf: Any) -> Tree:
         return leaf.func, leaf.args, leaf.keywords
     if ismethod(leaf) or isinstance(leaf, BuiltinMethodType):
         return getattr(leaf, "__func__", None), leaf.__self__
-    return None if isinstance(leaf, (type, Tensor)) or ismodule(leaf) else getattr(leaf, "__dict__", None)
+    if isinstance(leaf, (type, Tensor)) or ismodule(leaf):
+        return None
+    return leaf.__dict__ if type(leaf).__dictoffset__ else None  # without asking an object's __getattr__
 
 
 def _content(cell: CellType) -> Any:
@@ -129,12 +131,19 @@ class _Copies:
     def __init__(self, others: dict[int, Tensor], concerned: Callable[[Any], Any]) -> None:
         self.others, self.concerned = others, concerned
         self.copies: dict[int, Any] = {}
+        self.unconcerned: dict[int, Any] = {}
 
     def __call__(self, value: Tree) -> Tree:
         return tree.map(self.leaf, value) if self.concerns(value) else value
 
     def concerns(self, value: Tree) -> bool:
-        return any(map(self.concerned, _held(value)))
+        """Tell whether a value is copied; where one is not, all that it leads to is not."""
+        if id(value) in self.unconcerned or not gc.is_tracked(value):
+            return False
+        seen: dict[int, Any] = {}
+        found = any(map(self.concerned, _held(value, seen, self.unconcerned)))
+        self.unconcerned.update({} if found else seen | {id(value): value})
+        return found
 
     def leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -176,7 +185,7 @@ class _Copies:
             new = value
         self.copies[id(value)] = new
         if new is not value:
-            new.__dict__.update(self(value.__dict__))
+            new.__dict__.update(tree.map(self.leaf, value.__dict__))
         return new
 
 
