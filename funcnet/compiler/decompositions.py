@@ -113,6 +113,16 @@ def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int 
     return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
 
 
+def _as_strided_scatter(
+    x: Tensor, part: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> Tensor:
+    """Write to the places in memory, which is in row-major order, as in `_as_strided`."""
+    places = torch.full(size, offset or 0, dtype=torch.int64, device=x.device)
+    for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
+        places = places + (step * torch.arange(count, device=x.device)).view(-1, *(1 for _ in size[axis + 1 :]))
+    return x.reshape(-1).index_put((places,), part).reshape(x.shape)
+
+
 def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Choose elementwise between x and the diagonal's new entries, spread over their rows."""
     whole = x.movedim((dim1, dim2), (-2, -1))
@@ -203,6 +213,7 @@ _OWN: dict[Any, Rule] = {
     aten.var.correction: _var,
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
+    aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
     aten.mm.default: _product,

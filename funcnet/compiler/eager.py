@@ -192,8 +192,11 @@ def _run_staged(
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
-    """Strides of a program refer to the values in row-major order, whatever the layout of the tensor that arrives."""
-    return torch.as_strided(x.contiguous(), size, stride, offset or 0)
+    """Strides of a program refer to the values in row-major order, whatever the layout of the tensor that arrives.
+
+    A copy is also what staging takes, for all lanes at once, where a carry or a slice arrives.
+    """
+    return torch.as_strided(x.clone(memory_format=torch.contiguous_format), size, stride, offset or 0)
 
 
 def _index_put(x: Tensor, *args: Any) -> Tensor:
