@@ -6,7 +6,6 @@ the innermost scan that one of its inputs belongs to: what does not change insid
 operation already recorded with the same arguments is not recorded again.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
@@ -25,8 +24,6 @@ from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
 from funcnet.compiler.simplify import remove_dead, unalias
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
-
-_ACTIVE = threading.local()
 
 # what torch, and its vmap, says where Python asks for values
 _READS = (
@@ -75,8 +72,9 @@ def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[For
 
 
 def current() -> "Staging | None":
-    """Return the staging that runs in this thread, if any."""
-    return getattr(_ACTIVE, "staging", None)
+    """Return the staging that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
+    modes = reversed(_get_current_dispatch_mode_stack())
+    return next((mode for mode in modes if isinstance(mode, Staging)), None)
 
 
 def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
@@ -113,7 +111,6 @@ class Staging(TorchDispatchMode):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        before, _ACTIVE.staging = current(), self
         try:
             with self:
                 yield
@@ -123,8 +120,6 @@ class Staging(TorchDispatchMode):
             if "called random operation" in str(error):
                 raise draws_random("this operation", user_line(error)) from error
             raise
-        finally:
-            _ACTIVE.staging = before
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
