@@ -241,6 +241,12 @@ def test_what_the_function_hides_is_refused(make, inside):
         fn.remat(inside(make(w.clone().requires_grad_())))(x).sum().backward()
 
 
+@pytest.mark.parametrize("wrap", [Scale, Slots, lambda x: {x}, lambda x: lambda: x])
+def test_results_that_would_lose_their_gradients_are_refused(wrap):
+    with pytest.raises(ValueError, match="remat: expected tensors and trees of them as results, got .*, which holds"):
+        fn.grad(lambda x: fn.remat(lambda x: (x, wrap(x * 2)))(x)[0].sum())(torch.ones(3))
+
+
 def test_what_is_hidden_and_not_used_does_no_harm():
     w, x = torch.tensor(2.0), torch.ones(3)
     assert torch.equal(fn.grad(lambda x: fn.remat(lambda x, _: x * w)(x, Slots(x)).sum())(x), w * x)

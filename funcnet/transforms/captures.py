@@ -64,6 +64,11 @@ def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> 
     return rebound
 
 
+def leads_to_tensors(value: Any) -> bool:
+    """Tell whether a value is, holds or hides a tensor."""
+    return any(isinstance(leaf, Tensor) for leaf in _reached(value))
+
+
 def _has_closure(leaf: Any) -> bool:
     return isfunction(leaf) and leaf.__closure__ is not None
 

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.transforms.captures import NoHiddenTensors, differentiated, frozen, lurking, rebind
+from funcnet import tree
+from funcnet.transforms.captures import NoHiddenTensors, differentiated, frozen, leads_to_tensors, lurking, rebind
 from funcnet.transforms.derivatives import jvp, vjp
 from funcnet.transforms.flat import Flattener, Function
 
@@ -22,7 +23,7 @@ def remat(f: Function) -> Function:
         A function of the same arguments.
     Raises:
         ValueError: f uses a tensor that is differentiated outside, from where it cannot be found: a global variable, a
-            set, or an object with __slots__.
+            set, or an object with __slots__; or it returns an object that holds tensors and is no pytree node.
         TypeError: f is no function; of a layer, its `apply` is.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
@@ -47,10 +48,21 @@ def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         others, args, kwargs = inputs.rebuild(tensors)
         with NoHiddenTensors("remat", tensors, outside):
-            return results.split(rebind(f, held, others)(*args, **kwargs))
+            return _whole(results, rebind(f, held, others)(*args, **kwargs))
 
     apply: Function = _Remat.apply
     return results.rebuild(apply(flat, *tensors))
+
+
+def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
+    tensors = results.split(result)
+    for leaf in filter(leads_to_tensors, results.rest):
+        raise ValueError(
+            f"remat: expected tensors and trees of them as results, got {tree.describe(leaf)}, which holds tensors and "
+            "is no pytree node, so that their gradients would be lost. Return the tensors themselves, in tuples, dicts "
+            "or dataclasses made nodes by fn.tree.register_dataclass."
+        )
+    return tensors
 
 
 class _Remat(torch.autograd.Function):
