@@ -247,6 +247,18 @@ def test_results_that_would_lose_their_gradients_are_refused(wrap):
         fn.grad(lambda x: fn.remat(lambda x: (x, wrap(x * 2)))(x)[0].sum())(torch.ones(3))
 
 
+class Lazy:
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        raise AssertionError(name)
+
+
+def test_objects_on_the_way_are_not_asked_for_attributes():
+    x, lazy, numbers_ = torch.ones(3), Lazy(), [0.5] * 10
+    assert torch.equal(fn.grad(lambda x: fn.remat(lambda y: (x * y, lazy, numbers_)[0])(x).sum())(x), 2 * x)
+
+
 def test_what_is_hidden_and_not_used_does_no_harm():
     w, x = torch.tensor(2.0), torch.ones(3)
     assert torch.equal(fn.grad(lambda x: fn.remat(lambda x, _: x * w)(x, Slots(x)).sum())(x), w * x)

@@ -18,7 +18,8 @@ def remat(f: Function) -> Function:
     Values and derivatives are unchanged at every nesting; memory falls, and the forward pass runs once more.
 
     Args:
-        f: Any function of pytrees. It may close over tensors that are differentiated outside.
+        f: Any pure function of pytrees. It may close over tensors that are differentiated outside; what it closes over
+            is read when it is called, and not again for its derivatives.
     Returns:
         A function of the same arguments.
     Raises:
