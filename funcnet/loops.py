@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
 from typing import Any, TypeVar
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
-from funcnet.transforms import jvp, vjp
-from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, differentiated, frozen, lurking, rebind
+from funcnet.transforms import jvp, vjp, vmap
+from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, frozen, lurking, rebind, wrapped
 from funcnet.transforms.flat import Flattener
 from funcnet.tree import Tree
 
@@ -154,7 +154,7 @@ def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
 def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, unroll: int) -> tuple[Tensors, Tensors]:
     """Loop in one step of differentiation, whose derivatives are loops again."""
     step, carries = frozen(step), len(init)
-    held, outside = tuple(differentiated(step)), tuple(lurking(step))
+    held, outside = tuple(wrapped(step)), tuple(lurking(step))
     apply: Callable[..., Tensors] = _Scan.apply
     results = apply(_Loop(partial(_keep, step), held, outside, carries, length, unroll), *held, *init, *xs)
     return results[:carries], results[2 * carries :]
@@ -166,7 +166,7 @@ class _ComplexError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Loop:
-    """A step that puts out the carry before it too, and what it holds of the tensors differentiated outside."""
+    """A step that puts out the carry before it too, and the tensors that it holds of levels outside."""
 
     step: Step
     held: Tensors
@@ -188,8 +188,6 @@ class _Loop:
 class _Scan(torch.autograd.Function):
     """A loop as a function of all tensors that it depends on, which also returns the carry before each step."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
         held, init, xs = loop.cut(tensors)
@@ -202,15 +200,14 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
         ctx.loop, *tensors = inputs
-        saved = *output[ctx.loop.carries : 2 * ctx.loop.carries], *tensors
-        ctx.save_for_backward(*saved)
-        ctx.save_for_forward(*saved)  # the same, for vmap's rule remembers the batch axes of one of them only
+        held, init, xs = ctx.loop.cut(tensors)
+        ctx.save_for_backward(*held, *output[len(init) : 2 * len(init)], *xs)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
-        saved, carries = [tensor.view_as(tensor) for tensor in ctx.saved_tensors], ctx.loop.carries
-        befores, (held, _, xs) = tuple(saved[:carries]), ctx.loop.cut(saved[carries:])
+        held, befores, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
+        carries = len(befores)
         pull = partial(_pull, ctx.loop.holding(held), held)
         last = _floating(cotangents[:carries]), _floating(tree.zeros_like(held))
         rows = _reversed((befores, xs, _floating(cotangents[carries:])))
@@ -219,16 +216,37 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor) -> tuple[Tensor | None, ...]:
-        held, init, xs = ctx.loop.cut(ctx.saved_tensors[ctx.loop.carries :])
+        held, init, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
         of_held, of_init, of_xs = ctx.loop.cut(_floating(tangents))
         push = partial(_push, ctx.loop.holding(held), held, of_held)
         (_, of_carry), of_ys = scan(push, (init, of_init), (xs, of_xs), ctx.loop.length)
         return *of_carry, *of_ys
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, loop: _Loop, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
+        """Loop over the whole batch; the carries are batches all, whatever they begin from."""
+        held, init, xs = loop.cut(_apart(tensors))
+        of_held, of_init, of_xs = loop.cut(in_dims[1:])
+        many = (
+            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
+            for x, d in zip(init, of_init, strict=True)
+        )
+        rows = (x if d is None else x.movedim(d, 1) for x, d in zip(xs, of_xs, strict=True))
+        dims = of_held, 0, tuple(None if dim is None else 0 for dim in of_xs)
+        step = partial(_batched, dims, loop.holding(held), held)
+        apply: Callable[..., Tensors] = _Scan.apply
+        results = apply(replace(loop, step=step, held=held), *held, *many, *rows)
+        return results, (0,) * loop.carries + (1,) * (len(results) - loop.carries)
+
 
 def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
     after, y = step(carry, x)
     return after, (*carry, *y)
+
+
+def _batched(dims: Any, step: Step, held: Tensors, carry: Tensors, x: Tensors) -> Any:
+    """Take a step of a whole batch."""
+    return vmap(partial(_step_of, step, held), dims)(held, carry, x)
 
 
 def _pull(step: Step, held: Tensors, carry: Any, x: Any) -> Any:
@@ -259,3 +277,12 @@ def _floating(tensors: Any) -> Any:
 
 def _reversed(rows: Any) -> Any:
     return tree.map(lambda row: row.flip(0), rows)
+
+
+def _apart(tensors: Sequence[Tensor]) -> Tensors:
+    """Give each its own object, by which a step that holds it knows it.
+
+    Two that were apart at a level of torch.func may be one below it. A pullback may also run after its level has ended;
+    an operation unwraps what was saved at it.
+    """
+    return tuple(tensor.view_as(tensor) for tensor in tensors)

@@ -202,7 +202,7 @@ def count(y, i):
 
 def multiply_views(y, i):
     y[1:].mul_(y[:1, 1:2] + i)
-    y.view(6, 4).T[1:, ::2].sub_(y[1, 1, 1])
+    y.view(6, 4).T[1:, ::2].sub_(y[1, 1, 1] * 2)
     y.as_strided((2, 3), (12, 4), 2).mul_(3)
 
 

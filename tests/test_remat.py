@@ -231,7 +231,7 @@ INSIDE = {
 @pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
 @pytest.mark.parametrize("make", HIDDEN.values(), ids=HIDDEN)
 def test_what_the_function_hides_is_refused(make, inside):
-    message = "remat: the function uses a tensor that is differentiated outside, and holds it where it cannot be found"
+    message = "remat: the function uses a tensor that is differentiated or mapped outside, and holds it where it cannot"
     w, x = torch.tensor(2.0), torch.ones(3)
     with pytest.raises(ValueError, match=message):
         fn.grad(lambda w: fn.remat(inside(make(w)))(x).sum())(w)
@@ -347,6 +347,16 @@ def test_a_tensor_may_be_mapped_outside():
         return fn.grad(fn.remat(lambda x: (w * x**2).sum()))(torch.ones(2))
 
     assert_close(fn.vmap(f)(torch.tensor([1.0, 3.0])), torch.tensor([[2.0, 2.0], [6.0, 6.0]]))
+
+
+def test_results_may_be_shared_by_what_is_mapped():
+    def f(w, wrap):
+        each = wrap(lambda w, x: (w.sin(), w * x, x))
+        return fn.vmap(lambda x: sum(part**2 for part in each(w, x)))(numbers(4, 3))
+
+    for transform in (fn.jacrev, lambda f: fn.jacrev(fn.jacfwd(f)), lambda f: fn.jacfwd(fn.jacrev(f))):
+        got, want = (transform(lambda w, wrap=wrap: f(w, wrap))(numbers(3, seed=1)) for wrap in (fn.remat, itself))
+        assert_close(got, want)
 
 
 def test_under_plain_autograd():

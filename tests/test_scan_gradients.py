@@ -169,6 +169,13 @@ TRANSFORMS = {
     "grad of jvp": lambda f: fn.grad(lambda w, x: fn.jvp(lambda x: f(w, x), (x,), (x.cos(),))[1], (0, 1)),
     "vmap of grad": lambda f: fn.vmap(fn.grad(f, (0, 1)), in_dims=(None, 0)),
     "grad of vmap": lambda f: fn.grad(lambda w, x: fn.vmap(f, in_dims=(None, 0))(w, x).sum(), (0, 1)),
+    "jacrev of jacfwd": lambda f: fn.jacrev(fn.jacfwd(f, 1), 1),
+    "grad of vmap of jacfwd": lambda f: fn.grad(
+        lambda w, x: fn.vmap(lambda a: fn.jacfwd(f, 1)(w, a * X))(x).square().sum(), (0, 1)
+    ),
+    "jacrev of vmap of jacfwd": lambda f: (
+        lambda w, x: fn.jacrev(lambda x: fn.vmap(lambda a: fn.jacfwd(f, 1)(w, a * x) * f(w, x))(x))(x[0])
+    ),
     "linearize": lambda f: lambda w, x: fn.linearize(lambda x: f(w, x), x)[1](x.cos()),
 }
 

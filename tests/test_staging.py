@@ -213,6 +213,23 @@ def test_as_strided_refers_to_the_tensor_that_owns_the_memory():
         jit(lambda x: x.as_strided((2, 2), (1, 2)))(X)
 
 
+LAYOUTS = {
+    "empty_strided": lambda x: torch.empty_strided((2, 3, 4), (4, 8, 1), dtype=x.dtype),
+    "new_empty_strided": lambda x: x.new_empty_strided((2, 3, 4), (1, 2, 6)),
+    "empty_permuted": lambda x: torch.empty_permuted((2, 3, 4), (1, 2, 0), dtype=x.dtype),
+}
+
+
+@pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
+def test_as_strided_follows_the_memory_that_was_asked_for(make):
+    def f(x):
+        y = make(x)
+        y.copy_(torch.stack([x, 2 * x]))
+        return [y.as_strided((24,), (1,)), y[1].as_strided((2, 2), (3, 1), 5), y]
+
+    assert_staged_equals(f, X)
+
+
 def test_what_does_not_change_in_a_loop_is_computed_before_it():
     def f(x, w):
         return scan(lambda c, _: (c + (x @ w).sin().sum(), c * 2), x.sum(), length=5)

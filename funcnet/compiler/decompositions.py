@@ -61,6 +61,19 @@ def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: A
     return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
 
 
+def _empty_permuted(size: Sequence[int], order: Sequence[int], **options: Any) -> Tensor:
+    """Lie in memory as asked, the axis order[0] outermost."""
+    x = _empty([size[axis] for axis in order], **options)
+    return x.permute([list(order).index(axis) for axis in range(len(size))])
+
+
+def _empty_strided(size: Sequence[int], stride: Sequence[int], **options: Any) -> Tensor:
+    """Lie in memory as asked, if that is without gaps: autograd takes as_strided of what it lays out like another."""
+    x = _empty_permuted(size, sorted(range(len(size)), key=lambda axis: stride[axis], reverse=True), **options)
+    dense = all(n == 1 or step == asked for n, step, asked in zip(size, x.stride(), stride, strict=True))
+    return x if dense else _empty(size, **options)
+
+
 def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     """Inside vmap, torch converts Python numbers by this, too."""
     if isinstance(x, Tensor):
@@ -202,9 +215,11 @@ _FURTHER = [
 _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
     aten._efficientzerotensor.default: _empty,
-    aten.empty_strided.default: lambda size, stride, **options: _empty(size, **options),
-    aten.empty_permuted.default: lambda size, order, **options: _empty(size, **options),
-    aten.new_empty_strided.default: lambda x, size, stride, **options: x.new_zeros(size, **options),
+    aten.empty_strided.default: _empty_strided,
+    aten.empty_permuted.default: _empty_permuted,
+    aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(
+        size, stride, dtype=dtype or x.dtype, device=device or x.device
+    ),
     aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
     aten.full_like.default: _full_like,

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level, maybe_get_level
+from torch._C._functorch import get_interpreter_stack, maybe_current_level, maybe_get_level
 from torch.overrides import TorchFunctionMode
 
 from funcnet import tree
@@ -30,25 +30,25 @@ _NO_LEVEL = -1  # what maybe_get_level says of a tensor outside of torch.func; o
 
 
 class HiddenTensorError(ValueError):
-    """A function uses a tensor that is differentiated outside and held where `differentiated` does not find it."""
+    """A function uses a tensor of a transformation outside, and holds it where `wrapped` does not find it."""
 
 
-def differentiated(f: Function) -> list[Tensor]:
-    """List the tensors held by f that a transformation, or autograd, around this call differentiates."""
-    lowest, recording = _lowest_level(), torch.is_grad_enabled()
+def wrapped(f: Function) -> list[Tensor]:
+    """List the tensors held by f that are at a level of torch.func, or that autograd records."""
+    recording = torch.is_grad_enabled()
 
     def outside(tensor: Tensor) -> bool:
         level = maybe_get_level(tensor)
-        return recording and tensor.requires_grad if level == _NO_LEVEL else lowest is not None and level >= lowest
+        return level > 0 or (level == _NO_LEVEL and recording and tensor.requires_grad)
 
     return [tensor for tensor in _tensors(_held(f, {}, {})) if outside(tensor)]
 
 
 def lurking(value: Tree) -> list[Tensor]:
-    """List the tensors of levels of torch.func being differentiated to which a value leads in any way."""
-    if (lowest := _lowest_level()) is None:
+    """List the tensors at a level of torch.func to which a value leads in any way."""
+    if not get_interpreter_stack():
         return []
-    return [tensor for tensor in _tensors(_reached(value)) if maybe_get_level(tensor) >= lowest]
+    return [tensor for tensor in _tensors(_reached(value)) if maybe_get_level(tensor) > 0]
 
 
 def frozen(f: Function) -> Function:
@@ -71,11 +71,6 @@ def leads_to_tensors(value: Any) -> bool:
 
 def _has_closure(leaf: Any) -> bool:
     return isfunction(leaf) and leaf.__closure__ is not None
-
-
-def _lowest_level() -> int | None:
-    levels = [i.level() for i in get_interpreter_stack() or () if i.key() in (TransformType.Grad, TransformType.Jvp)]
-    return min(levels, default=None)
 
 
 def _tensors(leaves: Iterable[Any]) -> Iterable[Tensor]:
@@ -207,8 +202,8 @@ class NoHiddenTensors(TorchFunctionMode):
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_hidden(leaf) for leaf in tree.leaves((args, kwargs))):
             raise HiddenTensorError(
-                f"{self.name}: the function uses a tensor that is differentiated outside, and holds it where it cannot "
-                "be found, so that its gradient would be lost. Pass that tensor as an argument."
+                f"{self.name}: the function uses a tensor that is differentiated or mapped outside, and holds it where "
+                "it cannot be found, so that its derivative would be lost. Pass that tensor as an argument."
             )
         return function(*args, **(kwargs or {}))
 

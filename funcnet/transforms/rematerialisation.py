@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.captures import NoHiddenTensors, differentiated, frozen, leads_to_tensors, lurking, rebind
+from funcnet.transforms.batching import vmap
+from funcnet.transforms.captures import NoHiddenTensors, frozen, leads_to_tensors, lurking, rebind, wrapped
 from funcnet.transforms.derivatives import jvp, vjp
 from funcnet.transforms.flat import Flattener, Function
 
@@ -43,7 +44,7 @@ def remat(f: Function) -> Function:
 
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
     f, outside = frozen(f), lurking((f, args, kwargs))
-    held, inputs, results = differentiated(f), Flattener(), Flattener()
+    held, inputs, results = wrapped(f), Flattener(), Flattener()
     tensors = inputs.split((held, args, kwargs))
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -68,8 +69,6 @@ def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
 
 class _Remat(torch.autograd.Function):
     """f(*tensors) as one step of differentiation that keeps its arguments and nothing else."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(f: Function, *tensors: Tensor) -> Any:
@@ -98,3 +97,10 @@ class _Remat(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor) -> Any:
         return jvp(ctx.f, ctx.saved_tensors, tangents)[1]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, f: Function, *tensors: Tensor) -> Any:
+        # The rule that torch generates adds up the gradient of a result that all examples share once an example.
+        apply: Function = _Remat.apply
+        results = apply(vmap(f, in_dims[1:]), *tensors)
+        return results, (0,) * len(results)
