@@ -211,7 +211,7 @@ class _Scan(torch.autograd.Function):
         pull = partial(_pull, ctx.loop.holding(held), held)
         last = _floating(cotangents[:carries]), _floating(tree.zeros_like(held))
         rows = _reversed((befores, xs, _floating(cotangents[carries:])))
-        (by_init, by_held), by_xs = scan(pull, last, rows, ctx.loop.length)
+        (by_init, by_held), by_xs = scan(pull, last, rows, ctx.loop.length, unroll=ctx.loop.unroll)
         return None, *by_held, *by_init, *_reversed(by_xs)
 
     @staticmethod
@@ -219,7 +219,7 @@ class _Scan(torch.autograd.Function):
         held, init, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
         of_held, of_init, of_xs = ctx.loop.cut(_floating(tangents))
         push = partial(_push, ctx.loop.holding(held), held, of_held)
-        (_, of_carry), of_ys = scan(push, (init, of_init), (xs, of_xs), ctx.loop.length)
+        (_, of_carry), of_ys = scan(push, (init, of_init), (xs, of_xs), ctx.loop.length, unroll=ctx.loop.unroll)
         return *of_carry, *of_ys
 
     @staticmethod
