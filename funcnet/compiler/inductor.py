@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from funcnet.compiler.eager import Kernel, Replay
-from funcnet.compiler.graph import Block, Program, Scan
+from funcnet.compiler.graph import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
 
 
@@ -21,5 +21,11 @@ def compile(program: Program, progress: Progress | None = None) -> Kernel:
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:
     if any(isinstance(op, Scan) for op in block.ops):
         return run
-    compiled: Any = torch.compile(run, fullgraph=True, dynamic=False)
+    # by several threads, torch 2.13 adds to places outside of the tensor where its base and values lie in other orders
+    options: Any = {"cpp.threads": 1} if any(map(_adds_by_index, block.ops)) else {}
+    compiled: Any = torch.compile(run, fullgraph=True, dynamic=False, options=options)
     return compiled
+
+
+def _adds_by_index(op: Apply | Scan) -> bool:
+    return isinstance(op, Apply) and op.target is torch.ops.aten.index_put.default and op.args[3:4] == (True,)
