@@ -219,6 +219,22 @@ def test_short_loops(scan, length):
     assert tree.difference(fn.jit(f, backend="eager")(*at), f(*at), rtol=1e-11, atol=1e-12) is None
 
 
+def mapped_and_held(w):
+    """The step holds one example of w and, below the vmap the same tensor, all of it."""
+
+    def each(a):
+        c, ys = fn.scan(lambda c, _: ((c * w.sum() + a).sin(), c * a), w.sum() * a, length=3)
+        return c * ys.sum()
+
+    return fn.vmap(each)(w).square().sum()
+
+
+@pytest.mark.parametrize("transform", [fn.grad, fn.jacfwd, fn.hessian])
+def test_a_step_may_hold_a_tensor_and_one_example_of_it(transform):
+    f = transform(mapped_and_held)
+    assert tree.difference(fn.jit(f, backend="eager")(X), f(X), rtol=1e-11, atol=1e-12) is None
+
+
 def of_hidden(w):
     hidden = {w}
     return fn.scan(lambda c, _: (torch.sin(c * next(iter(hidden))), None), X, length=3)[0].sum()

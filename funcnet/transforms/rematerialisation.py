@@ -24,8 +24,8 @@ def remat(f: Function) -> Function:
     Returns:
         A function of the same arguments.
     Raises:
-        ValueError: f uses a tensor that is differentiated outside, from where it cannot be found: a global variable, a
-            set, or an object with __slots__; or it returns an object that holds tensors and is no pytree node.
+        ValueError: f uses a tensor that is differentiated or mapped outside, from where it cannot be found: a global
+            variable, a set, or an object with __slots__; or it returns an object that holds tensors and is no node.
         TypeError: f is no function; of a layer, its `apply` is.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
