@@ -174,7 +174,7 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            return [*last], [y[None] for y in ys]
+            return [carry.clone() for carry in last], [y[None].clone() for y in ys]  # no views of what a loop is given
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)

@@ -1,0 +1,57 @@
+"""Writes in place: through windows, and to what a scan was given once the scan is done."""
+
+import pytest
+import torch
+from backends import QUICK, check
+
+from funcnet.compiler import StagingError, jit
+from funcnet.loops import scan
+
+
+def windows(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y.unfold(0, 2, 3)[:, 1] *= 10
+    y.unfold(1, 1, 2).select(1, 0).fill_(0.5)
+    return y * 2
+
+
+def no_window(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[:0].unfold(1, 2, 2).fill_(7)
+    y.unfold(-1, 4, 1).neg_()
+    return y
+
+
+def number(x: torch.Tensor) -> torch.Tensor:
+    y = x.sum()
+    y.unfold(0, 1, 1).mul_(3)
+    return y
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_windows_that_share_no_element_are_written_to(backend: str) -> None:
+    x = torch.arange(20, dtype=torch.float64).reshape(5, 4)
+    check({"windows": windows, "no window": no_window, "number": number}, x, backend=backend)
+
+
+def test_windows_that_share_elements_are_refused() -> None:
+    def f(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y.unfold(0, 2, 1).add_(1)
+        return y
+
+    with pytest.raises(StagingError, match="windows of 2 elements, 1 apart, which share elements.*clone"):
+        jit(f)(torch.ones(4))
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_outputs_of_a_scan_are_no_views_of_what_it_was_given(length: int) -> None:
+    def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        carry, rows = x[0].clone(), x[:length].clone()
+        last, (carries, slices) = scan(lambda carry, row: (carry + row, (carry, row)), carry, rows)
+        carry.zero_()
+        rows.zero_()
+        carries.add_(1)
+        return last, carries, slices, carry, rows
+
+    check(f, torch.arange(6, dtype=torch.float64).reshape(3, 2), ulp=0)
