@@ -1,4 +1,4 @@
-"""Writes in place: through windows, and to what a scan was given once the scan is done."""
+"""Writes in place: through windows and expands, and to what a scan was given once it is done."""
 
 import pytest
 import torch
@@ -26,6 +26,31 @@ def number(x: torch.Tensor) -> torch.Tensor:
     y = x.sum()
     y.unfold(0, 1, 1).mul_(3)
     return y
+
+
+def expanded(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    y = x[:1].clone()
+    y.expand(1, 1, 4)[0].mul_(3)
+    y[:0].expand(0, 4).fill_(7)
+    batch = torch.func.vmap(lambda _: x[0] * 2)(x[:1, 0])  # which shares its result among the batch by an expand
+    batch.neg_()
+    return y, batch
+
+
+def test_an_expand_that_repeats_nothing_is_written_through() -> None:
+    check(expanded, torch.arange(20, dtype=torch.float64).reshape(5, 4))
+
+
+def test_an_expand_that_repeats_elements_is_refused_as_in_torch() -> None:
+    def f(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y.expand(2, 4).add_(1)
+        return y
+
+    with pytest.raises(RuntimeError, match="single memory location"):
+        f(torch.ones(4))
+    with pytest.raises(StagingError, match=r"expand, from \(4,\) to \(2, 4\), to elements that share memory.*clone"):
+        jit(f)(torch.ones(4))
 
 
 @pytest.mark.parametrize("backend", QUICK)
