@@ -69,6 +69,31 @@ def test_windows_that_share_elements_are_refused() -> None:
         jit(f)(torch.ones(4))
 
 
+def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A tensor that lies in memory as x does, or not: reshape then copies it, or not."""
+    made = [
+        torch.zeros_like(x),
+        torch.ones_like(x, memory_format=torch.contiguous_format),
+        torch.full_like(x, 0.5),
+        torch.fill(x, 2),
+        torch.empty_like(x).zero_(),
+        x.new_zeros(x.shape),
+    ]
+    for y in made:
+        y.reshape(-1).add_(1)
+        y.flatten()[1] = 7
+        y.contiguous()[0] = 5
+    return tuple(made)
+
+
+@pytest.mark.parametrize("backend", QUICK)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["rows", "columns"])
+def test_a_tensor_like_another_lies_in_memory_like_it(order: tuple[int, int], backend: str) -> None:
+    x = torch.arange(12, dtype=torch.float64).reshape(3, 4).permute(order)
+    for got, want in zip(jit(filled, backend=backend)(x), filled(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_outputs_of_a_scan_are_no_views_of_what_it_was_given(length: int) -> None:
     def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
