@@ -81,15 +81,9 @@ def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
-def _full_like(
-    x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any
-) -> Tensor:
-    """Depend on the form of x only, so that it is computed before any loop; lie in memory as x does."""
-    like = torch.empty_strided(x.shape, x.stride(), device="meta")
-    strides = torch.empty_like(like, memory_format=memory_format or torch.preserve_format).stride()
-    order = sorted(range(x.ndim), key=lambda axis: strides[axis], reverse=True)
-    full = torch.full([x.shape[axis] for axis in order], value, dtype=dtype or x.dtype, device=device or x.device)
-    return full.permute([order.index(axis) for axis in range(x.ndim)])
+def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """Depend on the form of x only, so that it is computed before any loop."""
+    return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
 
 
 def _scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:

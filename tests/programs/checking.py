@@ -1,5 +1,6 @@
 """Whether jit computes a random program as eager mode does."""
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,14 +43,16 @@ def check(program: Program, mode: str) -> str:
     args = [*program.args.values()]
     if "lanes" not in mode:
         return verdict(program, f, args, run(fn.jit(f, backend=backend), args))
-    shared = [name in program.shared for name in program.args]
-    lanes = [[x if same else other(x, i) for x, same in zip(args, shared, strict=True)] for i in range(LANES)]
-    columns = zip(args, shared, zip(*lanes, strict=True), strict=True)
-    dims = tuple(None if same else 0 for same in shared)
-    batch = [x if same else torch.stack(column) for x, same, column in columns]
-    results = run(fn.jit(fn.vmap(f, in_dims=dims), backend=backend), batch)
-    found = [verdict(program, f, lanes[i], [x[i] for x in results]) for i in (0, 5, LANES - 1)]
-    return min(found, key="same".__eq__)
+    rng = random.Random(program.text)
+    dims = [None if name in program.shared else rng.choice((0, -1)) for name in program.args]
+    batch = [
+        x if d is None else torch.stack([other(x, i) for i in range(LANES)], d) for x, d in zip(args, dims, strict=True)
+    ]
+    axis = rng.choice((0, 0, -1))
+    results = run(fn.jit(fn.vmap(f, in_dims=tuple(dims), out_dims=axis), backend=backend), batch)
+    lanes = [[x if d is None else x.select(d, i) for x, d in zip(batch, dims, strict=True)] for i in (0, 5, LANES - 1)]
+    chosen = [[x.select(axis, i) for x in results] for i in (0, 5, LANES - 1)]
+    return min((verdict(program, f, lane, got) for lane, got in zip(lanes, chosen, strict=True)), key="same".__eq__)
 
 
 def other(x: Tensor, lane: int) -> Tensor:
@@ -59,7 +62,7 @@ def other(x: Tensor, lane: int) -> Tensor:
 
 def run(jitted: Function, args: Sequence[Tensor]) -> list[Tensor]:
     """Run a program twice and see that it is pure."""
-    given = [x.clone() for x in args]
+    given = copies(args)
     first, second = flat(jitted(*given)), flat(jitted(*given))
     if not all(same_bits(a, b) for a, b in zip(given, args, strict=True)):
         raise DifferenceError("an argument has been written to")
@@ -87,7 +90,13 @@ def verdict(program: Program, f: Function, args: Sequence[Tensor], got: Sequence
 
 
 def copies(args: Sequence[Tensor]) -> list[Tensor]:
-    return [x.clone() for x in args]
+    """Copy tensors with their layout, gaps and repeated elements included."""
+    return [memory(x).clone().as_strided(x.shape, x.stride(), x.storage_offset()) for x in args]
+
+
+def memory(x: Tensor) -> Tensor:
+    """All elements that a tensor's storage has room for."""
+    return torch.empty(0, dtype=x.dtype).set_(x.untyped_storage())
 
 
 def is_double(program: Program) -> bool:
@@ -121,8 +130,13 @@ def is_steady(program: Program, f: Function, args: Sequence[Tensor], result: int
 
 def disturbed(args: Sequence[Tensor], by: float, seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    noise = (1 + by * (2 * torch.rand(x.shape, generator=generator, dtype=torch.float64) - 1) for x in args)
-    return [(x * n).to(x.dtype) if x.is_floating_point() else x.clone() for x, n in zip(args, noise, strict=True)]
+    moved = copies(args)
+    for x in moved:
+        if x.is_floating_point():
+            whole = memory(x)
+            noise = 2 * torch.rand(whole.shape, generator=generator, dtype=torch.float64) - 1
+            whole.copy_((whole * (1 + by * noise)).to(x.dtype))
+    return moved
 
 
 def distance(a: Tensor, b: Tensor) -> float:

@@ -6,13 +6,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from programs.checking import copies
 from programs.expressions import ELEMENTWISE, GATHERS, MOVES, REDUCTIONS, VIEWS, expression
 from programs.nested import NESTED
 from programs.scope import INTEGERS, Program, Rule, Scope
 from programs.writes import write
 
 SHAPES = [(), (1,), (3,), (5,), (2, 3), (3, 4), (1, 4), (3, 1), (4, 4), (7, 3), (2, 3, 4), (3, 1, 2), (2, 2, 3, 2)]
-SHAPES = [*SHAPES, *SHAPES, (17,), (33,), (1, 1), (2, 3, 1, 4), (0,), (0, 3), (2, 0), (3, 4), (4, 4), (2, 3)]
+SHAPES = [
+    *SHAPES,
+    *SHAPES,
+    (17,),
+    (33,),
+    (1, 1),
+    (2, 3, 1, 4),
+    (0,),
+    (0, 3),
+    (2, 0),
+    (3, 4),
+    (4, 4),
+    (2, 3),
+    (67,),
+    (5, 40),
+]
 SPECIAL = (float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e-310)
 
 RULES: dict[Rule, float] = {
@@ -31,8 +47,8 @@ def generate(seed: int) -> Program:
     rng = random.Random(seed)
     special = rng.random() < 0.06
     args = arguments(rng, SPECIAL if special else ())
-    scope = Scope(rng, ([*RULES], [*RULES.values()]), {name: x.clone() for name, x in args.items()}, special)
-    scope.grow(min(rng.randint(3, 14), rng.randint(3, 14)))
+    scope = Scope(rng, ([*RULES], [*RULES.values()]), dict(zip(args, copies([*args.values()]), strict=True)), special)
+    scope.grow(rng.randint(25, 40) if rng.random() < 0.06 else min(rng.randint(3, 14), rng.randint(3, 14)))
     made = [name for name in scope.recent if name not in args] or ["a"]
     results = [*dict.fromkeys([*made[-3:], *rng.sample(made, min(2, len(made)))])]
     shared = frozenset(name for name in [*args][1:] if rng.random() < 0.3)
@@ -55,12 +71,23 @@ def _argument(
     rng: random.Random, generator: torch.Generator, shape: Sequence[int], dtype: torch.dtype, special: Sequence[float]
 ) -> Tensor:
     x = torch.randn(shape, dtype=torch.float64, generator=generator)
-    if dtype == torch.bool:
-        return x > 0
-    if dtype in INTEGERS:
-        whole = (x * 3).round()
-        return (whole.abs() if dtype == torch.uint8 else whole).to(dtype)
     for value in special:
         x = torch.where(torch.rand(x.shape, generator=generator) < 0.06, value, x)
-    columns = x.ndim > 1 and rng.random() < 0.2
-    return (x.transpose(0, 1).contiguous().transpose(0, 1) if columns else x).to(dtype)
+    if dtype == torch.bool:
+        return _laid_out(rng, x > 0)
+    if dtype in INTEGERS:
+        whole = (x.nan_to_num(0, 0, 0) * 3).round()
+        return _laid_out(rng, (whole.abs() if dtype == torch.uint8 else whole).to(dtype))
+    return _laid_out(rng, x.to(dtype))
+
+
+def _laid_out(rng: random.Random, x: Tensor) -> Tensor:
+    """Lay a tensor out in columns, with gaps, after others, or with elements that repeat; mostly as it is."""
+    way = rng.randrange(12) if x.ndim else 0
+    if way == 1:
+        return x.transpose(0, -1).contiguous().transpose(0, -1)
+    if way == 2:
+        return torch.stack([x, x], -1)[..., 1]
+    if way == 3:
+        return torch.cat([x, x])[len(x) :]
+    return x[:1].expand(x.shape) if way == 4 and len(x) else x

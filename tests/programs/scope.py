@@ -19,7 +19,7 @@ FLOATS = (torch.float64, torch.float32)
 INTEGERS = (torch.int64, torch.int32, torch.uint8)
 LIBRARIES = {"torch": torch, "F": F, "fn": fn}
 LARGEST = 30  # an expression that gives more is bounded
-ELEMENTS = 400
+ELEMENTS = 1000
 
 Rule = Callable[["Scope"], str]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from programs.checking import DifferenceError, check, copies, same_bits, target
+from programs.checking import DifferenceError, check, copies, memory, same_bits, target
 from programs.scope import Program
 
 
@@ -19,7 +19,7 @@ def kind(error: BaseException) -> str:
 
 
 def fault(program: Program, mode: str) -> str:
-    """The kind of fault that a program shows, or nothing; one that eager mode refuses, or that is not pure, has none."""
+    """The kind of fault that a program shows, or nothing, as where eager mode refuses it or it is not pure."""
     args = [*program.args.values()]
     try:
         target(program, mode)(*(given := copies(args)))
@@ -87,7 +87,7 @@ def simpler(line: str, program: Program) -> Iterator[str]:
 def report(program: Program, mode: str, error: BaseException) -> str:
     """Describe a fault such that the program can be run on its own."""
     described = (
-        f"{name} = torch.tensor({x.tolist()}, dtype={x.dtype}).reshape({tuple(x.shape)})"
+        f"{name} = torch.tensor({memory(x).tolist()}, dtype={x.dtype}).as_strided({tuple(x.shape)}, {x.stride()}, {x.storage_offset()})"
         for name, x in program.args.items()
     )
     shared = f", shared by the lanes: {sorted(program.shared)}" if "lanes" in mode else ""
