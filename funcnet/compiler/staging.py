@@ -145,12 +145,16 @@ class Staging(TorchDispatchMode):
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
         if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in given):
             return result
-        metas = forms.infer(func, self.lift(args), self.lift(kwargs))
+        try:
+            metas = forms.infer(func, self.lift(args), self.lift(kwargs))
+        except StagingError:  # there is no such rule
+            return result
         pairs = zip(flat(result), flat(metas), strict=True)
         return refill(metas, (self._as(meta, leaf) if _is_new(leaf, given) else leaf for leaf, meta in pairs))
 
     def _as(self, meta: Tensor, tensor: Abstract) -> Abstract:
-        return self.wrap(meta, tensor.value) if meta.stride() != tensor.stride() else tensor
+        differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
+        return self.wrap(meta, tensor.value) if differs else tensor
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
