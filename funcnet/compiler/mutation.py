@@ -20,18 +20,26 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class View:
-    """How a view was taken."""
+    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
 
-    parent: Abstract
+    viewed: Abstract
+    meta: Tensor
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    @property
+    def parent(self) -> Abstract:
+        parent = self.viewed
+        while parent.meta is not self.meta:
+            parent = parent.lineage.parent
+        return parent
 
 
 def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
     (result,) = results
-    result.lineage, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
+    result.lineage, result.seen = View(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
 
 def read(staging: Any, tensor: Abstract) -> Var:

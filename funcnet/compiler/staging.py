@@ -143,7 +143,8 @@ class Staging(TorchDispatchMode):
     def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
-        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in given):
+        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
+        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in tensors):
             return result
         try:
             metas = forms.infer(func, self.lift(args), self.lift(kwargs))

@@ -69,6 +69,25 @@ def test_windows_that_share_elements_are_refused() -> None:
         jit(f)(torch.ones(4))
 
 
+def turned(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Views of a tensor that is then reshaped in place."""
+    y = x.clone()
+    row, column, both = y[0], y[:, 1:2], y.t()
+    y.t_()
+    y[1] += 10
+    y.unsqueeze_(0).transpose_(0, 2)
+    row.mul_(2)
+    y[0] = 7
+    column[0].neg_()
+    y.squeeze_(1)
+    return y, row, column, both, column.squeeze()
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_views_stay_those_of_a_tensor_that_is_reshaped_in_place(backend: str) -> None:
+    check(turned, torch.arange(12, dtype=torch.float64).reshape(3, 4) + 1, backend=backend)
+
+
 def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """A tensor that lies in memory as x does, or not: reshape then copies it, or not."""
     made = [
@@ -94,8 +113,8 @@ def pooled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         torch.baddbmm(x[None], x[None], x[None].new_ones(1, x.shape[1], x.shape[1]))[0],
         torch.select_scatter(x, x[0], 0, 1),
         torch.nn.functional.layer_norm(x, x.shape[-1:]),
+        torch.rot90(x),
         x.softmax(0),
-        x.cumsum(1),
     ]
     for y in made:
         y.reshape(-1)[1:].mul_(3)
