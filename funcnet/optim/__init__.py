@@ -207,8 +207,8 @@ __all__ = [
 
 def _states() -> list[type]:
     """List the public classes that states consist of; a transformation holds functions and is not among them."""
-    public = (globals()[name] for name in __all__)
-    return [kind for kind in public if isinstance(kind, type) and kind is not GradientTransformation]
+    public = (globals()[name] for name in __all__ if name != "GradientTransformation")
+    return [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
 
 
 add_safe_globals([*_states()])

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     cast,
     need_params,
     stateless,
+    with_state,
     zero_count,
 )
 from funcnet.optim.masking import TreeOrFunction, masked
@@ -51,7 +52,7 @@ def add_decayed_weights(
     """
     if callable(weight_decay):
         update = partial(_scheduled_decay, weight_decay=weight_decay)
-        part = GradientTransformation(init=_decay_init, update=update)
+        part = with_state(WeightDecaySchedule, _decay_init, update)
     else:
         part = stateless(partial(_decay, weight_decay=weight_decay))
     return part if mask is None else masked(part, mask)
@@ -69,7 +70,7 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     """
-    return GradientTransformation(init=partial(_noise_init, key=key), update=partial(_noise, eta=eta, gamma=gamma))
+    return with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma))
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates
 
 Parts = tuple[GradientTransformation, ...]
@@ -55,10 +56,10 @@ def _chain_init(params: Params, *, parts: Parts) -> State:
 def _chain_update(
     updates: Updates, state: State, params: Params | None = None, *, parts: Parts, **extra: Any
 ) -> tuple[Updates, State]:
-    if len(state) != len(parts):
+    if not isinstance(state, tuple | list) or len(state) != len(parts):
         raise ValueError(
-            f"chain: expected a state of {len(parts)} entries, one a transformation, got {len(state)}. "
-            "Pass the state that init of this same chain returned."
+            f"chain: expected a state of {len(parts)} entries, one per transformation, got {tree.describe(state)}. "
+            "Pass the state that init of this chain, or its last update, returned."
         )
     after = []
     for part, before in zip(parts, state, strict=True):
@@ -79,6 +80,11 @@ def _named_chain_update(
     parts: Mapping[str, GradientTransformation],
     **extra: Any,
 ) -> tuple[Updates, State]:
+    if not isinstance(state, Mapping) or state.keys() != parts.keys():
+        raise ValueError(
+            f"named_chain: expected a state with the entries {', '.join(parts)}, got {tree.describe(state)}. "
+            "Pass the state that init of this chain, or its last update, returned."
+        )
     after = {}
     for name, part in parts.items():
         updates, after[name] = part.update(updates, state[name], params, **extra)

@@ -22,6 +22,7 @@ from funcnet.optim.base import (
     need_params,
     select,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.moments import zeros
@@ -97,7 +98,7 @@ def scale_by_zoom_linesearch(
         stepsize_precision,
         initial_guess_strategy == "keep",
     )
-    return GradientTransformation(init=_linesearch_init, update=partial(_linesearch_update, rules=rules))
+    return with_state(ScaleByZoomLinesearchState, _linesearch_init, partial(_linesearch_update, rules=rules))
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Params]]:

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    State,
+    Updates,
+    need_params,
+    select,
+    with_state,
+    zero_count,
+)
 
 
 class LookaheadState(NamedTuple):
@@ -55,7 +65,8 @@ def lookahead(
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")
     options: dict[str, Any] = {"sync_period": sync_period, "slow_step_size": slow_step_size, "reset_state": reset_state}
-    return GradientTransformation(
+    return with_state(
+        LookaheadState,
         init=partial(_lookahead_init, fast_optimizer=fast_optimizer),
         update=partial(_lookahead_update, fast_optimizer=fast_optimizer, **options),
     )

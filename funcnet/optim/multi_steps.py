@@ -16,6 +16,7 @@ from funcnet.optim.base import (
     State,
     Updates,
     as_dtype,
+    check_state,
     select,
     zero_count,
 )
@@ -72,6 +73,7 @@ class MultiSteps:
         self, updates: Updates, state: MultiStepsState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, MultiStepsState]:
         """Gather one gradient, and take a step if it is the last of its block."""
+        check_state(MultiStepsState, state, updates, like=("acc_grads",))
         steps = self.every_k_schedule
         length = steps(state.gradient_step) if callable(steps) else steps
         skip, skip_state = self._judge(updates, state.gradient_step, params)

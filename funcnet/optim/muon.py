@@ -19,6 +19,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     stateless,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
@@ -51,7 +52,7 @@ def scale_by_muon(
     """Replace mean gradients, of matrices, by the nearest orthogonal matrices, as `muon` does before its step size."""
     coefficients = _per_step(ns_coeffs, ns_steps)
     update = partial(_muon_update, coefficients=coefficients, beta=beta, eps=eps, nesterov=nesterov, adaptive=adaptive)
-    return GradientTransformation(init=partial(_muon_init, mu_dtype=mu_dtype), update=update)
+    return with_state(MuonState, partial(_muon_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
 def muon(

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     device,
     select,
     widest_dtype,
+    with_state,
     zero_count,
 )
 
@@ -78,7 +79,7 @@ def reduce_on_plateau(
         accumulation_size=accumulation_size,
         min_scale=min_scale,
     )
-    return GradientTransformation(init=_plateau_init, update=update)
+    return with_state(ReduceLROnPlateauState, _plateau_init, update)
 
 
 def _plateau_init(params: Params) -> ReduceLROnPlateauState:

@@ -19,6 +19,7 @@ from funcnet.optim.base import (
     cast,
     need_params,
     stateless,
+    with_state,
     zero_count,
 )
 
@@ -48,7 +49,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     Returns:
         The transformation. State: `ScaleByScheduleState`.
     """
-    return GradientTransformation(init=_schedule_init, update=partial(_schedule_update, step_size_fn=step_size_fn))
+    return with_state(ScaleByScheduleState, _schedule_init, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:

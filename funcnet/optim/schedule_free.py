@@ -22,6 +22,7 @@ from funcnet.optim.base import (
     floating,
     need_params,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
@@ -73,7 +74,7 @@ def schedule_free(
         weight_lr_power=weight_lr_power,
     )
     init = partial(_free_init, base_optimizer=base_optimizer, b1=b1, state_dtype=state_dtype)
-    return GradientTransformation(init=init, update=update)
+    return with_state(ScheduleFreeState, init, update, like=("z",))
 
 
 def schedule_free_eval_params(state: State, params: Params) -> Params:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype
+from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype, with_state
 from funcnet.optim.moments import zeros
 
 
@@ -34,7 +34,7 @@ def trace(
         (tensor(3.), TraceState(trace=tensor(3.)))
     """
     init = partial(_trace_init, accumulator_dtype=accumulator_dtype)
-    return GradientTransformation(init=init, update=partial(_trace_update, decay=decay, nesterov=nesterov))
+    return with_state(TraceState, init, partial(_trace_update, decay=decay, nesterov=nesterov), like=("trace",))
 
 
 def _trace_init(params: Params, *, accumulator_dtype: torch.dtype | None) -> TraceState:
