@@ -98,7 +98,7 @@ def check_fit(
     """
 
     def fits(g: Tensor, held: Tensor | None) -> bool:
-        return _of_shape(None if held is None else held.shape) == _of_shape(shape(g))
+        return (None if held is None else held.shape) == shape(g)
 
     def refuse(path: str, g: Tensor, held: Tensor | None) -> None:
         if not fits(g, held):
