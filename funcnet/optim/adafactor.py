@@ -27,6 +27,7 @@ from funcnet.optim.clipping import clip_by_block_rms
 from funcnet.optim.combining import chain
 from funcnet.optim.ema import ema
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale, scale_by_learning_rate, scale_by_param_block_rms
 
 
@@ -47,6 +48,8 @@ def scale_by_factored_rms(
     epsilon: Scalar = 1e-30,
 ) -> GradientTransformation:
     """Divide updates by a root mean square that is kept as an outer product, as `adafactor` does."""
+    check_fraction("scale_by_factored_rms", decay_rate=decay_rate)
+    check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
     update = partial(_factored_update, decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon, size=size)
     return with_state(FactoredState, partial(_factored_init, size=size), update)

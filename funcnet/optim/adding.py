@@ -22,6 +22,7 @@ from funcnet.optim.base import (
     zero_count,
 )
 from funcnet.optim.masking import TreeOrFunction, masked
+from funcnet.optim.ranges import check_not_negative, check_rate
 
 
 class WeightDecaySchedule(NamedTuple):
@@ -50,6 +51,7 @@ def add_decayed_weights(
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
     """
+    check_rate("add_decayed_weights", weight_decay=weight_decay)
     if callable(weight_decay):
         update = partial(_scheduled_decay, weight_decay=weight_decay)
         part = with_state(WeightDecaySchedule, _decay_init, update)
@@ -70,6 +72,7 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     """
+    check_not_negative("add_noise", eta=eta, gamma=gamma)
     return with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma))
 
 

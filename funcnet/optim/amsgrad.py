@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -40,6 +41,8 @@ def scale_by_amsgrad(
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
     """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size."""
+    check_fraction("scale_by_amsgrad", b1=b1, b2=b2)
+    check_not_negative("scale_by_amsgrad", eps=eps, eps_root=eps_root)
     update = partial(
         _amsgrad_update,
         b1=b1,

@@ -8,7 +8,7 @@ Floating tensors are optimized. Other leaves, complex tensors among them, have n
 as they are; to optimize a complex tensor keep `torch.view_as_real` of it as the parameter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from typing import Any, NamedTuple, TypeVar
 
@@ -158,13 +158,25 @@ def global_norm(updates: Updates) -> Tensor:
 
 
 def no_state(params: Params) -> State:
-    """Init what remembers nothing."""
+    """Return the state of a stateless transformation."""
+    check_params(params)
     return ()
 
 
 def floating(params: Params) -> Params:
     """Keep the leaves that are optimized, None elsewhere."""
+    check_params(params)
     return tree.partition(params, tree.is_floating)[0]
+
+
+def check_params(params: Params) -> None:
+    """Raise for what torch.optim takes and what holds no tensors as a tree: a module, an iterator of parameters."""
+    for leaf in tree.leaves(params):
+        if isinstance(leaf, torch.nn.Module | Iterator):
+            raise TypeError(
+                f"optim: expected parameters as a tree of tensors, got a {type(leaf).__name__}. fn.from_module(module) "
+                "returns the parameters of a module."
+            )
 
 
 def zero_count(params: Params) -> Tensor:

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     with_state,
     zero_count,
 )
+from funcnet.optim.ranges import check_not_negative
 from funcnet.tree import Tree
 
 
@@ -61,6 +62,7 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
         >>> updates, state.total_notfinite
         (tensor(0.), tensor(1))
     """
+    check_not_negative("apply_if_finite", max_consecutive_errors=max_consecutive_errors)
     update = partial(_if_finite_update, inner=inner, max_consecutive_errors=max_consecutive_errors)
     return with_state(ApplyIfFiniteState, partial(_if_finite_init, inner=inner), update)
 

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     with_state,
     zero_count,
 )
+from funcnet.optim.ranges import check_fraction
 
 
 class LookaheadState(NamedTuple):
@@ -62,6 +63,7 @@ def lookahead(
         >>> optimizer.update(torch.tensor(1.0), optimizer.init(params), params)[0]
         LookaheadParams(fast=tensor(-0.5000), slow=tensor(-0.5000))
     """
+    check_fraction("lookahead", slow_step_size=slow_step_size)
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")
     options: dict[str, Any] = {"sync_period": sync_period, "slow_step_size": slow_step_size, "reset_state": reset_state}

@@ -20,6 +20,7 @@ from funcnet.optim.base import (
     select,
     zero_count,
 )
+from funcnet.optim.ranges import check_count
 from funcnet.tree import Tree
 
 SkipFunction = Callable[[Updates, Tensor, Params | None], tuple[Tensor, Tree]]
@@ -62,6 +63,10 @@ class MultiSteps:
     use_grad_mean: bool = True
     should_skip_update_fn: SkipFunction | None = None
     accumulator_dtype: torch.dtype | None = torch.float32
+
+    def __post_init__(self) -> None:
+        if not callable(self.every_k_schedule):
+            check_count("MultiSteps", every_k_schedule=self.every_k_schedule)
 
     def init(self, params: Params) -> MultiStepsState:
         """Return the state before the first gradient."""

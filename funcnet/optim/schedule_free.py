@@ -26,6 +26,7 @@ from funcnet.optim.base import (
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_rate
 from funcnet.optim.rmsprop import scale_by_rms
 from funcnet.optim.scaling import scale_by_learning_rate
 from funcnet.optim.schedules import warmup_constant_schedule
@@ -66,6 +67,8 @@ def schedule_free(
     Source:
         Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682
     """
+    check_rate("schedule_free", learning_rate=learning_rate)
+    check_fraction("schedule_free", b1=b1)
     update = partial(
         _free_update,
         base_optimizer=base_optimizer,
