@@ -15,9 +15,11 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     identity,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 from funcnet.optim.trace import trace
 
@@ -45,9 +47,13 @@ def scale_by_rms(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their root mean square, as `rmsprop` does before its step size."""
-    return GradientTransformation(
+    check_fraction("scale_by_rms", decay=decay)
+    check_not_negative("scale_by_rms", eps=eps, initial_scale=initial_scale)
+    return with_state(
+        ScaleByRmsState,
         init=partial(_rms_init, initial_scale=initial_scale),
         update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+        like=("nu",),
     )
 
 
@@ -59,9 +65,13 @@ def scale_by_stddev(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their standard deviation, as centred `rmsprop` does before its step size."""
-    return GradientTransformation(
+    check_fraction("scale_by_stddev", decay=decay)
+    check_not_negative("scale_by_stddev", eps=eps, initial_scale=initial_scale)
+    return with_state(
+        ScaleByRStdDevState,
         init=partial(_stddev_init, initial_scale=initial_scale),
         update=partial(_stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+        like=("mu", "nu"),
     )
 
 

@@ -19,8 +19,10 @@ from funcnet.optim.base import (
     cast,
     need_params,
     stateless,
+    with_state,
     zero_count,
 )
+from funcnet.optim.ranges import check_not_negative, check_rate
 
 
 class ScaleByScheduleState(NamedTuple):
@@ -48,11 +50,12 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     Returns:
         The transformation. State: `ScaleByScheduleState`.
     """
-    return GradientTransformation(init=_schedule_init, update=partial(_schedule_update, step_size_fn=step_size_fn))
+    return with_state(ScaleByScheduleState, _schedule_init, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
     """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers."""
+    check_rate("scale_by_learning_rate", learning_rate=learning_rate)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(partial(_signed, schedule=learning_rate, sign=sign))
@@ -88,6 +91,7 @@ def scale_by_trust_ratio(
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
     """
+    check_not_negative("scale_by_trust_ratio", min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
     return stateless(partial(_trust, min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps))
 
 

@@ -93,11 +93,16 @@ def map_fitting(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) 
     try:
         return map_as(operation, apply, tree, *rest)
     except (TypeError, RuntimeError) as error:
-        if not rows or len({(leaf.shape, leaf.device) if is_tensor(leaf) else type(leaf) for leaf in rows[-1]}) == 1:
+        if not rows or len({_kind(leaf) for leaf in rows[-1]}) == 1:
             raise
         got = " and ".join(describe(leaf) for leaf in rows[-1])
         at = place(paths(tree)[len(rows) - 1])
         raise ValueError(f"{operation}: at {at}: expected leaves that fit together, got {got}.") from error
+
+
+def _kind(leaf: Any) -> Any:
+    """What two leaves have in common that fit together."""
+    return (leaf.shape, leaf.device, leaf.is_floating_point()) if is_tensor(leaf) else type(leaf)
 
 
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
