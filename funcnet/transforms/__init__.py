@@ -5,6 +5,7 @@ results are arbitrary pytrees. Derivatives are taken by floating-point tensors; 
 is, and its place in a gradient, tangent or Jacobian holds None.
 """
 
+from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.levels import transformed
@@ -24,3 +25,5 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+linear_systems.register()
