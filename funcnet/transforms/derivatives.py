@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.transforms.flat import Argnums, Call, Flattener, Function, Inputs, check_scalar, check_tuple, value_and_aux
+from funcnet.transforms.forward_rules import with_forward_rules
 from funcnet.tree import Tree
 
 
@@ -92,7 +93,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     check_tuple("jvp", "primals", primals)
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
-    call = Call("jvp", f, inputs, has_aux)
+    call = Call("jvp", with_forward_rules(f), inputs, has_aux)
     pushes: Any = torch.func.jvp(call, _unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
@@ -186,7 +187,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
 
         return jacobian
 
-    return _jacobian("jacfwd", transform, f, argnums, has_aux)
+    return _jacobian("jacfwd", transform, with_forward_rules(f), argnums, has_aux)
 
 
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
