@@ -205,7 +205,7 @@ def _index_put(x: Tensor, *args: Any) -> Tensor:
 
 
 def _view_as_complex(x: Tensor) -> Tensor:
-    return torch.view_as_complex(x.contiguous())
+    return torch.complex(x[..., 0], x[..., 1])
 
 
 def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:

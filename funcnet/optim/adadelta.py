@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.adding import add_decayed_weights
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates
+from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, on_pairs
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
 from funcnet.optim.scaling import scale_by_learning_rate
@@ -21,7 +21,7 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransformation:
     """Give updates the size of earlier updates, as `adadelta` does before its step size."""
-    return GradientTransformation(init=_adadelta_init, update=partial(_adadelta_update, rho=rho, eps=eps))
+    return on_pairs(GradientTransformation(init=_adadelta_init, update=partial(_adadelta_update, rho=rho, eps=eps)))
 
 
 def adadelta(

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     as_dtype,
     cast,
     floating,
+    on_pairs,
     widest_dtype,
     zero_count,
 )
@@ -47,7 +48,7 @@ def scale_by_factored_rms(
     """Divide updates by a root mean square that is kept as an outer product, as `adafactor` does."""
     size = min_dim_size_to_factor if factored else None
     update = partial(_factored_update, decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon, size=size)
-    return GradientTransformation(init=partial(_factored_init, size=size), update=update)
+    return on_pairs(GradientTransformation(init=partial(_factored_init, size=size), update=update))
 
 
 def adafactor(

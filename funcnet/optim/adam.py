@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     as_dtype,
+    on_pairs,
     zero_count,
 )
 from funcnet.optim.combining import chain
@@ -42,9 +43,11 @@ def scale_by_adam(
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size."""
-    return GradientTransformation(
-        init=partial(_adam_init, mu_dtype=mu_dtype),
-        update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
+    return on_pairs(
+        GradientTransformation(
+            init=partial(_adam_init, mu_dtype=mu_dtype),
+            update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
+        )
     )
 
 

@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     as_dtype,
     cast,
     need_params,
+    on_pairs,
     stateless,
     zero_count,
 )
@@ -69,7 +70,9 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     """
-    return GradientTransformation(init=partial(_noise_init, key=key), update=partial(_noise, eta=eta, gamma=gamma))
+    return on_pairs(
+        GradientTransformation(init=partial(_noise_init, key=key), update=partial(_noise, eta=eta, gamma=gamma))
+    )
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:

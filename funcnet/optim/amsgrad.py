@@ -7,7 +7,16 @@ import torch
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, zero_count
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    on_pairs,
+    zero_count,
+)
 from funcnet.optim.combining import chain
 from funcnet.optim.scaling import scale_by_learning_rate
 
@@ -40,7 +49,7 @@ def scale_by_amsgrad(
         bias_correction_mu=bias_correction_mu,
         bias_correction_nu=bias_correction_nu,
     )
-    return GradientTransformation(init=partial(_amsgrad_init, mu_dtype=mu_dtype), update=update)
+    return on_pairs(GradientTransformation(init=partial(_amsgrad_init, mu_dtype=mu_dtype), update=update))
 
 
 def amsgrad(

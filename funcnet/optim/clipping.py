@@ -14,6 +14,7 @@ from funcnet.optim.base import (
     cast,
     global_norm,
     need_params,
+    on_pairs,
     stateless,
 )
 from funcnet.optim.scaling import rms
@@ -27,7 +28,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
         >>> part.update(torch.tensor([-3.0, 0.5]), part.init(None))[0]
         tensor([-1.0000,  0.5000])
     """
-    return stateless(partial(_clip, max_delta=max_delta))
+    return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
 def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
@@ -91,7 +92,7 @@ def _adaptive_grad_clip(
 ) -> Updates:
     def bounded(g: Tensor, p: Tensor) -> Tensor:
         norm, size = _unit_norm(g, axis), _unit_norm(p, axis)
-        largest = clipping * size.clamp(min=cast(eps, p))
+        largest = clipping * size.clamp(min=cast(eps, size))
         return torch.where(norm < largest, g, g * (largest / norm.clamp(min=1e-6)))
 
     return tree.map(bounded, updates, need_params("adaptive_grad_clip", params, updates))

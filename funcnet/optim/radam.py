@@ -16,6 +16,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     cast,
+    on_pairs,
     widest_dtype,
     zero_count,
 )
@@ -34,7 +35,7 @@ def scale_by_radam(
 ) -> GradientTransformation:
     """Divide by the root mean square once its variance is tractable, as `radam` does before its step size."""
     update = partial(_radam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, threshold=threshold, nesterov=nesterov)
-    return GradientTransformation(init=_radam_init, update=update)
+    return on_pairs(GradientTransformation(init=_radam_init, update=update))
 
 
 def radam(

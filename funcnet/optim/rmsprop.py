@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     identity,
+    on_pairs,
     zero_count,
 )
 from funcnet.optim.combining import chain
@@ -45,9 +46,11 @@ def scale_by_rms(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their root mean square, as `rmsprop` does before its step size."""
-    return GradientTransformation(
-        init=partial(_rms_init, initial_scale=initial_scale),
-        update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+    return on_pairs(
+        GradientTransformation(
+            init=partial(_rms_init, initial_scale=initial_scale),
+            update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+        )
     )
 
 
@@ -59,9 +62,13 @@ def scale_by_stddev(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their standard deviation, as centred `rmsprop` does before its step size."""
-    return GradientTransformation(
-        init=partial(_stddev_init, initial_scale=initial_scale),
-        update=partial(_stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+    return on_pairs(
+        GradientTransformation(
+            init=partial(_stddev_init, initial_scale=initial_scale),
+            update=partial(
+                _stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction
+            ),
+        )
     )
 
 
