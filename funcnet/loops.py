@@ -59,7 +59,7 @@ def scan(
     if (staged := loop()) is not None:
         return _flat_loop(staged, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:
-        with suppress(HiddenTensorError, _ComplexError):
+        with suppress(HiddenTensorError):
             return _flat_loop(_differentiable_loop, f, init, xs, steps, unroll)
     return _python_loop(f, init, xs, steps)
 
@@ -160,10 +160,6 @@ def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, un
     return results[:carries], results[2 * carries :]
 
 
-class _ComplexError(Exception):
-    """The loop is over complex numbers, which `vjp` and `jvp` pass by."""
-
-
 @dataclass(frozen=True, eq=False)
 class _Loop:
     """A step that puts out the carry before it too, and the tensors that it holds of levels outside."""
@@ -193,8 +189,6 @@ class _Scan(torch.autograd.Function):
         held, init, xs = loop.cut(tensors)
         with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a program that is staged is not recorded
             carry, ys = scan(loop.holding(held), init, xs, loop.length, unroll=loop.unroll)
-        if any(tensor.is_complex() for tensor in (*tensors, *ys)):
-            raise _ComplexError
         return *carry, *ys
 
     @staticmethod
@@ -272,7 +266,7 @@ def _step_of(step: Step, held: Tensors, others: Tensors, carry: Tensors, x: Tens
 
 def _floating(tensors: Any) -> Any:
     """Put None in the place of what has no derivative."""
-    return tree.map(lambda leaf: leaf if tree.is_floating(leaf) else None, tensors)
+    return tree.map(lambda leaf: leaf if tree.is_inexact(leaf) else None, tensors)
 
 
 def _reversed(rows: Any) -> Any:

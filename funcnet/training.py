@@ -31,7 +31,7 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
     def descend(p: Any, g: Tensor | None) -> Any:
         if g is None:
             return p
-        if not tree.is_floating(p) or g.shape != p.shape:
+        if not tree.is_inexact(p) or g.shape != p.shape:
             raise TypeError("a gradient is like its parameter; a leaf that is not trained has the gradient None")
         # torch.sub is the faster form, and takes numbers only
         after = p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)

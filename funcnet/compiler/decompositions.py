@@ -81,6 +81,11 @@ def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
+def _conj(x: Any) -> Any:
+    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
+
+
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the form of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
@@ -222,6 +227,7 @@ _OWN: dict[Any, Rule] = {
     ),
     aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
+    aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,

@@ -156,6 +156,10 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.slice.Tensor: torch.slice_scatter,
     aten.diagonal.default: torch.diagonal_scatter,
     aten.as_strided.default: torch.as_strided_scatter,
+    aten._conj.default: lambda _, part: part.conj(),
+    aten._neg_view.default: lambda _, part: -part,
+    aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
+    aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
 
 

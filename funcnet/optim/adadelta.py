@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.adding import add_decayed_weights
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, with_state
+from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, on_pairs, with_state
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
 from funcnet.optim.ranges import check_fraction, check_not_negative
@@ -24,8 +24,10 @@ def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransfor
     """Give updates the size of earlier updates, as `adadelta` does before its step size."""
     check_fraction("scale_by_adadelta", rho=rho)
     check_not_negative("scale_by_adadelta", eps=eps)
-    return with_state(
-        ScaleByAdaDeltaState, _adadelta_init, partial(_adadelta_update, rho=rho, eps=eps), like=("e_g", "e_x")
+    return on_pairs(
+        with_state(
+            ScaleByAdaDeltaState, _adadelta_init, partial(_adadelta_update, rho=rho, eps=eps), like=("e_g", "e_x")
+        )
     )
 
 

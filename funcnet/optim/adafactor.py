@@ -19,6 +19,7 @@ from funcnet.optim.base import (
     cast,
     check_fit,
     floating,
+    on_pairs,
     widest_dtype,
     with_state,
     zero_count,
@@ -52,7 +53,7 @@ def scale_by_factored_rms(
     check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
     update = partial(_factored_update, decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon, size=size)
-    return with_state(FactoredState, partial(_factored_init, size=size), update)
+    return on_pairs(with_state(FactoredState, partial(_factored_init, size=size), update))
 
 
 def adafactor(

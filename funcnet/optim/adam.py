@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     as_dtype,
+    on_pairs,
     with_state,
     zero_count,
 )
@@ -46,11 +47,13 @@ def scale_by_adam(
     """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size."""
     check_fraction("scale_by_adam", b1=b1, b2=b2)
     check_not_negative("scale_by_adam", eps=eps, eps_root=eps_root)
-    return with_state(
-        ScaleByAdamState,
-        init=partial(_adam_init, mu_dtype=mu_dtype),
-        update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
-        like=("mu", "nu"),
+    return on_pairs(
+        with_state(
+            ScaleByAdamState,
+            init=partial(_adam_init, mu_dtype=mu_dtype),
+            update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
+            like=("mu", "nu"),
+        )
     )
 
 

@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     as_dtype,
+    on_pairs,
     with_state,
     zero_count,
 )
@@ -30,7 +31,9 @@ def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) ->
     """Divide the mean of gradients by their decaying maximum, as `adamax` does before its step size."""
     check_fraction("scale_by_adamax", b1=b1, b2=b2)
     check_not_negative("scale_by_adamax", eps=eps)
-    return with_state(ScaleByAdamState, _adamax_init, partial(_adamax_update, b1=b1, b2=b2, eps=eps), like=("mu", "nu"))
+    return on_pairs(
+        with_state(ScaleByAdamState, _adamax_init, partial(_adamax_update, b1=b1, b2=b2, eps=eps), like=("mu", "nu"))
+    )
 
 
 def adamax(

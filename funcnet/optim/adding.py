@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     as_dtype,
     cast,
     need_params,
+    on_pairs,
     stateless,
     with_state,
     zero_count,
@@ -73,7 +74,7 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     """
     check_not_negative("add_noise", eta=eta, gamma=gamma)
-    return with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma))
+    return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:

@@ -14,6 +14,7 @@ from funcnet.optim.base import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    on_pairs,
     with_state,
     zero_count,
 )
@@ -52,8 +53,8 @@ def scale_by_amsgrad(
         bias_correction_mu=bias_correction_mu,
         bias_correction_nu=bias_correction_nu,
     )
-    return with_state(
-        ScaleByAmsgradState, partial(_amsgrad_init, mu_dtype=mu_dtype), update, like=("mu", "nu", "nu_max")
+    return on_pairs(
+        with_state(ScaleByAmsgradState, partial(_amsgrad_init, mu_dtype=mu_dtype), update, like=("mu", "nu", "nu_max"))
     )
 
 

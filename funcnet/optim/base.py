@@ -4,8 +4,10 @@ A hyper-parameter is a number or a 0-d tensor (so that a sweep is `vmap` over it
 also be schedules, and `inject_hyperparams` makes a schedule of any other. Updates may be wider than the parameters, as
 when a 0-d float32 parameter meets a float64 learning rate: `apply_updates` casts them, and a state keeps its dtypes.
 
-Floating tensors are optimized. Other leaves, complex tensors among them, have no gradient (None) and no state, and stay
-as they are; to optimize a complex tensor keep `torch.view_as_real` of it as the parameter.
+Floating-point and complex tensors are optimized; other leaves have no gradient (None) and no state, and stay as they
+are. A complex number is the pair of its real and imaginary part, as in torch.optim: signs, squares and bounds are of
+each of the two, and a state that holds such things has leaves of shape (*, 2) for them. Norms and means are of the
+complex numbers, which is the same. (Optax divides both parts by one root of the mean of |g|².)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -116,6 +118,13 @@ def check_fit(
         tree.map_with_path(refuse, updates, part)
 
 
+def on_pairs(part: GradientTransformation) -> GradientTransformation:
+    """Let a transformation of real numbers treat a complex one as the pair of its real and imaginary part."""
+    return GradientTransformation(
+        init=partial(_init_on_pairs, init=part.init), update=partial(_update_on_pairs, update=part.update)
+    )
+
+
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Add updates to parameters, leaf by leaf, in the dtype of the parameters.
 
@@ -139,14 +148,14 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scal
 
     Args:
         new_tensors: Any tree, such as the parameters that are trained.
-        old_tensors: Like it, such as those of a target network or an average; gives what is no floating tensor.
+        old_tensors: Like it, such as those of a target network or an average; gives the leaves that are not optimized.
         step_size: In [0, 1].
     Example:
         >>> fn.optim.incremental_update(torch.tensor(1.0), torch.tensor(0.0), 0.25)
         tensor(0.2500)
     """
     return tree.map(
-        lambda old, new: torch.lerp(old, new, cast(step_size, old)) if tree.is_floating(old) else old,
+        lambda old, new: torch.lerp(old, new, cast(step_size, old)) if tree.is_inexact(old) else old,
         old_tensors,
         new_tensors,
     )
@@ -166,7 +175,7 @@ def no_state(params: Params) -> State:
 def floating(params: Params) -> Params:
     """Keep the leaves that are optimized, None elsewhere."""
     check_params(params)
-    return tree.partition(params, tree.is_floating)[0]
+    return tree.partition(params, tree.is_inexact)[0]
 
 
 def check_params(params: Params) -> None:
@@ -185,19 +194,26 @@ def zero_count(params: Params) -> Tensor:
 
 
 def device(params: Params) -> torch.device:
-    """Find the device of the first floating tensor."""
-    return next((leaf.device for leaf in tree.leaves(params) if tree.is_floating(leaf)), torch.device("cpu"))
+    """Find the device of the first tensor that is optimized."""
+    return next((leaf.device for leaf in tree.leaves(params) if tree.is_inexact(leaf)), torch.device("cpu"))
 
 
 def widest_dtype(params: Params) -> torch.dtype:
-    """Find the dtype that holds every floating tensor; float32 if there is none."""
-    dtypes = [leaf.dtype for leaf in tree.leaves(params) if tree.is_floating(leaf)]
+    """Find the dtype of real numbers that holds those of every tensor; float32 if there is none."""
+    dtypes = [leaf.dtype.to_real() for leaf in tree.leaves(params) if tree.is_inexact(leaf)]
     return reduce(torch.promote_types, dtypes) if dtypes else torch.float32
 
 
 def cast(scalar: Scalar, like: Tensor) -> Any:
     """Give a hyper-parameter the dtype of a leaf, if it is a tensor."""
     return scalar.to(like.dtype) if isinstance(scalar, Tensor) else scalar
+
+
+def accumulator(like: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of what is gathered of a leaf: that asked for, of complex numbers for a complex leaf."""
+    if dtype is None:
+        return like.dtype
+    return dtype.to_complex() if like.is_complex() else dtype
 
 
 def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -265,9 +281,25 @@ def _stateless(
     return f(updates, params), state
 
 
+def _init_on_pairs(params: Params, *, init: Callable[[Params], State]) -> State:
+    return init(tree.view_as_real(params))
+
+
+def _update_on_pairs(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    update: Callable[..., tuple[Updates, State]],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    pairs, state = update(tree.view_as_real(updates), state, tree.view_as_real(params), **extra)
+    return tree.view_as_complex(pairs, updates), state
+
+
 def _apply(param: Any, update: Tensor | None) -> Any:
     if update is None:
         return param
-    if not tree.is_floating(param) or update.shape != param.shape:
+    if not tree.is_inexact(param) or update.shape != param.shape:
         raise TypeError("an update is like its parameter; a leaf that is not trained has the update None")
     return as_dtype(param + update, param.dtype)

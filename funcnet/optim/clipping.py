@@ -14,6 +14,7 @@ from funcnet.optim.base import (
     cast,
     global_norm,
     need_params,
+    on_pairs,
     stateless,
 )
 from funcnet.optim.ranges import check_not_negative
@@ -29,7 +30,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
         tensor([-1.0000,  0.5000])
     """
     check_not_negative("clip", max_delta=max_delta)
-    return stateless(partial(_clip, max_delta=max_delta))
+    return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
 def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
@@ -96,7 +97,7 @@ def _adaptive_grad_clip(
 ) -> Updates:
     def bounded(g: Tensor, p: Tensor) -> Tensor:
         norm, size = _unit_norm(g, axis), _unit_norm(p, axis)
-        largest = clipping * size.clamp(min=cast(eps, p))
+        largest = clipping * size.clamp(min=cast(eps, size))
         return torch.where(norm < largest, g, g * (largest / norm.clamp(min=1e-6)))
 
     return tree.map(bounded, updates, need_params("adaptive_grad_clip", params, updates))

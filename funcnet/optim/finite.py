@@ -102,5 +102,5 @@ def _if_finite_update(
 
 
 def _all_finite(updates: Updates, like: Tensor) -> Tensor:
-    finite = [g.isfinite().all() for g in tree.leaves(updates) if tree.is_floating(g)]
+    finite = [g.isfinite().all() for g in tree.leaves(updates) if tree.is_inexact(g)]
     return torch.stack(finite).all() if finite else torch.ones_like(like)

@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    on_pairs,
     with_state,
     zero_count,
 )
@@ -34,8 +35,10 @@ class ScaleByLionState(NamedTuple):
 def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
     """Replace updates by the signs of their mean, as `lion` does before its step size."""
     check_fraction("scale_by_lion", b1=b1, b2=b2)
-    return with_state(
-        ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), partial(_lion_update, b1=b1, b2=b2), like=("mu",)
+    return on_pairs(
+        with_state(
+            ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), partial(_lion_update, b1=b1, b2=b2), like=("mu",)
+        )
     )
 
 

@@ -137,7 +137,7 @@ def orthogonalize(x: Tensor, coefficients: Sequence[Coefficients], eps: Scalar =
         return orthogonalize(x.mT, coefficients, eps).mT
     x = x / (torch.linalg.vector_norm(x) + eps)
     for a, b, c in coefficients:
-        gram = x @ x.mT
+        gram = x @ x.mH
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x
 
@@ -175,7 +175,7 @@ def _muon_update(
 
     def direction(_: Tensor, m: Tensor) -> Tensor:
         o = orthogonalize(m, coefficients, eps)
-        return (m * o).sum() * o if adaptive else o
+        return tree.dot(m, o) * o if adaptive else o
 
     return tree.map(direction, updates, mean), MuonState(count, mu)
 

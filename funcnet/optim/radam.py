@@ -16,6 +16,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     cast,
+    on_pairs,
     widest_dtype,
     with_state,
     zero_count,
@@ -38,7 +39,7 @@ def scale_by_radam(
     check_fraction("scale_by_radam", b1=b1, b2=b2)
     check_not_negative("scale_by_radam", eps=eps, eps_root=eps_root)
     update = partial(_radam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, threshold=threshold, nesterov=nesterov)
-    return with_state(ScaleByAdamState, _radam_init, update, like=("mu", "nu"))
+    return on_pairs(with_state(ScaleByAdamState, _radam_init, update, like=("mu", "nu")))
 
 
 def radam(

@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     identity,
+    on_pairs,
     with_state,
     zero_count,
 )
@@ -49,11 +50,13 @@ def scale_by_rms(
     """Divide updates by their root mean square, as `rmsprop` does before its step size."""
     check_fraction("scale_by_rms", decay=decay)
     check_not_negative("scale_by_rms", eps=eps, initial_scale=initial_scale)
-    return with_state(
-        ScaleByRmsState,
-        init=partial(_rms_init, initial_scale=initial_scale),
-        update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
-        like=("nu",),
+    return on_pairs(
+        with_state(
+            ScaleByRmsState,
+            init=partial(_rms_init, initial_scale=initial_scale),
+            update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+            like=("nu",),
+        )
     )
 
 
@@ -67,11 +70,15 @@ def scale_by_stddev(
     """Divide updates by their standard deviation, as centred `rmsprop` does before its step size."""
     check_fraction("scale_by_stddev", decay=decay)
     check_not_negative("scale_by_stddev", eps=eps, initial_scale=initial_scale)
-    return with_state(
-        ScaleByRStdDevState,
-        init=partial(_stddev_init, initial_scale=initial_scale),
-        update=partial(_stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
-        like=("mu", "nu"),
+    return on_pairs(
+        with_state(
+            ScaleByRStdDevState,
+            init=partial(_stddev_init, initial_scale=initial_scale),
+            update=partial(
+                _stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction
+            ),
+            like=("mu", "nu"),
+        )
     )
 
 

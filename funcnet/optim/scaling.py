@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     Updates,
     cast,
     need_params,
+    on_pairs,
     stateless,
     with_state,
     zero_count,
@@ -64,7 +65,7 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool =
 
 def scale_by_sign() -> GradientTransformation:
     """Replace updates by their signs: -1, 0 or 1."""
-    return stateless(partial(_each, f=torch.sign))
+    return on_pairs(stateless(partial(_each, f=torch.sign)))
 
 
 def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
@@ -141,15 +142,19 @@ def _each(updates: Updates, params: Params | None, *, f: Callable[[Tensor], Tens
 def _by_param(
     updates: Updates, params: Params | None, *, size: Callable[[Tensor], Tensor], min_scale: Scalar
 ) -> Updates:
-    params = need_params("scale_by_param_block", params, updates)
-    return tree.map(lambda g, p: g * size(p).clamp(min=cast(min_scale, p)), updates, params)
+    def scaled(g: Tensor, p: Tensor) -> Tensor:
+        extent = size(p)
+        return g * extent.clamp(min=cast(min_scale, extent))
+
+    return tree.map(scaled, updates, need_params("scale_by_param_block", params, updates))
 
 
 def _trust(
     updates: Updates, params: Params | None, *, min_norm: Scalar, trust_coefficient: Scalar, eps: Scalar
 ) -> Updates:
     def trust(g: Tensor, p: Tensor) -> Tensor:
-        size, step = (torch.linalg.vector_norm(x).clamp(min=cast(min_norm, x)) for x in (p, g))
+        norms = (torch.linalg.vector_norm(x) for x in (p, g))
+        size, step = (norm.clamp(min=cast(min_norm, norm)) for norm in norms)
         none = (size == 0) | (step == 0)
         # the norm that is 0 is replaced before it divides, so that the gradient stays finite
         ratio = trust_coefficient * size / (torch.where(none, 1, step) + eps)

@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     State,
     Updates,
+    accumulator,
     apply_updates,
     as_dtype,
     device,
@@ -157,7 +158,7 @@ def _free_init(
         step_count=zero_count(params) + 1,
         max_lr=zero,
         base_optimizer_state=base_optimizer.init(params),
-        z=tree.map(lambda p: p.to(state_dtype or p.dtype), floating(params)),
+        z=tree.map(lambda p: p.to(accumulator(p, state_dtype)), floating(params)),
     )
 
 
