@@ -15,6 +15,7 @@ from funcnet.compiler import is_differentiating, loop
 from funcnet.transforms import jvp, vjp, vmap
 from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, frozen, lurking, rebind, wrapped
 from funcnet.transforms.flat import Flattener
+from funcnet.transforms.purity import Pure, refusal, writes
 from funcnet.tree import Tree
 
 Carry = TypeVar("Carry")
@@ -65,13 +66,43 @@ def scan(
 
 
 def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
-    carry, ys = init, []
-    for i in range(length):
-        after, y = _pair(f(carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
-        _check_carry(carry, after)
-        carry = after
-        ys.append(_stackable(y))
-    return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+    own, carry, ys = _OwnCopies(), init, []
+    with Pure("scan", f, ()):
+        for i in range(length):
+            carry, x = own.handed((carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
+            after, y = _pair(f(carry, x))
+            own.check(i)
+            _check_carry(carry, after)
+            carry = after
+            ys.append(_stackable(y))
+        return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+class _OwnCopies:
+    """Hand carries and slices to a step as its own: copies of those that it writes to.
+
+    The first step gets copies of all and shows by their versions which it writes to; later steps get copies of these.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[bool] | None = None
+        self.given: list[Tensor] = []
+        self.versions: list[int] = []
+
+    def handed(self, values: Tree) -> Any:
+        tensors = Flattener()
+        self.given = list(tensors.split(values))
+        written = [True] * len(self.given) if self.written is None else self.written
+        self.given = [x.clone() if copied else x for x, copied in zip(self.given, written, strict=True)]
+        self.versions = [writes(x) for x in self.given]
+        return tensors.rebuild(self.given)
+
+    def check(self, step: int) -> None:
+        """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
+        found = [writes(x) != version for x, version in zip(self.given, self.versions, strict=True)]
+        self.written = found if self.written is None else self.written
+        if any(now and not first for now, first in zip(found, self.written, strict=True)):
+            raise refusal("scan", f"a part of its carry or slice in step {step} to which step 0 did not write")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
@@ -79,8 +110,8 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
     carry, slices, outputs = Flattener(), Flattener(), Flattener()
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
-        before = carry.rebuild(carries)
-        after, y = _pair(f(before, slices.rebuild(rows)))
+        before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
+        after, y = _pair(f(before, x))
         _check_carry(before, after)
         numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
         if message := tree.difference(*numbers):
@@ -89,6 +120,11 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
+
+
+def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Make tensors a step's own, to which it may write; while staging, a copy is another name of the same value."""
+    return [tensor.clone() for tensor in tensors]
 
 
 def _scan_length(xs: Tree, length: int | None) -> int:
@@ -146,7 +182,8 @@ def _stackable(y: Tree) -> Tree:
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
-    after, y = _pair(f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
+    carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
+    after, y = _pair(f(carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
     _check_carry(init, after)
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
 
