@@ -12,6 +12,7 @@ from inspect import iscode, isfunction, ismodule
 from types import CodeType, TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
@@ -27,6 +28,7 @@ REMEDY = (
 # what torch.func says of a write to a tensor that is differentiated, and to one from outside of its function
 _REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
 _MOST = 256  # objects searched for closed-over tensors, so that a data set that a function holds costs no time
+_Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _LIBRARIES = ("torch", "funcnet", "optree")
 
 
@@ -58,14 +60,17 @@ class Pure(Refusals):
 
     def __init__(self, name: str, f: Function, arguments: Any) -> None:
         super().__init__(name)
-        self.arguments = _versions(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
-        self.closed_over = _versions(closed_over(f))
+        self.arguments, self.closed_over = list[_Kept](), list[_Kept]()
+        if not torch.compiler.is_compiling():
+            self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
+            self.closed_over = _counted(closed_over(f))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
         for kept, target in ((self.arguments, "an argument"), (self.closed_over, "a closed-over tensor")):
-            for tensor, version in kept if error is None else ():
-                if writes(tensor) != version:
+            tensors = [tensor for tensor, _ in kept if error is None]
+            for (tensor, before), after in zip(kept, writes(tensors), strict=False):
+                if after != before:
                     raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
 
 
@@ -109,12 +114,18 @@ def _names(code: CodeType) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*code.co_names, *inner)))
 
 
-def _versions(tensors: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
-    return [(tensor, writes(tensor)) for tensor in tensors]
+def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
+    kept = [*tensors]
+    return [*zip(kept, writes(kept), strict=True)]
 
 
-def writes(tensor: Tensor) -> int:
-    """Count the writes to a tensor, to its views and to what it views; torch.func's wrappers do not all count."""
-    while is_functorch_wrapped_tensor(tensor):
+def writes(tensors: Iterable[Tensor]) -> list[int]:
+    """Count for each tensor the writes to it, to its views and to what it views."""
+    with torch._C.DisableTorchFunction():  # reading a version is no operation that a mode should see
+        return [_version(tensor) for tensor in tensors]
+
+
+def _version(tensor: Tensor) -> int:
+    while is_functorch_wrapped_tensor(tensor):  # not all of torch.func's wrappers count
         tensor = get_unwrapped(tensor)
     return 0 if tensor.is_inference() else tensor._version
