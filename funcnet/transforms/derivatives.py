@@ -20,6 +20,7 @@ from funcnet.transforms.flat import (
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
+from funcnet.transforms.purity import Pure, Refusals
 from funcnet.tree import Tree
 
 
@@ -80,7 +81,8 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
         return (value, auxiliary.split(*aux)) if has_aux else value
 
     by = tuple(range(len(inputs.tensors)))
-    grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
+    with Refusals(name):
+        grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
@@ -108,10 +110,11 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
     call = Call("jvp", with_forward_rules(f), inputs, has_aux)
-    pushes: Any = torch.func.jvp(call, _unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
+    with Pure("jvp", f, primals):
+        pushes: Any = torch.func.jvp(call, unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
-    return out, call.derivative(_cast(call.outputs, pushed)), *aux
+    return out, call.derivative(cast(call.outputs, pushed)), *aux
 
 
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
@@ -136,7 +139,8 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
-    pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
+    with Refusals("vjp"):
+        pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
 
@@ -200,8 +204,8 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         def jacobian(*tensors: Tensor) -> Any:
             # without input numbers there is no pass forwards, and torch's fails
             method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
-            rows, results = method(call, by, has_aux=True)(*_unshared(tensors))
-            return [_cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
+            rows, results = method(call, by, has_aux=True)(*unshared(tensors))
+            return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
 
         return jacobian
 
@@ -253,7 +257,8 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
         inputs = Inputs(name, args, argnums)
         call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
         by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
-        rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
+        with Pure(name, f, args):
+            rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
         _, *aux = call.rebuild(results)
         derivative = call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)])
         return (derivative, *aux) if has_aux else derivative
@@ -261,12 +266,12 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
     return jacobian
 
 
-def _unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Give each element memory of its own, which torch's passes forwards need: x.expand(3) has none."""
     shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
     return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
 
 
-def _cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
     """Give tangents the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
     return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]
