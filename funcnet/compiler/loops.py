@@ -76,11 +76,25 @@ class View:
 
 @dataclass(frozen=True)
 class Const:
-    """A number, the same at every index."""
+    """A number, the same at every index; one that its dtype lacks is converted as the elements of a tensor are."""
 
     value: bool | int | float
     dtype: torch.dtype
     varying: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _converted(self.value, self.dtype))
+
+
+def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | float:
+    if dtype == torch.bool:
+        return bool(value)
+    if dtype.is_floating_point:
+        return torch.tensor(float(value), dtype=torch.float64, device="cpu").to(dtype).item()
+    if isinstance(value, float):
+        value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
+    least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
+    return (int(value) - least) % count + least
 
 
 @dataclass(frozen=True)

@@ -159,19 +159,18 @@ class Printer:
         """A C literal."""
         kind = NAMES[const.dtype]
         if const.dtype.is_floating_point:
-            value = float(const.value)
+            value = const.value
+            assert isinstance(value, float)
             if math.isnan(value):
                 return f'({kind})__builtin_nan("")'
             return (
                 f"({kind}){'-' if value < 0 else ''}__builtin_inf()" if math.isinf(value) else f"({kind}){value.hex()}"
             )
         if const.dtype == torch.bool:
-            return str(int(bool(const.value)))
-        bits = torch.iinfo(const.dtype).bits
+            return str(int(const.value))
         if kind[0] == "u":
-            return f"({kind}){int(const.value) % (1 << bits)}ULL"
-        value = (int(const.value) + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-        return "(-9223372036854775807LL - 1)" if value == -(1 << 63) else f"({kind}){value}LL"
+            return f"({kind}){const.value}ULL"
+        return "(-9223372036854775807LL - 1)" if const.value == -(1 << 63) else f"({kind}){const.value}LL"
 
     def splat(self, text: str, dtype: torch.dtype) -> str:
         """A scalar in every lane."""
