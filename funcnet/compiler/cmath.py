@@ -81,6 +81,16 @@ static inline T log1p_S(T x) {
   const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
   return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
 }""",
+    "compensate": """
+static inline T compensate_S(T sum, T x, T *error) {  // Knuth's two-sum: sum + x, and what that leaves out
+  const T next = sum + x, added = next - sum;
+  *error += (sum - (next - added)) + (x - added);
+  return next;
+}""",
+    "total": """
+static inline T total_S(T sum, T error) {  // an infinite sum has NaN for its error
+  return sum + sel_S(error == error, error, K(0.0));
+}""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
     "copysign": """

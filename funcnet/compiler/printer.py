@@ -25,7 +25,8 @@ from funcnet.compiler.loops import (
     Statement,
     View,
 )
-from funcnet.compiler.nests import UNROLL, Body, Place, combined
+from funcnet.compiler.nests import Place, combined
+from funcnet.compiler.sums import UNROLL, Walk
 
 NAMES = {
     torch.float32: "f32",
@@ -141,7 +142,7 @@ class Printer:
         for part in nest.body:
             if isinstance(part, Accumulate):
                 self.start(part)
-        Body(self, nest).print()
+        Walk(self, nest).print()
 
     def start(self, part: Accumulate) -> None:
         """Fill the target of a reduction with its identity."""
