@@ -87,10 +87,6 @@ static inline T compensate_S(T sum, T x, T *error) {  // Knuth's two-sum: sum + 
   *error += (sum - (next - added)) + (x - added);
   return next;
 }""",
-    "total": """
-static inline T total_S(T sum, T error) {  // an infinite sum has NaN for its error
-  return sum + sel_S(error == error, error, K(0.0));
-}""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
     "copysign": """
@@ -227,6 +223,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "total":
+        return rounding.total(kind, scalar)
     if name == "narrow":
         return rounding.narrow(kind, scalar)
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2

@@ -95,6 +95,12 @@ def _cumulated(b: Lowering, x: Value, dim: int, op: str) -> Value:
     return out
 
 
+def _log_cumulative(b: Lowering, x: Value, dim: int) -> Value:
+    """In float64 memory, not only registers: gcc 12 fails at logaddexp of vectors wider than the machine's."""
+    wide = _cumulated(b, _as(b, x, torch.float64), dim, "logaddexp")
+    return _as(b, wide, b.op.outputs[0].dtype)
+
+
 def _running_extremum(op: str) -> Rule:
     """cummax or cummin, and where it was met last; from a NaN on that."""
 
@@ -145,7 +151,7 @@ RULES: dict[str, Rule] = {
     "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
-    "logcumsumexp": _cumulative("logaddexp"),
+    "logcumsumexp": _log_cumulative,
     "cummax": _running_extremum("maximum"),
     "cummin": _running_extremum("minimum"),
     "linalg_vector_norm": _vector_norm,
