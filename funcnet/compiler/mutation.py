@@ -14,6 +14,7 @@ from torch import Tensor
 from funcnet.compiler import forms
 from funcnet.compiler.abstract import Abstract, StagingError, user_line
 from funcnet.compiler.graph import Var
+from funcnet.transforms.purity import REMEDY
 
 aten = torch.ops.aten
 
@@ -98,7 +99,7 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
     if target.source or target.depth < len(staging.blocks):
         raise StagingError(
             f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
-            " A staged function is pure: use the operation that returns a new tensor, and return it or carry it on."
+            f" A staged function is pure. {REMEDY}"
         )
     if target.taken:
         staging.lost[id(target)] = target, user_line()
@@ -187,6 +188,10 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.expand.default: _shrink,
     aten.unfold.default: _fold,
     aten.as_strided.default: torch.as_strided_scatter,
+    aten._conj.default: lambda _, part: part.conj(),
+    aten._neg_view.default: lambda _, part: -part,
+    aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
+    aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
 
 
