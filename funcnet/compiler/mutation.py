@@ -157,12 +157,12 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
 
 def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
     """Put back what was expanded by axes of size 1 only; of more copies of an element torch refuses the write, too."""
-    if part.numel() != before.numel():
+    if part.numel() not in (0, before.numel()):
         raise StagingError(
             f"jit: a write through an expand, from {tuple(before.shape)} to {tuple(part.shape)}, to elements that share"
             f" memory{user_line()}. Write to expanded.clone(), or to the tensor before."
         )
-    return part.reshape(before.shape)
+    return part.reshape(before.shape) if part.numel() == before.numel() else before
 
 
 def _fold(before: Tensor, part: Tensor, dim: int, size: int, step: int) -> Tensor:

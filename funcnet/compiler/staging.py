@@ -192,7 +192,8 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            return [carry.clone() for carry in last], [y[None].clone() for y in ys]  # no views of what a loop is given
+            # in memory of their own, row-major as those of a longer loop
+            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)

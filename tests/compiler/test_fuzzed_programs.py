@@ -69,7 +69,7 @@ def test_many_programs() -> None:
     count = int(os.environ.get("FUNCNET_PROGRAMS", "300"))
     found = Counter(trial(seed) for seed in range(100, 100 + count))
     assert found["same"] > 0.85 * count, found
-    assert found["refused"] + found["unsteady"] < 0.05 * count, found
+    assert found["refused"] + found["unsteady"] + found["impure"] < 0.05 * count, found
 
 
 def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ def expanded(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     y = x[:1].clone()
     y.expand(1, 1, 4)[0].mul_(3)
     y[:0].expand(0, 4).fill_(7)
+    y.expand(0, 1, 4).mul_(5)
     batch = torch.func.vmap(lambda _: x[0] * 2)(x[:1, 0])  # which shares its result among the batch by an expand
     batch.neg_()
     return y, batch
@@ -128,6 +129,21 @@ def test_a_result_lies_in_memory_as_in_eager_mode(order: tuple[int, int], backen
     for f in (filled, pooled):
         for got, want in zip(jit(f, backend=backend)(x), f(x), strict=True):
             torch.testing.assert_close(got, want, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_a_last_carry_is_no_view_of_what_the_scan_was_given(length: int) -> None:
+    def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        carry, rows = x[0].clone(), x[:length].clone()
+        (same, row, turned), _ = scan(
+            lambda c, r: ((c[0], r, (c[2] * 2).t().contiguous().t()), None), (carry, carry, x), rows
+        )
+        carry.zero_()
+        rows.zero_()
+        turned.reshape(-1)[1] = 7
+        return same, row, turned, carry
+
+    check(f, torch.arange(12, dtype=torch.float64).reshape(3, 4), ulp=0)
 
 
 @pytest.mark.parametrize("length", [1, 2])
