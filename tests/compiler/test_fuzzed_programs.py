@@ -1,6 +1,6 @@
 """Random programs give with jit what they give in eager mode: alone, in lanes, with their gradients, and replayed.
 
-FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py tries so many instead of some hundreds.
+FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py tries 10,000 instead of some hundreds.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Writes in place: through windows and expands, and to what a scan was given once it is done."""
+"""Writes in place: through windows and expands, to views of tensors reshaped since, and to init and xs of a scan."""
 
 import pytest
 import torch
@@ -90,7 +90,7 @@ def test_views_stay_those_of_a_tensor_that_is_reshaped_in_place(backend: str) ->
 
 
 def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """A tensor that lies in memory as x does, or not: reshape then copies it, or not."""
+    """Tensors with the layout of x, or in row-major order: reshape copies some of them."""
     made = [
         torch.zeros_like(x),
         torch.ones_like(x, memory_format=torch.contiguous_format),
@@ -124,7 +124,7 @@ def pooled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("backend", QUICK)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["rows", "columns"])
-def test_a_result_lies_in_memory_as_in_eager_mode(order: tuple[int, int], backend: str) -> None:
+def test_a_result_has_the_layout_of_eager_mode(order: tuple[int, int], backend: str) -> None:
     x = torch.arange(12, dtype=torch.float64).reshape(3, 4).permute(order)
     for f in (filled, pooled):
         for got, want in zip(jit(f, backend=backend)(x), f(x), strict=True):
@@ -132,7 +132,7 @@ def test_a_result_lies_in_memory_as_in_eager_mode(order: tuple[int, int], backen
 
 
 @pytest.mark.parametrize("length", [0, 1, 3])
-def test_a_last_carry_is_no_view_of_what_the_scan_was_given(length: int) -> None:
+def test_a_last_carry_is_not_a_view_of_init_or_xs(length: int) -> None:
     def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         carry, rows = x[0].clone(), x[:length].clone()
         (same, row, turned), _ = scan(
@@ -147,7 +147,7 @@ def test_a_last_carry_is_no_view_of_what_the_scan_was_given(length: int) -> None
 
 
 @pytest.mark.parametrize("length", [1, 2])
-def test_outputs_of_a_scan_are_no_views_of_what_it_was_given(length: int) -> None:
+def test_outputs_of_a_scan_are_not_views_of_init_or_xs(length: int) -> None:
     def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         carry, rows = x[0].clone(), x[:length].clone()
         last, (carries, slices) = scan(lambda carry, row: (carry + row, (carry, row)), carry, rows)

@@ -75,7 +75,7 @@ def is_pure(f: Function, args: Sequence[Tensor]) -> bool:
 
 
 def other(x: Tensor, lane: int) -> Tensor:
-    """What a lane has instead: the same elements in another order; a number grows."""
+    """The argument of a lane: the same elements in another order; a number grows."""
     return x.roll(lane) if x.numel() > 1 or not x.is_floating_point() else x + lane / 16
 
 

@@ -77,7 +77,7 @@ def templates(table: str) -> list[str]:
 def expression(table: str) -> Rule:
     """Make the rule that fills in one of the templates of a table.
 
-    {x} and {f} are operands, the latter floating; {y} and the truth {b} broadcast with x, {i} is of integers.
+    {x} and {f} are operands, the latter floating; {y} and the boolean {b} broadcast with x, {i} is of integers.
     """
     rows = templates(table)
 
