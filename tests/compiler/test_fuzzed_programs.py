@@ -18,11 +18,14 @@ from programs.shrinking import kind, report, shrink
 from funcnet.compiler import ops
 from funcnet.compiler.graph import UnsupportedError
 
-REFUSED = (
-    "aten.nonzero.default needs the values",
-    "depends on the memory layout",
-    "to elements that share memory",
-    "function that returns multiple views",
+REFUSED = (  # of programs that torch runs
+    "depends on the memory layout",  # as_strided of an argument
+    "to elements that share memory",  # written through an expand, or through windows that overlap
+    "which share elements",
+    "aten.nonzero.default needs the values",  # x[mask] = y in a vmap
+    "function that returns multiple views",  # a result of a scan, of which autograd takes all to depend on all
+    "has been modified by an inplace operation",  # of a tensor that a scan will need for its gradient
+    "is not implemented",  # a derivative of what a scan was given, of which eager mode finds that none is needed
 )
 
 
