@@ -6,6 +6,7 @@ Two calls give the module's two answers, with the memory in the state, or it is 
 import pickle
 from collections import deque
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -138,6 +139,27 @@ def add_to_class(module, y):
     OfClass.total += 1
 
 
+class OfList(Memory):
+    history: ClassVar[list[torch.Tensor]] = []
+
+
+LAST: list[torch.Tensor] = []
+COUNT = 0
+
+
+class ByGlobals(nn.Linear):
+    def forward(self, x):
+        global COUNT
+        COUNT += 1
+        return super().forward(x) * COUNT
+
+
+class ByGlobalList(nn.Linear):
+    def forward(self, x):
+        LAST.append(super().forward(x))
+        return LAST[0] + len(LAST)
+
+
 ZEROS = lambda: torch.zeros(3)  # noqa: E731
 REFUSED = {
     "a tensor written in place": (lambda: Memory(then(lambda m, y: m.h.add_(1), lambda m, y: y + m.h), h=ZEROS()), "h"),
@@ -199,13 +221,22 @@ REFUSED = {
         ),
         "scale",
     ),
+    "a list of the class": (
+        lambda: OfList(then(lambda m, y: m.history.append(y), lambda m, y: y + len(m.history))),
+        "OfList.history",
+    ),
+    "a global number": (lambda: ByGlobals(3, 3), "COUNT"),
+    "a global list": (lambda: ByGlobalList(3, 3), "LAST"),
     "a class attribute": (lambda: OfClass(then(add_to_class, lambda m, y: y + m.total)), "OfClass.total"),
 }
 
 
 @pytest.mark.parametrize("make, name", REFUSED.values(), ids=REFUSED)
 def test_other_memory_is_refused(make, name, request):
-    for module, path in ((make(), name), (nn.Sequential(make()), name if "." in name else f"0.{name}")):
+    for module, path in (
+        (make(), name),
+        (nn.Sequential(make()), name if "." in name or name.isupper() else f"0.{name}"),
+    ):
         apply, params, state = fn.from_module(module)
         match = rf"forward changes '{path}', and the answer of the next call depends on it.*register_buffer"
         batched = lambda *args, apply=apply: one_of_a_batch(apply, *args)  # noqa: E731
@@ -218,7 +249,7 @@ def test_other_memory_is_refused(make, name, request):
                 call(params, state, X)
         with pytest.raises(ValueError, match=match):
             fn.grad(lambda p, apply=apply, state=state: apply(p, state, X)[0].sum())(params)
-    assert OfClass.total == 0
+    assert OfClass.total == COUNT == len(LAST) == len(OfList.history) == 0
 
 
 def lazily(module, y):

@@ -342,7 +342,8 @@ ERRORS = {
     "integers": (
         lambda: fn.grad(lambda p: p["w"].sum())({"w": torch.tensor([1, 2])}),
         TypeError,
-        r"grad: expected a floating-point or complex tensor to differentiate by, got int64 tensor of shape \(2,\) on cpu at path "
+        r"grad: expected a floating-point or complex tensor to differentiate by, got int64 tensor of shape \(2,\) on "
+        r"cpu at path "
         r'"0.w"',
     ),
     "an empty tree": (lambda: fn.grad(lambda p: p)({}), TypeError, "got an empty tree"),

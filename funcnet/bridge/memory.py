@@ -1,8 +1,8 @@
 """What a module keeps from one call to the next outside of its parameters and buffers.
 
-A tensor in a plain attribute that methods assign and read becomes part of the state. Anything else that a call changes, such
-as a counter, a list or an attribute that was None, is put back after it. That is right as long as no answer depends on
-it, so a call that changes something is repeated once, with what it left behind watched: see `Watch`.
+A tensor in a plain attribute that methods assign and read becomes part of the state. Anything else that a call changes,
+such as a counter, a list or an attribute that was None, is put back after it. That is right while no answer depends on
+it, so a call that changes something is repeated once, with its changes watched: see `Watch`.
 """
 
 import copy
@@ -10,6 +10,7 @@ import dis
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import ismodule
 from operator import is_
 from types import CodeType, FunctionType
 from typing import Any
@@ -28,7 +29,7 @@ def attributes(module: nn.Module) -> dict[str, Tensor]:
     """Find the tensors in plain attributes that methods other than the constructor assign and read, by dotted name."""
     found = {}
     for path, part in module.named_modules():
-        codes = list(_methods(type(part)))
+        codes = [method.__code__ for method in _methods(type(part))]
         assigned, read = (
             {name for code in codes for name in _names(code, kind)} for kind in ("STORE_ATTR", "LOAD_ATTR")
         )
@@ -46,13 +47,13 @@ def adopt(module: nn.Module) -> None:
         part.register_buffer(name, vars(part).pop(name), persistent=False)
 
 
-def _methods(cls: type) -> Iterator[CodeType]:
+def _methods(cls: type) -> Iterator[FunctionType]:
     for base in cls.__mro__:
         if base.__module__.split(".")[0] != "torch":
             for name, value in vars(base).items():
                 function = getattr(value, "fget", None) or getattr(value, "__func__", value)
                 if isinstance(function, FunctionType) and name != "__init__":
-                    yield function.__code__
+                    yield function
 
 
 def _names(code: CodeType, instruction: str) -> Iterator[str]:
@@ -67,14 +68,18 @@ class Memory:
     """The attributes of a module's parts, and the containers and objects in them, as they are between two calls."""
 
     def __init__(self, parts: Sequence[nn.Module]) -> None:
-        self.stores = list(_stores(parts))
+        self.outside = list(_outside(parts))
+        self.stores = [*_stores(parts), *_containers(self.outside)]
         self.before = [copy.copy(store) for _, _, store in self.stores]
-        self.classes = list(_class_attributes(parts))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Undo what a call changes; it writes to copies of tensors."""
-        self.outside = [vars(cls)[name] for cls, name in self.classes]
+        values = [_look_up(owner, name) for owner, name in self.outside]
+        for i, (part, _, store) in enumerate(self.stores):
+            if part is None:  # which others may have changed since the last call
+                self.before[i] = copy.copy(store)
+        self.values = values
         self.rewind()
         try:
             yield
@@ -82,9 +87,9 @@ class Memory:
             for (_, _, store), content in zip(self.stores, self.before, strict=True):
                 if not _alike(store, content):
                     _fill(store, content)
-            for (cls, name), value in zip(self.classes, self.outside, strict=True):
-                if vars(cls).get(name) is not value:
-                    setattr(cls, name, value)
+            for (owner, name), value in zip(self.outside, values, strict=True):
+                if _look_up(owner, name) is not value:
+                    owner.update({name: value}) if isinstance(owner, dict) else setattr(owner, name, value)
 
     def rewind(self) -> None:
         """Put everything back, with copies of the tensors."""
@@ -106,9 +111,9 @@ class Memory:
                 continue
             for name, value in _differences(store, start, written):
                 found[part, root or name] = store if root else value
-        for (cls, name), value in zip(self.classes, self.outside, strict=True):
-            if vars(cls).get(name) is not value:
-                found[None, f"{cls.__name__}.{name}"] = value
+        for (owner, name), value in zip(self.outside, self.values, strict=True):
+            if _look_up(owner, name) is not value:
+                found[None, _label(owner, name)] = value
         return {each: value for each, value in found.items() if each[1] not in _OWN}
 
 
@@ -156,12 +161,31 @@ def _stores(parts: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, str | None,
                 rest.append((root, vars(value)))
 
 
-def _class_attributes(parts: Sequence[nn.Module]) -> Iterator[tuple[type, str]]:
+def _outside(parts: Sequence[nn.Module]) -> Iterator[tuple[Any, str]]:
+    """Yield the attributes of the parts' classes and the global variables that their methods name, with the owners."""
     for cls in dict.fromkeys(base for part in parts for base in type(part).__mro__):
         if cls.__module__.split(".")[0] not in ("torch", "builtins"):
-            yield from (
-                (cls, name) for name, value in vars(cls).items() if not (name.startswith("__") or callable(value))
-            )
+            yield from ((cls, name) for name, value in vars(cls).items() if not (name[:2] == "__" or callable(value)))
+    seen: set[tuple[int, str]] = set()
+    for method in (method for cls in dict.fromkeys(map(type, parts)) for method in _methods(cls)):
+        scope = method.__globals__
+        for name in {*_names(method.__code__, "STORE_GLOBAL"), *_names(method.__code__, "LOAD_GLOBAL")} & scope.keys():
+            if not callable(scope[name]) and not ismodule(scope[name]) and (id(scope), name) not in seen:
+                seen.add((id(scope), name))
+                yield scope, name
+
+
+def _containers(outside: list[tuple[Any, str]]) -> Iterator[tuple[None, str, Any]]:
+    values = ((owner, name, _look_up(owner, name)) for owner, name in outside)
+    yield from ((None, _label(owner, name), value) for owner, name, value in values if isinstance(value, _CONTAINERS))
+
+
+def _look_up(owner: Any, name: str) -> Any:
+    return (owner if isinstance(owner, dict) else vars(owner)).get(name, MISSING)
+
+
+def _label(owner: Any, name: str) -> str:
+    return name if isinstance(owner, dict) else f"{owner.__name__}.{name}"
 
 
 def _mark(tensor: Tensor) -> Any:

@@ -32,8 +32,8 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         (apply, params, state). apply(params, state, *args, key=None, **kwargs) -> (output, new_state) is the module's
         forward in the mode, train or eval, that the module is in now. params and state are nested dicts by dotted name,
         {"encoder": {"weight": ...}}; a tied parameter is there once, under its first name. The state holds the buffers,
-        and the tensors in plain attributes that methods assign and read, such as a hidden state. What else forward changes,
-        as a list or a counter, is put back after the call, and it is an error if the next answer depends on it.
+        and the tensors in plain attributes that methods assign and read, such as a hidden state. Other things that
+        forward changes, as a list or a counter, are put back; it is an error if the next answer depends on them.
         All that is random, such as dropout in train mode, draws from `key`. A forward argument of the name key is
         passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
         The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a

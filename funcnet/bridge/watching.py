@@ -84,10 +84,8 @@ class Watch(TorchFunctionMode):
         names: dict[Any, set[str]] = {}
         for (part, name), before in changed.items():
             value = vars(part).get(name)
-            kind: Any = type(value)
-            if kind in _WATCHABLE and kind is type(before):
-                vars(part)[name] = _watchable(kind)(value)
-                vars(part)[name].watched_by = self
+            if type(value) in _WATCHABLE and type(value) is type(before):
+                vars(part)[name] = _watched(value, self)
             elif not (isinstance(value, Tensor) and isinstance(before, Tensor)):
                 names.setdefault(part, set()).add(name)
         classes = {part: type(part) for part in names}
@@ -121,6 +119,12 @@ def _reader(cls: type, names: set[str], watch: Watch) -> type:
 _WATCHABLE = (int, float, list, dict, set, deque)
 
 
+def _watched(value: Any, watch: Watch | None) -> Any:
+    new = _watchable(value.__class__)(value)
+    new.watched_by = watch
+    return new
+
+
 @cache
 def _watchable(base: Any) -> Any:
     """Make a class of numbers or containers that tell when they are read; sums with a number are such numbers."""
@@ -146,11 +150,7 @@ def _noting(method: Callable[..., Any]) -> Callable[..., Any]:
 def _summing(method: Callable[..., Any]) -> Callable[..., Any]:
     def compute(self: Any, *args: Any) -> Any:
         value = method(self, *args)
-        kind: Any = type(value)
-        if kind in (int, float):
-            value = _watchable(kind)(value)
-            value.watched_by = getattr(self, "watched_by", None)
-        return value
+        return _watched(value, getattr(self, "watched_by", None)) if type(value) in (int, float) else value
 
     return compute
 
