@@ -13,6 +13,7 @@ from torch import Tensor
 
 from funcnet.compiler import forms
 from funcnet.compiler.abstract import Abstract, StagingError, user_line
+from funcnet.compiler.batched import Batches
 from funcnet.compiler.graph import Var
 from funcnet.transforms.purity import REMEDY
 
@@ -134,6 +135,11 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
+    if view.func in _OF_COMPLEX and Batches.active() is None:
+        raise StagingError(
+            f"jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
+            f"{user_line()}. Build the tensor with torch.complex, or write to the whole."
+        )
     with staging:
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
@@ -185,6 +191,15 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
     aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
+
+
+# autograd takes as_strided of a traced gradient where it should take these views again; torch 2.13
+_OF_COMPLEX = (
+    aten._conj.default,
+    aten._neg_view.default,
+    aten.view_as_real.default,
+    aten.view_as_complex.default,
+)
 
 
 def _functional(func: Any) -> Any:
