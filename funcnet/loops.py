@@ -72,7 +72,12 @@ def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any
             _check_carry(carry, after)
             carry = after
             ys.append(_stackable(y))
-        return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+        return tree.map(_fresh, carry), tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+def _fresh(leaf: Any) -> Any:
+    """Copy a last carry, which a step may hand on from what the scan was given, into memory of its own as jit does."""
+    return leaf.contiguous().clone() if tree.is_tensor(leaf) else leaf
 
 
 class _OwnCopies:

@@ -22,18 +22,26 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class View:
-    """How a view was taken."""
+    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
 
-    parent: Abstract
+    viewed: Abstract
+    meta: Tensor
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    @property
+    def parent(self) -> Abstract:
+        parent = self.viewed
+        while parent.meta is not self.meta:
+            parent = parent.lineage.parent
+        return parent
 
 
 def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
     (result,) = results
-    result.lineage, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
+    result.lineage, result.seen = View(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
 
 def read(staging: Any, tensor: Abstract) -> Var:
@@ -155,12 +163,12 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
 
 def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
     """Put back what was expanded by axes of size 1 only; of more copies of an element torch refuses the write, too."""
-    if part.numel() != before.numel():
+    if part.numel() not in (0, before.numel()):
         raise StagingError(
             f"jit: a write through an expand, from {tuple(before.shape)} to {tuple(part.shape)}, to elements that share"
             f" memory{user_line()}. Write to expanded.clone(), or to the tensor before."
         )
-    return part.reshape(before.shape)
+    return part.reshape(before.shape) if part.numel() == before.numel() else before
 
 
 def _fold(before: Tensor, part: Tensor, dim: int, size: int, step: int) -> Tensor:

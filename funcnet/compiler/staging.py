@@ -143,7 +143,8 @@ class Staging(TorchDispatchMode):
     def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
-        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in given):
+        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
+        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in tensors):
             return result
         try:
             metas = forms.infer(func, self.lift(args), self.lift(kwargs))
@@ -191,7 +192,8 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            return [carry.clone() for carry in last], [y[None].clone() for y in ys]  # no views of what a loop is given
+            # in memory of their own, row-major as those of a longer loop
+            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
