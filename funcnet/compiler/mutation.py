@@ -77,7 +77,7 @@ def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     targets = [tensor for name in written for tensor in _as_list(bound[name])]
     _check_form(staging, func, args, kwargs, targets)
     out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
-    with staging:
+    with staging.inside_rule():
         values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
         fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
     for target, value in zip(targets, fitted, strict=True):
@@ -109,7 +109,7 @@ def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: di
         raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
     before = staging.wrap(target.meta, target.value, target.source)
     before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
-    with staging:
+    with staging.inside_rule():
         after = functional(before, *args[1:], **kwargs)
     _run_on_metadata(func, args, kwargs)
     target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
@@ -134,7 +134,7 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
-    with staging:
+    with staging.inside_rule():
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
 
