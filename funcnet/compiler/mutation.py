@@ -86,7 +86,7 @@ def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     targets = [tensor for name in written for tensor in _as_list(bound[name])]
     _check_form(staging, func, args, kwargs, targets)
     out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
-    with staging:
+    with staging.inside_rule():
         values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
         fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
     for target, value in zip(targets, fitted, strict=True):
@@ -118,7 +118,7 @@ def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: di
         raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
     before = staging.wrap(target.meta, target.value, target.source)
     before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
-    with staging:
+    with staging.inside_rule():
         after = functional(before, *args[1:], **kwargs)
     _run_on_metadata(func, args, kwargs)
     target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
@@ -148,7 +148,7 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
             f"jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
             f"{user_line()}. Build the tensor with torch.complex, or write to the whole."
         )
-    with staging:
+    with staging.inside_rule():
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
 
