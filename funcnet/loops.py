@@ -1,9 +1,9 @@
 """The loop that repeats a step, as one function."""
 
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from operator import index
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -88,23 +88,28 @@ class _OwnCopies:
 
     def __init__(self) -> None:
         self.written: list[bool] | None = None
-        self.given: list[Tensor] = []
+        self.given: list[Any] = []
         self.versions: list[int] = []
 
     def handed(self, values: Tree) -> Any:
-        tensors = Flattener()
-        self.given = list(tensors.split(values))
-        written = [True] * len(self.given) if self.written is None else self.written
-        self.given = [x.clone() if copied else x for x, copied in zip(self.given, written, strict=True)]
+        self.given = tree.leaves(values)
+        if self.written is None or any(self.written):
+            written = self.written or [True] * len(self.given)
+            copied = map(operator.and_, written, map(tree.is_tensor, self.given))
+            self.given = [x.clone() if own else x for x, own in zip(self.given, copied, strict=True)]
+            values = tree.unflatten(tree.structure(values), self.given)
         self.versions = writes(self.given)
-        return tensors.rebuild(self.given)
+        return values
 
     def check(self, step: int) -> None:
         """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
-        found = [after != before for after, before in zip(writes(self.given), self.versions, strict=True)]
-        self.written = found if self.written is None else self.written
-        if any(now and not first for now, first in zip(found, self.written, strict=True)):
-            raise refusal("scan", f"a part of its carry or slice in step {step} to which step 0 did not write")
+        versions = writes(self.given)
+        if self.written is None:
+            self.written = list(map(operator.ne, versions, self.versions))
+        elif versions != self.versions:
+            changed = map(operator.ne, versions, self.versions)
+            if any(map(operator.gt, changed, self.written)):
+                raise refusal("scan", f"a part of its carry or slice in step {step}, to which it did not in step 0")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
@@ -143,7 +148,7 @@ def _scan_length(xs: Tree, length: int | None) -> int:
 
 def _as_int(name: str, value: Any) -> int:
     try:
-        return index(value)
+        return operator.index(value)
     except TypeError as error:
         raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
 

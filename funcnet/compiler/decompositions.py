@@ -106,11 +106,6 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
-def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    variance = torch.var(x, dim, correction=correction, keepdim=keepdim)
-    return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
-
-
 def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
     """Refer to the tensor whose memory it is, in row-major order: the only layout that a program knows."""
     root = x
@@ -192,7 +187,11 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
-_KEPT = {aten.var.correction, aten.std.correction}  # whose digits and range depend on how they are summed
+_KEPT = {
+    aten.var.correction,
+    aten.std.correction,
+    aten.var_mean.correction,
+}  # whose digits depend on how they are summed
 
 _FURTHER = [
     aten.addmm.default,
@@ -225,7 +224,6 @@ _OWN: dict[Any, Rule] = {
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
-    aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,

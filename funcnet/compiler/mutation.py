@@ -13,6 +13,7 @@ from torch import Tensor
 
 from funcnet.compiler import forms
 from funcnet.compiler.abstract import Abstract, StagingError, user_line
+from funcnet.compiler.batched import Batches
 from funcnet.compiler.graph import Var
 from funcnet.transforms.purity import REMEDY
 
@@ -85,7 +86,7 @@ def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     targets = [tensor for name in written for tensor in _as_list(bound[name])]
     _check_form(staging, func, args, kwargs, targets)
     out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
-    with staging:
+    with staging.inside_rule():
         values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
         fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
     for target, value in zip(targets, fitted, strict=True):
@@ -117,7 +118,7 @@ def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: di
         raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
     before = staging.wrap(target.meta, target.value, target.source)
     before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
-    with staging:
+    with staging.inside_rule():
         after = functional(before, *args[1:], **kwargs)
     _run_on_metadata(func, args, kwargs)
     target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
@@ -142,7 +143,12 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
-    with staging:
+    if view.func in _OF_COMPLEX and Batches.active() is None:
+        raise StagingError(
+            f"jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
+            f"{user_line()}. Build the tensor with torch.complex, or write to the whole."
+        )
+    with staging.inside_rule():
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
 
@@ -193,6 +199,15 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
     aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
+
+
+# autograd takes as_strided of a traced gradient where it should take these views again; torch 2.13
+_OF_COMPLEX = (
+    aten._conj.default,
+    aten._neg_view.default,
+    aten.view_as_real.default,
+    aten.view_as_complex.default,
+)
 
 
 def _functional(func: Any) -> Any:

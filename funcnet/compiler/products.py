@@ -17,7 +17,7 @@ TINY = 64  # multiplications that are written out
 # values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
 # there are 16 registers of the first two and 32 of the last
 SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
-TERMS, MANY_TERMS = 128, 256  # of a sum in tiles and in vectors; of a longer one, at most those of a block
+COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
 
 
 def contract(p: "Printer", product: Contract) -> None:
@@ -96,7 +96,7 @@ def _tiles(
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     p.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    with _summed(p, kind, sums, _zero(p, product), inner, TERMS) as totals:
+    with _summed(p, kind, sums, _zero(p, product), inner, TILE if product.out.shape[-1] > 1 else COLUMN) as totals:
         for c in range(n):
             p.put(f"const {kind} r{c} = {_read(p, product, product.right, [*batch, 'k', f'(j + {c})'])};")
         for r in range(m):
@@ -210,7 +210,7 @@ def _vectors(
     kind = f"w{width}{scalar}"
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    with _summed(p, kind, sums, "{0}", left.shape[-1], MANY_TERMS) as totals:
+    with _summed(p, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
         for c in range(n):
             place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
             p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, place)};")

@@ -158,11 +158,7 @@ class Walk(Body):
             step = self.combine(s, self.sums[s], f"{names[s]}[w]")
             self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
         for s in cut:
-            total, error = vectors[s]
-            self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
-            self.add(s, f"{total}[w]")
-            self.p.put(f"{self.errors[s]} += {error}[w];")
-            self.p.close()
+            self.fold(s, *vectors[s])
 
     def partial(self, s: Accumulate, name: str) -> None:
         """Begin interleaved reductions."""
@@ -174,6 +170,10 @@ class Walk(Body):
         totals = dict(self.sums)
         self.p.open(f"for (i64 j = {first}; j < {end}; j += {PARTIAL})")
         self.p.put("VECTORISE")
+        if level in self.cuts.values():
+            self.p.put(
+                "UNROLL(1)"
+            )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
         self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
         self.p.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
@@ -204,7 +204,7 @@ class Walk(Body):
         first = f"b{level}"
         end = f"{first} + {length}"
         self.p.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
-        yield first, f"({end} < {size} ? {end} : {size})" if size % length else end
+        yield first, f"({end} < {size} ? {end} : {size})"
         self.p.close()
 
     @contextmanager
@@ -224,6 +224,16 @@ class Walk(Body):
         """Add the sum of a block to a total in a register."""
         text = self.p.call("compensate", self.p.type(s.view), self.sums[s], part, f"&{self.errors[s]}")
         self.p.put(f"{self.sums[s]} = {text};")
+
+    def fold(self, s: Accumulate, total: str, error: str) -> None:
+        """Add interleaved sums by halves, which is short, then to the total."""
+        halves, kind = self.p.fresh("w"), _vector(self.p, s)
+        self.p.array(self.p.type(s.view), halves, PARTIAL)
+        self.p.put(f"*({kind} *){halves} = {self.p.call('total', kind, total, error)};")
+        size = PARTIAL
+        while size := size // 2:
+            self.p.put(f"for (int w = 0; w < {size}; ++w) {halves}[w] += {halves}[w + {size}];")
+        self.add(s, f"{halves}[0]")
 
     def vectors(self, sums: Sequence[Accumulate]) -> dict[Accumulate, tuple[str, str]]:
         """Totals of interleaved sums, and their rounding errors."""
