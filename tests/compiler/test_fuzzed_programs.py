@@ -23,6 +23,7 @@ REFUSED = (  # of programs that torch runs
     "to elements that share memory",  # written through an expand, or through windows that overlap
     "which share elements",
     "aten.nonzero.default needs the values",  # x[mask] = y in a vmap
+    "aten._local_scalar_dense.default needs the values",  # the gradient of scatter_reduce by products
     "function that returns multiple views",  # a result of a scan, of which autograd takes all to depend on all
     "has been modified by an inplace operation",  # of a tensor that a scan will need for its gradient
     "is not implemented",  # a derivative of what a scan was given, of which eager mode finds that none is needed

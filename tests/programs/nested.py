@@ -90,7 +90,7 @@ def loop(s: Scope) -> str:
         rows = s.pick(lambda t: t.ndim > 0 and t.shape[0] < 5)
         example = s.values[rows]
         params[x], over = example[0] if len(example) else example.new_zeros(example.shape[1:]), f"xs={rows}"
-    inner = block(s, params, 5, owned=True)  # a scan hands out copies
+    inner = block(s, params, 5, owned=s.depth == 0)  # a scan hands out copies
     last = made_by(inner, s)[-1]
     y = s.rng.choice((last, last, f"({last}, {c})", "None"))
     lines = [f"{c}, {d} = {carry}[0], {carry}[1]['d']", *inner.lines]
