@@ -88,12 +88,6 @@ static inline T logsum_S(T x, T *high, T *sum) {  // log(exp(high) sum + exp(x))
   *high = h;
   return h + log_S(*sum);
 }""",
-    "compensate": """
-static inline T compensate_S(T sum, T x, T *error) {  // Knuth's two-sum: sum + x, and what that leaves out
-  const T next = sum + x, added = next - sum;
-  *error += (sum - (next - added)) + (x - added);
-  return next;
-}""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
     "copysign": """
@@ -230,6 +224,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "compensate":
+        return rounding.compensate(kind, scalar)
     if name == "total":
         return rounding.total(kind, scalar)
     if name == "narrow":

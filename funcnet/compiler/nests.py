@@ -44,6 +44,13 @@ class Body:
             found[group[-1]] = at
         return found
 
+    def lanes_vary(self) -> bool:
+        """Whether anything in the nest is a vector of lanes."""
+        return any(
+            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
+            for part in self.nest.body
+        )
+
     def once(self, place: Place) -> None:
         """The body at one index."""
         self.names = {}
