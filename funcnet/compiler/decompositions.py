@@ -20,6 +20,8 @@ Rule = Callable[..., Any]
 
 def find(func: Any) -> Rule | None:
     """Return the function that computes an operation by simpler ones, or None for one that stays."""
+    if func in _WHOLE:
+        return None
     rule = table().get(func)
     if rule is not None:
         return rule
@@ -188,6 +190,16 @@ def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     return NotImplemented
 
 
+def _hardswish(x: Tensor) -> Tensor:
+    """Divide first, as 6 x may overflow."""
+    return x * ((x + 3).clamp(0, 6) / 6)
+
+
+def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return a small x, whose quotient may be denormal."""
+    return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
+
+
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
@@ -205,12 +217,29 @@ _FURTHER = [
     aten._native_batch_norm_legit.no_stats,
     aten._native_batch_norm_legit_no_training.default,
     aten.embedding.default,
-    aten.gelu.default,
     aten.native_group_norm.default,
     aten.addmv.default,
     aten._adaptive_avg_pool2d.default,
     aten.upsample_bilinear2d.default,
 ]
+
+# operations that torch takes apart into others which lose digits; the native backend has functions for them
+_WHOLE = {
+    aten.silu.default,
+    aten.silu_backward.default,
+    aten.gelu_backward.default,
+    aten.mish.default,
+    aten.mish_backward.default,
+    aten.softplus.default,
+    aten.softplus_backward.default,
+    aten.logit.default,
+    aten.sinc.default,
+    aten.logaddexp.default,
+    aten.logaddexp2.default,
+    aten.lerp.Scalar,
+    aten.lerp.Tensor,
+    aten.addcmul.default,
+}
 
 _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
@@ -244,6 +273,8 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    aten.hardswish.default: _hardswish,
+    aten.celu.default: _celu,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),
