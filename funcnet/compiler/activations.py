@@ -21,22 +21,22 @@ BOUNDS = {
     },
 }  # fmt: skip
 
-# Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE) through its Chebyshev points
-MILLS = {
-    "f32": (
-        0.7595542073249817, -0.625129759311676, 0.4182276129722595, -0.2205154448747635, 0.08527115732431412,
-        -0.019366195425391197, -0.0007469236152246594, 0.0021848692558705807, -0.00037006085040047765,
-        -0.00023744763166178018,
-    ),
-    "f64": (
-        0.769193049750063, -0.6653825028900567, 0.49530561596997635, -0.3135331566713044, 0.16502036617038662,
-        -0.06911863870631373, 0.020795066799841784, -0.0029933767704736092, -0.0007978693980095831,
-        0.0005448990646678446, -5.937573089136816e-05, -4.976281482307444e-05, 1.6681224704561827e-05,
-        3.980907801247084e-06, -2.7692923314313877e-06, -3.366354582586469e-07, 4.331742842054343e-07,
-        4.231181828708282e-08, -6.596251384555568e-08, -9.348274026727375e-09, 7.662710250060224e-09,
-        1.766390996732745e-09, -1.5424596193893088e-10,
-    ),
-}  # fmt: skip
+BLOCKS = {
+    # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; far out e is 0 and m any number
+    "NORMAL": """
+  const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), fma_S(a, a, -s), K(0.0));
+  const T e = decay_S(K(0.5) * s, K(0.5) * sl);
+  const T z = sel_S(a < K(FADED), a, K(FADED)), t = z + K(POLE), u = K(1.0) / t;
+  const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(POLE))));
+  const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error, p = MILLSSERIES;
+  const T m = u * p, ml = fma_S(u, p, -m) + p * error;""",
+    # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, of which an exponential takes some
+    "WIDE": """
+  const T s = x * x, sl = fma_S(x, x, -s), a = s * K(CUBIC);
+  const T e = fma_S(s, K(CUBIC), -a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
+  const T c = a + K(LINEAR), b = c - a, d = (a - (c - b)) + (K(LINEAR) - b) + (e + K(LINEARLOW));
+  const T w = x * c, low = sel_S(abs_S(w) < K(FADED), fma_S(x, c, -w) + x * d, K(0.0));""",
+}
 
 TEXTS = {
     # 2^DEPTH exp(-a - low) for a >= 0, where low is the rounding error of a
@@ -46,14 +46,6 @@ static inline T decay_S(T a, T low) {
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
   return sel_S(a > K(FADED), K(0.0), q * float_S((n + DEPTH + BIAS) << P));
-}""",
-    # Phi(-x) exp(x^2 / 2) for x from 0 to FADED
-    "mills": """
-static inline T mills_S(T y) {
-  const T x = sel_S(y < K(FADED), y, K(FADED));
-  const T t = x + K(POLE), u = K(1.0) / t, error = u * (fma_S(-u, t, K(1.0)) - u * (x - (t - K(POLE))));
-  const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error;
-  return u * (MILLSSERIES);
 }""",
     # x sigmoid(w + low), where low is the rounding error of w
     "gated": """
@@ -94,20 +86,17 @@ static inline T mish_slope_S(T x) {
 }""",
     # x Phi(x)
     "gelu": """
-static inline T gelu_S(T x) {
-  const T a = abs_S(x), s = a * a, low = sel_S(s < K(4.0 * FADED), fma_S(a, a, -s), K(0.0));
-  const T e = decay_S(K(0.5) * s, K(0.5) * low);
-  const T q = e * mills_S(a);
-  return sel_S(x < K(0.0), x * q * K(OVER), x * (K(1.0) - q * K(OVER)));
+static inline T gelu_S(T x) { NORMAL
+  const T q = e * m, product = fma_S(x, fma_S(e, m, -q) + e * ml, x * q);
+  const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
+  return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
 }""",
     "gelu_slope": """
-static inline T gelu_slope_S(T x) {
-  const T a = abs_S(x), s = a * a, low = sel_S(s < K(4.0 * FADED), fma_S(a, a, -s), K(0.0));
-  const T e = decay_S(K(0.5) * s, K(0.5) * low);
-  const T y = e * fma_S(-a, K(ROOTTAU), mills_S(a)) * K(OVER);
+static inline T gelu_slope_S(T x) { NORMAL
+  const T y = e * fma_S(-a, K(ROOTTAU), m) * K(OVER);
   return sel_S(x < K(0.0), y, K(1.0) - y);
 }""",
-    # x sigmoid(w), w = sqrt(8 / pi) (x + 0.044715 x^3), to twice the digits, of which an exponential takes some
+    # x sigmoid(w)
     "gelu_tanh": """
 static inline T gelu_tanh_S(T x) { WIDE
   return gated_S(x, w, low);
@@ -118,8 +107,3 @@ static inline T gelu_slope_tanh_S(T x) { WIDE
   return gated_slope_S(h, w, low);
 }""",
 }
-
-WIDE = """
-  const T s = x * x, sl = fma_S(x, x, -s), a = s * K(CUBIC), e = fma_S(s, K(CUBIC), -a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
-  const T c = a + K(LINEAR), b = c - a, d = (a - (c - b)) + (K(LINEAR) - b) + (e + K(LINEARLOW));
-  const T w = x * c, low = sel_S(abs_S(w) < K(FADED), fma_S(x, c, -w) + x * d, K(0.0));"""
