@@ -105,6 +105,8 @@ def _elu(
 
 def _clamp(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
     dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
+    if any(isinstance(bound, float) and math.isnan(bound) for bound in bounds):
+        return Splat(Const(math.nan, dtype), b.op.outputs[0].shape)
 
     def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
         cast = iter([e.cast(bound, dtype) for bound in rest])
