@@ -43,7 +43,7 @@ def _unrolled(p: "Printer", product: Contract, batch: Sequence[str | int], rows:
         p.put(f"{kind} {total} = {_zero(p, product)};")
         for k in range(inner):
             a, b = _read(p, product, product.left, [*batch, i, k]), _read(p, product, product.right, [*batch, k, j])
-            step = f"{a} * {b}" if k == 0 else p.call("fma", kind, a, b, total)
+            step = f"{a} * {b}" if inner == 1 else p.call("fma", kind, a, b, total)  # from 0 on, also where all are -0
             p.put(f"{total} = {step};")
         p.store(product.out, [*batch, i, j], total)
 
