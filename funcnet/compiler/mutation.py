@@ -13,7 +13,6 @@ from torch import Tensor
 
 from funcnet.compiler import forms
 from funcnet.compiler.abstract import Abstract, StagingError, user_line
-from funcnet.compiler.batched import Batches
 from funcnet.compiler.graph import Var
 from funcnet.transforms.purity import REMEDY
 
@@ -95,6 +94,15 @@ def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return returned[0] if len(returned) == 1 else tuple(returned) or None
 
 
+def check_strided(staging: Any) -> None:
+    """Raise where autograd would write to other elements of a gradient than those that a program has written to."""
+    if staging.part_written is not None:
+        raise StagingError(
+            "jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
+            f"{staging.part_written}. Build the tensor with torch.complex, or write to the whole."
+        )
+
+
 def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
     """Let a tensor, and what it views, stand for a new value."""
     if target.source or target.depth < len(staging.blocks):
@@ -143,11 +151,8 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
-    if view.func in _OF_COMPLEX and Batches.active() is None:
-        raise StagingError(
-            f"jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
-            f"{user_line()}. Build the tensor with torch.complex, or write to the whole."
-        )
+    if view.func in _OF_COMPLEX:
+        staging.part_written = user_line()
     with staging.inside_rule():
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
@@ -201,7 +206,7 @@ _INSERT: dict[Any, Callable[..., Any]] = {
 }
 
 
-# autograd takes as_strided of a traced gradient where it should take these views again; torch 2.13
+# autograd takes as_strided of a traced gradient, to write to it, where it should take these views again; torch 2.13
 _OF_COMPLEX = (
     aten._conj.default,
     aten._neg_view.default,

@@ -109,6 +109,7 @@ class Staging(TorchDispatchMode):
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
         self.lost: dict[int, tuple[Abstract, str]] = {}  # what was written to without effect, and by which line
+        self.part_written: str | None = None  # by which line a part of complex numbers was written to, if any was
         self.captured: dict[int, tuple[Tensor, Abstract]] = {}
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
 
@@ -136,6 +137,8 @@ class Staging(TorchDispatchMode):
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in decompositions.WRITING:
             return mutation.apply(self, func, args, kwargs)
+        if func is torch.ops.aten.as_strided.default:
+            mutation.check_strided(self)
         decomposition = decompositions.find(func)
         if decomposition is not None:
             with self.inside_rule():
