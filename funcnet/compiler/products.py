@@ -111,7 +111,10 @@ def _tiles(
 
 
 def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T."""
+    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+
+    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    """
     scalar = p.type(product.out)
     p.used.add(("gemm", scalar))
     p.open("")
@@ -125,10 +128,12 @@ def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
     p.put(f"const int m = {rows}, n = {columns}, k = {inner};")
     p.put(f"const {scalar} one = 1, zero = 0;")
     out = p.load(product.out, [*batch, 0, 0])
+    p.put("set_mode(mode_);")
     p.put(
         f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
         f"&{out}, &n);"
     )
+    p.put("set_mode(mode_ | FLUSHED);")
     p.close()
 
 
