@@ -140,7 +140,9 @@ def adam_row(options: argparse.Namespace) -> list[str]:
 def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list[str]:
     """Time a step of an optimizer half of whose state has decayed, in µs, against one whose state is alive."""
     unit = 1e6 / decayed.STEPS
-    runs = {kind: partial(timed, run, unit) for kind, run in decayed.contestants(name).items()}
+    runs: dict[str, Callable[[], float]] = {
+        kind: partial(timed, run, unit) for kind, run in decayed.contestants(name).items()
+    }
     if jax is not None:
         runs["JAX"] = lambda: jax.time(name=name, numbers=decayed.NUMBERS, steps=decayed.STEPS) * unit
     times = [{kind: run() for kind, run in runs.items()} for _ in range(options.rounds + 1)][1:]

@@ -8,7 +8,7 @@ T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(
 import re
 
 from funcnet.compiler import rounding
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.graph import InternalError, UnsupportedError
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; FLAT: tanh is 1 from here on;
 # HALFMAX: where exp(x) / 2 is infinite once its power of two is.
@@ -173,6 +173,7 @@ _SORTS = {"ascending": "b < a || (b == b && a != a)", "descending": "b > a || (b
 _UNARY = """sqrt floor ceil trunc round sin cos tan asin acos atan sinh cosh asinh acosh atanh
 erf erfc lgamma exp2 log2 log10"""
 _LIBRARY = dict.fromkeys(_UNARY.split(), 1) | dict.fromkeys(("pow", "atan2", "fmod", "hypot"), 2)
+_LIFTING = ("log2", "lgamma", "pow")  # which see the bits of a denormal, and multiply the zero that it reads as
 _SYMBOLS = {"round": "rint"}
 FUNCTIONS = {*_TEXTS, *_INTEGER_TEXTS, *_INTEGER_SCALARS, *_LIBRARY, "fma"}
 
@@ -207,7 +208,7 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _plain(_SORT.replace("NAME", name).replace("BEFORE", _SORTS[name]), kind, scalar)
     if scalar in _BOUNDS and name in _TEXTS:
         return _fill(_TEXTS[name], kind, scalar)
-    if scalar not in _BOUNDS and name in _INTEGER_TEXTS:
+    if scalar not in (*_BOUNDS, "b8") and name in _INTEGER_TEXTS:
         return _plain(_INTEGER_TEXTS[name], kind, scalar)
     if name == "gemm":  # a pointer to torch's, set when the kernel is loaded
         matrix = f"const {kind} *, const int *"
@@ -219,6 +220,10 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return rounding.fma(kind, scalar)
     if name == "narrow":
         return rounding.narrow(kind, scalar)
+    if name not in FUNCTIONS:
+        raise InternalError(f"there is no C text for the primitive {name}, of {scalar}")
+    if name not in (_LIBRARY if scalar in _BOUNDS else _INTEGER_SCALARS) or scalar == "b8":
+        raise UnsupportedError(f"the native backend has no {name} of {scalar}")
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2
     names = ["a", "b"][:arity]
     head = f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)})"
@@ -226,11 +231,10 @@ def _text(name: str, kind: str, scalar: str) -> str:
         call = f"{name}_{scalar}({', '.join(f'{n}[i]' for n in names)})"
         return f"{head} {{ {kind} r; for (int i = 0; i < L; ++i) r[i] = {call}; return r; }}"
     if scalar not in _BOUNDS:
-        if name not in _INTEGER_SCALARS or scalar == "b8":
-            raise UnsupportedError(f"the native backend has no {name} of {scalar}")
         return _plain(_INTEGER_SCALARS[name], kind, scalar)
     symbol = "__builtin_" + _SYMBOLS.get(name, name) + ("f" if scalar == "f32" else "")
-    return f"{head} {{ return {symbol}({', '.join(names)}); }}"
+    given = [f"normal_{scalar}({n})" if name in _LIFTING else n for n in names]
+    return f"{head} {{ return {symbol}({', '.join(given)}); }}"
 
 
 def _fill(text: str, kind: str, scalar: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler import checks, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
@@ -53,7 +54,7 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    return {**rules, **get_decompositions(_FURTHER), **_OWN}
+    return {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
 
 
 def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
@@ -204,7 +205,6 @@ _FURTHER = [
     aten._native_batch_norm_legit.default,
     aten._native_batch_norm_legit.no_stats,
     aten._native_batch_norm_legit_no_training.default,
-    aten.embedding.default,
     aten.gelu.default,
     aten.native_group_norm.default,
     aten.addmv.default,

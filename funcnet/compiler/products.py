@@ -29,7 +29,8 @@ def contract(p: "Printer", product: Contract) -> None:
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
-    {"tiles": _tiled, "blas": _blas}.get(product.how, _wide)(p, product, place, rows, columns, inner)
+    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways[product.how](p, product, place, rows, columns, inner)
     for _ in batch:
         p.close()
 

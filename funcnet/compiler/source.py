@@ -40,7 +40,8 @@ static inline u64 mode(void) { return 0; }
 static inline void set_mode(u64 m) {}
 #endif
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
-static _Thread_local int flags_;
+#define FAILED 4
+static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
 static inline i64 within(i64 i, i64 n) {
   i = i < 0 ? i + n : i;
   if (i >= 0 && i < n) return i;
@@ -59,6 +60,10 @@ static inline {t} sel_{t}(int m, {t} a, {t} b) {{  // without branches, into whi
 """
 _SCALAR_BITS = """static inline {i} bits_{t}({t} x) {{ {i} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
 static inline {t} float_{t}({i} x) {{ {t} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
+static inline {t} normal_{t}({t} x) {{  // a zero in place of a denormal
+  const {i} b = bits_{t}(x);
+  return b & bits_{t}(({t})__builtin_inf()) ? x : float_{t}(b & bits_{t}(({t})-0.0));
+}}
 """
 _VECTOR = "typedef {t} v{t} __attribute__((vector_size({n}), aligned({a})));\n"
 _CHOICE = """typedef {i} mask_v{t};
@@ -163,7 +168,7 @@ def _pack(p: Printer, position: int, buffer: Buffer) -> None:
 
 
 def _entry(p: Printer) -> str:
-    """The functions of a block and of a kernel, which flushes denormals: no arithmetic may move from one to the other."""
+    """The functions of a block and of a kernel, which flushes denormals; arithmetic must not move between the two."""
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
     body = "\n".join(p.lines)
     return f"""

@@ -1,4 +1,4 @@
-"""Denormals in native kernels are zeros of their sign, on every thread; the caller's mode stays, and eager keeps them."""
+"""Denormals in native kernels are zeros of their sign, on every thread; the caller's mode stays."""
 
 import platform
 import subprocess
@@ -78,6 +78,30 @@ def test_a_denormal_operand_is_a_zero(dtype: torch.dtype, lanes: bool, caller: b
     assert is_zero.all() and not is_positive.any()
 
 
+UNARY = """exp expm1 exp2 log log1p log2 log10 sqrt rsqrt reciprocal sigmoid tanh sin cos tan asin acos atan sinh cosh
+asinh acosh atanh erf erfc lgamma floor ceil round sign relu"""
+COMPOSED = {
+    "times_infinity": lambda x: x * torch.inf,
+    "power": lambda x: x.abs() ** 0.7,
+    "negative_power": lambda x: x.abs() ** -1.5,
+    "exponent": lambda x: 1.5**x,
+    "hypot": lambda x: torch.hypot(x, x + 1),
+    "atan2": lambda x: torch.atan2(x, x + 1),
+    "remainder": lambda x: torch.remainder(x + 1, x),
+}
+FUNCTIONS = {**{name: getattr(torch, name) for name in UNARY.split()}, **COMPOSED}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_functions_of_a_denormal_are_those_of_zero(dtype: torch.dtype) -> None:
+    """Up to the least normal number: some return such an argument itself."""
+    tiny = torch.finfo(dtype).tiny
+    x, zeros = torch.tensor([tiny / 1000, -tiny / 1000], dtype=dtype), torch.tensor([0.0, -0.0], dtype=dtype)
+    got = jit(lambda x: {name: f(x) for name, f in FUNCTIONS.items()}, backend="native")(x)
+    for name, f in FUNCTIONS.items():
+        torch.testing.assert_close(got[name], f(zeros), rtol=0, atol=tiny, equal_nan=True, msg=name)
+
+
 def test_moves_keep_the_bits_of_denormals() -> None:
     x = torch.tensor([1, -5], dtype=torch.int32).view(torch.float32)
     flipped, chosen = jit(lambda x: (x.flip(0), torch.where(x > -1, x, 0.0)), backend="native")(x)
@@ -107,16 +131,16 @@ def test_the_mode_of_the_caller_stays_after_an_error(caller: bool) -> None:
     assert keeps_denormals() is not caller
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
 def test_the_mode_of_the_caller_stays_after_a_stop(caller: bool) -> None:
     def stop(done: int, total: int) -> None:
-        raise Stop
+        raise StopError
 
     run = jit(lambda x: fn.scan(lambda c, _: (c * 0.999, None), x, length=10**9)[0], backend="native", progress=stop)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         run(torch.ones(3))
     assert keeps_denormals() is not caller
 
