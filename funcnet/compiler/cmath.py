@@ -81,6 +81,19 @@ static inline T log1p_S(T x) {
   const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
   return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
 }""",
+    "logsum": """
+static inline T logsum_S(T x, T *high, T *sum) {  // log(exp(high) sum + exp(x))
+  const T h = maximum_S(*high, x);
+  *sum = *sum * exp_S(sel_S(*high == h, K(0.0), *high - h)) + exp_S(sel_S(x == h, K(0.0), x - h));
+  *high = h;
+  return h + log_S(*sum);
+}""",
+    "compensate": """
+static inline T compensate_S(T sum, T x, T *error) {  // Knuth's two-sum: sum + x, and what that leaves out
+  const T next = sum + x, added = next - sum;
+  *error += (sum - (next - added)) + (x - added);
+  return next;
+}""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
     "copysign": """
@@ -218,6 +231,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "total":
+        return rounding.total(kind, scalar)
     if name == "narrow":
         return rounding.narrow(kind, scalar)
     if name not in FUNCTIONS:

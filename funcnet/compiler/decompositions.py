@@ -1,6 +1,5 @@
 """Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -54,7 +53,8 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    return {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
+    found = {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
+    return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
 def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
@@ -82,6 +82,11 @@ def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
+def _conj(x: Any) -> Any:
+    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
+
+
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the form of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
@@ -100,19 +105,6 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
         raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _var(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
-    """sum((x - mean)^2) / max(n - correction, 0)."""
-    dims = list(dim) if dim else list(range(x.ndim))
-    count = math.prod(x.shape[d] for d in dims)
-    centred = x - x.mean(dims, keepdim=True)
-    return (centred * centred).sum(dims, keepdim=keepdim) / max(count - (1 if correction is None else correction), 0)
-
-
-def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    variance = _var(x, dim, correction=correction, keepdim=keepdim)
-    return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
 
 
 def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
@@ -196,6 +188,12 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
+_KEPT = {
+    aten.var.correction,
+    aten.std.correction,
+    aten.var_mean.correction,
+}  # whose digits depend on how they are summed
+
 _FURTHER = [
     aten.addmm.default,
     aten._softmax.default,
@@ -222,11 +220,10 @@ _OWN: dict[Any, Rule] = {
     ),
     aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
+    aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
-    aten.var.correction: _var,
-    aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
