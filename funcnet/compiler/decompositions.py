@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler import checks, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
@@ -54,7 +55,7 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    found = {**rules, **get_decompositions(_FURTHER), **_OWN}
+    found = {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
     return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
@@ -230,9 +231,7 @@ def _hardswish_backward(grad: Tensor, x: Tensor) -> Tensor:
 def _smooth_l1_backward(grad: Tensor, x: Tensor, target: Tensor, reduction: int, beta: float) -> Tensor:
     difference = x - target
     grad = grad / x.numel() if reduction == 1 else grad
-    return torch.where(
-        difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta)
-    )
+    return torch.where(difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta))
 
 
 def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
@@ -261,7 +260,6 @@ _FURTHER = [
     aten._native_batch_norm_legit.default,
     aten._native_batch_norm_legit.no_stats,
     aten._native_batch_norm_legit_no_training.default,
-    aten.embedding.default,
     aten.native_group_norm.default,
     aten._adaptive_avg_pool2d.default,
     aten.upsample_bilinear2d.default,

@@ -33,6 +33,14 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
     argument; after an outermost vmap they are views of memory in which the lanes are innermost.
 
+    Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
+    `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
+    [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
+    matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes go on.
+
+    The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
+    whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
+
     Args:
         f: Any function of pytrees; its results are pytrees, too.
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
@@ -48,6 +56,7 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
         ValueError: There is no such backend.
         TypeError: f or progress cannot be called.
         StagingError: At the first call: f reads values of tensors in Python, or is not pure.
+        IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
         {'sum': tensor(3.)}

@@ -15,6 +15,7 @@ from funcnet.compiler import memory, products, sorting
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
+    Check,
     Const,
     Contract,
     Cumulate,
@@ -25,6 +26,7 @@ from funcnet.compiler.loops import (
     Sort,
     Statement,
     View,
+    never,
 )
 from funcnet.compiler.nests import Place, combined
 from funcnet.compiler.sums import UNROLL, Walk
@@ -194,8 +196,18 @@ class Printer:
                 self.cumulate(statement)
             case Sort():
                 sorting.sort(self, statement)
+            case Check():
+                self.check(statement)
             case Loop():
                 self.loop(statement)
+            case _:
+                never(statement)
+
+    def check(self, check: Check) -> None:
+        """Set the code of an error, unless an earlier check failed, where a condition is false."""
+        value = self.load(check.view, [0] * len(check.view.shape))
+        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
+        self.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
 
     def loop(self, loop: Loop) -> None:
         """The steps of a scan; the stop flag ends it between two of them."""

@@ -31,7 +31,8 @@ def contract(p: "Printer", product: Contract) -> None:
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
-    {"tiles": _tiled, "blas": _blas}.get(product.how, _wide)(p, product, place, rows, columns, inner)
+    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways[product.how](p, product, place, rows, columns, inner)
     for _ in batch:
         p.close()
 
@@ -136,7 +137,10 @@ def _declare(p: "Printer", kind: str, names: list[list[str]], zero: str) -> None
 
 
 def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T."""
+    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+
+    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    """
     scalar = p.type(product.out)
     p.used.add(("gemm", scalar))
     p.open("")
@@ -150,10 +154,12 @@ def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
     p.put(f"const int m = {rows}, n = {columns}, k = {inner};")
     p.put(f"const {scalar} one = 1, zero = 0;")
     out = p.load(product.out, [*batch, 0, 0])
+    p.put("set_mode(mode_);")
     p.put(
         f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
         f"&{out}, &n);"
     )
+    p.put("set_mode(mode_ | FLUSHED);")
     p.close()
 
 

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
 from funcnet.compiler.batched import Batches, batched
+from funcnet.compiler.checks import is_check
 from funcnet.compiler.elements import with_elements
 from funcnet.compiler.forms import META
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
@@ -178,6 +179,8 @@ class Staging(TorchDispatchMode):
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         metas = forms.infer(func, args, kwargs)
+        if is_check(func) and forms.holds_tensors((args, tuple(kwargs.values()))):
+            self.apply(func, self.values(args), self.values(kwargs), [], forms.device(func, args, kwargs))
         leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):
             return metas
