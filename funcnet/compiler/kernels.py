@@ -1,8 +1,9 @@
 """Which dtypes torch's kernels take: its shape rules let pass what the kernels refuse, such as 1.0 - mask.
 
-The CPU kernel itself is asked, once per operation and dtypes, with tensors of one element.
+The CPU kernel itself is asked, once per operation and dtypes, with small tensors.
 """
 
+import warnings
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
@@ -34,16 +35,18 @@ def _verdict(func: Any, args: Any, kwargs: dict[str, Any]) -> Exception | None:
 
 def _error(func: Any, args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> Exception | None:
     try:
-        func(*map(change, args), **{name: change(value) for name, value in kwargs.items()})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            func(*map(change, args), **{name: change(value) for name, value in kwargs.items()})
     except (RuntimeError, TypeError, ValueError) as error:
         return error.with_traceback(None)
     return None
 
 
 def _small(value: Any) -> Any:
-    """Replace tensors by ones of one element on the CPU."""
+    """Replace tensors by small ones on the CPU."""
     if isinstance(value, Tensor):
-        return torch.ones((1,) * value.ndim, dtype=value.dtype)
+        return torch.ones((2,) * value.ndim, dtype=value.dtype)
     if isinstance(value, torch.device):
         return torch.device("cpu")
     return [*map(_small, value)] if isinstance(value, tuple | list) else value
@@ -52,7 +55,7 @@ def _small(value: Any) -> Any:
 def _changed(dtype: torch.dtype, number: int | None, value: Any) -> Any:
     """Replace tensors by small ones of a dtype and, unless None, numbers by a number."""
     if isinstance(value, Tensor):
-        return torch.ones((1,) * value.ndim, dtype=dtype)
+        return torch.ones((2,) * value.ndim, dtype=dtype)
     return number if number is not None and isinstance(value, bool | float | complex) else _small(value)
 
 
@@ -62,7 +65,8 @@ def _kinds(value: Any) -> Hashable:
         return tuple(map(_kinds, value))
     if isinstance(value, Tensor):
         return value.dtype, value.ndim > 0, value.device.type
-    return value if isinstance(value, torch.dtype) else type(value)
+    kind: Hashable = value if isinstance(value, torch.dtype) else type(value)
+    return kind
 
 
 _NAMES = (

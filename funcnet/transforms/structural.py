@@ -65,7 +65,8 @@ def pushforward(
 
     along = tuple(tangent for tangent in tangents if tangent is not None)
     at = unshared([primals[i] for i in moving])
-    outputs, pushed, results = torch.func.jvp(flat, at, along, has_aux=True)
+    pushes: Any = torch.func.jvp(flat, at, along, has_aux=True)
+    outputs, pushed, results = pushes
     found = iter(cast(outputs[1:], pushed[1:]))
     return results, [next(found) if moves else None for moves in moved]
 
