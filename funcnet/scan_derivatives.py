@@ -246,7 +246,7 @@ def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor 
 
 
 def _floating(tensors: Any) -> Any:
-    """Put None in the place of what has no derivative."""
+    """Put None in the place of tensors without a derivative."""
     return tree.map(lambda leaf: leaf if tree.is_floating(leaf) else None, tensors)
 
 

@@ -170,7 +170,7 @@ def test_two_names_of_one_tensor_that_become_two():
     assert torch.equal(f(X), torch.full((3,), 13.0))
 
 
-def test_a_variable_and_a_container_are_read_anew():
+def test_a_variable_and_a_container_are_read_again():
     w, table = threes(), {"rows": [threes()]}
     f = fn.jit(lambda x: w * x + table["rows"][0])
     assert torch.equal(f(X), torch.full((3,), 6.0))

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler.nested import flat
+
 _verdicts: dict[Hashable, Exception | None] = {}
+_MOST = 10_000  # verdicts to keep
 
 
 def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -20,6 +23,8 @@ def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
         return
     key = func, _kinds(args), _kinds(tuple(kwargs.values()))
     if key not in _verdicts:
+        if len(_verdicts) >= _MOST:
+            _verdicts.clear()
         _verdicts[key] = _verdict(func, args, kwargs)
     if (error := _verdicts[key]) is not None:
         raise type(error)(*error.args)
@@ -27,6 +32,9 @@ def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
 
 def _verdict(func: Any, args: Any, kwargs: dict[str, Any]) -> Exception | None:
     """Return the error of the kernel if its reason are the dtypes, so that there is none with others."""
+    tensors = [leaf for leaf in flat([args, [*kwargs.values()]]) if isinstance(leaf, Tensor)]
+    if any(tensor.device.type != "cpu" for tensor in tensors):  # other devices have other kernels
+        return None
     if (error := _error(func, args, kwargs, _small)) is None:
         return None
     changes = [partial(_changed, dtype, number) for dtype in (torch.float32, torch.int64) for number in (None, 1)]
@@ -59,14 +67,13 @@ def _changed(dtype: torch.dtype, number: int | None, value: Any) -> Any:
     return number if number is not None and isinstance(value, bool | float | complex) else _small(value)
 
 
-def _kinds(value: Any) -> Hashable:
-    """Return what a kernel's dtypes depend on."""
+def _kinds(value: Any) -> Any:
+    """Return what a kernel's verdict depends on: dtypes, and numbers, as of a negative power of integers."""
     if isinstance(value, tuple | list):
         return tuple(map(_kinds, value))
     if isinstance(value, Tensor):
-        return value.dtype, value.ndim > 0, value.device.type
-    kind: Hashable = value if isinstance(value, torch.dtype) else type(value)
-    return kind
+        return value.dtype, value.ndim, value.device.type
+    return type(value), repr(value)
 
 
 _NAMES = (

@@ -147,7 +147,7 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
 
 
 def _base(tensor: Tensor) -> Tensor:
-    """Find the tensor, inside of torch.func's wrappers, that is no view and of which this one is a view, or itself."""
+    """Find the tensor, inside of torch.func's wrappers, that this tensor is a view of, or itself."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return tensor._base if tensor._base is not None else tensor

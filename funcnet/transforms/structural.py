@@ -1,4 +1,4 @@
-"""Derivatives that tell zeros by structure from zeros by value: None stands for "does not depend on it".
+"""Derivatives that tell zeros by structure from zeros by value: None means "does not depend on it".
 
 A zero that is multiplied by an infinite derivative is NaN. So a result that nobody differentiates, and a tensor that
 nothing is differentiated by, take no part in a derivative at all.
