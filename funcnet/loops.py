@@ -31,7 +31,11 @@ def scan(
     """Repeat a step, handing the carry from one to the next and stacking the outputs.
 
     Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
-    they remember the carry before each step and compute the rest of the step again.
+    they remember the carry before each step and compute the rest of the step again. Outputs and carries that nothing
+    is differentiated by take no part in a derivative, even where theirs is infinite.
+
+    The carry and the slice are values of the step: `carry += x` writes to the step's own copy. So init and xs never
+    change, and the ys are the values that f returned. Other tensors must not be written to, as in every transformation.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
@@ -45,6 +49,7 @@ def scan(
         ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
             an unroll below 1.
         TypeError: f returns no pair; a length or unroll that is no int.
+        RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
     Source:
         jax.lax.scan.
     Example:

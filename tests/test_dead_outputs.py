@@ -1,4 +1,4 @@
-"""What nobody differentiates takes no part in a derivative: zero times an infinite derivative would be NaN."""
+"""Outputs that nobody differentiates take no part in a derivative: zero times an infinite derivative would be NaN."""
 
 import pytest
 import torch
@@ -113,7 +113,7 @@ def test_metrics_as_auxiliary_values():
     assert distances[0] == 0 and torch.allclose(value, 2 * torch.tensor(0.729, dtype=torch.float64))
 
 
-def test_what_has_no_tangent_takes_no_part_in_a_pass_forwards():
+def test_a_tensor_without_tangent_takes_no_part_in_forward_mode():
     def f(w):
         return fn.scan(lambda c, _: ((c[0] * w, c[1]), c[1].sqrt() * c[0]), (w, ZERO), length=3)[0][0]
 

@@ -50,6 +50,7 @@ def compare(calls):
     return differing
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_tensors_are_taken_and_refused_as_in_eager_mode():
     differing = compare(CALLS)
     known = [entry for entry in differing if entry[0] is torch.var]  # torch's rule makes a complex variance
@@ -85,3 +86,10 @@ def test_rules_may_compute_with_masks_themselves():
     f = lambda x, m: functional.binary_cross_entropy_with_logits(x, m.float()) + x.masked_fill(m, 0.0).var()  # noqa: E731
     x, m = torch.randn(5), torch.tensor([True, False, True, True, False])
     assert torch.allclose(fn.jit(f)(x, m), f(x, m))
+
+
+def test_a_refused_number_is_not_a_refused_dtype():
+    x = torch.tensor([1, 2])
+    with pytest.raises(RuntimeError, match="Integers to negative integer powers"):
+        fn.jit(lambda x: x**-1)(x)
+    assert torch.equal(fn.jit(lambda x: x**2)(x), x**2)

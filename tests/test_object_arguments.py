@@ -1,4 +1,4 @@
-"""A jitted function never answers with the tensors of yesterday: it reads them where they are, or refuses the object."""
+"""A jitted function reads tensors where they are now, or refuses the object that holds them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -116,10 +116,11 @@ FUNCTIONS = {
 def test_the_tensor_of_now_counts_wherever_a_function_finds_it(name, call):
     model = (Slotted if "slotted" in name else Model)(threes())
     f = FUNCTIONS[name](model)
+    mapped = fn.jit(fn.vmap(lambda row: f(row)))
     ways = {
         "as the function": fn.jit(f),
         "as an argument": partial(fn.jit(lambda f, x: f(x)), f),
-        "in a vmap": lambda x, mapped=fn.jit(fn.vmap(lambda row: f(row))): mapped(x[None])[0],
+        "in a vmap": lambda x: mapped(x[None])[0],
         "as a callable object": fn.jit(SimpleNamespaceCalling(f)),
     }
     predict = ways[call]
@@ -169,7 +170,7 @@ def test_two_names_of_one_tensor_that_become_two():
     assert torch.equal(f(X), torch.full((3,), 13.0))
 
 
-def test_a_variable_and_a_container_are_read_anew():
+def test_a_variable_and_a_container_are_read_again():
     w, table = threes(), {"rows": [threes()]}
     f = fn.jit(lambda x: w * x + table["rows"][0])
     assert torch.equal(f(X), torch.full((3,), 6.0))

@@ -136,7 +136,7 @@ SHARED = {
 
 @pytest.mark.parametrize("transform", [fn.vmap, lambda f, **dims: fn.jit(fn.vmap(f, **dims))])
 @pytest.mark.parametrize("name", SHARED)
-def test_a_write_to_what_the_examples_share_is_refused(transform, name):
+def test_a_write_to_a_shared_tensor_is_refused(transform, name):
     w = torch.ones(3)
     with pytest.raises(
         RuntimeError, match=r"to (an argument|a tensor that the examples share).*torch\.zeros_like\(x\)"

@@ -28,8 +28,9 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
     tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
     must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
-    values of tensors that f closes over are read anew at each call; which tensors these are, and every number or object
-    that f closes over, is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
+    tensors that f closes over are read again at each call, in the variables, attributes and containers where f found
+    them; so are those of functions among the arguments and of the instance of a jitted method. Every number or object
+    that f closes over is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
     `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
     argument; after an outermost vmap they are views of memory in which the lanes are innermost.
 
@@ -54,7 +55,7 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
         itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: There is no such backend.
-        TypeError: f or progress cannot be called.
+        TypeError: f or progress cannot be called. Called with an object that holds tensors and is not a pytree node.
         StagingError: At the first call: f reads values of tensors in Python, or is not pure.
         IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
