@@ -38,8 +38,15 @@ def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
+def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Fill rows, whose indices do count from the end, unlike those of the rows that torch's rule copies."""
+    size = x.shape[dim] if x.ndim else 1
+    filled: Tensor = torch._refs.index_fill(x, dim, torch.where(index < 0, index + size, index), value)
+    return filled
+
+
 def rules() -> dict[Any, Callable[..., Tensor]]:
-    """Return the rules, two of which are torch's with other indices."""
+    """Return the rules, some of which are torch's with other indices."""
     from torch._decomp import decompositions as torchs
 
     return {
@@ -47,4 +54,6 @@ def rules() -> dict[Any, Callable[..., Tensor]]:
         aten.embedding_dense_backward.default: _embedding_dense_backward,
         aten.index_add.default: _by_rows(torchs.index_add),
         aten.index_copy.default: _by_rows(torchs.index_copy),
+        aten.index_fill.int_Scalar: _index_fill,
+        aten.index_fill.int_Tensor: _index_fill,
     }
