@@ -238,9 +238,7 @@ def _hardswish_backward(grad: Tensor, x: Tensor) -> Tensor:
 def _smooth_l1_backward(grad: Tensor, x: Tensor, target: Tensor, reduction: int, beta: float) -> Tensor:
     difference = x - target
     grad = grad / x.numel() if reduction == 1 else grad
-    return torch.where(
-        difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta)
-    )
+    return torch.where(difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta))
 
 
 def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
