@@ -8,7 +8,7 @@ T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(
 import re
 
 from funcnet.compiler import activations, integers, rounding, series
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.graph import InternalError, UnsupportedError
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
 # two terms of its series up to STEEP.
@@ -92,6 +92,13 @@ static inline T log1p_S(T x) {
   const T y = K(1.0) + x, lift = K(0.0); LOG
   const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
   return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
+}""",
+    "logsum": """
+static inline T logsum_S(T x, T *high, T *sum) {  // log(exp(high) sum + exp(x))
+  const T h = maximum_S(*high, x);
+  *sum = *sum * exp_S(sel_S(*high == h, K(0.0), *high - h)) + exp_S(sel_S(x == h, K(0.0), x - h));
+  *high = h;
+  return h + log_S(*sum);
 }""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
@@ -206,7 +213,7 @@ def _text(name: str, kind: str, scalar: str) -> str:
         return _through_float64(name, kind, scalar)
     if scalar in _BOUNDS and name in _TEXTS:
         return _fill(_TEXTS[name], kind, scalar)
-    if scalar not in _BOUNDS and name in integers.TEXTS:
+    if scalar not in (*_BOUNDS, "b8") and name in integers.TEXTS:
         return _plain(integers.TEXTS[name], kind, scalar)
     if name == "gemm":  # a pointer to torch's, set when the kernel is loaded
         matrix = f"const {kind} *, const int *"
@@ -216,8 +223,16 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "compensate":
+        return rounding.compensate(kind, scalar)
+    if name == "total":
+        return rounding.total(kind, scalar)
     if name == "narrow":
         return rounding.narrow(kind, scalar)
+    if name not in FUNCTIONS:
+        raise InternalError(f"there is no C text for the primitive {name}, of {scalar}")
+    if name not in (_LIBRARY if scalar in _BOUNDS else integers.SCALARS) or scalar == "b8":
+        raise UnsupportedError(f"the native backend has no {name} of {scalar}")
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2
     names = ["a", "b"][:arity]
     head = f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)})"
@@ -228,8 +243,6 @@ def _text(name: str, kind: str, scalar: str) -> str:
         call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
         return f"{head} {{ {flushed}{kind} r; for (int i = 0; i < L; ++i) r[i] = {call}; return r; }}"
     if scalar not in _BOUNDS:
-        if name not in integers.SCALARS or scalar == "b8":
-            raise UnsupportedError(f"the native backend has no {name} of {scalar}")
         return _plain(integers.SCALARS[name], kind, scalar)
     return f"{head} {{ {flushed}return {symbol}({', '.join(names)}); }}"
 

@@ -1,6 +1,5 @@
 """Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler import checks, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
@@ -55,7 +55,8 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    return {**rules, **get_decompositions(_FURTHER), **_OWN}
+    found = {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
+    return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
 def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
@@ -83,6 +84,11 @@ def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
+def _conj(x: Any) -> Any:
+    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
+
+
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the form of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
@@ -101,19 +107,6 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
         raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _var(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
-    """sum((x - mean)^2) / max(n - correction, 0)."""
-    dims = list(dim) if dim else list(range(x.ndim))
-    count = math.prod(x.shape[d] for d in dims)
-    centred = x - x.mean(dims, keepdim=True)
-    return (centred * centred).sum(dims, keepdim=keepdim) / max(count - (1 if correction is None else correction), 0)
-
-
-def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    variance = _var(x, dim, correction=correction, keepdim=keepdim)
-    return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
 
 
 def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
@@ -253,6 +246,12 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
+_KEPT = {
+    aten.var.correction,
+    aten.std.correction,
+    aten.var_mean.correction,
+}  # whose digits depend on how they are summed
+
 _FURTHER = [
     aten._softmax.default,
     aten._log_softmax.default,
@@ -261,7 +260,6 @@ _FURTHER = [
     aten._native_batch_norm_legit.default,
     aten._native_batch_norm_legit.no_stats,
     aten._native_batch_norm_legit_no_training.default,
-    aten.embedding.default,
     aten.native_group_norm.default,
     aten._adaptive_avg_pool2d.default,
     aten.upsample_bilinear2d.default,
@@ -295,11 +293,10 @@ _OWN: dict[Any, Rule] = {
     ),
     aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
+    aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
-    aten.var.correction: _var,
-    aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,

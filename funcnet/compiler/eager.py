@@ -33,7 +33,7 @@ class Kernel:
         self.runs: dict[int | None, Replay] = {}
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
-        most = self.program.chunk_size
+        most, tensors = self.program.chunk_size, _physical(tensors)
         starts = range(0, lanes, most) if lanes is not None and most is not None and lanes > most else range(1)
         if self.meter is None:
             return self.in_chunks(tensors, lanes, starts)
@@ -136,10 +136,23 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform
         return [f"del {', '.join(names[var] for var in op)}"] if op else []
     outputs = ", ".join(names[var] for var in op.outputs)
     if isinstance(op, Scan):
-        return [f"{outputs}, = {names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"]
-    arguments = [names.argument(arg) for arg in op.args] + [f"{k}={names.argument(v)}" for k, v in op.kwargs.items()]
-    several = "" if str(op.target._schema.returns[0].type) == "Tensor" and len(op.outputs) == 1 else ","
-    return [f"{outputs}{several} = {names.constant(_OPERATIONS.get(op.target, op.target))}({', '.join(arguments)})"]
+        several, call = ",", f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
+    else:
+        several, call = (
+            _several(op),
+            f"{names.constant(_OPERATIONS.get(op.target, op.target))}({_arguments(op, names)})",
+        )
+    return [f"{outputs}{several} = {call}" if outputs else call]
+
+
+def _several(op: Apply) -> str:
+    """Return a comma where an operation returns a tuple, if of one tensor."""
+    single = len(op.outputs) == 1 and str(op.target._schema.returns[0].type) == "Tensor"
+    return "" if single else ","
+
+
+def _arguments(op: Apply, names: _Names) -> str:
+    return ", ".join([*map(names.argument, op.args), *(f"{k}={names.argument(v)}" for k, v in op.kwargs.items())])
 
 
 def _scan_arguments(op: Scan, names: _Names) -> str:
@@ -204,9 +217,23 @@ def _index_put(x: Tensor, *args: Any) -> Tensor:
     return aten.index_put(x.contiguous(), *args)
 
 
-# What depends on a tensor's memory layout, in a form that takes any.
+def _view_as_complex(x: Tensor) -> Tensor:
+    return torch.complex(x[..., 0], x[..., 1])
+
+
+def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Carry out the conjugation or negation that a tensor is marked with: to view_as_real they are errors."""
+    if any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors)):
+        return [tensor.resolve_conj().resolve_neg() for tensor in tensors]
+    return tensors
+
+
+# What depends on a tensor's memory layout or marks, as operations that take any.
 _OPERATIONS = {
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
     aten.index_put.default: _index_put,
+    aten.view_as_complex.default: _view_as_complex,
+    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a mark on the tensor
+    aten._neg_view.default: aten.neg.default,
 }

@@ -1,8 +1,6 @@
-"""The nests of loops in C: their order, their sums, and what they do at one index."""
+"""The bodies of nests in C: what the loops do at one index."""
 
-import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +16,8 @@ from funcnet.compiler.loops import (
     Scatter,
     Store,
     View,
+    never,
+    operands,
 )
 
 if TYPE_CHECKING:
@@ -27,93 +27,17 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", 
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
 BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
-UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 Place = Sequence[str | int]
-PARTIAL = 16  # interleaved sums of a long reduction of scalars
 
 
 class Body:
-    """The loops of one nest and what they do at one index."""
+    """What the loops of one nest do at one index."""
 
     def __init__(self, printer: "Printer", nest: Nest):
         self.p, self.nest = printer, nest
         self.groups = _groups(nest)
-        self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         self.names: dict[Operand, str] = {}
         self.sums: dict[Accumulate, str] = {}
-
-    def print(self) -> None:
-        """Written out if short, else loops."""
-        if math.prod(self.sizes) <= UNROLL:
-            for place in itertools.product(*(range(size) for size in self.sizes)):
-                self.p.open("")
-                self.once(place)
-                self.p.close()
-        else:
-            self.loops(0, [])
-
-    def loops(self, level: int, place: list[str]) -> None:
-        """The loop of one group of axes; sums that it does not index live in a register meanwhile."""
-        starts = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
-        start = self.expand([*place, *[0] * len(self.sizes[level:])])
-        for s in starts if level < len(self.sizes) else []:
-            self.sums[s] = self.p.fresh("s")
-            self.p.put(f"{self.p.type(s.view)} {self.sums[s]} = {self.p.load(s.view, start)};")
-        if level == len(self.sizes):
-            self.once(place)
-            return
-        i = f"i{level}"
-        last = level == len(self.sizes) - 1
-        if last and starts and not self.lanes_vary() and self.sizes[level] >= 2 * PARTIAL:
-            self.partial(level, place, starts)
-        else:
-            if last and not self.nest.sequential:
-                self.p.put("VECTORISE")
-            self.p.open(f"for (i64 {i} = 0; {i} < {self.sizes[level]}; ++{i})")
-            self.loops(level + 1, [*place, i])
-            self.p.close()
-        for s in starts:
-            self.p.store(s.view, start, self.sums.pop(s))
-
-    def partial(self, level: int, place: list[str], sums: list[Accumulate]) -> None:
-        """A long inner reduction of scalars as PARTIAL interleaved ones, which are vectors to the compiler."""
-        size, i = self.sizes[level], f"i{level}"
-        totals = dict(self.sums)
-        names = {s: self.p.fresh("w") for s in sums}
-        for s in sums:
-            self.p.array(self.p.type(s.view), names[s], PARTIAL)
-            self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {names[s]}[w] = {self.p.constant(s.identity)};")
-        self.p.open(f"for (i64 j = 0; j < {size - size % PARTIAL}; j += {PARTIAL})")
-        self.p.put("VECTORISE")
-        self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
-        self.p.put(f"const i64 {i} = j + w;")
-        self.sums.update({s: f"{names[s]}[w]" for s in sums})
-        self.once([*place, i])
-        self.p.close()
-        self.p.close()
-        self.sums.update(totals)
-        if size % PARTIAL:
-            self.p.open(f"for (i64 {i} = {size - size % PARTIAL}; {i} < {size}; ++{i})")
-            self.once([*place, i])
-            self.p.close()
-        for s in sums:
-            step = self.combine(s, self.sums[s], f"{names[s]}[w]")
-            self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
-
-    def lanes_vary(self) -> bool:
-        """Whether anything in the nest is a vector of lanes."""
-        return any(
-            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
-            for part in self.nest.body
-        )
-
-    def accumulations(self) -> Iterator[Accumulate]:
-        """The reductions of the nest."""
-        return (part for part in self.nest.body if isinstance(part, Accumulate))
-
-    def strides(self, view: View) -> list[int]:
-        """Strides along the groups of axes, each that of its last axis."""
-        return [view.strides[group[-1]] for group in self.groups]
 
     def expand(self, place: Place) -> Place:
         """The indices of all axes of the nest for one index a group."""
@@ -121,6 +45,13 @@ class Body:
         for group, at in zip(self.groups, place, strict=True):
             found[group[-1]] = at
         return found
+
+    def lanes_vary(self) -> bool:
+        """Whether anything in the nest is a vector of lanes."""
+        return any(
+            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
+            for part in self.nest.body
+        )
 
     def once(self, place: Place) -> None:
         """The body at one index."""
@@ -138,6 +69,8 @@ class Body:
                     self.accumulate(part, full)
                 case Scatter():
                     self.scatter(part, full)
+                case _:
+                    never(part)
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """An operand as a C expression, as a vector where one is wanted; a load is done once."""
@@ -199,7 +132,12 @@ class Body:
         if part in self.sums:
             self.p.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:
-            self.p.store(part.view, place, self.combine(part, self.p.load(part.view, place), value))
+            target = self.target(part)
+            self.p.store(target, place, self.combine(part, self.p.load(target, place), value))
+
+    def target(self, part: Accumulate) -> View:
+        """Where a reduction that no register holds is accumulated."""
+        return part.view
 
     def combine(self, part: Accumulate, a: str, b: str) -> str:
         """a op b of a reduction."""
@@ -248,7 +186,7 @@ def _groups(nest: Nest) -> list[list[int]]:
     """Runs of axes that every view of a nest walks as one, none of size 1; single axes where indices are computed."""
     axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
     views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
-    values = [x for part in nest.body for x in (part.args if isinstance(part, Node) else (part.value,))]
+    values = [x for part in nest.body for x in operands(part)]
     if any(isinstance(x, Index) for x in values) or any(isinstance(part, Scatter | Gather) for part in nest.body):
         return [[axis] for axis in axes]
     views += [x for x in values if isinstance(x, View)]

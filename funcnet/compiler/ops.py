@@ -78,6 +78,8 @@ def _divide(e: Emit, a: Operand, b: Operand, rounding_mode: str | None = None) -
 
 
 def _sign(e: Emit, x: Operand) -> Operand:
+    if x.dtype == torch.bool:
+        return x
     one, zero = Const(1, x.dtype), Const(0, x.dtype)
     return e("sub", e("where", e("gt", x, 0), one, zero), e("where", e("lt", x, 0), one, zero))
 
@@ -136,6 +138,11 @@ def _interpolate(e: Emit, a: Operand, b: Operand, weight: Operand) -> Operand:
     return e("fma", e("where", far, e("sub", weight, 1), weight), difference, e("where", far, b, a))
 
 
+def _check(b: Lowering, condition: Value, message: str) -> list[Value]:
+    b.check(condition, message)
+    return []
+
+
 def _full(b: Lowering, _: Any, value: Number, **__: Any) -> Value:
     return Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
 
@@ -186,12 +193,13 @@ PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne"
     "logical_not": lambda e, x: e("not", e.cast(x, torch.bool)),
     "isnan": lambda e, x: e("ne", x, x),
     "isinf": lambda e, x: e("eq", e("abs", x), math.inf) if x.dtype.is_floating_point else Const(False, torch.bool),
-    "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x), 0),
+    "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x) if x.dtype.is_floating_point else x, 0),
 }
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
     **{name: predicate(formula) for name, formula in PREDICATES.items()},
+    "_assert_async": _check,
     "full": _full,
     "arange": _arange,
     "clamp": _clamp,

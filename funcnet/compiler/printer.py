@@ -6,6 +6,7 @@ scalar, and the same text serves both.
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from funcnet.compiler import memory, products, sorting
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
+    Check,
     Const,
     Contract,
     Cumulate,
@@ -24,8 +26,10 @@ from funcnet.compiler.loops import (
     Sort,
     Statement,
     View,
+    never,
 )
-from funcnet.compiler.nests import UNROLL, Body, Place, combined
+from funcnet.compiler.nests import Place, combined
+from funcnet.compiler.sums import UNROLL, Walk
 
 NAMES = {
     torch.float32: "f32",
@@ -43,6 +47,7 @@ NAMES = {
 
 
 ALIGN = 64  # bytes, those of the widest vectors
+WIDENED = ("add", "mul")  # what runs in float64 along an axis, lest its rounding errors pile up
 UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
 
 
@@ -141,7 +146,7 @@ class Printer:
         for part in nest.body:
             if isinstance(part, Accumulate):
                 self.start(part)
-        Body(self, nest).print()
+        Walk(self, nest).print()
 
     def start(self, part: Accumulate) -> None:
         """Fill the target of a reduction with its identity."""
@@ -159,19 +164,18 @@ class Printer:
         """A C literal."""
         kind = NAMES[const.dtype]
         if const.dtype.is_floating_point:
-            value = float(const.value)
+            value = const.value
+            assert isinstance(value, float)
             if math.isnan(value):
                 return f'({kind})__builtin_nan("")'
             return (
                 f"({kind}){'-' if value < 0 else ''}__builtin_inf()" if math.isinf(value) else f"({kind}){value.hex()}"
             )
         if const.dtype == torch.bool:
-            return str(int(bool(const.value)))
-        bits = torch.iinfo(const.dtype).bits
+            return str(int(const.value))
         if kind[0] == "u":
-            return f"({kind}){int(const.value) % (1 << bits)}ULL"
-        value = (int(const.value) + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-        return "(-9223372036854775807LL - 1)" if value == -(1 << 63) else f"({kind}){value}LL"
+            return f"({kind}){const.value}ULL"
+        return "(-9223372036854775807LL - 1)" if const.value == -(1 << 63) else f"({kind}){const.value}LL"
 
     def splat(self, text: str, dtype: torch.dtype) -> str:
         """A scalar in every lane."""
@@ -192,8 +196,18 @@ class Printer:
                 self.cumulate(statement)
             case Sort():
                 sorting.sort(self, statement)
+            case Check():
+                self.check(statement)
             case Loop():
                 self.loop(statement)
+            case _:
+                never(statement)
+
+    def check(self, check: Check) -> None:
+        """Set the code of an error, unless an earlier check failed, where a condition is false."""
+        value = self.load(check.view, [0] * len(check.view.shape))
+        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
+        self.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
 
     def loop(self, loop: Loop) -> None:
         """The steps of a scan; the stop flag ends it between two of them."""
@@ -224,18 +238,51 @@ class Printer:
 
     def cumulate(self, statement: Cumulate) -> None:
         """A running sum, product or extremum along one axis."""
-        out, source, axis = statement.out, statement.source, statement.axis
+        out, axis = statement.out, statement.axis
         if not math.prod(out.shape):
             return
-        kind, running = self.type(out), self.fresh("a")
-        place = [f"i{a}" for a in range(len(out.shape))]
-        order = [a for a in range(len(out.shape)) if a != axis]
-        for a in order:
+        others = [a for a in range(len(out.shape)) if a != axis]
+        for a in others:
             self.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
-        self.put(f"{kind} {running} = {self.load(source, [0 if a == axis else p for a, p in enumerate(place)])};")
-        self.store(out, [0 if a == axis else p for a, p in enumerate(place)], running)
-        self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
-        self.put(f"{running} = {combined(self, statement.op, out, running, self.load(source, place))};")
-        self.store(out, place, running)
-        for _ in range(len(order) + 1):
+        (self.log_sums if statement.op == "logaddexp" else self.running)(
+            statement, [f"i{a}" for a in range(len(out.shape))]
+        )
+        for _ in others:
             self.close()
+
+    def running(self, statement: Cumulate, place: list[str]) -> None:
+        """One line of a running reduction; sums and products of float32 in float64, as in ATen."""
+        out, source, axis = statement.out, statement.source, statement.axis
+        like, total = self.widened(out) if statement.op in WIDENED else out, self.fresh("a")
+        first = [0 if a == axis else i for a, i in enumerate(place)]
+        self.put(f"{self.type(like)} {total} = {self.convert(self.load(source, first), source, like)};")
+        self.store(out, first, self.convert(total, like, out))
+        self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
+        step = self.convert(self.load(source, place), source, like)
+        self.put(f"{total} = {combined(self, statement.op, like, total, step)};")
+        self.store(out, place, self.convert(total, like, out))
+        self.close()
+
+    def log_sums(self, statement: Cumulate, place: list[str]) -> None:
+        """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of what is left without it."""
+        out, axis, kind = statement.out, statement.axis, self.type(statement.out)
+        high, total = self.fresh("a"), self.fresh("a")
+        for name, start in ((high, -math.inf), (total, 0)):
+            value = self.constant(Const(start, out.dtype))
+            self.put(f"{kind} {name} = {self.splat(value, out.dtype) if out.varying else value};")
+        self.open(f"for (i64 i{axis} = 0; i{axis} < {out.shape[axis]}; ++i{axis})")
+        self.store(out, place, self.call("logsum", kind, self.load(statement.source, place), f"&{high}", f"&{total}"))
+        self.close()
+
+    def widened(self, view: View) -> View:
+        """The same elements in float64, if they are in float32."""
+        wide = replace(view.buffer, dtype=torch.float64)
+        return replace(view, buffer=wide) if view.dtype == torch.float32 else view
+
+    def convert(self, text: str, source: View, to: View) -> str:
+        """An element of one floating dtype in that of another view."""
+        if source.dtype == to.dtype:
+            return text
+        if to.dtype == torch.float32:
+            return self.call("narrow", self.type(to), text)
+        return f"__builtin_convertvector({text}, {self.type(to)})" if to.varying else f"({self.type(to)}){text}"

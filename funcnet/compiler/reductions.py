@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from funcnet.compiler.graph import UnsupportedError
-from funcnet.compiler.loops import Const, Cumulate, Index
+from funcnet.compiler.loops import Const, Cumulate, Index, whole
 from funcnet.compiler.lowering import Lowering, Rule
 from funcnet.compiler.values import Number, Value
 
@@ -77,6 +77,54 @@ def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: A
     return b.map(total.shape, lambda e, s: e("div", s, count), total)
 
 
+def _deviation(root: bool) -> Rule:
+    """Variance or standard deviation in float64, as in ATen; over lanes, which that would halve, only the latter.
+
+    The squares of a standard deviation may leave the range of float32.
+    """
+
+    def rule(b: Lowering, x: Value, dim: Dims = None, **options: Any) -> Value:
+        dtype = x.dtype if b.lanes and not root else torch.float64
+        variance, _ = _moments(b, x, dtype, dim, **options)
+        return b.map(variance.shape, lambda e, v: e.cast(e("sqrt", v) if root else v, b.op.outputs[0].dtype), variance)
+
+    return rule
+
+
+def _moments(
+    b: Lowering,
+    x: Value,
+    dtype: torch.dtype,
+    dim: Dims = None,
+    *,
+    correction: Number | None = None,
+    keepdim: bool = False,
+) -> list[Value]:
+    """(Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, and the mean.
+
+    The second sum is the rounding of the mean, which needs no care where x is in fewer digits.
+    """
+    axes = _axes(x, dim)
+    count = math.prod(x.shape[axis] for axis in axes)
+    degrees = max(count - (1 if correction is None else correction), 0)
+    total = b.reduce("add", _as(b, x, dtype), axes, 0, True)
+    mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
+    centred = b.map(x.shape, lambda e, x, m: e("sub", e.cast(x, dtype), m), x, mean)
+    squares = b.reduce("add", b.map(x.shape, lambda e, c: e("mul", c, c), centred), axes, 0, keepdim)
+    sums: list[Value] = [squares] if dtype != x.dtype else [squares, b.reduce("add", centred, axes, 0, keepdim)]
+
+    def variance(e: Any, squares: Any, *rest: Any) -> Any:
+        for shift in rest:
+            squares = e("maximum", e("sub", squares, e("div", e("mul", shift, shift), count)), 0)
+        return e("div", squares, degrees)
+
+    means = whole(total.buffer, squares.shape)
+    return [
+        b.map(squares.shape, variance, *sums),
+        b.map(means.shape, lambda e, s: e("div", s, count), means),
+    ]
+
+
 def _any(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     found = b.reduce("or", _as(b, x, torch.bool), _axes(x, dim), False, keepdim)
     return _as(b, found, b.op.outputs[0].dtype)
@@ -93,6 +141,12 @@ def _cumulated(b: Lowering, x: Value, dim: int, op: str) -> Value:
     out = b.temporary(source.shape, source.dtype, source.varying)
     b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
     return out
+
+
+def _log_cumulative(b: Lowering, x: Value, dim: int) -> Value:
+    """In float64 memory, not only registers: gcc 12 fails at logaddexp of vectors wider than the machine's."""
+    wide = _cumulated(b, _as(b, x, torch.float64), dim, "logaddexp")
+    return _as(b, wide, b.op.outputs[0].dtype)
 
 
 def _running_extremum(op: str) -> Rule:
@@ -142,10 +196,13 @@ RULES: dict[str, Rule] = {
     "argmax": _arg("maximum", 1),
     "argmin": _arg("minimum", -1),
     "mean": _mean,
+    "var": _deviation(False),
+    "std": _deviation(True),
+    "var_mean": lambda b, x, dim=None, **options: _moments(b, x, x.dtype, dim, **options),
     "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
-    "logcumsumexp": _cumulative("logaddexp"),
+    "logcumsumexp": _log_cumulative,
     "cummax": _running_extremum("maximum"),
     "cummin": _running_extremum("minimum"),
     "linalg_vector_norm": _vector_norm,

@@ -1,0 +1,156 @@
+"""Writes in place that a pure function may not do: to its arguments and to the tensors that it closes over.
+
+A function may write to tensors that it makes. A write that reaches another one is found by torch's version counters
+after the call, which views share with the tensor viewed, or by torch.func itself during the call.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from inspect import iscode
+from itertools import islice
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, NoneType, TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import DisableTorchFunction
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
+
+from funcnet import tree
+from funcnet.transforms.flat import Function
+
+REMEDY = (
+    "Write to a copy made inside the function, such as x.clone() or torch.zeros_like(x), or use the operation that"
+    " returns a new tensor; and return the result."
+)
+
+# what torch.func says of a write to a tensor that is differentiated, and to one from outside of its function
+_REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
+_MOST = 256  # objects searched for closed-over tensors, so that a data set that a function holds costs no time
+_Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
+_WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
+_LIBRARIES = ("torch", "funcnet", "optree")
+
+
+class ImpureError(RuntimeError):
+    """A function writes in place to an argument or to a tensor that it closes over."""
+
+
+def refusal(name: str, target: str) -> ImpureError:
+    """Build the error for a write to a tensor that a function did not make."""
+    return ImpureError(f"{name}: the function writes in place to {target}, but it has to be pure. {REMEDY}")
+
+
+class Refusals:
+    """Give torch.func's errors for a write in place, raised in a `with`, the text of ours."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in _REFUSALS):
+            raise refusal(self.name, "an argument or a closed-over tensor") from error
+
+
+class Pure(Refusals):
+    """Raise, at the end of a `with`, if a function wrote to its arguments or to tensors that it closes over."""
+
+    def __init__(self, name: str, f: Function, arguments: Any) -> None:
+        super().__init__(name)
+        self.arguments, self.closed_over = list[_Kept](), list[_Kept]()
+        if not torch.compiler.is_compiling():
+            self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
+            self.closed_over = _counted(closed_over(f))
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        for kept, target in ((self.arguments, "an argument"), (self.closed_over, "a closed-over tensor")):
+            tensors = [tensor for tensor, _ in kept if error is None]
+            for (tensor, before), after in zip(kept, writes(tensors), strict=False):
+                if after != before:
+                    raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
+
+
+def closed_over(f: Function) -> list[Tensor]:
+    """List the tensors to which a function leads by its closure, arguments given early, attributes and globals.
+
+    The search is breadth-first and ends after some hundreds of objects.
+    """
+    found, seen, rest = list[Tensor](), set[int](), [f]
+    for value in rest:
+        kind = type(value)
+        if kind in _WITHOUT_TENSORS or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if issubclass(kind, Tensor):
+            found.append(value)
+        elif len(rest) < _MOST:
+            rest.extend(islice(_inside(kind, value), _MOST))
+    return found
+
+
+def _inside(kind: type, value: Any) -> Iterable[Any]:
+    """Yield the values that a function, container or object holds."""
+    if kind is FunctionType:
+        return _inside_function(value)
+    if issubclass(kind, tuple | list | set | frozenset):
+        found: Iterable[Any] = value
+        return found
+    if issubclass(kind, dict):
+        return value.values()
+    if kind is partial:
+        return (value.func, *value.args, *value.keywords.values())
+    if kind is MethodType:
+        return value.__func__, value.__self__
+    return vars(value).values() if kind.__dictoffset__ and not issubclass(kind, type) else ()
+
+
+def _inside_function(f: Any) -> list[Any]:
+    cells = [cell.cell_contents for cell in f.__closure__ or () if cell != _EMPTY]
+    return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *global_values(f).values()]
+
+
+_EMPTY = CellType()  # of a variable that has no value yet
+
+
+def global_values(f: Any) -> dict[str, Any]:
+    """Return the global variables that a user's function reads, but for modules and classes."""
+    known = _NAMES.get(id(f.__code__))
+    if known is None:
+        if len(_NAMES) >= _MOST_NAMES:
+            _NAMES.clear()
+        is_ours = f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES
+        known = _NAMES[id(f.__code__)] = f.__code__, () if is_ours else _names(f.__code__)
+    values = f.__globals__
+    found = {name: values[name] for name in known[1] if name in values}
+    return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
+
+
+_NAMES: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the identity of the code, which costs less than its hash
+_MOST_NAMES = 4096
+
+
+def _names(code: CodeType) -> tuple[str, ...]:
+    """List the names that a function's code, or that of functions in it, looks up."""
+    inner = (name for part in code.co_consts if iscode(part) for name in _names(part))
+    return tuple(dict.fromkeys((*code.co_names, *inner)))
+
+
+def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
+    kept = [*tensors]
+    return [*zip(kept, writes(kept), strict=True)]
+
+
+def writes(values: Iterable[Any]) -> list[int]:
+    """Count for each tensor the writes to it, to its views and to the tensor that it views; 0 for other values."""
+    with DisableTorchFunction():  # reading a version is not an operation that a mode should see
+        return [_version(value) if isinstance(value, Tensor) else 0 for value in values]
+
+
+def _version(tensor: Tensor) -> int:
+    while is_functorch_wrapped_tensor(tensor):  # not all of torch.func's wrappers count
+        tensor = get_unwrapped(tensor)
+    return 0 if tensor.is_inference() else tensor._version
