@@ -188,6 +188,18 @@ def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     return NotImplemented
 
 
+def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Add the sum of the products as one product, whose rows are those of all matrices."""
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+    return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
+
+
+def _softmax_backward(grad: Tensor, y: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """y (grad - sum(grad y)): infinite cotangents stay so, which are NaN when multiplied out."""
+    return (y * (grad - (grad * y).sum(dim, keepdim=True))).to(dtype)
+
+
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
@@ -228,6 +240,7 @@ _OWN: dict[Any, Rule] = {
     aten.var.correction: _var,
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
+    aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
@@ -244,6 +257,10 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    aten._conj.default: aten._conj_physical.default,  # a flag of the tensor that torch looks for, and a traced one lacks
+    aten._neg_view.default: aten.neg.default,
+    aten.addbmm.default: _addbmm,
+    aten._softmax_backward_data.default: _softmax_backward,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),

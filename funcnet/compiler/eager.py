@@ -204,8 +204,14 @@ def _index_put(x: Tensor, *args: Any) -> Tensor:
     return aten.index_put(x.contiguous(), *args)
 
 
+def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
+    """A format for pictures does not fit all lanes at once, and a program knows row-major order only."""
+    return aten._to_copy.default(x, **options)
+
+
 # What depends on a tensor's memory layout, in a form that takes any.
 _OPERATIONS = {
+    aten._to_copy.default: _to_copy,
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
     aten.index_put.default: _index_put,
