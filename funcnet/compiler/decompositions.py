@@ -200,6 +200,11 @@ def _softmax_backward(grad: Tensor, y: Tensor, dim: int, dtype: torch.dtype) -> 
     return (y * (grad - (grad * y).sum(dim, keepdim=True))).to(dtype)
 
 
+def _index_select(x: Tensor, dim: int, index: Tensor) -> Any:
+    """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
+    return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
+
+
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
@@ -257,10 +262,11 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
-    aten._conj.default: aten._conj_physical.default,  # a flag of the tensor that torch looks for, and a traced one lacks
+    aten._conj.default: aten._conj_physical.default,  # by a flag of the tensor, which a traced one lacks
     aten._neg_view.default: aten.neg.default,
     aten.addbmm.default: _addbmm,
     aten._softmax_backward_data.default: _softmax_backward,
+    aten.index_select.default: _index_select,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),

@@ -139,7 +139,27 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform
         return [f"{outputs}, = {names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"]
     arguments = [names.argument(arg) for arg in op.args] + [f"{k}={names.argument(v)}" for k, v in op.kwargs.items()]
     several = "" if str(op.target._schema.returns[0].type) == "Tensor" and len(op.outputs) == 1 else ","
-    return [f"{outputs}{several} = {names.constant(_OPERATIONS.get(op.target, op.target))}({', '.join(arguments)})"]
+    return [f"{outputs}{several} = {names.constant(_callable(op.target))}({', '.join(arguments)})"]
+
+
+def _callable(target: Any) -> Callable[..., Any]:
+    """An operation in a form that takes any memory layout.
+
+    What has an underscore is called by a public operation, which first copies what is not in row-major order; staging
+    drops such copies, and the kernels of some trust in them.
+    """
+    internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
+    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
+
+
+def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
+    return target(*map(_contiguous, args), **kwargs)
+
+
+def _contiguous(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_contiguous(item) for item in value]
+    return value.contiguous() if isinstance(value, Tensor) else value
 
 
 def _scan_arguments(op: Scan, names: _Names) -> str:

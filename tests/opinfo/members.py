@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from opinfo.exceptions import UNDEFINED
@@ -46,8 +45,8 @@ class Call:
 def members(case: Case) -> list[Member]:
     """Every transformation of a case that eager torch can compute."""
     made = [_alone(case, "f", case.f)]
-    made += _together(case, "vmap", case.f) + [scan for scan in _together(case, "scan", case.f)]
-    if case.is_floating and case.op.supports_autograd and by(case):
+    made += _together(case, "vmap", case.f) + _together(case, "scan", case.f)
+    if case.is_differentiable and by(case):
         gradient = gradient_of(case)
         made += [_alone(case, "grad", gradient), *_together(case, "vmap(grad)", gradient)]
     return [member for member in made if member.calls]

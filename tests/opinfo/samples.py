@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY
+from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, WORSE_THAN_FLOAT64
 from torch import Tensor
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import BinaryUfuncInfo, OpInfo, ReductionOpInfo, UnaryUfuncInfo
@@ -39,8 +39,9 @@ class Case:
     elementwise: bool
 
     @property
-    def is_floating(self) -> bool:
-        return self.dtype in FLOATS
+    def is_differentiable(self) -> bool:
+        worse = self.dtype == torch.float64 and name_of(self.op) in WORSE_THAN_FLOAT64
+        return self.dtype in FLOATS and self.op.supports_autograd and not worse
 
     def lanes_for(self, kind: str) -> tuple[list[Tensor], ...]:
         """The lanes that a transformation is tried on."""
@@ -76,6 +77,7 @@ def cases(op: OpInfo, per_dtype: int = PER_DTYPE, dtypes: Sequence[torch.dtype] 
 
 def chosen(samples: list[Any], count: int) -> list[Any]:
     """The samples that differ most: each brings shapes, arguments and options that those before it lack."""
+    samples = [s for s in samples if all(t.layout == torch.strided for t in _tensors(s))]
     samples = [s for s in samples if sum(t.numel() for t in _tensors(s)) <= LARGEST] or samples[:1]
     seen: set[Any] = set()
     picked: list[int] = []

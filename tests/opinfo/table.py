@@ -12,6 +12,13 @@ COLUMNS = tuple(
     for group, kinds in (("float", ("f", "vmap", "grad", "vmap(grad)", "scan")), ("int", ("f", "vmap", "scan")))
     for kind in kinds
 )
+HEAD = """The operators of torch {} (torch.testing._internal.common_methods_invocations.op_db) under jit.
+
+An operator, how its programs run at worst, a letter for each kind of program, and why some are not native.
+Programs on float32 and float64: f, vmap(f), grad(f), vmap(grad(f)), f in a scan; then on integers and bool: f, vmap(f),
+f in a scan.
+n: native C; r: replayed operation by operation; x: refused with an error; -: torch cannot, or there is no such program.
+"""
 LETTERS = {"native": "n", "replay": "r", "refused": "x"}
 WORDS = {"n": "native", "r": "replay", "x": "refused", "-": "torch cannot, or no dtype"}
 _REASONS = (
@@ -69,6 +76,11 @@ def read() -> dict[str, Row]:
     """The rows of table.txt by the operator's name."""
     lines = [line for line in PATH.read_text().splitlines() if line and not line.startswith("#")]
     return {r.name: r for r in map(_parsed, lines)}
+
+
+def version() -> str:
+    """The version of torch that the table is of."""
+    return PATH.read_text().split(maxsplit=6)[5]
 
 
 def _parsed(line: str) -> Row:
