@@ -41,8 +41,8 @@ def check_grads(
     Raises:
         AssertionError: A derivative disagrees; the message names modes, path and numbers.
         TypeError: args are no tuple or list.
-        ValueError: No mode, one that is neither "fwd" nor "rev", an order below 1, an f without floating-point results,
-            or a finite difference that is not finite.
+        ValueError: No mode, one that is neither "fwd" nor "rev", an order below 1, an f without results to
+            differentiate, or a finite difference that is not finite.
     Source:
         jax.test_util.check_grads, whose arguments these are.
     Example:
@@ -53,7 +53,7 @@ def check_grads(
         raise ValueError(f'check_grads: expected modes among "fwd" and "rev", got {modes!r}.')
     if order < 1:
         raise ValueError(f"check_grads: expected an order of at least 1, got {order}.")
-    dtypes = {leaf.dtype for leaf in tree.leaves(tuple(args)) if tree.is_floating(leaf)}
+    dtypes = {leaf.dtype.to_real() for leaf in tree.leaves(tuple(args)) if tree.is_inexact(leaf)}
     step, tolerance = _DEFAULTS[torch.float64 if dtypes == {torch.float64} else torch.float32]
     options = _Options(
         modes=modes,
@@ -78,7 +78,9 @@ def _check(f: Callable[..., Any], args: tuple[Any, ...], order: int, done: tuple
     numerical = _central_difference(f, args, direction, options.eps)
     check_finite(numerical, "the finite difference of f")
     if not tree.leaves(numerical):
-        raise ValueError("check_grads: expected f to return a floating-point tensor, got none to differentiate.")
+        raise ValueError(
+            "check_grads: expected f to return a floating-point or complex tensor, got none to differentiate."
+        )
     cotangent = _normal_like(random.fold_in(key, 1), numerical)
 
     def forward(*args: Any) -> Any:
@@ -106,7 +108,7 @@ def _expect(automatic: Tree, numerical: Tree, modes: tuple[str, ...], options: _
 
 def _central_difference(f: Callable[..., Any], args: tuple[Any, ...], direction: Tree, eps: float) -> Tree:
     above, below = (f(*tree.map(partial(_move, by=sign * eps), args, direction)) for sign in (1, -1))
-    return tree.scale(0.5 / eps, tree.map(torch.sub, tree.partition(above, tree.is_floating)[0], below))
+    return tree.scale(0.5 / eps, tree.map(torch.sub, tree.partition(above, tree.is_inexact)[0], below))
 
 
 def _move(leaf: Any, along: Tensor | None, by: float) -> Any:
@@ -114,10 +116,11 @@ def _move(leaf: Any, along: Tensor | None, by: float) -> Any:
 
 
 def _normal_like(key: Key, like: Tree) -> Tree:
-    floating, structure = tree.flatten(tree.partition(like, tree.is_floating)[0])
-    keys = random.split(key, max(len(floating), 1))
-    normals = (random.normal(k, x.shape, x.dtype).to(x.device) for k, x in zip(keys, floating, strict=False))
-    return tree.unflatten(structure, normals)
+    inexact = tree.partition(like, tree.is_inexact)[0]
+    tensors, structure = tree.flatten(tree.view_as_real(inexact))
+    keys = random.split(key, max(len(tensors), 1))
+    normals = (random.normal(k, x.shape, x.dtype).to(x.device) for k, x in zip(keys, tensors, strict=False))
+    return tree.view_as_complex(tree.unflatten(structure, normals), inexact)
 
 
 class LeafComparison(NamedTuple):
@@ -135,19 +138,19 @@ def compare(a: Tree, b: Tree) -> list[LeafComparison]:
     Args:
         a, b: Trees of one structure with tensors of equal shapes; b is the reference.
     Returns:
-        One row a floating-point leaf: path, shape, largest absolute and largest relative difference.
+        One row per floating-point or complex leaf: path, shape, largest absolute and largest relative difference.
     Raises:
         ValueError: The structures or shapes differ; the message names the first path where they do.
     Example:
         >>> fn.checking.compare({"w": torch.tensor([1.0, 2.5])}, {"w": torch.tensor([1.0, 2.0])})
         [LeafComparison(path='w', shape=(2,), max_absolute=0.5, max_relative=0.25)]
     """
-    a, b = (tree.partition(side, tree.is_floating)[0] for side in (a, b))
+    a, b = (tree.partition(side, tree.is_inexact)[0] for side in (a, b))
     shapes = (tree.map(lambda leaf: str(tuple(leaf.shape)), side) for side in (a, b))
     if message := tree.difference(*shapes):
         raise ValueError(f"compare: expected trees of one structure and shapes, they differ {message}.")
     rows = zip(tree.paths(a), tree.leaves(a), tree.leaves(b), strict=True)
-    return [_compare(path, x.double(), y.double()) for path, x, y in rows]
+    return [_compare(path, *(z.to(torch.promote_types(z.dtype, torch.float64)) for z in pair)) for path, *pair in rows]
 
 
 def _compare(path: str, x: Tensor, y: Tensor) -> LeafComparison:
@@ -158,7 +161,7 @@ def _compare(path: str, x: Tensor, y: Tensor) -> LeafComparison:
 
 
 def check_finite(values: Tree, name: str = "data") -> None:
-    """Check that no floating-point leaf holds a NaN or an infinity, before they spread.
+    """Check that no floating-point or complex leaf holds a NaN or an infinity, before they spread.
 
     Args:
         values: Any tree of tensors whose values are known (not inside vmap or jit).
@@ -167,7 +170,7 @@ def check_finite(values: Tree, name: str = "data") -> None:
         ValueError: One does; the message names the path and the first index.
     """
     for path, leaf in zip(tree.paths(values), tree.leaves(values), strict=True):
-        if tree.is_floating(leaf) and not leaf.isfinite().all():
+        if tree.is_inexact(leaf) and not leaf.isfinite().all():
             index = tuple((~leaf.isfinite()).nonzero()[0].tolist())
             raise ValueError(
                 f"check_finite: at {tree.place(path)}: expected finite numbers in {name}, "

@@ -2,24 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
-from funcnet.transforms import jvp, vjp, vmap
-from funcnet.transforms.captures import HiddenTensorError, NoHiddenTensors, frozen, lurking, rebind, wrapped
+from funcnet.scan_derivatives import differentiable_loop
+from funcnet.transforms.captures import HiddenTensorError
 from funcnet.transforms.flat import Flattener
+from funcnet.transforms.purity import Pure, refusal, writes
 from funcnet.tree import Tree
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
-Step = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensors, Tensors]]  # (carry, x) -> (carry, y)
 
 
 def scan(
@@ -59,19 +57,49 @@ def scan(
     if (staged := loop()) is not None:
         return _flat_loop(staged, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:
-        with suppress(HiddenTensorError, _ComplexError):
-            return _flat_loop(_differentiable_loop, f, init, xs, steps, unroll)
+        with suppress(HiddenTensorError):
+            return _flat_loop(partial(differentiable_loop, scan), f, init, xs, steps, unroll)
     return _python_loop(f, init, xs, steps)
 
 
 def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
-    carry, ys = init, []
-    for i in range(length):
-        after, y = _pair(f(carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
-        _check_carry(carry, after)
-        carry = after
-        ys.append(_stackable(y))
-    return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+    own, carry, ys = _OwnCopies(), init, []
+    with Pure("scan", f, ()):
+        for i in range(length):
+            carry, x = own.handed((carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
+            after, y = _pair(f(carry, x))
+            own.check(i)
+            _check_carry(carry, after)
+            carry = after
+            ys.append(_stackable(y))
+        return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+class _OwnCopies:
+    """Hand carries and slices to a step as its own: copies of those that it writes to.
+
+    The first step gets copies of all and shows by their versions which it writes to; later steps get copies of these.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[bool] | None = None
+        self.given: list[Tensor] = []
+        self.versions: list[int] = []
+
+    def handed(self, values: Tree) -> Any:
+        tensors = Flattener()
+        self.given = list(tensors.split(values))
+        written = [True] * len(self.given) if self.written is None else self.written
+        self.given = [x.clone() if copied else x for x, copied in zip(self.given, written, strict=True)]
+        self.versions = writes(self.given)
+        return tensors.rebuild(self.given)
+
+    def check(self, step: int) -> None:
+        """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
+        found = [after != before for after, before in zip(writes(self.given), self.versions, strict=True)]
+        self.written = found if self.written is None else self.written
+        if any(now and not first for now, first in zip(found, self.written, strict=True)):
+            raise refusal("scan", f"a part of its carry or slice in step {step} to which step 0 did not write")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
@@ -79,8 +107,8 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
     carry, slices, outputs = Flattener(), Flattener(), Flattener()
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
-        before = carry.rebuild(carries)
-        after, y = _pair(f(before, slices.rebuild(rows)))
+        before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
+        after, y = _pair(f(before, x))
         _check_carry(before, after)
         numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
         if message := tree.difference(*numbers):
@@ -89,6 +117,11 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
+
+
+def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Make tensors a step's own, to which it may write; while staging, a copy is another name of the same value."""
+    return [tensor.clone() for tensor in tensors]
 
 
 def _scan_length(xs: Tree, length: int | None) -> int:
@@ -146,143 +179,7 @@ def _stackable(y: Tree) -> Tree:
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
-    after, y = _pair(f(init, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
+    carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
+    after, y = _pair(f(carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
     _check_carry(init, after)
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
-
-
-def _differentiable_loop(step: Step, init: Tensors, xs: Tensors, length: int, unroll: int) -> tuple[Tensors, Tensors]:
-    """Loop in one step of differentiation, whose derivatives are loops again."""
-    step, carries = frozen(step), len(init)
-    held, outside = tuple(wrapped(step)), tuple(lurking(step))
-    apply: Callable[..., Tensors] = _Scan.apply
-    results = apply(_Loop(partial(_keep, step), held, outside, carries, length, unroll), *held, *init, *xs)
-    return results[:carries], results[2 * carries :]
-
-
-class _ComplexError(Exception):
-    """The loop is over complex numbers, which `vjp` and `jvp` pass by."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Loop:
-    """A step that puts out the carry before it too, and the tensors that it holds of levels outside."""
-
-    step: Step
-    held: Tensors
-    outside: Tensors
-    carries: int
-    length: int
-    unroll: int
-
-    def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        """Tell the tensors of the step, of the carry and of the slices apart."""
-        held, end = len(self.held), len(self.held) + self.carries
-        return tuple(tensors[:held]), tuple(tensors[held:end]), tuple(tensors[end:])
-
-    def holding(self, held: Tensors) -> Step:
-        """Return the step with these tensors instead."""
-        return rebind(self.step, self.held, held)
-
-
-class _Scan(torch.autograd.Function):
-    """A loop as a function of all tensors that it depends on, which also returns the carry before each step."""
-
-    @staticmethod
-    def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
-        held, init, xs = loop.cut(tensors)
-        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a program that is staged is not recorded
-            carry, ys = scan(loop.holding(held), init, xs, loop.length, unroll=loop.unroll)
-        if any(tensor.is_complex() for tensor in (*tensors, *ys)):
-            raise _ComplexError
-        return *carry, *ys
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
-        ctx.loop, *tensors = inputs
-        held, init, xs = ctx.loop.cut(tensors)
-        ctx.save_for_backward(*held, *output[len(init) : 2 * len(init)], *xs)
-        ctx.save_for_forward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        held, befores, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
-        carries = len(befores)
-        pull = partial(_pull, ctx.loop.holding(held), held)
-        last = _floating(cotangents[:carries]), _floating(tree.zeros_like(held))
-        rows = _reversed((befores, xs, _floating(cotangents[carries:])))
-        (by_init, by_held), by_xs = scan(pull, last, rows, ctx.loop.length, unroll=ctx.loop.unroll)
-        return None, *by_held, *by_init, *_reversed(by_xs)
-
-    @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor) -> tuple[Tensor | None, ...]:
-        held, init, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
-        of_held, of_init, of_xs = ctx.loop.cut(_floating(tangents))
-        push = partial(_push, ctx.loop.holding(held), held, of_held)
-        (_, of_carry), of_ys = scan(push, (init, of_init), (xs, of_xs), ctx.loop.length, unroll=ctx.loop.unroll)
-        return *of_carry, *of_ys
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, loop: _Loop, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
-        """Loop over the whole batch; the carries are batches all, whatever they begin from."""
-        held, init, xs = loop.cut(_apart(tensors))
-        of_held, of_init, of_xs = loop.cut(in_dims[1:])
-        many = (
-            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
-            for x, d in zip(init, of_init, strict=True)
-        )
-        rows = (x if d is None else x.movedim(d, 1) for x, d in zip(xs, of_xs, strict=True))
-        dims = of_held, 0, tuple(None if dim is None else 0 for dim in of_xs)
-        step = partial(_batched, dims, loop.holding(held), held)
-        apply: Callable[..., Tensors] = _Scan.apply
-        results = apply(replace(loop, step=step, held=held), *held, *many, *rows)
-        return results, (0,) * loop.carries + (1,) * (len(results) - loop.carries)
-
-
-def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
-    after, y = step(carry, x)
-    return after, (*carry, *y)
-
-
-def _batched(dims: Any, step: Step, held: Tensors, carry: Tensors, x: Tensors) -> Any:
-    """Take a step of a whole batch."""
-    return vmap(partial(_step_of, step, held), dims)(held, carry, x)
-
-
-def _pull(step: Step, held: Tensors, carry: Any, x: Any) -> Any:
-    """Pull cotangents back through a step, adding up those of the tensors that it holds."""
-    (of_after, sums), (before, row, of_y) = carry, x
-    _, pullback = vjp(partial(_step_of, step, held), held, before, row)
-    by_held, by_before, by_row = pullback((of_after, of_y))
-    return (by_before, tree.add(sums, by_held)), by_row
-
-
-def _push(step: Step, held: Tensors, of_held: Tensors, carry: Any, x: Any) -> Any:
-    """Take a step with tangents."""
-    (before, of_before), (row, of_row) = carry, x
-    primals, tangents = (held, before, row), (of_held, of_before, of_row)
-    (after, _), (of_after, of_y) = jvp(partial(_step_of, step, held), primals, tangents)
-    return (after, of_after), of_y
-
-
-def _step_of(step: Step, held: Tensors, others: Tensors, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
-    """Take a step as a function of the tensors that it holds, too."""
-    return rebind(step, held, others)(carry, x)
-
-
-def _floating(tensors: Any) -> Any:
-    """Put None in the place of what has no derivative."""
-    return tree.map(lambda leaf: leaf if tree.is_floating(leaf) else None, tensors)
-
-
-def _reversed(rows: Any) -> Any:
-    return tree.map(lambda row: row.flip(0), rows)
-
-
-def _apart(tensors: Sequence[Tensor]) -> Tensors:
-    """Give each its own object, by which a step that holds it knows it.
-
-    Two that were apart at a level of torch.func may be one below it. A pullback may also run after its level has ended;
-    an operation unwraps what was saved at it.
-    """
-    return tuple(tensor.view_as(tensor) for tensor in tensors)

@@ -22,7 +22,7 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
     Returns:
         The new parameters, in the dtype of the old ones, which are untouched.
     Raises:
-        ValueError: The trees differ in structure, or a gradient does not fit the shape of its parameter.
+        ValueError: The trees differ in structure, or a gradient does not have the shape of its parameter.
     Example:
         >>> fn.sgd_step({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)}, 0.1)
         {'w': tensor(0.8000)}
@@ -31,9 +31,11 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
     def descend(p: Any, g: Tensor | None) -> Any:
         if g is None:
             return p
+        if not tree.is_inexact(p) or g.shape != p.shape:
+            raise TypeError("a gradient is like its parameter; a leaf that is not trained has the gradient None")
         # torch.sub is the faster form, and takes numbers only
         after = p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)
-        return (after if after.shape == p.shape else after.expand(p.shape)).to(p.dtype)  # expand raises
+        return after.expand(p.shape).to(p.dtype)  # raises for a learning rate that widens it
 
     return map_fitting("sgd_step", descend, params, grads)
 

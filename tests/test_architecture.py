@@ -16,6 +16,7 @@ LAYERS = [
     {"transforms"},
     {"random"},
     {"compiler"},
+    {"scan_derivatives"},
     {"loops"},
     {"initializers", "losses"},
     {"layers"},

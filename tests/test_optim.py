@@ -409,7 +409,7 @@ ERRORS = {
     ),
     "state of another chain": (
         lambda: optim.chain(optim.clip(1.0), optim.sgd(0.1)).update(numbers(2), ((),)),
-        "chain: expected a state of 2 entries, one a transformation, got 1",
+        "chain: expected a state of 2 entries, one per transformation, got tuple with entry 0",
     ),
     "name twice": (
         lambda: optim.named_chain(("a", optim.clip(1.0)), ("a", optim.clip(1.0))),

@@ -122,7 +122,7 @@ def _hold(module: nn.Module, path: str, tensor: Tensor, add: Callable[[nn.Module
 
 
 def _add_parameter(module: nn.Module, name: str, tensor: Tensor) -> None:
-    if tensor.is_floating_point():
+    if tree.is_inexact(tensor):
         module.register_parameter(name, nn.Parameter(tensor))
     else:
         _add_buffer(module, name, tensor)

@@ -81,6 +81,12 @@ static inline T log1p_S(T x) {
   const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
   return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
 }""",
+    "compensate": """
+static inline T compensate_S(T sum, T x, T *error) {  // Knuth's two-sum: sum + x, and what that leaves out
+  const T next = sum + x, added = next - sum;
+  *error += (sum - (next - added)) + (x - added);
+  return next;
+}""",
     "abs": """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }""",
     "copysign": """
@@ -217,6 +223,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "total":
+        return rounding.total(kind, scalar)
     if name == "narrow":
         return rounding.narrow(kind, scalar)
     arity = _LIBRARY.get(name, 2) if scalar in _BOUNDS else 2

@@ -1,6 +1,5 @@
 """Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -53,7 +52,8 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    return {**rules, **get_decompositions(_FURTHER), **_OWN}
+    found = {**rules, **get_decompositions(_FURTHER), **_OWN}
+    return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
 def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
@@ -81,6 +81,11 @@ def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
+def _conj(x: Any) -> Any:
+    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
+
+
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the form of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
@@ -101,16 +106,8 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
-def _var(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
-    """sum((x - mean)^2) / max(n - correction, 0)."""
-    dims = list(dim) if dim else list(range(x.ndim))
-    count = math.prod(x.shape[d] for d in dims)
-    centred = x - x.mean(dims, keepdim=True)
-    return (centred * centred).sum(dims, keepdim=keepdim) / max(count - (1 if correction is None else correction), 0)
-
-
 def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    variance = _var(x, dim, correction=correction, keepdim=keepdim)
+    variance = torch.var(x, dim, correction=correction, keepdim=keepdim)
     return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
 
 
@@ -212,6 +209,8 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
+_KEPT = {aten.var.correction, aten.std.correction}  # whose digits and range depend on how they are summed
+
 _FURTHER = [
     aten.addmm.default,
     aten._softmax.default,
@@ -239,10 +238,10 @@ _OWN: dict[Any, Rule] = {
     ),
     aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
     aten._to_copy.default: _to_copy,
+    aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
-    aten.var.correction: _var,
     aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
@@ -262,8 +261,6 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
-    aten._conj.default: aten._conj_physical.default,  # by a flag of the tensor, which a traced one lacks
-    aten._neg_view.default: aten.neg.default,
     aten.addbmm.default: _addbmm,
     aten._softmax_backward_data.default: _softmax_backward,
     aten.index_select.default: _index_select,

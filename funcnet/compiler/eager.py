@@ -33,7 +33,7 @@ class Kernel:
         self.runs: dict[int | None, Replay] = {}
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
-        most = self.program.chunk_size
+        most, tensors = self.program.chunk_size, _physical(tensors)
         starts = range(0, lanes, most) if lanes is not None and most is not None and lanes > most else range(1)
         if self.meter is None:
             return self.in_chunks(tensors, lanes, starts)
@@ -229,10 +229,24 @@ def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
     return aten._to_copy.default(x, **options)
 
 
-# What depends on a tensor's memory layout, in a form that takes any.
+def _view_as_complex(x: Tensor) -> Tensor:
+    return torch.complex(x[..., 0], x[..., 1])
+
+
+def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Carry out the conjugation or negation that a tensor is marked with: to view_as_real they are errors."""
+    if any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors)):
+        return [tensor.resolve_conj().resolve_neg() for tensor in tensors]
+    return tensors
+
+
+# What depends on a tensor's memory layout or marks, as operations that take any.
 _OPERATIONS = {
     aten._to_copy.default: _to_copy,
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
     aten.index_put.default: _index_put,
+    aten.view_as_complex.default: _view_as_complex,
+    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a mark on the tensor
+    aten._neg_view.default: aten.neg.default,
 }

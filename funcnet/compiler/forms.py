@@ -21,7 +21,7 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if any(argument.name == "device" for argument in func._schema.arguments):
         options["device"] = META
     try:
-        return func(*_meta(args), **options)
+        return _physical(func(*_meta(args), **options))
     except NotImplementedError as error:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be staged.") from error
 
@@ -55,6 +55,13 @@ def _meta(value: Any) -> Any:
     if isinstance(value, Abstract):
         return value.meta
     return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
+
+
+def _physical(value: Any) -> Any:
+    """Leave out the marks of conjugate and negative views: a program computes them, so that nothing else knows them."""
+    if isinstance(value, tuple | list):
+        return type(value)([_physical(item) for item in value])
+    return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -18,6 +18,7 @@ from funcnet.compiler.graph import Apply, Program, Scan, walk
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.progress import Progress
 from funcnet.transforms import transformed
+from funcnet.transforms.purity import Pure
 from funcnet.tree import Structure
 
 
@@ -90,18 +91,23 @@ class Jit:
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the staged program for these arguments; stage it first if there is none."""
         if transformed():
-            return self.f(*args, **kwargs)
+            return self._unstaged(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, plain = _signature(leaves, structure)
         call = self._find(key, args, kwargs) if plain else None
         if call is None or call.compiled.differentiates():
-            return self.f(*args, **kwargs)
+            return self._unstaged(args, kwargs)
         compiled = call.compiled
         if compiled.outdated():
             self._calls.clear()
             self._programs.clear()
             return self(*args, **kwargs)
         return compiled.rebuild(compiled.choice.kernel([*tensors, *compiled.program.captures], call.lanes))
+
+    def _unstaged(self, args: Any, kwargs: Any) -> Any:
+        """Call the function itself, which has to be as pure as one that is staged."""
+        with Pure("jit", self.f, (args, kwargs)):
+            return self.f(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind to an instance as a function does, so that methods can be jitted where they are defined."""

@@ -76,11 +76,25 @@ class View:
 
 @dataclass(frozen=True)
 class Const:
-    """A number, the same at every index."""
+    """A number, the same at every index; one that its dtype lacks is converted as the elements of a tensor are."""
 
     value: bool | int | float
     dtype: torch.dtype
     varying: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _converted(self.value, self.dtype))
+
+
+def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | float:
+    if dtype == torch.bool:
+        return bool(value)
+    if dtype.is_floating_point:
+        return torch.tensor(float(value), dtype=torch.float64, device="cpu").to(dtype).item()
+    if isinstance(value, float):
+        value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
+    least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
+    return (int(value) - least) % count + least
 
 
 @dataclass(frozen=True)
@@ -122,12 +136,16 @@ class Store:
 
 @dataclass(eq=False)
 class Accumulate:
-    """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes."""
+    """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes.
+
+    A long sum whose inner axes are kept has memory to spare: for the sums of one block, and for rounding errors.
+    """
 
     view: View
     value: Operand
     op: str
     identity: Const
+    spare: tuple[View, View] | None = None
 
 
 @dataclass(eq=False)
@@ -251,6 +269,14 @@ def writes(statement: Statement) -> Iterator[View]:
         case Loop():
             for inner in statement.body:
                 yield from writes(inner)
+
+
+def scratch(statement: Statement) -> Iterator[View]:
+    """Yield the spare memory of a statement's long sums, those of a loop's body included."""
+    if isinstance(statement, Nest):
+        yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+    if isinstance(statement, Loop):
+        yield from (view for inner in statement.body for view in scratch(inner))
 
 
 VECTOR = 64  # multiplications that a product by vectors or by BLAS does in the time of one operation

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler import blas
+from funcnet.compiler import blas, blocks
 from funcnet.compiler.graph import Apply, Program, Scan, UnsupportedError, Var
 from funcnet.compiler.loops import (
     Accumulate,
@@ -185,7 +185,8 @@ class Lowering:
         operand = Emit(nest).cast(self.operand(value, nest), value.dtype)
         kept = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
         out = self.temporary(kept, value.dtype, operand.varying)
-        nest.body.append(Accumulate(out.expand(value.shape), operand, op, Const(identity, value.dtype)))
+        target = out.expand(value.shape)
+        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), blocks.spare(target, op)))
         self.scope.ready[out.buffer] = self.scope.statements.index(nest)
         shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
         return whole(out.buffer, shape)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from funcnet.compiler.loops import Buffer, Kernel, Loop, Statement, reads, writes
+from funcnet.compiler.loops import Buffer, Kernel, Loop, Statement, reads, scratch, writes
 
 STACK = 16 * 1024  # bytes of the largest temporary on the stack
 STACKS = 256 * 1024  # bytes of all of them
@@ -84,7 +84,7 @@ def _lives(kernel: Kernel) -> dict[Buffer, _Life]:
     for tick, path, statement in _ticks(kernel.statements, (), [0]):
         for loop in path:
             spans[loop] = (spans.get(loop, (tick, tick))[0], tick)
-        for view in (*reads(statement), *writes(statement)):
+        for view in (*reads(statement), *writes(statement), *scratch(statement)):
             if view.buffer.kind == "temporary" or view.buffer in uses:
                 uses.setdefault(view.buffer, []).append((tick, path))
     return {buffer: _life(found, spans) for buffer, found in uses.items()}
@@ -113,6 +113,6 @@ def every(kernel: Kernel) -> set[Buffer]:
     used = {
         view.buffer
         for _, _, statement in _ticks(kernel.statements, (), [0])
-        for view in (*reads(statement), *writes(statement))
+        for view in (*reads(statement), *writes(statement), *scratch(statement))
     }
     return used | set(kernel.inputs) | set(kernel.outputs)

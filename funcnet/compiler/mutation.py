@@ -14,6 +14,7 @@ from torch import Tensor
 from funcnet.compiler import forms
 from funcnet.compiler.abstract import Abstract, StagingError, user_line
 from funcnet.compiler.graph import Var
+from funcnet.transforms.purity import REMEDY
 
 aten = torch.ops.aten
 
@@ -90,7 +91,7 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
     if target.source or target.depth < len(staging.blocks):
         raise StagingError(
             f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
-            " A staged function is pure: use the operation that returns a new tensor, and return it or carry it on."
+            f" A staged function is pure. {REMEDY}"
         )
     if target.taken:
         staging.lost[id(target)] = target, user_line()
@@ -146,6 +147,27 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
     return part.permute([[d % before.ndim for d in dims].index(i) for i in range(before.ndim)])
 
 
+def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Put back what was expanded by axes of size 1 only; of more copies of an element torch refuses the write, too."""
+    if part.numel() != before.numel():
+        raise StagingError(
+            f"jit: a write through an expand, from {tuple(before.shape)} to {tuple(part.shape)}, to elements that share"
+            f" memory{user_line()}. Write to expanded.clone(), or to the tensor before."
+        )
+    return part.reshape(before.shape)
+
+
+def _fold(before: Tensor, part: Tensor, dim: int, size: int, step: int) -> Tensor:
+    """Put windows back, which must not share elements: torch leaves open which write counts then."""
+    if part.shape[dim % max(before.ndim, 1)] > 1 and step < size:
+        raise StagingError(
+            f"jit: a write through windows of {size} elements, {step} apart, which share elements{user_line()}."
+            " Write to windows.clone(), or take a step of at least the size."
+        )
+    places = torch.arange(before.numel(), device=before.device).reshape(before.shape).unfold(dim, size, step)
+    return before.reshape(-1).index_put((places,), part).reshape(before.shape)
+
+
 _INSERT: dict[Any, Callable[..., Any]] = {
     aten.alias.default: _reshape,
     aten.view.default: _reshape,
@@ -155,7 +177,13 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.select.int: torch.select_scatter,
     aten.slice.Tensor: torch.slice_scatter,
     aten.diagonal.default: torch.diagonal_scatter,
+    aten.expand.default: _shrink,
+    aten.unfold.default: _fold,
     aten.as_strided.default: torch.as_strided_scatter,
+    aten._conj.default: lambda _, part: part.conj(),
+    aten._neg_view.default: lambda _, part: -part,
+    aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
+    aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
 
 

@@ -1,8 +1,6 @@
-"""The nests of loops in C: their order, their sums, and what they do at one index."""
+"""The bodies of nests in C: what the loops do at one index."""
 
-import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,93 +25,17 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", 
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
 BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
-UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 Place = Sequence[str | int]
-PARTIAL = 16  # interleaved sums of a long reduction of scalars
 
 
 class Body:
-    """The loops of one nest and what they do at one index."""
+    """What the loops of one nest do at one index."""
 
     def __init__(self, printer: "Printer", nest: Nest):
         self.p, self.nest = printer, nest
         self.groups = _groups(nest)
-        self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         self.names: dict[Operand, str] = {}
         self.sums: dict[Accumulate, str] = {}
-
-    def print(self) -> None:
-        """Written out if short, else loops."""
-        if math.prod(self.sizes) <= UNROLL:
-            for place in itertools.product(*(range(size) for size in self.sizes)):
-                self.p.open("")
-                self.once(place)
-                self.p.close()
-        else:
-            self.loops(0, [])
-
-    def loops(self, level: int, place: list[str]) -> None:
-        """The loop of one group of axes; sums that it does not index live in a register meanwhile."""
-        starts = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
-        start = self.expand([*place, *[0] * len(self.sizes[level:])])
-        for s in starts if level < len(self.sizes) else []:
-            self.sums[s] = self.p.fresh("s")
-            self.p.put(f"{self.p.type(s.view)} {self.sums[s]} = {self.p.load(s.view, start)};")
-        if level == len(self.sizes):
-            self.once(place)
-            return
-        i = f"i{level}"
-        last = level == len(self.sizes) - 1
-        if last and starts and not self.lanes_vary() and self.sizes[level] >= 2 * PARTIAL:
-            self.partial(level, place, starts)
-        else:
-            if last and not self.nest.sequential:
-                self.p.put("VECTORISE")
-            self.p.open(f"for (i64 {i} = 0; {i} < {self.sizes[level]}; ++{i})")
-            self.loops(level + 1, [*place, i])
-            self.p.close()
-        for s in starts:
-            self.p.store(s.view, start, self.sums.pop(s))
-
-    def partial(self, level: int, place: list[str], sums: list[Accumulate]) -> None:
-        """A long inner reduction of scalars as PARTIAL interleaved ones, which are vectors to the compiler."""
-        size, i = self.sizes[level], f"i{level}"
-        totals = dict(self.sums)
-        names = {s: self.p.fresh("w") for s in sums}
-        for s in sums:
-            self.p.array(self.p.type(s.view), names[s], PARTIAL)
-            self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {names[s]}[w] = {self.p.constant(s.identity)};")
-        self.p.open(f"for (i64 j = 0; j < {size - size % PARTIAL}; j += {PARTIAL})")
-        self.p.put("VECTORISE")
-        self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
-        self.p.put(f"const i64 {i} = j + w;")
-        self.sums.update({s: f"{names[s]}[w]" for s in sums})
-        self.once([*place, i])
-        self.p.close()
-        self.p.close()
-        self.sums.update(totals)
-        if size % PARTIAL:
-            self.p.open(f"for (i64 {i} = {size - size % PARTIAL}; {i} < {size}; ++{i})")
-            self.once([*place, i])
-            self.p.close()
-        for s in sums:
-            step = self.combine(s, self.sums[s], f"{names[s]}[w]")
-            self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
-
-    def lanes_vary(self) -> bool:
-        """Whether anything in the nest is a vector of lanes."""
-        return any(
-            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
-            for part in self.nest.body
-        )
-
-    def accumulations(self) -> Iterator[Accumulate]:
-        """The reductions of the nest."""
-        return (part for part in self.nest.body if isinstance(part, Accumulate))
-
-    def strides(self, view: View) -> list[int]:
-        """Strides along the groups of axes, each that of its last axis."""
-        return [view.strides[group[-1]] for group in self.groups]
 
     def expand(self, place: Place) -> Place:
         """The indices of all axes of the nest for one index a group."""
@@ -199,7 +121,12 @@ class Body:
         if part in self.sums:
             self.p.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:
-            self.p.store(part.view, place, self.combine(part, self.p.load(part.view, place), value))
+            target = self.target(part)
+            self.p.store(target, place, self.combine(part, self.p.load(target, place), value))
+
+    def target(self, part: Accumulate) -> View:
+        """Where a reduction that no register holds is accumulated."""
+        return part.view
 
     def combine(self, part: Accumulate, a: str, b: str) -> str:
         """a op b of a reduction."""

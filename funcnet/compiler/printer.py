@@ -6,6 +6,7 @@ scalar, and the same text serves both.
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from funcnet.compiler.loops import (
     Statement,
     View,
 )
-from funcnet.compiler.nests import UNROLL, Body, Place, combined
+from funcnet.compiler.nests import Place, combined
+from funcnet.compiler.sums import UNROLL, Walk
 
 NAMES = {
     torch.float32: "f32",
@@ -43,6 +45,7 @@ NAMES = {
 
 
 ALIGN = 64  # bytes, those of the widest vectors
+WIDENED = ("add", "mul")  # what runs in float64 along an axis, lest its rounding errors pile up
 UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
 
 
@@ -141,7 +144,7 @@ class Printer:
         for part in nest.body:
             if isinstance(part, Accumulate):
                 self.start(part)
-        Body(self, nest).print()
+        Walk(self, nest).print()
 
     def start(self, part: Accumulate) -> None:
         """Fill the target of a reduction with its identity."""
@@ -159,19 +162,18 @@ class Printer:
         """A C literal."""
         kind = NAMES[const.dtype]
         if const.dtype.is_floating_point:
-            value = float(const.value)
+            value = const.value
+            assert isinstance(value, float)
             if math.isnan(value):
                 return f'({kind})__builtin_nan("")'
             return (
                 f"({kind}){'-' if value < 0 else ''}__builtin_inf()" if math.isinf(value) else f"({kind}){value.hex()}"
             )
         if const.dtype == torch.bool:
-            return str(int(bool(const.value)))
-        bits = torch.iinfo(const.dtype).bits
+            return str(int(const.value))
         if kind[0] == "u":
-            return f"({kind}){int(const.value) % (1 << bits)}ULL"
-        value = (int(const.value) + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-        return "(-9223372036854775807LL - 1)" if value == -(1 << 63) else f"({kind}){value}LL"
+            return f"({kind}){const.value}ULL"
+        return "(-9223372036854775807LL - 1)" if const.value == -(1 << 63) else f"({kind}){const.value}LL"
 
     def splat(self, text: str, dtype: torch.dtype) -> str:
         """A scalar in every lane."""
@@ -223,19 +225,34 @@ class Printer:
         self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
 
     def cumulate(self, statement: Cumulate) -> None:
-        """A running sum, product or extremum along one axis."""
+        """A running sum, product or extremum along one axis; of float32 in float64, as in ATen."""
         out, source, axis = statement.out, statement.source, statement.axis
         if not math.prod(out.shape):
             return
-        kind, running = self.type(out), self.fresh("a")
+        like, running = self.widened(out) if statement.op in WIDENED else out, self.fresh("a")
         place = [f"i{a}" for a in range(len(out.shape))]
         order = [a for a in range(len(out.shape)) if a != axis]
         for a in order:
             self.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
-        self.put(f"{kind} {running} = {self.load(source, [0 if a == axis else p for a, p in enumerate(place)])};")
-        self.store(out, [0 if a == axis else p for a, p in enumerate(place)], running)
+        first = [0 if a == axis else p for a, p in enumerate(place)]
+        self.put(f"{self.type(like)} {running} = {self.convert(self.load(source, first), source, like)};")
+        self.store(out, first, self.convert(running, like, out))
         self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
-        self.put(f"{running} = {combined(self, statement.op, out, running, self.load(source, place))};")
-        self.store(out, place, running)
+        step = self.convert(self.load(source, place), source, like)
+        self.put(f"{running} = {combined(self, statement.op, like, running, step)};")
+        self.store(out, place, self.convert(running, like, out))
         for _ in range(len(order) + 1):
             self.close()
+
+    def widened(self, view: View) -> View:
+        """The same elements in float64, if they are in float32."""
+        wide = replace(view.buffer, dtype=torch.float64)
+        return replace(view, buffer=wide) if view.dtype == torch.float32 else view
+
+    def convert(self, text: str, source: View, to: View) -> str:
+        """An element of one floating dtype in that of another view."""
+        if source.dtype == to.dtype:
+            return text
+        if to.dtype == torch.float32:
+            return self.call("narrow", self.type(to), text)
+        return f"__builtin_convertvector({text}, {self.type(to)})" if to.varying else f"({self.type(to)}){text}"

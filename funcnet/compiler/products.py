@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ TINY = 64  # multiplications that are written out
 # values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
 # there are 16 registers of the first two and 32 of the last
 SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
+TERMS, MANY_TERMS = 128, 256  # of a sum in tiles and in vectors; of a longer one, at most those of a block
 
 
 def contract(p: "Printer", product: Contract) -> None:
@@ -94,20 +96,43 @@ def _tiles(
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     p.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    for row in sums:
-        p.put(f"{kind} " + ", ".join(f"{s} = {_zero(p, product)}" for s in row) + ";")
-    p.open(f"for (i64 k = 0; k < {inner}; ++k)")
-    for c in range(n):
-        p.put(f"const {kind} r{c} = {_read(p, product, product.right, [*batch, 'k', f'(j + {c})'])};")
-    for r in range(m):
-        p.put(f"const {kind} a{r} = {_read(p, product, product.left, [*batch, f'(i + {r})', 'k'])};")
+    with _summed(p, kind, sums, _zero(p, product), inner, TERMS) as totals:
         for c in range(n):
-            p.put(f"{sums[r][c]} = {p.call('fma', kind, f'a{r}', f'r{c}', sums[r][c])};")
-    p.close()
+            p.put(f"const {kind} r{c} = {_read(p, product, product.right, [*batch, 'k', f'(j + {c})'])};")
+        for r in range(m):
+            p.put(f"const {kind} a{r} = {_read(p, product, product.left, [*batch, f'(i + {r})', 'k'])};")
+            for c in range(n):
+                p.put(f"{sums[r][c]} = {p.call('fma', kind, f'a{r}', f'r{c}', sums[r][c])};")
     for r, c in itertools.product(range(m), range(n)):
-        p.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], sums[r][c])
+        p.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], totals[r][c])
     p.close()
     p.close()
+
+
+@contextmanager
+def _summed(
+    p: "Printer", kind: str, sums: list[list[str]], zero: str, inner: int, most: int
+) -> Iterator[list[list[str]]]:
+    """The loop over the inner axis, in blocks if it is long: yields what the sums are after it."""
+    blocks = -(-inner // most)
+    length = -(-inner // max(blocks, 1))
+    if blocks > 1:
+        _declare(p, kind, [[f"{prefix}{s}" for s in row for prefix in "te"] for row in sums], zero)
+        p.open(f"for (i64 b = 0; b < {inner}; b += {length})")
+    _declare(p, kind, sums, zero)
+    end = inner if blocks < 2 else f"(b + {length} < {inner} ? b + {length} : {inner})"
+    p.open(f"for (i64 k = {'b' if blocks > 1 else 0}; k < {end}; ++k)")
+    yield sums if blocks < 2 else [[p.call("total", kind, f"t{s}", f"e{s}") for s in row] for row in sums]
+    p.close()
+    if blocks > 1:
+        for s in itertools.chain(*sums):
+            p.put(f"t{s} = {p.call('compensate', kind, f't{s}', s, f'&e{s}')};")
+        p.close()
+
+
+def _declare(p: "Printer", kind: str, names: list[list[str]], zero: str) -> None:
+    for row in names:
+        p.put(f"{kind} " + ", ".join(f"{name} = {zero}" for name in row) + ";")
 
 
 def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
@@ -184,23 +209,22 @@ def _vectors(
     scalar, m, packed = p.type(out), rows[2], product.panel is not None
     kind = f"w{width}{scalar}"
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
-    for r, c in itertools.product(range(m), range(n)):
-        p.put(f"{kind} s{r}_{c} = {{0}};")
-    p.open(f"for (i64 k = 0; k < {left.shape[-1]}; ++k)")
-    for c in range(n):
-        place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
-        p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, place)};")
-    for r in range(m):
-        p.put(f"const {kind} a{r} = {p.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
+    sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
+    with _summed(p, kind, sums, "{0}", left.shape[-1], MANY_TERMS) as totals:
         for c in range(n):
-            p.put(f"s{r}_{c} = {p.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
-    p.close()
+            place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
+            p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, place)};")
+        for r in range(m):
+            p.put(f"const {kind} a{r} = {p.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
+            for c in range(n):
+                p.put(f"s{r}_{c} = {p.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
     for r, c in itertools.product(range(m), range(n)):
         target = f"&{p.load(out, [*batch, f'(i + {r})', f'(j + {c * width})'])}"
         if (c + 1) * width <= used:
-            p.put(f"*({kind} *){target} = s{r}_{c};")
+            p.put(f"*({kind} *){target} = {totals[r][c]};")
         else:
-            p.put(f"__builtin_memcpy({target}, &s{r}_{c}, {used - c * width} * sizeof({scalar}));")
+            p.put(f"const {kind} c{r}_{c} = {totals[r][c]};")
+            p.put(f"__builtin_memcpy({target}, &c{r}_{c}, {used - c * width} * sizeof({scalar}));")
     p.close()
 
 

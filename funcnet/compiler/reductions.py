@@ -77,6 +77,35 @@ def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: A
     return b.map(total.shape, lambda e, s: e("div", s, count), total)
 
 
+def _variance(root: bool) -> Rule:
+    """(Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, whose own rounding the second sum takes away.
+
+    In float64, as in ATen; over lanes only for the standard deviation, whose squares may leave the range of float32.
+    """
+
+    def rule(
+        b: Lowering, x: Value, dim: Dims = None, *, correction: Number | None = None, keepdim: bool = False
+    ) -> Value:
+        axes = _axes(x, dim)
+        count = math.prod(x.shape[axis] for axis in axes)
+        dtype = x.dtype if b.lanes and not root else torch.float64
+        total = b.reduce("add", _as(b, x, dtype), axes, 0, True)
+        mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
+        centred = b.map(x.shape, lambda e, x, m: e("sub", e.cast(x, dtype), m), x, mean)
+        rest = b.reduce("add", centred, axes, 0, keepdim)
+        squares = b.reduce("add", b.map(x.shape, lambda e, c: e("mul", c, c), centred), axes, 0, keepdim)
+        degrees = max(count - (1 if correction is None else correction), 0)
+
+        def result(e: Any, squares: Any, rest: Any) -> Any:
+            shift = e("div", e("mul", rest, rest), count)
+            variance = e("div", e("maximum", e("sub", squares, shift), 0), degrees)
+            return e.cast(e("sqrt", variance) if root else variance, x.dtype)
+
+        return b.map(squares.shape, result, squares, rest)
+
+    return rule
+
+
 def _any(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     found = b.reduce("or", _as(b, x, torch.bool), _axes(x, dim), False, keepdim)
     return _as(b, found, b.op.outputs[0].dtype)
@@ -93,6 +122,12 @@ def _cumulated(b: Lowering, x: Value, dim: int, op: str) -> Value:
     out = b.temporary(source.shape, source.dtype, source.varying)
     b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
     return out
+
+
+def _log_cumulative(b: Lowering, x: Value, dim: int) -> Value:
+    """In float64 memory, not only registers: gcc 12 fails at logaddexp of vectors wider than the machine's."""
+    wide = _cumulated(b, _as(b, x, torch.float64), dim, "logaddexp")
+    return _as(b, wide, b.op.outputs[0].dtype)
 
 
 def _running_extremum(op: str) -> Rule:
@@ -142,10 +177,12 @@ RULES: dict[str, Rule] = {
     "argmax": _arg("maximum", 1),
     "argmin": _arg("minimum", -1),
     "mean": _mean,
+    "var": _variance(False),
+    "std": _variance(True),
     "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),
-    "logcumsumexp": _cumulative("logaddexp"),
+    "logcumsumexp": _log_cumulative,
     "cummax": _running_extremum("maximum"),
     "cummin": _running_extremum("minimum"),
     "linalg_vector_norm": _vector_norm,

@@ -37,3 +37,11 @@ def narrow(kind: str, scalar: str) -> str:
 #endif
   return r;
 }}"""
+
+
+def total(kind: str, scalar: str) -> str:
+    """A sum and the errors of its additions, which are NaN where the sum is infinite."""
+    valid = "(error == error ? error : 0)"
+    if kind != scalar:
+        valid = f"({kind})((__typeof__(error == error))error & (error == error))"
+    return f"static inline {kind} total_{kind}({kind} sum, {kind} error) {{ return sum + {valid}; }}"

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
+from funcnet.compiler.arguments import flat, frozen, mapped, refill
 from funcnet.compiler.batched import Batches, batched
 from funcnet.compiler.elements import with_elements
 from funcnet.compiler.forms import META
@@ -136,21 +137,37 @@ class Staging(TorchDispatchMode):
             with self:
                 result = decomposition(*args, **kwargs)
             if result is not NotImplemented:
-                return result
+                return self.laid_out(result, func, args, kwargs)
         return self.record(func, args, kwargs)
+
+    def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
+        given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
+        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in given):
+            return result
+        try:
+            metas = forms.infer(func, self.lift(args), self.lift(kwargs))
+        except StagingError:  # there is no such rule
+            return result
+        pairs = zip(flat(result), flat(metas), strict=True)
+        return refill(metas, (self._as(meta, leaf) if _is_new(leaf, given) else leaf for leaf, meta in pairs))
+
+    def _as(self, meta: Tensor, tensor: Abstract) -> Abstract:
+        differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
+        return self.wrap(meta, tensor.value) if differs else tensor
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         metas = forms.infer(func, args, kwargs)
-        leaves = _flat(metas)
+        leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):
             return metas
         outputs = self.apply(func, self.values(args), self.values(kwargs), leaves, forms.device(func, args, kwargs))
         results = [self.wrap(m, v) if m is not None else None for m, v in zip(leaves, outputs, strict=True)]
         if func.is_view:
             mutation.note_view(results, func, args, kwargs)
-        return _refill(metas, iter(results))
+        return refill(metas, iter(results))
 
     def apply(
         self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
@@ -158,7 +175,7 @@ class Staging(TorchDispatchMode):
         """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
         if decompositions.is_identity(func, args, kwargs, metas):
             return (args[0],)
-        key = (func, _frozen(args), _frozen(tuple(kwargs.items())), device)
+        key = (func, frozen(args), frozen(tuple(kwargs.items())), device)
         block, outputs = self.known.get(key, (None, ()))
         if block not in self.blocks:
             block = self.innermost(variables((args, tuple(kwargs.values()))))
@@ -174,7 +191,7 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            return [*last], [y[None] for y in ys]
+            return [carry.clone() for carry in last], [y[None].clone() for y in ys]  # no views of what a loop is given
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
@@ -222,11 +239,11 @@ class Staging(TorchDispatchMode):
 
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by what they stand for now."""
-        return _map(lambda tensor: mutation.read(self, self.lift_tensor(tensor)), value)
+        return mapped(lambda tensor: mutation.read(self, self.lift_tensor(tensor)), value)
 
     def lift(self, value: Any) -> Any:
         """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
-        return _map(self.lift_tensor, value)
+        return mapped(self.lift_tensor, value)
 
     def lift_tensor(self, tensor: Tensor) -> Abstract:
         if isinstance(tensor, Abstract):
@@ -245,6 +262,11 @@ class Staging(TorchDispatchMode):
         return abstract
 
 
+def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
+    """Tell whether a result is a tensor of its own, not a view or one of the arguments."""
+    return isinstance(leaf, Abstract) and leaf.lineage is None and not any(leaf is tensor for tensor in given)
+
+
 def form_of(tensor: Tensor) -> Form:
     """Return what staging needs to know of a tensor."""
     check_dense(tensor)
@@ -259,32 +281,3 @@ def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]
 def row_major(like: Var, shape: tuple[int, ...]) -> Form:
     """Return the form of a tensor of this shape without gaps, with the dtype and device of a value."""
     return Form(shape, torch.zeros(shape, device=META).stride(), like.dtype, like.device)
-
-
-def _map(f: Callable[[Tensor], Any], value: Any) -> Any:
-    """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
-    if isinstance(value, Tensor):
-        return f(value)
-    if isinstance(value, tuple | list):
-        return type(value)([_map(f, item) for item in value])
-    if isinstance(value, dict):
-        return {key: _map(f, item) for key, item in value.items()}
-    return value
-
-
-def _flat(value: Any) -> list[Any]:
-    return [leaf for item in value for leaf in _flat(item)] if isinstance(value, tuple | list) else [value]
-
-
-def _refill(value: Any, results: Iterator[Any]) -> Any:
-    """Put the results in the place of the meta tensors."""
-    if isinstance(value, tuple | list):
-        return type(value)([_refill(item, results) for item in value])
-    return next(results)
-
-
-def _frozen(value: Any) -> Any:
-    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
-    if isinstance(value, tuple | list):
-        return tuple(_frozen(item) for item in value)
-    return (type(value), repr(value)) if isinstance(value, bool | int | float) else value

@@ -13,10 +13,10 @@ Matvec = Callable[[Tree], Tree]
 
 
 def like(operation: str, params: Tree, v: Tree, what: str = "v") -> Tree:
-    """Return the part of v that stands at the floating-point tensors of params, None elsewhere."""
+    """Return the part of v at the floating-point and complex tensors of params, None elsewhere."""
 
     def check(path: str, p: Any, t: Any) -> Tensor | None:
-        if not tree.is_floating(p):
+        if not tree.is_inexact(p):
             return None
         if tree.is_tensor(t) and (t.shape, t.dtype, t.device) == (p.shape, p.dtype, p.device):
             return t
@@ -52,7 +52,9 @@ def flat_operator(operation: str, matvec: Matvec, b: Tree) -> tuple[Callable[[Te
     """Return matvec as a function of vectors, b as a vector, and the way back from a vector to a tree like b."""
     vector, unravel = tree.ravel(b)
     if not vector.numel():
-        raise ValueError(f"{operation}: expected floating-point tensors to multiply, got {tree.describe(b)}.")
+        raise ValueError(
+            f"{operation}: expected floating-point or complex tensors to multiply, got {tree.describe(b)}."
+        )
 
     def multiply(v: Tensor) -> Tensor:
         product = like(operation, b, matvec(unravel(v)), "the product of matvec")
@@ -65,7 +67,7 @@ def check_numbers(operation: str, product: Tensor, unravel: Callable[[Tensor], T
     """Raise if a product is not finite, instead of going on with it."""
     if product.isfinite().all():
         return
-    parts = tree.partition(unravel(product), tree.is_floating)[0]
+    parts = tree.partition(unravel(product), tree.is_inexact)[0]
     for path, leaf in zip(tree.paths(parts), tree.leaves(parts), strict=True):
         if not leaf.isfinite().all():
             raise ValueError(

@@ -33,7 +33,8 @@ def hessian_diag(
         samples: How many probes.
         chunk_size: How many products to compute at once; fewer need less memory. None: all.
     Returns:
-        Like the gradient of f: None at leaves that are no floating-point tensor.
+        Like the gradient of f: None at leaves that are not differentiated. At a complex number, the second derivative
+        by its real part, plus i times that by its imaginary part.
     Raises:
         ValueError: A key without samples, or samples without a key; fewer than one sample.
         TypeError: As in `grad`.
@@ -48,7 +49,7 @@ def hessian_diag(
         raise ValueError("hessian_diag: expected key and samples together, for an estimate, or neither; got one.")
     if samples is not None and samples < 1:
         raise ValueError(f"hessian_diag: expected at least 1 sample, got {samples}.")
-    floating = tree.partition(params, tree.is_floating)[0]
+    floating = tree.partition(params, tree.is_inexact)[0]
     vector, unravel = tree.ravel(floating)
     operator = hessian_operator(f, params)
 

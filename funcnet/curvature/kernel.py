@@ -72,8 +72,9 @@ def _blocks(x: Tree, size: int | None) -> list[Tree]:
 
 def _products(params: Tree, j1: Tree, j2: Tree) -> Tensor:
     """Sum the products of two blocks of Jacobians, whose leaves have the shape (examples, *out, *parameter)."""
-    sizes = [leaf.shape for leaf in tree.leaves(params) if tree.is_floating(leaf)]
-    pairs = list(zip(sizes, tree.leaves(j1), tree.leaves(j2), strict=True))
+    by = tree.view_as_real(tree.partition(params, tree.is_inexact)[0])
+    sizes = [leaf.shape for leaf in tree.leaves(by)]
+    pairs = list(zip(sizes, *(tree.leaves(tree.view_as_real(j)) for j in (j1, j2)), strict=True))
     total = reduce(torch.add, (_rows(a, size) @ _rows(b, size).T for size, a, b in pairs))
     size, a, b = pairs[0]
     first, second = (leaf.shape[: leaf.ndim - len(size)] for leaf in (a, b))

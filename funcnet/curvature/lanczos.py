@@ -85,7 +85,7 @@ def lanczos(
     values, vectors = torch.linalg.eigh(_matrix(found))
     order = _PICKS[which](values).argsort(descending=True)[:k]
     residuals = (found.below[-1] * vectors[-1, order]).abs()
-    floating = tree.partition(params, tree.is_floating)[0]
+    floating = tree.partition(params, tree.is_inexact)[0]
     rows = vmap(tree.ravel(floating)[1])(vectors[:, order].T @ found.basis)
     return Eigenpairs(values[order], rows, residuals)
 

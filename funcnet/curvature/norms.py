@@ -69,9 +69,9 @@ class _Tapped:
     """
 
     def __init__(self, loss: Callable[..., Tensor], params: Tree, few: tuple[Tree, ...]) -> None:
-        self.loss, self.params = loss, Flattener(tree.is_floating)
+        self.loss, self.params = loss, Flattener(tree.is_inexact)
         self.leaves = [leaf.view_as(leaf) for leaf in self.params.split(params)]  # no tensor is two leaves
-        self.matrices = [i for i, leaf in enumerate(self.leaves) if leaf.ndim == 2]
+        self.matrices = [i for i, leaf in enumerate(self.leaves) if leaf.ndim == 2 and leaf.is_floating_point()]
         reached: set[int] = set()
 
         def survey(leaves: list[Tensor], *example: Tree) -> Tensor:
@@ -138,7 +138,7 @@ def _square(leaf: Tensor, built: Tensor | None, parts: list[Factors]) -> Tensor:
     dense, lookups = (_join([p for p in parts if p.left.is_floating_point() is floating]) for floating in (True, False))
     rows = 0 if dense is None else len(dense.right)
     if not parts or built is not None or 2 * rows**2 > leaf.numel():
-        return _build(leaf, built, dense, lookups).square().sum()
+        return tree.view_as_real(_build(leaf, built, dense, lookups)).square().sum()
     pairs = [(dense, dense, 1), (lookups, lookups, 1), (dense, lookups, 2)]
     return torch.stack([times * _inner(a, b) for a, b, times in pairs if a is not None and b is not None]).sum()
 

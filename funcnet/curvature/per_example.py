@@ -124,10 +124,10 @@ def _part(start: int, size: int, leaf: Any) -> Any:
 
 
 def _add_noise(key: Key, values: Tree, deviation: float | Tensor) -> Tree:
-    leaves, structure = tree.flatten(values)
+    leaves, structure = tree.flatten(tree.view_as_real(values))
     noise = (
         random.normal(each, leaf.shape, leaf.dtype).to(leaf.device)
         for each, leaf in zip(random.split(key, len(leaves)), leaves, strict=True)
     )
     noisy = [leaf + (deviation * n).to(leaf.dtype) for leaf, n in zip(leaves, noise, strict=True)]
-    return tree.unflatten(structure, noisy)
+    return tree.view_as_complex(tree.unflatten(structure, noisy), values)

@@ -22,9 +22,9 @@ def hvp(f: Callable[[Tree], Tensor], params: Tree, v: Tree) -> Tree:
     Args:
         f: Returns a 0-d floating-point tensor.
         params: Any tree.
-        v: Like params; what stands at leaves that are no floating-point tensor is ignored.
+        v: Like params; leaves at the place of those that are not differentiated are ignored.
     Returns:
-        Like the gradient of f: None at leaves that are no floating-point tensor.
+        Like the gradient of f: None at leaves that are not differentiated.
     Raises:
         ValueError: v is not like params; the message names the first path where it differs.
         TypeError: As in `grad`.

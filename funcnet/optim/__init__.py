@@ -1,4 +1,9 @@
-"""Optimizers in Optax's vocabulary: pure functions from gradients and a state to updates and the next state."""
+"""Optimizers in Optax's vocabulary: pure functions from gradients and a state to updates and the next state.
+
+`torch.load` reads every state with its default, weights_only=True, once this package has been imported.
+"""
+
+from torch.serialization import add_safe_globals
 
 from funcnet.optim import projections, schedules
 from funcnet.optim.adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
@@ -198,3 +203,12 @@ __all__ = [
     "warmup_exponential_decay_schedule",
     "zero_nans",
 ]
+
+
+def _states() -> list[type]:
+    """List the public classes that states consist of; a transformation holds functions and is not among them."""
+    public = (globals()[name] for name in __all__ if name != "GradientTransformation")
+    return [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
+
+
+add_safe_globals([*_states()])

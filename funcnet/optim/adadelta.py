@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.adding import add_decayed_weights
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates
+from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, on_pairs, with_state
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -21,7 +22,13 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransformation:
     """Give updates the size of earlier updates, as `adadelta` does before its step size."""
-    return GradientTransformation(init=_adadelta_init, update=partial(_adadelta_update, rho=rho, eps=eps))
+    check_fraction("scale_by_adadelta", rho=rho)
+    check_not_negative("scale_by_adadelta", eps=eps)
+    return on_pairs(
+        with_state(
+            ScaleByAdaDeltaState, _adadelta_init, partial(_adadelta_update, rho=rho, eps=eps), like=("e_g", "e_x")
+        )
+    )
 
 
 def adadelta(

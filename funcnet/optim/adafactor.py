@@ -17,14 +17,18 @@ from funcnet.optim.base import (
     Updates,
     as_dtype,
     cast,
+    check_fit,
     floating,
+    on_pairs,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.clipping import clip_by_block_rms
 from funcnet.optim.combining import chain
 from funcnet.optim.ema import ema
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale, scale_by_learning_rate, scale_by_param_block_rms
 
 
@@ -45,9 +49,11 @@ def scale_by_factored_rms(
     epsilon: Scalar = 1e-30,
 ) -> GradientTransformation:
     """Divide updates by a root mean square that is kept as an outer product, as `adafactor` does."""
+    check_fraction("scale_by_factored_rms", decay_rate=decay_rate)
+    check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
     update = partial(_factored_update, decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon, size=size)
-    return GradientTransformation(init=partial(_factored_init, size=size), update=update)
+    return on_pairs(with_state(FactoredState, partial(_factored_init, size=size), update))
 
 
 def adafactor(
@@ -130,6 +136,10 @@ def _factored_update(
     size: int | None,
     **extra: Any,
 ) -> tuple[Updates, FactoredState]:
+    for field, which in (("v_row", 1), ("v_col", 0), ("v", None)):
+        check_fit(
+            f"FactoredState.{field}", getattr(state, field), updates, partial(_held_shape, which=which, size=size)
+        )
     t = (state.count + 1 - step_offset).to(torch.promote_types(widest_dtype(updates), torch.float32))
     decay = 1 - t**-decay_rate
 
@@ -154,6 +164,14 @@ def _factored_update(
         return g * torch.rsqrt(row / mean).unsqueeze(largest) * torch.rsqrt(column).unsqueeze(second)
 
     return tree.map(direction, updates, row, column, whole), FactoredState(state.count + 1, row, column, whole)
+
+
+def _held_shape(g: Tensor, *, which: int | None, size: int | None) -> tuple[int, ...] | None:
+    """The shape of a leaf of the state: without the axis over which squares are averaged, or whole if not factored."""
+    axes = _axes(g, size)
+    if which is None:
+        return tuple(g.shape) if axes is None else None
+    return None if axes is None else tuple(n for axis, n in enumerate(g.shape) if axis != axes[which])
 
 
 def _axes(x: Tensor, size: int | None) -> tuple[int, int] | None:

@@ -8,8 +8,18 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, as_dtype
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    as_dtype,
+    on_pairs,
+    with_state,
+)
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -21,8 +31,9 @@ class ScaleByRssState(NamedTuple):
 
 def scale_by_rss(initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7) -> GradientTransformation:
     """Divide updates by the root of the sum of all their squares, as `adagrad` does before its step size."""
+    check_not_negative("scale_by_rss", initial_accumulator_value=initial_accumulator_value, eps=eps)
     init = partial(_rss_init, initial_accumulator_value=initial_accumulator_value)
-    return GradientTransformation(init=init, update=partial(_rss_update, eps=eps))
+    return on_pairs(with_state(ScaleByRssState, init, partial(_rss_update, eps=eps), like=("sum_of_squares",)))
 
 
 def adagrad(

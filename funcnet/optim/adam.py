@@ -17,10 +17,13 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     as_dtype,
+    on_pairs,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -42,9 +45,15 @@ def scale_by_adam(
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size."""
-    return GradientTransformation(
-        init=partial(_adam_init, mu_dtype=mu_dtype),
-        update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
+    check_fraction("scale_by_adam", b1=b1, b2=b2)
+    check_not_negative("scale_by_adam", eps=eps, eps_root=eps_root)
+    return on_pairs(
+        with_state(
+            ScaleByAdamState,
+            init=partial(_adam_init, mu_dtype=mu_dtype),
+            update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
+            like=("mu", "nu"),
+        )
     )
 
 

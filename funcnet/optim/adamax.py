@@ -10,15 +10,30 @@ from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.adam import ScaleByAdamState
 from funcnet.optim.adding import add_decayed_weights
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, as_dtype, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    as_dtype,
+    on_pairs,
+    with_state,
+    zero_count,
+)
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
 def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) -> GradientTransformation:
     """Divide the mean of gradients by their decaying maximum, as `adamax` does before its step size."""
-    return GradientTransformation(init=_adamax_init, update=partial(_adamax_update, b1=b1, b2=b2, eps=eps))
+    check_fraction("scale_by_adamax", b1=b1, b2=b2)
+    check_not_negative("scale_by_adamax", eps=eps)
+    return on_pairs(
+        with_state(ScaleByAdamState, _adamax_init, partial(_adamax_update, b1=b1, b2=b2, eps=eps), like=("mu", "nu"))
+    )
 
 
 def adamax(

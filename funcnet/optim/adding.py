@@ -17,10 +17,13 @@ from funcnet.optim.base import (
     as_dtype,
     cast,
     need_params,
+    on_pairs,
     stateless,
+    with_state,
     zero_count,
 )
 from funcnet.optim.masking import TreeOrFunction, masked
+from funcnet.optim.ranges import check_not_negative, check_rate
 
 
 class WeightDecaySchedule(NamedTuple):
@@ -49,9 +52,10 @@ def add_decayed_weights(
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
     """
+    check_rate("add_decayed_weights", weight_decay=weight_decay)
     if callable(weight_decay):
         update = partial(_scheduled_decay, weight_decay=weight_decay)
-        part = GradientTransformation(init=_decay_init, update=update)
+        part = with_state(WeightDecaySchedule, _decay_init, update)
     else:
         part = stateless(partial(_decay, weight_decay=weight_decay))
     return part if mask is None else masked(part, mask)
@@ -69,7 +73,8 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     """
-    return GradientTransformation(init=partial(_noise_init, key=key), update=partial(_noise, eta=eta, gamma=gamma))
+    check_not_negative("add_noise", eta=eta, gamma=gamma)
+    return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:

@@ -7,8 +7,19 @@ import torch
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, zero_count
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    on_pairs,
+    with_state,
+    zero_count,
+)
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -31,6 +42,8 @@ def scale_by_amsgrad(
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
     """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size."""
+    check_fraction("scale_by_amsgrad", b1=b1, b2=b2)
+    check_not_negative("scale_by_amsgrad", eps=eps, eps_root=eps_root)
     update = partial(
         _amsgrad_update,
         b1=b1,
@@ -40,7 +53,9 @@ def scale_by_amsgrad(
         bias_correction_mu=bias_correction_mu,
         bias_correction_nu=bias_correction_nu,
     )
-    return GradientTransformation(init=partial(_amsgrad_init, mu_dtype=mu_dtype), update=update)
+    return on_pairs(
+        with_state(ScaleByAmsgradState, partial(_amsgrad_init, mu_dtype=mu_dtype), update, like=("mu", "nu", "nu_max"))
+    )
 
 
 def amsgrad(

@@ -4,11 +4,13 @@ A hyper-parameter is a number or a 0-d tensor (so that a sweep is `vmap` over it
 also be schedules, and `inject_hyperparams` makes a schedule of any other. Updates may be wider than the parameters, as
 when a 0-d float32 parameter meets a float64 learning rate: `apply_updates` casts them, and a state keeps its dtypes.
 
-Floating tensors are optimized. Other leaves, complex tensors among them, have no gradient (None) and no state, and stay
-as they are; to optimize a complex tensor keep `torch.view_as_real` of it as the parameter.
+Floating-point and complex tensors are optimized; other leaves have no gradient (None) and no state, and stay as they
+are. A complex number is the pair of its real and imaginary part, as in torch.optim: signs, squares and bounds are of
+each of the two, and a state that holds such things has leaves of shape (*, 2) for them. Norms and means are of the
+complex numbers, which is the same. (Optax divides both parts by one root of the mean of |g|².)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.tree import Tree
-from funcnet.tree.nodes import map_fitting
+from funcnet.tree.nodes import map_as, map_fitting
 
 Params = Tree
 Updates = Tree
@@ -61,6 +63,68 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
     return GradientTransformation(init=no_state, update=partial(_stateless, f=f))
 
 
+def with_state(
+    kind: type[State], init: Callable[..., State], update: Callable[..., Any], *, like: Sequence[str] = ()
+) -> GradientTransformation:
+    """Make a transformation that refuses a state of another optimizer or of other parameters.
+
+    Args:
+        kind: The class of its state.
+        init, update: As in `GradientTransformation`.
+        like: The fields of the state that hold a tensor per parameter, of the parameter's shape.
+    """
+    return GradientTransformation(init=init, update=partial(_checked, update=update, kind=kind, like=tuple(like)))
+
+
+def check_state(kind: type[State], state: State, updates: Updates, *, like: Sequence[str] = ()) -> None:
+    """Raise unless a state is of its class and its fields named in `like` fit the updates."""
+    if not isinstance(state, kind):
+        raise ValueError(
+            f"optim: expected the state to be a {kind.__name__}, got {tree.describe(state)}. Pass the state that init "
+            "of this optimizer, or its last update, returned."
+        )
+    for field in like:
+        check_fit(f"{kind.__name__}.{field}", getattr(state, field), updates)
+
+
+def check_fit(
+    name: str, part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None] = lambda g: g.shape
+) -> None:
+    """Raise unless a part of a state fits the updates.
+
+    Args:
+        name: Of the part, for the message.
+        part: Like updates; where an update is None it may hold anything.
+        updates: A tree of tensors and None.
+        shape: From an update to the shape of the tensor in its place, None where there is none.
+    """
+
+    def fits(g: Tensor, held: Tensor | None) -> bool:
+        return (None if held is None else held.shape) == shape(g)
+
+    def refuse(path: str, g: Tensor, held: Tensor | None) -> None:
+        if not fits(g, held):
+            got = _of_shape(None if held is None else held.shape)
+            raise ValueError(
+                f"optim: at {tree.place(path)}: expected {name} {_of_shape(shape(g))}, for an update of shape "
+                f"{tuple(g.shape)}, got one {got}. {_REMEDY}"
+            )
+
+    try:
+        fitting = map_as(f"optim: the updates and {name}", fits, updates, part)
+    except ValueError as error:
+        raise ValueError(f"{error} {_REMEDY}") from error
+    if not all(tree.leaves(fitting)):
+        tree.map_with_path(refuse, updates, part)
+
+
+def on_pairs(part: GradientTransformation) -> GradientTransformation:
+    """Let a transformation of real numbers treat a complex one as the pair of its real and imaginary part."""
+    return GradientTransformation(
+        init=partial(_init_on_pairs, init=part.init), update=partial(_update_on_pairs, update=part.update)
+    )
+
+
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Add updates to parameters, leaf by leaf, in the dtype of the parameters.
 
@@ -70,7 +134,8 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     Returns:
         The new parameters.
     Raises:
-        ValueError: The trees differ in structure, or an update does not fit the shape of its parameter.
+        ValueError: The trees differ in structure, or an update does not have the shape of its parameter, which is
+            floating.
     Example:
         >>> fn.optim.apply_updates({"w": torch.tensor(1.0), "n": 3}, {"w": torch.tensor(0.5), "n": None})
         {'w': tensor(1.5000), 'n': 3}
@@ -83,14 +148,14 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scal
 
     Args:
         new_tensors: Any tree, such as the parameters that are trained.
-        old_tensors: Like it, such as those of a target network or an average; gives what is no floating tensor.
+        old_tensors: Like it, such as those of a target network or an average; gives the leaves that are not optimized.
         step_size: In [0, 1].
     Example:
         >>> fn.optim.incremental_update(torch.tensor(1.0), torch.tensor(0.0), 0.25)
         tensor(0.2500)
     """
     return tree.map(
-        lambda old, new: torch.lerp(old, new, cast(step_size, old)) if tree.is_floating(old) else old,
+        lambda old, new: torch.lerp(old, new, cast(step_size, old)) if tree.is_inexact(old) else old,
         old_tensors,
         new_tensors,
     )
@@ -102,13 +167,25 @@ def global_norm(updates: Updates) -> Tensor:
 
 
 def no_state(params: Params) -> State:
-    """Init what remembers nothing."""
+    """Return the state of a stateless transformation."""
+    check_params(params)
     return ()
 
 
 def floating(params: Params) -> Params:
     """Keep the leaves that are optimized, None elsewhere."""
-    return tree.partition(params, tree.is_floating)[0]
+    check_params(params)
+    return tree.partition(params, tree.is_inexact)[0]
+
+
+def check_params(params: Params) -> None:
+    """Raise for what torch.optim takes and what holds no tensors as a tree: a module, an iterator of parameters."""
+    for leaf in tree.leaves(params):
+        if isinstance(leaf, torch.nn.Module | Iterator):
+            raise TypeError(
+                f"optim: expected parameters as a tree of tensors, got a {type(leaf).__name__}. fn.from_module(module) "
+                "returns the parameters of a module."
+            )
 
 
 def zero_count(params: Params) -> Tensor:
@@ -117,19 +194,26 @@ def zero_count(params: Params) -> Tensor:
 
 
 def device(params: Params) -> torch.device:
-    """Find the device of the first floating tensor."""
-    return next((leaf.device for leaf in tree.leaves(params) if tree.is_floating(leaf)), torch.device("cpu"))
+    """Find the device of the first tensor that is optimized."""
+    return next((leaf.device for leaf in tree.leaves(params) if tree.is_inexact(leaf)), torch.device("cpu"))
 
 
 def widest_dtype(params: Params) -> torch.dtype:
-    """Find the dtype that holds every floating tensor; float32 if there is none."""
-    dtypes = [leaf.dtype for leaf in tree.leaves(params) if tree.is_floating(leaf)]
+    """Find the dtype of real numbers that holds those of every tensor; float32 if there is none."""
+    dtypes = [leaf.dtype.to_real() for leaf in tree.leaves(params) if tree.is_inexact(leaf)]
     return reduce(torch.promote_types, dtypes) if dtypes else torch.float32
 
 
 def cast(scalar: Scalar, like: Tensor) -> Any:
     """Give a hyper-parameter the dtype of a leaf, if it is a tensor."""
     return scalar.to(like.dtype) if isinstance(scalar, Tensor) else scalar
+
+
+def accumulator(like: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of what is gathered of a leaf: that asked for, of complex numbers for a complex leaf."""
+    if dtype is None:
+        return like.dtype
+    return dtype.to_complex() if like.is_complex() else dtype
 
 
 def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -157,6 +241,27 @@ def find(state: State, kind: type[Kind]) -> Kind | None:
     return next((found for part in inner if (found := find(part, kind)) is not None), None)
 
 
+_REMEDY = "The state belongs to other parameters: call init again with the parameters that are trained now."
+
+
+def _of_shape(shape: Sequence[int] | None) -> str:
+    return "without a tensor" if shape is None else f"of shape {tuple(shape)}"
+
+
+def _checked(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    update: Callable[..., tuple[Updates, State]],
+    kind: type[State],
+    like: Sequence[str],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    check_state(kind, state, updates, like=like)
+    return update(updates, state, params, **extra)
+
+
 def _identity(updates: Updates, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
     return updates, state
 
@@ -176,8 +281,25 @@ def _stateless(
     return f(updates, params), state
 
 
+def _init_on_pairs(params: Params, *, init: Callable[[Params], State]) -> State:
+    return init(tree.view_as_real(params))
+
+
+def _update_on_pairs(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    update: Callable[..., tuple[Updates, State]],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    pairs, state = update(tree.view_as_real(updates), state, tree.view_as_real(params), **extra)
+    return tree.view_as_complex(pairs, updates), state
+
+
 def _apply(param: Any, update: Tensor | None) -> Any:
     if update is None:
         return param
-    after = as_dtype(param + update, param.dtype)
-    return after if after.shape == param.shape else after.expand(param.shape)  # raises
+    if not tree.is_inexact(param) or update.shape != param.shape:
+        raise TypeError("an update is like its parameter; a leaf that is not trained has the update None")
+    return as_dtype(param + update, param.dtype)

@@ -14,8 +14,10 @@ from funcnet.optim.base import (
     cast,
     global_norm,
     need_params,
+    on_pairs,
     stateless,
 )
+from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.scaling import rms
 
 
@@ -27,7 +29,8 @@ def clip(max_delta: Scalar) -> GradientTransformation:
         >>> part.update(torch.tensor([-3.0, 0.5]), part.init(None))[0]
         tensor([-1.0000,  0.5000])
     """
-    return stateless(partial(_clip, max_delta=max_delta))
+    check_not_negative("clip", max_delta=max_delta)
+    return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
 def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
@@ -36,6 +39,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     Source:
         Shazeer, Stern (2018), Adafactor, section 6, https://arxiv.org/abs/1804.04235
     """
+    check_not_negative("clip_by_block_rms", threshold=threshold)
     return stateless(partial(_clip_by_block_rms, threshold=threshold))
 
 
@@ -50,6 +54,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
         >>> part.update(torch.tensor([3.0, 4.0]), part.init(None))[0]
         tensor([0.6000, 0.8000])
     """
+    check_not_negative("clip_by_global_norm", max_norm=max_norm)
     return stateless(partial(_clip_by_global_norm, max_norm=max_norm))
 
 
@@ -69,6 +74,7 @@ def adaptive_grad_clip(
         Brock, De, Smith, Simonyan (2021), High-Performance Large-Scale Image Recognition Without Normalization,
         https://arxiv.org/abs/2102.06171
     """
+    check_not_negative("adaptive_grad_clip", clipping=clipping, eps=eps)
     return stateless(partial(_adaptive_grad_clip, clipping=clipping, eps=eps, axis=axis))
 
 
@@ -91,7 +97,7 @@ def _adaptive_grad_clip(
 ) -> Updates:
     def bounded(g: Tensor, p: Tensor) -> Tensor:
         norm, size = _unit_norm(g, axis), _unit_norm(p, axis)
-        largest = clipping * size.clamp(min=cast(eps, p))
+        largest = clipping * size.clamp(min=cast(eps, size))
         return torch.where(norm < largest, g, g * (largest / norm.clamp(min=1e-6)))
 
     return tree.map(bounded, updates, need_params("adaptive_grad_clip", params, updates))

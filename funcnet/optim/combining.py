@@ -1,9 +1,10 @@
 """Transformations one after another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates
 
 Parts = tuple[GradientTransformation, ...]
@@ -15,12 +16,14 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
     Returns:
         The transformation. State: a tuple of their states.
     Raises:
-        ValueError: At update, a state that has not one entry a transformation.
+        TypeError: A part is not a transformation.
+        ValueError: At update, a state that does not have one entry per transformation.
     Example:
         >>> optimizer = fn.optim.chain(fn.optim.clip(1.0), fn.optim.sgd(0.1))
         >>> optimizer.update(torch.tensor(5.0), optimizer.init(torch.tensor(0.0)))[0]
         tensor(-0.1000)
     """
+    _check_parts("chain", transformations)
     return GradientTransformation(
         init=partial(_chain_init, parts=transformations), update=partial(_chain_update, parts=transformations)
     )
@@ -34,6 +37,7 @@ def named_chain(*transformations: tuple[str, GradientTransformation]) -> Gradien
     Returns:
         The transformation. State: a dict of their states by name.
     Raises:
+        TypeError: A part is not a transformation.
         ValueError: A name occurs twice.
     Example:
         >>> optimizer = fn.optim.named_chain(("clip", fn.optim.clip(1.0)), ("sgd", fn.optim.sgd(0.1)))
@@ -41,11 +45,20 @@ def named_chain(*transformations: tuple[str, GradientTransformation]) -> Gradien
         {'clip': (), 'sgd': ((), ())}
     """
     parts = dict(transformations)
+    _check_parts("named_chain", parts.values())
     if len(parts) < len(transformations):
         raise ValueError(f"named_chain: expected names that differ, got {[name for name, _ in transformations]}.")
     return GradientTransformation(
         init=partial(_named_chain_init, parts=parts), update=partial(_named_chain_update, parts=parts)
     )
+
+
+def _check_parts(operation: str, parts: Iterable[Any]) -> None:
+    for part in parts:
+        if not (hasattr(part, "init") and hasattr(part, "update")):
+            raise TypeError(
+                f"{operation}: expected transformations, such as clip(1.0), sgd(0.1), got {tree.describe(part)}."
+            )
 
 
 def _chain_init(params: Params, *, parts: Parts) -> State:
@@ -55,10 +68,10 @@ def _chain_init(params: Params, *, parts: Parts) -> State:
 def _chain_update(
     updates: Updates, state: State, params: Params | None = None, *, parts: Parts, **extra: Any
 ) -> tuple[Updates, State]:
-    if len(state) != len(parts):
+    if not isinstance(state, tuple | list) or len(state) != len(parts):
         raise ValueError(
-            f"chain: expected a state of {len(parts)} entries, one a transformation, got {len(state)}. "
-            "Pass the state that init of this same chain returned."
+            f"chain: expected a state of {len(parts)} entries, one per transformation, got {tree.describe(state)}. "
+            "Pass the state that init of this chain, or its last update, returned."
         )
     after = []
     for part, before in zip(parts, state, strict=True):
@@ -79,6 +92,11 @@ def _named_chain_update(
     parts: Mapping[str, GradientTransformation],
     **extra: Any,
 ) -> tuple[Updates, State]:
+    if not isinstance(state, Mapping) or state.keys() != parts.keys():
+        raise ValueError(
+            f"named_chain: expected a state with the entries {', '.join(parts)}, got {tree.describe(state)}. "
+            "Pass the state that init of this chain, or its last update, returned."
+        )
     after = {}
     for name, part in parts.items():
         updates, after[name] = part.update(updates, state[name], params, **extra)

@@ -7,7 +7,8 @@ import torch
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, Updates, zero_count
+from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, Updates, with_state, zero_count
+from funcnet.optim.ranges import check_fraction
 
 
 class EmaState(NamedTuple):
@@ -27,8 +28,9 @@ def ema(decay: Scalar, debias: bool = True, accumulator_dtype: torch.dtype | Non
     Returns:
         The transformation. State: `EmaState`.
     """
+    check_fraction("ema", decay=decay)
     init = partial(_ema_init, accumulator_dtype=accumulator_dtype)
-    return GradientTransformation(init=init, update=partial(_ema_update, decay=decay, debias=debias))
+    return with_state(EmaState, init, partial(_ema_update, decay=decay, debias=debias), like=("ema",))
 
 
 def _ema_init(params: Params, *, accumulator_dtype: torch.dtype | None) -> EmaState:

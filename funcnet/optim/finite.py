@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, device, floating, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    device,
+    floating,
+    select,
+    with_state,
+    zero_count,
+)
+from funcnet.optim.ranges import check_not_negative
 from funcnet.tree import Tree
 
 
@@ -34,7 +45,7 @@ def zero_nans() -> GradientTransformation:
         >>> part.update(torch.tensor([1.0, float("nan")]), part.init(torch.zeros(2)))
         (tensor([1., 0.]), ZeroNansState(found_nan=tensor(True)))
     """
-    return GradientTransformation(init=_zero_nans_init, update=_zero_nans_update)
+    return with_state(ZeroNansState, _zero_nans_init, _zero_nans_update)
 
 
 def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformation:
@@ -51,8 +62,9 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
         >>> updates, state.total_notfinite
         (tensor(0.), tensor(1))
     """
+    check_not_negative("apply_if_finite", max_consecutive_errors=max_consecutive_errors)
     update = partial(_if_finite_update, inner=inner, max_consecutive_errors=max_consecutive_errors)
-    return GradientTransformation(init=partial(_if_finite_init, inner=inner), update=update)
+    return with_state(ApplyIfFiniteState, partial(_if_finite_init, inner=inner), update)
 
 
 def _zero_nans_init(params: Params) -> ZeroNansState:
@@ -90,5 +102,5 @@ def _if_finite_update(
 
 
 def _all_finite(updates: Updates, like: Tensor) -> Tensor:
-    finite = [g.isfinite().all() for g in tree.leaves(updates) if tree.is_floating(g)]
+    finite = [g.isfinite().all() for g in tree.leaves(updates) if tree.is_inexact(g)]
     return torch.stack(finite).all() if finite else torch.ones_like(like)

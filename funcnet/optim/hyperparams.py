@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     device,
     find,
     widest_dtype,
+    with_state,
     zero_count,
 )
 
@@ -70,7 +71,8 @@ def inject_hyperparams(
         numbers = {name: value for name, value in given.items() if _is_number(value)}
         rest = {name: value for name, value in bound.arguments.items() if name not in schedules | numbers}
         factory = partial(inner_factory, **rest)
-        return GradientTransformation(
+        return with_state(
+            InjectHyperparamsState,
             init=partial(_init, factory=factory, numbers=numbers, schedules=schedules, dtype=hyperparam_dtype),
             update=partial(_update, factory=factory, schedules=schedules),
         )

@@ -18,6 +18,7 @@ from funcnet.optim.base import (
     identity,
     need_params,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
@@ -53,9 +54,11 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     """
     if memory_size < 1:
         raise ValueError(f"lbfgs: expected a memory_size of at least 1, got {memory_size}.")
-    return GradientTransformation(
+    return with_state(
+        ScaleByLBFGSState,
         init=partial(_lbfgs_init, memory_size=memory_size),
         update=partial(_lbfgs_update, scale_init_precond=scale_init_precond),
+        like=("params", "updates"),
     )
 
 

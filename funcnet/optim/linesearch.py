@@ -22,9 +22,11 @@ from funcnet.optim.base import (
     need_params,
     select,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.moments import zeros
+from funcnet.optim.ranges import check_count
 from funcnet.optim.zoom import Point, Rules, find_step, is_certain
 from funcnet.transforms import value_and_grad
 
@@ -84,6 +86,7 @@ def scale_by_zoom_linesearch(
         Nocedal, Wright (2006), Numerical Optimization, algorithms 3.5 and 3.6; Hager, Zhang (2005) for the approximate
         condition; in the form of optax.scale_by_zoom_linesearch.
     """
+    check_count("scale_by_zoom_linesearch", max_linesearch_steps=max_linesearch_steps)
     if initial_guess_strategy not in ("one", "keep"):
         raise ValueError(f"linesearch: expected the strategy 'one' or 'keep', got {initial_guess_strategy!r}.")
     rules = Rules(
@@ -97,7 +100,7 @@ def scale_by_zoom_linesearch(
         stepsize_precision,
         initial_guess_strategy == "keep",
     )
-    return GradientTransformation(init=_linesearch_init, update=partial(_linesearch_update, rules=rules))
+    return with_state(ScaleByZoomLinesearchState, _linesearch_init, partial(_linesearch_update, rules=rules))
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Params]]:

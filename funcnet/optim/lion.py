@@ -8,9 +8,20 @@ import torch
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.adding import add_decayed_weights
-from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, zero_count
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    on_pairs,
+    with_state,
+    zero_count,
+)
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction
+from funcnet.optim.ranges import check_fraction
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -23,8 +34,11 @@ class ScaleByLionState(NamedTuple):
 
 def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
     """Replace updates by the signs of their mean, as `lion` does before its step size."""
-    return GradientTransformation(
-        init=partial(_lion_init, mu_dtype=mu_dtype), update=partial(_lion_update, b1=b1, b2=b2)
+    check_fraction("scale_by_lion", b1=b1, b2=b2)
+    return on_pairs(
+        with_state(
+            ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), partial(_lion_update, b1=b1, b2=b2), like=("mu",)
+        )
     )
 
 

@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    State,
+    Updates,
+    need_params,
+    select,
+    with_state,
+    zero_count,
+)
+from funcnet.optim.ranges import check_fraction
 
 
 class LookaheadState(NamedTuple):
@@ -52,10 +63,12 @@ def lookahead(
         >>> optimizer.update(torch.tensor(1.0), optimizer.init(params), params)[0]
         LookaheadParams(fast=tensor(-0.5000), slow=tensor(-0.5000))
     """
+    check_fraction("lookahead", slow_step_size=slow_step_size)
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")
     options: dict[str, Any] = {"sync_period": sync_period, "slow_step_size": slow_step_size, "reset_state": reset_state}
-    return GradientTransformation(
+    return with_state(
+        LookaheadState,
         init=partial(_lookahead_init, fast_optimizer=fast_optimizer),
         update=partial(_lookahead_update, fast_optimizer=fast_optimizer, **options),
     )

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero
+from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero, with_state
 from funcnet.tree import Tree
 
 TreeOrFunction = Tree | Callable[[Params], Tree]
@@ -50,8 +50,8 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
         >>> decay.update(fn.tree.zeros_like(params), decay.init(params), params)[0]
         {'w': tensor(0.2000), 'b': tensor(0.)}
     """
-    return GradientTransformation(
-        init=partial(_masked_init, inner=inner, mask=mask), update=partial(_masked_update, inner=inner, mask=mask)
+    return with_state(
+        MaskedState, partial(_masked_init, inner=inner, mask=mask), partial(_masked_update, inner=inner, mask=mask)
     )
 
 
@@ -81,7 +81,8 @@ def partition(
         {'w': tensor(-0.1000), 'b': tensor(0.)}
     """
     transforms = dict(transforms)
-    return GradientTransformation(
+    return with_state(
+        PartitionState,
         init=partial(_partition_init, transforms=transforms, param_labels=param_labels),
         update=partial(_partition_update, transforms=transforms, param_labels=param_labels),
     )

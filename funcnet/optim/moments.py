@@ -4,21 +4,21 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import Params, Scalar, Updates, as_dtype, cast, floating
+from funcnet.optim.base import Params, Scalar, Updates, accumulator, as_dtype, cast, floating
 
 
 def zeros(params: Params, dtype: torch.dtype | None = None) -> Params:
-    """Return zeros like the floating leaves, in their dtype or in another."""
-    return tree.map(lambda p: torch.zeros_like(p, dtype=dtype), floating(params))
+    """Return zeros like the leaves that are optimized, in their dtype or in another."""
+    return tree.map(lambda p: torch.zeros_like(p, dtype=accumulator(p, dtype)), floating(params))
 
 
 def full(params: Params, value: Scalar) -> Params:
-    """Return one value in the form of the floating leaves."""
+    """Return one value in the shape of the leaves that are optimized."""
     return tree.map(lambda p: torch.zeros_like(p) + cast(value, p), floating(params))
 
 
 def at_least(params: Params, dtype: torch.dtype | None) -> Params:
-    """Return zeros like the floating leaves, in the wider of their dtype and another."""
+    """Return zeros like the leaves that are optimized, in the wider of their dtype and another."""
     return tree.map(
         lambda p: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, dtype or p.dtype)), floating(params)
     )
@@ -42,6 +42,7 @@ def unbias(mean: Params, decay: Scalar, count: Tensor) -> Params:
 
 def bias_weight(decay: Scalar, count: Tensor, dtype: torch.dtype) -> Tensor:
     """Return 1 - decay^t for leaves of a dtype; half-precision counts would round decay to 1."""
+    dtype = dtype.to_real()
     return as_dtype(1 - decay ** count.to(torch.promote_types(dtype, torch.float32)), dtype)
 
 

@@ -16,9 +16,11 @@ from funcnet.optim.base import (
     State,
     Updates,
     as_dtype,
+    check_state,
     select,
     zero_count,
 )
+from funcnet.optim.ranges import check_count
 from funcnet.tree import Tree
 
 SkipFunction = Callable[[Updates, Tensor, Params | None], tuple[Tensor, Tree]]
@@ -62,6 +64,10 @@ class MultiSteps:
     should_skip_update_fn: SkipFunction | None = None
     accumulator_dtype: torch.dtype | None = torch.float32
 
+    def __post_init__(self) -> None:
+        if not callable(self.every_k_schedule):
+            check_count("MultiSteps", every_k_schedule=self.every_k_schedule)
+
     def init(self, params: Params) -> MultiStepsState:
         """Return the state before the first gradient."""
         gathered, count = moments.zeros(params, self.accumulator_dtype), zero_count(params)
@@ -72,6 +78,7 @@ class MultiSteps:
         self, updates: Updates, state: MultiStepsState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, MultiStepsState]:
         """Gather one gradient, and take a step if it is the last of its block."""
+        check_state(MultiStepsState, state, updates, like=("acc_grads",))
         steps = self.every_k_schedule
         length = steps(state.gradient_step) if callable(steps) else steps
         skip, skip_state = self._judge(updates, state.gradient_step, params)

@@ -19,10 +19,12 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     stateless,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
 from funcnet.optim.masking import TreeOrFunction, partition
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 from funcnet.tree import Tree
 
@@ -49,9 +51,11 @@ def scale_by_muon(
     adaptive: bool = False,
 ) -> GradientTransformation:
     """Replace mean gradients, of matrices, by the nearest orthogonal matrices, as `muon` does before its step size."""
+    check_fraction("scale_by_muon", beta=beta)
+    check_not_negative("scale_by_muon", eps=eps)
     coefficients = _per_step(ns_coeffs, ns_steps)
     update = partial(_muon_update, coefficients=coefficients, beta=beta, eps=eps, nesterov=nesterov, adaptive=adaptive)
-    return GradientTransformation(init=partial(_muon_init, mu_dtype=mu_dtype), update=update)
+    return with_state(MuonState, partial(_muon_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
 def muon(
@@ -133,7 +137,7 @@ def orthogonalize(x: Tensor, coefficients: Sequence[Coefficients], eps: Scalar =
         return orthogonalize(x.mT, coefficients, eps).mT
     x = x / (torch.linalg.vector_norm(x) + eps)
     for a, b, c in coefficients:
-        gram = x @ x.mT
+        gram = x @ x.mH
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x
 
@@ -171,7 +175,7 @@ def _muon_update(
 
     def direction(_: Tensor, m: Tensor) -> Tensor:
         o = orthogonalize(m, coefficients, eps)
-        return (m * o).sum() * o if adaptive else o
+        return tree.dot(m, o) * o if adaptive else o
 
     return tree.map(direction, updates, mean), MuonState(count, mu)
 

@@ -18,8 +18,10 @@ from funcnet.optim.base import (
     device,
     select,
     widest_dtype,
+    with_state,
     zero_count,
 )
+from funcnet.optim.ranges import check_count, check_fraction, check_not_negative
 
 
 class ReduceLROnPlateauState(NamedTuple):
@@ -68,6 +70,9 @@ def reduce_on_plateau(
         >>> updates
         tensor(-0.5000)
     """
+    check_fraction("reduce_on_plateau", factor=factor, min_scale=min_scale)
+    check_not_negative("reduce_on_plateau", rtol=rtol, atol=atol, patience=patience, cooldown=cooldown)
+    check_count("reduce_on_plateau", accumulation_size=accumulation_size)
     update = partial(
         _plateau_update,
         factor=factor,
@@ -78,7 +83,7 @@ def reduce_on_plateau(
         accumulation_size=accumulation_size,
         min_scale=min_scale,
     )
-    return GradientTransformation(init=_plateau_init, update=update)
+    return with_state(ReduceLROnPlateauState, _plateau_init, update)
 
 
 def _plateau_init(params: Params) -> ReduceLROnPlateauState:

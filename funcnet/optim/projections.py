@@ -17,7 +17,7 @@ def projection_non_negative(params: Params) -> Params:
         >>> fn.optim.projections.projection_non_negative(torch.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
-    return _each(torch.relu, params)
+    return _each(torch.relu, _real(params))
 
 
 def projection_box(params: Params, lower: Tree, upper: Tree) -> Params:
@@ -31,7 +31,7 @@ def projection_box(params: Params, lower: Tree, upper: Tree) -> Params:
         tensor([0.0000, 0.5000, 1.0000])
     """
     bounds = (tree.broadcast_prefix(bound, params) for bound in (lower, upper))
-    return tree.map(lambda p, low, high: _between(p, low, high) if tree.is_floating(p) else p, params, *bounds)
+    return tree.map(lambda p, low, high: _between(p, low, high) if tree.is_floating(p) else p, _real(params), *bounds)
 
 
 def projection_simplex(params: Params, scale: Scalar = 1.0) -> Params:
@@ -46,7 +46,7 @@ def projection_simplex(params: Params, scale: Scalar = 1.0) -> Params:
         >>> fn.optim.projections.projection_simplex(torch.tensor([0.5, 1.0, -3.0]))
         tensor([0.2500, 0.7500, 0.0000])
     """
-    values, unravel = tree.ravel(params)
+    values, unravel = tree.ravel(_real(params))
     if not len(values):
         return params
     values = values - values.max()  # which moves no point of the simplex, and keeps small differences of large values
@@ -70,8 +70,19 @@ def projection_l2_ball(params: Params, scale: Scalar = 1.0) -> Params:
     return _each(lambda p: p * factor.to(p.dtype), params)
 
 
+def _real(params: Params) -> Params:
+    """Refuse complex numbers, which have no order."""
+    for path, leaf in zip(tree.paths(params), tree.leaves(params), strict=True):
+        if tree.is_inexact(leaf) and not tree.is_floating(leaf):
+            raise TypeError(
+                f"optim.projections: at {tree.place(path)}: expected real tensors, got a {tree.describe(leaf)}. "
+                "Project fn.tree.view_as_real of it, or its absolute values."
+            )
+    return params
+
+
 def _each(f: Callable[[Tensor], Tensor], params: Params) -> Params:
-    return tree.map(lambda p: f(p) if tree.is_floating(p) else p, params)
+    return tree.map(lambda p: f(p) if tree.is_inexact(p) else p, params)
 
 
 def _between(p: Tensor, low: Scalar, high: Scalar) -> Tensor:

@@ -16,10 +16,13 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     cast,
+    on_pairs,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 
 
@@ -33,8 +36,10 @@ def scale_by_radam(
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Divide by the root mean square once its variance is tractable, as `radam` does before its step size."""
+    check_fraction("scale_by_radam", b1=b1, b2=b2)
+    check_not_negative("scale_by_radam", eps=eps, eps_root=eps_root)
     update = partial(_radam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, threshold=threshold, nesterov=nesterov)
-    return GradientTransformation(init=_radam_init, update=update)
+    return on_pairs(with_state(ScaleByAdamState, _radam_init, update, like=("mu", "nu")))
 
 
 def radam(

@@ -15,9 +15,12 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     identity,
+    on_pairs,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.scaling import scale_by_learning_rate
 from funcnet.optim.trace import trace
 
@@ -45,9 +48,15 @@ def scale_by_rms(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their root mean square, as `rmsprop` does before its step size."""
-    return GradientTransformation(
-        init=partial(_rms_init, initial_scale=initial_scale),
-        update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+    check_fraction("scale_by_rms", decay=decay)
+    check_not_negative("scale_by_rms", eps=eps, initial_scale=initial_scale)
+    return on_pairs(
+        with_state(
+            ScaleByRmsState,
+            init=partial(_rms_init, initial_scale=initial_scale),
+            update=partial(_rms_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+            like=("nu",),
+        )
     )
 
 
@@ -59,9 +68,17 @@ def scale_by_stddev(
     bias_correction: bool = False,
 ) -> GradientTransformation:
     """Divide updates by their standard deviation, as centred `rmsprop` does before its step size."""
-    return GradientTransformation(
-        init=partial(_stddev_init, initial_scale=initial_scale),
-        update=partial(_stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction),
+    check_fraction("scale_by_stddev", decay=decay)
+    check_not_negative("scale_by_stddev", eps=eps, initial_scale=initial_scale)
+    return on_pairs(
+        with_state(
+            ScaleByRStdDevState,
+            init=partial(_stddev_init, initial_scale=initial_scale),
+            update=partial(
+                _stddev_update, decay=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, bias_correction=bias_correction
+            ),
+            like=("mu", "nu"),
+        )
     )
 
 

@@ -18,9 +18,12 @@ from funcnet.optim.base import (
     Updates,
     cast,
     need_params,
+    on_pairs,
     stateless,
+    with_state,
     zero_count,
 )
+from funcnet.optim.ranges import check_not_negative, check_rate
 
 
 class ScaleByScheduleState(NamedTuple):
@@ -48,11 +51,12 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     Returns:
         The transformation. State: `ScaleByScheduleState`.
     """
-    return GradientTransformation(init=_schedule_init, update=partial(_schedule_update, step_size_fn=step_size_fn))
+    return with_state(ScaleByScheduleState, _schedule_init, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
     """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers."""
+    check_rate("scale_by_learning_rate", learning_rate=learning_rate)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(partial(_signed, schedule=learning_rate, sign=sign))
@@ -61,7 +65,7 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool =
 
 def scale_by_sign() -> GradientTransformation:
     """Replace updates by their signs: -1, 0 or 1."""
-    return stateless(partial(_each, f=torch.sign))
+    return on_pairs(stateless(partial(_each, f=torch.sign)))
 
 
 def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
@@ -88,6 +92,7 @@ def scale_by_trust_ratio(
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
     """
+    check_not_negative("scale_by_trust_ratio", min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
     return stateless(partial(_trust, min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps))
 
 
@@ -137,15 +142,19 @@ def _each(updates: Updates, params: Params | None, *, f: Callable[[Tensor], Tens
 def _by_param(
     updates: Updates, params: Params | None, *, size: Callable[[Tensor], Tensor], min_scale: Scalar
 ) -> Updates:
-    params = need_params("scale_by_param_block", params, updates)
-    return tree.map(lambda g, p: g * size(p).clamp(min=cast(min_scale, p)), updates, params)
+    def scaled(g: Tensor, p: Tensor) -> Tensor:
+        extent = size(p)
+        return g * extent.clamp(min=cast(min_scale, extent))
+
+    return tree.map(scaled, updates, need_params("scale_by_param_block", params, updates))
 
 
 def _trust(
     updates: Updates, params: Params | None, *, min_norm: Scalar, trust_coefficient: Scalar, eps: Scalar
 ) -> Updates:
     def trust(g: Tensor, p: Tensor) -> Tensor:
-        size, step = (torch.linalg.vector_norm(x).clamp(min=cast(min_norm, x)) for x in (p, g))
+        norms = (torch.linalg.vector_norm(x) for x in (p, g))
+        size, step = (norm.clamp(min=cast(min_norm, norm)) for norm in norms)
         none = (size == 0) | (step == 0)
         # the norm that is 0 is replaced before it divides, so that the gradient stays finite
         ratio = trust_coefficient * size / (torch.where(none, 1, step) + eps)

@@ -15,6 +15,7 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     State,
     Updates,
+    accumulator,
     apply_updates,
     as_dtype,
     device,
@@ -22,9 +23,11 @@ from funcnet.optim.base import (
     floating,
     need_params,
     widest_dtype,
+    with_state,
     zero_count,
 )
 from funcnet.optim.combining import chain
+from funcnet.optim.ranges import check_fraction, check_rate
 from funcnet.optim.rmsprop import scale_by_rms
 from funcnet.optim.scaling import scale_by_learning_rate
 from funcnet.optim.schedules import warmup_constant_schedule
@@ -65,6 +68,8 @@ def schedule_free(
     Source:
         Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682
     """
+    check_rate("schedule_free", learning_rate=learning_rate)
+    check_fraction("schedule_free", b1=b1)
     update = partial(
         _free_update,
         base_optimizer=base_optimizer,
@@ -73,7 +78,7 @@ def schedule_free(
         weight_lr_power=weight_lr_power,
     )
     init = partial(_free_init, base_optimizer=base_optimizer, b1=b1, state_dtype=state_dtype)
-    return GradientTransformation(init=init, update=update)
+    return with_state(ScheduleFreeState, init, update, like=("z",))
 
 
 def schedule_free_eval_params(state: State, params: Params) -> Params:
@@ -153,7 +158,7 @@ def _free_init(
         step_count=zero_count(params) + 1,
         max_lr=zero,
         base_optimizer_state=base_optimizer.init(params),
-        z=tree.map(lambda p: p.to(state_dtype or p.dtype), floating(params)),
+        z=tree.map(lambda p: p.to(accumulator(p, state_dtype)), floating(params)),
     )
 
 

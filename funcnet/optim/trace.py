@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype
+from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype, with_state
 from funcnet.optim.moments import zeros
+from funcnet.optim.ranges import check_fraction
 
 
 class TraceState(NamedTuple):
@@ -33,8 +34,9 @@ def trace(
         >>> part.update(torch.tensor(1.0), fn.optim.TraceState(torch.tensor(4.0)))
         (tensor(3.), TraceState(trace=tensor(3.)))
     """
+    check_fraction("trace", decay=decay)
     init = partial(_trace_init, accumulator_dtype=accumulator_dtype)
-    return GradientTransformation(init=init, update=partial(_trace_update, decay=decay, nesterov=nesterov))
+    return with_state(TraceState, init, partial(_trace_update, decay=decay, nesterov=nesterov), like=("trace",))
 
 
 def _trace_init(params: Params, *, accumulator_dtype: torch.dtype | None) -> TraceState:

@@ -1,10 +1,11 @@
 """Function transformations on pytrees: torch.func's, freed from its limits on what arguments and results may be.
 
 Every transformation flattens the arguments before torch.func sees them and rebuilds them inside, so arguments and
-results are arbitrary pytrees. Derivatives are taken by floating-point tensors; every other leaf passes through as it
-is, and its place in a gradient, tangent or Jacobian holds None.
+results are arbitrary pytrees. Derivatives are taken with respect to floating-point and complex tensors; every other
+leaf passes through unchanged, and its place in a gradient, tangent or Jacobian holds None.
 """
 
+from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.levels import transformed
@@ -24,3 +25,5 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+linear_systems.register()

@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
 import torch
-import torch.func
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.transforms.buffers import vmap_with_buffers
 from funcnet.transforms.flat import Flattener, Function
 from funcnet.transforms.levels import transformed
+from funcnet.transforms.purity import Pure
 from funcnet.tree import Tree
 
 
@@ -62,8 +63,9 @@ class Vmap:
             args = tree.combine(tree.unflatten(structure, tensors), shared)
             return results.split(self.f(*args, **kwargs))
 
-        batched = torch.func.vmap(flat, in_dims, cast(Any, (0, None)))
-        return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
+        batched = vmap_with_buffers(flat, in_dims)
+        with Pure("vmap", self.f, (args, kwargs)):
+            return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
 
 
 class _Results:

@@ -8,12 +8,27 @@ import torch.func
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.flat import Argnums, Call, Flattener, Function, Inputs, check_scalar, check_tuple, value_and_aux
+from funcnet.transforms.flat import (
+    Argnums,
+    Call,
+    Flattener,
+    Function,
+    Inputs,
+    Pairs,
+    check_scalar,
+    check_tuple,
+    value_and_aux,
+)
+from funcnet.transforms.forward_rules import with_forward_rules
+from funcnet.transforms.purity import Pure, Refusals
 from funcnet.tree import Tree
 
 
 def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
     """Transform a scalar function into its gradient.
+
+    The gradient with respect to a complex z = x + iy is df/dx + i df/dy, as backward() gives it: z - lr * gradient
+    descends. (JAX returns its conjugate.)
 
     Args:
         f: Returns a 0-d floating-point tensor, or with has_aux a pair of that and any pytree.
@@ -21,9 +36,9 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         has_aux: Whether f returns (value, aux).
     Returns:
         A function of the same arguments that returns the gradient, or (gradient, aux). The gradient has the form of the
-        argument (a tuple of them for several argnums), with None at leaves that are no floating-point tensor.
+        argument (a tuple of them for several argnums), with None at leaves that are neither floating-point nor complex.
     Raises:
-        TypeError: The argument holds no floating-point tensor, or f returns something else than a 0-d one,
+        TypeError: The argument holds no floating-point or complex tensor, or f returns something else than a 0-d one,
             or with has_aux than a pair.
         ValueError: An argnum that is no positional argument, or comes twice.
     Example:
@@ -66,7 +81,8 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
         return (value, auxiliary.split(*aux)) if has_aux else value
 
     by = tuple(range(len(inputs.tensors)))
-    grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
+    with Refusals(name):
+        grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
@@ -78,12 +94,13 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     Args:
         f: Any function of pytrees; returns (out, aux) if has_aux.
         primals: The tuple of its arguments.
-        tangents: Like primals; what stands at leaves that are no floating-point tensor is ignored.
+        tangents: Like primals; leaves at the place of those that are not differentiated are ignored.
         has_aux: Whether f returns (out, aux).
     Returns:
-        (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is no floating-point tensor.
+        (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is not differentiated.
     Raises:
-        TypeError: The primals, or the result, hold no floating-point tensor; primals or tangents are no tuple.
+        TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are no
+            tuple.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
@@ -92,15 +109,18 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     check_tuple("jvp", "primals", primals)
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
-    call = Call("jvp", f, inputs, has_aux)
-    pushes: Any = torch.func.jvp(call, _unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
+    call = Call("jvp", with_forward_rules(f), inputs, has_aux)
+    with Pure("jvp", f, primals):
+        pushes: Any = torch.func.jvp(call, unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
-    return out, call.derivative(_cast(call.outputs, pushed)), *aux
+    return out, call.derivative(cast(call.outputs, pushed)), *aux
 
 
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Evaluate f and return with it the function that pulls a cotangent of the result back to the primals.
+
+    It is the transpose of the tangents' function with respect to `tree.dot`, for complex numbers as well.
 
     Args:
         f: Any function of pytrees; returns (out, aux) if has_aux.
@@ -110,7 +130,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         (out, pullback), or (out, pullback, aux). pullback(cotangent), with a cotangent like `out`, returns a tuple with
         one cotangent a primal.
     Raises:
-        TypeError: The primals, or the result, hold no floating-point tensor.
+        TypeError: The primals, or the result, hold no floating-point or complex tensor.
         ValueError: A cotangent is missing, or of another shape or dtype than its part of `out`.
     Example:
         >>> out, pullback = fn.vjp(torch.mul, torch.tensor(2.0), torch.tensor(5.0))
@@ -119,7 +139,8 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
-    pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
+    with Refusals("vjp"):
+        pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
 
@@ -168,25 +189,27 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         has_aux: Whether f returns (out, aux).
     Returns:
         A function of the same arguments that returns the Jacobian, or (Jacobian, aux): a tree like `out` whose leaves
-        are trees like the argument, each of shape (*out leaf, *argument leaf).
+        are trees like the argument, each of shape (*out leaf, *argument leaf). Complex tensors may be among the
+        arguments or the results, but not on both sides: the Jacobian of a complex result is that of its parts, with
+        respect to a complex argument it holds gradients as `grad` has them.
     Raises:
-        TypeError: The argument, or the result, holds no floating-point tensor.
+        TypeError: The argument or the result holds no floating-point or complex tensor, or both hold a complex one.
     Example:
         >>> fn.jacfwd(lambda x: x**2)(torch.tensor([1.0, 2.0]))
         tensor([[2., 0.],
                 [0., 4.]])
     """
 
-    def transform(call: Call, by: tuple[int, ...]) -> Function:
+    def transform(call: Pairs, by: tuple[int, ...]) -> Function:
         def jacobian(*tensors: Tensor) -> Any:
             # without input numbers there is no pass forwards, and torch's fails
             method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
-            rows, results = method(call, by, has_aux=True)(*_unshared(tensors))
-            return [_cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
+            rows, results = method(call, by, has_aux=True)(*unshared(tensors))
+            return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
 
         return jacobian
 
-    return _jacobian("jacfwd", transform, f, argnums, has_aux)
+    return _jacobian("jacfwd", transform, with_forward_rules(f), argnums, has_aux)
 
 
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
@@ -198,13 +221,13 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
     Returns:
         What `jacfwd` returns.
     Raises:
-        TypeError: The argument, or the result, holds no floating-point tensor.
+        TypeError: As for `jacfwd`.
     Example:
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
     """
 
-    def transform(call: Call, by: tuple[int, ...]) -> Function:
+    def transform(call: Pairs, by: tuple[int, ...]) -> Function:
         return torch.func.jacrev(call, by, has_aux=True, chunk_size=chunk_size)
 
     return _jacobian("jacrev", transform, f, argnums, has_aux)
@@ -219,7 +242,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
         A function of the same arguments that returns, for a scalar f, a tree like the argument whose leaves are trees
         like the argument, each of shape (*leaf, *other leaf).
     Raises:
-        TypeError: The argument, or the result, holds no floating-point tensor.
+        TypeError: The argument or the result holds no floating-point tensor, or a complex one.
     Example:
         >>> fn.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
         tensor([[ 6.,  0.],
@@ -233,21 +256,22 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         inputs = Inputs(name, args, argnums)
         call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
-        by = tuple(range(len(inputs.tensors)))
-        rows, results = transform(call, by)(*inputs.tensors)
+        by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
+        with Pure(name, f, args):
+            rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
         _, *aux = call.rebuild(results)
-        derivative = call.derivative([inputs.gradient(row) for row in rows])
+        derivative = call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)])
         return (derivative, *aux) if has_aux else derivative
 
     return jacobian
 
 
-def _unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Give each element memory of its own, which torch's passes forwards need: x.expand(3) has none."""
     shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
     return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
 
 
-def _cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
     """Give tangents the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
     return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -44,13 +45,13 @@ class Flattener:
 
 
 class Inputs:
-    """The floating-point tensors of some arguments, which are what is differentiated, and the way back."""
+    """The floating-point and complex tensors of some arguments, which are differentiated, and the way back."""
 
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, args, isinstance(argnums, int)
         self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
         picked = tuple(args[i] for i in self.argnums)
-        self.floating = Flattener(tree.is_floating)
+        self.floating = Flattener(tree.is_inexact)
         self.tensors = self.floating.split(picked)
         if not self.tensors:
             raise TypeError(_nothing_to_differentiate(name, picked))
@@ -78,7 +79,7 @@ class Call:
 
     def __init__(self, name: str, f: Function, inputs: Inputs, has_aux: bool = False) -> None:
         self.name, self.f, self.inputs, self.has_aux = name, f, inputs, has_aux
-        self.floating, self.results = Flattener(tree.is_floating), Flattener()
+        self.floating, self.results = Flattener(tree.is_inexact), Flattener()
         self.outputs: tuple[Tensor, ...] = ()
 
     def __call__(self, *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -86,7 +87,7 @@ class Call:
         self.outputs = self.floating.split(out)
         if not self.outputs:
             raise TypeError(
-                f"{self.name}: expected f to return a floating-point tensor, got {tree.describe(out)}. "
+                f"{self.name}: expected f to return a floating-point or complex tensor, got {tree.describe(out)}. "
                 "Make integers floating with .to(torch.float32)."
             )
         return self.outputs, self.results.split((out, *aux))
@@ -101,6 +102,45 @@ class Call:
 
     def cotangents(self, cotangent: Tree) -> tuple[Tensor, ...]:
         return _matching(self.name, "cotangent", self.floating.alone(self.outputs), cotangent)
+
+
+class Pairs:
+    """A call whose complex tensors are pairs of real numbers, of which torch has Jacobians.
+
+    Attributes:
+        outputs: The tensors to differentiate of the last call, as pairs.
+    """
+
+    def __init__(self, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
+        self.name, self.call, self.tensors = name, call, tuple(tensors)
+        self.outputs: tuple[Tensor, ...] = ()
+
+    def __call__(self, *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        outputs, results = self.call(*tree.view_as_complex(tensors, self.tensors))
+        complex_ones = [next((x for x in side if x.is_complex()), None) for side in (self.tensors, outputs)]
+        if None not in complex_ones:
+            raise TypeError(
+                f"{self.name}: expected real tensors in the argument or in the result, got a "
+                f"{' and a '.join(map(tree.describe, complex_ones))}: such a function has a Jacobian with respect to "
+                "the real and imaginary parts only. View the argument with fn.tree.view_as_real, and back inside of f with "
+                "fn.tree.view_as_complex, or use jvp, vjp or hvp."
+            )
+        self.outputs = tree.view_as_real(outputs)
+        return self.outputs, results
+
+    def jacobian(self, rows: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Turn the Jacobian of pairs, by results and by arguments, into one of complex tensors."""
+        columns = [[_by_pairs(x, part) for x, part in zip(self.tensors, row, strict=True)] for row in rows]
+        outputs = zip(self.call.outputs, columns, strict=True)
+        return [[_of_pairs(y, part) for part in row] for y, row in outputs]
+
+
+def _by_pairs(x: Tensor, part: Tensor) -> Tensor:
+    return torch.complex(part[..., 0], part[..., 1]) if x.is_complex() else part
+
+
+def _of_pairs(y: Tensor, part: Tensor) -> Tensor:
+    return torch.complex(part.select(y.ndim, 0), part.select(y.ndim, 1)) if y.is_complex() else part
 
 
 def value_and_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, ...]:
@@ -118,9 +158,12 @@ def value_and_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, ...]:
 def check_scalar(name: str, out: Any) -> None:
     """Raise unless f returned a 0-d floating-point tensor, which is what has a gradient."""
     if not tree.is_floating(out) or out.shape:
+        is_complex = tree.is_inexact(out) and not tree.is_floating(out)
         raise TypeError(
-            f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. Reduce it with "
-            ".mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns (value, aux)."
+            f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. "
+            + ("Take its .abs() or .real: a complex number has no least value. " if is_complex else "")
+            + "Reduce it with .mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns "
+            "(value, aux)."
         )
 
 
@@ -165,4 +208,5 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
         mend = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
     else:
         mend = "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
-    return f"{name}: expected a floating-point tensor to differentiate by, got {found or 'an empty tree'}. {mend}"
+    found = found or "an empty tree"
+    return f"{name}: expected a floating-point or complex tensor to differentiate by, got {found}. {mend}"

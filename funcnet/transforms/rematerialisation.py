@@ -9,8 +9,9 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.transforms.batching import vmap
 from funcnet.transforms.captures import NoHiddenTensors, frozen, leads_to_tensors, lurking, rebind, wrapped
-from funcnet.transforms.derivatives import jvp, vjp
 from funcnet.transforms.flat import Flattener, Function
+from funcnet.transforms.purity import Pure
+from funcnet.transforms.structural import materialised, pullback, pushforward
 
 
 def remat(f: Function) -> Function:
@@ -53,7 +54,8 @@ def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
             return _whole(results, rebind(f, held, others)(*args, **kwargs))
 
     apply: Function = _Remat.apply
-    return results.rebuild(apply(flat, *tensors))
+    with Pure("remat", f, (args, kwargs)):
+        return results.rebuild(apply(flat, *tensors))
 
 
 def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
@@ -79,24 +81,25 @@ class _Remat(torch.autograd.Function):
         ctx.f, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
         primals = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-        results = Flattener()
+        weights, results = Flattener(), Flattener()
 
         def pull(*tensors: Tensor) -> tuple[Tensor, ...]:
-            _, pullback = vjp(ctx.f, *tensors[: len(primals)])
-            return results.split(pullback(tensors[len(primals) :]))
+            given = weights.rebuild(tensors[len(primals) :])
+            return results.split(pullback(ctx.f, tensors[: len(primals)])(given))
 
         # torch.func records the backward pass, to be differentiated in turn, so that has to be rematerialised as well
         apply: Function = _Remat.apply
-        return None, *results.rebuild(apply(pull, *primals, *cotangents))
+        return None, *results.rebuild(apply(pull, *primals, *weights.split([*cotangents])))
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor) -> Any:
-        return jvp(ctx.f, ctx.saved_tensors, tangents)[1]
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Any:
+        return materialised(*pushforward(ctx.f, ctx.saved_tensors, tangents))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, f: Function, *tensors: Tensor) -> Any:

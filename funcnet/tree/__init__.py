@@ -1,8 +1,8 @@
 """Pytrees: nested containers of tensors, as every model, gradient and optimizer state here is one.
 
 A node is whatever optree knows (dict, list, tuple, NamedTuple, None, registered classes); everything else is a leaf.
-None is the absent leaf: it is no leaf of its own, and `map` keeps it. Arithmetic acts on floating-point tensors; other
-leaves (ints, strings, integer tensors) come through from the first tree as they are.
+None is the absent leaf: it is no leaf of its own, and `map` keeps it. Arithmetic acts on floating-point and complex
+tensors; other leaves (ints, strings, integer tensors) come through from the first tree as they are.
 """
 
 from funcnet.tree.arithmetic import (
@@ -26,6 +26,7 @@ from funcnet.tree.nodes import (
     describe,
     flatten,
     is_floating,
+    is_inexact,
     is_tensor,
     leaves,
     map,
@@ -38,6 +39,8 @@ from funcnet.tree.nodes import (
     structure,
     unflatten,
     unstack,
+    view_as_complex,
+    view_as_real,
 )
 from funcnet.tree.registration import (
     register_dataclass,
@@ -56,6 +59,7 @@ __all__ = [
     "equal",
     "flatten",
     "is_floating",
+    "is_inexact",
     "is_tensor",
     "leaves",
     "map",
@@ -72,5 +76,7 @@ __all__ = [
     "sub",
     "unflatten",
     "unstack",
+    "view_as_complex",
+    "view_as_real",
     "zeros_like",
 ]

@@ -1,4 +1,4 @@
-"""Arithmetic on trees, which acts on floating-point tensors and takes other leaves from the first tree."""
+"""Arithmetic on trees, which acts on floating-point and complex tensors and takes other leaves from the first tree."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.nodes import Tree, is_floating, leaves, map_fitting, partition
+from funcnet.tree.nodes import Tree, is_inexact, leaves, map_fitting, partition
 
 
 def add(a: Tree, b: Tree) -> Tree:
@@ -26,33 +26,40 @@ def scale(scalar: float | Tensor, tree: Tree) -> Tree:
 
 
 def zeros_like(tree: Tree) -> Tree:
-    """Return the tree with every floating-point tensor replaced by zeros."""
+    """Return the tree with every floating-point or complex tensor replaced by zeros."""
     return _arithmetic("tree.zeros_like", torch.zeros_like, tree)
 
 
 def dot(a: Tree, b: Tree) -> Tensor:
     """Sum the products of corresponding entries over all leaves.
 
+    Of complex entries it is the product of their real and imaginary parts as pairs, Re(conj(a) b): the result is real,
+    and that of a tree with itself is the square of its norm.
+
     Args:
         a: Any tree.
-        b: Like a; leaves that are no floating-point tensors in a are ignored.
+        b: Like a; leaves that are neither floating-point nor complex tensors in a are ignored.
     Returns:
-        A 0-d tensor; without floating-point tensors a float32 one on the CPU.
+        A real 0-d tensor; a float32 one on the CPU if there is nothing to multiply.
     Raises:
         ValueError: The trees differ in structure or shapes; the message names the first path where they do.
     """
-    floating = partition(a, is_floating)[0]
-    products = leaves(map_fitting("tree.dot", lambda x, y: (x * y).sum(), floating, b))
+    inexact = partition(a, is_inexact)[0]
+    products = leaves(map_fitting("tree.dot", _product, inexact, b))
     return reduce(torch.add, products) if products else _zero()
 
 
 def norm(tree: Tree) -> Tensor:
     """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
 
-    Without floating-point tensors it is a float32 zero on the CPU.
+    Without floating-point or complex tensors it is a float32 zero on the CPU.
     """
-    norms = [torch.linalg.vector_norm(leaf) for leaf in leaves(tree) if is_floating(leaf)]
+    norms = [torch.linalg.vector_norm(leaf) for leaf in leaves(tree) if is_inexact(leaf)]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else _zero()
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    return (x.conj() * y).real.sum() if x.is_complex() else (x * y).sum()
 
 
 def _zero() -> Tensor:
@@ -61,4 +68,4 @@ def _zero() -> Tensor:
 
 
 def _arithmetic(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    return map_fitting(operation, lambda leaf, *others: f(leaf, *others) if is_floating(leaf) else leaf, tree, *rest)
+    return map_fitting(operation, lambda leaf, *others: f(leaf, *others) if is_inexact(leaf) else leaf, tree, *rest)

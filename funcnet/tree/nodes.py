@@ -93,11 +93,16 @@ def map_fitting(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) 
     try:
         return map_as(operation, apply, tree, *rest)
     except (TypeError, RuntimeError) as error:
-        if not rows or len({(leaf.shape, leaf.device) if is_tensor(leaf) else type(leaf) for leaf in rows[-1]}) == 1:
+        if not rows or len({_kind(leaf) for leaf in rows[-1]}) == 1:
             raise
         got = " and ".join(describe(leaf) for leaf in rows[-1])
         at = place(paths(tree)[len(rows) - 1])
         raise ValueError(f"{operation}: at {at}: expected leaves that fit together, got {got}.") from error
+
+
+def _kind(leaf: Any) -> Any:
+    """What two leaves have in common that fit together."""
+    return (leaf.shape, leaf.device, leaf.is_floating_point()) if is_tensor(leaf) else type(leaf)
 
 
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
@@ -111,8 +116,46 @@ def is_tensor(leaf: Any) -> bool:
 
 
 def is_floating(leaf: Any) -> bool:
-    """Tell whether a leaf is a floating-point tensor: what is differentiated, and what arithmetic acts on."""
+    """Tell whether a leaf is a tensor of real floating-point numbers."""
     return isinstance(leaf, Tensor) and leaf.is_floating_point()
+
+
+def is_inexact(leaf: Any) -> bool:
+    """Tell whether a leaf is a floating-point or complex tensor: these are differentiated, and arithmetic acts on them.
+
+    Example:
+        >>> [fn.tree.is_inexact(leaf) for leaf in (torch.ones(2), torch.ones(2) * 1j, torch.arange(2), 1.0)]
+        [True, True, False, False]
+    """
+    return isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())
+
+
+def view_as_real(tree: Tree) -> Tree:
+    """View every complex tensor as one of real numbers, with the real and the imaginary part along a new last axis.
+
+    Example:
+        >>> fn.tree.view_as_real({"w": torch.tensor(1 + 2j), "b": torch.tensor(3.0)})
+        {'w': tensor([1., 2.]), 'b': tensor(3.)}
+    """
+    return map(lambda leaf: torch.view_as_real(leaf.resolve_conj()) if _is_complex(leaf) else leaf, tree)
+
+
+def view_as_complex(tree: Tree, like: Tree) -> Tree:
+    """Turn a tree as `view_as_real` returned it of one like `like` back into one of complex tensors: its inverse.
+
+    Example:
+        >>> fn.tree.view_as_complex(torch.tensor([1.0, 2.0]), torch.tensor(0j))
+        tensor(1.+2.j)
+    """
+
+    def view(leaf: Any, old: Any) -> Any:
+        return torch.complex(leaf[..., 0], leaf[..., 1]) if _is_complex(old) else leaf
+
+    return map_as("tree.view_as_complex", view, tree, like)
+
+
+def _is_complex(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.is_complex()
 
 
 def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree, Tree]:
@@ -189,23 +232,25 @@ def unstack(tree: Tree) -> list[Tree]:
 
 
 def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
-    """Concatenate the floating-point tensors of a tree into one vector.
+    """Concatenate the floating-point and complex tensors of a tree into one vector of real numbers.
 
     Args:
-        tree: Any tree; other leaves are kept aside.
+        tree: Any tree; other leaves are kept aside. A complex number is two entries, its real and imaginary part, so
+            that inner products of vectors are those of `dot`.
     Returns:
         The vector, in the tensors' common dtype, and the function that turns such a vector back into a tree with the
         original shapes and dtypes. Without such tensors: a float32 vector of length 0 on the CPU.
     """
-    floating, rest = partition(tree, is_floating)
-    tensors, spec = flatten(floating)
+    inexact, rest = partition(tree, is_inexact)
+    tensors, spec = flatten(view_as_real(inexact))
     sizes, total = [leaf.numel() for leaf in tensors], sum(leaf.numel() for leaf in tensors)
 
     def unravel(vector: Tensor) -> Tree:
         if vector.shape != (total,):
             raise ValueError(f"tree.unravel: expected a vector of shape ({total},), got {tuple(vector.shape)}.")
         parts = zip(torch.split(vector, sizes), tensors, strict=True) if tensors else ()
-        return combine(unflatten(spec, [part.reshape(like.shape).to(like.dtype) for part, like in parts]), rest)
+        real = unflatten(spec, [part.reshape(like.shape).to(like.dtype) for part, like in parts])
+        return combine(view_as_complex(real, inexact), rest)
 
     if not tensors:
         return torch.zeros(0, dtype=torch.float32, device="cpu"), unravel

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, TypeVar, cast
 
 import optree
+from torch.serialization import add_safe_globals
 
 from funcnet.tree.nodes import NAMESPACE
 
@@ -13,7 +14,8 @@ Class = TypeVar("Class", bound=type[Any])
 def register_dataclass(cls: Class) -> Class:
     """Make a dataclass a node: its fields are the children, those with metadata {"static": True} part of the structure.
 
-    Rebuilding skips `__init__` and `__post_init__`, so that a node may hold any leaf.
+    Rebuilding skips `__init__` and `__post_init__`, so that a node may hold any leaf. `torch.load` reads what holds the
+    dataclass with its default, weights_only=True.
 
     Args:
         cls: A dataclass.
@@ -49,4 +51,5 @@ def register_dataclass(cls: Class) -> Class:
     optree.register_pytree_node(
         cast(Any, cls), flatten_node, unflatten_node, path_entry_type=entry, namespace=NAMESPACE
     )
+    add_safe_globals([cls])
     return cls

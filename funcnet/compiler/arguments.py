@@ -1,0 +1,36 @@
+"""Arguments and results of operations: tensors inside nested tuples, lists and dicts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+def mapped(f: Callable[[Tensor], Any], value: Any) -> Any:
+    """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
+    if isinstance(value, Tensor):
+        return f(value)
+    if isinstance(value, tuple | list):
+        return type(value)([mapped(f, item) for item in value])
+    if isinstance(value, dict):
+        return {key: mapped(f, item) for key, item in value.items()}
+    return value
+
+
+def flat(value: Any) -> list[Any]:
+    """List what is inside nested tuples and lists."""
+    return [leaf for item in value for leaf in flat(item)] if isinstance(value, tuple | list) else [value]
+
+
+def refill(value: Any, results: Iterator[Any]) -> Any:
+    """Put the results in the place of the meta tensors."""
+    if isinstance(value, tuple | list):
+        return type(value)([refill(item, results) for item in value])
+    return next(results)
+
+
+def frozen(value: Any) -> Any:
+    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
+    if isinstance(value, tuple | list):
+        return tuple(frozen(item) for item in value)
+    return (type(value), repr(value)) if isinstance(value, bool | int | float) else value

@@ -1,0 +1,38 @@
+"""Constants of a program are numbers of their dtype: what one becomes in another dtype starts from these."""
+
+import pytest
+import torch
+from backends import QUICK, check
+
+NUMBERS = {
+    torch.bool: (2, 0.5),
+    torch.uint8: (-1, 2.5, 200),
+    torch.int8: (-1.5, 100),
+    torch.int32: (0.5, -2.5, 1 << 30),
+    torch.int64: (0.5, -2.5, 300, -(1 << 40)),
+    torch.float32: (0.1, 16777217, 1e-50, -2.5),
+    torch.float64: (0.1, -0.0, -2.5),
+}
+DTYPES = (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_a_constant_is_converted_from_the_dtype_that_it_has(backend: str) -> None:
+    convert = lambda number, held, dtype: lambda x: torch.full((2,), number, dtype=held).to(dtype).double() + x  # noqa: E731
+    table = {
+        f"{number}, {held} to {dtype}": convert(number, held, dtype)
+        for held, numbers in NUMBERS.items()
+        for number in numbers
+        for dtype in DTYPES
+    }
+    check(table, torch.ones(2, dtype=torch.float64), backend=backend, ulp=0)
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_a_choice_between_constants_is_converted_from_the_dtype_that_they_have(backend: str) -> None:
+    table = {
+        "where": lambda x: torch.where(x > 0, torch.tensor(0.1), torch.tensor(-0.3)).to(x.dtype),
+        "comparison": lambda x: (x > 0).to(torch.uint8).sub(1).to(x.dtype),
+        "filled": lambda x: x.new_full((3,), 0.5, dtype=torch.int64).sum(dtype=x.dtype) + x,
+    }
+    check(table, torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64), backend=backend, ulp=0)
