@@ -202,6 +202,15 @@ def _index_select(x: Tensor, dim: int, index: Tensor) -> Any:
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
 
 
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    """Index by the tensor even if it is 0-d, which torch's own rule reads in Python."""
+    return aten.index.Tensor(x.reshape(-1), [index])
+
+
+def _put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> Tensor:
+    return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
+
+
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
@@ -264,6 +273,8 @@ _OWN: dict[Any, Rule] = {
     aten.addbmm.default: _addbmm,
     aten._softmax_backward_data.default: _softmax_backward,
     aten.index_select.default: _index_select,
+    aten.take.default: _take,
+    aten.put.default: _put,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),

@@ -5,6 +5,7 @@ _NO_INTEGER = "no integer is infinite or NaN, and what C makes of them differs"
 _DIFFERENCE = "torch's rule adds a part of the difference of two neighbours, which is NaN where both are infinite"
 _MASK = "torch's rule multiplies by a mask, so that an infinity left out is NaN"
 _VECTORS = "torch differs from itself at NaN: its vectors give zero, and the rest of a row the cotangent"
+_WELFORD = "torch's running mean of an infinity is NaN"
 _STATISTICS = "a row with an infinity has no statistics, and torch's own formulas differ in what is NaN then"
 
 UNDEFINED = {  # operators whose numbers mean nothing: shapes and dtypes are compared
@@ -13,6 +14,9 @@ UNDEFINED = {  # operators whose numbers mean nothing: shapes and dtypes are com
 FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put among their arguments
     "linalg.eig": "torch itself crashes",
     "linalg.eigvals": "torch itself crashes",
+    "native_group_norm": _WELFORD,
+    "std_mean": _WELFORD,
+    "var_mean": _WELFORD,
     "linspace.tensor_overload": _NO_INTEGER,
     "logspace.tensor_overload": _NO_INTEGER,
     "nn.functional.interpolate.bilinear": _DIFFERENCE,
@@ -37,6 +41,8 @@ FINITE_GRADIENTS_ONLY = {
     "native_layer_norm": _STATISTICS,
 }
 UNSIGNED = {  # operators whose zeros may have either sign; those of gradients may, as torch's formulas differ in them
+    "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
+    "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
 WORSE_THAN_FLOAT64 = {"nn.functional.hardsigmoid": "torch's 1/6 is that of float32"}
