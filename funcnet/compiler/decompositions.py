@@ -192,11 +192,6 @@ def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -
     return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
 
 
-def _softmax_backward(grad: Tensor, y: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
-    """y (grad - sum(grad y)): infinite cotangents stay so, which are NaN when multiplied out."""
-    return (y * (grad - (grad * y).sum(dim, keepdim=True))).to(dtype)
-
-
 def _index_select(x: Tensor, dim: int, index: Tensor) -> Any:
     """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
@@ -271,7 +266,6 @@ _OWN: dict[Any, Rule] = {
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
     aten.addbmm.default: _addbmm,
-    aten._softmax_backward_data.default: _softmax_backward,
     aten.index_select.default: _index_select,
     aten.take.default: _take,
     aten.put.default: _put,

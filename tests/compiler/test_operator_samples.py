@@ -60,24 +60,13 @@ def test_take_and_put_by_indices_of_any_shape(shape, backend):
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.int32])
 def test_addbmm_keeps_its_dtype_in_lanes(dtype):
     x, a, b = whole(3, 2, 4, dtype=dtype), whole(3, 5, 2, 3, dtype=dtype), whole(3, 5, 3, 4, dtype=dtype)
-    lanes(lambda x, a, b: torch.addbmm(x, a, b, beta=2, alpha=3), x, a, b, backend="auto")
+    lanes(torch.addbmm, x, a, b, backend="auto")
+    lanes(lambda x, a, b: torch.addbmm(x, a, b, beta=0.5, alpha=2.0), x, a, b, backend="auto")
 
 
 def test_addbmm_of_other_numbers_of_matrices_is_an_error():
     with pytest.raises(RuntimeError, match="as many matrices, got 4 and 5"):
         jit(torch.addbmm)(rand(2, 4), rand(4, 2, 3), rand(5, 3, 4))
-
-
-@pytest.mark.parametrize("backend", QUICK)
-@pytest.mark.parametrize("dtype", FLOATS)
-def test_softmax_of_an_infinite_cotangent(dtype, backend):
-    x, cotangent = rand(3, 4, dtype=dtype), rand(3, 4, dtype=dtype)
-    cotangent[1, 2] = torch.inf
-    pulled = lambda x, c: fn.vjp(lambda x: torch.softmax(x, -1), x)[1](c)[0]  # noqa: E731
-    x.requires_grad_()
-    want = torch.autograd.grad(torch.softmax(x, -1), x, cotangent)[0]
-    assert want.isinf().any()
-    same(jit(pulled, backend=backend)(x.detach(), cotangent), want, ["softmax"], 64)
 
 
 def test_formats_of_pictures_in_lanes():
