@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from rivals import adam, curvature, memory
+from rivals import adam, curvature, decayed, memory
 from rivals.contestants import (
     Jax,
     Workload,
@@ -137,6 +137,21 @@ def adam_row(options: argparse.Namespace) -> list[str]:
     return [f"{adam.LEAVES} leaves of {adam.SIZE:,}", *shown, *goals]
 
 
+def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list[str]:
+    """Time a step of an optimizer half of whose state has decayed, in µs, against one whose state is alive."""
+    unit = 1e6 / decayed.STEPS
+    runs: dict[str, Callable[[], float]] = {
+        kind: partial(timed, run, unit) for kind, run in decayed.contestants(name).items()
+    }
+    if jax is not None:
+        runs["JAX"] = lambda: jax.time(name=name, numbers=decayed.NUMBERS, steps=decayed.STEPS) * unit
+    times = [{kind: run() for kind, run in runs.items()} for _ in range(options.rounds + 1)][1:]
+    medians = {kind: statistics.median(row[kind] for row in times) for kind in runs}
+    shown = [f"{medians[kind]:.3g}" if kind in medians else "-" for kind in ("alive", "half dead", "JAX")]
+    medians["jit"] = medians["half dead"]
+    return [f"{name}, {decayed.NUMBERS:,} numbers", *shown, ratio(medians, "alive", 1.2), ratio(medians, "JAX", 1.5)]
+
+
 def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
     """Measure the peak memory of ensemble runs, against what their parameters and results take."""
     rows = []
@@ -170,6 +185,10 @@ def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
         report.table(
             ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
+        ),
+        report.table(
+            ["one step of decayed state, µs", "alive", "half dead", "JAX, half dead", "to alive", "to JAX"],
+            [decayed_row(name, options, jax) for name in decayed.OPTIMIZERS],
         ),
         report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
     )

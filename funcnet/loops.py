@@ -1,9 +1,9 @@
 """The loop that repeats a step, as one function."""
 
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from operator import index
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -31,7 +31,11 @@ def scan(
     """Repeat a step, handing the carry from one to the next and stacking the outputs.
 
     Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
-    they remember the carry before each step and compute the rest of the step again.
+    they remember the carry before each step and compute the rest of the step again. Outputs and carries that nothing
+    is differentiated by take no part in a derivative, even where theirs is infinite.
+
+    The carry and the slice are values of the step: `carry += x` writes to the step's own copy. So init and xs never
+    change, and the ys are the values that f returned. Other tensors must not be written to, as in every transformation.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
@@ -45,6 +49,7 @@ def scan(
         ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
             an unroll below 1.
         TypeError: f returns no pair; a length or unroll that is no int.
+        RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
     Source:
         jax.lax.scan.
     Example:
@@ -72,7 +77,12 @@ def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any
             _check_carry(carry, after)
             carry = after
             ys.append(_stackable(y))
-        return carry, tree.stack(ys) if ys else _no_outputs(f, init, xs)
+        return tree.map(_fresh, carry), tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+def _fresh(leaf: Any) -> Any:
+    """Copy a last carry, which a step may hand on from what the scan was given, into memory of its own as jit does."""
+    return leaf.contiguous().clone() if tree.is_tensor(leaf) else leaf
 
 
 class _OwnCopies:
@@ -83,23 +93,28 @@ class _OwnCopies:
 
     def __init__(self) -> None:
         self.written: list[bool] | None = None
-        self.given: list[Tensor] = []
+        self.given: list[Any] = []
         self.versions: list[int] = []
 
     def handed(self, values: Tree) -> Any:
-        tensors = Flattener()
-        self.given = list(tensors.split(values))
-        written = [True] * len(self.given) if self.written is None else self.written
-        self.given = [x.clone() if copied else x for x, copied in zip(self.given, written, strict=True)]
+        self.given = tree.leaves(values)
+        if self.written is None or any(self.written):
+            written = self.written or [True] * len(self.given)
+            copied = map(operator.and_, written, map(tree.is_tensor, self.given))
+            self.given = [x.clone() if own else x for x, own in zip(self.given, copied, strict=True)]
+            values = tree.unflatten(tree.structure(values), self.given)
         self.versions = writes(self.given)
-        return tensors.rebuild(self.given)
+        return values
 
     def check(self, step: int) -> None:
         """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
-        found = [after != before for after, before in zip(writes(self.given), self.versions, strict=True)]
-        self.written = found if self.written is None else self.written
-        if any(now and not first for now, first in zip(found, self.written, strict=True)):
-            raise refusal("scan", f"a part of its carry or slice in step {step} to which step 0 did not write")
+        versions = writes(self.given)
+        if self.written is None:
+            self.written = list(map(operator.ne, versions, self.versions))
+        elif versions != self.versions:
+            changed = map(operator.ne, versions, self.versions)
+            if any(map(operator.gt, changed, self.written)):
+                raise refusal("scan", f"a part of its carry or slice in step {step}, to which it did not in step 0")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
@@ -138,7 +153,7 @@ def _scan_length(xs: Tree, length: int | None) -> int:
 
 def _as_int(name: str, value: Any) -> int:
     try:
-        return index(value)
+        return operator.index(value)
     except TypeError as error:
         raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
 

@@ -233,15 +233,14 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor | None:
     """Put the derivative by one slice in front of those by the others."""
-    if first is None and others is None:
-        return None
-    first = torch.zeros_like(others[0]) if first is None else first
-    others = first.new_zeros(length, *first.shape) if others is None else others
-    return torch.cat([first[None], others])
+    if first is not None:
+        rest = first.new_zeros(length, *first.shape) if others is None else others
+        return torch.cat([first[None], rest])
+    return None if others is None else torch.cat([torch.zeros_like(others[:1]), others])
 
 
 def _floating(tensors: Any) -> Any:
-    """Put None in the place of what has no derivative."""
+    """Put None in the place of tensors without a derivative."""
     return tree.map(lambda leaf: leaf if tree.is_inexact(leaf) else None, tensors)
 
 

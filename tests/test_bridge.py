@@ -63,8 +63,8 @@ class Counting(nn.Module):
         self.seen += len(x)
         self.on.logical_not_()
         self.calls += 1
-        self.last = x * self.calls
-        return self.last * self.w + self.mean + self.constant
+        last = self.last = x * 1
+        return last * self.w + self.mean + self.constant
 
 
 def transformer(**options):
@@ -510,7 +510,7 @@ def test_statistics_are_written_where_the_module_looks_for_them(rows):
 
 
 class Remembering(nn.Module):
-    """Keeps a count in a tensor that is no buffer and a history in a list that its part shares."""
+    """Keeps a count in a tensor that is not a buffer, and a history, which nobody reads, in a list of its part, too."""
 
     def __init__(self):
         super().__init__()
@@ -520,7 +520,7 @@ class Remembering(nn.Module):
     def forward(self, x):
         self.count += 1
         self.part.seen.append(x)
-        return self.part(x) + self.count + len(self.seen)
+        return self.part(x) + self.count
 
 
 def test_what_a_forward_writes_to_its_attributes_does_not_stay():

@@ -93,7 +93,7 @@ def test_tolerances_by_default_are_those_of_the_dtype(dtype, error, found):
 
 
 def test_there_must_be_something_to_differentiate():
-    with pytest.raises(ValueError, match="expected f to return a floating-point tensor, got none"):
+    with pytest.raises(ValueError, match="expected f to return a floating-point or complex tensor, got none"):
         check_grads(lambda x: {"above": x > 0, "n": 3}, (numbers(2),))
     with pytest.raises(AssertionError):
         check_grads(lambda x: x.detach(), (numbers(2),))

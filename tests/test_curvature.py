@@ -399,7 +399,7 @@ ERRORS = {
     "nothing to multiply": (
         lambda: cg(lambda v: v, {"n": 3}),
         ValueError,
-        r"cg: expected floating-point tensors to multiply, got dict with entry n",
+        r"cg: expected floating-point or complex tensors to multiply, got dict with entry n",
     ),
     "a product of another form": (
         lambda: cg(lambda v: v[:1], torch.ones(3)),

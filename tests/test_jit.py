@@ -306,7 +306,7 @@ def test_auto_without_a_compiler_warns_once(monkeypatch):
     def missing(*_):
         raise NoCompilerError("no C compiler")
 
-    monkeypatch.setattr(backends, "_warned", False)
+    monkeypatch.setattr(backends, "_warned", set())
     monkeypatch.setattr("funcnet.compiler.native.compile", missing)
     with pytest.warns(UserWarning, match="falls back to the eager backend: no C compiler"):
         assert torch.equal(jit(torch.sin)(X), X.sin())

@@ -342,7 +342,8 @@ ERRORS = {
     "integers": (
         lambda: fn.grad(lambda p: p["w"].sum())({"w": torch.tensor([1, 2])}),
         TypeError,
-        r"grad: expected a floating-point tensor to differentiate by, got int64 tensor of shape \(2,\) on cpu at path "
+        r"grad: expected a floating-point or complex tensor to differentiate by, got int64 tensor of shape \(2,\) on "
+        r"cpu at path "
         r'"0.w"',
     ),
     "an empty tree": (lambda: fn.grad(lambda p: p)({}), TypeError, "got an empty tree"),
@@ -368,7 +369,7 @@ ERRORS = {
     "vjp of a number": (
         lambda: fn.vjp(lambda x: {"a": 3}, torch.ones(2)),
         TypeError,
-        "vjp: expected f to return a floating-point tensor, got dict with entry a",
+        "vjp: expected f to return a floating-point or complex tensor, got dict with entry a",
     ),
     "jvp of a number": (lambda: fn.jvp(lambda x: 3, (torch.ones(2),), (torch.ones(2),)), TypeError, "jvp: .* got 3"),
     "jacfwd of a number": (lambda: fn.jacfwd(lambda x: 3)(torch.ones(2)), TypeError, "jacfwd: .* got 3"),

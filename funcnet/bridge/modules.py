@@ -3,7 +3,7 @@
 import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import ref
 
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from funcnet import tree
 from funcnet.bridge.calls import Calls, Place
+from funcnet.bridge.memory import Memory, adopt, attributes
 from funcnet.bridge.names import Names
 from funcnet.bridge.randomness import Draws
+from funcnet.bridge.watching import Judge, Watch
 from funcnet.random import Key
 from funcnet.tree import Tree
 
@@ -29,7 +31,9 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
     Returns:
         (apply, params, state). apply(params, state, *args, key=None, **kwargs) -> (output, new_state) is the module's
         forward in the mode, train or eval, that the module is in now. params and state are nested dicts by dotted name,
-        {"encoder": {"weight": ...}}; a tied parameter is there once, under its first name. The state holds the buffers.
+        {"encoder": {"weight": ...}}; a tied parameter is there once, under its first name. The state holds the buffers,
+        and the tensors in plain attributes that methods assign and read, such as a hidden state. Other things that
+        forward changes, as a list or a counter, are put back; it is an error if the next answer depends on them.
         All that is random, such as dropout in train mode, draws from `key`. A forward argument of the name key is
         passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
         The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a
@@ -40,7 +44,8 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         TypeError: It is no module.
         ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
             of another structure or shape, a tied weight given twice with different values, a random draw without a
-            key, or one that has no rule, a parameter that forward writes to, a tensor of the module itself.
+            key, or one that has no rule, a parameter that forward writes to, a tensor of the module itself; a module
+            that keeps elsewhere what its answer depends on.
         TypeError: From apply: the output holds something that is neither a tensor, a constant nor a pytree.
     Example:
         >>> apply, params, state = fn.from_module(torch.nn.Linear(3, 2))
@@ -87,27 +92,43 @@ class Apply:
         self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
-        self.params, self.buffers = Names("parameters", _parameters(self.module)), Names("state", _buffers(self.module))
+        self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
         self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
+        self._remember()
 
     def __call__(
         self, params: Tree, state: Tree, /, *args: Any, key: Key | None = None, **kwargs: Any
     ) -> tuple[Any, Tree]:
         """Run the module."""
-        values = self.params.match(self.name, params)
-        buffers = [buffer.clone() for buffer in self.buffers.match(self.name, state)]
-        args, kwargs = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, (args, kwargs))
-        places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
-        calls = Calls(Draws(self.name, key), values, self.foreign, places)
-        with _LOCK, self._restored(), _as_for_export(), calls:
-            self._put(values, buffers)
-            output = self.module(*args, **kwargs)
-            after = [store[name] for (store, name), *_ in self.of_buffers]
+        values, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
+
+        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Tensor]]:
+            buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
+            places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
+            with Calls(Draws(self.name, key), values, self.foreign, places), ExitStack() as stack:
+                for watch in modes:
+                    stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
+                self._put(values, buffers)
+                output = self.module(*own_args, **own_kwargs)
+                return output, [store[name] for (store, name), *_ in self.of_buffers]
+
+        with _LOCK, self.memory.kept(), _as_for_export():
+            output, after = run()
+            self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"foreign": {}}  # which a process that has not got the module cannot meet
+        kept = {name: value for name, value in vars(self).items() if name not in ("memory", "judge")}
+        return kept | {"foreign": {}}  # which a process that has not got the module cannot meet
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember()
+
+    def _remember(self) -> None:
+        self.memory = Memory(self.parts)
+        self.judge = Judge(self.name, self.memory, {part: path for path, part in self.module.named_modules()})
 
     def __repr__(self) -> str:
         return f"apply of {type(self.module).__name__}"
@@ -122,6 +143,9 @@ class Apply:
             memo[id(like)] = value.detach().clone()
         return copy.deepcopy(self.module, memo)
 
+    def _state(self, module: nn.Module) -> Names:
+        return Names("state", _buffers(self.module), tuple(attributes(module)))
+
     def _places(self, names: Sequence[str], kind: str) -> list[Place]:
         """Find where in the module a tensor belongs; a tied one has several places."""
         split = [name.rpartition(".") for name in names]
@@ -134,22 +158,9 @@ class Apply:
         for part in self.recurrent:  # they keep a second list of their weights
             part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
 
-    @contextmanager
-    def _restored(self) -> Iterator[None]:
-        """Undo what a forward sets on the module, so that one call leaves nothing to the next."""
-        attributes = [vars(part) for part in self.parts]
-        held = [value for values in attributes for value in values.values()]
-        stores: list[Any] = [*attributes, *(value for value in held if isinstance(value, list | dict | set))]
-        before = [copy.copy(store) for store in stores]
-        own = {id(value): value.clone() for value in held if isinstance(value, Tensor)}
-        try:
-            for values in attributes:
-                values.update({name: own[id(value)] for name, value in values.items() if id(value) in own})
-            yield
-        finally:
-            for store, content in zip(stores, before, strict=True):
-                store.clear()
-                store.extend(content) if isinstance(store, list) else store.update(content)
+
+def _cloned(values: Any) -> Any:
+    return tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, values)
 
 
 def _parameters(module: nn.Module) -> dict[str, Any]:
@@ -157,7 +168,7 @@ def _parameters(module: nn.Module) -> dict[str, Any]:
 
 
 def _buffers(module: nn.Module) -> dict[str, Tensor]:
-    return dict(module.named_buffers(remove_duplicate=False))
+    return dict(module.named_buffers(remove_duplicate=False)) | attributes(module)
 
 
 def _without_values(module: nn.Module) -> nn.Module:
@@ -171,7 +182,9 @@ def _without_values(module: nn.Module) -> nn.Module:
     for value in (value for part in module.modules() for value in vars(part).values()):
         if isinstance(value, Tensor):  # torch refuses to copy one that was computed
             memo.setdefault(id(value), value.detach().clone())
-    return copy.deepcopy(module, memo)
+    module = copy.deepcopy(module, memo)
+    adopt(module)
+    return module
 
 
 def _check_values(kind: str, path: str, tensor: Any) -> Tensor:

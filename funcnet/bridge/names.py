@@ -1,6 +1,6 @@
 """Tensors by dotted name, as torch's modules know them, and as nested dicts, as functions here take them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -27,11 +27,12 @@ class Names:
     Attributes:
         like: Nested dicts by name of tensors of the right shapes, without values.
         aliases: The further names of tied tensors, with the first one.
+        free: The names of tensors that may come in other shapes.
     """
 
-    def __init__(self, kind: str, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, kind: str, tensors: Mapping[str, Tensor], free: Collection[str] = ()) -> None:
         first = {id(tensor): name for name, tensor in reversed(list(tensors.items()))}
-        self.kind = kind
+        self.kind, self.free = kind, free
         self.aliases = {name: first[id(t)] for name, t in tensors.items() if first[id(t)] != name}
         self.like = nest((name, t) for name, t in tensors.items() if name not in self.aliases)
         self.structure = tree.structure(self.like)
@@ -51,13 +52,17 @@ class Names:
         leaves, structure = tree.flatten(given)
         if structure != self.structure and self.aliases:
             leaves, structure = tree.flatten(given := self._without_aliases(operation, given))
-        shapes = [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]
-        if structure != self.structure or shapes != [like.shape for like in tree.leaves(self.like)]:
+        if structure != self.structure or not all(
+            map(self._fits, tree.paths(self.like), tree.leaves(self.like), leaves)
+        ):
             raise ValueError(
                 f"{operation}: expected {self.kind} like the module's, they differ {self._difference(given)}."
                 f" Start from the {self.kind} that from_module returned."
             )
         return leaves
+
+    def _fits(self, name: str, like: Tensor, leaf: Any) -> bool:
+        return isinstance(leaf, Tensor) and (leaf.shape == like.shape or name in self.free)
 
     def _without_aliases(self, operation: str, given: Tree) -> Tree:
         named = dict(zip(tree.paths(given), tree.leaves(given), strict=True))

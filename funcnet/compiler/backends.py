@@ -42,13 +42,12 @@ def choose(program: Program, backend: str, progress: Progress | None = None) -> 
         return Choice(_compile(program, "eager", progress), "eager", repr(error))
 
 
-_warned = False
+_warned = set[str]()
 
 
 def _warn_once(message: str) -> None:
-    global _warned
-    if not _warned:
-        _warned = True
+    if message not in _warned:
+        _warned.add(message)
         warnings.warn(message, stacklevel=2)
 
 

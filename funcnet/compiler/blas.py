@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from funcnet.compiler.graph import UnsupportedError
 from funcnet.compiler.loops import View
 
 WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
@@ -25,12 +24,17 @@ def way(out: View, inner: int) -> str:
     size = 0 if out.varying or columns == 1 else rows * columns * inner
     if size < LARGE:
         return "tiles" if size < WIDE else "wide"
-    return "blas" if rows < TALL or wins() else "panels"
+    return "blas" if _has(out.dtype) and (rows < TALL or wins()) else "panels"
 
 
 def wins() -> bool:
     """Tell whether BLAS multiplies large matrices faster than one thread by panels; MKL is half as fast on AMD's."""
     return torch.get_num_threads() > FEW or not (torch.backends.mkl.is_available() and _on_amd())
+
+
+def _has(dtype: torch.dtype) -> bool:
+    """Tell whether torch has a BLAS by the usual names here."""
+    return hasattr(_torch(), _SYMBOLS["f32" if dtype == torch.float32 else "f64"])
 
 
 @cache
@@ -50,17 +54,9 @@ def layout(matrix: View) -> tuple[str, int] | None:
 
 
 def link(library: ctypes.CDLL) -> None:
-    """Set a compiled kernel's pointers to BLAS, if it has any.
-
-    Raises:
-        UnsupportedError: torch has no BLAS by these names here.
-    """
+    """Set a compiled kernel's pointers to BLAS, if it has any."""
     for kind, symbol in _SYMBOLS.items():
         if hasattr(library, f"gemm_{kind}"):
-            if not hasattr(_torch(), symbol):
-                raise UnsupportedError(
-                    f"the native backend multiplies large matrices by {symbol}, which torch lacks here"
-                )
             pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
             ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
 

@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from funcnet.compiler.graph import NoCompilerError, UnsupportedError
+from funcnet.compiler.graph import InternalError, NoCompilerError
 
 _FLAGS = (
     "-O3",
@@ -104,29 +105,41 @@ def _probe(command: tuple[str, ...]) -> Compiler:
 
 
 def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
+    except OSError as error:
+        raise _CompileError(f"{shlex.join(command)} cannot be started: {error}") from error
     if done.returncode:
         raise _CompileError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
 def load(source: str) -> Library:
-    """Load the kernel of a C text, from the cache or freshly built."""
+    """Load the kernel of a C text, from the cache or freshly built.
+
+    Raises:
+        NoCompilerError: There is no C compiler, it does not work here, or no folder takes the kernel.
+        InternalError: The C compiler refuses the text.
+    """
     cc = compiler()
     key = hashlib.sha256("\0".join((source, *cc.command, *cc.flags, cc.identity)).encode()).hexdigest()
     folder = _folder()
     found = folder and _cached(folder / f"{key}.so", key)
     if folder and found:
-        return _open(folder / f"{key}.so", found, True)
+        with suppress(OSError):  # of a folder whose files may not be run
+            return _open(folder / f"{key}.so", found, True)
     failures: list[str] = []
-    for place in ([folder] if folder else []) + [_private()]:
+    for private in (False, True):
         try:
-            size = _install(cc, source, place, key)
+            if (place := _private() if private else folder) is not None:
+                return _open(place / f"{key}.so", _install(cc, source, place, key), False)
         except OSError as error:
             failures.append(str(error))
-        else:
-            return _open(place / f"{key}.so", size, False)
-    raise UnsupportedError(f"the native backend can write its kernel nowhere: {'; '.join(failures)}")
+    raise NoCompilerError(
+        f"the native backend can write its kernel nowhere, or not load it from there: {'; '.join(failures)}."
+        " Set FUNCNET_CACHE_DIR or TMPDIR to a folder with space, whose files may be run."
+    )
 
 
 def _open(path: Path, size: int, cached: bool) -> Library:
@@ -144,13 +157,26 @@ def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:
         except _CompileError as error:
             if shutil.disk_usage(folder).free < 2**20:
                 raise OSError(f"no space in {folder}") from None
-            raise UnsupportedError(str(error)) from error
+            raise _cause(cc, Path(scratch), error) from error
         content = built.read_bytes()
         built.write_bytes(content + _digest(content, key))
         built.chmod(0o700)
         built.replace(folder / f"{key}.so")
     _prune(folder, key)
     return len(content)
+
+
+def _cause(cc: Compiler, folder: Path, error: _CompileError) -> Exception:
+    """Tell a C compiler that does not work, or is killed, from one that refuses a text of ours."""
+    text = folder / "least.c"
+    text.write_text("int kernel(void) { return 0; }\n")
+    try:
+        _run([*cc.command, *cc.flags, "-o", str(folder / "least.so"), str(text), "-lm"])
+    except _CompileError as least:
+        return NoCompilerError(f"the C compiler {shlex.join(cc.command)} does not work. {least}")
+    if re.search(r"status -\d|[Kk]illed|out of memory|virtual memory exhausted", str(error)):
+        return NoCompilerError(f"the C compiler was stopped, perhaps by a lack of memory. {error}")
+    return InternalError(f"the C compiler refuses the text of a kernel. {error}")
 
 
 def _digest(content: bytes, key: str) -> bytes:

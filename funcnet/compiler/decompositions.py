@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler import checks, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
+from funcnet.compiler.picking import index_select, put, take
 from funcnet.compiler.pooling import pooling_rules
 
 aten = torch.ops.aten
@@ -19,6 +21,8 @@ Rule = Callable[..., Any]
 
 def find(func: Any) -> Rule | None:
     """Return the function that computes an operation by simpler ones, or None for one that stays."""
+    if func in _WHOLE:
+        return None
     rule = table().get(func)
     if rule is not None:
         return rule
@@ -52,7 +56,7 @@ def table() -> dict[Any, Rule]:
     )  # what torch.export's public table is made of
 
     rules: dict[Any, Any] = dict(core_aten_decompositions())
-    found = {**rules, **get_decompositions(_FURTHER), **_OWN}
+    found = {**rules, **get_decompositions(_FURTHER), **checks.rules(), **lookups.rules(), **_OWN}
     return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
@@ -104,11 +108,6 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
         raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _var_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    variance = torch.var(x, dim, correction=correction, keepdim=keepdim)
-    return variance, x.mean(list(dim) if dim else list(range(x.ndim)), keepdim=keepdim)
 
 
 def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
@@ -178,6 +177,36 @@ def _product(x: Tensor, y: Tensor) -> Any:
     return NotImplemented
 
 
+def _addmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """alpha left right + beta x as BLAS has it: a factor of 0 drops its term, infinities and NaN included."""
+    return _added(x, left, right, beta, alpha) if alpha else _scaled(x, (len(left), *right.shape[1:]), beta)
+
+
+def _baddbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    return _added(x, left, right, beta, alpha)
+
+
+def _added(x: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
+    product = left @ right
+    if not left.shape[-1]:
+        return _scaled(x, product.shape, beta)  # not zero added to it, which would make 0 of -0
+    product = product if alpha == 1 else product * alpha
+    return product + _scaled(x, x.shape, beta) if beta else product
+
+
+def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
+    if not factor:
+        return torch.zeros(shape, dtype=x.dtype, device=x.device)
+    return (x if factor == 1 else x * factor).expand(shape)
+
+
+def _addbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """One product: the batch is a part of the axis that is summed."""
+    batch, rows, inner = left.shape
+    left = left.transpose(0, 1).reshape(rows, batch * inner)
+    return torch.addmm(x, left, right.reshape(batch * inner, right.shape[-1]), beta=beta, alpha=alpha)
+
+
 def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
     if x.ndim and not x.shape[dim]:
@@ -192,18 +221,30 @@ def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -
     return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
 
 
-def _index_select(x: Tensor, dim: int, index: Tensor) -> Any:
-    """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
-    return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
+def _hardswish(x: Tensor) -> Tensor:
+    """Divide first, as 6 x may overflow."""
+    return x * ((x + 3).clamp(0, 6) / 6)
 
 
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    """Index by the tensor even if it is 0-d, which torch's own rule reads in Python."""
-    return aten.index.Tensor(x.reshape(-1), [index])
+def _elu_backward(grad: Tensor, alpha: Any, scale: Any, rate: Any, is_result: bool, x: Tensor) -> Tensor:
+    """NaN of NaN, as that of the three below, where torch's rules take it for large."""
+    slope = x + alpha * scale if is_result else alpha * scale * torch.exp(x * rate)
+    return torch.where(x > 0, grad * scale, grad * rate * slope)
 
 
-def _put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> Tensor:
-    return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
+def _hardswish_backward(grad: Tensor, x: Tensor) -> Tensor:
+    return torch.where(x <= -3, 0.0, torch.where(x >= 3, grad, grad * (x / 3 + 0.5)))
+
+
+def _smooth_l1_backward(grad: Tensor, x: Tensor, target: Tensor, reduction: int, beta: float) -> Tensor:
+    difference = x - target
+    grad = grad / x.numel() if reduction == 1 else grad
+    return torch.where(difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta))
+
+
+def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return a small x, whose quotient may be denormal."""
+    return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
 
 
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
@@ -213,10 +254,13 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
 # operations that write to running statistics beside what they return; their rules do it by copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
-_KEPT = {aten.var.correction, aten.std.correction}  # whose digits and range depend on how they are summed
+_KEPT = {
+    aten.var.correction,
+    aten.std.correction,
+    aten.var_mean.correction,
+}  # whose digits depend on how they are summed
 
 _FURTHER = [
-    aten.addmm.default,
     aten._softmax.default,
     aten._log_softmax.default,
     aten.native_layer_norm.default,
@@ -224,13 +268,28 @@ _FURTHER = [
     aten._native_batch_norm_legit.default,
     aten._native_batch_norm_legit.no_stats,
     aten._native_batch_norm_legit_no_training.default,
-    aten.embedding.default,
-    aten.gelu.default,
     aten.native_group_norm.default,
-    aten.addmv.default,
     aten._adaptive_avg_pool2d.default,
     aten.upsample_bilinear2d.default,
 ]
+
+# operations that torch takes apart into others which lose digits; the native backend has functions for them
+_WHOLE = {
+    aten.silu.default,
+    aten.silu_backward.default,
+    aten.gelu_backward.default,
+    aten.mish.default,
+    aten.mish_backward.default,
+    aten.softplus.default,
+    aten.softplus_backward.default,
+    aten.logit.default,
+    aten.sinc.default,
+    aten.logaddexp.default,
+    aten.logaddexp2.default,
+    aten.lerp.Scalar,
+    aten.lerp.Tensor,
+    aten.addcmul.default,
+}
 
 _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
@@ -246,7 +305,6 @@ _OWN: dict[Any, Rule] = {
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
-    aten.var_mean.correction: _var_mean,
     aten.as_strided.default: _as_strided,
     aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
     aten.as_strided_scatter.default: _as_strided_scatter,
@@ -254,6 +312,10 @@ _OWN: dict[Any, Rule] = {
     aten.pow.Tensor_Scalar: _power,
     aten.mm.default: _product,
     aten.bmm.default: _product,
+    aten.addmm.default: _addmm,
+    aten.addmv.default: _addmm,
+    aten.baddbmm.default: _baddbmm,
+    aten.addbmm.default: _addbmm,
     aten.max.dim: _extremum,
     aten.min.dim: _extremum,
     aten.max.default: lambda x: _extremum(x.reshape(-1)),
@@ -266,9 +328,14 @@ _OWN: dict[Any, Rule] = {
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
     aten.addbmm.default: _addbmm,
-    aten.index_select.default: _index_select,
-    aten.take.default: _take,
-    aten.put.default: _put,
+    aten.index_select.default: index_select,
+    aten.take.default: take,
+    aten.put.default: put,
+    aten.hardswish.default: _hardswish,
+    aten.celu.default: _celu,
+    aten.elu_backward.default: _elu_backward,
+    aten.hardswish_backward.default: _hardswish_backward,
+    aten.smooth_l1_loss_backward.default: _smooth_l1_backward,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **pooling_rules(),

@@ -136,10 +136,20 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform
         return [f"del {', '.join(names[var] for var in op)}"] if op else []
     outputs = ", ".join(names[var] for var in op.outputs)
     if isinstance(op, Scan):
-        return [f"{outputs}, = {names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"]
-    arguments = [names.argument(arg) for arg in op.args] + [f"{k}={names.argument(v)}" for k, v in op.kwargs.items()]
-    several = "" if str(op.target._schema.returns[0].type) == "Tensor" and len(op.outputs) == 1 else ","
-    return [f"{outputs}{several} = {names.constant(_callable(op.target))}({', '.join(arguments)})"]
+        several, call = ",", f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
+    else:
+        several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
+    return [f"{outputs}{several} = {call}" if outputs else call]
+
+
+def _several(op: Apply) -> str:
+    """Return a comma where an operation returns a tuple, if of one tensor."""
+    single = len(op.outputs) == 1 and str(op.target._schema.returns[0].type) == "Tensor"
+    return "" if single else ","
+
+
+def _arguments(op: Apply, names: _Names) -> str:
+    return ", ".join([*map(names.argument, op.args), *(f"{k}={names.argument(v)}" for k, v in op.kwargs.items())])
 
 
 def _callable(target: Any) -> Callable[..., Any]:

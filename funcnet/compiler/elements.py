@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
 from torch.overrides import TorchFunctionMode
 
-from funcnet.compiler import mutation
+from funcnet.compiler import checks, mutation
 from funcnet.compiler.abstract import Abstract
 from funcnet.compiler.batched import is_batching
+from funcnet.compiler.checks import unwrapped
 
 Result = TypeVar("Result")
 
@@ -42,7 +42,7 @@ class _Elements(TorchFunctionMode):
             return _take(*args)
         if func is Tensor.__setitem__:
             return _put(*args)
-        return func(*args, **(kwargs or {}))
+        return checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 
 def _take(x: Tensor, index: Any) -> Tensor:
@@ -50,7 +50,7 @@ def _take(x: Tensor, index: Any) -> Tensor:
         return x[index]
     where, rest = found
     part = x[where]
-    if isinstance(traced := _unwrapped(part), Abstract) and not is_batching():
+    if isinstance(traced := unwrapped(part), Abstract) and not is_batching():
         traced.taken = _place(x, where)
     return _take(part, rest)
 
@@ -62,23 +62,16 @@ def _put(x: Tensor, index: Any, value: Any) -> None:
     where, rest = found
     part = x[where]
     _put(part, rest, value)
-    if isinstance(traced := _unwrapped(value), Abstract) and mutation.root(traced).taken[1:] == _place(x, where)[1:]:
+    if isinstance(traced := unwrapped(value), Abstract) and mutation.root(traced).taken[1:] == _place(x, where)[1:]:
         traced.owner.lost.pop(id(mutation.root(traced)), None)  # as x[i] += y does, having written to what it took
     x[where] = part
 
 
 def _place(x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
     """Identify a part of a tensor, as long as nothing is written to that."""
-    held, at = _unwrapped(x), _unwrapped(where[-1])
+    held, at = unwrapped(x), unwrapped(where[-1])
     values = [mutation.read(t.owner, t) if isinstance(t, Abstract) else id(t) for t in (held, at)]
     return held, *values, len(where)
-
-
-def _unwrapped(x: Any) -> Any:
-    """Find the tensor inside of torch.func's wrappers."""
-    while isinstance(x, Tensor) and _functorch.is_functorch_wrapped_tensor(x):
-        x = _functorch.get_unwrapped(x)
-    return x
 
 
 def _first(x: Tensor, index: Any) -> tuple[Any, Any] | None:

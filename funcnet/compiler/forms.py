@@ -38,6 +38,11 @@ def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
     return next(iter(devices), torch.device("cpu"))
 
 
+def holds_tensors(value: Any) -> bool:
+    """Tell whether there is a tensor inside of arguments."""
+    return bool(_tensors(value))
+
+
 def _check(func: Any, args: Any) -> None:
     if torch.Tag.nondeterministic_seeded in func.tags:
         raise draws_random(str(func), user_line())

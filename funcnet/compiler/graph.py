@@ -18,7 +18,11 @@ class UnsupportedError(Exception):
 
 
 class NoCompilerError(Exception):
-    """The native backend finds no C compiler; the message says what to install."""
+    """The native backend finds no C compiler that works here; the message says why, and what to do."""
+
+
+class InternalError(Exception):
+    """The compiler contradicts itself: a fault of its own, not of the program."""
 
 
 class Kernel(Protocol):
@@ -46,7 +50,10 @@ class Var:
 
 @dataclass(eq=False)
 class Apply:
-    """One ATen operation. Arguments are values, constants (numbers, None, dtype, str), and tuples or lists."""
+    """One ATen operation. Arguments are values, constants (numbers, None, dtype, str), and tuples or lists.
+
+    One without outputs is a check of values; it stays in the program although nothing reads it.
+    """
 
     target: torch._ops.OpOverload
     args: tuple[Any, ...]
@@ -100,6 +107,11 @@ def inputs(op: Apply | Scan) -> Iterator[Var]:
     else:
         yield from variables((op.init, op.xs))
         yield from free(op.body)
+
+
+def has_effect(op: Apply | Scan) -> bool:
+    """Tell whether an operation is there for more than its outputs, being a check or a loop with one in it."""
+    return any(map(has_effect, op.body.ops)) if isinstance(op, Scan) else not op.outputs
 
 
 def free(block: Block) -> Iterator[Var]:
@@ -156,7 +168,8 @@ def _lines(block: Block, names: _Names, indent: str) -> Iterator[str]:
 def _apply_lines(op: Apply, names: _Names) -> Iterator[str]:
     arguments = [_show(arg, names) for arg in op.args] + [f"{k}={_show(v, names)}" for k, v in op.kwargs.items()]
     outputs = ", ".join(_typed(var, names) for var in op.outputs)
-    yield f"{outputs} = {str(op.target).removesuffix('.default')}({', '.join(arguments)})"
+    target = str(op.target).removesuffix(".default")
+    yield f"{outputs}{' = ' if outputs else ''}{target}({', '.join(arguments)})"
 
 
 def _scan_lines(op: Scan, names: _Names) -> Iterator[str]:

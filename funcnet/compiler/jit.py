@@ -1,13 +1,11 @@
 """jit: stage a function once for each form of its arguments, and run the staged program from then on."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial, update_wrapper
-from numbers import Number
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -15,8 +13,10 @@ from funcnet.compiler import staging
 from funcnet.compiler.abstract import check_result
 from funcnet.compiler.backends import NAMES, Choice, choose
 from funcnet.compiler.graph import Apply, Program, Scan, walk
+from funcnet.compiler.holders import Path, check_objects, is_function, places, read
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.progress import Progress
+from funcnet.compiler.signature import are_plain, form, global_settings, signature, static, unhashable
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
 from funcnet.tree import Structure
@@ -28,10 +28,19 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
     tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
     must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
-    values of tensors that f closes over are read anew at each call; which tensors these are, and every number or object
-    that f closes over, is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
+    tensors that f closes over are read again at each call, in the variables, attributes and containers where f found
+    them; so are those of functions among the arguments and of the instance of a jitted method. Every number or object
+    that f closes over is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
     `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
     argument; after an outermost vmap they are views of memory in which the lanes are innermost.
+
+    Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
+    `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
+    [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
+    matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes go on.
+
+    The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
+    whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
@@ -46,8 +55,9 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
         itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: There is no such backend.
-        TypeError: f or progress cannot be called.
+        TypeError: f or progress cannot be called. Called with an object that holds tensors and is not a pytree node.
         StagingError: At the first call: f reads values of tensors in Python, or is not pure.
+        IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
         {'sum': tensor(3.)}
@@ -87,22 +97,42 @@ class Jit:
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
         self._programs: dict[Hashable, _Compiled] = {}
+        self.owner: type | None = None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.owner = owner
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the staged program for these arguments; stage it first if there is none."""
         if transformed():
             return self._unstaged(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
-        key, tensors, plain = _signature(leaves, structure)
-        call = self._find(key, args, kwargs) if plain else None
-        if call is None or call.compiled.differentiates():
+        key, tensors, others = signature(leaves, structure)
+        holders = self._holders(others, args, kwargs)
+        if not are_plain(tensors):
             return self._unstaged(args, kwargs)
+        call = self._find(key, args, kwargs, holders)
         compiled = call.compiled
-        if compiled.outdated():
+        captures = compiled.captures(holders)
+        if captures is None:
             self._calls.clear()
             self._programs.clear()
             return self(*args, **kwargs)
-        return compiled.rebuild(compiled.choice.kernel([*tensors, *compiled.program.captures], call.lanes))
+        if captures and not are_plain(captures):
+            return self._unstaged(args, kwargs)
+        return compiled.rebuild(compiled.choice.kernel([*tensors, *captures], call.lanes))
+
+    def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
+        """List what may hold tensors that are no arguments: the function, functions among its arguments, an instance.
+
+        Raises:
+            TypeError: Another argument holds tensors.
+        """
+        own = args[0] if args and self.owner is not None and isinstance(args[0], self.owner) else None
+        functions = [leaf for leaf in others if leaf is own or is_function(leaf)]
+        if len(functions) < len(others):
+            check_objects(args, kwargs, own)
+        return [self.f, *functions]
 
     def _unstaged(self, args: Any, kwargs: Any) -> Any:
         """Call the function itself, which has to be as pure as one that is staged."""
@@ -115,34 +145,34 @@ class Jit:
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
-        key, _, _ = _signature(*tree.flatten((args, kwargs)))
-        compiled = self._find(key, args, kwargs).compiled
+        key, _, others = signature(*tree.flatten((args, kwargs)))
+        compiled = self._find(key, args, kwargs, self._holders(others, args, kwargs)).compiled
         choice = compiled.choice
         names = (_name(op) for op in walk(compiled.program.block))
         return Explanation(
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def _find(self, key: Hashable, args: Any, kwargs: Any) -> "_Call":
+    def _find(self, key: Hashable, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
         """Look up how a form of arguments runs; stage and compile it when it is new."""
         try:
             call = self._calls.get(key)
         except TypeError as error:
-            raise _unhashable(args, kwargs) from error
+            raise unhashable(args, kwargs) from error
         if call is None:
-            call = self._calls[key] = self._prepare(args, kwargs)
+            call = self._calls[key] = self._prepare(args, kwargs, holders)
         return call
 
-    def _prepare(self, args: Any, kwargs: Any) -> "_Call":
+    def _prepare(self, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
         """Stage a call, unless one that differs in the number of lanes only is known."""
         lanes = Lanes.of(self.f, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         forms = lanes.forms([leaf for leaf in leaves if isinstance(leaf, Tensor)])
         rest = iter(forms)
-        parts = (next(rest) if isinstance(leaf, Tensor) else _static(leaf) for leaf in leaves)
-        key = (structure, lanes.in_dims, *parts, _globals())
+        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in leaves)
+        key = (structure, lanes.in_dims, *parts, global_settings())
         if key not in self._programs:
-            self._programs[key] = _compile(lanes, leaves, structure, forms, self.backend, self.progress)
+            self._programs[key] = _compile(lanes, leaves, structure, forms, holders, self.backend, self.progress)
         return _Call(self._programs[key], lanes.size)
 
 
@@ -164,6 +194,7 @@ class _Compiled:
     template: list[Any]  # the result's leaves, None where a tensor belongs
     positions: list[int]  # where the tensors belong
     forms: list[Hashable]  # of the closed-over tensors
+    places: list[list[Path]]  # where these are
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         leaves = self.template.copy()
@@ -171,14 +202,11 @@ class _Compiled:
             leaves[position] = tensor
         return tree.unflatten(self.structure, leaves)
 
-    def outdated(self) -> bool:
-        """Tell whether a closed-over tensor has another form now than when it was staged."""
-        return self.forms != [_form(tensor) for tensor in self.program.captures]
-
-    def differentiates(self) -> bool:
-        """Tell whether torch's autograd would record what happens to a closed-over tensor."""
-        captures = self.program.captures
-        return bool(captures) and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in captures)
+    def captures(self, holders: list[Any]) -> list[Tensor] | None:
+        """Read the closed-over tensors from their places; return None unless their forms are those of the staging."""
+        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
+        same = all(t is not None and form(t) == before for t, before in zip(found, self.forms, strict=True))
+        return found if same else None
 
 
 @dataclass(frozen=True)
@@ -209,77 +237,21 @@ class _Body:
 
 
 def _compile(
-    lanes: Lanes, leaves: Sequence[Any], structure: Structure, forms: Any, backend: str, progress: Progress | None
+    lanes: Lanes,
+    leaves: Sequence[Any],
+    structure: Structure,
+    forms: Any,
+    holders: list[Any],
+    backend: str,
+    progress: Progress | None,
 ) -> _Compiled:
     body = _Body(lanes, leaves, structure)
     staged = staging.stage(body, forms)
     program = lanes.program(staged, body.out_dims)
-    choice, forms = choose(program, backend, progress), [_form(tensor) for tensor in program.captures]
-    return _Compiled(program, choice, body.structure, body.template, body.positions, forms)
-
-
-def _signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], bool]:
-    """Return what staging depends on, the tensors, and whether they are plain: no subclass, nothing that needs grad."""
-    key: list[Any] = [structure, _globals()]
-    tensors, plain, recording = [], True, torch.is_grad_enabled()
-    for leaf in leaves:
-        if isinstance(leaf, Tensor):
-            key.append(_form(leaf))
-            tensors.append(leaf)
-            plain = plain and (leaf.__class__ in _PLAIN) and not (recording and leaf.requires_grad)
-        else:
-            key.append(_static(leaf))
-    return tuple(key), tensors, plain
-
-
-_PLAIN = (Tensor, torch.nn.Parameter)
-
-
-def _form(tensor: Tensor) -> Hashable:
-    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
-
-
-def _globals() -> Hashable:
-    """Return the global settings that the meaning of a function depends on."""
-    return torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
-
-
-def _static(leaf: Any) -> Hashable:
-    """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ, inside others too."""
-    if leaf.__class__ in (int, str, bool):
-        return leaf.__class__, leaf
-    if isinstance(leaf, float):
-        return type(leaf), leaf.hex()
-    if isinstance(leaf, Number) and not isinstance(leaf, int):
-        return type(leaf), repr(leaf)
-    exact = frozenset if isinstance(leaf, set | frozenset) else tuple
-    parts = exact(map(_static, _parts(leaf)))
-    return (type(leaf), parts) if type(leaf) in (tuple, list, dict, set) else (type(leaf), leaf, parts)
-
-
-def _parts(leaf: Any) -> Iterable[Any]:
-    """What takes part in the equality of a constant: 1 and 1.0, which are equal, may be among it."""
-    if isinstance(leaf, tuple | list | set | frozenset):
-        return leaf
-    if isinstance(leaf, dict):
-        return leaf.items()
-    if not is_dataclass(leaf) or isinstance(leaf, type) or type(leaf).__eq__ is object.__eq__:
-        return ()
-    return (getattr(leaf, field.name) for field in fields(leaf) if field.compare and field.hash is not False)
+    choice, forms = choose(program, backend, progress), [form(tensor) for tensor in program.captures]
+    found = places(program.captures, holders)
+    return _Compiled(program, choice, body.structure, body.template, body.positions, forms, found)
 
 
 def _name(op: Apply | Scan) -> str:
     return "scan" if isinstance(op, Scan) else str(op.target)
-
-
-def _unhashable(args: Any, kwargs: Any) -> TypeError:
-    """Build the error for a constant that cannot be part of a key."""
-    for path, leaf in zip(tree.paths((args, kwargs)), tree.leaves((args, kwargs)), strict=True):
-        try:
-            hash(_static(leaf))
-        except TypeError:
-            return TypeError(
-                f"jit: at path {path!r} (0: positional, 1: keyword arguments): expected a tensor or a hashable"
-                f" constant, got {type(leaf).__name__}. Make it a pytree node, or close over it."
-            )
-    return TypeError("jit: the structure of the arguments is not hashable: a node holds unhashable metadata.")

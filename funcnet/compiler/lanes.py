@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler.filling import filled
 from funcnet.compiler.graph import Program
 from funcnet.compiler.passes import varying
 from funcnet.compiler.staging import Form, form_of
@@ -58,7 +59,7 @@ class Lanes:
         if self.in_dims is None:
             return block
         in_dims = (*self.in_dims, *(None for _ in block.captures))
-        program = Program(block.block, in_dims, out_dims, block.captures, self.chunk_size)
+        program = Program(filled(block.block), in_dims, out_dims, block.captures, self.chunk_size)
         _check_shared(program)
         return program
 

@@ -7,6 +7,7 @@ Nothing here names a lane; the printer chooses scalar or vector types.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import torch
 
@@ -158,12 +159,15 @@ class Scatter:
     accumulate: bool
 
 
+Part = Node | Store | Accumulate | Scatter
+
+
 @dataclass(eq=False)
 class Nest:
     """Loops over a shape around one fused body."""
 
     shape: tuple[int, ...]
-    body: list[Node | Store | Accumulate | Scatter] = field(default_factory=list)
+    body: list[Part] = field(default_factory=list)
     sequential: bool = False
 
 
@@ -209,6 +213,14 @@ class Sort:
 
 
 @dataclass(eq=False)
+class Check:
+    """An error, the code-th of the kernel's messages, where the element of a view is false, in any lane."""
+
+    view: View
+    code: int
+
+
+@dataclass(eq=False)
 class Loop:
     """The steps of a scan, some of them at a time."""
 
@@ -217,18 +229,24 @@ class Loop:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Loop
+Statement = Nest | Contract | Cumulate | Sort | Check | Loop
 
 
 @dataclass(eq=False)
 class Kernel:
-    """A lowered program: what it reads and writes, and its statements."""
+    """A lowered program: what it reads and writes, its statements, and the messages of the checks among them."""
 
     inputs: list[Buffer]
     shapes: list[tuple[int, ...]]
     outputs: list[Buffer]
     statements: list[Statement]
     lanes: bool
+    messages: list[str] = field(default_factory=list)
+
+
+def never(value: NoReturn) -> NoReturn:
+    """Raise for a kind of statement, or part of one, that has been forgotten; mypy sees it, too."""
+    raise AssertionError(f"no case for {type(value).__name__}")
 
 
 def whole(buffer: Buffer, shape: Sequence[int]) -> View:
@@ -242,17 +260,33 @@ def reads(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             for part in statement.body:
-                values = part.args if isinstance(part, Node) else (part.value, *getattr(part, "indices", ()))
-                yield from (value for value in values if isinstance(value, View))
+                yield from (value for value in operands(part) if isinstance(value, View))
                 if isinstance(part, Gather | Accumulate):
                     yield part.view
         case Contract():
             yield from (statement.left, statement.right)
         case Cumulate() | Sort():
             yield statement.source
+        case Check():
+            yield statement.view
         case Loop():
             for inner in statement.body:
                 yield from reads(inner)
+        case _:
+            never(statement)
+
+
+def operands(part: Part) -> tuple[Operand, ...]:
+    """The operands of one part of a nest's body."""
+    match part:
+        case Node():
+            return part.args
+        case Store() | Accumulate():
+            return (part.value,)
+        case Scatter():
+            return (part.value, *part.indices)
+        case _:
+            never(part)
 
 
 def writes(statement: Statement) -> Iterator[View]:
@@ -266,9 +300,13 @@ def writes(statement: Statement) -> Iterator[View]:
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)
+        case Check():
+            pass
         case Loop():
             for inner in statement.body:
                 yield from writes(inner)
+        case _:
+            never(statement)
 
 
 def scratch(statement: Statement) -> Iterator[View]:
@@ -277,25 +315,3 @@ def scratch(statement: Statement) -> Iterator[View]:
         yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
     if isinstance(statement, Loop):
         yield from (view for inner in statement.body for view in scratch(inner))
-
-
-VECTOR = 64  # multiplications that a product by vectors or by BLAS does in the time of one operation
-
-
-def work(statements: Sequence[Statement]) -> int:
-    """Estimate how many scalar operations (of all lanes at once) statements take."""
-    total = 0
-    for statement in statements:
-        match statement:
-            case Nest():
-                total += math.prod(statement.shape) * len(statement.body)
-            case Contract():
-                count = math.prod(statement.out.shape) * statement.left.shape[-1]
-                total += count if statement.how == "tiles" else count // VECTOR
-            case Cumulate():
-                total += math.prod(statement.out.shape)
-            case Sort():
-                total += math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
-            case Loop():
-                total += statement.counter.length * work(statement.body)
-    return total

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from funcnet.compiler import blas, blocks
-from funcnet.compiler.graph import Apply, Program, Scan, UnsupportedError, Var
+from funcnet.compiler.graph import Apply, InternalError, Program, Scan, UnsupportedError, Var
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
+    Check,
     Const,
     Contract,
     Counter,
@@ -44,6 +45,7 @@ class Lowering:
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
+        self.messages: list[str] = []
         self.op: Apply
         block = hoist(program.block)
         self.varying = varying(block, program.in_dims)
@@ -63,6 +65,7 @@ class Lowering:
             [view.buffer for view in self.outputs],
             separate(self.scope.statements),
             self.lanes,
+            self.messages,
         )
 
     def _input(self, position: int, var: Var) -> View:
@@ -95,8 +98,8 @@ class Lowering:
         )
         for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
             if value.shape != var.shape or value.dtype != var.dtype:
-                raise UnsupportedError(
-                    f"{op.target}: gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
+                raise InternalError(
+                    f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
                 )
             self.values[var] = value
         return None
@@ -210,6 +213,11 @@ class Lowering:
         copy = self.temporary(view.shape, view.dtype, view.varying)
         self.store(copy, view)
         return copy
+
+    def check(self, value: Value, message: str) -> None:
+        """Raise an error after the run if a value of one element is false."""
+        self.messages.append(message)
+        self.scope.add(Check(self.view(value), len(self.messages)))
 
     def _scan(self, op: Scan) -> None:
         count = len(op.init)

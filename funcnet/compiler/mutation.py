@@ -21,18 +21,26 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class View:
-    """How a view was taken."""
+    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
 
-    parent: Abstract
+    viewed: Abstract
+    meta: Tensor
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    @property
+    def parent(self) -> Abstract:
+        parent = self.viewed
+        while parent.meta is not self.meta:
+            parent = parent.lineage.parent
+        return parent
 
 
 def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
     (result,) = results
-    result.lineage, result.seen = View(args[0], func, args[1:], kwargs), args[0].value
+    result.lineage, result.seen = View(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
 
 def read(staging: Any, tensor: Abstract) -> Var:
@@ -77,13 +85,22 @@ def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     targets = [tensor for name in written for tensor in _as_list(bound[name])]
     _check_form(staging, func, args, kwargs, targets)
     out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
-    with staging:
+    with staging.inside_rule():
         values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
         fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
     for target, value in zip(targets, fitted, strict=True):
         write(staging, func, target, read(staging, value))
     returned = [bound[name] for name in written][: len(func._schema.returns)]
     return returned[0] if len(returned) == 1 else tuple(returned) or None
+
+
+def check_strided(staging: Any) -> None:
+    """Raise where autograd would write to other elements of a gradient than those that a program has written to."""
+    if staging.part_written is not None:
+        raise StagingError(
+            "jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
+            f"{staging.part_written}. Build the tensor with torch.complex, or write to the whole."
+        )
 
 
 def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
@@ -109,7 +126,7 @@ def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: di
         raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
     before = staging.wrap(target.meta, target.value, target.source)
     before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
-    with staging:
+    with staging.inside_rule():
         after = functional(before, *args[1:], **kwargs)
     _run_on_metadata(func, args, kwargs)
     target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
@@ -134,7 +151,9 @@ def _insert(staging: Any, target: Abstract, value: Var) -> Var:
     part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=forms.META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
-    with staging:
+    if view.func in _OF_COMPLEX:
+        staging.part_written = user_line()
+    with staging.inside_rule():
         inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
     return read(staging, inserted)
 
@@ -149,12 +168,12 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
 
 def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
     """Put back what was expanded by axes of size 1 only; of more copies of an element torch refuses the write, too."""
-    if part.numel() != before.numel():
+    if part.numel() not in (0, before.numel()):
         raise StagingError(
             f"jit: a write through an expand, from {tuple(before.shape)} to {tuple(part.shape)}, to elements that share"
             f" memory{user_line()}. Write to expanded.clone(), or to the tensor before."
         )
-    return part.reshape(before.shape)
+    return part.reshape(before.shape) if part.numel() == before.numel() else before
 
 
 def _fold(before: Tensor, part: Tensor, dim: int, size: int, step: int) -> Tensor:
@@ -185,6 +204,15 @@ _INSERT: dict[Any, Callable[..., Any]] = {
     aten.view_as_real.default: lambda _, part: torch.view_as_complex(part),
     aten.view_as_complex.default: lambda _, part: torch.view_as_real(part),
 }
+
+
+# autograd takes as_strided of a traced gradient, to write to it, where it should take these views again; torch 2.13
+_OF_COMPLEX = (
+    aten._conj.default,
+    aten._neg_view.default,
+    aten.view_as_real.default,
+    aten.view_as_complex.default,
+)
 
 
 def _functional(func: Any) -> Any:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler import blas, build, source
+from funcnet.compiler.cost import work
 from funcnet.compiler.graph import Program, UnsupportedError
-from funcnet.compiler.loops import Loop, work
+from funcnet.compiler.loops import Loop
 from funcnet.compiler.lowering import lower
 from funcnet.compiler.ops import RULES
 from funcnet.compiler.progress import INTERVAL, Progress
@@ -28,6 +29,7 @@ class Kernel:
     work: int
     progress: Progress | None = None
     steps: int = 0  # of the outermost loops, counted for progress
+    messages: Sequence[str] = ()  # of the checks in the program
     arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
     forms: list[Tensor] = field(init=False)  # of the results, each of one number that is repeated
 
@@ -55,15 +57,21 @@ class Kernel:
             The results. With lanes the lane axis is innermost in memory.
         Raises:
             IndexError: An index of a gather or scatter was out of range.
+            RuntimeError: A check in the program failed, or an integer was divided by zero.
         """
         if lanes == 0 and None in (self.program.out_dims or ()):
             return self._of_no_lanes(tensors)
-        count = 1 if lanes is None else lanes
+        return self.run(tensors, 1 if lanes is None else lanes)
+
+    def run(self, tensors: Sequence[Tensor], count: int, *, checked: bool = True) -> list[Tensor]:
+        """Run the program for a number of lanes, and raise the errors that it met unless they are not to be checked."""
         held = self._arguments(tensors)
         padded = -(-count // self.lanes) * self.lanes
         outputs = self._outputs(padded)
         call = _Call(self, held, self._strides(held), outputs, count, padded)
         call.run(padded // self.lanes)
+        if checked:
+            call.check()
         if self.progress is not None:
             self.progress(call.total, call.total)
         return self._deliver(outputs, count)
@@ -73,7 +81,10 @@ class Kernel:
         dims, out_dims = self.program.in_dims or (), self.program.out_dims or ()
         shapes = [[1 if axis == d else n for axis, n in enumerate(t.shape)] for t, d in zip(tensors, dims, strict=True)]
         lane = [t if d is None else t.new_zeros(shape) for t, d, shape in zip(tensors, dims, shapes, strict=True)]
-        return [t if d is None else t.narrow(d, 0, 0) for t, d in zip(self(lane, 1), out_dims, strict=True)]
+        return [
+            t if d is None else t.narrow(d, 0, 0)
+            for t, d in zip(self.run(lane, 1, checked=False), out_dims, strict=True)
+        ]
 
     def take_arena(self) -> Tensor:
         """Working memory for one thread; fresh pages would cost a large net a third of its step."""
@@ -132,10 +143,15 @@ class _Call:
             self.part(self.controls[0], self.kernel.take_arena(), 0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
-        flags = {bit for control in self.controls for bit in (1, 2) if control.flags & bit}
-        if 1 in flags:
+
+    def check(self) -> None:
+        """Raise the error that a thread met; of several the one of a check, which comes before what it guards."""
+        codes, flags = zip(*(divmod(control.flags, FAILED) for control in self.controls), strict=True)
+        if any(codes):
+            raise RuntimeError(self.kernel.messages[max(codes) - 1])
+        if any(f & 1 for f in flags):
             raise IndexError("jit: an index of a gather or scatter is out of the range of its axis")
-        if 2 in flags:
+        if any(f & 2 for f in flags):
             raise RuntimeError("ZeroDivisionError: jit: an integer division by zero")
 
     def spread(self, bounds: Sequence[int]) -> None:
@@ -178,6 +194,7 @@ class _Control(ctypes.Structure):
 SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth threads
 LONG = 20_000_000  # and from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C
 ALIGN = 128
+FAILED = 4  # what flags count the number of a failed check in, as in the C text
 
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
 
@@ -186,7 +203,9 @@ def compile(program: Program, progress: Progress | None = None) -> Kernel:
     """Compile a program to a native kernel, which counts its steps if a callback wants to know.
 
     Raises:
-        UnsupportedError: An operation has no rule here, a tensor is not on the CPU, or there is no C compiler.
+        UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
+        NoCompilerError: There is no C compiler that works here.
+        InternalError: The C compiler refuses what this one writes.
     """
     for var in program.block.params:
         if var.device.type != "cpu":
@@ -196,4 +215,5 @@ def compile(program: Program, progress: Progress | None = None) -> Kernel:
     library = build.load(text.text)
     blas.link(library.handle)
     steps = sum(part.counter.length for part in kernel.statements if isinstance(part, Loop))
-    return Kernel(program, library, text.lanes, text.arena, work(kernel.statements), progress, steps)
+    total, messages = work(kernel.statements), kernel.messages
+    return Kernel(program, library, text.lanes, text.arena, total, progress, steps, messages)

@@ -16,6 +16,8 @@ from funcnet.compiler.loops import (
     Scatter,
     Store,
     View,
+    never,
+    operands,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ class Body:
             found[group[-1]] = at
         return found
 
+    def lanes_vary(self) -> bool:
+        """Whether anything in the nest is a vector of lanes."""
+        return any(
+            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
+            for part in self.nest.body
+        )
+
     def once(self, place: Place) -> None:
         """The body at one index."""
         self.names = {}
@@ -60,6 +69,8 @@ class Body:
                     self.accumulate(part, full)
                 case Scatter():
                     self.scatter(part, full)
+                case _:
+                    never(part)
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """An operand as a C expression, as a vector where one is wanted; a load is done once."""
@@ -175,7 +186,7 @@ def _groups(nest: Nest) -> list[list[int]]:
     """Runs of axes that every view of a nest walks as one, none of size 1; single axes where indices are computed."""
     axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
     views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
-    values = [x for part in nest.body for x in (part.args if isinstance(part, Node) else (part.value,))]
+    values = [x for part in nest.body for x in operands(part)]
     if any(isinstance(x, Index) for x in values) or any(isinstance(part, Scatter | Gather) for part in nest.body):
         return [[axis] for axis in axes]
     views += [x for x in values if isinstance(x, View)]

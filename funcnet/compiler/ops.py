@@ -5,17 +5,15 @@ the result, those of PREDICATES in the dtype that they have in common.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from funcnet.compiler import indexing, reductions, shapes, sorting
+from funcnet.compiler.formulas import FORMULAS, Formula
 from funcnet.compiler.loops import Const, Index, Operand
 from funcnet.compiler.lowering import Lowering, Rule
 from funcnet.compiler.values import Emit, Number, Splat, Value
-
-Formula = Callable[..., Operand]
 
 
 def elementwise(formula: Formula) -> Rule:
@@ -79,26 +77,9 @@ def _divide(e: Emit, a: Operand, b: Operand, rounding_mode: str | None = None) -
     return e("floordiv", a, b) if rounding_mode == "floor" else e("trunc", e("div", a, b))
 
 
-def _power(e: Emit, x: Operand, y: Operand) -> Operand:
-    """x ** y, by ATen's special cases where the exponent is a number."""
-    exponent = y.value if isinstance(y, Const) and x.dtype.is_floating_point else None
-    match exponent:
-        case 0.5:
-            return e("sqrt", x)
-        case -0.5:
-            return e("div", 1, e("sqrt", x))
-        case 2:
-            return e("mul", x, x)
-        case 3:
-            return e("mul", e("mul", x, x), x)
-        case -1:
-            return e("div", 1, x)
-        case -2:
-            return e("div", 1, e("mul", x, x))
-    return e("pow", x, y)
-
-
 def _sign(e: Emit, x: Operand) -> Operand:
+    if x.dtype == torch.bool:
+        return x
     one, zero = Const(1, x.dtype), Const(0, x.dtype)
     return e("sub", e("where", e("gt", x, 0), one, zero), e("where", e("lt", x, 0), one, zero))
 
@@ -126,6 +107,8 @@ def _elu(
 
 def _clamp(b: Lowering, x: Value, min: Value | Number | None = None, max: Value | Number | None = None) -> Value:
     dtype, bounds = b.op.outputs[0].dtype, [bound for bound in (min, max) if bound is not None]
+    if any(isinstance(bound, float) and math.isnan(bound) for bound in bounds):
+        return Splat(Const(math.nan, dtype), b.op.outputs[0].shape)
 
     def formula(e: Emit, x: Operand, *rest: Operand | Number) -> Operand:
         cast = iter([e.cast(bound, dtype) for bound in rest])
@@ -149,6 +132,17 @@ def _cast(b: Lowering, x: Value, **_: Any) -> Value:
     return x if x.dtype == dtype else _mapped(b, lambda e, x: e.cast(x, dtype), (x,))
 
 
+def _interpolate(e: Emit, a: Operand, b: Operand, weight: Operand) -> Operand:
+    """a + weight (b - a), from the nearer end."""
+    difference, far = e("sub", b, a), e("ge", e("abs", weight), 0.5)
+    return e("fma", e("where", far, e("sub", weight, 1), weight), difference, e("where", far, b, a))
+
+
+def _check(b: Lowering, condition: Value, message: str) -> list[Value]:
+    b.check(condition, message)
+    return []
+
+
 def _full(b: Lowering, _: Any, value: Number, **__: Any) -> Value:
     return Splat(Const(value, b.op.outputs[0].dtype), b.op.outputs[0].shape)
 
@@ -163,7 +157,8 @@ def _logical(op: str) -> Formula:
 
 
 _PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh
-asinh acosh atanh erf erfc lgamma abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign nextafter"""
+asinh acosh atanh erf erfc lgamma abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign nextafter logaddexp
+logaddexp2"""
 
 ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
     **{name: _rounding(name) for name in ("floor", "ceil", "trunc")},
@@ -171,7 +166,6 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "add": lambda e, a, b, alpha=1: _scaled(e, a, b, alpha),
     "sub": lambda e, a, b, alpha=1: e("sub", a, b) if alpha == 1 else _scaled(e, a, e("neg", b), alpha),
     "div": _divide,
-    "pow": _power,
     "reciprocal": lambda e, x: e("div", 1, x),
     "rsqrt": lambda e, x: e("div", 1, e("sqrt", x)),
     "sign": _sign,
@@ -179,6 +173,9 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "leaky_relu": lambda e, x, slope=0.01: e("where", e("gt", x, 0), x, e("mul", x, slope)),
     "hardtanh": _hardtanh,
     "elu": _elu,
+    **FORMULAS,
+    "lerp": _interpolate,
+    "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, a if value == 1 else e("mul", a, value), b),
     "bitwise_and": lambda e, a, b: e("and", a, b),
     "bitwise_or": lambda e, a, b: e("or", a, b),
     "bitwise_xor": lambda e, a, b: e("xor", a, b),
@@ -196,12 +193,13 @@ PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne"
     "logical_not": lambda e, x: e("not", e.cast(x, torch.bool)),
     "isnan": lambda e, x: e("ne", x, x),
     "isinf": lambda e, x: e("eq", e("abs", x), math.inf) if x.dtype.is_floating_point else Const(False, torch.bool),
-    "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x), 0),
+    "signbit": lambda e, x: e("lt", e("copysign", Const(1, x.dtype), x) if x.dtype.is_floating_point else x, 0),
 }
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
     **{name: predicate(formula) for name, formula in PREDICATES.items()},
+    "_assert_async": _check,
     "full": _full,
     "arange": _arange,
     "clamp": _clamp,

@@ -15,6 +15,7 @@ from funcnet.compiler import memory, products, sorting
 from funcnet.compiler.loops import (
     Accumulate,
     Buffer,
+    Check,
     Const,
     Contract,
     Cumulate,
@@ -25,6 +26,7 @@ from funcnet.compiler.loops import (
     Sort,
     Statement,
     View,
+    never,
 )
 from funcnet.compiler.nests import Place, combined
 from funcnet.compiler.sums import UNROLL, Walk
@@ -194,8 +196,18 @@ class Printer:
                 self.cumulate(statement)
             case Sort():
                 sorting.sort(self, statement)
+            case Check():
+                self.check(statement)
             case Loop():
                 self.loop(statement)
+            case _:
+                never(statement)
+
+    def check(self, check: Check) -> None:
+        """Set the code of an error, unless an earlier check failed, where a condition is false."""
+        value = self.load(check.view, [0] * len(check.view.shape))
+        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
+        self.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
 
     def loop(self, loop: Loop) -> None:
         """The steps of a scan; the stop flag ends it between two of them."""
@@ -225,24 +237,42 @@ class Printer:
         self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
 
     def cumulate(self, statement: Cumulate) -> None:
-        """A running sum, product or extremum along one axis; of float32 in float64, as in ATen."""
-        out, source, axis = statement.out, statement.source, statement.axis
+        """A running sum, product or extremum along one axis."""
+        out, axis = statement.out, statement.axis
         if not math.prod(out.shape):
             return
-        like, running = self.widened(out) if statement.op in WIDENED else out, self.fresh("a")
-        place = [f"i{a}" for a in range(len(out.shape))]
-        order = [a for a in range(len(out.shape)) if a != axis]
-        for a in order:
+        others = [a for a in range(len(out.shape)) if a != axis]
+        for a in others:
             self.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
-        first = [0 if a == axis else p for a, p in enumerate(place)]
-        self.put(f"{self.type(like)} {running} = {self.convert(self.load(source, first), source, like)};")
-        self.store(out, first, self.convert(running, like, out))
+        (self.log_sums if statement.op == "logaddexp" else self.running)(
+            statement, [f"i{a}" for a in range(len(out.shape))]
+        )
+        for _ in others:
+            self.close()
+
+    def running(self, statement: Cumulate, place: list[str]) -> None:
+        """One line of a running reduction; sums and products of float32 in float64, as in ATen."""
+        out, source, axis = statement.out, statement.source, statement.axis
+        like, total = self.widened(out) if statement.op in WIDENED else out, self.fresh("a")
+        first = [0 if a == axis else i for a, i in enumerate(place)]
+        self.put(f"{self.type(like)} {total} = {self.convert(self.load(source, first), source, like)};")
+        self.store(out, first, self.convert(total, like, out))
         self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
         step = self.convert(self.load(source, place), source, like)
-        self.put(f"{running} = {combined(self, statement.op, like, running, step)};")
-        self.store(out, place, self.convert(running, like, out))
-        for _ in range(len(order) + 1):
-            self.close()
+        self.put(f"{total} = {combined(self, statement.op, like, total, step)};")
+        self.store(out, place, self.convert(total, like, out))
+        self.close()
+
+    def log_sums(self, statement: Cumulate, place: list[str]) -> None:
+        """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of what is left without it."""
+        out, axis, kind = statement.out, statement.axis, self.type(statement.out)
+        high, total = self.fresh("a"), self.fresh("a")
+        for name, start in ((high, -math.inf), (total, 0)):
+            value = self.constant(Const(start, out.dtype))
+            self.put(f"{kind} {name} = {self.splat(value, out.dtype) if out.varying else value};")
+        self.open(f"for (i64 i{axis} = 0; i{axis} < {out.shape[axis]}; ++i{axis})")
+        self.store(out, place, self.call("logsum", kind, self.load(statement.source, place), f"&{high}", f"&{total}"))
+        self.close()
 
     def widened(self, view: View) -> View:
         """The same elements in float64, if they are in float32."""

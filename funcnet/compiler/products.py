@@ -17,7 +17,7 @@ TINY = 64  # multiplications that are written out
 # values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
 # there are 16 registers of the first two and 32 of the last
 SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
-TERMS, MANY_TERMS = 128, 256  # of a sum in tiles and in vectors; of a longer one, at most those of a block
+COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
 
 
 def contract(p: "Printer", product: Contract) -> None:
@@ -31,7 +31,8 @@ def contract(p: "Printer", product: Contract) -> None:
     for axis, size in enumerate(batch):
         p.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
-    {"tiles": _tiled, "blas": _blas}.get(product.how, _wide)(p, product, place, rows, columns, inner)
+    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways[product.how](p, product, place, rows, columns, inner)
     for _ in batch:
         p.close()
 
@@ -43,7 +44,7 @@ def _unrolled(p: "Printer", product: Contract, batch: Sequence[str | int], rows:
         p.put(f"{kind} {total} = {_zero(p, product)};")
         for k in range(inner):
             a, b = _read(p, product, product.left, [*batch, i, k]), _read(p, product, product.right, [*batch, k, j])
-            step = f"{a} * {b}" if k == 0 else p.call("fma", kind, a, b, total)
+            step = f"{a} * {b}" if inner == 1 else p.call("fma", kind, a, b, total)  # from 0 on, also where all are -0
             p.put(f"{total} = {step};")
         p.store(product.out, [*batch, i, j], total)
 
@@ -96,7 +97,7 @@ def _tiles(
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     p.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    with _summed(p, kind, sums, _zero(p, product), inner, TERMS) as totals:
+    with _summed(p, kind, sums, _zero(p, product), inner, TILE if product.out.shape[-1] > 1 else COLUMN) as totals:
         for c in range(n):
             p.put(f"const {kind} r{c} = {_read(p, product, product.right, [*batch, 'k', f'(j + {c})'])};")
         for r in range(m):
@@ -136,7 +137,10 @@ def _declare(p: "Printer", kind: str, names: list[list[str]], zero: str) -> None
 
 
 def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T."""
+    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+
+    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    """
     scalar = p.type(product.out)
     p.used.add(("gemm", scalar))
     p.open("")
@@ -150,10 +154,12 @@ def _blas(p: "Printer", product: Contract, batch: Sequence[str | int], rows: int
     p.put(f"const int m = {rows}, n = {columns}, k = {inner};")
     p.put(f"const {scalar} one = 1, zero = 0;")
     out = p.load(product.out, [*batch, 0, 0])
+    p.put("set_mode(mode_);")
     p.put(
         f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
         f"&{out}, &n);"
     )
+    p.put("set_mode(mode_ | FLUSHED);")
     p.close()
 
 
@@ -210,7 +216,7 @@ def _vectors(
     kind = f"w{width}{scalar}"
     p.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    with _summed(p, kind, sums, "{0}", left.shape[-1], MANY_TERMS) as totals:
+    with _summed(p, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
         for c in range(n):
             place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
             p.put(f"const {kind} r{c} = *(const {kind} *)&{p.load(right, place)};")

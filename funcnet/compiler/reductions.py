@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from funcnet.compiler.graph import UnsupportedError
-from funcnet.compiler.loops import Const, Cumulate, Index
+from funcnet.compiler.loops import Const, Cumulate, Index, whole
 from funcnet.compiler.lowering import Lowering, Rule
 from funcnet.compiler.values import Number, Value
 
@@ -77,33 +77,52 @@ def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: A
     return b.map(total.shape, lambda e, s: e("div", s, count), total)
 
 
-def _variance(root: bool) -> Rule:
-    """(Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, whose own rounding the second sum takes away.
+def _deviation(root: bool) -> Rule:
+    """Variance or standard deviation in float64, as in ATen; over lanes, which that would halve, only the latter.
 
-    In float64, as in ATen; over lanes only for the standard deviation, whose squares may leave the range of float32.
+    The squares of a standard deviation may leave the range of float32.
     """
 
-    def rule(
-        b: Lowering, x: Value, dim: Dims = None, *, correction: Number | None = None, keepdim: bool = False
-    ) -> Value:
-        axes = _axes(x, dim)
-        count = math.prod(x.shape[axis] for axis in axes)
+    def rule(b: Lowering, x: Value, dim: Dims = None, **options: Any) -> Value:
         dtype = x.dtype if b.lanes and not root else torch.float64
-        total = b.reduce("add", _as(b, x, dtype), axes, 0, True)
-        mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
-        centred = b.map(x.shape, lambda e, x, m: e("sub", e.cast(x, dtype), m), x, mean)
-        rest = b.reduce("add", centred, axes, 0, keepdim)
-        squares = b.reduce("add", b.map(x.shape, lambda e, c: e("mul", c, c), centred), axes, 0, keepdim)
-        degrees = max(count - (1 if correction is None else correction), 0)
-
-        def result(e: Any, squares: Any, rest: Any) -> Any:
-            shift = e("div", e("mul", rest, rest), count)
-            variance = e("div", e("maximum", e("sub", squares, shift), 0), degrees)
-            return e.cast(e("sqrt", variance) if root else variance, x.dtype)
-
-        return b.map(squares.shape, result, squares, rest)
+        variance, _ = _moments(b, x, dtype, dim, **options)
+        return b.map(variance.shape, lambda e, v: e.cast(e("sqrt", v) if root else v, b.op.outputs[0].dtype), variance)
 
     return rule
+
+
+def _moments(
+    b: Lowering,
+    x: Value,
+    dtype: torch.dtype,
+    dim: Dims = None,
+    *,
+    correction: Number | None = None,
+    keepdim: bool = False,
+) -> list[Value]:
+    """(Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, and the mean.
+
+    The second sum is the rounding of the mean, which needs no care where x is in fewer digits.
+    """
+    axes = _axes(x, dim)
+    count = math.prod(x.shape[axis] for axis in axes)
+    degrees = max(count - (1 if correction is None else correction), 0)
+    total = b.reduce("add", _as(b, x, dtype), axes, 0, True)
+    mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
+    centred = b.map(x.shape, lambda e, x, m: e("sub", e.cast(x, dtype), m), x, mean)
+    squares = b.reduce("add", b.map(x.shape, lambda e, c: e("mul", c, c), centred), axes, 0, keepdim)
+    sums: list[Value] = [squares] if dtype != x.dtype else [squares, b.reduce("add", centred, axes, 0, keepdim)]
+
+    def variance(e: Any, squares: Any, *rest: Any) -> Any:
+        for shift in rest:
+            squares = e("maximum", e("sub", squares, e("div", e("mul", shift, shift), count)), 0)
+        return e("div", squares, degrees)
+
+    means = whole(total.buffer, squares.shape)
+    return [
+        b.map(squares.shape, variance, *sums),
+        b.map(means.shape, lambda e, s: e("div", s, count), means),
+    ]
 
 
 def _any(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
@@ -177,8 +196,9 @@ RULES: dict[str, Rule] = {
     "argmax": _arg("maximum", 1),
     "argmin": _arg("minimum", -1),
     "mean": _mean,
-    "var": _variance(False),
-    "std": _variance(True),
+    "var": _deviation(False),
+    "std": _deviation(True),
+    "var_mean": lambda b, x, dim=None, **options: _moments(b, x, x.dtype, dim, **options),
     "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),

@@ -39,9 +39,27 @@ def narrow(kind: str, scalar: str) -> str:
 }}"""
 
 
+def compensate(kind: str, scalar: str) -> str:
+    """sum + x, and the error of that, by Knuth's two-sum: as one number of twice the digits.
+
+    The error stays below the last digit of the sum, so that it keeps its own digits. It is NaN for an infinite sum.
+    """
+    return f"""static inline {kind} compensate_{kind}({kind} sum, {kind} x, {kind} *error) {{
+  const {kind} next = sum + x, added = next - sum, rest = *error + ((sum - (next - added)) + (x - added));
+  const {kind} valid = {_valid("rest", kind, scalar)}, total = next + valid;
+  *error = valid - (total - next);
+  return total;
+}}"""
+
+
 def total(kind: str, scalar: str) -> str:
-    """A sum and the errors of its additions, which are NaN where the sum is infinite."""
-    valid = "(error == error ? error : 0)"
-    if kind != scalar:
-        valid = f"({kind})((__typeof__(error == error))error & (error == error))"
+    """A sum and its error."""
+    valid = _valid("error", kind, scalar)
     return f"static inline {kind} total_{kind}({kind} sum, {kind} error) {{ return sum + {valid}; }}"
+
+
+def _valid(name: str, kind: str, scalar: str) -> str:
+    """A number, or 0 for NaN."""
+    if kind == scalar:
+        return f"sel_{kind}({name} == {name}, {name}, 0)"  # without branches
+    return f"({kind})((__typeof__({name} == {name})){name} & ({name} == {name}))"

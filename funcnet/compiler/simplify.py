@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.graph import Apply, Block, Scan, Var, inputs, variables
+from funcnet.compiler.graph import Apply, Block, Scan, Var, has_effect, inputs, variables
 
 
 def remove_dead(block: Block) -> None:
@@ -13,7 +13,7 @@ def remove_dead(block: Block) -> None:
     needed = set(variables(block.results))
     kept: list[Apply | Scan] = []
     for op in reversed(block.ops):
-        if not needed.isdisjoint(op.outputs):
+        if has_effect(op) or not needed.isdisjoint(op.outputs):
             if isinstance(op, Scan):
                 _narrow(op, needed)
             needed.update(inputs(op))
@@ -37,20 +37,20 @@ def _narrow(scan: Scan, needed: set[Var]) -> None:
 def _live(scan: Scan, needed: set[Var]) -> tuple[list[int], set[Var]]:
     """Return which outputs of a scan are needed, by others or by its own next step, and all values that they read."""
     carried = scan.body.params[: len(scan.init)]
-    live, read = set[int](), set[Var]()
-    more = {i for i, var in enumerate(scan.outputs) if var in needed}
-    while more:
-        live |= more
+    live = {i for i, var in enumerate(scan.outputs) if var in needed}
+    while True:
         read = _read(scan.body, [scan.body.results[i] for i in live])
         more = {i for i, param in enumerate(carried) if param in read} - live
-    return sorted(live), read
+        if not more:
+            return sorted(live), read
+        live |= more
 
 
 def _read(block: Block, results: Iterable[Any]) -> set[Var]:
-    """Collect the values that some results of a block depend on."""
+    """Collect the values that some results of a block, and its checks, depend on."""
     found = set(variables(tuple(results)))
     for op in reversed(block.ops):
-        if not found.isdisjoint(op.outputs):
+        if has_effect(op) or not found.isdisjoint(op.outputs):
             found.update(_read_by(op, found) if isinstance(op, Scan) else inputs(op))
     return found
 

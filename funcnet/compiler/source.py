@@ -26,7 +26,22 @@ typedef __UINT16_TYPE__ u16;
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
 #endif
-static _Thread_local int flags_;
+#if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
+#define FLUSHED 0x8040
+static inline u64 mode(void) { return __builtin_ia32_stmxcsr(); }
+static inline void set_mode(u64 m) { __builtin_ia32_ldmxcsr((unsigned)m); }
+#elif defined(__aarch64__)
+#define FLUSHED (1 << 24)
+static inline u64 mode(void) { u64 m; __asm__ volatile("mrs %0, fpcr" : "=r"(m)); return m; }
+static inline void set_mode(u64 m) { __asm__ volatile("msr fpcr, %0" : : "r"(m)); }
+#else
+#define FLUSHED 0
+static inline u64 mode(void) { return 0; }
+static inline void set_mode(u64 m) {}
+#endif
+static _Thread_local u64 mode_;  // the floating-point mode of the caller
+#define FAILED 4
+static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
 static inline i64 within(i64 i, i64 n) {
   i = i < 0 ? i + n : i;
   if (i >= 0 && i < n) return i;
@@ -149,17 +164,21 @@ def _pack(p: Printer, position: int, buffer: Buffer) -> None:
 
 
 def _entry(p: Printer) -> str:
+    """The functions of a block and of a kernel, which flushes denormals; arithmetic must not move between the two."""
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
     body = "\n".join(p.lines)
     return f"""
-static void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
+static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
 {body}
 }}
 
 void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
   flags_ = 0;
+  mode_ = mode();
+  set_mode(mode_ | FLUSHED);
   for (i64 b = first; b < last && !control[0]; ++b)
     block(inputs, strides, outputs, arena, control, b * {p.lanes}, lanes, padded);
+  set_mode(mode_);
   control[1] |= flags_;
 }}
 """

@@ -17,11 +17,13 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from funcnet.compiler import decompositions, forms, mutation
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
-from funcnet.compiler.arguments import flat, frozen, mapped, refill
 from funcnet.compiler.batched import Batches, batched
+from funcnet.compiler.checks import is_check
 from funcnet.compiler.elements import with_elements
 from funcnet.compiler.forms import META
 from funcnet.compiler.graph import Apply, Block, Program, Scan, Var, variables
+from funcnet.compiler.kernels import check_dtypes
+from funcnet.compiler.nested import flat, hashable, map_tensors, refill
 from funcnet.compiler.simplify import remove_dead, unalias
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -103,10 +105,12 @@ class Staging(TorchDispatchMode):
 
     def __init__(self) -> None:
         TorchDispatchMode.__init__(self)
+        self.is_inside_rule = False
         self.root = Block(())
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
         self.lost: dict[int, tuple[Abstract, str]] = {}  # what was written to without effect, and by which line
+        self.part_written: str | None = None  # by which line a part of complex numbers was written to, if any was
         self.captured: dict[int, tuple[Tensor, Abstract]] = {}
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
 
@@ -130,11 +134,15 @@ class Staging(TorchDispatchMode):
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
             return func(*args, **kwargs)  # our own, made while the mode is on
+        if not self.is_inside_rule:
+            check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in decompositions.WRITING:
             return mutation.apply(self, func, args, kwargs)
+        if func is torch.ops.aten.as_strided.default:
+            mutation.check_strided(self)
         decomposition = decompositions.find(func)
         if decomposition is not None:
-            with self:
+            with self.inside_rule():
                 result = decomposition(*args, **kwargs)
             if result is not NotImplemented:
                 return self.laid_out(result, func, args, kwargs)
@@ -143,7 +151,8 @@ class Staging(TorchDispatchMode):
     def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
-        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in given):
+        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
+        if func not in decompositions.table() or all(tensor.is_contiguous() for tensor in tensors):
             return result
         try:
             metas = forms.infer(func, self.lift(args), self.lift(kwargs))
@@ -156,10 +165,22 @@ class Staging(TorchDispatchMode):
         differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
         return self.wrap(meta, tensor.value) if differs else tensor
 
+    @contextmanager
+    def inside_rule(self) -> Iterator[None]:
+        """Stage what a rule of torch's or ours does, which is not the user's choice of operations."""
+        before, self.is_inside_rule = self.is_inside_rule, True
+        try:
+            with self:
+                yield
+        finally:
+            self.is_inside_rule = before
+
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         metas = forms.infer(func, args, kwargs)
+        if is_check(func) and forms.holds_tensors((args, tuple(kwargs.values()))):
+            self.apply(func, self.values(args), self.values(kwargs), [], forms.device(func, args, kwargs))
         leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):
             return metas
@@ -175,7 +196,7 @@ class Staging(TorchDispatchMode):
         """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
         if decompositions.is_identity(func, args, kwargs, metas):
             return (args[0],)
-        key = (func, frozen(args), frozen(tuple(kwargs.items())), device)
+        key = (func, hashable(args), hashable(tuple(kwargs.items())), device)
         block, outputs = self.known.get(key, (None, ()))
         if block not in self.blocks:
             block = self.innermost(variables((args, tuple(kwargs.values()))))
@@ -191,7 +212,8 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            return [carry.clone() for carry in last], [y[None].clone() for y in ys]  # no views of what a loop is given
+            # in memory of their own, row-major as those of a longer loop
+            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
@@ -239,11 +261,11 @@ class Staging(TorchDispatchMode):
 
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by what they stand for now."""
-        return mapped(lambda tensor: mutation.read(self, self.lift_tensor(tensor)), value)
+        return map_tensors(lambda tensor: mutation.read(self, self.lift_tensor(tensor)), value)
 
     def lift(self, value: Any) -> Any:
         """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
-        return mapped(self.lift_tensor, value)
+        return map_tensors(self.lift_tensor, value)
 
     def lift_tensor(self, tensor: Tensor) -> Abstract:
         if isinstance(tensor, Abstract):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from funcnet.compiler.blocks import BLOCK, LONG, is_exactable
-from funcnet.compiler.loops import Accumulate, Nest, Node, View
+from funcnet.compiler.loops import Accumulate, Nest, View
 from funcnet.compiler.nests import Body, Place
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 PARTIAL = 16  # interleaved sums of a long reduction of scalars
+VECTOR = 8  # float32 numbers that most machines have vectors for
 SUMS, ERRORS = 0, 1  # in the spare memory of a long sum
+Vectors = list[tuple[Accumulate, str, str, int]]  # of a sum: a vector of totals and of errors, the first one's index
 
 
 class Walk(Body):
@@ -55,13 +57,6 @@ class Walk(Body):
         """Whether sums in registers are interleaved along a level: the last one, of scalars."""
         last = level == len(self.sizes) - 1
         return last and not self.lanes_vary() and self.sizes[level] >= 2 * PARTIAL
-
-    def lanes_vary(self) -> bool:
-        """Whether anything in the nest is a vector of lanes."""
-        return any(
-            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
-            for part in self.nest.body
-        )
 
     def chain(self, s: Accumulate, level: int) -> int:
         """Additions in a row from a level inwards."""
@@ -138,15 +133,9 @@ class Walk(Body):
         plain = [s for s in names if s not in cut]
         for s in plain:
             self.partial(s, names[s])
+        vectors = self.vectors(cut)
         if cut:
-            vectors = self.vectors(cut)
-            with self.block(level, size - rest, BLOCK * PARTIAL) as (first, end):
-                for s in cut:
-                    self.partial(s, names[s])
-                self.steps(level, place, names, first, end)
-                for s, (total, error) in vectors.items():
-                    block = f"*(const {_vector(self.p, s)} *){names[s]}"
-                    self.p.put(f"{total} = {self.p.call('compensate', _vector(self.p, s), total, block, f'&{error}')};")
+            self.steps_in_blocks(level, place, names, vectors)
         else:
             self.steps(level, place, names, "0", str(size - rest))
         if rest:
@@ -158,11 +147,7 @@ class Walk(Body):
             step = self.combine(s, self.sums[s], f"{names[s]}[w]")
             self.p.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
         for s in cut:
-            total, error = vectors[s]
-            self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
-            self.add(s, f"{total}[w]")
-            self.p.put(f"{self.errors[s]} += {error}[w];")
-            self.p.close()
+            self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
 
     def partial(self, s: Accumulate, name: str) -> None:
         """Begin interleaved reductions."""
@@ -174,6 +159,10 @@ class Walk(Body):
         totals = dict(self.sums)
         self.p.open(f"for (i64 j = {first}; j < {end}; j += {PARTIAL})")
         self.p.put("VECTORISE")
+        if level in self.cuts.values():
+            self.p.put(
+                "UNROLL(1)"
+            )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
         self.p.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
         self.p.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
@@ -183,6 +172,16 @@ class Walk(Body):
         self.p.close()
 
     # Long sums
+
+    def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
+        """Interleaved sums of blocks, each of which is added to the totals vector by vector."""
+        with self.block(level, self.sizes[level] - self.sizes[level] % PARTIAL, BLOCK * PARTIAL) as (first, end):
+            for s in dict.fromkeys(vector[0] for vector in vectors):
+                self.partial(s, names[s])
+            self.steps(level, place, names, first, end)
+            for s, total, error, at in vectors:
+                block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
+                self.p.put(f"{total} = {self.p.call('compensate', self.vector(s), total, block, f'&{error}')};")
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """The loop of one level in blocks, at the end of each of which their sums go into the totals."""
@@ -204,7 +203,7 @@ class Walk(Body):
         first = f"b{level}"
         end = f"{first} + {length}"
         self.p.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
-        yield first, f"({end} < {size} ? {end} : {size})" if size % length else end
+        yield first, f"({end} < {size} ? {end} : {size})"
         self.p.close()
 
     @contextmanager
@@ -225,13 +224,33 @@ class Walk(Body):
         text = self.p.call("compensate", self.p.type(s.view), self.sums[s], part, f"&{self.errors[s]}")
         self.p.put(f"{self.sums[s]} = {text};")
 
-    def vectors(self, sums: Sequence[Accumulate]) -> dict[Accumulate, tuple[str, str]]:
-        """Totals of interleaved sums, and their rounding errors."""
-        found = {s: (self.p.fresh("s"), self.p.fresh("e")) for s in sums}
-        for s, names in found.items():
-            for name in names:
-                self.p.put(f"{_vector(self.p, s)} {name} = {{0}};")
+    def fold(self, s: Accumulate, vectors: list[tuple[str, str, int]]) -> None:
+        """Add interleaved sums by halves, which is short, then to the total."""
+        halves, kind = self.p.fresh("w"), self.vector(s)
+        self.p.array(self.p.type(s.view), halves, PARTIAL)
+        for total, error, at in vectors:
+            self.p.put(f"*({kind} *)&{halves}[{at}] = {self.p.call('total', kind, total, error)};")
+        size = PARTIAL
+        while size := size // 2:
+            self.p.put(f"for (int w = 0; w < {size}; ++w) {halves}[w] += {halves}[w + {size}];")
+        self.add(s, f"{halves}[0]")
+
+    def vectors(self, sums: Sequence[Accumulate]) -> Vectors:
+        """The machine's vectors for totals of interleaved sums and for their errors, and the first index of each."""
+        found = []
+        for s in sums:
+            for at in range(0, PARTIAL, self.width(s)):
+                found.append((s, self.p.fresh("s"), self.p.fresh("e"), at))
+                self.p.put(f"{self.vector(s)} {found[-1][1]} = {{0}}, {found[-1][2]} = {{0}};")
         return found
+
+    def vector(self, s: Accumulate) -> str:
+        """The type of some of the interleaved sums."""
+        return f"w{self.width(s)}{self.p.type(s.view)}"
+
+    def width(self, s: Accumulate) -> int:
+        """Interleaved sums in one of the machine's vectors."""
+        return min(PARTIAL, self.p.vector // s.view.dtype.itemsize)
 
     def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
         """Begin sums or errors in spare memory at zero."""
@@ -263,6 +282,8 @@ class Walk(Body):
         for inner in kept:
             if inner == kept[-1]:
                 self.p.put("VECTORISE")
+                if VECTOR < self.sizes[inner] < 2 * VECTOR:
+                    self.p.put("UNROLL(1)")  # else gcc 12 makes scalars of what does not fill a vector
             self.p.open(f"for (i64 i{inner} = 0; i{inner} < {self.sizes[inner]}; ++i{inner})")
         yield self.expand([*place, *(f"i{a}" if a in kept else 0 for a in range(level, len(self.sizes)))])
         for _ in kept:
@@ -276,8 +297,3 @@ class Walk(Body):
         """The identity of a reduction."""
         zero = self.p.constant(s.identity)
         return self.p.splat(zero, s.view.dtype) if s.view.varying else zero
-
-
-def _vector(p: "Printer", s: Accumulate) -> str:
-    """The type of PARTIAL interleaved sums."""
-    return f"w{PARTIAL}{p.type(s.view)}"

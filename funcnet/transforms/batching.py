@@ -19,6 +19,9 @@ from funcnet.tree import Tree
 def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
     """Transform a function of one example into a function of many, batched along an axis of its tensors.
 
+    f may write in place to tensors that it makes: `out = torch.zeros(3); out[0] = x.sum()` fills one `out` per example.
+    Where torch.func.vmap has no room for such a write, f runs again, and makes its tensors with a batch axis.
+
     Args:
         f: Any function of pytrees. Keyword arguments reach it unbatched.
         in_dims: The axis to map over in every tensor: an int, None for an argument that all examples share, or a tree
@@ -32,6 +35,7 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments; a
             chunk_size below 1.
         TypeError: An axis that is neither an int nor None.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it.
     Example:
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])

@@ -28,7 +28,8 @@ _REFUSALS = (
 _BY_MASK = "Attempting to batch over indexing with a boolean mask"
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
-_DETACHED = (Tensor.detach, torch.detach, Tensor.data.__get__)  # views that torch does not track
+_DATA: Any = Tensor.data
+_DETACHED = (Tensor.detach, torch.detach, _DATA.__get__)  # views that torch does not track
 
 
 def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
@@ -146,7 +147,7 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
 
 
 def _base(tensor: Tensor) -> Tensor:
-    """Find the tensor, inside of torch.func's wrappers, that is no view and of which this one is a view, or itself."""
+    """Find the tensor, inside of torch.func's wrappers, that this tensor is a view of, or itself."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return tensor._base if tensor._base is not None else tensor

@@ -84,11 +84,11 @@ def _held(value: Tree, seen: dict[int, Any], known: dict[int, Any]) -> Iterator[
         for leaf in filter(gc.is_tracked, tree.leaves(rest.pop())):  # no numbers and texts, of which there may be many
             if id(leaf) not in seen and id(leaf) not in known:
                 seen[id(leaf)] = leaf
-                rest.append(parts(leaf))
+                rest.append(_parts(leaf))
                 yield leaf
 
 
-def parts(leaf: Any) -> Tree:
+def _parts(leaf: Any) -> Tree:
     """What a function or object holds: closure and defaults, arguments given early, owner, attributes."""
     if isfunction(leaf):
         return [_content(cell) for cell in leaf.__closure__ or ()], leaf.__defaults__, leaf.__kwdefaults__

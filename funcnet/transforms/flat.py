@@ -122,7 +122,7 @@ class Pairs:
             raise TypeError(
                 f"{self.name}: expected real tensors in the argument or in the result, got a "
                 f"{' and a '.join(map(tree.describe, complex_ones))}: such a function has a Jacobian with respect to "
-                "the real and imaginary parts only. View the argument with fn.tree.view_as_real, and back inside of f with "
+                "the real and imaginary parts only. View the argument with fn.tree.view_as_real, and back in f with "
                 "fn.tree.view_as_complex, or use jvp, vjp or hvp."
             )
         self.outputs = tree.view_as_real(outputs)

@@ -4,20 +4,19 @@ A function may write to tensors that it makes. A write that reaches another one 
 after the call, which views share with the tensor viewed, or by torch.func itself during the call.
 """
 
-import gc
-from collections import deque
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from inspect import iscode, isfunction, ismodule
-from types import CodeType, TracebackType
+from collections.abc import Iterable
+from functools import partial
+from inspect import iscode
+from itertools import islice
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, NoneType, TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import DisableTorchFunction
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
 from funcnet import tree
-from funcnet.transforms.captures import parts
 from funcnet.transforms.flat import Function
 
 REMEDY = (
@@ -29,6 +28,7 @@ REMEDY = (
 _REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
 _MOST = 256  # objects searched for closed-over tensors, so that a data set that a function holds costs no time
 _Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
+_WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
 _LIBRARIES = ("torch", "funcnet", "optree")
 
 
@@ -74,40 +74,65 @@ class Pure(Refusals):
                     raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
 
 
-def closed_over(f: Function) -> Iterator[Tensor]:
-    """Yield the tensors to which a function leads by its closure, arguments given early, attributes and globals.
+def closed_over(f: Function) -> list[Tensor]:
+    """List the tensors to which a function leads by its closure, arguments given early, attributes and globals.
 
     The search is breadth-first and ends after some hundreds of objects.
     """
-    seen, rest = set[int](), deque[Any]([f])
-    while rest and len(seen) < _MOST:
-        if id(value := rest.popleft()) in seen or not gc.is_tracked(value):
+    found, seen, rest = list[Tensor](), set[int](), [f]
+    for value in rest:
+        kind = type(value)
+        if kind in _WITHOUT_TENSORS or id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, Tensor):
-            yield value
-        else:
-            rest.extend(_inside(value))
+        if issubclass(kind, Tensor):
+            found.append(value)
+        elif len(rest) < _MOST:
+            rest.extend(islice(_inside(kind, value), _MOST))
+    return found
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return list(value.values())[:_MOST]
-    if isinstance(value, list | tuple | set):
-        return list(value)[:_MOST]
-    held = parts(value)
-    return (held, *_globals(value)) if isfunction(value) else (held,)
+def _inside(kind: type, value: Any) -> Iterable[Any]:
+    """Yield the values that a function, container or object holds."""
+    if kind is FunctionType:
+        return _inside_function(value)
+    if issubclass(kind, tuple | list | set | frozenset):
+        found: Iterable[Any] = value
+        return found
+    if issubclass(kind, dict):
+        return value.values()
+    if kind is partial:
+        return (value.func, *value.args, *value.keywords.values())
+    if kind is MethodType:
+        return value.__func__, value.__self__
+    return vars(value).values() if kind.__dictoffset__ and not issubclass(kind, type) else ()
 
 
-def _globals(f: Any) -> Iterable[Any]:
-    """List the global variables that a user's function reads, but for modules and classes."""
-    if (f.__module__ or "").partition(".")[0] in _LIBRARIES:
-        return ()
-    found = (f.__globals__.get(name) for name in _names(f.__code__))
-    return [value for value in found if value is not None and not (isinstance(value, type) or ismodule(value))]
+def _inside_function(f: Any) -> list[Any]:
+    cells = [cell.cell_contents for cell in f.__closure__ or () if cell != _EMPTY]
+    return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *global_values(f).values()]
 
 
-@lru_cache(4096)
+_EMPTY = CellType()  # of a variable that has no value yet
+
+
+def global_values(f: Any) -> dict[str, Any]:
+    """Return the global variables that a user's function reads, but for modules and classes."""
+    known = _NAMES.get(id(f.__code__))
+    if known is None:
+        if len(_NAMES) >= _MOST_NAMES:
+            _NAMES.clear()
+        is_ours = f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES
+        known = _NAMES[id(f.__code__)] = f.__code__, () if is_ours else _names(f.__code__)
+    values = f.__globals__
+    found = {name: values[name] for name in known[1] if name in values}
+    return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
+
+
+_NAMES: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the identity of the code, which costs less than its hash
+_MOST_NAMES = 4096
+
+
 def _names(code: CodeType) -> tuple[str, ...]:
     """List the names that a function's code, or that of functions in it, looks up."""
     inner = (name for part in code.co_consts if iscode(part) for name in _names(part))
@@ -119,10 +144,10 @@ def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
     return [*zip(kept, writes(kept), strict=True)]
 
 
-def writes(tensors: Iterable[Tensor]) -> list[int]:
-    """Count for each tensor the writes to it, to its views and to what it views."""
-    with torch._C.DisableTorchFunction():  # reading a version is no operation that a mode should see
-        return [_version(tensor) for tensor in tensors]
+def writes(values: Iterable[Any]) -> list[int]:
+    """Count for each tensor the writes to it, to its views and to the tensor that it views; 0 for other values."""
+    with DisableTorchFunction():  # reading a version is not an operation that a mode should see
+        return [_version(value) if isinstance(value, Tensor) else 0 for value in values]
 
 
 def _version(tensor: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Derivatives that tell zeros by structure from zeros by value: None stands for "does not depend on it".
+"""Derivatives that tell zeros by structure from zeros by value: None means "does not depend on it".
 
 A zero that is multiplied by an infinite derivative is NaN. So a result that nobody differentiates, and a tensor that
 nothing is differentiated by, take no part in a derivative at all.
@@ -65,7 +65,8 @@ def pushforward(
 
     along = tuple(tangent for tangent in tangents if tangent is not None)
     at = unshared([primals[i] for i in moving])
-    outputs, pushed, results = torch.func.jvp(flat, at, along, has_aux=True)
+    pushes: Any = torch.func.jvp(flat, at, along, has_aux=True)
+    outputs, pushed, results = pushes
     found = iter(cast(outputs[1:], pushed[1:]))
     return results, [next(found) if moves else None for moves in moved]
 

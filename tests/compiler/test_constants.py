@@ -1,4 +1,4 @@
-"""Constants of a program are numbers of their dtype: what one becomes in another dtype starts from these."""
+"""Constants of a program are numbers of their dtype, and are converted to other dtypes from there."""
 
 import pytest
 import torch

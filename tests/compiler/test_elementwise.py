@@ -52,6 +52,12 @@ def without(table, *names: str):
     return {name: f for name, f in table.items() if name not in names}
 
 
+def edges(dtype: torch.dtype, backend: str) -> Tensor:
+    """Native kernels read denormals as zeros, which test_denormals holds."""
+    x = torch.tensor(EDGES, dtype=dtype)
+    return x if backend != "native" else x[(x == 0) | ~(x.abs() < torch.finfo(dtype).tiny)]
+
+
 def check_elements(table, *args: Tensor, backend: str, **bounds: float) -> None:
     """Inductor alone: over lanes it compiles the same loop once more."""
     if backend == "inductor":
@@ -63,7 +69,7 @@ def check_elements(table, *args: Tensor, backend: str, **bounds: float) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_unary_at_edges(dtype: torch.dtype, backend: str) -> None:
-    x = torch.tensor(EDGES, dtype=dtype)
+    x = edges(dtype, backend)
     near = x[(x.abs() < 80) | ~x.isfinite()]
     unary = without(UNARY, *ROUGH[dtype]) if backend == "inductor" else UNARY
     table, small = without(unary, *PERIODIC), torch.linspace(-1.5, 1.5, 3001, dtype=dtype)
@@ -118,7 +124,7 @@ PAIRS = [((3, 5), (5,)), ((2, 1, 3), (4, 1)), ((), (7,)), ((1,), (1,)), ((0, 3),
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_binary_at_edges(dtype: torch.dtype, backend: str) -> None:
-    x = torch.tensor(EDGES, dtype=dtype)
+    x = edges(dtype, backend)
     a, b = (side.clone() for side in torch.cartesian_prod(x, x).unbind(-1))
     check_elements(without(BINARY, *QUOTIENTS, *SUMS), a, b, backend=backend)
     exact = ((a / b).abs() < 1e6) & b.isfinite()  # a quotient past 2^24 has no unit digit to agree on

@@ -1,6 +1,6 @@
 """Random programs give with jit what they give in eager mode: alone, in lanes, with their gradients, and replayed.
 
-FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py tries so many instead of some hundreds.
+FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py tries 10,000 instead of some hundreds.
 """
 
 import os
@@ -18,7 +18,16 @@ from programs.shrinking import kind, report, shrink
 from funcnet.compiler import ops
 from funcnet.compiler.graph import UnsupportedError
 
-REFUSED = ("depends on the memory layout", "to elements that share memory", "function that returns multiple views")
+REFUSED = (  # of programs that torch runs
+    "depends on the memory layout",  # as_strided of an argument
+    "to elements that share memory",  # written through an expand, or through windows that overlap
+    "which share elements",
+    "aten.nonzero.default needs the values",  # x[mask] = y in a vmap
+    "aten._local_scalar_dense.default needs the values",  # the gradient of scatter_reduce by products
+    "function that returns multiple views",  # a result of a scan, of which autograd takes all to depend on all
+    "has been modified by an inplace operation",  # of a tensor that a scan will need for its gradient
+    "is not implemented",  # a derivative of what a scan was given, of which eager mode finds that none is needed
+)
 
 
 def trial(seed: int) -> str:
@@ -64,7 +73,7 @@ def test_many_programs() -> None:
     count = int(os.environ.get("FUNCNET_PROGRAMS", "300"))
     found = Counter(trial(seed) for seed in range(100, 100 + count))
     assert found["same"] > 0.85 * count, found
-    assert found["refused"] + found["unsteady"] < 0.05 * count, found
+    assert found["refused"] + found["unsteady"] + found["impure"] < 0.05 * count, found
 
 
 def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Writes in place: through windows and expands, and to what a scan was given once it is done."""
+"""Writes in place: through windows and expands, to views of tensors reshaped since, and to init and xs of a scan."""
 
 import pytest
 import torch
@@ -32,6 +32,7 @@ def expanded(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     y = x[:1].clone()
     y.expand(1, 1, 4)[0].mul_(3)
     y[:0].expand(0, 4).fill_(7)
+    y.expand(0, 1, 4).mul_(5)
     batch = torch.func.vmap(lambda _: x[0] * 2)(x[:1, 0])  # which shares its result among the batch by an expand
     batch.neg_()
     return y, batch
@@ -69,8 +70,27 @@ def test_windows_that_share_elements_are_refused() -> None:
         jit(f)(torch.ones(4))
 
 
+def turned(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Views of a tensor that is then reshaped in place."""
+    y = x.clone()
+    row, column, both = y[0], y[:, 1:2], y.t()
+    y.t_()
+    y[1] += 10
+    y.unsqueeze_(0).transpose_(0, 2)
+    row.mul_(2)
+    y[0] = 7
+    column[0].neg_()
+    y.squeeze_(1)
+    return y, row, column, both, column.squeeze()
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_views_stay_those_of_a_tensor_that_is_reshaped_in_place(backend: str) -> None:
+    check(turned, torch.arange(12, dtype=torch.float64).reshape(3, 4) + 1, backend=backend)
+
+
 def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """A tensor that lies in memory as x does, or not: reshape then copies it, or not."""
+    """Tensors with the layout of x, or in row-major order: reshape copies some of them."""
     made = [
         torch.zeros_like(x),
         torch.ones_like(x, memory_format=torch.contiguous_format),
@@ -94,8 +114,8 @@ def pooled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         torch.baddbmm(x[None], x[None], x[None].new_ones(1, x.shape[1], x.shape[1]))[0],
         torch.select_scatter(x, x[0], 0, 1),
         torch.nn.functional.layer_norm(x, x.shape[-1:]),
+        torch.rot90(x),
         x.softmax(0),
-        x.cumsum(1),
     ]
     for y in made:
         y.reshape(-1)[1:].mul_(3)
@@ -104,15 +124,30 @@ def pooled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("backend", QUICK)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["rows", "columns"])
-def test_a_result_lies_in_memory_as_in_eager_mode(order: tuple[int, int], backend: str) -> None:
+def test_a_result_has_the_layout_of_eager_mode(order: tuple[int, int], backend: str) -> None:
     x = torch.arange(12, dtype=torch.float64).reshape(3, 4).permute(order)
     for f in (filled, pooled):
         for got, want in zip(jit(f, backend=backend)(x), f(x), strict=True):
             torch.testing.assert_close(got, want, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_a_last_carry_is_not_a_view_of_init_or_xs(length: int) -> None:
+    def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        carry, rows = x[0].clone(), x[:length].clone()
+        (same, row, turned), _ = scan(
+            lambda c, r: ((c[0], r, (c[2] * 2).t().contiguous().t()), None), (carry, carry, x), rows
+        )
+        carry.zero_()
+        rows.zero_()
+        turned.reshape(-1)[1] = 7
+        return same, row, turned, carry
+
+    check(f, torch.arange(12, dtype=torch.float64).reshape(3, 4), ulp=0)
+
+
 @pytest.mark.parametrize("length", [1, 2])
-def test_outputs_of_a_scan_are_no_views_of_what_it_was_given(length: int) -> None:
+def test_outputs_of_a_scan_are_not_views_of_init_or_xs(length: int) -> None:
     def f(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         carry, rows = x[0].clone(), x[:length].clone()
         last, (carries, slices) = scan(lambda carry, row: (carry + row, (carry, row)), carry, rows)

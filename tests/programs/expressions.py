@@ -65,7 +65,7 @@ REDUCTIONS = """
 {f} @ {f:partner} ; {f} @ {f:partner} ; torch.einsum("...i,...i->...", {f}, {f:like}) ; {f}.mT @ {f}
 torch.outer({f}.flatten()[:5], {f}.flatten()[:4]) ; F.layer_norm({f}, {f}.shape[-1:])
 F.linear({f}, {f}.reshape(-1, {f}.shape[-1])) ; torch.dot({f}.flatten(), {f}.flatten()) ; torch.trace({x})
-{f}.std({f:axis}) ; F.max_pool1d({f}[None], 2) ; F.avg_pool1d({f}[None], 2)
+({f}.var({f:axis}) + 1).sqrt() ; F.max_pool1d({f}[None], 2) ; F.avg_pool1d({f}[None], 2)
 F.conv1d({f}.reshape(1, 1, -1), {f}.flatten()[:3].reshape(1, 1, -1)) ; torch.addmm({f}, {f:partner}, {f:partner})
 """
 
@@ -77,7 +77,7 @@ def templates(table: str) -> list[str]:
 def expression(table: str) -> Rule:
     """Make the rule that fills in one of the templates of a table.
 
-    {x} and {f} are operands, the latter floating; {y} and the truth {b} broadcast with x, {i} is of integers.
+    {x} and {f} are operands, the latter floating; {y} and the boolean {b} broadcast with x, {i} is of integers.
     """
     rows = templates(table)
 

@@ -82,7 +82,7 @@ def _argument(
 
 
 def _laid_out(rng: random.Random, x: Tensor) -> Tensor:
-    """Lay a tensor out in columns, with gaps, after others, or with elements that repeat; mostly as it is."""
+    """Lay a tensor out in columns, with gaps, after others, or with elements that repeat; mostly in rows."""
     way = rng.randrange(12) if x.ndim else 0
     if way == 1:
         return x.transpose(0, -1).contiguous().transpose(0, -1)

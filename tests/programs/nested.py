@@ -24,11 +24,11 @@ fn.random.permutation({key}, 5) ; fn.random.bernoulli({key}, 0.5, (3,)) ; fn.ran
 """
 
 
-def block(s: Scope, params: dict[str, Tensor], most: int) -> Scope:
-    """Grow the body of a function of some parameters, of which it uses one at least."""
+def block(s: Scope, params: dict[str, Tensor], most: int, owned: bool = False) -> Scope:
+    """Grow the body of a function of some parameters, of which it uses one at least, and writes to those it owns."""
     if s.depth >= 2:
         raise SkipError
-    inner = s.inner({name: value.detach().clone() for name, value in params.items()})
+    inner = s.inner({name: value.detach().clone() for name, value in params.items()}, owned)
     inner.grow(s.rng.randint(1, most))
     if not any(re.search(rf"\b{name}\b", line) for name in params for line in inner.lines):
         raise SkipError
@@ -90,14 +90,13 @@ def loop(s: Scope) -> str:
         rows = s.pick(lambda t: t.ndim > 0 and t.shape[0] < 5)
         example = s.values[rows]
         params[x], over = example[0] if len(example) else example.new_zeros(example.shape[1:]), f"xs={rows}"
-    inner = block(s, params, 5)
+    inner = block(s, params, 5, owned=s.depth == 0)  # a scan hands out copies
     last = made_by(inner, s)[-1]
     y = s.rng.choice((last, last, f"({last}, {c})", "None"))
     lines = [f"{c}, {d} = {carry}[0], {carry}[1]['d']", *inner.lines]
     body = define(g, [carry, x], lines, f"({carried(inner, c)}, {{'d': {carried(inner, d)}}}), {y}")
     call = f"{result} = fn.scan({g}, ({first}, {{'d': {second}}}), {over}{s.rng.choice(('', '', ', unroll=2'))})"
-    # a last carry may share memory with what the scan was given: no write to one of them may reach the other
-    carries = f"{result}[0][0].clone(), {result}[0][1]['d'].clone()"
+    carries = f"{result}[0][0], {result}[0][1]['d']"
     return f"{body}\n{call}\n({carries}, {'' if y == 'None' else f'{result}[1]'})"
 
 

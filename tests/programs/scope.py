@@ -25,7 +25,7 @@ Rule = Callable[["Scope"], str]
 
 
 class SkipError(Exception):
-    """There is no operand of the kind that a rule of the grammar asks for."""
+    """No operand is of the kind that a rule of the grammar asks for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Program:
     Attributes:
         args: The arguments by name.
         lines: The statements.
-        results: The names of what is returned.
+        results: The names of the tensors that are returned.
         known: Shape and dtype of every tensor that has a name, those inside of inner functions included.
         shared: Which arguments all lanes share.
     """
@@ -79,9 +79,10 @@ class Scope:
         self.known = {name: (tuple(value.shape), value.dtype) for name, value in params.items()}
         self.depth = 0
 
-    def inner(self, params: dict[str, Tensor]) -> "Scope":
-        """Return the scope of a function that is defined here."""
+    def inner(self, params: dict[str, Tensor], owned: bool = False) -> "Scope":
+        """Return the scope of a function that is defined here, and may write to the parameters if it owns them."""
         scope = Scope(self.rng, self.grammar, params, self.special)
+        scope.frozen = set() if owned else scope.frozen
         scope.values = {**self.values, **params}
         scope.recent = self.recent + scope.recent
         scope.frozen |= {storage(self.values[name]) for name in self.recent}

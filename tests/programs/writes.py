@@ -38,7 +38,7 @@ CHAIN, ROWS = templates(VIEWS), templates(WRITES)
 
 
 class Target(Operand):
-    """A tensor that is written to; what is written to it comes from other memory."""
+    """A tensor that is written to; the values come from other memory."""
 
     asked: tuple[int, ...] = ()  # the shape of the index
 

@@ -1,4 +1,4 @@
-"""Arguments and results of operations: tensors inside nested tuples, lists and dicts."""
+"""Arguments and results of ATen operations: tensors in nested tuples, lists and dicts."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,19 +6,18 @@ from typing import Any
 from torch import Tensor
 
 
-def mapped(f: Callable[[Tensor], Any], value: Any) -> Any:
+def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
     """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
     if isinstance(value, Tensor):
         return f(value)
     if isinstance(value, tuple | list):
-        return type(value)([mapped(f, item) for item in value])
+        return type(value)([map_tensors(f, item) for item in value])
     if isinstance(value, dict):
-        return {key: mapped(f, item) for key, item in value.items()}
+        return {key: map_tensors(f, item) for key, item in value.items()}
     return value
 
 
 def flat(value: Any) -> list[Any]:
-    """List what is inside nested tuples and lists."""
     return [leaf for item in value for leaf in flat(item)] if isinstance(value, tuple | list) else [value]
 
 
@@ -29,8 +28,8 @@ def refill(value: Any, results: Iterator[Any]) -> Any:
     return next(results)
 
 
-def frozen(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
     if isinstance(value, tuple | list):
-        return tuple(frozen(item) for item in value)
+        return tuple(hashable(item) for item in value)
     return (type(value), repr(value)) if isinstance(value, bool | int | float) else value

@@ -1,0 +1,50 @@
+"""Decompositions of lookups and writes by rows whose indices do not count from the end, as indices of tensors do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+
+def _from_the_start(index: Tensor, size: int) -> Tensor:
+    """Put an index below 0 out of range."""
+    return torch.where(index < 0, size, index)
+
+
+def _embedding(weight: Tensor, indices: Tensor, *_: Any) -> Tensor:
+    """Select rows; the other arguments matter to the gradient only."""
+    return weight.index_select(0, indices.reshape(-1)).reshape(*indices.shape, *weight.shape[1:])
+
+
+def _embedding_dense_backward(grad: Tensor, indices: Tensor, count: int, padding: int, by_frequency: bool) -> Tensor:
+    """Add up the gradients of each row, none of the padding's; by frequency they are divided by how many there are."""
+    places: list[Tensor | None] = [_from_the_start(indices, count)]
+    if by_frequency:
+        found = torch.zeros(count, dtype=grad.dtype, device=grad.device)
+        ones = torch.ones(indices.shape, dtype=grad.dtype, device=grad.device)
+        grad = grad / found.index_put(places, ones, accumulate=True)[tuple(places)][..., None]
+    if padding >= 0:
+        grad = torch.where((indices == padding)[..., None], 0, grad)
+    return grad.new_zeros(count, *grad.shape[indices.ndim :]).index_put(places, grad, accumulate=True)
+
+
+def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def rule(x: Tensor, dim: int, index: Tensor, *args: Any, **options: Any) -> Tensor:
+        return function(x, dim, _from_the_start(index, x.shape[dim] if x.ndim else 1), *args, **options)
+
+    return rule
+
+
+def rules() -> dict[Any, Callable[..., Tensor]]:
+    """Return the rules, two of which are torch's with other indices."""
+    from torch._decomp import decompositions as torchs
+
+    return {
+        aten.embedding.default: _embedding,
+        aten.embedding_dense_backward.default: _embedding_dense_backward,
+        aten.index_add.default: _by_rows(torchs.index_add),
+        aten.index_copy.default: _by_rows(torchs.index_copy),
+    }

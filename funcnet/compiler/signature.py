@@ -1,0 +1,83 @@
+"""The key of a staged program: all that a call's staging depends on."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from numbers import Number
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.tree import Structure
+
+
+def signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], list[Any]]:
+    """Return what staging depends on, the tensors, and the leaves that may hold tensors."""
+    key: list[Any] = [structure, global_settings()]
+    tensors, others = [], []
+    for leaf in leaves:
+        if isinstance(leaf, Tensor):
+            key.append(form(leaf))
+            tensors.append(leaf)
+        else:
+            key.append(static(leaf))
+            if leaf.__class__ not in _SIMPLE:
+                others.append(leaf)
+    return tuple(key), tensors, others
+
+
+def are_plain(tensors: Sequence[Tensor]) -> bool:
+    """Tell whether tensors are neither of a subclass nor recorded by torch's autograd."""
+    recording = torch.is_grad_enabled()
+    return all(t.__class__ in _PLAIN and not (recording and t.requires_grad) for t in tensors)
+
+
+_SIMPLE = {int, str, bool, float, complex, torch.dtype, torch.device, torch.Size}
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def form(tensor: Tensor) -> Hashable:
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+def global_settings() -> Hashable:
+    """Return the global settings that the meaning of a function depends on."""
+    return torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+
+
+def static(leaf: Any) -> Hashable:
+    """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ, inside others too."""
+    if leaf.__class__ in (int, str, bool):
+        return leaf.__class__, leaf
+    if isinstance(leaf, float):
+        return type(leaf), leaf.hex()
+    if isinstance(leaf, Number) and not isinstance(leaf, int):
+        return type(leaf), repr(leaf)
+    exact = frozenset if isinstance(leaf, set | frozenset) else tuple
+    parts = exact(map(static, _parts(leaf)))
+    return (type(leaf), parts) if type(leaf) in (tuple, list, dict, set) else (type(leaf), leaf, parts)
+
+
+def _parts(leaf: Any) -> Iterable[Any]:
+    """What takes part in the equality of a constant: 1 and 1.0, which are equal, may be among it."""
+    if isinstance(leaf, tuple | list | set | frozenset):
+        return leaf
+    if isinstance(leaf, dict):
+        return leaf.items()
+    if not is_dataclass(leaf) or isinstance(leaf, type) or type(leaf).__eq__ is object.__eq__:
+        return ()
+    return (getattr(leaf, field.name) for field in fields(leaf) if field.compare and field.hash is not False)
+
+
+def unhashable(args: Any, kwargs: Any) -> TypeError:
+    """Build the error for a constant that cannot be part of a key."""
+    for path, leaf in zip(tree.paths((args, kwargs)), tree.leaves((args, kwargs)), strict=True):
+        try:
+            hash(static(leaf))
+        except TypeError:
+            return TypeError(
+                f"jit: at path {path!r} (0: positional, 1: keyword arguments): expected a tensor or a hashable"
+                f" constant, got {type(leaf).__name__}. Make it a pytree node, or close over it."
+            )
+    return TypeError("jit: the structure of the arguments is not hashable: a node holds unhashable metadata.")

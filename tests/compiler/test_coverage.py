@@ -1,0 +1,159 @@
+"""Every primitive that a rule emits has a C text, for every dtype that it can meet, flat and in lanes."""
+
+import ast
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import build, cmath, nests, ops, shapes, source
+from funcnet.compiler.graph import Program, UnsupportedError
+from funcnet.compiler.lowering import DTYPES, lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.printer import NAMES
+from funcnet.compiler.staging import form_of, stage
+
+aten = torch.ops.aten
+FOLDER = Path(fn.__file__).parent / "compiler"
+PRINTED = {"where", "neg", "not", "cast", "gather"}  # by nests.py itself
+KNOWN = {*nests.INFIX, *nests.COMPARISONS, *cmath.FUNCTIONS, *PRINTED}
+BINARY = {name for name in ops.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
+
+
+def check_text(text: str) -> None:
+    """Let the C compiler read a text, without the time that it takes to compile it."""
+    cc = build.compiler()
+    command = [*cc.command, *cc.flags, "-fsyntax-only", "-x", "c", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+def emitted() -> Iterator[str]:
+    """The primitives that the code of the rules names: e("name", …), and what makes rules of a name."""
+    makers = {"e", "emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
+    for path in FOLDER.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                named = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                if named in makers or named == "reduce":
+                    yield str(node.args[0].value)
+    yield from ops._PRIMITIVES.split()
+
+
+def test_every_primitive_that_is_named_is_known() -> None:
+    names = set(emitted())
+    assert len(names) > 50 and names <= KNOWN, names - KNOWN
+
+
+COMPOSED = ("floordiv", "remainder")  # whose errors name what they call
+
+
+def test_every_text_compiles_for_every_type() -> None:
+    """Of floats every function has one; of integers explain names the others."""
+    used = set()
+    for name, scalar, vector in product(cmath.FUNCTIONS, NAMES.values(), ("", "v")):
+        try:
+            cmath.definitions({(name, vector + scalar)})
+            used.add((name, vector + scalar))
+        except UnsupportedError as error:
+            assert scalar[0] != "f" or name in ("quotient", "shl", "shr") or (scalar == "f64" and name in cmath._WIDE)
+            assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
+    check_text(source._prelude(8, True) + cmath.definitions(used))
+
+
+ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
+# calls whose arguments are more than one to three tensors of the dtype
+CALLS: dict[str, Callable[..., object]] = {
+    **{name: lambda x, y, name=name: getattr(aten, name)(x, [0]) for name in ("amax", "amin", "any")},
+    **{name: lambda x, y, name=name: getattr(aten, name)(x, 0) for name in ALONG},
+    "clamp": lambda x, y: aten.clamp(x, y, x),
+    "clamp_number": lambda x, y: aten.clamp(x, 0, 1),
+    "where": lambda x, y: aten.where(x > y, x, y),
+    "topk": lambda x, y: aten.topk(x, 2, 0),
+    "add_alpha": lambda x, y: aten.add(x, y, alpha=3),
+    "sub_alpha": lambda x, y: aten.sub(x, y, alpha=3),
+    "floor_divide": lambda x, y: aten.div(x, y, rounding_mode="floor"),
+    "trunc_divide": lambda x, y: aten.div(x, y, rounding_mode="trunc"),
+    "round_decimals": lambda x, y: aten.round(x, decimals=2),
+    "norm_0": lambda x, y: aten.linalg_vector_norm(x, 0),
+    "norm_3": lambda x, y: aten.linalg_vector_norm(x, 3),
+    "norm_inf": lambda x, y: aten.linalg_vector_norm(x, float("-inf")),
+    "scatter_add": lambda x, y: aten.scatter_add(x, 0, y.long() * 0, y),
+    "scatter": lambda x, y: aten.scatter(x, 0, y.long() * 0, y),
+    "gather": lambda x, y: aten.gather(x, 0, y.long() * 0),
+    "index_put": lambda x, y: aten.index_put(x, [(y * 0).long()], y, True),
+    "cat": lambda x, y: aten.cat([x, y]),
+    "pad": lambda x, y: aten.constant_pad_nd(x, [1, 2], 1),
+    "full": lambda x, y: aten.full_like(x, 1),
+    "arange": lambda x, y: aten.arange(5, dtype=x.dtype) + x[:1],
+    "mm": lambda x, y: aten.mm(x[:, None], y[None]),
+    **{f"to_{name}": lambda x, y, to=to: x.to(to) for to, name in NAMES.items()},
+    **{f"pow_{p}": lambda x, y, p=p: aten.pow(x, p) for p in (0.5, -0.5, 2, 3, -1, -2, 2.5)},
+}
+MOVES = {*shapes.RULES, "index_select", "index", "slice_scatter", "repeat", "constant_pad_nd", "bmm", "_assert_async"}
+MOVES |= {"_to_copy", "clone", "lift_fresh_copy"}  # no primitives, or those of another row
+
+
+def functions() -> dict[str, Callable[..., object]]:
+    """A call for each rule, which takes as many tensors as the operation wants."""
+
+    def of(name: str) -> Callable[..., object]:
+        def call(x: Tensor, y: Tensor) -> object:
+            packet = getattr(aten, name)
+            try:
+                return packet(x, y) if name in BINARY else packet(x)
+            except RuntimeError as error:
+                if "missing value for argument" not in str(error):
+                    raise
+                return packet(x, y)
+
+        return call
+
+    return {**{name: of(name) for name in RULES if name not in MOVES}, **CALLS}
+
+
+def runs(f: Callable[..., object], x: Tensor) -> bool:
+    """Whether torch has the operation for a dtype at all."""
+    try:
+        f(x, x)
+    except (RuntimeError, NotImplementedError, TypeError, IndexError):
+        return False
+    return True
+
+
+def program(f: Callable[..., object], x: Tensor, lanes: bool) -> Program:
+    block = stage(lambda t: [r for r in fn.tree.leaves(f(*t)) if r.dtype in DTYPES], [form_of(x), form_of(x)]).block
+    return Program(block, *((((0, 0), (0,) * len(block.results))) if lanes else ()))
+
+
+# what torch has and the native backend lacks, by the dtypes, each an operation that explain names
+LACKING = {"mm": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)}
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pytest.param(d, marks=() if d in (torch.float32, torch.int64, torch.bool) else pytest.mark.slow, id=str(d))
+        for d in DTYPES
+    ],
+)
+def test_every_rule_compiles_for_every_dtype_that_torch_has_it_for(dtype: torch.dtype, lanes: bool) -> None:
+    x = torch.ones(3).to(dtype)
+    supported, lacking = [], set()
+    for name, f in functions().items():
+        if runs(f, x):
+            try:
+                source.emit(lower(program(f, x, lanes), RULES), build.compiler().vector)
+                supported.append(f)
+            except UnsupportedError:
+                lacking.add(name)
+    assert lacking == {name for name, kinds in LACKING.items() if dtype in kinds}
+    assert len(supported) > 40
+    whole = program(lambda x, y: [f(x, y) for f in supported], x, lanes)
+    check_text(source.emit(lower(whole, RULES), build.compiler().vector).text)

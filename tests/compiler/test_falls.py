@@ -1,0 +1,161 @@
+"""jit never falls back in silence: a fault of the compiler, or a C compiler that does not work here, is said aloud."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from funcnet.compiler import backends, build, cost, jit, loops, source
+from funcnet.compiler.graph import InternalError, NoCompilerError
+from funcnet.compiler.lowering import lower
+from funcnet.compiler.ops import RULES
+from funcnet.compiler.printer import Printer
+from funcnet.compiler.staging import form_of, stage
+
+X = torch.tensor([1.0, 2.0])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(backends, "_warned", set())
+    build._compiler.cache_clear()
+    yield tmp_path
+    build._compiler.cache_clear()
+
+
+def falls(message: str, error: type[Exception], number: float) -> None:
+    """A function of its own warns and is replayed; asked for, native raises."""
+    f = lambda x: x * number  # noqa: E731
+    call = jit(f)
+    with pytest.warns(UserWarning, match=message):
+        assert torch.equal(call(X), f(X))
+    assert call.explain(X).backend == "eager"
+    with pytest.raises(error, match=message):
+        jit(f, backend="native")(X)
+
+
+def test_a_text_that_the_c_compiler_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_SCALAR", source._SCALAR + "this is no C\n")
+    falls("refuses the text of a kernel", InternalError, 1.5)
+
+
+def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.map(x.shape, lambda e, x: e("frobnicate", x), x))
+    falls("no C text for the primitive frobnicate", InternalError, 2.5)
+
+
+def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.view(x).expand((3, 2)))
+    falls(r"its rule gives torch.float32\[3, 2\]", InternalError, 3.5)
+
+
+class Unknown:
+    """A kind of statement that nobody knows."""
+
+
+@pytest.mark.parametrize("walk", [loops.reads, loops.writes, lambda s: [cost.work([s])]])
+def test_a_statement_that_is_not_known(walk) -> None:
+    with pytest.raises(AssertionError, match="no case for Unknown"):
+        list(walk(Unknown()))
+
+
+def test_a_statement_that_the_printer_does_not_know() -> None:
+    kernel = lower(stage(lambda t: [t[0] * 2], [form_of(X)]), RULES)
+    printer, (nest,) = Printer(kernel, 1, 64), kernel.statements
+    with pytest.raises(AssertionError, match="no case for Unknown"):
+        printer.statement(Unknown())
+    nest.body.append(Unknown())
+    with pytest.raises(AssertionError, match="no case for Unknown"):
+        printer.statement(nest)
+
+
+def test_a_product_by_a_way_that_is_not_known() -> None:
+    a = torch.ones(9, 9)
+    kernel = lower(stage(lambda t: [t[0] @ t[0]], [form_of(a)]), RULES)
+    (product,) = (s for s in kernel.statements if isinstance(s, loops.Contract))
+    product.how = "by magic"
+    with pytest.raises(KeyError, match="by magic"):
+        Printer(kernel, 1, 64).statement(product)
+
+
+def script(folder: Path, text: str) -> str:
+    """A C compiler that is the one of this machine but for what the text does first."""
+    path = folder / "cc"
+    path.write_text(f'#!/bin/sh\n{text}\nexec {build.compiler().command[0]} "$@"\n')
+    path.chmod(0o700)
+    return str(path)
+
+
+BROKEN = {
+    "flag": ('case "$*" in *-shared*) echo "error: unrecognized option -O3" >&2; exit 1;; esac', "unrecognized option"),
+    "assembler": (
+        'case "$*" in *-shared*) echo "fatal error: cannot execute as" >&2; exit 1;; esac',
+        "cannot execute as",
+    ),
+    "killed": ('case "$*" in *kernel.c*) kill -9 $$;; esac', "stopped, perhaps by a lack of memory"),
+    "killed_inside": (
+        'case "$*" in *kernel.c*) echo "fatal error: Killed signal terminated program cc1" >&2; exit 1;; esac',
+        "stopped, perhaps by a lack of memory",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_c_compiler_that_does_not_work_here(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, message = BROKEN[name]
+    monkeypatch.setenv("CC", script(folder, text))
+    falls(message, NoCompilerError, 4.5)
+
+
+def test_a_c_compiler_that_cannot_be_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "cc"
+    path.write_text("no program")
+    path.chmod(0o700)
+    monkeypatch.setenv("CC", str(path))
+    falls("cannot be started", NoCompilerError, 5.5)
+
+
+def test_no_folder_takes_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(build, "_install", refuse)
+    falls("write its kernel nowhere.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
+
+
+def test_a_folder_whose_files_may_not_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = build.ctypes.CDLL
+
+    def refuse(path: str) -> object:
+        if str(folder) in path:
+            raise OSError("failed to map segment from shared object")
+        return load(path)
+
+    monkeypatch.setattr(build.ctypes, "CDLL", refuse)
+    for _ in range(2):
+        assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
+
+
+def test_each_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    with pytest.warns(UserWarning, match="/nowhere/cc"):
+        jit(torch.sin)(X)
+    jit(torch.cos)(X)  # a warning would be an error here
+    monkeypatch.setenv("CC", "/nowhere/else")
+    with pytest.warns(UserWarning, match="/nowhere/else"):
+        jit(torch.tan)(X)
+
+
+def test_an_operation_without_a_rule_is_named_and_no_fault() -> None:
+    call = jit(lambda x: torch.fft.fft(x).real)
+    assert call.explain(X).backend == "eager" and "fft" in call.explain(X).reason
+
+
+def test_large_products_need_no_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    from funcnet.compiler import blas
+
+    monkeypatch.setattr(blas, "_SYMBOLS", {"f32": "no_such_gemm", "f64": "no_such_gemm"})
+    for rows in (4, 100):
+        a, b = torch.randn(rows, 400, dtype=torch.float64), torch.randn(400, 400, dtype=torch.float64)
+        torch.testing.assert_close(jit(torch.mm, backend="native")(a, b), a @ b)
