@@ -11,6 +11,7 @@ from funcnet.compiler import checks, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
+from funcnet.compiler.picking import index_select, put, take
 from funcnet.compiler.pooling import pooling_rules
 
 aten = torch.ops.aten
@@ -213,6 +214,13 @@ def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     return NotImplemented
 
 
+def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Add the sum of the products as one product, whose rows are those of all matrices."""
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+    return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
+
+
 def _hardswish(x: Tensor) -> Tensor:
     """Divide first, as 6 x may overflow."""
     return x * ((x + 3).clamp(0, 6) / 6)
@@ -298,6 +306,7 @@ _OWN: dict[Any, Rule] = {
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
     aten.as_strided.default: _as_strided,
+    aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
@@ -318,6 +327,10 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    aten.addbmm.default: _addbmm,
+    aten.index_select.default: index_select,
+    aten.take.default: take,
+    aten.put.default: put,
     aten.hardswish.default: _hardswish,
     aten.celu.default: _celu,
     aten.elu_backward.default: _elu_backward,
