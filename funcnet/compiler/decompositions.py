@@ -200,13 +200,6 @@ def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
     return (x if factor == 1 else x * factor).expand(shape)
 
 
-def _addbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """One product: the batch is a part of the axis that is summed."""
-    batch, rows, inner = left.shape
-    left = left.transpose(0, 1).reshape(rows, batch * inner)
-    return torch.addmm(x, left, right.reshape(batch * inner, right.shape[-1]), beta=beta, alpha=alpha)
-
-
 def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
     if x.ndim and not x.shape[dim]:

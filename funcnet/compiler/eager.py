@@ -159,7 +159,8 @@ def _callable(target: Any) -> Callable[..., Any]:
     drops such copies, and the kernels of some trust in them.
     """
     internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
-    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
+    call: Callable[..., Any] = partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
+    return call
 
 
 def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
