@@ -320,7 +320,6 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
-    aten.addbmm.default: _addbmm,
     aten.index_select.default: index_select,
     aten.take.default: take,
     aten.put.default: put,

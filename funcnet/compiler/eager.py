@@ -159,8 +159,7 @@ def _callable(target: Any) -> Callable[..., Any]:
     drops such copies, and the kernels of some trust in them.
     """
     internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
-    call: Callable[..., Any] = partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
-    return call
+    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
 
 
 def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
@@ -252,7 +251,7 @@ def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 # What depends on a tensor's memory layout or marks, as operations that take any.
-_OPERATIONS = {
+_OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten._to_copy.default: _to_copy,
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
