@@ -87,9 +87,8 @@ def _activation(name: str) -> Formula:
     return lambda e, x, approximate="none": e(name + ("_tanh" if approximate == "tanh" else ""), x)
 
 
-def _slope(name: str) -> Formula:
-    """The cotangent of an activation: the given one times its derivative."""
-    return lambda e, grad, x, **options: e("mul", grad, _activation(name)(e, x, **options))
+def _gelu_backward(e: Emit, grad: Operand, x: Operand, approximate: str = "none") -> Operand:
+    return e("mul", grad, _activation("gelu_slope")(e, x, approximate))
 
 
 def _logit(e: Emit, x: Operand, eps: Number | Const | None = None) -> Operand:
@@ -111,7 +110,7 @@ def _sinc(e: Emit, x: Operand) -> Operand:
 FORMULAS: dict[str, Formula] = {
     "pow": _power,
     **{name: _activation(name) for name in ("silu", "gelu", "mish")},
-    **{name + "_backward": _slope(name + "_slope") for name in ("silu", "gelu", "mish")},
+    "gelu_backward": _gelu_backward,
     "softplus": _softplus,
     "softplus_backward": _softplus_backward,
     "logit": _logit,
