@@ -207,6 +207,13 @@ def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     return NotImplemented
 
 
+def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Add the sum of the products as one product, whose rows are those of all matrices."""
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+    return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
+
+
 def _hardswish(x: Tensor) -> Tensor:
     """Divide first, as 6 x may overflow."""
     return x * ((x + 3).clamp(0, 6) / 6)
