@@ -16,6 +16,7 @@ FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put
     "linalg.eig": "torch itself crashes",
     "linalg.eigvals": "torch itself crashes",
     "native_group_norm": _WELFORD,
+    "nn.functional.instance_norm": _WELFORD,
     "std_mean": _WELFORD,
     "var_mean": _WELFORD,
     "linspace.tensor_overload": _NO_INTEGER,
@@ -40,10 +41,12 @@ FINITE_GRADIENTS_ONLY = {
     "nn.functional.softshrink": _VECTORS,
     "nn.functional.layer_norm": _STATISTICS,
     "native_layer_norm": _STATISTICS,
+    "topk": "torch leaves open which of equal numbers it takes",
 }
 UNSIGNED = {  # operators whose zeros may have either sign; those of gradients may, as torch's formulas differ in them
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
     "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
+VALUES_ONLY = {"topk": "torch leaves open which of equal numbers it takes"}  # the first result only
 WORSE_THAN_FLOAT64 = {"nn.functional.hardsigmoid": "torch's 1/6 is that of float32"}

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, WORSE_THAN_FLOAT64
+from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, VALUES_ONLY, WORSE_THAN_FLOAT64
 from torch import Tensor
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import BinaryUfuncInfo, OpInfo, ReductionOpInfo, UnaryUfuncInfo
@@ -101,7 +101,8 @@ def case(op: OpInfo, dtype: torch.dtype, name: str, sample: Any) -> Case:
             filled[place] = tensor
         given, args, kwargs = pytree.tree_unflatten(filled, spec)
         result = sample.output_process_fn_grad(op(given, *args, **kwargs))
-        return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+        found = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+        return found[:1] if name_of(op) in VALUES_ONLY else found
 
     own = [leaves[i].detach() for i in places]
     elementwise = isinstance(op, UnaryUfuncInfo | BinaryUfuncInfo)

@@ -20,6 +20,7 @@ from funcnet.compiler import build
 from funcnet.compiler.graph import UnsupportedError
 
 CHARACTERS = 40_000  # of C that are compiled at once
+LARGE = 60_000  # of one program, which gcc would take long for, so that it is replayed, too
 
 
 @dataclass
@@ -43,7 +44,9 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
         trial.counts["programs"] += 1
         how, why = _how(member)
         trial.status[member.name] = how, "" if how == "native" else why
-        if how == "native" and native and why not in known:  # other strides are other programs, but one C text
+        if (
+            how == "native" and native and why not in known and len(why) < LARGE
+        ):  # other strides are other programs, but one C text
             known.add(why)
             batches[member.mapped].append((member, len(why)))
         elif how != "refused":
