@@ -24,9 +24,8 @@ def attention(
     """softmax(scale q kᵀ + mask) v, and the logarithm of the softmax's normaliser."""
     if dropout_p:
         return NotImplemented
-    scores = _scores(q, k, is_causal, attn_mask, scale)
-    normaliser = scores.logsumexp(-1)
-    return _laid_out_like(q, _weights(scores, normaliser) @ v), normaliser
+    weights, normaliser = _softmax(_scores(q, k, is_causal, attn_mask, scale))
+    return _laid_out_like(q, weights @ v), normaliser
 
 
 def attention_backward(
@@ -45,8 +44,10 @@ def attention_backward(
     """The cotangents of q, k and v."""
     if dropout_p:
         return NotImplemented
-    weights = _weights(_scores(q, k, is_causal, attn_mask, scale), normaliser)
-    by_scores = weights * (grad @ v.mT - (grad * out).sum(-1, keepdim=True)) * _scale(q, scale)
+    weights, _ = _softmax(_scores(q, k, is_causal, attn_mask, scale))  # of scores beyond 1e4 normaliser has lost theirs
+    by_weights = grad @ v.mT
+    mean = (weights * by_weights).sum(-1, keepdim=True)  # which cancels exactly where one weight is 1
+    by_scores = weights * (by_weights - mean) * _scale(q, scale)
     return by_scores @ k, by_scores.mT @ q, weights.mT @ grad
 
 
@@ -62,9 +63,14 @@ def _scale(q: Tensor, scale: float | None) -> float:
     return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
 
 
-def _weights(scores: Tensor, normaliser: Tensor) -> Tensor:
-    """Zero wherever a score is masked, in rows that are masked as a whole, too."""
-    return (scores - normaliser[..., None]).exp().masked_fill(scores == -math.inf, 0)
+def _softmax(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The softmax, zero in rows that are masked as a whole, and the logarithm of its normaliser."""
+    if not scores.shape[-1]:
+        return scores, scores.new_full(scores.shape[:-1], -math.inf)
+    highest = scores.amax(-1, keepdim=True)
+    exp = (scores - highest.masked_fill(highest == -math.inf, 0)).exp()
+    total = exp.sum(-1, keepdim=True)
+    return exp / total.masked_fill(total == 0, 1), (highest + total.log()).squeeze(-1)
 
 
 def _laid_out_like(like: Tensor, x: Tensor) -> Tensor:
