@@ -45,7 +45,20 @@ def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return filled
 
 
-def rules() -> dict[Any, Callable[..., Tensor]]:
+def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
+    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule adds terms for what follows the labels' end, a -1."""
+    rows, labels = torch.atleast_2d(x), torch.atleast_2d(target)
+    classes = torch.arange(rows.shape[1], device=x.device)
+    used = ((labels == -1).cumsum(1) == 0)[..., None]
+    is_label = ((labels[..., None] == classes) & used).any(1)
+    chosen = rows.gather(1, torch.where(used[..., 0], _from_the_start(labels, len(classes)), 0))
+    terms = (1 - chosen[..., None] + rows[:, None]).clamp_min(0) / len(classes)
+    loss = torch.where(used & ~is_label[:, None], terms, 0).sum((1, 2))
+    loss = (loss, loss.mean(), loss.sum())[reduction]
+    return loss if reduction else loss.reshape(target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
+
+
+def rules() -> dict[Any, Callable[..., Any]]:
     """Return the rules, some of which are torch's with other indices."""
     from torch._decomp import decompositions as torchs
 
@@ -56,4 +69,5 @@ def rules() -> dict[Any, Callable[..., Tensor]]:
         aten.index_copy.default: _by_rows(torchs.index_copy),
         aten.index_fill.int_Scalar: _index_fill,
         aten.index_fill.int_Tensor: _index_fill,
+        aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
     }
