@@ -41,11 +41,13 @@ def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
     """Return what is now where the tensor was when a function was staged; None if that is not one tensor."""
     if not paths:
         return tensor
+    first, *others = paths
     try:
-        now = [_follow(path, holders) for path in paths]
+        now = _follow(first, holders)
+        same = not others or all(_follow(path, holders) is now for path in others)
     except (AttributeError, LookupError, TypeError, ValueError):
         return None
-    return now[0] if isinstance(now[0], Tensor) and all(value is now[0] for value in now) else None
+    return now if same and isinstance(now, Tensor) else None
 
 
 def _follow(path: Path, value: Any) -> Any:
