@@ -64,6 +64,23 @@ def test_addbmm_keeps_its_dtype_in_lanes(dtype):
     lanes(lambda x, a, b: torch.addbmm(x, a, b, beta=0.5, alpha=2.0), x, a, b, backend="auto")
 
 
+@pytest.mark.parametrize("backend", QUICK)
+@pytest.mark.parametrize("beta, alpha", [(0.5, 2.7), (-1.5, 0.9)])
+def test_products_of_integers_cut_their_factors(beta, alpha, backend):
+    a, b = whole(2, 3, dtype=torch.int64), whole(3, 4, dtype=torch.int64)
+    calls = {
+        "addmm": (torch.addmm, whole(2, 4), a, b),
+        "addmv": (torch.addmv, whole(2), a, b[:, 0]),
+        "addbmm": (torch.addbmm, whole(2, 4), a[None], b[None]),
+        "baddbmm": (torch.baddbmm, whole(1, 2, 4), a[None], b[None]),
+    }
+    for name, (f, x, *factors) in calls.items():
+        run = lambda *args, f=f: f(*args, beta=beta, alpha=alpha)  # noqa: E731
+        args = x.long(), *factors
+        chosen = "eager" if name != "addmv" else backend  # native multiplies no matrices of integers
+        same(jit(run, backend=chosen)(*args), run(*args), [name])
+
+
 def test_addbmm_of_other_numbers_of_matrices_is_an_error():
     with pytest.raises(RuntimeError, match="as many matrices, got 4 and 5"):
         jit(torch.addbmm)(rand(2, 4), rand(4, 2, 3), rand(5, 3, 4))

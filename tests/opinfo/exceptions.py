@@ -15,6 +15,7 @@ FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put
     "_softmax_backward_data": "no output of softmax is infinite",
     "linalg.eig": "torch itself crashes",
     "linalg.eigvals": "torch itself crashes",
+    "_native_batch_norm_legit": _WELFORD,
     "native_group_norm": _WELFORD,
     "nn.functional.instance_norm": _WELFORD,
     "std_mean": _WELFORD,
