@@ -42,6 +42,7 @@ MATRICES = {
     "batch": (lambda x: linalg.inv(torch.stack([GOOD, x])), SINGULAR),
     "solve_batch": (lambda x: linalg.solve(torch.stack([GOOD, x]), torch.stack([x, x])), SINGULAR),
     "inner_vmap": (lambda x: fn.vmap(linalg.inv)(torch.stack([GOOD, x])), SINGULAR),
+    "inner_solve": (lambda x: fn.vmap(linalg.solve, (0, None))(torch.stack([GOOD, x]), GOOD[0]), SINGULAR),
     "grad_cholesky": (fn.grad(lambda x: linalg.cholesky(x).sum()), INDEFINITE),
     "grad_inv": (fn.grad(lambda x: linalg.inv(x).sum()), SINGULAR),
     "grad_solve": (fn.grad(lambda x: linalg.solve(x, GOOD[0]).sum()), SINGULAR),
@@ -52,7 +53,7 @@ MATRICES = {
     "pinv": (linalg.pinv, INFINITE),
     "nuclear": (lambda x: linalg.matrix_norm(x, "nuc")[None], INFINITE),
 }
-WHOLE = ("batch", "solve_batch", "inner_vmap")  # one of two fails, in a lane as well
+WHOLE = ("batch", "solve_batch", "inner_vmap", "inner_solve")  # one of two fails, in a lane as well
 
 
 @pytest.mark.parametrize("name", MATRICES)

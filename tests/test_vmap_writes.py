@@ -199,3 +199,18 @@ def test_a_global_and_an_attribute_count_as_closed_over():
 
     with pytest.raises(ImpureError, match="a closed-over tensor"):
         fn.vmap(f)(X)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        fn.vmap(lambda x: x.sin().sum()),
+        fn.vmap(fn.grad(lambda x: x.sin().sum())),
+        fn.jacrev(torch.sin),
+        lambda x: fn.jvp(torch.sin, (x,), (x,)),
+    ],
+    ids=["vmap", "vmap of grad", "jacrev", "jvp"],
+)
+def test_checks_of_purity_leave_torch_compile_one_graph(f):
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(f, fullgraph=True, backend="eager")(X), f(X))

@@ -56,7 +56,7 @@ static inline T gated_S(T y, T w, T low) {
   const T s = y / fma_S(q, float_S((n - DEPTH + BIAS) << P), K(OVER)) * K(OVER);
   return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
 }""",
-    # its derivative, where h is x times that of w
+    # the derivative of x sigmoid(w + low), where h is x times that of w
     "gated_slope": """
 static inline T gated_slope_S(T h, T w, T low) {
   const T e = decay_S(abs_S(w), sel_S(w < K(0.0), -low, low)), f = e * K(OVER), b = K(1.0) / (K(1.0) + f);
@@ -70,19 +70,11 @@ static inline T silu_S(T y) {
   const T s = y / fma_S(p, float_S((n - DEPTH + BIAS) << P), K(OVER)) * K(OVER);
   return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
 }""",
-    "silu_slope": "static inline T silu_slope_S(T x) { return gated_slope_S(x, x, K(0.0)); }",
     "mish": """
 static inline T mish_S(T x) {
   const T e = decay_S(abs_S(x), K(0.0)), f = e * K(OVER);
   const T y = sel_S(x < K(0.0), x * e * (f + K(2.0)) * K(OVER), x * fma_S(K(2.0), f, K(1.0)));
   return y / sel_S(x < K(0.0), fma_S(f, f + K(2.0), K(2.0)), fma_S(f + f, f + K(1.0), K(1.0)));
-}""",
-    "mish_slope": """
-static inline T mish_slope_S(T x) {
-  const T e = decay_S(abs_S(x), K(0.0)), f = e * K(OVER), g = K(1.0) + f, x4 = K(4.0) * x;
-  const T low = fma_S(f, f + K(2.0), K(2.0)), high = fma_S(f + f, g, K(1.0));
-  const T below = e * fma_S(f + K(2.0), low, x4 * g) * K(OVER), above = fma_S(f + g, high, x4 * f * f * g);
-  return sel_S(x < K(0.0), below / (low * low), above / (high * high));
 }""",
     # x Phi(x)
     "gelu": """

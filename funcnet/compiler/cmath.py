@@ -17,14 +17,14 @@ _BOUNDS = {
         "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
         "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
         "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
-        "STEEP": "0x1p-4", "LEAST": "0x1p-25",
+        "STEEP": "0x1p-4", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
         **activations.BOUNDS["f32"],
     },
     "f64": {
         "P": "52", "TOP": "63", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
         "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
         "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
-        "STEEP": "0x1p-9", "LEAST": "0x1p-54",
+        "STEEP": "0x1p-9", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
         **activations.BOUNDS["f64"],
     },
 }  # fmt: skip
@@ -40,7 +40,11 @@ _LOG = """
   const T t = fma_S(s, h + q * (LOGSERIES), k * K(LN2LO));
   const T v = fma_S(k, K(LN2HI), f - (h - t));"""
 
-_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, **activations.BLOCKS}
+_LIFTS = """
+  const I near = (abs_S(x) < K(NEAR)) & (abs_S(y) < K(NEAR));  // whose remainder may be denormal
+  const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
+
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS}
 
 _TEXTS = {
     **activations.TEXTS,
@@ -137,15 +141,14 @@ static inline T logaddexp2_S(T a, T b) {
   return sel_S((a == b) & (d != d), high, fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high));
 }""",
     "remainder": """
-static inline T remainder_S(T a, T b) {
+static inline T remainder_S(T x, T y) { LIFTS
   const T m = fmod_S(a, b);
-  return sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), m + b, m);
+  return sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), m + b, m) * sel_S(near, K(1.0 / LIFTED), K(1.0));
 }""",
     "floordiv": """
-static inline T floordiv_S(T a, T b) {
+static inline T floordiv_S(T x, T y) { LIFTS
   const T m = fmod_S(a, b);
-  const T d = (a - m) / b;  // m may be denormal, which compares as zero
-  const T e = sel_S(((bits_S(m) & ~bits_S(K(-0.0))) != 0) & ((b < K(0.0)) != (bits_S(m) < 0)), d - K(1.0), d);
+  const T d = (a - m) / b, e = sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), d - K(1.0), d);
   const T f = floor_S(e), g = sel_S(e - f > K(0.5), f + K(1.0), f);
   return sel_S(b == K(0.0), a / b, sel_S(e == K(0.0), copysign_S(K(0.0), a / b), g));
 }""",
@@ -177,7 +180,7 @@ _UNARY = """sqrt floor ceil trunc round sin cos tan asin acos atan sinh cosh asi
 erf erfc lgamma exp2 log2 log10"""
 _LIBRARY = dict.fromkeys(_UNARY.split(), 1) | dict.fromkeys(("pow", "atan2", "fmod", "hypot"), 2)
 _SYMBOLS = {"round": "rint"}
-_SCALING = ("pow", "log2", "log10", "lgamma")  # scale a denormal first, and are wrong where that gives zero
+_SCALING = ("pow", "log2", "log10", "lgamma", "atan2")  # scale a denormal first, and are wrong where that gives zero
 FUNCTIONS = {*_TEXTS, *_WIDE, *integers.TEXTS, *integers.SCALARS, *_LIBRARY, "fma"}
 
 

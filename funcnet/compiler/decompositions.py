@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler import checks, lookups
+from funcnet.compiler import checks, exact, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
@@ -21,7 +21,7 @@ Rule = Callable[..., Any]
 
 def find(func: Any) -> Rule | None:
     """Return the function that computes an operation by simpler ones, or None for one that stays."""
-    if func in _WHOLE:
+    if func in exact.WHOLE:
         return None
     rule = table().get(func)
     if rule is not None:
@@ -177,73 +177,11 @@ def _product(x: Tensor, y: Tensor) -> Any:
     return NotImplemented
 
 
-def _addmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """alpha left right + beta x as BLAS has it: a factor of 0 drops its term, infinities and NaN included."""
-    beta, alpha = _factors(x, beta, alpha)
-    return _added(x, left, right, beta, alpha) if alpha else _scaled(x, (len(left), *right.shape[1:]), beta)
-
-
-def _baddbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    return _added(x, left, right, *_factors(x, beta, alpha))
-
-
-def _factors(x: Tensor, *factors: Any) -> tuple[Any, ...]:
-    """Cut the factors of integers to integers, as torch does."""
-    return factors if x.is_floating_point() or x.is_complex() else tuple(map(int, factors))
-
-
-def _added(x: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
-    product = left @ right
-    if not left.shape[-1]:
-        return _scaled(x, product.shape, beta)  # not zero added to it, which would make 0 of -0
-    product = product if alpha == 1 else product * alpha
-    return product + _scaled(x, x.shape, beta) if beta else product
-
-
-def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
-    if not factor:
-        return torch.zeros(shape, dtype=x.dtype, device=x.device)
-    return (x if factor == 1 else x * factor).expand(shape)
-
-
 def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
     """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
     if x.ndim and not x.shape[dim]:
         raise IndexError(f"expected an axis that is not empty, got axis {dim} of {tuple(x.shape)}{user_line()}.")
     return NotImplemented
-
-
-def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Add the sum of the products as one product, whose rows are those of all matrices."""
-    if a.shape[0] != b.shape[0]:
-        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
-    return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
-
-
-def _hardswish(x: Tensor) -> Tensor:
-    """Divide first, as 6 x may overflow."""
-    return x * ((x + 3).clamp(0, 6) / 6)
-
-
-def _elu_backward(grad: Tensor, alpha: Any, scale: Any, rate: Any, is_result: bool, x: Tensor) -> Tensor:
-    """NaN of NaN, as that of the three below, where torch's rules take it for large."""
-    slope = x + alpha * scale if is_result else alpha * scale * torch.exp(x * rate)
-    return torch.where(x > 0, grad * scale, grad * rate * slope)
-
-
-def _hardswish_backward(grad: Tensor, x: Tensor) -> Tensor:
-    return torch.where(x <= -3, 0.0, torch.where(x >= 3, grad, grad * (x / 3 + 0.5)))
-
-
-def _smooth_l1_backward(grad: Tensor, x: Tensor, target: Tensor, reduction: int, beta: float) -> Tensor:
-    difference = x - target
-    grad = grad / x.numel() if reduction == 1 else grad
-    return torch.where(difference <= -beta, -grad, torch.where(difference >= beta, grad, grad * difference / beta))
-
-
-def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return a small x, whose quotient may be denormal."""
-    return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
 
 
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
@@ -272,24 +210,6 @@ _FURTHER = [
     aten.upsample_bilinear2d.default,
 ]
 
-# operations that torch takes apart into others which lose digits; the native backend has functions for them
-_WHOLE = {
-    aten.silu.default,
-    aten.silu_backward.default,
-    aten.gelu_backward.default,
-    aten.mish.default,
-    aten.mish_backward.default,
-    aten.softplus.default,
-    aten.softplus_backward.default,
-    aten.logit.default,
-    aten.sinc.default,
-    aten.logaddexp.default,
-    aten.logaddexp2.default,
-    aten.lerp.Scalar,
-    aten.lerp.Tensor,
-    aten.addcmul.default,
-}
-
 _OWN: dict[Any, Rule] = {
     aten.empty.memory_format: _empty,
     aten._efficientzerotensor.default: _empty,
@@ -311,10 +231,6 @@ _OWN: dict[Any, Rule] = {
     aten.pow.Tensor_Scalar: _power,
     aten.mm.default: _product,
     aten.bmm.default: _product,
-    aten.addmm.default: _addmm,
-    aten.addmv.default: _addmm,
-    aten.baddbmm.default: _baddbmm,
-    aten.addbmm.default: _addbmm,
     aten.max.dim: _extremum,
     aten.min.dim: _extremum,
     aten.max.default: lambda x: _extremum(x.reshape(-1)),
@@ -329,12 +245,8 @@ _OWN: dict[Any, Rule] = {
     aten.index_select.default: index_select,
     aten.take.default: take,
     aten.put.default: put,
-    aten.hardswish.default: _hardswish,
-    aten.celu.default: _celu,
-    aten.elu_backward.default: _elu_backward,
-    aten.hardswish_backward.default: _hardswish_backward,
-    aten.smooth_l1_loss_backward.default: _smooth_l1_backward,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
+    **exact.RULES,
     **pooling_rules(),
 }

@@ -1,4 +1,7 @@
-"""Formulas of powers and activations, which keep their digits where the obvious ones lose them."""
+"""Formulas of powers and activations, which keep their digits where the obvious ones lose them.
+
+Their tensors come in the dtype of the result, and their numbers as Python has them, with all of their digits.
+"""
 
 import math
 from collections.abc import Callable
@@ -11,14 +14,24 @@ from funcnet.compiler.values import Emit, Number
 Formula = Callable[..., Operand]
 
 
-def _power(e: Emit, x: Operand, y: Operand) -> Operand:
+def _power(e: Emit, x: Operand | Number, y: Operand | Number) -> Operand:
     """x ** y, by ATen's special cases where the exponent is a number; no number is rounded to float32."""
-    if isinstance(y, Const) and x.dtype.is_floating_point:
-        return _power_of_number(e, x, y.value)
-    base = x.value if isinstance(x, Const) and y.dtype == torch.float32 else 0
-    if 0 < base < math.inf and base != 1:
+    base, exponent = _number(x), _number(y)
+    if not isinstance(x, Number) and exponent is not None and x.dtype.is_floating_point:
+        return _power_of_number(e, x, exponent)
+    if (
+        not isinstance(y, Number)
+        and base is not None
+        and y.dtype == torch.float32
+        and 0 < base < math.inf
+        and base != 1
+    ):
         return e("exponential", y, *_halves(math.log(base), y.dtype))
     return e("pow", x, y)
+
+
+def _number(x: Operand | Number) -> Number | None:
+    return x.value if isinstance(x, Const) else x if isinstance(x, Number) else None
 
 
 def _power_of_number(e: Emit, x: Operand, exponent: Number) -> Operand:
@@ -54,22 +67,21 @@ def _square(e: Emit, x: Operand) -> Operand:
 
 def _halves(x: Number, dtype: torch.dtype) -> tuple[float, float]:
     """Split a number into one of a dtype and the rest."""
-    high = torch.tensor(float(x), dtype=dtype).item()
+    high = torch.tensor(float(x), dtype=dtype, device="cpu").item()
     return high, float(x) - high if math.isfinite(high) else 0.0
 
 
-def _product(e: Emit, x: Operand, factor: Number | Const) -> tuple[Operand, Operand | Number]:
+def _product(e: Emit, x: Operand, factor: Number) -> tuple[Operand, Operand | Number]:
     """Return the product with a number and its rounding error."""
-    number = factor.value if isinstance(factor, Const) else factor
-    if number == 1:
+    if factor == 1:
         return x, 0
-    high, rest = _halves(number, x.dtype)
+    high, rest = _halves(factor, x.dtype)
     product = e("mul", x, high)
     low = e("fma", x, Const(rest, x.dtype), e("fma", x, Const(high, x.dtype), e("neg", product)))
     return product, e("where", e("lt", e("abs", low), math.inf), low, Const(0, x.dtype))  # none of an infinite one
 
 
-def _softplus(e: Emit, x: Operand, beta: Number | Const = 1, threshold: Number | Const = 20) -> Operand:
+def _softplus(e: Emit, x: Operand, beta: Number = 1, threshold: Number = 20) -> Operand:
     """log(1 + exp(beta x)) / beta."""
     product, low = _product(e, x, beta)
     exp = e("exp", product)
@@ -77,7 +89,7 @@ def _softplus(e: Emit, x: Operand, beta: Number | Const = 1, threshold: Number |
     return e("where", e("gt", product, threshold), x, below if product is x else e("div", below, beta))
 
 
-def _softplus_backward(e: Emit, grad: Operand, x: Operand, beta: Number | Const, threshold: Number | Const) -> Operand:
+def _softplus_backward(e: Emit, grad: Operand, x: Operand, beta: Number, threshold: Number) -> Operand:
     product, low = _product(e, x, beta)
     slope = e("gated", Const(1, x.dtype), product, low)
     return e("where", e("gt", product, threshold), grad, e("mul", grad, slope))
@@ -87,17 +99,18 @@ def _activation(name: str) -> Formula:
     return lambda e, x, approximate="none": e(name + ("_tanh" if approximate == "tanh" else ""), x)
 
 
-def _slope(name: str) -> Formula:
-    """The cotangent of an activation: the given one times its derivative."""
-    return lambda e, grad, x, **options: e("mul", grad, _activation(name)(e, x, **options))
+def _gelu_backward(e: Emit, grad: Operand, x: Operand, approximate: str = "none") -> Operand:
+    return e("mul", grad, _activation("gelu_slope")(e, x, approximate))
 
 
-def _logit(e: Emit, x: Operand, eps: Number | Const | None = None) -> Operand:
+def _logit(e: Emit, x: Operand, eps: Number | None = None) -> Operand:
     """log(x / (1 - x)), x between eps and 1 - eps."""
     if eps is None:
         return e("logit", x)
-    low = float(eps.value if isinstance(eps, Const) else eps)
-    ends = [Const(end.item(), x.dtype) for end in torch.tensor([low, 1 - low], dtype=torch.float64).logit()]
+    low = float(eps)
+    ends = [
+        Const(end.item(), x.dtype) for end in torch.tensor([low, 1 - low], dtype=torch.float64, device="cpu").logit()
+    ]
     return e("where", e("lt", x, low), ends[0], e("where", e("gt", x, 1 - low), ends[1], e("logit", x)))
 
 
@@ -111,7 +124,7 @@ def _sinc(e: Emit, x: Operand) -> Operand:
 FORMULAS: dict[str, Formula] = {
     "pow": _power,
     **{name: _activation(name) for name in ("silu", "gelu", "mish")},
-    **{name + "_backward": _slope(name + "_slope") for name in ("silu", "gelu", "mish")},
+    "gelu_backward": _gelu_backward,
     "softplus": _softplus,
     "softplus_backward": _softplus_backward,
     "logit": _logit,

@@ -26,6 +26,20 @@ def elementwise(formula: Formula) -> Rule:
     return rule
 
 
+def with_numbers(formula: Formula) -> Rule:
+    """Rule of an operation whose tensors are cast to the dtype of its result, and whose numbers are not."""
+
+    def rule(b: Lowering, *args: Value | Number, **options: Any) -> Value:
+        dtype = b.op.outputs[0].dtype
+
+        def cast(e: Emit, *xs: Operand | Number) -> Operand:
+            return e.cast(formula(e, *(x if isinstance(x, Number) else e.cast(x, dtype) for x in xs), **options), dtype)
+
+        return _mapped(b, cast, args)
+
+    return rule
+
+
 def predicate(formula: Formula) -> Rule:
     """Rule of an operation that compares or tests operands of their common dtype."""
 
@@ -173,7 +187,6 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "leaky_relu": lambda e, x, slope=0.01: e("where", e("gt", x, 0), x, e("mul", x, slope)),
     "hardtanh": _hardtanh,
     "elu": _elu,
-    **FORMULAS,
     "lerp": _interpolate,
     "addcmul": lambda e, x, a, b, value=1: _scaled(e, x, a if value == 1 else e("mul", a, value), b),
     "bitwise_and": lambda e, a, b: e("and", a, b),
@@ -198,6 +211,7 @@ PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne"
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
+    **{name: with_numbers(formula) for name, formula in FORMULAS.items()},
     **{name: predicate(formula) for name, formula in PREDICATES.items()},
     "_assert_async": _check,
     "full": _full,

@@ -36,7 +36,7 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
     """Map f over tensors, for (results of each example, results that all share); f may write to tensors it makes."""
 
     def run(*tensors: Tensor) -> Any:
-        makers = set[Any]()
+        makers: set[Any] = set()
         try:
             return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
         except RuntimeError as error:
