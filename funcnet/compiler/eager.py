@@ -153,10 +153,10 @@ def _arguments(op: Apply, names: _Names) -> str:
 
 
 def _callable(target: Any) -> Callable[..., Any]:
-    """An operation in a form that takes any memory layout.
+    """Return an operation that takes tensors of any strides.
 
-    What has an underscore is called by a public operation, which first copies what is not in row-major order; staging
-    drops such copies, and the kernels of some trust in them.
+    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Staging drops
+    such copies, and some kernels read wrong elements without them.
     """
     internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
     return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)

@@ -29,11 +29,17 @@ WHOLE = {
 
 def _addmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """alpha left right + beta x as BLAS has it: a factor of 0 drops its term, infinities and NaN included."""
+    beta, alpha = _factors(x, beta, alpha)
     return _added(x, left, right, beta, alpha) if alpha else _scaled(x, (len(left), *right.shape[1:]), beta)
 
 
 def _baddbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    return _added(x, left, right, beta, alpha)
+    return _added(x, left, right, *_factors(x, beta, alpha))
+
+
+def _factors(x: Tensor, *factors: Any) -> tuple[Any, ...]:
+    """Truncate the factors of integers, as torch does."""
+    return factors if x.is_floating_point() or x.is_complex() else tuple(map(int, factors))
 
 
 def _added(x: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:

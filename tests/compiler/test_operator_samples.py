@@ -64,6 +64,20 @@ def test_addbmm_keeps_its_dtype_in_lanes(dtype):
     lanes(lambda x, a, b: torch.addbmm(x, a, b, beta=0.5, alpha=2.0), x, a, b, backend="auto")
 
 
+@pytest.mark.parametrize("beta, alpha", [(0.5, 2.7), (-1.5, 0.9)])
+def test_products_of_integers_cut_their_factors(beta, alpha):
+    a, b = whole(2, 3, dtype=torch.int64), whole(3, 4, dtype=torch.int64)
+    calls = {
+        "addmm": (torch.addmm, whole(2, 4), a, b),
+        "addmv": (torch.addmv, whole(2), a, b[:, 0]),
+        "addbmm": (torch.addbmm, whole(2, 4), a[None], b[None]),
+        "baddbmm": (torch.baddbmm, whole(1, 2, 4), a[None], b[None]),
+    }
+    for name, (f, x, *factors) in calls.items():
+        run = lambda *args, f=f: f(*args, beta=beta, alpha=alpha)  # noqa: E731
+        same(jit(run)(x.long(), *factors), run(x.long(), *factors), [name])
+
+
 def test_addbmm_of_other_numbers_of_matrices_is_an_error():
     with pytest.raises(RuntimeError, match="as many matrices, got 4 and 5"):
         jit(torch.addbmm)(rand(2, 4), rand(4, 2, 3), rand(5, 3, 4))
@@ -82,7 +96,7 @@ def test_a_copy_by_strides_of_an_argument_is_refused_as_the_view_is():
     same(jit(g)(rand(3, 3)), g(rand(3, 3)), ["as_strided_copy"])
 
 
-def test_an_operation_that_writes_beside_its_result_is_refused_by_name():
+def test_an_operation_that_returns_results_and_writes_is_refused_by_name():
     ones, zeros = torch.ones(3), torch.zeros(3)
     f = lambda x: torch.ops.aten._batch_norm_with_update(x, ones, zeros, zeros, ones, 0.1, 1e-5)[0]  # noqa: E731
     with pytest.raises(StagingError, match="_batch_norm_with_update.* has no functional form"):

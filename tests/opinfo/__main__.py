@@ -1,4 +1,4 @@
-"""Try every operator on all samples and dtypes, and write table.txt anew: `PYTHONPATH=tests python -m opinfo`.
+"""Try every operator on four samples of every dtype, and write table.txt: `PYTHONPATH=tests python -m opinfo`.
 
 Names of operators try these alone and change nothing. It ends with an error if a result is wrong.
 """
@@ -11,7 +11,7 @@ from opinfo import pool, samples, table
 
 
 def main(names: list[str]) -> int:
-    """Print what is wrong as it is found, and at the end what was tried."""
+    """Print each fault when it is found, and at the end the counts."""
     rows, counts, faults = [], Counter(), 0
     for name, trial in pool.trials(names or list(samples.operators()), workers=2):
         wrong = [trial] if isinstance(trial, str) else trial.wrong

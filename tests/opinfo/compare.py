@@ -7,7 +7,7 @@ from torch import Tensor
 
 FACTOR, ULPS = 4, 16  # times torch's own error, and besides that
 DOUBLE = 2e-13  # of a float64 result, which has no better one to be measured by
-CANCELLED = 1e-9  # the same where terms cancel: so many digits tell that all of it is float64
+CANCELLED = 1e-9  # the same where terms cancel: this many digits show that all of it is float64
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Rule:
     Attributes:
         elementwise: Each number has its own error; else it is measured by the largest of the result.
         signed: Zeros have the sign of torch's.
-        floor: What a result that is zero but for rounding may be, in units of rounding.
+        floor: The largest result that counts as zero, in units of rounding.
     """
 
     elementwise: bool

@@ -1,9 +1,10 @@
-"""What is left out of the comparison with torch, and why."""
+"""Operators and values that are left out of the comparison with torch, and why."""
 
-_BY_VALUES = "torch chooses the formula of this derivative by the values, which are not there while staging"
+_BY_VALUES = "torch chooses the formula of this derivative by the values, which staging does not have"
 _NO_INTEGER = "no integer is infinite or NaN, and what C makes of them differs"
 _DIFFERENCE = "torch's rule adds a part of the difference of two neighbours, which is NaN where both are infinite"
 _MASK = "torch's rule multiplies by a mask, so that an infinity left out is NaN"
+_SINGULAR = "the gradient at a singular matrix is infinite or NaN as rounding has it"
 _VECTORS = "torch differs from itself at NaN: its vectors give zero, and the rest of a row the cotangent"
 _WELFORD = "torch's running mean of an infinity is NaN"
 _STATISTICS = "a row with an infinity has no statistics, and torch's own formulas differ in what is NaN then"
@@ -15,6 +16,8 @@ FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put
     "_softmax_backward_data": "no output of softmax is infinite",
     "linalg.eig": "torch itself crashes",
     "linalg.eigvals": "torch itself crashes",
+    "_native_batch_norm_legit": _WELFORD,
+    "native_batch_norm": _WELFORD,
     "native_group_norm": _WELFORD,
     "nn.functional.instance_norm": _WELFORD,
     "std_mean": _WELFORD,
@@ -41,6 +44,8 @@ FINITE_GRADIENTS_ONLY = {
     "nn.functional.softshrink": _VECTORS,
     "nn.functional.layer_norm": _STATISTICS,
     "native_layer_norm": _STATISTICS,
+    "linalg.slogdet": _SINGULAR,
+    "logdet": _SINGULAR,
     "topk": "torch leaves open which of equal numbers it takes",
 }
 UNSIGNED = {  # operators whose zeros may have either sign; those of gradients may, as torch's formulas differ in them

@@ -16,7 +16,7 @@ Result = list[Tensor] | Exception
 
 @dataclass(frozen=True)
 class Member:
-    """A case under a transformation: a function of tensors, whether it has lanes, and what it has to return.
+    """A case under a transformation: a function of tensors, whether it has lanes, and the results that it must have.
 
     Attributes:
         kind: One of KINDS.
@@ -70,7 +70,7 @@ def gradient_of(case: Case) -> Callable[..., list[Tensor]]:
 
 
 class NoGradientError(Exception):
-    """There is no floating-point result to differentiate."""
+    """No result of the function can be differentiated."""
 
 
 def _weighted(out: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def exactly(case: Case, kind: str, tensors: list[Tensor]) -> Result:
 
 
 def _copied(x: Tensor) -> Tensor:
-    """A tensor of its own that lies in memory alike, as what writes to its argument must not reach the sample."""
+    """Copy a tensor with its strides, so that an operator that writes to its argument leaves the sample alone."""
     if 0 in x.stride() and x.numel() > 1:
         return x
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).copy_(x)

@@ -111,7 +111,7 @@ def case(op: OpInfo, dtype: torch.dtype, name: str, sample: Any) -> Case:
 
 
 def _layouts(case: Case) -> Iterator[Case]:
-    """The same with tensors that lie in memory in another order, and whose elements share memory."""
+    """The same with tensors of other strides, and with elements that share memory."""
     yield replace(case, name=f"{case.name}/strided", lanes=tuple([_strided(t) for t in lane] for lane in case.lanes))
     if isinstance(case.op, UnaryUfuncInfo | BinaryUfuncInfo | ReductionOpInfo):
         shared = tuple([_expanded(t) for t in lane] for lane in case.lanes)

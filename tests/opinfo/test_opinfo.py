@@ -2,7 +2,7 @@
 
 table.txt says for each operator whether its programs are native C, replayed or refused, and why: no operator may become
 worse than its line, and no result may be wrong. Each operator is tried on one sample of float32 and of int64, with
-other values and memory layouts; `PYTHONPATH=tests python -m opinfo` tries four of each dtype and writes the table anew,
+other values and memory layouts; `PYTHONPATH=tests python -m opinfo` tries four of each dtype and writes the table,
 in half an hour on two cores.
 """
 
