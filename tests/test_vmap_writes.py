@@ -201,6 +201,15 @@ def test_a_global_and_an_attribute_count_as_closed_over():
         fn.vmap(f)(X)
 
 
+def test_an_index_that_is_copied_as_a_buffer_is_stays_an_index():
+    def f(x):
+        total, i = torch.zeros(()).clone(), torch.tensor(1).clone()
+        total += x[i]
+        return total
+
+    torch.testing.assert_close(fn.vmap(fn.grad(f))(X), torch.tensor([[0.0, 1.0, 0.0]]).expand(4, 3))
+
+
 @pytest.mark.parametrize(
     "f",
     [
