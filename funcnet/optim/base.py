@@ -99,23 +99,28 @@ def check_fit(
         shape: From an update to the shape of the tensor in its place, None where there is none.
     """
 
-    def fits(g: Tensor, held: Tensor | None) -> bool:
-        return (None if held is None else held.shape) == shape(g)
+    if _fits(part, updates, shape):
+        return
 
-    def refuse(path: str, g: Tensor, held: Tensor | None) -> None:
-        if not fits(g, held):
-            got = _of_shape(None if held is None else held.shape)
+    def check(path: str, g: Tensor, held: Tensor | None) -> None:
+        found, wanted = None if held is None else held.shape, shape(g)
+        if found != wanted:
             raise ValueError(
-                f"optim: at {tree.place(path)}: expected {name} {_of_shape(shape(g))}, for an update of shape "
-                f"{tuple(g.shape)}, got one {got}. {_REMEDY}"
+                f"optim: at {tree.place(path)}: expected {name} {_of_shape(wanted)}, for an update of shape "
+                f"{tuple(g.shape)}, got one {_of_shape(found)}. {_REMEDY}"
             )
 
     try:
-        fitting = map_as(f"optim: the updates and {name}", fits, updates, part)
+        map_as(f"optim: the updates and {name}", lambda g, held: None, updates, part)
     except ValueError as error:
         raise ValueError(f"{error} {_REMEDY}") from error
-    if not all(tree.leaves(fitting)):
-        tree.map_with_path(refuse, updates, part)
+    tree.map_with_path(check, updates, part)
+
+
+def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
+    """Tell quickly whether a part has the structure and the shapes of the updates; False if it may fit otherwise."""
+    (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
+    return structure == other and all(h.shape == shape(g) for g, h in zip(tensors, held, strict=True))
 
 
 def on_pairs(part: GradientTransformation) -> GradientTransformation:

@@ -137,6 +137,8 @@ def view_as_real(tree: Tree) -> Tree:
         >>> fn.tree.view_as_real({"w": torch.tensor(1 + 2j), "b": torch.tensor(3.0)})
         {'w': tensor([1., 2.]), 'b': tensor(3.)}
     """
+    if not any(_is_complex(leaf) for leaf in leaves(tree)):
+        return tree
     return map(lambda leaf: torch.view_as_real(leaf.resolve_conj()) if _is_complex(leaf) else leaf, tree)
 
 
@@ -151,6 +153,8 @@ def view_as_complex(tree: Tree, like: Tree) -> Tree:
     def view(leaf: Any, old: Any) -> Any:
         return torch.complex(leaf[..., 0], leaf[..., 1]) if _is_complex(old) else leaf
 
+    if not any(_is_complex(leaf) for leaf in leaves(like)):
+        return tree
     return map_as("tree.view_as_complex", view, tree, like)
 
 
