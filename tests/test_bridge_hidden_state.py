@@ -358,3 +358,16 @@ def test_spectral_norm_keeps_its_vectors_in_buffers():
     module = parametrizations.spectral_norm(nn.Linear(3, 3))
     apply, params, state = fn.from_module(module)
     two_answers(module, apply, params, state)
+
+
+def test_remat_leaves_a_module_whole():
+    apply, params, state = fn.from_module(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU()))
+    x = torch.randn(4, 3)
+
+    def gradient(wrap):
+        return fn.grad(lambda params: wrap(lambda x: apply(params, state, x))(x)[0].square().sum())(params)
+
+    expected = gradient(lambda f: f)
+    for wrap in (fn.remat, lambda f: fn.jit(fn.remat(f))):
+        assert fn.tree.difference(gradient(wrap), expected, rtol=1e-5, atol=1e-6) is None
+    assert fn.tree.difference(fn.remat(apply)(params, state, x)[1], apply(params, state, x)[1]) is None

@@ -42,6 +42,7 @@ MATRICES = {
     "batch": (lambda x: linalg.inv(torch.stack([GOOD, x])), SINGULAR),
     "solve_batch": (lambda x: linalg.solve(torch.stack([GOOD, x]), torch.stack([x, x])), SINGULAR),
     "inner_vmap": (lambda x: fn.vmap(linalg.inv)(torch.stack([GOOD, x])), SINGULAR),
+    "inner_solve": (lambda x: fn.vmap(linalg.solve, (0, None))(torch.stack([GOOD, x]), GOOD[0]), SINGULAR),
     "grad_cholesky": (fn.grad(lambda x: linalg.cholesky(x).sum()), INDEFINITE),
     "grad_inv": (fn.grad(lambda x: linalg.inv(x).sum()), SINGULAR),
     "grad_solve": (fn.grad(lambda x: linalg.solve(x, GOOD[0]).sum()), SINGULAR),
@@ -52,7 +53,7 @@ MATRICES = {
     "pinv": (linalg.pinv, INFINITE),
     "nuclear": (lambda x: linalg.matrix_norm(x, "nuc")[None], INFINITE),
 }
-WHOLE = ("batch", "solve_batch", "inner_vmap")  # one of two fails, in a lane as well
+WHOLE = ("batch", "solve_batch", "inner_vmap", "inner_solve")  # one of two fails, in a lane as well
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -311,6 +312,41 @@ def test_an_index_that_torch_refuses(name: str, last: int, backend: str) -> None
         f(w, bad)
     with pytest.raises((IndexError, RuntimeError), match="out of|out-of"):
         jit(f, backend=backend)(w, bad)
+
+
+FILLS = {
+    "number": lambda w, i: w.index_fill(0, i, 5.0),
+    "tensor": lambda w, i: w.index_fill(1, i, w[0, 1]),
+    "in_place": lambda w, i: w.clone().index_fill_(-1, i, 5.0),
+    "0-d": lambda w, i: w[0, 0].index_fill(0, i[:1] * 0 - 1, 5.0) + i,
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", FILLS)
+def test_filled_rows_count_from_the_end(name: str, backend: str) -> None:
+    f, w = FILLS[name], torch.arange(9.0).reshape(3, 3)
+    index = torch.tensor([0, -1])
+    torch.testing.assert_close(jit(f, backend=backend)(w, index), f(w, index))
+    for bad in ([0, -4], [3, 1])[: 0 if name == "0-d" else 2]:
+        with pytest.raises(IndexError):
+            jit(f, backend=backend)(w, torch.tensor(bad))
+
+
+LABELS = [[2, 0, -1], [1, -1, 0], [-1, 0, 1], [1, 1, 1], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_labels_end_at_the_first_that_is_none(reduction: str) -> None:
+    f = lambda x, labels: functional.multilabel_margin_loss(x, labels, reduction=reduction)  # noqa: E731
+    x, labels = torch.linspace(-1, 1, 15).reshape(5, 3).sin(), torch.tensor(LABELS)
+    torch.testing.assert_close(jit(f)(x, labels), f(x, labels))
+    torch.testing.assert_close(jit(f)(x[0], labels[0]), f(x[0], labels[0]))
+    torch.testing.assert_close(
+        jit(fn.vmap(f))(x, labels), torch.stack([f(*row) for row in zip(x, labels, strict=True)])
+    )
+    with pytest.raises(IndexError):
+        jit(f)(x, labels - 1)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -71,6 +71,12 @@ def test_rates_of_every_kind_are_accepted(rate):
     fn.optim.adamw(rate, weight_decay=rate).init(torch.ones(2))
 
 
+@pytest.mark.parametrize("build", [fn.optim.clip, fn.optim.clip_by_block_rms, fn.optim.clip_by_global_norm])
+def test_infinity_bounds_nothing(build):
+    part, gradient = build(math.inf), torch.tensor([3.0, -4.0])
+    torch.testing.assert_close(part.update(gradient, part.init(gradient))[0], gradient, rtol=0, atol=0)
+
+
 WRONG = {
     "a number in a chain": (lambda: fn.optim.chain(0.1), "chain: expected transformations.*got 0.1"),
     "a list in a chain": (lambda: fn.optim.chain([fn.optim.sgd(0.1)]), "chain: expected transformations.*got list"),

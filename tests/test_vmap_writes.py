@@ -199,3 +199,27 @@ def test_a_global_and_an_attribute_count_as_closed_over():
 
     with pytest.raises(ImpureError, match="a closed-over tensor"):
         fn.vmap(f)(X)
+
+
+def test_an_index_that_is_copied_as_a_buffer_is_stays_an_index():
+    def f(x):
+        total, i = torch.zeros(()).clone(), torch.tensor(1).clone()
+        total += x[i]
+        return total
+
+    torch.testing.assert_close(fn.vmap(fn.grad(f))(X), torch.tensor([[0.0, 1.0, 0.0]]).expand(4, 3))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        fn.vmap(lambda x: x.sin().sum()),
+        fn.vmap(fn.grad(lambda x: x.sin().sum())),
+        fn.jacrev(torch.sin),
+        lambda x: fn.jvp(torch.sin, (x,), (x,)),
+    ],
+    ids=["vmap", "vmap of grad", "jacrev", "jvp"],
+)
+def test_checks_of_purity_leave_torch_compile_one_graph(f):
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(f, fullgraph=True, backend="eager")(X), f(X))

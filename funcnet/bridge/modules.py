@@ -93,6 +93,7 @@ class Apply:
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
         self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
+        self.trainable: list[bool] = tree.leaves(trainable(module))
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
         self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
         self._remember()
@@ -118,6 +119,10 @@ class Apply:
             self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
 
+    def __copy__(self) -> "Apply":
+        """Return itself: remat and scan, which copy what a function holds, leave it whole."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name not in ("memory", "judge")}
         return kept | {"foreign": {}}  # which a process that has not got the module cannot meet
@@ -137,8 +142,8 @@ class Apply:
         """Build a module that holds copies of these tensors; the state is None if there is no buffer."""
         memo: dict[int, Any] = {}
         values, buffers = self.params.match("to_module", params), self.buffers.match("to_module", state or {})
-        for like, value in zip(tree.leaves(self.params.like), values, strict=True):
-            memo[id(like)] = nn.Parameter(value.detach().clone(), requires_grad=like.requires_grad)
+        for like, value, trained in zip(tree.leaves(self.params.like), values, self.trainable, strict=True):
+            memo[id(like)] = nn.Parameter(value.detach().clone(), requires_grad=trained)
         for like, value in zip(tree.leaves(self.buffers.like), buffers, strict=True):
             memo[id(like)] = value.detach().clone()
         return copy.deepcopy(self.module, memo)
@@ -176,7 +181,7 @@ def _without_values(module: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for path, parameter in _parameters(module).items():
         meta = _check_values("parameter", path, parameter).detach().to("meta")
-        memo.setdefault(id(parameter), nn.Parameter(meta, requires_grad=parameter.requires_grad))
+        memo.setdefault(id(parameter), nn.Parameter(meta, requires_grad=False))
     for path, buffer in _buffers(module).items():
         memo.setdefault(id(buffer), _check_values("buffer", path, buffer).detach().to("meta"))
     for value in (value for part in module.modules() for value in vars(part).values()):

@@ -11,6 +11,7 @@ from funcnet.compiler import checks, exact, lookups
 from funcnet.compiler.abstract import StagingError, user_line
 from funcnet.compiler.attention import attention, attention_backward
 from funcnet.compiler.convolutions import convolution, convolution_backward
+from funcnet.compiler.picking import index_select, put, take
 from funcnet.compiler.pooling import pooling_rules
 
 aten = torch.ops.aten
@@ -224,6 +225,7 @@ _OWN: dict[Any, Rule] = {
     aten.scalar_tensor.default: _scalar_tensor,
     aten.copy.default: _copy,
     aten.as_strided.default: _as_strided,
+    aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
     aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
@@ -240,6 +242,9 @@ _OWN: dict[Any, Rule] = {
     aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.index_put.default: _index_put,
+    aten.index_select.default: index_select,
+    aten.take.default: take,
+    aten.put.default: put,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,

@@ -138,10 +138,7 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform
     if isinstance(op, Scan):
         several, call = ",", f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
     else:
-        several, call = (
-            _several(op),
-            f"{names.constant(_OPERATIONS.get(op.target, op.target))}({_arguments(op, names)})",
-        )
+        several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
     return [f"{outputs}{several} = {call}" if outputs else call]
 
 
@@ -153,6 +150,26 @@ def _several(op: Apply) -> str:
 
 def _arguments(op: Apply, names: _Names) -> str:
     return ", ".join([*map(names.argument, op.args), *(f"{k}={names.argument(v)}" for k, v in op.kwargs.items())])
+
+
+def _callable(target: Any) -> Callable[..., Any]:
+    """Return an operation that takes tensors of any strides.
+
+    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Staging drops
+    such copies, and some kernels read wrong elements without them.
+    """
+    internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
+    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
+
+
+def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
+    return target(*map(_contiguous, args), **kwargs)
+
+
+def _contiguous(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_contiguous(item) for item in value]
+    return value.contiguous() if isinstance(value, Tensor) else value
 
 
 def _scan_arguments(op: Scan, names: _Names) -> str:
@@ -217,6 +234,11 @@ def _index_put(x: Tensor, *args: Any) -> Tensor:
     return aten.index_put(x.contiguous(), *args)
 
 
+def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
+    """A format for pictures does not fit all lanes at once, and a program knows row-major order only."""
+    return aten._to_copy.default(x, **options)
+
+
 def _view_as_complex(x: Tensor) -> Tensor:
     return torch.complex(x[..., 0], x[..., 1])
 
@@ -229,7 +251,8 @@ def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 # What depends on a tensor's memory layout or marks, as operations that take any.
-_OPERATIONS = {
+_OPERATIONS: dict[Any, Callable[..., Any]] = {
+    aten._to_copy.default: _to_copy,
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
     aten.index_put.default: _index_put,

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler.abstract import user_line
+
 aten = torch.ops.aten
 
 # operations that torch takes apart into others which lose digits; the native backend has functions for them
@@ -27,11 +29,17 @@ WHOLE = {
 
 def _addmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """alpha left right + beta x as BLAS has it: a factor of 0 drops its term, infinities and NaN included."""
+    beta, alpha = _factors(x, beta, alpha)
     return _added(x, left, right, beta, alpha) if alpha else _scaled(x, (len(left), *right.shape[1:]), beta)
 
 
 def _baddbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    return _added(x, left, right, beta, alpha)
+    return _added(x, left, right, *_factors(x, beta, alpha))
+
+
+def _factors(x: Tensor, *factors: Any) -> tuple[Any, ...]:
+    """Truncate the factors of integers, as torch does."""
+    return factors if x.is_floating_point() or x.is_complex() else tuple(map(int, factors))
 
 
 def _added(x: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
@@ -48,11 +56,11 @@ def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
     return (x if factor == 1 else x * factor).expand(shape)
 
 
-def _addbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """One product: the batch is a part of the axis that is summed."""
-    batch, rows, inner = left.shape
-    left = left.transpose(0, 1).reshape(rows, batch * inner)
-    return torch.addmm(x, left, right.reshape(batch * inner, right.shape[-1]), beta=beta, alpha=alpha)
+def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Add the sum of the products as one product, whose rows are those of all matrices."""
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+    return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
 
 
 def _elu_backward(grad: Tensor, alpha: Any, scale: Any, rate: Any, is_result: bool, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from funcnet.compiler.checks import PROBABILITIES
-from funcnet.compiler.graph import Apply, Block, Scan, Var, substitute
+from funcnet.compiler.graph import Apply, Block, Scan, Var, substitute, walk
 
 aten = torch.ops.aten
 
@@ -23,13 +23,27 @@ _FINITE = {
 
 def filled(block: Block) -> Block:
     """Replace the checks of a program for lanes by NaN in what fails them."""
-    return _Filling().block(block)
+    return _Filling(_checked(block)).block(block)
+
+
+def _checked(block: Block) -> set[Var]:
+    """Find the reports of errors that are checked, as the factorisations return them."""
+    applied = [op for op in walk(block) if isinstance(op, Apply)]
+    made = {out: op for op in applied for out in op.outputs}
+    found = set()
+    for op in applied:
+        if op.target is aten._linalg_check_errors.default:
+            info = op.args[0]
+            while len(made[info].outputs) == 1:
+                info = made[info].args[0]
+            found.add(info)
+    return found
 
 
 class _Filling:
-    def __init__(self) -> None:
+    def __init__(self, checked: set[Var]) -> None:
+        self.checked = checked
         self.new: dict[Var, Var] = {}  # what later operations read in place of a value
-        self.made: dict[Var, Apply] = {}  # the operation that computes a value
 
     def block(self, block: Block) -> Block:
         ops: list[Apply | Scan] = []
@@ -42,20 +56,13 @@ class _Filling:
         ops.append(replace(op, init=init, xs=xs, body=self.block(op.body)))
 
     def apply(self, op: Apply, ops: list[Apply | Scan]) -> None:
-        if op.target is aten._linalg_check_errors.default:
-            self.fill_failed(op.args[0], ops)
-        elif op.target is not aten._assert_async.msg or op.args[1] not in PROBABILITIES.values():
-            kwargs = {name: substitute(value, self.new) for name, value in op.kwargs.items()}
-            op = replace(op, args=substitute(op.args, self.new), kwargs=kwargs)
-            self.fill_infinite(op, ops) if op.target in _FINITE else ops.append(op)
-            self.made.update(dict.fromkeys(op.outputs, op))
-
-    def fill_failed(self, info: Var, ops: list[Apply | Scan]) -> None:
-        """Fill the numbers that were computed along with a report of errors."""
-        source = info
-        while len(self.made[source].outputs) == 1:
-            source = self.made[source].args[0]
-        self.fill(self.made[source].outputs, _emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
+        if _is_of_numbers(op):
+            return
+        kwargs = {name: substitute(value, self.new) for name, value in op.kwargs.items()}
+        op = replace(op, args=substitute(op.args, self.new), kwargs=kwargs)
+        self.fill_infinite(op, ops) if op.target in _FINITE else ops.append(op)
+        for info in self.checked.intersection(op.outputs):  # at once: other operations may come before the check
+            self.fill(op.outputs, _emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
 
     def fill_infinite(self, op: Apply, ops: list[Apply | Scan]) -> None:
         """Let an operation see zeros in place of a matrix that is not finite, and fill its results."""
@@ -70,6 +77,13 @@ class _Filling:
         for out in outputs:
             if out.dtype.is_floating_point or out.dtype.is_complex:
                 self.new[out] = _chosen(ops, valid, out, torch.nan)
+
+
+def _is_of_numbers(op: Apply) -> bool:
+    """Tell whether an operation is a check that fills numbers with NaN instead."""
+    if op.target is aten._assert_async.msg:
+        return op.args[1] in PROBABILITIES.values()
+    return op.target is aten._linalg_check_errors.default
 
 
 def _chosen(ops: list[Apply | Scan], valid: Var, x: Var, other: float) -> Var:

@@ -41,11 +41,13 @@ def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
     """Return what is now where the tensor was when a function was staged; None if that is not one tensor."""
     if not paths:
         return tensor
+    first, *others = paths
     try:
-        now = [_follow(path, holders) for path in paths]
+        now = _follow(first, holders)
+        same = not others or all(_follow(path, holders) is now for path in others)
     except (AttributeError, LookupError, TypeError, ValueError):
         return None
-    return now[0] if isinstance(now[0], Tensor) and all(value is now[0] for value in now) else None
+    return now if same and isinstance(now, Tensor) else None
 
 
 def _follow(path: Path, value: Any) -> Any:
@@ -99,11 +101,10 @@ def is_function(leaf: Any) -> bool:
 
 def check_objects(args: Any, kwargs: Any, own: Any) -> None:
     """Raise for an argument that holds tensors where trees do not look; `own` is the instance of a method."""
-    leaves, paths = tree.leaves((args, kwargs)), tree.paths((args, kwargs))
-    for path, leaf in zip(paths, leaves, strict=True):
+    for i, leaf in enumerate(tree.leaves((args, kwargs))):
         if leaf is own or isinstance(leaf, Tensor) or is_function(leaf) or not leads_to_tensors(leaf):
             continue
-        name = type(leaf).__name__
+        path, name = tree.paths((args, kwargs))[i], type(leaf).__name__
         raise TypeError(
             f"jit: at path {path!r} (0: positional, 1: keyword arguments): got an object of class {name}, which holds"
             f" tensors and is not a pytree node, so that a later change of it would not count. Make the class a node"

@@ -22,11 +22,13 @@ def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
     if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
         return
     key = func, _kinds(args), _kinds(tuple(kwargs.values()))
-    if key not in _verdicts:
+    try:
+        error = _verdicts[key]
+    except KeyError:
         if len(_verdicts) >= _MOST:
             _verdicts.clear()
-        _verdicts[key] = _verdict(func, args, kwargs)
-    if (error := _verdicts[key]) is not None:
+        error = _verdicts[key] = _verdict(func, args, kwargs)
+    if error is not None:
         raise type(error)(*error.args)
 
 

@@ -38,8 +38,28 @@ def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
-def rules() -> dict[Any, Callable[..., Tensor]]:
-    """Return the rules, two of which are torch's with other indices."""
+def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Fill rows, whose indices do count from the end, unlike those of the rows that torch's rule copies."""
+    size = x.shape[dim] if x.ndim else 1
+    filled: Tensor = torch._refs.index_fill(x, dim, torch.where(index < 0, index + size, index), value)
+    return filled
+
+
+def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
+    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule adds terms for what follows the labels' end, a -1."""
+    rows, labels = torch.atleast_2d(x), torch.atleast_2d(target)
+    classes = torch.arange(rows.shape[1], device=x.device)
+    used = ((labels == -1).cumsum(1) == 0)[..., None]
+    is_label = ((labels[..., None] == classes) & used).any(1)
+    chosen = rows.gather(1, torch.where(used[..., 0], _from_the_start(labels, len(classes)), 0))
+    terms = (1 - chosen[..., None] + rows[:, None]).clamp_min(0) / len(classes)
+    loss = torch.where(used & ~is_label[:, None], terms, 0).sum((1, 2))
+    loss = (loss, loss.mean(), loss.sum())[reduction]
+    return loss if reduction else loss.reshape(target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
+
+
+def rules() -> dict[Any, Callable[..., Any]]:
+    """Return the rules, some of which are torch's with other indices."""
     from torch._decomp import decompositions as torchs
 
     return {
@@ -47,4 +67,7 @@ def rules() -> dict[Any, Callable[..., Tensor]]:
         aten.embedding_dense_backward.default: _embedding_dense_backward,
         aten.index_add.default: _by_rows(torchs.index_add),
         aten.index_copy.default: _by_rows(torchs.index_copy),
+        aten.index_fill.int_Scalar: _index_fill,
+        aten.index_fill.int_Tensor: _index_fill,
+        aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
     }

@@ -217,9 +217,10 @@ _OF_COMPLEX = (
 
 def _functional(func: Any) -> Any:
     """Find the operation that returns what an in-place or out= one writes."""
-    name = func._schema.name.removeprefix("aten::")
-    name = name[:-1] if name.endswith("_") else name
-    if not hasattr(aten, name):
+    written = func._schema.name.removeprefix("aten::")
+    name = written.removesuffix("_")
+    beside = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
+    if not hasattr(aten, name) or (name == written and beside):
         raise StagingError(
             f"jit: {func} works in place and has no functional form{user_line()}, so it cannot be staged."
         )

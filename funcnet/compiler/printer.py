@@ -264,7 +264,7 @@ class Printer:
         self.close()
 
     def log_sums(self, statement: Cumulate, place: list[str]) -> None:
-        """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of what is left without it."""
+        """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of the rest relative to it."""
         out, axis, kind = statement.out, statement.axis, self.type(statement.out)
         high, total = self.fresh("a"), self.fresh("a")
         for name, start in ((high, -math.inf), (total, 0)):

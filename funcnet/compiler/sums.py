@@ -283,7 +283,7 @@ class Walk(Body):
             if inner == kept[-1]:
                 self.p.put("VECTORISE")
                 if VECTOR < self.sizes[inner] < 2 * VECTOR:
-                    self.p.put("UNROLL(1)")  # else gcc 12 makes scalars of what does not fill a vector
+                    self.p.put("UNROLL(1)")  # else gcc 12 makes scalars of those beyond a whole vector
             self.p.open(f"for (i64 i{inner} = 0; i{inner} < {self.sizes[inner]}; ++i{inner})")
         yield self.expand([*place, *(f"i{a}" if a in kept else 0 for a in range(level, len(self.sizes)))])
         for _ in kept:

@@ -17,7 +17,7 @@ from funcnet.optim.base import (
     on_pairs,
     stateless,
 )
-from funcnet.optim.ranges import check_not_negative
+from funcnet.optim.ranges import check_bound, check_not_negative
 from funcnet.optim.scaling import rms
 
 
@@ -29,7 +29,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
         >>> part.update(torch.tensor([-3.0, 0.5]), part.init(None))[0]
         tensor([-1.0000,  0.5000])
     """
-    check_not_negative("clip", max_delta=max_delta)
+    check_bound("clip", max_delta=max_delta)
     return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
@@ -39,7 +39,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     Source:
         Shazeer, Stern (2018), Adafactor, section 6, https://arxiv.org/abs/1804.04235
     """
-    check_not_negative("clip_by_block_rms", threshold=threshold)
+    check_bound("clip_by_block_rms", threshold=threshold)
     return stateless(partial(_clip_by_block_rms, threshold=threshold))
 
 
@@ -54,7 +54,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
         >>> part.update(torch.tensor([3.0, 4.0]), part.init(None))[0]
         tensor([0.6000, 0.8000])
     """
-    check_not_negative("clip_by_global_norm", max_norm=max_norm)
+    check_bound("clip_by_global_norm", max_norm=max_norm)
     return stateless(partial(_clip_by_global_norm, max_norm=max_norm))
 
 
@@ -74,7 +74,8 @@ def adaptive_grad_clip(
         Brock, De, Smith, Simonyan (2021), High-Performance Large-Scale Image Recognition Without Normalization,
         https://arxiv.org/abs/2102.06171
     """
-    check_not_negative("adaptive_grad_clip", clipping=clipping, eps=eps)
+    check_bound("adaptive_grad_clip", clipping=clipping)
+    check_not_negative("adaptive_grad_clip", eps=eps)
     return stateless(partial(_adaptive_grad_clip, clipping=clipping, eps=eps, axis=axis))
 
 
@@ -87,8 +88,7 @@ def _clip_by_block_rms(updates: Updates, params: Params | None, *, threshold: Sc
 
 
 def _clip_by_global_norm(updates: Updates, params: Params | None, *, max_norm: Scalar) -> Updates:
-    norm = global_norm(updates)
-    factor = max_norm / norm.clamp(min=cast(max_norm, norm))
+    factor = 1 / (global_norm(updates) / max_norm).clamp(min=1)
     return tree.map(lambda g: g * factor.to(g.dtype), updates)
 
 

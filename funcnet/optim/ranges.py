@@ -29,6 +29,11 @@ def check_not_negative(operation: str, **values: Any) -> None:
     _check(operation, "a number of at least 0 or a 0-d tensor", _not_negative, values)
 
 
+def check_bound(operation: str, **values: Any) -> None:
+    """Raise unless each value is a number that is not negative, or a 0-d tensor; infinity bounds nothing."""
+    _check(operation, "a number of at least 0 or a 0-d tensor", lambda value: value >= 0, values)
+
+
 def check_fraction(operation: str, **values: Any) -> None:
     """Raise unless each value is a number in [0, 1], or a 0-d tensor."""
     _check(operation, "a number in [0, 1] or a 0-d tensor", lambda value: 0 <= value <= 1, values)

@@ -1,7 +1,8 @@
 """Buffers under vmap: a tensor that all examples share until the function writes a value of one example to it.
 
 torch.func.vmap refuses such a write, as the tensor has no room for a batch. When it does, the function runs again, and
-the tensors that it makes as it made that one get a batch axis from the beginning. What needs no such write runs once.
+the tensors that it makes as it made that one, by the same operation and of the same dtype, get a batch axis from the
+beginning. What needs no such write runs once.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
     """Map f over tensors, for (results of each example, results that all share); f may write to tensors it makes."""
 
     def run(*tensors: Tensor) -> Any:
-        makers = set[Any]()
+        makers: set[Any] = set()
         try:
             return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
         except RuntimeError as error:
@@ -74,8 +75,9 @@ class _Buffers(TorchFunctionMode):
 
     Attributes:
         each: A batched True; a choice by it has the batch axis.
-        makers: The functions whose new tensors get it.
-        made_by: By which function a tensor, or the one that it views, was made.
+        makers: The functions, each with a dtype, whose new tensors get it. An index that is copied as a buffer is stays
+            one for all examples.
+        made_by: By which of them a tensor, or the one that it views, was made.
     """
 
     def __init__(self, each: Tensor, makers: set[Any]) -> None:
@@ -128,9 +130,9 @@ class _Buffers(TorchFunctionMode):
         if not isinstance(leaf, Tensor) or any(leaf is tensor for tensor in given.values()):
             return leaf
         viewed = args[0] if func in _DETACHED else given.get(id(_base(leaf)))
-        if viewed is None and func in self.makers and not self.has_room(leaf):
+        maker = (func, leaf.dtype) if viewed is None else self.made_by.get(viewed)
+        if viewed is None and maker in self.makers and not self.has_room(leaf):
             leaf = torch.where(self.each, leaf, leaf)
-        maker = func if viewed is None else self.made_by.get(viewed)
         if maker is not None:
             self.made_by[leaf] = maker
         return leaf

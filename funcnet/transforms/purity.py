@@ -60,7 +60,8 @@ class Pure(Refusals):
 
     def __init__(self, name: str, f: Function, arguments: Any) -> None:
         super().__init__(name)
-        self.arguments, self.closed_over = list[_Kept](), list[_Kept]()
+        self.arguments: list[_Kept] = []
+        self.closed_over: list[_Kept] = []
         if not torch.compiler.is_compiling():
             self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
             self.closed_over = _counted(closed_over(f))

@@ -1,0 +1,30 @@
+"""Try every operator on four samples of every dtype, and write table.txt: `PYTHONPATH=tests python -m opinfo`.
+
+Names of operators try these alone and change nothing. It ends with an error if a result is wrong.
+"""
+
+import sys
+from collections import Counter
+
+import torch
+from opinfo import pool, samples, table
+
+
+def main(names: list[str]) -> int:
+    """Print each fault when it is found, and at the end the counts."""
+    rows, counts, faults = [], Counter(), 0
+    for name, trial in pool.trials(names or list(samples.operators()), workers=2):
+        wrong = [trial] if isinstance(trial, str) else trial.wrong
+        faults += len(wrong)
+        print(*(f"{name}: {text}" for text in wrong), sep="\n", end="\n" if wrong else "", flush=True)
+        if not isinstance(trial, str):
+            counts += trial.counts
+            rows.append(table.row(trial))
+    print(f"{len(rows)} operators, {dict(counts)}, {dict(Counter(row.worst for row in rows))}, {faults} faults")
+    if not names:
+        table.write(rows, table.HEAD.format(torch.__version__.split("+")[0]))
+    return min(faults, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

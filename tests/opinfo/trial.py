@@ -1,0 +1,188 @@
+"""Trying one operator: how each of its programs runs, and whether it is right."""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import torch
+from opinfo.compare import Rule, difference
+from opinfo.exceptions import UNDEFINED, UNSIGNED
+from opinfo.members import Member, members
+from opinfo.samples import cases, name_of
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import build
+from funcnet.compiler.graph import UnsupportedError
+
+CHARACTERS = 40_000  # of C that are compiled at once
+LARGE = 60_000  # of one program, which gcc would take long for, so that it is replayed, too
+
+
+@dataclass
+class Trial:
+    """What came of an operator."""
+
+    name: str
+    status: dict[str, tuple[str, str]] = field(default_factory=dict)  # name of a member -> how it runs, and why
+    wrong: list[str] = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
+
+
+class _CompilesError(Exception):
+    """The native backend can run a program; its C text."""
+
+
+def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) -> Trial:
+    """Try all programs of an operator."""
+    trial, batches, known = Trial(name), {True: [], False: []}, set()
+    for member in (member for op in ops for case in cases(op, **choice) for member in members(case)):
+        trial.counts["programs"] += 1
+        how, why = _how(member)
+        trial.status[member.name] = how, "" if how == "native" else why
+        if (
+            how == "native" and native and why not in known and len(why) < LARGE
+        ):  # other strides are other programs, but one C text
+            known.add(why)
+            batches[member.mapped].append((member, len(why)))
+        elif how != "refused":
+            _replay(trial, member)
+    for batch in batches.values():
+        for some in _portions(batch):
+            _run_native(trial, some)
+    return trial
+
+
+def _how(member: Member) -> tuple[str, str]:
+    with mock.patch.object(build, "load", side_effect=lambda text: _raise(_CompilesError(text))):
+        try:
+            _jit([member], "native").explain([member.calls[0].args])
+        except _CompilesError as text:
+            return "native", str(text)
+        except UnsupportedError as error:
+            return "replay", _reason(error)
+        except Exception as error:
+            return "refused", _reason(error)
+    raise AssertionError("neither compiled nor refused")
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _reason(error: Exception) -> str:
+    text = re.sub(r" in \w+, \S+:\d+|<function (\S+) at 0x\w+>", r"\1", str(error).strip().split("\n")[0])
+    return f"{type(error).__name__}: {text}"[:160]
+
+
+def _jit(some: list[Member], backend: str) -> Any:
+    def run(args: list[list[Tensor]]) -> list[list[Tensor]]:
+        return [member.f(*tensors) for member, tensors in zip(some, args, strict=True)]
+
+    return fn.jit(fn.vmap(run) if some[0].mapped else run, backend=backend)
+
+
+def _replay(trial: Trial, member: Member) -> None:
+    f = _jit([member], "eager")
+    for call in member.calls:
+        try:
+            got = f([call.args])[0]
+        except Exception as error:
+            if not isinstance(call.want, Exception) and not (call is not member.calls[0] and _raises(member, call)):
+                trial.status[member.name] = "refused", _reason(error)
+                return
+        else:
+            _check(trial, member, call, got)
+
+
+def _raises(member: Member, call: Any) -> bool:
+    """Tell whether torch.func raises an error, too, where a plain call does not."""
+    try:
+        (fn.vmap(member.f) if member.mapped else member.f)(*call.args)
+    except Exception:
+        return True
+    return False
+
+
+def _check(trial: Trial, member: Member, call: Any, got: list[Tensor]) -> None:
+    trial.counts["runs"] += 1
+    got = [torch.zeros_like(t) for t in got] if trial.name in UNDEFINED else got
+    if isinstance(call.want, Exception):
+        trial.wrong.append(f"{member.name}: returns where torch raises {_reason(call.want)}")
+        return
+    text = difference(got, call.want, call.exact, _rule(member))
+    if text and not ("grad" in member.kind and _is_torch_func(member, call, got)):
+        trial.wrong.append(f"{member.name}: {text}")
+
+
+def _rule(member: Member) -> Rule:
+    gradient, name = "grad" in member.kind, name_of(member.case.op)
+    return Rule(member.case.elementwise, not gradient and name not in UNSIGNED, 4.0 if gradient else 0.0)
+
+
+def _is_torch_func(member: Member, call: Any, got: list[Tensor]) -> bool:
+    """Tell whether a gradient is torch.func's, whose formulas of some derivatives are not those of torch.autograd."""
+    try:
+        want = (fn.vmap(member.f) if member.mapped else member.f)(*call.args)
+    except Exception:
+        return False
+    return not difference(got, want, call.exact, _rule(member))
+
+
+def _portions(batch: list[tuple[Member, int]]) -> Iterator[list[Member]]:
+    some: list[Member] = []
+    total = 0
+    for member, size in batch:
+        if some and total + size > CHARACTERS:
+            yield some
+            some, total = [], 0
+        some.append(member)
+        total += size
+    if some:
+        yield some
+
+
+def _run_native(trial: Trial, some: list[Member]) -> None:
+    trial.counts["kernels"] += 1
+    f = _jit(some, "native")
+    for turn in range(max(len(member.calls) for member in some)):
+        calls = [member.calls[min(turn, len(member.calls) - 1)] for member in some]
+        safe = [m.calls[0] if isinstance(c.want, Exception) else c for m, c in zip(some, calls, strict=True)]
+        try:
+            got = f([call.args for call in safe])
+        except Exception as error:
+            _run_halves(trial, some, error)
+            return
+        for member, call, result in zip(some, safe, got, strict=True):
+            _check(trial, member, call, result)
+        _expect_errors(trial, some, f, safe, calls)
+
+
+def _run_halves(trial: Trial, some: list[Member], error: Exception) -> None:
+    """Find the member that raises an error."""
+    half = len(some) // 2
+    if half:
+        _run_native(trial, some[:half])
+        _run_native(trial, some[half:])
+    else:
+        trial.wrong.append(f"{some[0].name}: raises {_reason(error)}")
+
+
+def _expect_errors(trial: Trial, some: list[Member], f: Any, safe: list[Any], calls: list[Any]) -> None:
+    for i, call in enumerate(calls):
+        if isinstance(call.want, Exception):
+            try:
+                f([call.args if i == k else other.args for k, other in enumerate(safe)])
+            except Exception:
+                continue
+            trial.wrong.append(f"{some[i].name}: returns where torch raises {_reason(call.want)}")
+
+
+def quiet() -> None:
+    """Settings of a process that tries operators."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
