@@ -73,7 +73,7 @@ static inline T silu_S(T y) {
     "mish": """
 static inline T mish_S(T x) {
   const T e = decay_S(abs_S(x), K(0.0)), f = e * K(OVER);
-  const T y = sel_S(x < K(0.0), x * e * (f + K(2.0)) * K(OVER), x * fma_S(K(2.0), f, K(1.0)));
+  const T y = sel_S(x < K(0.0), x * fma_S(e, f, e + e) * K(OVER), x * fma_S(K(2.0), f, K(1.0)));
   return y / sel_S(x < K(0.0), fma_S(f, f + K(2.0), K(2.0)), fma_S(f + f, f + K(1.0), K(1.0)));
 }""",
     # x Phi(x)

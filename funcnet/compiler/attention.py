@@ -24,6 +24,7 @@ def attention(
     """softmax(scale q kᵀ + mask) v, and the logarithm of the softmax's normaliser."""
     if dropout_p:
         return NotImplemented
+    k, v = (_repeated(x, q.shape[1]) for x in (k, v))
     weights, normaliser = _softmax(_scores(q, k, is_causal, attn_mask, scale))
     return _laid_out_like(q, weights @ v), normaliser
 
@@ -44,11 +45,23 @@ def attention_backward(
     """The cotangents of q, k and v."""
     if dropout_p:
         return NotImplemented
+    heads = k.shape[1]
+    k, v = (_repeated(x, q.shape[1]) for x in (k, v))
     weights, _ = _softmax(_scores(q, k, is_causal, attn_mask, scale))  # of scores beyond 1e4 normaliser has lost theirs
     by_weights = grad @ v.mT
     mean = (weights * by_weights).sum(-1, keepdim=True)  # which cancels exactly where one weight is 1
     by_scores = weights * (by_weights - mean) * _scale(q, scale)
-    return by_scores @ k, by_scores.mT @ q, weights.mT @ grad
+    return by_scores @ k, _summed(by_scores.mT @ q, heads), _summed(weights.mT @ grad, heads)
+
+
+def _repeated(x: Tensor, heads: int) -> Tensor:
+    """Give each head of the queries its own of the keys or values, which groups of heads may share."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], 1)
+
+
+def _summed(x: Tensor, heads: int) -> Tensor:
+    """The cotangent of `_repeated`."""
+    return x if x.shape[1] == heads else x.unflatten(1, (heads, -1)).sum(2)
 
 
 def _scores(q: Tensor, k: Tensor, is_causal: bool, mask: Tensor | None, scale: float | None) -> Tensor:

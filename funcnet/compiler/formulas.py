@@ -17,17 +17,11 @@ Formula = Callable[..., Operand]
 def _power(e: Emit, x: Operand | Number, y: Operand | Number) -> Operand:
     """x ** y, by ATen's special cases where the exponent is a number; no number is rounded to float32."""
     base, exponent = _number(x), _number(y)
-    if not isinstance(x, Number) and exponent is not None and x.dtype.is_floating_point:
+    if exponent is not None and not isinstance(x, Number) and x.dtype.is_floating_point:
         return _power_of_number(e, x, exponent)
-    if (
-        not isinstance(y, Number)
-        and base is not None
-        and y.dtype == torch.float32
-        and 0 < base < math.inf
-        and base != 1
-    ):
-        return e("exponential", y, *_halves(math.log(base), y.dtype))
-    return e("pow", x, y)
+    if base in (None, 1) or isinstance(y, Number) or y.dtype != torch.float32 or not 0 < base < math.inf:
+        return e("pow", x, y)
+    return e("exponential", y, *_halves(math.log(base), y.dtype))
 
 
 def _number(x: Operand | Number) -> Number | None:

@@ -1,0 +1,172 @@
+"""Native functions of float32 are within 4 ulp of their float64 values, over all bit patterns, alone and in lanes.
+
+A kernel takes denormal numbers for zeros of their sign and returns such zeros. So the value of that zero is right for a
+denormal argument, too, and where a value is denormal any number below the least normal one is.
+"""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import jit
+
+TINY = torch.finfo(torch.float32).tiny
+nan, inf = math.nan, math.inf
+
+NAMES = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid tanh sin cos tan asin acos atan sinh cosh
+asinh acosh atanh erf erfc sinc square logit"""
+POWERS = (0.5, -0.5, 1 / 3, 0.75, 1.5, 2.5, 2, 3, 7, -1, -2, -3, 0.1, 0, 1)
+ITSELF = {
+    **{name: getattr(torch, name) for name in NAMES.split()},
+    **{f"power {p}": lambda x, p=p: x**p for p in POWERS},
+    **{f"power of {b}": lambda x, b=b: b**x for b in (0.9, 0.999, 1.5, 10.0)},
+    "logit between": lambda x: torch.logit(x, 1e-3),
+    "selu": F.selu,
+    "softsign": F.softsign,
+    "xlogy": lambda x: torch.xlogy(x, x),
+    "logaddexp": lambda x: torch.logaddexp(x, -x / 2),
+    "logaddexp2": lambda x: torch.logaddexp2(x, -x / 2),
+}
+
+
+def tail(x: Tensor) -> Tensor:
+    return torch.erfc(-x / math.sqrt(2)) / 2
+
+
+def gate(x: Tensor) -> Tensor:
+    return torch.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
+
+
+def odds(x: Tensor) -> Tensor:
+    n = x.clamp(max=30).exp()
+    return n * (n + 2)
+
+
+# functions that lose digits in float64, too, and others that do not
+OTHERWISE = {
+    "silu": (F.silu, lambda x: x * torch.sigmoid(x)),
+    "gelu": (F.gelu, lambda x: x * tail(x)),
+    "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), lambda x: x * gate(x)),
+    "mish": (F.mish, lambda x: x * (odds(x) / (odds(x) + 2))),
+    "softplus": (F.softplus, lambda x: torch.where(x > 20, x, x.exp().log1p())),
+    "softplus 3": (lambda x: F.softplus(x, 3, 15), lambda x: torch.where(3 * x > 15, x, (3 * x).exp().log1p() / 3)),
+    "logsigmoid": (F.logsigmoid, lambda x: x.clamp(max=0) - (-x.abs()).exp().log1p()),
+    "elu": (F.elu, lambda x: torch.where(x > 0, x, x.expm1())),
+    "celu": (lambda x: F.celu(x, 1.5), lambda x: torch.where(x > 0, x, 1.5 * (x / 1.5).expm1())),
+    "hardswish": (F.hardswish, lambda x: x * ((x + 3).clamp(0, 6) / 6)),
+    "hardsigmoid": (F.hardsigmoid, lambda x: (x + 3).clamp(0, 6) / 6),
+}
+UNARY = {**{name: (f, f) for name, f in ITSELF.items()}, **OTHERWISE}
+NAMES_OF_TWO = ("atan2", "hypot", "fmod", "logaddexp", "logaddexp2", "pow", "xlogy")
+BINARY = {name: getattr(torch, name) for name in NAMES_OF_TWO}
+
+
+def bits(count: int, seed: int) -> Tensor:
+    """Any float32, numbers of the order of 1, 10 and 100, and edges."""
+    generator = torch.Generator().manual_seed(seed)
+    every = torch.randint(-(2**31), 2**31, (count,), generator=generator).to(torch.int32).view(torch.float32)
+    near = torch.randn(count, generator=generator) * torch.tensor([1.0, 10.0, 100.0]).repeat(-(-count // 3))[:count]
+    edges = torch.tensor([0.0, inf, nan, 1.0, 0.5, 3.0, 20.0, 87.4, 88.8, 91.0, 104.0, TINY, TINY / 2, 3.4e38, 1e20])
+    return torch.cat([every.nan_to_num(nan, inf, -inf), near, edges, -edges])
+
+
+def ulps(got: Tensor, want: Tensor, term: float = 0.0) -> Tensor:
+    """The distance in units of the last place of a float64 value, or of a term whose digits it shares."""
+    most = torch.finfo(torch.float32).max
+    _, exponent = torch.frexp(want.abs().clamp(max(TINY, term), most))
+    same = (got == want.float()) | (got.isnan() & want.isnan()) | ((want.abs() < TINY) & (got.abs() < TINY))
+    distance = (got.double().clamp(-2 * most, 2 * most) - want.clamp(-2 * most, 2 * most)).abs()
+    return torch.where(same, 0.0, (distance / torch.exp2(exponent.double() - 24)).nan_to_num(inf))
+
+
+def error(got: Tensor, reference, args: tuple[Tensor, ...]) -> Tensor:
+    """The least of the errors with respect to the arguments, and to zeros in the place of the denormal ones."""
+    flushed = [torch.where(x.abs() < TINY, torch.copysign(torch.zeros(()), x), x) for x in args]
+    return torch.minimum(*(ulps(got, reference(*(x.double() for x in given))) for given in (args, flushed)))
+
+
+def hold(table, args: tuple[Tensor, ...], most: float = 4.0) -> None:
+    """One program for a table, alone and over lanes."""
+    f = lambda *args: [f(*args) for f, _ in table.values()]  # noqa: E731
+    for run in (jit(f, backend="native"), jit(fn.vmap(f), backend="native")):
+        for (name, (_, reference)), got in zip(table.items(), run(*args), strict=True):
+            wrong = error(got, reference, args)
+            place = wrong.argmax()
+            assert wrong[place] <= most, (name, wrong[place], [x[place] for x in args], got[place])
+
+
+COUNTS = [2_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_functions_of_any_bits(count: int) -> None:
+    hold(UNARY, (bits(count, 0),))
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_functions_of_two_of_any_bits(count: int) -> None:
+    hold({name: (f, f) for name, f in BINARY.items()}, (bits(count, 1), bits(count, 2)))
+
+
+def gradient(f):
+    return fn.grad(lambda x: f(x).sum())
+
+
+GRADIENTS = {
+    "gelu": (F.gelu, lambda x: tail(x) + x * (-x * x / 2).exp() / math.sqrt(2 * math.pi)),
+    "softplus": (F.softplus, lambda x: torch.where(x > 20, 1.0, torch.sigmoid(x))),
+    "softplus 3": (lambda x: F.softplus(x, 3, 15), lambda x: torch.where(3 * x > 15, 1.0, torch.sigmoid(3 * x))),
+    "logsigmoid": (F.logsigmoid, lambda x: torch.sigmoid(-x)),
+    "elu": (F.elu, lambda x: torch.where(x > 0, 1.0, x.exp())),
+    "power": (lambda x: x.abs() ** (1 / 3), lambda x: x.sign() * x.abs() ** (-2 / 3) / 3),
+    "power of": (lambda x: 0.9**x, lambda x: 0.9**x * math.log(0.9)),
+    "hardsigmoid": (F.hardsigmoid, lambda x: (x.abs() < 3).double() / 6),
+}
+
+
+def test_gradients() -> None:
+    """That of gelu has a zero, near which its terms cancel."""
+    x = torch.cat([torch.linspace(-80, 80, 3001), torch.linspace(-5, 5, 3001)])
+    got = jit(lambda x: [gradient(f)(x) for f, _ in GRADIENTS.values()], backend="native")(x)
+    for (name, (_, reference)), value in zip(GRADIENTS.items(), got, strict=True):
+        want = reference(x.double())
+        wrong = ulps(value, want, 0.3 if name == "gelu" else 0.0)
+        assert wrong.max() <= 4, (name, wrong.max(), x[wrong.argmax()])
+
+
+VALUES = {
+    torch.sigmoid: {-700.5: 5.980196118639791e-305, -30.25: 7.287724095819161e-14, 31.0: 0.9999999999999656},
+    torch.tanh: {1e-09: 1e-09, 0.003: 0.0029999910000324, 0.3: 0.2913126124515909, -1.7: -0.935409070603099},
+    F.silu: {-708.5: -1.42134473832723e-305, -30.0: -2.8072868906517896e-12, -0.6: -0.21260621626452272},
+    F.mish: {-707.5: -3.85816234117972e-305, -20.25: -3.2505868091418967e-08, 3.5: 3.493990715117519},
+    F.gelu: {
+        -37.0: -2.1184613523340935e-298,
+        -9.5: -9.969789321594476e-21,
+        -2.25: -0.027505063473850584,
+        0.01: 0.005039893563146316,
+        1.75: 1.67989647548832,
+    },
+    lambda x: F.gelu(x, approximate="tanh"): {
+        -20.5: -1.3502940601643873e-280,
+        -9.5: -6.678928766783903e-33,
+        0.3: 0.18537092354275925,
+    },
+    torch.logit: {1e-300: -690.7755278982137, 0.3: -0.8472978603872037, 0.5000000001: 4.000000330961484e-10},
+    lambda x: torch.logaddexp2(x, -x / 2): {-1100.0: 550.0, 0.3: 1.0924746204764515, 7.0: 7.00099588612128},
+}
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+def test_float64_values_of_fifty_digits(lanes: bool) -> None:
+    """The right values were computed with fifty digits and rounded."""
+    points = [torch.tensor([*values], dtype=torch.float64) for values in VALUES.values()]
+    f = lambda *points: [f(x) for f, x in zip(VALUES, points, strict=True)]  # noqa: E731
+    if lanes:
+        points = [x.repeat(5)[:15] for x in points]
+    for got, values in zip(jit(fn.vmap(f) if lanes else f, backend="native")(*points), VALUES.values(), strict=True):
+        want = torch.tensor([*values.values()], dtype=torch.float64).repeat(5)[: len(got)]
+        torch.testing.assert_close(got, want, rtol=4 * 2.0**-52, atol=0)
