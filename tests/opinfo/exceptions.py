@@ -54,4 +54,8 @@ UNSIGNED = {  # operators whose zeros may have either sign; those of gradients m
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
 VALUES_ONLY = {"topk": "torch leaves open which of equal numbers it takes"}  # the first result only
+FLOATS_ONLY = {  # operators that are not tried on integers
+    "nn.functional.interpolate.bilinear": "torch rounds to integers after each axis",
+    "nn.functional.upsample_bilinear": "torch rounds to integers after each axis",
+}
 WORSE_THAN_FLOAT64 = {"nn.functional.hardsigmoid": "torch's 1/6 is that of float32"}

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, VALUES_ONLY, WORSE_THAN_FLOAT64
+from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, FLOATS_ONLY, VALUES_ONLY, WORSE_THAN_FLOAT64
 from torch import Tensor
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import BinaryUfuncInfo, OpInfo, ReductionOpInfo, UnaryUfuncInfo
@@ -64,7 +64,7 @@ def name_of(op: OpInfo) -> str:
 def cases(op: OpInfo, per_dtype: int = PER_DTYPE, dtypes: Sequence[torch.dtype] = DTYPES) -> Iterator[Case]:
     """Every case of an operator that is tried."""
     for dtype in dtypes:
-        if not op.supports_dtype(dtype, "cpu"):
+        if not op.supports_dtype(dtype, "cpu") or (name_of(op) in FLOATS_ONLY and dtype not in FLOATS):
             continue
         torch.manual_seed(0)
         samples = chosen(list(islice(op.sample_inputs("cpu", dtype), POOL)), per_dtype)
