@@ -146,7 +146,10 @@ class _Call:
 
     def check(self) -> None:
         """Raise the error that a thread met; of several the one of a check, which comes before what it guards."""
-        codes, flags = zip(*(divmod(control.flags, FAILED) for control in self.controls), strict=True)
+        met = [control.flags for control in self.controls]
+        if not any(met):
+            return
+        codes, flags = zip(*(divmod(each, FAILED) for each in met), strict=True)
         if any(codes):
             raise RuntimeError(self.kernel.messages[max(codes) - 1])
         if any(f & 1 for f in flags):
