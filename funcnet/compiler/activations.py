@@ -24,18 +24,18 @@ BOUNDS = {
 BLOCKS = {
     # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; far out e is 0 and m any number
     "NORMAL": """
-  const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), fma_S(a, a, -s), K(0.0));
+  const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), product_error_S(a, a, s), K(0.0));
   const T e = decay_S(K(0.5) * s, K(0.5) * sl);
   const T z = sel_S(a < K(FADED), a, K(FADED)), t = z + K(POLE), u = K(1.0) / t;
   const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(POLE))));
   const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error, p = MILLSSERIES;
-  const T m = u * p, ml = fma_S(u, p, -m) + p * error;""",
+  const T m = u * p, ml = product_error_S(u, p, m) + p * error;""",
     # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, of which an exponential takes some
     "WIDE": """
-  const T s = x * x, sl = fma_S(x, x, -s), a = s * K(CUBIC);
-  const T e = fma_S(s, K(CUBIC), -a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
+  const T s = x * x, sl = product_error_S(x, x, s), a = s * K(CUBIC);
+  const T e = product_error_S(s, K(CUBIC), a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
   const T c = a + K(LINEAR), b = c - a, d = (a - (c - b)) + (K(LINEAR) - b) + (e + K(LINEARLOW));
-  const T w = x * c, low = sel_S(abs_S(w) < K(FADED), fma_S(x, c, -w) + x * d, K(0.0));""",
+  const T w = x * c, low = sel_S(abs_S(w) < K(FADED), product_error_S(x, c, w) + x * d, K(0.0));""",
 }
 
 TEXTS = {
@@ -79,7 +79,7 @@ static inline T mish_S(T x) {
     # x Phi(x)
     "gelu": """
 static inline T gelu_S(T x) { NORMAL
-  const T q = e * m, product = fma_S(x, fma_S(e, m, -q) + e * ml, x * q);
+  const T q = e * m, product = fma_S(x, product_error_S(e, m, q) + e * ml, x * q);
   const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
   return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
 }""",

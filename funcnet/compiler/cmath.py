@@ -181,7 +181,7 @@ erf erfc lgamma exp2 log2 log10"""
 _LIBRARY = dict.fromkeys(_UNARY.split(), 1) | dict.fromkeys(("pow", "atan2", "fmod", "hypot"), 2)
 _SYMBOLS = {"round": "rint"}
 _SCALING = ("pow", "log2", "log10", "lgamma", "atan2")  # scale a denormal first, and are wrong where that gives zero
-FUNCTIONS = {*_TEXTS, *_WIDE, *integers.TEXTS, *integers.SCALARS, *_LIBRARY, "fma"}
+FUNCTIONS = {*_TEXTS, *_WIDE, *integers.TEXTS, *integers.SCALARS, *_LIBRARY, "fma", "product_error"}
 
 
 def definitions(used: set[tuple[str, str]]) -> str:
@@ -226,6 +226,8 @@ def _text(name: str, kind: str, scalar: str) -> str:
         )
     if name == "fma":
         return rounding.fma(kind, scalar)
+    if name == "product_error":
+        return rounding.product_error(kind, scalar)
     if name == "compensate":
         return rounding.compensate(kind, scalar)
     if name == "total":

@@ -71,7 +71,7 @@ def _product(e: Emit, x: Operand, factor: Number) -> tuple[Operand, Operand | Nu
         return x, 0
     high, rest = _halves(factor, x.dtype)
     product = e("mul", x, high)
-    low = e("fma", x, Const(rest, x.dtype), e("fma", x, Const(high, x.dtype), e("neg", product)))
+    low = e("fma", x, Const(rest, x.dtype), e("product_error", x, Const(high, x.dtype), product))
     return product, e("where", e("lt", e("abs", low), math.inf), low, Const(0, x.dtype))  # none of an infinite one
 
 

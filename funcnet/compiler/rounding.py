@@ -22,6 +22,25 @@ def fma(kind: str, scalar: str) -> str:
 }}"""
 
 
+def product_error(kind: str, scalar: str) -> str:
+    """a b - p for p = a b rounded, exactly: by one rounding, or by halves of the digits (Dekker, 1971).
+
+    clang must not see fma(a, b, -p): it takes p for the product in there, and zero for the result.
+    """
+    builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
+    lanes = f"{kind} r; for (int i = 0; i < L; ++i) r[i] = {builtin}(a[i], b[i], -p[i]); return r;"
+    exact = f"return {builtin}(a, b, -p);" if kind == scalar else lanes
+    split = "4097.0f" if scalar == "f32" else "134217729.0"
+    return f"""static inline {kind} product_error_{kind}({kind} a, {kind} b, {kind} p) {{
+#if defined(__FMA__) || defined(__aarch64__)
+  {exact}
+#else
+  const {kind} c = {split} * a, d = {split} * b, ah = c - (c - a), bh = d - (d - b), al = a - ah, bl = b - bh;
+  return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}}"""
+
+
 def narrow(kind: str, scalar: str) -> str:
     """float64 to float32, in a register that gcc 12 cannot look into: it drops the rounding before a widening."""
     rounded = "(f32)x" if kind == scalar else f"__builtin_convertvector(x, {kind})"

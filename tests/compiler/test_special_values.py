@@ -32,7 +32,7 @@ CLAMPS = {f"clamp {low} {high}": lambda x, y, low=low, high=high: x.clamp(low, h
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_clamps(dtype: torch.dtype) -> None:
-    check(CLAMPS, *pairs(dtype), ulp=0)
+    check(CLAMPS, *pairs(dtype), ulp=0, unsigned=("clamp None -0.0",))  # clang takes either zero for the smaller one
 
 
 def cotangent(f):
