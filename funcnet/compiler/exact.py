@@ -10,7 +10,7 @@ from funcnet.compiler.abstract import user_line
 
 aten = torch.ops.aten
 
-# operations that torch takes apart into others which lose digits; the native backend has functions for them
+# operations that torch decomposes into others, which lose digits; the native backend has functions for them
 WHOLE = {
     aten.silu.default,
     aten.gelu_backward.default,
