@@ -55,7 +55,7 @@ FINITE_GRADIENTS_ONLY = {
 UNSIGNED = {  # operators whose zeros may have either sign; those of gradients may, as torch's formulas differ in them
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
     "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
-    "nn.functional.softshrink": "torch differs from itself: its vectors give 0.0 for a small negative number, the loop over the rest -0.0",
+    "nn.functional.softshrink": "torch's vectors give 0.0 for a small negative number, its loop over the rest -0.0",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
 VALUES_ONLY = {"topk": "torch leaves open which of equal numbers it takes"}  # the first result only
