@@ -20,7 +20,7 @@ f in a scan.
 n: native C; r: replayed operation by operation; x: refused with an error; -: torch cannot, or there is no such program.
 """
 LETTERS = {"native": "n", "replay": "r", "refused": "x"}
-WORDS = {"n": "native", "r": "replay", "x": "refused", "-": "torch cannot, or no dtype"}
+WORDS = {"n": "native", "r": "replay", "x": "refused", "-": "untried"}
 _REASONS = (
     (r".*?(aten\.[\w.]+?)(\.default)?: the native backend has no rule for it.*", r"no rule: \1"),
     (r".*?(aten\.[\w.]+?)(\.default)? (needs the values|reads).*", r"values in Python: \1"),

@@ -44,20 +44,19 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
         trial.counts["programs"] += 1
         how, why = _how(member)
         trial.status[member.name] = how, "" if how == "native" else why
-        if (
-            how == "native" and native and why not in known and len(why) < LARGE
-        ):  # other strides are other programs, but one C text
+        compiled = native and how == "native" and len(why) < LARGE
+        if compiled and why not in known:  # a program for other strides has the same C text
             known.add(why)
             batches[member.mapped].append((member, len(why)))
         elif how != "refused":
             _replay(trial, member)
-    for batch in batches.values():
-        for some in _portions(batch):
-            _run_native(trial, some)
+    for some in (portion for batch in batches.values() for portion in _portions(batch)):
+        _run_native(trial, some)
     return trial
 
 
 def _how(member: Member) -> tuple[str, str]:
+    """Stage a program: "native" and its C text, "replay" and why, or "refused" and the error."""
     with mock.patch.object(build, "load", side_effect=lambda text: _raise(_CompilesError(text))):
         try:
             _jit([member], "native").explain([member.calls[0].args])
@@ -134,6 +133,7 @@ def _is_torch_func(member: Member, call: Any, got: list[Tensor]) -> bool:
 
 
 def _portions(batch: list[tuple[Member, int]]) -> Iterator[list[Member]]:
+    """Cut programs and the lengths of their texts into parts of about CHARACTERS."""
     some: list[Member] = []
     total = 0
     for member, size in batch:
@@ -147,6 +147,7 @@ def _portions(batch: list[tuple[Member, int]]) -> Iterator[list[Member]]:
 
 
 def _run_native(trial: Trial, some: list[Member]) -> None:
+    """Compile programs as one, and call it with the first, second and third arguments of each."""
     trial.counts["kernels"] += 1
     f = _jit(some, "native")
     for turn in range(max(len(member.calls) for member in some)):
@@ -173,6 +174,7 @@ def _run_halves(trial: Trial, some: list[Member], error: Exception) -> None:
 
 
 def _expect_errors(trial: Trial, some: list[Member], f: Any, safe: list[Any], calls: list[Any]) -> None:
+    """Call with the arguments of one program for which torch raises an error, and those of the others."""
     for i, call in enumerate(calls):
         if isinstance(call.want, Exception):
             try:
