@@ -1,4 +1,4 @@
-"""What a module keeps from one call to the next outside of its parameters and buffers.
+"""State that a module keeps from one call to the next outside of its parameters and buffers.
 
 A tensor in a plain attribute that methods assign and read becomes part of the state. Anything else that a call changes,
 such as a counter, a list or an attribute that was None, is put back after it. That is right while no answer depends on
