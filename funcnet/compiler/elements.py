@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet.compiler import checks, mutation
+from funcnet.compiler import checks, mutation, numbers
 from funcnet.compiler.abstract import Abstract
 from funcnet.compiler.batched import is_batching
 from funcnet.compiler.checks import unwrapped
@@ -39,9 +39,11 @@ def with_elements(f: Callable[..., Result]) -> Callable[..., Result]:
 class _Elements(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
-            return _take(*args)
+            return _take(args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
-            return _put(*args)
+            return _put(args[0], numbers.index(args[1]), args[2])
+        if func in numbers.FUNCTIONS:
+            return numbers.FUNCTIONS[func](*args, **(kwargs or {}))
         return checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 

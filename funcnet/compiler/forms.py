@@ -8,6 +8,7 @@ from torch import Tensor
 from funcnet.compiler.abstract import Abstract, StagingError, draws_random, reads_value, user_line
 
 META = torch.device("meta")
+SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)  # traced Python numbers
 
 
 def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -59,7 +60,18 @@ def _by_mask(func: Any, args: Any) -> bool:
 def _meta(value: Any) -> Any:
     if isinstance(value, Abstract):
         return value.meta
+    if isinstance(value, SYMBOLS):
+        return plain(value)
     return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
+
+
+def plain(value: Any) -> Any:
+    """Replace symbolic numbers by Python numbers of the same kind, with which dtypes and shapes are the same."""
+    if isinstance(value, SYMBOLS):
+        return value.node.kind(1)
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return type(value)([plain(item) for item in value]) if isinstance(value, tuple | list) else value
 
 
 def _physical(value: Any) -> Any:

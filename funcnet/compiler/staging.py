@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
-from funcnet.compiler import decompositions, forms, mutation
+from funcnet.compiler import decompositions, forms, mutation, numbers
 from funcnet.compiler.abstract import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
 from funcnet.compiler.batched import Batches, batched
 from funcnet.compiler.checks import is_check
@@ -51,20 +51,31 @@ class Form:
     device: torch.device
 
 
-def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[Form]) -> Program:
+def stage(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Form], count: int = 0) -> Program:
     """Run f once on tensors of these forms that have no values, and return what it did.
 
     Args:
-        f: Takes the list of tensors; returns a sequence of tensors.
-        signature: One a tensor.
+        f: Takes the list of tensors, of which the last `count` are symbolic numbers; returns a sequence of tensors.
+        signature: One per tensor.
+        count: How many of them are traced numbers.
     Raises:
         StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
     """
     staging = Staging()
     arguments = [staging.input(form, staging.root, "an argument") for form in signature]
     params = [a.value for a in arguments]
-    with staging.active():
-        results = staging.atoms(with_elements(f)([*arguments]))
+    first = len(params) - count
+    symbols = [numbers.argument(staging, var, i) for i, var in enumerate(params[first:])]
+    staging.has_numbers = count > 0
+    try:
+        with staging.active():
+            results = staging.atoms(with_elements(f)([*arguments[:first], *symbols]))
+    except Exception as error:
+        if not count:
+            raise
+        raise numbers.NumberNeededError(staging.needed or frozenset(range(count))) from error
+    if staging.needed:
+        raise numbers.NumberNeededError(staging.needed)
     mutation.check_lost(staging)
     captures = list(staging.captured.values())
     staging.root.params = (*params, *(abstract.value for _, abstract in captures))
@@ -110,6 +121,8 @@ class Staging(TorchDispatchMode):
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
         self.lost: dict[int, tuple[Abstract, str]] = {}  # what was written to without effect, and by which line
+        self.has_numbers = False
+        self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python asked for
         self.part_written: str | None = None  # by which line a part of complex numbers was written to, if any was
         self.captured: dict[int, tuple[Tensor, Abstract]] = {}
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
@@ -134,6 +147,8 @@ class Staging(TorchDispatchMode):
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
             return func(*args, **kwargs)  # our own, made while the mode is on
+        if self.has_numbers and (found := numbers.find(args, kwargs)):
+            return self.with_numbers(found, func, args, kwargs)
         if not self.is_inside_rule:
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in decompositions.WRITING:
@@ -147,6 +162,16 @@ class Staging(TorchDispatchMode):
             if result is not NotImplemented:
                 return self.laid_out(result, func, args, kwargs)
         return self.record(func, args, kwargs)
+
+    def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
+        """Carry out an operation that has symbolic numbers among its arguments."""
+        check_dtypes(func, forms.plain(args), forms.plain(kwargs))
+        if func._schema.is_mutable:
+            return mutation.apply(self, func, args, kwargs)
+        if (rule := numbers.rule(func) or decompositions.find(func)) is None:
+            numbers.need(self, frozenset().union(*(symbol.node.sources for symbol in found)))
+        with self.inside_rule():
+            return rule(*numbers.revive(args), **numbers.revive(kwargs))
 
     def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""

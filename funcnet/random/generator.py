@@ -207,6 +207,8 @@ def _word(operation: str, name: str, value: int | Tensor, device: torch.device |
     """Make a 0-d int32 tensor of an integer's low 32 bits."""
     if isinstance(value, int):
         return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)
+    if isinstance(value, torch.SymInt):  # that jit traces
+        value = torch.full((), value, dtype=torch.int64, device=device)
     if not isinstance(value, Tensor) or value.dtype not in INTEGERS or value.ndim:
         expected = f"random.{operation}: expected {name} to be an int or a 0-d integer tensor, got {describe(value)}."
         raise TypeError(f"{expected} For several of them use vmap.")
