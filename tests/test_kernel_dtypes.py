@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 import funcnet as fn
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler.tracing.trace import form_of, stage
 
 DTYPES = [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float64, torch.complex64]
 UNARY = [

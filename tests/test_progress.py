@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler import build, source
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler.native import toolchain
+from funcnet.compiler.native.c.kernel import emit
+from funcnet.compiler.native.lowering.elementwise import RULES
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.tracing.trace import form_of, stage
 
 Heard = list[tuple[int, int]]
 
@@ -58,7 +59,7 @@ def test_a_long_native_run_counts_the_outermost_steps_of_all_blocks(threads: int
         taken = time.monotonic() - start
     finally:
         torch.set_num_threads(before)
-    lanes = build.compiler().vector // 4
+    lanes = toolchain.compiler().vector // 4
     total = 402 * -(-40 // lanes)
     assert heard[-1] == (total, total) and {t for _, t in heard} == {total}
     assert heard == sorted(heard)
@@ -127,7 +128,7 @@ def test_the_callback_may_run_the_same_function(backend: str) -> None:
 
 def test_a_kernel_without_a_callback_counts_nothing() -> None:
     program = stage(lambda tensors: [run(tensors[0])], [form_of(torch.ones(3))])
-    plain, counted = (source.emit(lower(program, RULES), 32, counted=c).text for c in (False, True))
+    plain, counted = (emit(lower(program, RULES), 32, counted=c).text for c in (False, True))
     added = set(counted.splitlines()) - set(plain.splitlines())
     assert added == {"    ++*(volatile i64 *)(control + 2);"}
     assert len(counted.splitlines()) == len(plain.splitlines()) + 2

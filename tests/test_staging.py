@@ -7,8 +7,8 @@ from torch.nn import functional
 
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
-from funcnet.compiler.graph import Scan, walk
-from funcnet.compiler.staging import form_of, loop, stage
+from funcnet.compiler.program import Scan, walk
+from funcnet.compiler.tracing.trace import form_of, loop, stage
 from funcnet.loops import scan
 
 X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import tree
-from funcnet.compiler.eager import compile
-from funcnet.compiler.graph import Program
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler.program import Program
+from funcnet.compiler.replay import compile
+from funcnet.compiler.tracing.trace import form_of, stage
 from funcnet.transforms.flat import Flattener
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 
-from funcnet.compiler.graph import Kernel, NoCompilerError, Program, UnsupportedError, walk
+from funcnet.compiler.program import Kernel, NoCompilerError, Program, UnsupportedError, walk
 from funcnet.compiler.progress import Progress
 
 NAMES = ("auto", "native", "inductor", "eager")
@@ -54,13 +54,13 @@ def _warn_once(message: str) -> None:
 def _compile(program: Program, backend: str, progress: Progress | None) -> Kernel:
     """Import a backend when it is first used: none of them is needed to import the package."""
     if backend == "native":
-        from funcnet.compiler import native
+        from funcnet.compiler.native import backend as native
 
         return native.compile(program, progress)
     if backend == "inductor":
         from funcnet.compiler import inductor
 
         return inductor.compile(program, progress)
-    from funcnet.compiler import eager
+    from funcnet.compiler import replay
 
-    return eager.compile(program, progress)
+    return replay.compile(program, progress)

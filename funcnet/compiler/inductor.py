@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.eager import Kernel, Replay
-from funcnet.compiler.graph import Apply, Block, Program, Scan
+from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
+from funcnet.compiler.replay import Kernel, Replay
 
 
 def compile(program: Program, progress: Progress | None = None) -> Kernel:

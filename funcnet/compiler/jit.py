@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler import staging
-from funcnet.compiler.abstract import check_result
 from funcnet.compiler.backends import NAMES, Choice, choose
-from funcnet.compiler.graph import Apply, Program, Scan, walk
-from funcnet.compiler.holders import Path, check_objects, is_function, places, read
+from funcnet.compiler.captures import Path, check_objects, is_function, places, read
 from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.program import Apply, Program, Scan, walk
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import are_plain, form, global_settings, signature, static, unhashable
+from funcnet.compiler.tracing import trace
+from funcnet.compiler.tracing.tracer import check_result
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
 from funcnet.tree import Structure
@@ -246,7 +246,7 @@ def _compile(
     progress: Progress | None,
 ) -> _Compiled:
     body = _Body(lanes, leaves, structure)
-    staged = staging.stage(body, forms)
+    staged = trace.stage(body, forms)
     program = lanes.program(staged, body.out_dims)
     choice, forms = choose(program, backend, progress), [form(tensor) for tensor in program.captures]
     found = places(program.captures, holders)

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.filling import filled
-from funcnet.compiler.graph import Program
-from funcnet.compiler.passes import varying
-from funcnet.compiler.staging import Form, form_of
+from funcnet.compiler.passes.lane_checks import filled
+from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.program import Program
+from funcnet.compiler.tracing.trace import Form, form_of
 from funcnet.transforms import Vmap, batching
 from funcnet.tree import Tree
 

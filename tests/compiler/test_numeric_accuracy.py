@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler import blas, jit
+from funcnet.compiler import jit
+from funcnet.compiler.native import blas
 
 F = torch.nn.functional
 inf, nan = math.inf, math.nan

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import funcnet as fn
-from funcnet.compiler import blas, build, jit
-from funcnet.compiler.loops import Contract
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler import jit
+from funcnet.compiler.native import blas, toolchain
+from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.lowering.elementwise import RULES
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.tracing.trace import form_of, stage
 
 FORMS = {
     "mm": torch.mm,
@@ -164,9 +165,9 @@ def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
 )
 def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
     monkeypatch.setattr(blas, "wins", lambda: False)
-    flags = [flag if old == "-march=native" else old for old in build.compiler().flags]
-    narrower = dataclasses.replace(build.compiler(), flags=tuple(flags), vector=vector)
-    monkeypatch.setattr(build, "compiler", lambda: narrower)
+    flags = [flag if old == "-march=native" else old for old in toolchain.compiler().flags]
+    narrower = dataclasses.replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
+    monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
         test_operands_however_they_lie(size, torch.float32)
     test_over_lanes((7, 8, 9))
