@@ -13,8 +13,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import funcnet as fn
 from funcnet.compiler import backends, jit
-from funcnet.compiler.native.lowering import elementwise
-from funcnet.compiler.program import NoCompilerError, UnsupportedError
+from funcnet.compiler.errors import NoCompilerError, UnsupportedError
+from funcnet.compiler.native.lowering.table import RULES
 from funcnet.loops import scan
 from funcnet.training import sgd_step
 
@@ -308,7 +308,7 @@ def test_auto_without_a_compiler_warns_once(monkeypatch):
         raise NoCompilerError("no C compiler")
 
     monkeypatch.setattr(backends, "_warned", set())
-    monkeypatch.setattr("funcnet.compiler.native.backend.compile", missing)
+    monkeypatch.setattr("funcnet.compiler.native.backend.prepare", missing)
     with pytest.warns(UserWarning, match="falls back to the eager backend: no C compiler"):
         assert torch.equal(jit(torch.sin)(X), X.sin())
     with warnings.catch_warnings():
@@ -319,7 +319,7 @@ def test_auto_without_a_compiler_warns_once(monkeypatch):
 
 
 def test_auto_survives_a_fault_of_the_native_backend_and_says_so(monkeypatch):
-    monkeypatch.setitem(elementwise.RULES, "sign", lambda b, x: x.no_such_thing)
+    monkeypatch.setitem(RULES, "sign", lambda b, x: x.no_such_thing)
     with pytest.warns(UserWarning, match="falls back .* by a fault of its own, with AttributeError.*no_such_thing"):
         f = jit(lambda x: x.sign() * 2)
         assert torch.equal(f(X), X.sign() * 2)

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 import funcnet as fn
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 DTYPES = [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float64, torch.complex64]
 UNARY = [
@@ -43,7 +44,7 @@ def compare(calls):
     for f, args in calls:
         eager = outcome(lambda f=f, args=args: [f(*args)])
         staged = outcome(
-            lambda f=f, args=args: stage(lambda given: [f(*given)], [form_of(x) for x in args]).block.results
+            lambda f=f, args=args: trace(lambda given: [f(*given)], [spec_of(x) for x in args]).block.results
         )
         if eager != staged:
             differing.append((f, [x.dtype for x in args], eager, staged))

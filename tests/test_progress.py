@@ -9,9 +9,10 @@ from torch import Tensor
 import funcnet as fn
 from funcnet.compiler.native import toolchain
 from funcnet.compiler.native.c.kernel import emit
-from funcnet.compiler.native.lowering.elementwise import RULES
 from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 Heard = list[tuple[int, int]]
 
@@ -127,7 +128,7 @@ def test_the_callback_may_run_the_same_function(backend: str) -> None:
 
 
 def test_a_kernel_without_a_callback_counts_nothing() -> None:
-    program = stage(lambda tensors: [run(tensors[0])], [form_of(torch.ones(3))])
+    program = trace(lambda tensors: [run(tensors[0])], [spec_of(torch.ones(3))])
     plain, counted = (emit(lower(program, RULES), 32, counted=c).text for c in (False, True))
     added = set(counted.splitlines()) - set(plain.splitlines())
     assert added == {"    ++*(volatile i64 *)(control + 2);"}

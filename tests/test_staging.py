@@ -8,7 +8,8 @@ from torch.nn import functional
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
 from funcnet.compiler.program import Scan, walk
-from funcnet.compiler.tracing.trace import form_of, loop, stage
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import loop, trace
 from funcnet.loops import scan
 
 X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
@@ -17,7 +18,7 @@ LABELS = torch.tensor([0, 3, 1])
 
 
 def program(f, *tensors):
-    return stage(lambda inputs: f(*inputs), [form_of(tensor) for tensor in tensors])
+    return trace(lambda inputs: f(*inputs), [spec_of(tensor) for tensor in tensors])
 
 
 def operations(f, *tensors):

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from funcnet import tree
 from funcnet.compiler.program import Program
-from funcnet.compiler.replay import compile
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.replay import prepare
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 from funcnet.transforms.flat import Flattener
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "ONNXProgram":
 def _staged(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flattener]:
     inputs, outputs = Flattener(), Flattener()
     tensors = inputs.split(args)
-    program = stage(lambda given: outputs.split(f(*inputs.rebuild(given))), [form_of(tensor) for tensor in tensors])
+    program = trace(lambda given: outputs.split(f(*inputs.rebuild(given))), [spec_of(tensor) for tensor in tensors])
     return program, outputs
 
 
@@ -97,7 +98,7 @@ class _OfTensors(nn.Module):
 
     def __init__(self, program: Program) -> None:
         super().__init__()
-        self.kernel = compile(program)
+        self.kernel = prepare(program)
         self.captures = [f"closed_over_{i}" for i in range(len(program.captures))]
         for name, tensor in zip(self.captures, program.captures, strict=True):
             self.register_buffer(name, tensor.detach().clone())

@@ -15,7 +15,7 @@ from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.program import Apply, Program, Scan, walk
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import are_plain, form, global_settings, signature, static, unhashable
-from funcnet.compiler.tracing import trace
+from funcnet.compiler.tracing.trace import trace
 from funcnet.compiler.tracing.tracer import check_result
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
@@ -246,7 +246,7 @@ def _compile(
     progress: Progress | None,
 ) -> _Compiled:
     body = _Body(lanes, leaves, structure)
-    staged = trace.stage(body, forms)
+    staged = trace(body, forms)
     program = lanes.program(staged, body.out_dims)
     choice, forms = choose(program, backend, progress), [form(tensor) for tensor in program.captures]
     found = places(program.captures, holders)

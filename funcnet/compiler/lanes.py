@@ -10,7 +10,7 @@ from funcnet import tree
 from funcnet.compiler.passes.lane_checks import filled
 from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
-from funcnet.compiler.tracing.trace import Form, form_of
+from funcnet.compiler.tracing.spec import TensorSpec, spec_of
 from funcnet.transforms import Vmap, batching
 from funcnet.tree import Tree
 
@@ -43,10 +43,10 @@ class Lanes:
         shared = (None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor))
         return cls(f.f, (*_per_tensor(args, dims), *shared), size, f.out_dims, f.chunk_size)
 
-    def forms(self, tensors: Sequence[Tensor]) -> list[Form]:
+    def forms(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
         """Return the forms of the tensors as one lane sees them."""
         dims = self.in_dims or (None,) * len(tensors)
-        return [_without_axis(form_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
+        return [_without_axis(spec_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
 
     def result_dims(self, result: Tree) -> tuple[int | None, ...] | None:
         """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
@@ -71,11 +71,11 @@ def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
     return found
 
 
-def _without_axis(form: Form, dim: int | None) -> Form:
+def _without_axis(form: TensorSpec, dim: int | None) -> TensorSpec:
     if dim is None:
         return form
     shape, stride = ((*axes[:dim], *axes[dim + 1 :]) for axes in (form.shape, form.stride))
-    return Form(shape, stride, form.dtype, form.device)
+    return TensorSpec(shape, stride, form.dtype, form.device)
 
 
 def _check_shared(program: Program) -> None:

@@ -7,36 +7,10 @@ vmap is not in the block: the block is one lane, and the `Program` says which ax
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
-
-
-class UnsupportedError(Exception):
-    """A backend has no rule for an operation; the message names it and the reason."""
-
-
-class NoCompilerError(Exception):
-    """The native backend finds no C compiler that works here; the message says why, and what to do."""
-
-
-class InternalError(Exception):
-    """The compiler contradicts itself: a fault of its own, not of the program."""
-
-
-class Kernel(Protocol):
-    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of compiled code; 0 if there is none."""
-
-    @property
-    def cached(self) -> bool:
-        """Whether that came from the disk."""
-
-    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
 
 @dataclass(eq=False)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from funcnet.compiler.program import Apply, Block, Program, Scan, Var, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
-from funcnet.compiler.tracing.trace import loop, row_major, stage
+from funcnet.compiler.tracing.spec import row_major
+from funcnet.compiler.tracing.trace import loop, trace
 from funcnet.transforms import vmap
 
 Replay = Callable[..., tuple[Tensor, ...]]
@@ -22,7 +23,7 @@ Transform = Callable[[Replay, Block], Replay]
 aten = torch.ops.aten
 
 
-class Kernel:
+class ReplayKernel:
     """A program ready to run. An outermost vmap is staged away, once for each number of lanes."""
 
     size, cached = 0, False
@@ -61,9 +62,9 @@ class Kernel:
             yield tensor if dim is None else tensor.narrow(dim, start, size)
 
 
-def compile(program: Program, progress: Progress | None = None) -> Kernel:
+def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return Kernel(program, _as_it_is, progress)
+    return ReplayKernel(program, _as_it_is, progress)
 
 
 def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
@@ -92,7 +93,7 @@ def _over_lanes(program: Program, lanes: int) -> Program:
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
     batch = vmap(run, program.in_dims, program.out_dims)
-    return stage(lambda tensors: batch(*tensors), signature)
+    return trace(lambda tensors: batch(*tensors), signature)
 
 
 def _with_axis(shape: tuple[int, ...], dim: int | None, size: int) -> tuple[int, ...]:
@@ -155,7 +156,7 @@ def _arguments(op: Apply, names: _Names) -> str:
 def _callable(target: Any) -> Callable[..., Any]:
     """Return an operation that takes tensors of any strides.
 
-    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Staging drops
+    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Trace drops
     such copies, and some kernels read wrong elements without them.
     """
     internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS

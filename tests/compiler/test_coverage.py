@@ -11,20 +11,22 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
+from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import toolchain
 from funcnet.compiler.native.c import body
 from funcnet.compiler.native.c.functions import definitions
 from funcnet.compiler.native.c.kernel import _prelude, emit
 from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.lowering import elementwise, views
-from funcnet.compiler.native.lowering.elementwise import RULES
 from funcnet.compiler.native.lowering.lower import DTYPES, lower
-from funcnet.compiler.program import Program, UnsupportedError
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.program import Program
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 aten = torch.ops.aten
 FOLDER = Path(fn.__file__).parent / "compiler"
-PRINTED = {"where", "neg", "not", "cast", "gather"}  # by nests.py itself
+PRINTED = {"where", "neg", "not", "cast", "gather"}  # by body.py itself
 KNOWN = {*body.INFIX, *body.COMPARISONS, *definitions.FUNCTIONS, *PRINTED}
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
@@ -62,7 +64,7 @@ def test_every_text_compiles_for_every_type() -> None:
     used = set()
     for name, scalar, vector in product(definitions.FUNCTIONS, NAMES.values(), ("", "v")):
         try:
-            definitions.definitions({(name, vector + scalar)})
+            definitions.define({(name, vector + scalar)})
             used.add((name, vector + scalar))
         except UnsupportedError as error:
             assert (
@@ -71,7 +73,7 @@ def test_every_text_compiles_for_every_type() -> None:
                 or (scalar == "f64" and name in definitions._WIDE)
             )
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(_prelude(8, True) + definitions.definitions(used))
+    check_text(_prelude(8, True) + definitions.define(used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
@@ -135,7 +137,7 @@ def runs(f: Callable[..., object], x: Tensor) -> bool:
 
 
 def program(f: Callable[..., object], x: Tensor, lanes: bool) -> Program:
-    block = stage(lambda t: [r for r in fn.tree.leaves(f(*t)) if r.dtype in DTYPES], [form_of(x), form_of(x)]).block
+    block = trace(lambda t: [r for r in fn.tree.leaves(f(*t)) if r.dtype in DTYPES], [spec_of(x), spec_of(x)]).block
     return Program(block, *((((0, 0), (0,) * len(block.results))) if lanes else ()))
 
 

@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from funcnet.compiler import backends, jit
-from funcnet.compiler.native import cost, loop_ir, toolchain
+from funcnet.compiler.errors import InternalError, NoCompilerError
+from funcnet.compiler.native import blas, cost, loop_ir, memory, toolchain
 from funcnet.compiler.native.c import kernel
-from funcnet.compiler.native.c.writer import Printer
-from funcnet.compiler.native.lowering.elementwise import RULES
+from funcnet.compiler.native.c.statements import Statements
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.program import InternalError, NoCompilerError
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 X = torch.tensor([1.0, 2.0])
 
@@ -62,23 +65,27 @@ def test_a_statement_that_is_not_known(walk) -> None:
         list(walk(Unknown()))
 
 
+def statements_of(program: LoopProgram) -> Statements:
+    return Statements(Writer(1, 64), memory.plan(program, 1))
+
+
 def test_a_statement_that_the_printer_does_not_know() -> None:
-    kernel = lower(stage(lambda t: [t[0] * 2], [form_of(X)]), RULES)
-    printer, (nest,) = Printer(kernel, 1, 64), kernel.statements
+    program = lower(trace(lambda t: [t[0] * 2], [spec_of(X)]), RULES)
+    statements, (nest,) = statements_of(program), program.statements
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        printer.statement(Unknown())
+        statements.print(Unknown())
     nest.body.append(Unknown())
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        printer.statement(nest)
+        statements.print(nest)
 
 
 def test_a_product_by_a_way_that_is_not_known() -> None:
     a = torch.ones(9, 9)
-    kernel = lower(stage(lambda t: [t[0] @ t[0]], [form_of(a)]), RULES)
-    (product,) = (s for s in kernel.statements if isinstance(s, loop_ir.Contract))
+    program = lower(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]), RULES)
+    (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
     product.how = "by magic"
     with pytest.raises(KeyError, match="by magic"):
-        Printer(kernel, 1, 64).statement(product)
+        statements_of(program).print(product)
 
 
 def script(folder: Path, text: str) -> str:
@@ -155,8 +162,6 @@ def test_an_operation_without_a_rule_is_named_and_no_fault() -> None:
 
 
 def test_large_products_need_no_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    from funcnet.compiler.native import blas
-
     monkeypatch.setattr(blas, "_SYMBOLS", {"f32": "no_such_gemm", "f64": "no_such_gemm"})
     for rows in (4, 100):
         a, b = torch.randn(rows, 400, dtype=torch.float64), torch.randn(400, 400, dtype=torch.float64)

@@ -102,11 +102,11 @@ def test_large_temporaries_keep_what_is_needed(program) -> None:
 
 
 def test_memory_that_threads_lack_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(kernel: backend.Kernel) -> Tensor:
+    def lacking(kernel: backend.NativeKernel) -> Tensor:
         raise MemoryError
 
     monkeypatch.setattr(backend, "SHORT", 0)
-    monkeypatch.setattr(backend.Kernel, "take_arena", lacking)
+    monkeypatch.setattr(backend.NativeKernel, "take_arena", lacking)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     with pytest.raises(MemoryError):
         jit(fn.vmap(torch.sin), backend="native")(torch.ones(40))

@@ -11,8 +11,8 @@ from funcnet.compiler import jit
 from funcnet.compiler.native.fission import SHORT, STREAMS, separate
 from funcnet.compiler.native.fission import _streams as streams
 from funcnet.compiler.native.loop_ir import Loop, Nest
-from funcnet.compiler.native.lowering.elementwise import RULES
 from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.native.lowering.table import RULES
 
 
 def apart(leaves):

@@ -18,9 +18,10 @@ import funcnet as fn
 from funcnet import losses
 from funcnet.compiler import jit
 from funcnet.compiler.native.c.kernel import emit
-from funcnet.compiler.native.lowering.elementwise import RULES
 from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.tracing.trace import form_of, stage
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 from funcnet.loops import scan
 from funcnet.training import sgd_step
 
@@ -175,7 +176,7 @@ def test_unrolling_changes_no_bit(unroll: int) -> None:
     c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
     for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
         assert torch.equal(got, want)
-    text = emit(lower(stage(lambda t: f(*t, unroll=unroll), [form_of(c), form_of(xs)]), RULES), 64).text
+    text = emit(lower(trace(lambda t: f(*t, unroll=unroll), [spec_of(c), spec_of(xs)]), RULES), 64).text
     assert (f"UNROLL({min(unroll, 1024)})\n" in text) == (unroll > 1)
 
 

@@ -16,8 +16,8 @@ from opinfo.samples import cases, name_of
 from torch import Tensor
 
 import funcnet as fn
+from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import toolchain
-from funcnet.compiler.program import UnsupportedError
 
 CHARACTERS = 40_000  # of C that are compiled at once
 LARGE = 60_000  # of one program, which gcc would take long for, so that it is replayed, too

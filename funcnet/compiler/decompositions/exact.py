@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler.tracing.tracer import user_line
+from funcnet.compiler.errors import user_line
 
 aten = torch.ops.aten
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from funcnet.compiler.decompositions import exact, indexing, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
-from funcnet.compiler.decompositions.picking import index_select, put, take
+from funcnet.compiler.decompositions.indexing import index_select, put, take
 from funcnet.compiler.decompositions.pooling import pooling_rules
-from funcnet.compiler.tracing.tracer import StagingError, user_line
+from funcnet.compiler.errors import StagingError, user_line
 
 aten = torch.ops.aten
 
@@ -23,7 +23,7 @@ def find(func: Any) -> Rule | None:
     """Return the function that computes an operation by simpler ones, or None for one that stays."""
     if func in exact.WHOLE:
         return None
-    rule = table().get(func)
+    rule = rules().get(func)
     if rule is not None:
         return rule
     if func.namespace == "prims":
@@ -48,15 +48,20 @@ _MAYBE_COPIES = {aten._to_copy.default, aten.view.default, aten.expand.default}
 
 
 @cache
-def table() -> dict[Any, Rule]:
+def rules() -> dict[Any, Rule]:
     """Collect torch's rules for core ATen, its rules for the operations of `_FURTHER`, and the ones below."""
     from torch._decomp import (
         core_aten_decompositions,
         get_decompositions,
     )  # what torch.export's public table is made of
 
-    rules: dict[Any, Any] = dict(core_aten_decompositions())
-    found = {**rules, **get_decompositions(_FURTHER), **value_checks.rules(), **indexing.rules(), **_OWN}
+    found = {
+        **core_aten_decompositions(),
+        **get_decompositions(_FURTHER),
+        **value_checks.rules(),
+        **indexing.rules(),
+        **_OWN,
+    }
     return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 

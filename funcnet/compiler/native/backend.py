@@ -9,18 +9,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import blas, toolchain
 from funcnet.compiler.native.c.kernel import emit
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Loop
-from funcnet.compiler.native.lowering.elementwise import RULES
 from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.program import Program, UnsupportedError
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
 
 
 @dataclass(eq=False)
-class Kernel:
+class NativeKernel:
     """A compiled program: call it with the tensors of its parameters, captures included."""
 
     program: Program
@@ -126,7 +127,13 @@ class _Call:
     """One run: pointers for C, the threads that share the blocks, and for each what it hears and says meanwhile."""
 
     def __init__(
-        self, kernel: Kernel, held: Sequence[Tensor], strides: list[int], outputs: list[Tensor], count: int, padded: int
+        self,
+        kernel: NativeKernel,
+        held: Sequence[Tensor],
+        strides: list[int],
+        outputs: list[Tensor],
+        count: int,
+        padded: int,
     ):
         self.kernel, self.held, self.outputs = kernel, held, outputs
         self.count, self.padded = count, padded
@@ -203,7 +210,7 @@ FAILED = 4  # what flags count the number of a failed check in, as in the C text
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
 
 
-def compile(program: Program, progress: Progress | None = None) -> Kernel:
+def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """Compile a program to a native kernel, which counts its steps if a callback wants to know.
 
     Raises:
@@ -220,4 +227,4 @@ def compile(program: Program, progress: Progress | None = None) -> Kernel:
     blas.link(library.handle)
     steps = sum(part.counter.length for part in kernel.statements if isinstance(part, Loop))
     total, messages = work(kernel.statements), kernel.messages
-    return Kernel(program, library, text.lanes, text.arena, total, progress, steps, messages)
+    return NativeKernel(program, library, text.lanes, text.arena, total, progress, steps, messages)

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from funcnet.compiler.native.loop_ir import Buffer, Loop, Nest, Node, Statement, View, reads, writes
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Loop, Nest, Node, Statement, reads, writes
 
 STREAMS = 16  # arrays that one nest may walk over
 SHORT = 256  # elements of a nest for which the loop itself costs more than its streams

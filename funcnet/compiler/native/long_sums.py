@@ -6,7 +6,7 @@ adding the blocks, so that the total is as exact as one block, however long it i
 
 import math
 
-from funcnet.compiler.native.loop_ir import Buffer, View
+from funcnet.compiler.native.buffers import Buffer, View
 
 BLOCK = 16  # terms of a block
 LONG = 32  # terms that need no blocks

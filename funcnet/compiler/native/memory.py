@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from funcnet.compiler.native.loop_ir import Buffer, Kernel, Loop, Statement, reads, scratch, writes
+from funcnet.compiler.native.buffers import Buffer
+from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
 
 STACK = 16 * 1024  # bytes of the largest temporary on the stack
 STACKS = 256 * 1024  # bytes of all of them
@@ -38,7 +39,7 @@ class Plan:
         return max(buffer.size, 1) + -(-SLACK // _width(buffer, self.lanes))
 
 
-def plan(kernel: Kernel, lanes: int) -> Plan:
+def plan(kernel: LoopProgram, lanes: int) -> Plan:
     """Give every temporary and packed argument of a kernel its place."""
     lives = _lives(kernel)
     found = Plan({}, {}, 0, lanes)
@@ -77,7 +78,7 @@ def _gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
     return offset
 
 
-def _lives(kernel: Kernel) -> dict[Buffer, _Life]:
+def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     """The life of every buffer that needs memory: a use inside a loop that it outlives lasts the whole loop."""
     uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
     spans: dict[Loop, tuple[int, int]] = {}
@@ -108,7 +109,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
             yield clock[0], path, statement
 
 
-def every(kernel: Kernel) -> set[Buffer]:
+def every(kernel: LoopProgram) -> set[Buffer]:
     """All buffers of a kernel."""
     used = {
         view.buffer

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from funcnet.compiler.program import InternalError, NoCompilerError
+from funcnet.compiler.errors import InternalError, NoCompilerError
 
 _FLAGS = (
     "-O3",

@@ -1,25 +1,6 @@
 """What is known of a program before it is lowered: what a loop need not repeat, and what differs between lanes."""
 
-from dataclasses import replace
-
-from funcnet.compiler import program
-from funcnet.compiler.program import Apply, Block, Scan, Var
-
-
-def hoist(block: Block) -> Block:
-    """Move what a scan's body computes from outside values alone in front of the scan, from the inside out."""
-    ops: list[Apply | Scan] = []
-    for op in block.ops:
-        if isinstance(op, Scan):
-            body = hoist(op.body)
-            inside, kept = set(body.params), list[Apply | Scan]()
-            for inner in body.ops:
-                stays = isinstance(inner, Scan) or any(var in inside for var in program.inputs(inner))
-                (kept if stays else ops).append(inner)
-                inside.update(inner.outputs if stays else ())
-            op = replace(op, body=Block(body.params, kept, body.results))
-        ops.append(op)
-    return Block(block.params, ops, block.results)
+from funcnet.compiler.program import Apply, Block, Var, inputs
 
 
 def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
@@ -33,7 +14,7 @@ def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
 def _spread(block: Block, found: set[Var]) -> None:
     for op in block.ops:
         if isinstance(op, Apply):
-            found.update(op.outputs if any(var in found for var in program.inputs(op)) else ())
+            found.update(op.outputs if any(var in found for var in inputs(op)) else ())
             continue
         count = len(op.init)
         sources = zip(op.body.params, (*op.init, *op.xs), strict=True)

@@ -16,7 +16,7 @@ from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.decompositions.value_checks import unwrapped
 from funcnet.compiler.tracing import functionalize
 from funcnet.compiler.tracing.nested_vmap import is_batching
-from funcnet.compiler.tracing.tracer import Abstract
+from funcnet.compiler.tracing.tracer import Tracer
 
 Result = TypeVar("Result")
 
@@ -51,7 +51,7 @@ def _take(x: Tensor, index: Any) -> Tensor:
         return x[index]
     where, rest = found
     part = x[where]
-    if isinstance(traced := unwrapped(part), Abstract) and not is_batching():
+    if isinstance(traced := unwrapped(part), Tracer) and not is_batching():
         traced.taken = _place(x, where)
     return _take(part, rest)
 
@@ -63,10 +63,7 @@ def _put(x: Tensor, index: Any, value: Any) -> None:
     where, rest = found
     part = x[where]
     _put(part, rest, value)
-    if (
-        isinstance(traced := unwrapped(value), Abstract)
-        and functionalize.root(traced).taken[1:] == _place(x, where)[1:]
-    ):
+    if isinstance(traced := unwrapped(value), Tracer) and functionalize.root(traced).taken[1:] == _place(x, where)[1:]:
         traced.owner.lost.pop(id(functionalize.root(traced)), None)  # as x[i] += y does, having written to what it took
     x[where] = part
 
@@ -74,7 +71,7 @@ def _put(x: Tensor, index: Any, value: Any) -> None:
 def _place(x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
     """Identify a part of a tensor, as long as nothing is written to that."""
     held, at = unwrapped(x), unwrapped(where[-1])
-    values = [functionalize.read(t.owner, t) if isinstance(t, Abstract) else id(t) for t in (held, at)]
+    values = [functionalize.read(t.owner, t) if isinstance(t, Tracer) else id(t) for t in (held, at)]
     return held, *values, len(where)
 
 

@@ -11,26 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
-from funcnet.compiler.tracing.tracer import Abstract, StagingError, user_line
+from funcnet.compiler.tracing.spec import META
+from funcnet.compiler.tracing.tracer import Tracer
 from funcnet.transforms.purity import REMEDY
 
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class View:
+class ViewOrigin:
     """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
 
-    viewed: Abstract
+    viewed: Tracer
     meta: Tensor
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     @property
-    def parent(self) -> Abstract:
+    def parent(self) -> Tracer:
         parent = self.viewed
         while parent.meta is not self.meta:
             parent = parent.lineage.parent
@@ -40,12 +42,12 @@ class View:
 def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember that a result is a view of the first argument."""
     (result,) = results
-    result.lineage, result.seen = View(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
+    result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
 
-def read(staging: Any, tensor: Abstract) -> Var:
+def read(staging: Any, tensor: Tracer) -> Var:
     """Return what a tensor stands for now."""
-    if tensor.taken and isinstance(tensor.taken[0], Abstract) and read(staging, tensor.taken[0]) is not tensor.taken[1]:
+    if tensor.taken and isinstance(tensor.taken[0], Tracer) and read(staging, tensor.taken[0]) is not tensor.taken[1]:
         raise StagingError(
             f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
             " number. Take x[i].clone() before the write, or x[i] after it."
@@ -59,7 +61,7 @@ def read(staging: Any, tensor: Abstract) -> Var:
     return tensor.value
 
 
-def root(tensor: Abstract) -> Abstract:
+def root(tensor: Tracer) -> Tracer:
     """Find the tensor that is no view and that this one is a view of, or itself."""
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
@@ -103,7 +105,7 @@ def check_strided(staging: Any) -> None:
         )
 
 
-def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
+def write(staging: Any, func: Any, target: Tracer, value: Var) -> None:
     """Let a tensor, and what it views, stand for a new value."""
     if target.source or target.depth < len(staging.blocks):
         raise StagingError(
@@ -119,7 +121,7 @@ def write(staging: Any, func: Any, target: Abstract, value: Var) -> None:
     target.value = value
 
 
-def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Abstract:
+def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
     """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
     target, functional = args[0], _functional(func)
     if not any(getattr(functional, name).is_view for name in functional.overloads()):
@@ -144,11 +146,11 @@ def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         torch._C._set_meta_in_tls_dispatch_include(before)
 
 
-def _insert(staging: Any, target: Abstract, value: Var) -> Var:
+def _insert(staging: Any, target: Tracer, value: Var) -> Var:
     """Return the parent's value with what the view shows replaced."""
     view, parent = target.lineage, target.lineage.parent
     before = staging.wrap(parent.meta, read(staging, parent))
-    part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=shape_inference.META), value)
+    part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=META), value)
     if view.func not in _INSERT:
         raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
     if view.func in _OF_COMPLEX:
@@ -235,7 +237,7 @@ def _check_form(staging: Any, func: Any, args: Any, kwargs: Any, targets: list[A
         raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
 
 
-def _swap(value: Any, copies: dict[int, Abstract]) -> Any:
+def _swap(value: Any, copies: dict[int, Tracer]) -> Any:
     if isinstance(value, tuple | list):
         return type(value)([_swap(item, copies) for item in value])
     if isinstance(value, dict):

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler.tracing.tracer import Abstract, StagingError, draws_random, reads_value, user_line
-
-META = torch.device("meta")
+from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.tracing.spec import META
+from funcnet.compiler.tracing.tracer import Tracer
 
 
 def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -57,7 +57,7 @@ def _by_mask(func: Any, args: Any) -> bool:
 
 
 def _meta(value: Any) -> Any:
-    if isinstance(value, Abstract):
+    if isinstance(value, Tracer):
         return value.meta
     return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
 

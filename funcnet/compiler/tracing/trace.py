@@ -8,7 +8,6 @@ operation already recorded with the same arguments is not recorded again.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,15 +16,17 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
-from funcnet.compiler.passes.dead_code import remove_dead, unalias
+from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.passes.aliasing import unalias
+from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.program import Apply, Block, Program, Scan, Var, variables
 from funcnet.compiler.tracing import functionalize, shape_inference
 from funcnet.compiler.tracing.arguments import flat, hashable, map_tensors, refill
 from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
 from funcnet.compiler.tracing.nested_vmap import Batches, batched
-from funcnet.compiler.tracing.shape_inference import META
-from funcnet.compiler.tracing.tracer import Abstract, StagingError, check_dense, draws_random, reads_value, user_line
+from funcnet.compiler.tracing.spec import META, TensorSpec, check_dense, row_major, spec_of
+from funcnet.compiler.tracing.tracer import Tracer
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
@@ -42,17 +43,7 @@ _READS = (
 )
 
 
-@dataclass(frozen=True)
-class Form:
-    """What the staging of an argument depends on."""
-
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-
-
-def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[Form]) -> Program:
+def trace(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[TensorSpec]) -> Program:
     """Run f once on tensors of these forms that have no values, and return what it did.
 
     Args:
@@ -61,7 +52,7 @@ def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[For
     Raises:
         StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
     """
-    staging = Staging()
+    staging = Trace()
     arguments = [staging.input(form, staging.root, "an argument") for form in signature]
     params = [a.value for a in arguments]
     with staging.active():
@@ -75,10 +66,10 @@ def stage(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[For
     return Program(staging.root, captures=tuple(tensor for tensor, _ in captures))
 
 
-def current() -> "Staging | None":
+def current() -> "Trace | None":
     """Return the staging that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
     modes = reversed(_get_current_dispatch_mode_stack())
-    return next((mode for mode in modes if isinstance(mode, Staging)), None)
+    return next((mode for mode in modes if isinstance(mode, Trace)), None)
 
 
 def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
@@ -101,7 +92,7 @@ def is_differentiating() -> bool:
     return current() is not None and Batches.active() is None
 
 
-class Staging(TorchDispatchMode):
+class Trace(TorchDispatchMode):
     """The blocks under construction, outermost first, and where each value was made."""
 
     def __init__(self) -> None:
@@ -110,9 +101,9 @@ class Staging(TorchDispatchMode):
         self.root = Block(())
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
-        self.lost: dict[int, tuple[Abstract, str]] = {}  # what was written to without effect, and by which line
+        self.lost: dict[int, tuple[Tracer, str]] = {}  # what was written to without effect, and by which line
         self.part_written: str | None = None  # by which line a part of complex numbers was written to, if any was
-        self.captured: dict[int, tuple[Tensor, Abstract]] = {}
+        self.captured: dict[int, tuple[Tensor, Tracer]] = {}
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
 
     @contextmanager
@@ -153,7 +144,7 @@ class Staging(TorchDispatchMode):
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
         tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
-        if func not in table.table() or all(tensor.is_contiguous() for tensor in tensors):
+        if func not in table.rules() or all(tensor.is_contiguous() for tensor in tensors):
             return result
         try:
             metas = shape_inference.infer(func, self.lift(args), self.lift(kwargs))
@@ -162,7 +153,7 @@ class Staging(TorchDispatchMode):
         pairs = zip(flat(result), flat(metas), strict=True)
         return refill(metas, (self._as(meta, leaf) if _is_new(leaf, given) else leaf for leaf, meta in pairs))
 
-    def _as(self, meta: Tensor, tensor: Abstract) -> Abstract:
+    def _as(self, meta: Tensor, tensor: Tracer) -> Tracer:
         differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
         return self.wrap(meta, tensor.value) if differs else tensor
 
@@ -240,14 +231,14 @@ class Staging(TorchDispatchMode):
         block.ops.append(scan)
         return [*results[:carries]], [*results[carries:]]
 
-    def input(self, form: Form, block: Block, source: str = "") -> Abstract:
+    def input(self, form: TensorSpec, block: Block, source: str = "") -> Tracer:
         """Make a tensor of which nothing but the form is known."""
         meta = torch.empty_strided(form.shape, form.stride, dtype=form.dtype, device=META)
         return self.wrap(meta, self.var(form.shape, form.dtype, form.device, block), source)
 
-    def wrap(self, meta: Tensor, var: Var, source: str = "") -> Abstract:
+    def wrap(self, meta: Tensor, var: Var, source: str = "") -> Tracer:
         check_dense(meta)
-        return Abstract(meta, var, self, len(self.blocks), source)
+        return Tracer(meta, var, self, len(self.blocks), source)
 
     def var(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, block: Block) -> Var:
         var = Var(shape, dtype, device)
@@ -270,15 +261,15 @@ class Staging(TorchDispatchMode):
         """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
         return map_tensors(self.lift_tensor, value)
 
-    def lift_tensor(self, tensor: Tensor) -> Abstract:
-        if isinstance(tensor, Abstract):
+    def lift_tensor(self, tensor: Tensor) -> Tracer:
+        if isinstance(tensor, Tracer):
             return self.check(tensor)
         if id(tensor) not in self.captured:
-            abstract = self.input(form_of(tensor), self.root, "a closed-over tensor")
+            abstract = self.input(spec_of(tensor), self.root, "a closed-over tensor")
             self.captured[id(tensor)] = tensor, abstract
         return self.captured[id(tensor)][1]
 
-    def check(self, abstract: Abstract) -> Abstract:
+    def check(self, abstract: Tracer) -> Tracer:
         if abstract.owner is not self or self.home[abstract.value] not in self.blocks:
             raise StagingError(
                 f"jit: a {abstract} is used outside of the function or scan body that made it{user_line()}."
@@ -289,20 +280,9 @@ class Staging(TorchDispatchMode):
 
 def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
     """Tell whether a result is a tensor of its own, not a view or one of the arguments."""
-    return isinstance(leaf, Abstract) and leaf.lineage is None and not any(leaf is tensor for tensor in given)
-
-
-def form_of(tensor: Tensor) -> Form:
-    """Return what staging needs to know of a tensor."""
-    check_dense(tensor)
-    return Form(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
+    return isinstance(leaf, Tracer) and leaf.lineage is None and not any(leaf is tensor for tensor in given)
 
 
 def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]:
     """Describe an output; one that the operation was asked to leave out still has its place."""
     return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)
-
-
-def row_major(like: Var, shape: tuple[int, ...]) -> Form:
-    """Return the form of a tensor of this shape without gaps, with the dtype and device of a value."""
-    return Form(shape, torch.zeros(shape, device=META).stride(), like.dtype, like.device)

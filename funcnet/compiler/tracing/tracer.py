@@ -1,27 +1,21 @@
 """Tensors without values: what a function sees while it is staged."""
 
-import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from types import FrameType
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
-
-
-class StagingError(RuntimeError):
-    """A function cannot be staged: it reads values in Python, draws global random numbers, or writes to its inputs."""
 
 
 def _describe(tensor: Tensor, *, tensor_contents: Any = None) -> str:
     return f"traced {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
 
 
-class Abstract(Tensor):
+class Tracer(Tensor):
     """A tensor with shape, strides, dtype and device, and in place of values the `Var` that it stands for.
 
     Attributes:
@@ -47,11 +41,11 @@ class Abstract(Tensor):
     vars().update(__torch_function__=torch._C._disabled_torch_function_impl, __repr__=_describe)
 
     @staticmethod
-    def __new__(cls, meta: Tensor, value: Var, owner: Any, depth: int, source: str = "") -> "Abstract":
+    def __new__(cls, meta: Tensor, value: Var, owner: Any, depth: int, source: str = "") -> "Tracer":
         """Make a tensor that torch dispatches, batches and differentiates but never stores."""
         make: Any = torch.Tensor._make_wrapper_subclass  # private, and the only way torch has
         layout = {"strides": meta.stride(), "storage_offset": meta.storage_offset()}
-        self: Abstract = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
+        self: Tracer = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
         self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
         self.lineage = self.seen = None
         self.taken = ()
@@ -90,30 +84,6 @@ class Abstract(Tensor):
         return _describe(self)
 
 
-def reads_value(operation: str, line: str | None = None) -> StagingError:
-    """Build the error for code that needs a number where only a shape is known."""
-    return StagingError(
-        f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
-        " staged once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
-        " torch.where for a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
-    )
-
-
-def draws_random(operation: str, line: str) -> StagingError:
-    """Build the error for random numbers that no key determines."""
-    return StagingError(
-        f"jit: {operation} draws from torch's global generator{line}; a staged function is pure."
-        " Draw from funcnet.random with a key that is passed in."
-    )
-
-
-def check_dense(tensor: Tensor) -> None:
-    """Raise for a tensor that shape and strides do not describe."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        kind = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
-        raise StagingError(f"jit: expected dense tensors, got a {kind} one{user_line()}. Keep it outside of jit.")
-
-
 def check_result(result: tree.Tree) -> None:
     """Raise for a leaf that will need a traced tensor: it runs later, or holds one where trees do not look."""
     for path, leaf in zip(tree.paths(result), tree.leaves(result), strict=True):
@@ -121,26 +91,10 @@ def check_result(result: tree.Tree) -> None:
             continue
         held = leaf if isinstance(leaf, set | frozenset) else getattr(leaf, "__dict__", {}).values()
         later = isinstance(leaf, Iterator | AsyncIterator | Awaitable)
-        if later or any(isinstance(part, Abstract) for part in tree.leaves([*held])):
+        if later or any(isinstance(part, Tracer) for part in tree.leaves([*held])):
             does = "runs when the staging has ended" if later else "holds tensors and is no pytree node"
             raise StagingError(
                 f"jit: in the result, at {tree.place(path)}: expected tensors and constants, got a"
                 f" {type(leaf).__name__}, which {does}. Return the tensors themselves, in tuples, dicts or dataclasses"
                 " made nodes by fn.tree.register_dataclass."
             )
-
-
-def user_line(error: BaseException | None = None) -> str:
-    """Say where the user's code is: the innermost frame outside the libraries, now or where an error arose."""
-    frames = _stack() if error is None else reversed(list(traceback.walk_tb(error.__traceback__)))
-    for frame, line in frames:
-        if frame.f_globals.get("__name__", "").split(".")[0] not in ("torch", "optree", "funcnet"):
-            return f" in {frame.f_code.co_name}, {frame.f_code.co_filename}:{line}"
-    return ""
-
-
-def _stack() -> Iterator[tuple[FrameType, int]]:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        yield frame, frame.f_lineno
-        frame = frame.f_back

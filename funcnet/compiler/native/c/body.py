@@ -1,10 +1,11 @@
 """The bodies of nests in C: what the loops do at one index."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Const,
@@ -15,26 +16,21 @@ from funcnet.compiler.native.loop_ir import (
     Operand,
     Scatter,
     Store,
-    View,
     never,
     operands,
 )
-
-if TYPE_CHECKING:
-    from funcnet.compiler.native.c.writer import Printer
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
 BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
-Place = Sequence[str | int]
 
 
 class Body:
     """What the loops of one nest do at one index."""
 
-    def __init__(self, printer: "Printer", nest: Nest):
-        self.p, self.nest = printer, nest
+    def __init__(self, writer: Writer, nest: Nest):
+        self.writer, self.nest = writer, nest
         self.groups = _groups(nest)
         self.names: dict[Operand, str] = {}
         self.sums: dict[Accumulate, str] = {}
@@ -61,10 +57,10 @@ class Body:
             match part:
                 case Node():
                     text = self.gather(part, full) if isinstance(part, Gather) else self.compute(part, full)
-                    self.names[part] = self.p.fresh("n")
-                    self.p.put(f"const {self.p.type(part)} {self.names[part]} = {text};")
+                    self.names[part] = self.writer.fresh("n")
+                    self.writer.put(f"const {self.writer.type(part)} {self.names[part]} = {text};")
                 case Store():
-                    self.p.store(part.view, full, self.read(part.value, full, part.view.varying))
+                    self.writer.store(part.view, full, self.read(part.value, full, part.view.varying))
                 case Accumulate():
                     self.accumulate(part, full)
                 case Scatter():
@@ -75,20 +71,20 @@ class Body:
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """An operand as a C expression, as a vector where one is wanted; a load is done once."""
         if isinstance(x, Const):
-            text = self.p.constant(x)
+            text = self.writer.constant(x)
         elif isinstance(x, Index):
             text = f"(i64){place[x.axis]}"
         else:
             if x not in self.names:
                 assert isinstance(x, View)
-                self.names[x] = self.p.fresh("l")
-                self.p.put(f"const {self.p.type(x)} {self.names[x]} = {self.p.load(x, place)};")
+                self.names[x] = self.writer.fresh("l")
+                self.writer.put(f"const {self.writer.type(x)} {self.names[x]} = {self.writer.load(x, place)};")
             text = self.names[x]
-        return self.p.splat(text, x.dtype) if vector and not x.varying else text
+        return self.writer.splat(text, x.dtype) if vector and not x.varying else text
 
     def compute(self, node: Node, place: Place) -> str:
         """The expression of a node."""
-        kind, of = self.p.type(node), node.args[-1].dtype
+        kind, of = self.writer.type(node), node.args[-1].dtype
         op = (
             BOOLEAN.get(node.op, node.op)
             if of == torch.bool and (node.varying or node.op not in COMPARISONS)
@@ -113,15 +109,15 @@ class Body:
                 return self.cast(node, args[0])
             case "shl" | "shr" if isinstance(shift := node.args[1], Const) and 0 <= shift.value < torch.iinfo(of).bits:
                 return f"{args[0]} {'<<' if op == 'shl' else '>>'} {int(shift.value)}"
-        return self.p.call(op, kind, *args)
+        return self.writer.call(op, kind, *args)
 
     def cast(self, node: Node, text: str) -> str:
         """A conversion between dtypes."""
-        source, kind = node.args[0], self.p.type(node)
+        source, kind = node.args[0], self.writer.type(node)
         if node.dtype == torch.bool:
             return f"__builtin_convertvector({text} != 0, vb8)" if node.varying else f"{text} != 0"
         if node.dtype == torch.float32 and source.dtype == torch.float64:
-            return self.p.call("narrow", kind, text)
+            return self.writer.call("narrow", kind, text)
         if not node.varying:
             return f"({kind}){text}"
         return f"__builtin_convertvector({'-' if source.dtype == torch.bool else ''}{text}, {kind})"
@@ -130,10 +126,10 @@ class Body:
         """One step of a reduction."""
         value = self.read(part.value, place, part.view.varying)
         if part in self.sums:
-            self.p.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
+            self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:
             target = self.target(part)
-            self.p.store(target, place, self.combine(part, self.p.load(target, place), value))
+            self.writer.store(target, place, self.combine(part, self.writer.load(target, place), value))
 
     def target(self, part: Accumulate) -> View:
         """Where a reduction that no register holds is accumulated."""
@@ -141,34 +137,39 @@ class Body:
 
     def combine(self, part: Accumulate, a: str, b: str) -> str:
         """a op b of a reduction."""
-        return combined(self.p, part.op, part.view, a, b)
+        return combined(self.writer, part.op, part.view, a, b)
 
     def gather(self, node: Gather, place: Place) -> str:
         """A load at computed indices, lane by lane where they vary."""
         buffer, at = node.view.buffer, self.computed(node.view, node.args, place)
         if not any(x.varying for x in node.args):
-            return self.p.element(buffer, at)
-        result, minus = self.p.fresh("g"), "-" if buffer.dtype == torch.bool and not buffer.varying else ""
-        lane = f"({self.p.element(buffer, at)})[i]" if buffer.varying else f"{minus}{self.p.name(buffer)}[{at}]"
-        self.p.put(f"{self.p.type(node)} {result};")
-        self.p.put(f"for (int i = 0; i < L; ++i) {result}[i] = {lane};")
+            return self.writer.element(buffer, at)
+        result, minus = self.writer.fresh("g"), "-" if buffer.dtype == torch.bool and not buffer.varying else ""
+        lane = (
+            f"({self.writer.element(buffer, at)})[i]" if buffer.varying else f"{minus}{self.writer.name(buffer)}[{at}]"
+        )
+        self.writer.put(f"{self.writer.type(node)} {result};")
+        self.writer.put(f"for (int i = 0; i < L; ++i) {result}[i] = {lane};")
         return result
 
     def scatter(self, part: Scatter, place: Place) -> None:
         """A store at computed indices, lane by lane where they vary."""
         view = part.view
         op = "=" if not part.accumulate else "|=" if view.dtype == torch.bool else "+="
-        held, target = self.p.fresh("h"), f"{self.p.name(view.buffer)}[{self.computed(view, part.indices, place)}]"
-        self.p.put(f"const {self.p.type(view)} {held} = {self.read(part.value, place, view.varying)};")
+        held, target = (
+            self.writer.fresh("h"),
+            f"{self.writer.name(view.buffer)}[{self.computed(view, part.indices, place)}]",
+        )
+        self.writer.put(f"const {self.writer.type(view)} {held} = {self.read(part.value, place, view.varying)};")
         if any(x.varying for x in part.indices):
-            self.p.put(f"for (int i = 0; i < L; ++i) {target}[i] {op} {held}[i];")
+            self.writer.put(f"for (int i = 0; i < L; ++i) {target}[i] {op} {held}[i];")
         else:
-            self.p.put(f"{target} {op} {held};")
+            self.writer.put(f"{target} {op} {held};")
 
     def computed(self, view: View, indices: Sequence[Operand], place: Place) -> str:
         """The place of an element in its buffer where some indices are computed: in lane i, if any of them vary."""
         lanes = any(x.varying for x in indices)
-        terms = [self.p.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
+        terms = [self.writer.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
         for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
             if not isinstance(x, Index):
                 text = self.read(x, place)
@@ -176,10 +177,10 @@ class Body:
         return " + ".join(terms)
 
 
-def combined(p: "Printer", op: str, like: View, a: str, b: str) -> str:
+def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
     """a op b, of the type of a view's elements."""
     op = BOOLEAN.get(op, op) if like.dtype == torch.bool else op
-    return f"{a} {INFIX[op]} {b}" if op in INFIX else p.call(op, p.type(like), a, b)
+    return f"{a} {INFIX[op]} {b}" if op in INFIX else writer.call(op, writer.type(like), a, b)
 
 
 def _groups(nest: Nest) -> list[list[int]]:

@@ -7,8 +7,9 @@ import torch
 from funcnet.compiler.native import memory
 from funcnet.compiler.native.c import matmul
 from funcnet.compiler.native.c.functions import definitions
-from funcnet.compiler.native.c.writer import NAMES, Printer
-from funcnet.compiler.native.loop_ir import Buffer, Kernel
+from funcnet.compiler.native.c.statements import Statements
+from funcnet.compiler.native.c.writer import NAMES, Writer
+from funcnet.compiler.native.loop_ir import LoopProgram
 
 _SCALARS = """typedef float f32;
 typedef double f64;
@@ -85,21 +86,20 @@ class Source:
     lanes: int
 
 
-def emit(kernel: Kernel, vector: int, *, counted: bool = False) -> Source:
-    """Print a kernel for a machine whose vectors have this many bytes; a counted one says how far it is."""
-    wide = any(buffer.dtype == torch.float64 for buffer in memory.every(kernel))
-    lanes = vector // (8 if wide else 4) if kernel.lanes else 1
-    printer = Printer(kernel, lanes, vector)
-    printer.counted = kernel.statements if counted else []
-    _block(printer)
+def emit(program: LoopProgram, vector: int, *, counted: bool = False) -> Source:
+    """Print a program for a machine whose vectors have this many bytes; a counted one says how far it is."""
+    wide = any(buffer.dtype == torch.float64 for buffer in memory.every(program))
+    lanes = vector // (8 if wide else 4) if program.lanes else 1
+    writer, plan = Writer(lanes, vector), memory.plan(program, lanes)
+    _block(writer, program, Statements(writer, plan, program.statements if counted else ()))
     text = (
-        _prelude(lanes if kernel.lanes else 0, wide)
-        + _wide(printer)
-        + definitions.definitions(printer.used)
+        _prelude(lanes if program.lanes else 0, wide)
+        + _wide(writer)
+        + definitions.define(writer.used)
         + "\n"
-        + _entry(printer)
+        + _entry(writer)
     )
-    return Source(text, printer.plan.size, lanes)
+    return Source(text, plan.size, lanes)
 
 
 def _prelude(lanes: int, wide: bool) -> str:
@@ -122,53 +122,56 @@ def _prelude(lanes: int, wide: bool) -> str:
     return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
 
 
-def _wide(p: Printer) -> str:
+def _wide(writer: Writer) -> str:
     """The vectors of neighbouring elements that matrix products use."""
-    kinds = {kind: matmul.parse(kind) for _, kind in p.used if kind.startswith("w")}
+    kinds = {kind: matmul.parse(kind) for _, kind in writer.used if kind.startswith("w")}
     form = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
     return "".join(form.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
 
 
-def _block(p: Printer) -> None:
+def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:
     """The declarations and statements of one block of lanes."""
-    for position, buffer in enumerate(p.kernel.inputs):
+    for position, buffer in enumerate(program.inputs):
         if not buffer.varying:
-            p.put(f"const {p.type(buffer)} *const {p.name(buffer)} = (const {p.type(buffer)} *)inputs[{position}];")
-    for position, buffer in enumerate(p.kernel.outputs):
+            kind, name = writer.type(buffer), writer.name(buffer)
+            writer.put(f"const {kind} *const {name} = (const {kind} *)inputs[{position}];")
+    for position, buffer in enumerate(program.outputs):
         scalar = NAMES[buffer.dtype]
         start = " + lane" if buffer.varying else ""
-        p.put(f"{scalar} *const {p.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
-    for buffer, offset in p.plan.arena.items():
-        p.put(f"{p.type(buffer)} *const {p.name(buffer)} = ({p.type(buffer)} *)(arena + {offset});")
-    p.declare(None)
-    for position, buffer in enumerate(p.kernel.inputs):
+        writer.put(f"{scalar} *const {writer.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
+    for buffer, offset in statements.plan.arena.items():
+        kind = writer.type(buffer)
+        writer.put(f"{kind} *const {writer.name(buffer)} = ({kind} *)(arena + {offset});")
+    statements.declare(None)
+    for position, buffer in enumerate(program.inputs):
         if buffer.varying:
-            _pack(p, position, buffer)
-    p.block(None, p.kernel.statements)
+            _pack(writer, program, position)
+    statements.block(None, program.statements)
 
 
-def _pack(p: Printer, position: int, buffer: Buffer) -> None:
+def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
     """Gather the lanes of an argument, by its strides; a ragged last block repeats the last lane."""
-    shape, scalar = p.kernel.shapes[position], NAMES[buffer.dtype]
-    start = sum(len(p.kernel.shapes[i]) + 1 for i in range(position) if p.kernel.inputs[i].varying)
-    p.open("")
-    p.put("i64 e = 0;")
-    p.put(f"const {scalar} *const base = (const {scalar} *)inputs[{position}];")
+    buffer, shape = program.inputs[position], program.shapes[position]
+    scalar = NAMES[buffer.dtype]
+    start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
+    writer.open("")
+    writer.put("i64 e = 0;")
+    writer.put(f"const {scalar} *const base = (const {scalar} *)inputs[{position}];")
     for axis, size in enumerate(shape):
-        p.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
+        writer.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
     index = " + ".join(f"i{axis} * strides[{start + axis}]" for axis in range(len(shape))) or "0"
     lane = f"(lane + l < lanes ? lane + l : lanes - 1) * strides[{start + len(shape)}]"
     minus = "-" if buffer.dtype == torch.bool else ""
-    p.put(f"for (i64 l = 0; l < L; ++l) {p.name(buffer)}[e][l] = {minus}base[{index} + {lane}];")
-    p.put("++e;")
+    writer.put(f"for (i64 l = 0; l < L; ++l) {writer.name(buffer)}[e][l] = {minus}base[{index} + {lane}];")
+    writer.put("++e;")
     for _ in range(len(shape) + 1):
-        p.close()
+        writer.close()
 
 
-def _entry(p: Printer) -> str:
+def _entry(writer: Writer) -> str:
     """The functions of a block and of a kernel, which flushes denormals; arithmetic must not move between the two."""
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
-    body = "\n".join(p.lines)
+    body = "\n".join(writer.lines)
     return f"""
 static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
 {body}
@@ -179,7 +182,7 @@ void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
   mode_ = mode();
   set_mode(mode_ | FLUSHED);
   for (i64 b = first; b < last && !control[0]; ++b)
-    block(inputs, strides, outputs, arena, control, b * {p.lanes}, lanes, padded);
+    block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);
   set_mode(mode_);
   control[1] |= flags_;
 }}

@@ -1,4 +1,4 @@
-"""From loops to C: one function that runs a whole program, over a range of blocks of lanes.
+"""The text of a kernel in C: its lines, the names in it, and its elements as expressions.
 
 A varying element is a vector of lanes (a GNU vector type, which gcc and clang keep in registers), a shared one a
 scalar, and the same text serves both.
@@ -6,32 +6,15 @@ scalar, and the same text serves both.
 
 import itertools
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from funcnet.compiler.native import memory
-from funcnet.compiler.native.c import matmul
-from funcnet.compiler.native.c.body import Place, combined
-from funcnet.compiler.native.c.nest import UNROLL, Walk
-from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Buffer,
-    Check,
-    Const,
-    Contract,
-    Cumulate,
-    Kernel,
-    Loop,
-    Nest,
-    Operand,
-    Sort,
-    Statement,
-    View,
-    never,
-)
-from funcnet.compiler.native.lowering import sorting
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Const, Operand
+
+Place = Sequence[str | int]
 
 NAMES = {
     torch.float32: "f32",
@@ -49,20 +32,16 @@ NAMES = {
 
 
 ALIGN = 64  # bytes, those of the widest vectors
-WIDENED = ("add", "mul")  # what runs in float64 along an axis, lest its rounding errors pile up
-UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
 
 
-class Printer:
-    """Prints one kernel; `lines` grows as statements are visited."""
+class Writer:
+    """Writes one kernel for blocks of so many lanes and vectors of so many bytes; `lines` grows as it is called."""
 
-    def __init__(self, kernel: Kernel, lanes: int, vector: int):
-        self.kernel, self.lanes, self.vector = kernel, lanes, vector
+    def __init__(self, lanes: int, vector: int):
+        self.lanes, self.vector = lanes, vector
         self.lines: list[str] = []
         self.depth = 1
-        self.counted: list[Statement] = []  # loops whose steps are published
-        self.used: set[tuple[str, str]] = set()
-        self.plan = memory.plan(kernel, lanes)
+        self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
         self.names: dict[Any, str] = {}
         self.numbers = itertools.count()
 
@@ -95,7 +74,7 @@ class Printer:
         return ("v" if thing.varying else "") + NAMES[thing.dtype]
 
     def call(self, function: str, kind: str, *args: str) -> str:
-        """A call of one of the functions of cmath, which is remembered."""
+        """A call of one of the C functions, which is remembered."""
         self.used.add((function, kind))
         return f"{function}_{kind}({', '.join(args)})"
 
@@ -141,27 +120,6 @@ class Printer:
         else:
             self.put(f"*({self.type(buffer)} *)({self.name(buffer)} + ({index}) * padded) = {value};")
 
-    # Nests
-
-    def nest(self, nest: Nest) -> None:
-        """Print the start values of its reductions, then its loops."""
-        for part in nest.body:
-            if isinstance(part, Accumulate):
-                self.start(part)
-        Walk(self, nest).print()
-
-    def start(self, part: Accumulate) -> None:
-        """Fill the target of a reduction with its identity."""
-        buffer = part.view.buffer
-        value = (
-            self.splat(self.constant(part.identity), buffer.dtype) if buffer.varying else self.constant(part.identity)
-        )
-        if buffer.size <= UNROLL:
-            for i in range(buffer.size):
-                self.put(f"{self.name(buffer)}[{i}] = {value};")
-        else:
-            self.put(f"for (i64 i = 0; i < {buffer.size}; ++i) {self.name(buffer)}[i] = {value};")
-
     def constant(self, const: Const) -> str:
         """A C literal."""
         kind = NAMES[const.dtype]
@@ -185,106 +143,6 @@ class Printer:
             return f"(-(mask_t)({text}) - (vb8){{0}})"
         return f"K_v{NAMES[dtype]}({text})"
 
-    # Statements
-
-    def statement(self, statement: Statement) -> None:
-        """Print one statement."""
-        match statement:
-            case Nest():
-                self.nest(statement)
-            case Contract():
-                matmul.contract(self, statement)
-            case Cumulate():
-                self.cumulate(statement)
-            case Sort():
-                sorting.sort(self, statement)
-            case Check():
-                self.check(statement)
-            case Loop():
-                self.loop(statement)
-            case _:
-                never(statement)
-
-    def check(self, check: Check) -> None:
-        """Set the code of an error, unless an earlier check failed, where a condition is false."""
-        value = self.load(check.view, [0] * len(check.view.shape))
-        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
-        self.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
-
-    def loop(self, loop: Loop) -> None:
-        """The steps of a scan; the stop flag ends it between two of them."""
-        t = self.name(loop.counter, "t")
-        if loop.unroll > 1:
-            self.put(f"UNROLL({min(loop.unroll, UNROLL_MOST)})")
-        self.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
-        self.put("if (control[0]) return;")
-        self.block(loop, loop.body)
-        if loop in self.counted:
-            self.put("++*(volatile i64 *)(control + 2);")
-        self.close()
-
-    def block(self, home: Loop | None, body: list[Statement]) -> None:
-        """Declare the temporaries that live here, then print the statements."""
-        self.declare(home)
-        for statement in body:
-            self.statement(statement)
-
-    def declare(self, home: Loop | None) -> None:
-        """Declare the temporaries that live in a loop, or in the whole function, unless that has been done."""
-        for buffer in self.plan.locals.pop(home, ()):
-            self.array(self.type(buffer), self.name(buffer), self.plan.room(buffer))
-
     def array(self, kind: str, name: str, size: int) -> None:
         """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
         self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
-
-    def cumulate(self, statement: Cumulate) -> None:
-        """A running sum, product or extremum along one axis."""
-        out, axis = statement.out, statement.axis
-        if not math.prod(out.shape):
-            return
-        others = [a for a in range(len(out.shape)) if a != axis]
-        for a in others:
-            self.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
-        (self.log_sums if statement.op == "logaddexp" else self.running)(
-            statement, [f"i{a}" for a in range(len(out.shape))]
-        )
-        for _ in others:
-            self.close()
-
-    def running(self, statement: Cumulate, place: list[str]) -> None:
-        """One line of a running reduction; sums and products of float32 in float64, as in ATen."""
-        out, source, axis = statement.out, statement.source, statement.axis
-        like, total = self.widened(out) if statement.op in WIDENED else out, self.fresh("a")
-        first = [0 if a == axis else i for a, i in enumerate(place)]
-        self.put(f"{self.type(like)} {total} = {self.convert(self.load(source, first), source, like)};")
-        self.store(out, first, self.convert(total, like, out))
-        self.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
-        step = self.convert(self.load(source, place), source, like)
-        self.put(f"{total} = {combined(self, statement.op, like, total, step)};")
-        self.store(out, place, self.convert(total, like, out))
-        self.close()
-
-    def log_sums(self, statement: Cumulate, place: list[str]) -> None:
-        """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of the rest relative to it."""
-        out, axis, kind = statement.out, statement.axis, self.type(statement.out)
-        high, total = self.fresh("a"), self.fresh("a")
-        for name, start in ((high, -math.inf), (total, 0)):
-            value = self.constant(Const(start, out.dtype))
-            self.put(f"{kind} {name} = {self.splat(value, out.dtype) if out.varying else value};")
-        self.open(f"for (i64 i{axis} = 0; i{axis} < {out.shape[axis]}; ++i{axis})")
-        self.store(out, place, self.call("logsum", kind, self.load(statement.source, place), f"&{high}", f"&{total}"))
-        self.close()
-
-    def widened(self, view: View) -> View:
-        """The same elements in float64, if they are in float32."""
-        wide = replace(view.buffer, dtype=torch.float64)
-        return replace(view, buffer=wide) if view.dtype == torch.float32 else view
-
-    def convert(self, text: str, source: View, to: View) -> str:
-        """An element of one floating dtype in that of another view."""
-        if source.dtype == to.dtype:
-            return text
-        if to.dtype == torch.float32:
-            return self.call("narrow", self.type(to), text)
-        return f"__builtin_convertvector({text}, {self.type(to)})" if to.varying else f"({self.type(to)}){text}"

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from funcnet.compiler.native.loop_ir import Const, Index, Operand
-from funcnet.compiler.native.lowering import indexing, reductions, sorting, views
 from funcnet.compiler.native.lowering.formulas import FORMULAS, Formula
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
@@ -219,8 +218,4 @@ RULES: dict[str, Rule] = {
     "clamp": _clamp,
     "where": _where,
     **dict.fromkeys(("_to_copy", "clone", "lift_fresh_copy"), _cast),
-    **views.RULES,
-    **reductions.RULES,
-    **indexing.RULES,
-    **sorting.RULES,
 }

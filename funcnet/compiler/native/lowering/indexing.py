@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.native.loop_ir import Const, Gather, Index, Nest, Operand, Scatter, Store, View
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.loop_ir import Const, Gather, Index, Nest, Operand, Scatter, Store
 from funcnet.compiler.native.lowering import views
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
-from funcnet.compiler.program import UnsupportedError
 
 
 def _gathered(b: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:

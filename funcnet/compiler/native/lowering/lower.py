@@ -11,28 +11,27 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.native import blas, long_sums
+from funcnet.compiler.errors import InternalError, UnsupportedError
+from funcnet.compiler.native import blas, contractions, long_sums
+from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
 from funcnet.compiler.native.fission import separate
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Buffer,
     Check,
     Const,
     Contract,
-    Counter,
     Gather,
-    Kernel,
     Loop,
+    LoopProgram,
     Nest,
     Operand,
     Store,
-    View,
     reads,
-    whole,
 )
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
-from funcnet.compiler.passes.varying import hoist, varying
-from funcnet.compiler.program import Apply, InternalError, Program, Scan, UnsupportedError, Var
+from funcnet.compiler.passes.hoist import hoist
+from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.program import Apply, Program, Scan, Var
 
 Rule = Callable[..., Any]
 
@@ -58,8 +57,8 @@ class Lowering:
             self._finish(self.values[var], out)
 
     @property
-    def kernel(self) -> Kernel:
-        return Kernel(
+    def kernel(self) -> LoopProgram:
+        return LoopProgram(
             [view.buffer for view in self.inputs],
             [view.shape for view in self.inputs],
             [view.buffer for view in self.outputs],
@@ -198,11 +197,11 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        how, panel = blas.way(out, a.shape[-1]), None
+        how, panel = contractions.way(out, a.shape[-1]), None
         if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
             b = self.dense(b)  # rows to load vectors from, past their end if need be
         if how == "panels":
-            panel = self.temporary((a.shape[-1], blas.PANEL // a.dtype.itemsize), a.dtype, False)
+            panel = self.temporary((a.shape[-1], contractions.PANEL // a.dtype.itemsize), a.dtype, False)
         if how == "blas":
             a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
         self.scope.add(Contract(out, a, b, how, panel), out)
@@ -290,7 +289,7 @@ _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
-def lower(program: Program, rules: dict[str, Rule]) -> Kernel:
+def lower(program: Program, rules: dict[str, Rule]) -> LoopProgram:
     """Lower a program by the rules of its operations."""
     for var in program.block.params:
         if var.dtype not in DTYPES:

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.native.loop_ir import Const, Cumulate, Index, whole
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import whole
+from funcnet.compiler.native.loop_ir import Const, Cumulate, Index
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Number, Value
-from funcnet.compiler.program import UnsupportedError
 
 Dims = int | Sequence[int] | None
 

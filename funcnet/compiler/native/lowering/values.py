@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from funcnet.compiler.native.loop_ir import Buffer, Const, Nest, Node, Operand, Statement, View
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Const, Nest, Node, Operand, Statement
 
 Number = bool | int | float
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.native.loop_ir import View, whole
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import View, whole
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Splat, Value
-from funcnet.compiler.program import UnsupportedError
 
 Move = Callable[..., View]
 

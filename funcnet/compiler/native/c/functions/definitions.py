@@ -7,8 +7,8 @@ T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(
 
 import re
 
+from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native.c.functions import activations, integers, rounding, series
-from funcnet.compiler.program import InternalError, UnsupportedError
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
 # two terms of its series up to STEEP.
@@ -184,7 +184,7 @@ _SCALING = ("pow", "log2", "log10", "lgamma", "atan2")  # scale a denormal first
 FUNCTIONS = {*_TEXTS, *_WIDE, *integers.TEXTS, *integers.SCALARS, *_LIBRARY, "fma", "product_error"}
 
 
-def definitions(used: set[tuple[str, str]]) -> str:
+def define(used: set[tuple[str, str]]) -> str:
     """The definitions of these (function, type) pairs and of all that they call, callees first."""
     done: dict[tuple[str, str], str] = {}
     for name, kind in sorted(used):
