@@ -40,8 +40,8 @@ def check_text(text: str) -> None:
 
 
 def emitted() -> Iterator[str]:
-    """The primitives that the code of the rules names: e("name", …), and what makes rules of a name."""
-    makers = {"e", "emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
+    """The primitives that the code of the rules names: emit("name", …), and what makes rules of a name."""
+    makers = {"emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):

@@ -46,12 +46,14 @@ def test_a_text_that_the_c_compiler_refuses(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.map(x.shape, lambda e, x: e("frobnicate", x), x))
+    monkeypatch.setitem(
+        RULES, "mul", lambda lowering, x, y: lowering.map(x.shape, lambda emit, x: emit("frobnicate", x), x)
+    )
     falls("no C text for the primitive frobnicate", InternalError, 2.5)
 
 
 def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.view(x).expand((3, 2)))
+    monkeypatch.setitem(RULES, "mul", lambda lowering, x, y: lowering.view(x).expand((3, 2)))
     falls(r"its rule gives torch.float32\[3, 2\]", InternalError, 3.5)
 
 

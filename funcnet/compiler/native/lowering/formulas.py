@@ -14,49 +14,49 @@ from funcnet.compiler.native.lowering.values import Emit, Number
 Formula = Callable[..., Operand]
 
 
-def _power(e: Emit, x: Operand | Number, y: Operand | Number) -> Operand:
+def _power(emit: Emit, x: Operand | Number, y: Operand | Number) -> Operand:
     """x ** y, by ATen's special cases where the exponent is a number; no number is rounded to float32."""
     base, exponent = _number(x), _number(y)
     if exponent is not None and not isinstance(x, Number) and x.dtype.is_floating_point:
-        return _power_of_number(e, x, exponent)
+        return _power_of_number(emit, x, exponent)
     if base in (None, 1) or isinstance(y, Number) or y.dtype != torch.float32 or not 0 < base < math.inf:
-        return e("pow", x, y)
-    return e("exponential", y, *_halves(math.log(base), y.dtype))
+        return emit("pow", x, y)
+    return emit("exponential", y, *_halves(math.log(base), y.dtype))
 
 
 def _number(x: Operand | Number) -> Number | None:
     return x.value if isinstance(x, Const) else x if isinstance(x, Number) else None
 
 
-def _power_of_number(e: Emit, x: Operand, exponent: Number) -> Operand:
+def _power_of_number(emit: Emit, x: Operand, exponent: Number) -> Operand:
     match exponent:
         case 0:
             return Const(1, x.dtype)
         case 0.5:
-            return e("sqrt", x)
+            return emit("sqrt", x)
         case -0.5:
-            return e("div", 1, e("sqrt", x))
+            return emit("div", 1, emit("sqrt", x))
         case 1:
             return x
         case 2:
-            return e("mul", x, x)
+            return emit("mul", x, x)
         case 3:
-            return e("mul", e("mul", x, x), x)
+            return emit("mul", emit("mul", x, x), x)
         case -1:
-            return e("div", 1, x)
+            return emit("div", 1, x)
         case -2:
-            return _square(e, e("div", 1, x))  # its square may overflow and be rounded to zero where this is not
+            return _square(emit, emit("div", 1, x))  # its square may overflow and be rounded to zero where this is not
     if x.dtype != torch.float32 or not math.isfinite(exponent):
-        return e("pow", x, exponent)
-    power = e("power", e("abs", x), *_halves(exponent, x.dtype))
+        return emit("pow", x, exponent)
+    power = emit("power", emit("abs", x), *_halves(exponent, x.dtype))
     if exponent % 1:
-        below = e("and", e("lt", x, 0), e("ne", x, -math.inf))
-        return e("where", below, Const(math.nan, x.dtype), power)
-    return e("copysign", power, x) if exponent % 2 else power
+        below = emit("and", emit("lt", x, 0), emit("ne", x, -math.inf))
+        return emit("where", below, Const(math.nan, x.dtype), power)
+    return emit("copysign", power, x) if exponent % 2 else power
 
 
-def _square(e: Emit, x: Operand) -> Operand:
-    return e("mul", x, x)
+def _square(emit: Emit, x: Operand) -> Operand:
+    return emit("mul", x, x)
 
 
 def _halves(x: Number, dtype: torch.dtype) -> tuple[float, float]:
@@ -65,54 +65,56 @@ def _halves(x: Number, dtype: torch.dtype) -> tuple[float, float]:
     return high, float(x) - high if math.isfinite(high) else 0.0
 
 
-def _product(e: Emit, x: Operand, factor: Number) -> tuple[Operand, Operand | Number]:
+def _product(emit: Emit, x: Operand, factor: Number) -> tuple[Operand, Operand | Number]:
     """Return the product with a number and its rounding error."""
     if factor == 1:
         return x, 0
     high, rest = _halves(factor, x.dtype)
-    product = e("mul", x, high)
-    low = e("fma", x, Const(rest, x.dtype), e("product_error", x, Const(high, x.dtype), product))
-    return product, e("where", e("lt", e("abs", low), math.inf), low, Const(0, x.dtype))  # none of an infinite one
+    product = emit("mul", x, high)
+    low = emit("fma", x, Const(rest, x.dtype), emit("product_error", x, Const(high, x.dtype), product))
+    return product, emit(
+        "where", emit("lt", emit("abs", low), math.inf), low, Const(0, x.dtype)
+    )  # none of an infinite one
 
 
-def _softplus(e: Emit, x: Operand, beta: Number = 1, threshold: Number = 20) -> Operand:
+def _softplus(emit: Emit, x: Operand, beta: Number = 1, threshold: Number = 20) -> Operand:
     """log(1 + exp(beta x)) / beta."""
-    product, low = _product(e, x, beta)
-    exp = e("exp", product)
-    below = e("log1p", exp if low == 0 else e("fma", exp, low, exp))
-    return e("where", e("gt", product, threshold), x, below if product is x else e("div", below, beta))
+    product, low = _product(emit, x, beta)
+    exp = emit("exp", product)
+    below = emit("log1p", exp if low == 0 else emit("fma", exp, low, exp))
+    return emit("where", emit("gt", product, threshold), x, below if product is x else emit("div", below, beta))
 
 
-def _softplus_backward(e: Emit, grad: Operand, x: Operand, beta: Number, threshold: Number) -> Operand:
-    product, low = _product(e, x, beta)
-    slope = e("gated", Const(1, x.dtype), product, low)
-    return e("where", e("gt", product, threshold), grad, e("mul", grad, slope))
+def _softplus_backward(emit: Emit, grad: Operand, x: Operand, beta: Number, threshold: Number) -> Operand:
+    product, low = _product(emit, x, beta)
+    slope = emit("gated", Const(1, x.dtype), product, low)
+    return emit("where", emit("gt", product, threshold), grad, emit("mul", grad, slope))
 
 
 def _activation(name: str) -> Formula:
-    return lambda e, x, approximate="none": e(name + ("_tanh" if approximate == "tanh" else ""), x)
+    return lambda emit, x, approximate="none": emit(name + ("_tanh" if approximate == "tanh" else ""), x)
 
 
-def _gelu_backward(e: Emit, grad: Operand, x: Operand, approximate: str = "none") -> Operand:
-    return e("mul", grad, _activation("gelu_slope")(e, x, approximate))
+def _gelu_backward(emit: Emit, grad: Operand, x: Operand, approximate: str = "none") -> Operand:
+    return emit("mul", grad, _activation("gelu_slope")(emit, x, approximate))
 
 
-def _logit(e: Emit, x: Operand, eps: Number | None = None) -> Operand:
+def _logit(emit: Emit, x: Operand, eps: Number | None = None) -> Operand:
     """log(x / (1 - x)), x between eps and 1 - eps."""
     if eps is None:
-        return e("logit", x)
+        return emit("logit", x)
     low = float(eps)
     ends = [
         Const(end.item(), x.dtype) for end in torch.tensor([low, 1 - low], dtype=torch.float64, device="cpu").logit()
     ]
-    return e("where", e("lt", x, low), ends[0], e("where", e("gt", x, 1 - low), ends[1], e("logit", x)))
+    return emit("where", emit("lt", x, low), ends[0], emit("where", emit("gt", x, 1 - low), ends[1], emit("logit", x)))
 
 
-def _sinc(e: Emit, x: Operand) -> Operand:
+def _sinc(emit: Emit, x: Operand) -> Operand:
     """sin(pi x) / (pi x), whose argument keeps its digits in float64."""
-    wide = e("mul", e.cast(x, torch.float64), math.pi)
-    ratio = e("div", e("sin", wide), wide)
-    return e("where", e("eq", x, 0), Const(1, x.dtype), e.cast(ratio, x.dtype))
+    wide = emit("mul", emit.cast(x, torch.float64), math.pi)
+    ratio = emit("div", emit("sin", wide), wide)
+    return emit("where", emit("eq", x, 0), Const(1, x.dtype), emit.cast(ratio, x.dtype))
 
 
 FORMULAS: dict[str, Formula] = {

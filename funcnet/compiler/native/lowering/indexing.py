@@ -14,43 +14,45 @@ from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 
 
-def _gathered(b: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
+def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
     """out[i] = source[place(i)], where place(emit, *indices) gives one operand for each axis of the source."""
-    view = b.view(source)
+    view = lowering.view(source)
 
-    def formula(e: Emit, *operands: Operand) -> Operand:
-        where = place(e, *(e.cast(operand, torch.int64) for operand in operands))
-        return e.append(Gather("gather", tuple(where), view.dtype, view.varying or any(p.varying for p in where), view))
+    def formula(emit: Emit, *operands: Operand) -> Operand:
+        where = place(emit, *(emit.cast(operand, torch.int64) for operand in operands))
+        return emit.append(
+            Gather("gather", tuple(where), view.dtype, view.varying or any(p.varying for p in where), view)
+        )
 
-    return b.map(shape, formula, *indices, after=[view])
-
-
-def _gather(b: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
-    return _gathered(b, x, index.shape, _at(dim, len(x.shape)), index)
+    return lowering.map(shape, formula, *indices, after=[view])
 
 
-def _index_select(b: Lowering, x: Value, dim: int, index: Value) -> Value:
+def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
+    return _gathered(lowering, x, index.shape, _at(dim, len(x.shape)), index)
+
+
+def _index_select(lowering: Lowering, x: Value, dim: int, index: Value) -> Value:
     if not x.shape:
         return x
-    along = _trail(b.view(index), len(x.shape) - 1 - dim % len(x.shape))
-    return _gathered(b, x, b.op.outputs[0].shape, _at(dim, len(x.shape)), along)
+    along = _trail(lowering.view(index), len(x.shape) - 1 - dim % len(x.shape))
+    return _gathered(lowering, x, lowering.op.outputs[0].shape, _at(dim, len(x.shape)), along)
 
 
-def _layout(b: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Any, list[View]]:
+def _layout(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Any, list[View]]:
     """The shape of x[indices], the place in x of each of its elements, and the indices lined up with its axes."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
     chosen = [index for index in indices if index is not None]
     if any(index.dtype == torch.bool for index in chosen):
-        raise UnsupportedError(f"{b.op.target} by a mask: its result has no fixed shape")
+        raise UnsupportedError(f"{lowering.op.target} by a mask: its result has no fixed shape")
     common = torch.broadcast_shapes(*(index.shape for index in chosen))
     adjacent = used == list(range(used[0], used[-1] + 1))
     start = used[0] if adjacent else 0
     kept = [axis for axis in range(len(x.shape)) if axis not in used]
     position = {axis: i if i < start else i + len(common) for i, axis in enumerate(kept)}
-    aligned = [_trail(b.view(index), len(kept) - start) for index in chosen]
+    aligned = [_trail(lowering.view(index), len(kept) - start) for index in chosen]
     sizes = [x.shape[axis] for axis in kept]
 
-    def place(e: Emit, *operands: Operand) -> list[Operand]:
+    def place(emit: Emit, *operands: Operand) -> list[Operand]:
         found = dict(zip(used, operands, strict=True))
         return [found[axis] if axis in found else Index(position[axis]) for axis in range(len(x.shape))]
 
@@ -61,13 +63,13 @@ def _trail(view: View, count: int) -> View:
     return replace(view, shape=view.shape + (1,) * count, strides=view.strides + (0,) * count)
 
 
-def _index(b: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
-    shape, place, aligned = _layout(b, x, indices)
-    return _gathered(b, x, shape, place, *aligned)
+def _index(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
+    shape, place, aligned = _layout(lowering, x, indices)
+    return _gathered(lowering, x, shape, place, *aligned)
 
 
 def _scattered(
-    b: Lowering,
+    lowering: Lowering,
     base: Value,
     shape: Sequence[int],
     place: Any,
@@ -76,44 +78,46 @@ def _scattered(
     accumulate: bool,
 ) -> Value:
     """A copy of base with value written or added at place(i), in the order of i."""
-    operands = [b.view(index) for index in indices]
-    source = value if isinstance(value, Number | Splat) else b.view(value)
+    operands = [lowering.view(index) for index in indices]
+    source = value if isinstance(value, Number | Splat) else lowering.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
-    out = b.temporary(base.shape, base.dtype, varying or _varies(base))
-    b.store(out, base)
+    out = lowering.temporary(base.shape, base.dtype, varying or _varies(base))
+    lowering.store(out, base)
     nest = Nest(tuple(shape), sequential=True)
     emit = Emit(nest)
     where = place(emit, *(emit.cast(view.expand(nest.shape), torch.int64) for view in operands))
-    nest.body.append(Scatter(out, tuple(where), emit.cast(b.operand(source, nest), out.dtype), accumulate))
-    b.scope.add(nest, out)
+    nest.body.append(Scatter(out, tuple(where), emit.cast(lowering.operand(source, nest), out.dtype), accumulate))
+    lowering.scope.add(nest, out)
     return out
 
 
 def _index_put(
-    b: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+    lowering: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
 ) -> Value:
-    shape, place, aligned = _layout(b, x, indices)
-    return _scattered(b, x, shape, place, values, aligned, accumulate)
+    shape, place, aligned = _layout(lowering, x, indices)
+    return _scattered(lowering, x, shape, place, values, aligned, accumulate)
 
 
 def _at(axis: int, rank: int) -> Any:
     """The place of an element: one axis by the index, which does not count from the end, the others by its own."""
-    return lambda e, i: [_not_negative(e, i) if a == axis % rank else Index(a) for a in range(rank)]
+    return lambda emit, i: [_not_negative(emit, i) if a == axis % rank else Index(a) for a in range(rank)]
 
 
-def _not_negative(e: Emit, index: Operand) -> Operand:
+def _not_negative(emit: Emit, index: Operand) -> Operand:
     """An index below 0 as one far out of range."""
-    return e("where", e("lt", index, 0), Const(1 << 62, torch.int64), index)
+    return emit("where", emit("lt", index, 0), Const(1 << 62, torch.int64), index)
 
 
 def _scatter(accumulate: bool) -> Rule:
-    def rule(b: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None) -> Value:
+    def rule(
+        lowering: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None
+    ) -> Value:
         if reduce not in (None, "add"):
-            raise UnsupportedError(f"{b.op.target} with reduce={reduce!r}: the native backend has none")
+            raise UnsupportedError(f"{lowering.op.target} with reduce={reduce!r}: the native backend has none")
         if not isinstance(source, Number | Splat):
-            source = replace(b.view(source), shape=index.shape)
+            source = replace(lowering.view(source), shape=index.shape)
         added = accumulate or reduce == "add"
-        return _scattered(b, x, index.shape, _at(dim, len(x.shape)), source, [index], added)
+        return _scattered(lowering, x, index.shape, _at(dim, len(x.shape)), source, [index], added)
 
     return rule
 
@@ -124,52 +128,52 @@ def _varies(value: Value) -> bool:
     return value.varying if isinstance(value, View) else value.node.varying
 
 
-def _cat(b: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
-    shape, dtype = b.op.outputs[0].shape, b.op.outputs[0].dtype
-    out = b.temporary(shape, dtype, any(_varies(value) for value in values))
+def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
+    shape, dtype = lowering.op.outputs[0].shape, lowering.op.outputs[0].dtype
+    out = lowering.temporary(shape, dtype, any(_varies(value) for value in values))
     start = 0
     for value in values:
         if value.shape != (0,) or len(shape) == 1:
             size = value.shape[dim]
-            b.store(views.narrow(out, dim, start, size), value)
+            lowering.store(views.narrow(out, dim, start, size), value)
             start += size
     return out
 
 
-def _pad(b: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
+def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
     """Pad with a number; negative widths cut."""
-    rank, shape = len(x.shape), b.op.outputs[0].shape
+    rank, shape = len(x.shape), lowering.op.outputs[0].shape
     before = [0] * rank
     for axis in range(len(widths) // 2):
         before[rank - 1 - axis] = widths[2 * axis]
-    out = b.temporary(shape, x.dtype, _varies(x))
-    b.store(out, Splat(Const(value, x.dtype), shape))
-    source, part = b.view(x), out
+    out = lowering.temporary(shape, x.dtype, _varies(x))
+    lowering.store(out, Splat(Const(value, x.dtype), shape))
+    source, part = lowering.view(x), out
     for axis, left in enumerate(before):
         size = max(0, min(x.shape[axis] + min(left, 0), shape[axis] - max(left, 0)))
         source = views.narrow(source, axis, max(0, -left), size)
         part = views.narrow(part, axis, max(0, left), size)
-    b.scope.add(Nest(part.shape, [Store(part, source)]), out)
+    lowering.scope.add(Nest(part.shape, [Store(part, source)]), out)
     return out
 
 
-def _slice_scatter(b: Lowering, x: Value, source: Value, *args: Any) -> Value:
+def _slice_scatter(lowering: Lowering, x: Value, source: Value, *args: Any) -> Value:
     """A copy of x in which a slice is source."""
-    out = b.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
-    b.store(out, x)
+    out = lowering.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
+    lowering.store(out, x)
     part = views._slice(out, *args)
-    b.scope.add(Nest(part.shape, [Store(part, b.view(source).expand(part.shape))]), out)
+    lowering.scope.add(Nest(part.shape, [Store(part, lowering.view(source).expand(part.shape))]), out)
     return out
 
 
-def _repeat(b: Lowering, x: Value, repeats: Sequence[int]) -> Value:
+def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
     """Tile: out[i] = x[i mod its shape]."""
-    out, missing = b.op.outputs[0].shape, len(repeats) - len(x.shape)
+    out, missing = lowering.op.outputs[0].shape, len(repeats) - len(x.shape)
 
-    def place(e: Emit) -> list[Operand]:
-        return [e("remainder", Index(axis + missing), size) for axis, size in enumerate(x.shape)]
+    def place(emit: Emit) -> list[Operand]:
+        return [emit("remainder", Index(axis + missing), size) for axis, size in enumerate(x.shape)]
 
-    return _gathered(b, x, out, place)
+    return _gathered(lowering, x, out, place)
 
 
 RULES: dict[str, Rule] = {

@@ -22,13 +22,13 @@ def _axes(value: Value, dim: Dims) -> tuple[int, ...]:
     return tuple(d % rank for d in ([dim] if isinstance(dim, int) else dim)) if rank else ()
 
 
-def _as(b: Lowering, value: Value, dtype: torch.dtype) -> Value:
-    return value if value.dtype == dtype else b.map(value.shape, lambda e, x: e.cast(x, dtype), value)
+def _as(lowering: Lowering, value: Value, dtype: torch.dtype) -> Value:
+    return value if value.dtype == dtype else lowering.map(value.shape, lambda emit, x: emit.cast(x, dtype), value)
 
 
 def _reduction(op: str, identity: Number) -> Rule:
-    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
-        return b.reduce(op, _as(b, x, b.op.outputs[0].dtype), _axes(x, dim), identity, keepdim)
+    def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+        return lowering.reduce(op, _as(lowering, x, lowering.op.outputs[0].dtype), _axes(x, dim), identity, keepdim)
 
     return rule
 
@@ -36,9 +36,9 @@ def _reduction(op: str, identity: Number) -> Rule:
 def _extremum(op: str, sign: int) -> Rule:
     """max or min of all, or along axes; along one axis by name also the place."""
 
-    def rule(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
-        best = b.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
-        return best if len(b.op.outputs) == 1 else [best, _place(b, x, op, sign, dim, keepdim)]
+    def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
+        best = lowering.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
+        return best if len(lowering.op.outputs) == 1 else [best, _place(lowering, x, op, sign, dim, keepdim)]
 
     return rule
 
@@ -51,31 +51,31 @@ def _bound(dtype: torch.dtype, sign: int) -> Number:
     return torch.iinfo(dtype).max if sign > 0 else torch.iinfo(dtype).min
 
 
-def _place(b: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
+def _place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
     """The first index, in row-major order of the reduced axes, at which the extremum or a NaN is."""
     axes = _axes(x, dim)
-    best = b.reduce(op, x, axes, _bound(x.dtype, -sign), True)
+    best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
     end = Const(torch.iinfo(torch.int64).max, torch.int64)
 
-    def index(e: Any, x: Any, best: Any) -> Any:
+    def index(emit: Any, x: Any, best: Any) -> Any:
         place: Any = Const(0, torch.int64)
         for axis in axes:
-            place = e("add", e("mul", place, e.nest.shape[axis]), Index(axis))
-        hit = e("or", e("eq", x, best), e("ne", x, x))
-        return e("where", hit, place, end, dtype=torch.int64)
+            place = emit("add", emit("mul", place, emit.nest.shape[axis]), Index(axis))
+        hit = emit("or", emit("eq", x, best), emit("ne", x, x))
+        return emit("where", hit, place, end, dtype=torch.int64)
 
-    return b.reduce("minimum", b.map(x.shape, index, x, best), axes, end.value, keepdim)
+    return lowering.reduce("minimum", lowering.map(x.shape, index, x, best), axes, end.value, keepdim)
 
 
 def _arg(op: str, sign: int) -> Rule:
-    return lambda b, x, dim=None, keepdim=False: _place(b, x, op, sign, dim, keepdim)
+    return lambda lowering, x, dim=None, keepdim=False: _place(lowering, x, op, sign, dim, keepdim)
 
 
-def _mean(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+def _mean(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
     axes = _axes(x, dim)
-    total = b.reduce("add", _as(b, x, b.op.outputs[0].dtype), axes, 0, keepdim)
+    total = lowering.reduce("add", _as(lowering, x, lowering.op.outputs[0].dtype), axes, 0, keepdim)
     count = math.prod(x.shape[axis] for axis in axes)
-    return b.map(total.shape, lambda e, s: e("div", s, count), total)
+    return lowering.map(total.shape, lambda emit, s: emit("div", s, count), total)
 
 
 def _deviation(root: bool) -> Rule:
@@ -84,16 +84,20 @@ def _deviation(root: bool) -> Rule:
     The squares of a standard deviation may leave the range of float32.
     """
 
-    def rule(b: Lowering, x: Value, dim: Dims = None, **options: Any) -> Value:
-        dtype = x.dtype if b.lanes and not root else torch.float64
-        variance, _ = _moments(b, x, dtype, dim, **options)
-        return b.map(variance.shape, lambda e, v: e.cast(e("sqrt", v) if root else v, b.op.outputs[0].dtype), variance)
+    def rule(lowering: Lowering, x: Value, dim: Dims = None, **options: Any) -> Value:
+        dtype = x.dtype if lowering.lanes and not root else torch.float64
+        variance, _ = _moments(lowering, x, dtype, dim, **options)
+        return lowering.map(
+            variance.shape,
+            lambda emit, v: emit.cast(emit("sqrt", v) if root else v, lowering.op.outputs[0].dtype),
+            variance,
+        )
 
     return rule
 
 
 def _moments(
-    b: Lowering,
+    lowering: Lowering,
     x: Value,
     dtype: torch.dtype,
     dim: Dims = None,
@@ -108,83 +112,95 @@ def _moments(
     axes = _axes(x, dim)
     count = math.prod(x.shape[axis] for axis in axes)
     degrees = max(count - (1 if correction is None else correction), 0)
-    total = b.reduce("add", _as(b, x, dtype), axes, 0, True)
-    mean = b.map(total.shape, lambda e, s: e("div", s, count), total)
-    centred = b.map(x.shape, lambda e, x, m: e("sub", e.cast(x, dtype), m), x, mean)
-    squares = b.reduce("add", b.map(x.shape, lambda e, c: e("mul", c, c), centred), axes, 0, keepdim)
-    sums: list[Value] = [squares] if dtype != x.dtype else [squares, b.reduce("add", centred, axes, 0, keepdim)]
+    total = lowering.reduce("add", _as(lowering, x, dtype), axes, 0, True)
+    mean = lowering.map(total.shape, lambda emit, s: emit("div", s, count), total)
+    centred = lowering.map(x.shape, lambda emit, x, m: emit("sub", emit.cast(x, dtype), m), x, mean)
+    squares = lowering.reduce(
+        "add", lowering.map(x.shape, lambda emit, c: emit("mul", c, c), centred), axes, 0, keepdim
+    )
+    sums: list[Value] = [squares] if dtype != x.dtype else [squares, lowering.reduce("add", centred, axes, 0, keepdim)]
 
-    def variance(e: Any, squares: Any, *rest: Any) -> Any:
+    def variance(emit: Any, squares: Any, *rest: Any) -> Any:
         for shift in rest:
-            squares = e("maximum", e("sub", squares, e("div", e("mul", shift, shift), count)), 0)
-        return e("div", squares, degrees)
+            squares = emit("maximum", emit("sub", squares, emit("div", emit("mul", shift, shift), count)), 0)
+        return emit("div", squares, degrees)
 
     means = whole(total.buffer, squares.shape)
     return [
-        b.map(squares.shape, variance, *sums),
-        b.map(means.shape, lambda e, s: e("div", s, count), means),
+        lowering.map(squares.shape, variance, *sums),
+        lowering.map(means.shape, lambda emit, s: emit("div", s, count), means),
     ]
 
 
-def _any(b: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
-    found = b.reduce("or", _as(b, x, torch.bool), _axes(x, dim), False, keepdim)
-    return _as(b, found, b.op.outputs[0].dtype)
+def _any(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    found = lowering.reduce("or", _as(lowering, x, torch.bool), _axes(x, dim), False, keepdim)
+    return _as(lowering, found, lowering.op.outputs[0].dtype)
 
 
 def _cumulative(op: str) -> Rule:
-    return lambda b, x, dim, **_: _cumulated(b, _as(b, x, b.op.outputs[0].dtype), dim, op)
+    return lambda lowering, x, dim, **_: _cumulated(lowering, _as(lowering, x, lowering.op.outputs[0].dtype), dim, op)
 
 
-def _cumulated(b: Lowering, x: Value, dim: int, op: str) -> Value:
-    source = b.view(x)
+def _cumulated(lowering: Lowering, x: Value, dim: int, op: str) -> Value:
+    source = lowering.view(x)
     if not source.shape:
         return source
-    out = b.temporary(source.shape, source.dtype, source.varying)
-    b.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
+    out = lowering.temporary(source.shape, source.dtype, source.varying)
+    lowering.scope.add(Cumulate(out, source, dim % len(source.shape), op), out)
     return out
 
 
-def _log_cumulative(b: Lowering, x: Value, dim: int) -> Value:
+def _log_cumulative(lowering: Lowering, x: Value, dim: int) -> Value:
     """In float64 memory, not only registers: gcc 12 fails at logaddexp of vectors wider than the machine's."""
-    wide = _cumulated(b, _as(b, x, torch.float64), dim, "logaddexp")
-    return _as(b, wide, b.op.outputs[0].dtype)
+    wide = _cumulated(lowering, _as(lowering, x, torch.float64), dim, "logaddexp")
+    return _as(lowering, wide, lowering.op.outputs[0].dtype)
 
 
 def _running_extremum(op: str) -> Rule:
     """cummax or cummin, and where it was met last; from a NaN on that."""
 
-    def rule(b: Lowering, x: Value, dim: int) -> list[Value]:
+    def rule(lowering: Lowering, x: Value, dim: int) -> list[Value]:
         axis = dim % max(len(x.shape), 1)
 
-        def place(e: Any, x: Any, best: Any) -> Any:
-            index = Index(axis) if e.nest.shape else Const(0, torch.int64)
-            hit = e("or", e("eq", x, best), e("ne", x, x))
-            return e("where", hit, index, Const(0, torch.int64), dtype=torch.int64)
+        def place(emit: Any, x: Any, best: Any) -> Any:
+            index = Index(axis) if emit.nest.shape else Const(0, torch.int64)
+            hit = emit("or", emit("eq", x, best), emit("ne", x, x))
+            return emit("where", hit, index, Const(0, torch.int64), dtype=torch.int64)
 
-        best = _cumulated(b, x, axis, op)
-        return [best, _cumulated(b, b.map(x.shape, place, x, best), axis, "maximum")]
+        best = _cumulated(lowering, x, axis, op)
+        return [best, _cumulated(lowering, lowering.map(x.shape, place, x, best), axis, "maximum")]
 
     return rule
 
 
-def _product(b: Lowering, left: Value, right: Value) -> Value:
+def _product(lowering: Lowering, left: Value, right: Value) -> Value:
     if not left.dtype.is_floating_point:
-        raise UnsupportedError(f"{b.op.target} of integers: the native backend multiplies floating matrices only")
-    return b.contract(left, right, b.op.outputs[0].shape)
+        raise UnsupportedError(
+            f"{lowering.op.target} of integers: the native backend multiplies floating matrices only"
+        )
+    return lowering.contract(left, right, lowering.op.outputs[0].shape)
 
 
-def _vector_norm(b: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+def _vector_norm(
+    lowering: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any
+) -> Value:
     axes = _axes(x, dim)
-    x = b.map(x.shape, lambda e, x: e("abs", x), _as(b, x, b.op.outputs[0].dtype))
+    x = lowering.map(x.shape, lambda emit, x: emit("abs", x), _as(lowering, x, lowering.op.outputs[0].dtype))
     if math.isinf(ord):
-        return b.reduce("maximum" if ord > 0 else "minimum", x, axes, 0 if ord > 0 else math.inf, keepdim)
+        return lowering.reduce("maximum" if ord > 0 else "minimum", x, axes, 0 if ord > 0 else math.inf, keepdim)
     if ord == 0:
-        return b.reduce("add", b.map(x.shape, lambda e, x: e.cast(e("ne", x, 0), x.dtype), x), axes, 0, keepdim)
-    power = x if ord == 1 else b.map(x.shape, lambda e, x: e("mul", x, x) if ord == 2 else e("pow", x, ord), x)
-    total = b.reduce("add", power, axes, 0, keepdim)
+        return lowering.reduce(
+            "add", lowering.map(x.shape, lambda emit, x: emit.cast(emit("ne", x, 0), x.dtype), x), axes, 0, keepdim
+        )
+    power = (
+        x
+        if ord == 1
+        else lowering.map(x.shape, lambda emit, x: emit("mul", x, x) if ord == 2 else emit("pow", x, ord), x)
+    )
+    total = lowering.reduce("add", power, axes, 0, keepdim)
     if ord == 1:
         return total
-    return b.map(total.shape, lambda e, s: e("sqrt", s) if ord == 2 else e("pow", s, 1 / ord), total)
+    return lowering.map(total.shape, lambda emit, s: emit("sqrt", s) if ord == 2 else emit("pow", s, 1 / ord), total)
 
 
 RULES: dict[str, Rule] = {
@@ -199,7 +215,7 @@ RULES: dict[str, Rule] = {
     "mean": _mean,
     "var": _deviation(False),
     "std": _deviation(True),
-    "var_mean": lambda b, x, dim=None, **options: _moments(b, x, x.dtype, dim, **options),
+    "var_mean": lambda lowering, x, dim=None, **options: _moments(lowering, x, x.dtype, dim, **options),
     "any": _any,
     "cumsum": _cumulative("add"),
     "cumprod": _cumulative("mul"),

@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     pass
 
 
-def _sort(b: Lowering, x: Value, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> list[Value]:
+def _sort(
+    lowering: Lowering, x: Value, dim: int = -1, descending: bool = False, *, stable: bool | None = None
+) -> list[Value]:
     """The values in order and where they were; always stable."""
     if not x.shape:
         return [x, Splat(Const(0, torch.int64), ())]
-    source, axis = b.view(x), dim % len(x.shape)
-    values, indices = (b.temporary(x.shape, dtype, source.varying) for dtype in (x.dtype, torch.int64))
-    keys, order = (b.temporary((2 * x.shape[axis],), dtype, False) for dtype in (x.dtype, torch.int64))
-    b.scope.add(Sort(values, indices, source, axis, descending, keys, order), values, indices)
+    source, axis = lowering.view(x), dim % len(x.shape)
+    values, indices = (lowering.temporary(x.shape, dtype, source.varying) for dtype in (x.dtype, torch.int64))
+    keys, order = (lowering.temporary((2 * x.shape[axis],), dtype, False) for dtype in (x.dtype, torch.int64))
+    lowering.scope.add(Sort(values, indices, source, axis, descending, keys, order), values, indices)
     return [values, indices]
 
 
-def _topk(b: Lowering, x: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> list[Value]:
-    found = _sort(b, x, dim, largest)
-    return [views.narrow(b.view(value), dim, 0, k) for value in found] if x.shape else found
+def _topk(
+    lowering: Lowering, x: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> list[Value]:
+    found = _sort(lowering, x, dim, largest)
+    return [views.narrow(lowering.view(value), dim, 0, k) for value in found] if x.shape else found
 
 
 RULES: dict[str, Rule] = {"sort": _sort, "topk": _topk}

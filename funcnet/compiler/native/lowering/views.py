@@ -17,44 +17,44 @@ Move = Callable[..., View]
 def moved(move: Move) -> Rule:
     """Rule of a view operation: a splat stays one, a value that keeps its shape stays where it is."""
 
-    def rule(b: Lowering, x: Value, *args: Any, **options: Any) -> Value:
+    def rule(lowering: Lowering, x: Value, *args: Any, **options: Any) -> Value:
         if isinstance(x, Splat):
-            return Splat(x.const, b.op.outputs[0].shape)
-        return move(b.view(x), *args, **options)
+            return Splat(x.const, lowering.op.outputs[0].shape)
+        return move(lowering.view(x), *args, **options)
 
     return rule
 
 
-def _reshape(b: Lowering, x: Value, *_: Any) -> Value:
+def _reshape(lowering: Lowering, x: Value, *_: Any) -> Value:
     """The same elements in another shape: by strides, or by a row-major copy."""
-    shape = b.op.outputs[0].shape
-    if x.dtype != b.op.outputs[0].dtype:
-        return _bits(b, x)
+    shape = lowering.op.outputs[0].shape
+    if x.dtype != lowering.op.outputs[0].dtype:
+        return _bits(lowering, x)
     if isinstance(x, Splat) or x.shape == shape:
         return Splat(x.const, shape) if isinstance(x, Splat) else x
-    source = b.view(x)
+    source = lowering.view(x)
     result = source.reshape(shape)
     if result is None:
-        copy = b.temporary(x.shape, x.dtype, source.varying)
-        b.store(copy, source)
+        copy = lowering.temporary(x.shape, x.dtype, source.varying)
+        lowering.store(copy, source)
         result = copy.reshape(shape)
     assert result is not None
     return result
 
 
-def _bits(b: Lowering, x: Value) -> Value:
+def _bits(lowering: Lowering, x: Value) -> Value:
     """The same bits as another dtype: between integers of one width C's conversion keeps them."""
-    dtype = b.op.outputs[0].dtype
+    dtype = lowering.op.outputs[0].dtype
     if x.dtype.itemsize != dtype.itemsize or any(d.is_floating_point or d == torch.bool for d in (x.dtype, dtype)):
-        raise UnsupportedError(f"{b.op.target}: the native backend does not view {x.dtype} as {dtype}")
-    return b.map(x.shape, lambda e, x: e.cast(x, dtype), x)
+        raise UnsupportedError(f"{lowering.op.target}: the native backend does not view {x.dtype} as {dtype}")
+    return lowering.map(x.shape, lambda emit, x: emit.cast(x, dtype), x)
 
 
-def _expand(b: Lowering, x: Value, *_: Any, **__: Any) -> Value:
-    shape = b.op.outputs[0].shape
+def _expand(lowering: Lowering, x: Value, *_: Any, **__: Any) -> Value:
+    shape = lowering.op.outputs[0].shape
     if isinstance(x, Splat):
         return Splat(x.const, shape)
-    return x if x.shape == shape else b.view(x).expand(shape)
+    return x if x.shape == shape else lowering.view(x).expand(shape)
 
 
 def _permute(x: View, axes: Sequence[int]) -> View:
@@ -118,12 +118,14 @@ def _unfold(x: View, dim: int, size: int, step: int) -> View:
     return replace(cut, shape=(*cut.shape, size), strides=(*cut.strides, stride))
 
 
-def _as_strided(b: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Value:
+def _as_strided(
+    lowering: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> Value:
     """Of a tensor that owns its memory, by staging in row-major order."""
     if isinstance(x, Splat):
         return Splat(x.const, tuple(size))
-    rows = b.view(x)
-    rows = rows if rows == whole(rows.buffer, rows.shape) else b.dense(rows)
+    rows = lowering.view(x)
+    rows = rows if rows == whole(rows.buffer, rows.shape) else lowering.dense(rows)
     return View(rows.buffer, tuple(size), tuple(stride), offset or 0)
 
 
