@@ -1,4 +1,4 @@
-"""x[i] for a 0-d integer tensor i while staging, where torch would read i as a number, in Python.
+"""x[i] for a 0-d integer tensor i while tracing, where torch would read i as a number, in Python.
 
 Each such index becomes one of a single element along its axis, and that element is then taken by 0: the place of an
 axis and the shape of the result stay those of an index by a number. What is taken is a copy, though, where torch has a
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.decompositions.value_checks import unwrapped
-from funcnet.compiler.tracing import functionalize
+from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.nested_vmap import is_batching
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 MASKS = (torch.bool, torch.uint8)
 
 
-def with_elements(f: Callable[..., Result]) -> Callable[..., Result]:
+def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., Result]:
     """Let a function read and write elements at computed places, wherever it is called.
 
     A pass backwards, and torch.autograd's functions, are one call for such a mode, which is off inside: the body of a
@@ -31,47 +31,51 @@ def with_elements(f: Callable[..., Result]) -> Callable[..., Result]:
     """
 
     def run(*args: Any) -> Result:
-        with _Elements():
+        with _Elements(storage):
             return f(*args)
 
     return run
 
 
 class _Elements(TorchFunctionMode):
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self.storage = storage
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
-            return _take(*args)
+            return _take(self.storage, *args)
         if func is Tensor.__setitem__:
-            return _put(*args)
+            return _put(self.storage, *args)
         return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 
-def _take(x: Tensor, index: Any) -> Tensor:
+def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
     if (found := _first(x, index)) is None:
         return x[index]
     where, rest = found
     part = x[where]
     if isinstance(traced := unwrapped(part), Tracer) and not is_batching():
-        traced.taken = _place(x, where)
-    return _take(part, rest)
+        traced.taken = _place(storage, x, where)
+    return _take(storage, part, rest)
 
 
-def _put(x: Tensor, index: Any, value: Any) -> None:
+def _put(storage: Storage, x: Tensor, index: Any, value: Any) -> None:
     if (found := _first(x, index)) is None:
         x[index] = value
         return
     where, rest = found
     part = x[where]
-    _put(part, rest, value)
-    if isinstance(traced := unwrapped(value), Tracer) and functionalize.root(traced).taken[1:] == _place(x, where)[1:]:
-        traced.owner.lost.pop(id(functionalize.root(traced)), None)  # as x[i] += y does, having written to what it took
+    _put(storage, part, rest, value)
+    if isinstance(traced := unwrapped(value), Tracer) and root(traced).taken[1:] == _place(storage, x, where)[1:]:
+        storage.lost.pop(id(root(traced)), None)  # as x[i] += y does, having written to what it took
     x[where] = part
 
 
-def _place(x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
+def _place(storage: Storage, x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
     """Identify a part of a tensor, as long as nothing is written to that."""
     held, at = unwrapped(x), unwrapped(where[-1])
-    values = [functionalize.read(t.owner, t) if isinstance(t, Tracer) else id(t) for t in (held, at)]
+    values = [storage.read(t) if isinstance(t, Tracer) else id(t) for t in (held, at)]
     return held, *values, len(where)
 
 

@@ -5,7 +5,6 @@ parent has been written to is taken anew when it is read.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,51 +13,131 @@ from torch import Tensor
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
+from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META
-from funcnet.compiler.tracing.tracer import Tracer
+from funcnet.compiler.tracing.tracer import Tracer, ViewOrigin
 from funcnet.transforms.purity import REMEDY
 
 aten = torch.ops.aten
 
 
-@dataclass(frozen=True)
-class ViewOrigin:
-    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
+class Storage:
+    """What the tensors of a trace stand for: `value`, `lineage`, `seen` and `taken` of its tracers.
 
-    viewed: Tracer
-    meta: Tensor
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    Attributes:
+        lost: Copies that were written to where torch writes to the tensor that they were taken from, and by which line.
+        part_written: By which line a part of complex numbers was written to, if any was.
+    """
 
-    @property
-    def parent(self) -> Tracer:
-        parent = self.viewed
-        while parent.meta is not self.meta:
-            parent = parent.lineage.parent
-        return parent
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.lost: dict[int, tuple[Tracer, str]] = {}
+        self.part_written: str | None = None
 
+    def note_view(self, results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Remember that a result is a view of the first argument."""
+        (result,) = results
+        result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
-def note_view(results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Remember that a result is a view of the first argument."""
-    (result,) = results
-    result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
+    def read(self, tensor: Tracer) -> Var:
+        """Return what a tensor stands for now."""
+        if tensor.taken and isinstance(tensor.taken[0], Tracer) and self.read(tensor.taken[0]) is not tensor.taken[1]:
+            raise StagingError(
+                f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
+                " number. Take x[i].clone() before the write, or x[i] after it."
+            )
+        if tensor.lineage is not None:
+            parent = self.read(tensor.lineage.parent)
+            if parent is not tensor.seen:
+                view, device = tensor.lineage, tensor.device
+                (tensor.value,) = self.recorder.apply(
+                    view.func, (parent, *view.args), view.kwargs, [tensor.meta], device
+                )
+                tensor.seen = parent
+        return tensor.value
 
+    def check_lost(self) -> None:
+        """Raise for a write to a copy where torch would have written to the tensor that it was taken from."""
+        for target, line in self.lost.values():
+            raise StagingError(
+                f"jit: x[i], for a tensor i, is written to in place{line}; it is a copy of its part of x, a"
+                f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; take x[i].clone() if x is to stay."
+            )
 
-def read(staging: Any, tensor: Tracer) -> Var:
-    """Return what a tensor stands for now."""
-    if tensor.taken and isinstance(tensor.taken[0], Tracer) and read(staging, tensor.taken[0]) is not tensor.taken[1]:
-        raise StagingError(
-            f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
-            " number. Take x[i].clone() before the write, or x[i] after it."
-        )
-    if tensor.lineage is not None:
-        parent = read(staging, tensor.lineage.parent)
-        if parent is not tensor.seen:
-            view, device = tensor.lineage, tensor.device
-            (tensor.value,) = staging.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
-            tensor.seen = parent
-    return tensor.value
+    def update(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Carry out an in-place or out= operation: compute the new values, then write them."""
+        args, kwargs = self.recorder.lift(args), self.recorder.lift(kwargs)
+        if torch.Tag.inplace_view in func.tags:
+            return self._reshape_in_place(func, args, kwargs)
+        bound = _bind(func, args, kwargs)
+        written = [argument.name for argument in func._schema.arguments if _is_written(argument)]
+        targets = [tensor for name in written for tensor in _as_list(bound[name])]
+        self._check_shapes(func, args, kwargs, targets)
+        out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
+        with self.recorder.inside_rule():
+            values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
+            fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
+        for target, value in zip(targets, fitted, strict=True):
+            self.write(func, target, self.read(value))
+        returned = [bound[name] for name in written][: len(func._schema.returns)]
+        return returned[0] if len(returned) == 1 else tuple(returned) or None
+
+    def check_strided(self) -> None:
+        """Raise where autograd would write to other elements of a gradient than those that a program has written to."""
+        if self.part_written is not None:
+            raise StagingError(
+                "jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a"
+                f" tensor{self.part_written}. Build the tensor with torch.complex, or write to the whole."
+            )
+
+    def write(self, func: Any, target: Tracer, value: Var) -> None:
+        """Let a tensor, and what it views, stand for a new value."""
+        if target.source or target.depth < len(self.recorder.blocks):
+            raise StagingError(
+                f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
+                f" A staged function is pure. {REMEDY}"
+            )
+        if target.taken:
+            self.lost[id(target)] = target, user_line()
+        if target.lineage is not None:
+            parent = target.lineage.parent
+            self.write(func, parent, self._insert(target.lineage, target, value))
+            target.seen = parent.value
+        target.value = value
+
+    def _reshape_in_place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
+        """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
+        target, functional = args[0], _functional(func)
+        if not any(getattr(functional, name).is_view for name in functional.overloads()):
+            raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
+        before = self.recorder.wrap(target.meta, target.value, target.source)
+        before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
+        with self.recorder.inside_rule():
+            after = functional(before, *args[1:], **kwargs)
+        _run_on_metadata(func, args, kwargs)
+        target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
+        return target
+
+    def _insert(self, view: ViewOrigin, target: Tracer, value: Var) -> Var:
+        """Return the parent's value with what the view shows replaced."""
+        before = self.recorder.wrap(view.parent.meta, self.read(view.parent))
+        part = self.recorder.wrap(torch.zeros(target.shape, dtype=target.dtype, device=META), value)
+        if view.func not in _INSERT:
+            raise StagingError(
+                f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole."
+            )
+        if view.func in _OF_COMPLEX:
+            self.part_written = user_line()
+        with self.recorder.inside_rule():
+            inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
+        return self.read(inserted)
+
+    def _check_shapes(self, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
+        """Let torch raise its own errors, and refuse what would change the form of a tensor."""
+        copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
+        shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
+        if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
+            raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
 
 
 def root(tensor: Tracer) -> Tracer:
@@ -66,73 +145,6 @@ def root(tensor: Tracer) -> Tracer:
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
     return tensor
-
-
-def check_lost(staging: Any) -> None:
-    """Raise for a write to a copy where torch would have written to the tensor that it was taken from."""
-    for target, line in staging.lost.values():
-        raise StagingError(
-            f"jit: x[i], for a tensor i, is written to in place{line}; it is a copy of its part of x, a"
-            f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; take x[i].clone() if x is to stay."
-        )
-
-
-def apply(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Carry out an in-place or out= operation: compute the new values, then write them."""
-    args, kwargs = staging.lift(args), staging.lift(kwargs)
-    if torch.Tag.inplace_view in func.tags:
-        return _reshape_in_place(staging, func, args, kwargs)
-    bound = _bind(func, args, kwargs)
-    written = [argument.name for argument in func._schema.arguments if _is_written(argument)]
-    targets = [tensor for name in written for tensor in _as_list(bound[name])]
-    _check_form(staging, func, args, kwargs, targets)
-    out = {a.name for a in func._schema.arguments if a.kwarg_only and _is_written(a)}
-    with staging.inside_rule():
-        values = _functional(func)(*args, **{name: v for name, v in kwargs.items() if name not in out})
-        fitted = [v.to(t.dtype).expand(t.shape) for v, t in zip(_as_list(values), targets, strict=False)]
-    for target, value in zip(targets, fitted, strict=True):
-        write(staging, func, target, read(staging, value))
-    returned = [bound[name] for name in written][: len(func._schema.returns)]
-    return returned[0] if len(returned) == 1 else tuple(returned) or None
-
-
-def check_strided(staging: Any) -> None:
-    """Raise where autograd would write to other elements of a gradient than those that a program has written to."""
-    if staging.part_written is not None:
-        raise StagingError(
-            "jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a tensor"
-            f"{staging.part_written}. Build the tensor with torch.complex, or write to the whole."
-        )
-
-
-def write(staging: Any, func: Any, target: Tracer, value: Var) -> None:
-    """Let a tensor, and what it views, stand for a new value."""
-    if target.source or target.depth < len(staging.blocks):
-        raise StagingError(
-            f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
-            f" A staged function is pure. {REMEDY}"
-        )
-    if target.taken:
-        staging.lost[id(target)] = target, user_line()
-    if target.lineage is not None:
-        parent = target.lineage.parent
-        write(staging, func, parent, _insert(staging, target, value))
-        target.seen = parent.value
-    target.value = value
-
-
-def _reshape_in_place(staging: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
-    """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
-    target, functional = args[0], _functional(func)
-    if not any(getattr(functional, name).is_view for name in functional.overloads()):
-        raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
-    before = staging.wrap(target.meta, target.value, target.source)
-    before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
-    with staging.inside_rule():
-        after = functional(before, *args[1:], **kwargs)
-    _run_on_metadata(func, args, kwargs)
-    target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
-    return target
 
 
 def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -144,20 +156,6 @@ def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
             func(*args, **kwargs)
     finally:
         torch._C._set_meta_in_tls_dispatch_include(before)
-
-
-def _insert(staging: Any, target: Tracer, value: Var) -> Var:
-    """Return the parent's value with what the view shows replaced."""
-    view, parent = target.lineage, target.lineage.parent
-    before = staging.wrap(parent.meta, read(staging, parent))
-    part = staging.wrap(torch.zeros(target.shape, dtype=target.dtype, device=META), value)
-    if view.func not in _INSERT:
-        raise StagingError(f"jit: cannot write through a view made by {view.func}{user_line()}. Write to the whole.")
-    if view.func in _OF_COMPLEX:
-        staging.part_written = user_line()
-    with staging.inside_rule():
-        inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
-    return read(staging, inserted)
 
 
 def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
@@ -227,14 +225,6 @@ def _functional(func: Any) -> Any:
             f"jit: {func} works in place and has no functional form{user_line()}, so it cannot be staged."
         )
     return getattr(aten, name)
-
-
-def _check_form(staging: Any, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
-    """Let torch raise its own errors, and refuse what would change the form of a tensor."""
-    copies = {id(t): staging.wrap(t.meta.detach(), t.value) for t in targets}
-    shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
-    if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
-        raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
 
 
 def _swap(value: Any, copies: dict[int, Tracer]) -> Any:

@@ -1,4 +1,4 @@
-"""Staging: from a function of tensors to a program, by running it once on tensors without values.
+"""Tracing: from a function of tensors to a program, by running it once on tensors without values.
 
 A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and
 batches included. It decomposes them into a small set, turns writes into new values, and records each into the block of
@@ -6,26 +6,28 @@ the innermost scan that one of its inputs belongs to: what does not change insid
 operation already recorded with the same arguments is not recorded again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
-from funcnet.compiler.program import Apply, Block, Program, Scan, Var, variables
-from funcnet.compiler.tracing import functionalize, shape_inference
-from funcnet.compiler.tracing.arguments import flat, hashable, map_tensors, refill
+from funcnet.compiler.program import Block, Program, Scan, Var
+from funcnet.compiler.tracing import shape_inference
+from funcnet.compiler.tracing.arguments import flat, map_tensors, refill
 from funcnet.compiler.tracing.dynamic_index import with_elements
+from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
 from funcnet.compiler.tracing.nested_vmap import Batches, batched
-from funcnet.compiler.tracing.spec import META, TensorSpec, check_dense, row_major, spec_of
+from funcnet.compiler.tracing.recorder import Recorder
+from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
 from funcnet.compiler.tracing.tracer import Tracer
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -44,30 +46,30 @@ _READS = (
 
 
 def trace(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[TensorSpec]) -> Program:
-    """Run f once on tensors of these forms that have no values, and return what it did.
+    """Run f once on tensors of these specs, which have no values, and return the program of what it did.
 
     Args:
         f: Takes the list of tensors; returns a sequence of tensors.
-        signature: One a tensor.
+        signature: One spec per tensor.
     Raises:
         StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
     """
-    staging = Trace()
-    arguments = [staging.input(form, staging.root, "an argument") for form in signature]
+    tracing = Trace()
+    arguments = [tracing.input(spec, tracing.root, "an argument") for spec in signature]
     params = [a.value for a in arguments]
-    with staging.active():
-        results = staging.atoms(with_elements(f)([*arguments]))
-    functionalize.check_lost(staging)
-    captures = list(staging.captured.values())
-    staging.root.params = (*params, *(abstract.value for _, abstract in captures))
-    staging.root.results = results
-    unalias(staging.root)
-    remove_dead(staging.root)
-    return Program(staging.root, captures=tuple(tensor for tensor, _ in captures))
+    with tracing.active():
+        results = tracing.atoms(with_elements(f, tracing.storage)([*arguments]))
+    tracing.storage.check_lost()
+    captures = list(tracing.captured.values())
+    tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
+    tracing.root.results = results
+    unalias(tracing.root)
+    remove_dead(tracing.root)
+    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures))
 
 
 def current() -> "Trace | None":
-    """Return the staging that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
+    """Return the trace that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
     modes = reversed(_get_current_dispatch_mode_stack())
     return next((mode for mode in modes if isinstance(mode, Trace)), None)
 
@@ -75,36 +77,29 @@ def current() -> "Trace | None":
 def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
     """Return what runs a scan's loop as one operation of the program, or None where it is a Python loop.
 
-    It is a Python loop outside of staging, and inside a transformation that differentiates.
+    It is a Python loop outside of tracing, and inside a transformation that differentiates.
 
     Returns:
         A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
         step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries.
     """
-    staging, batches = current(), Batches.active()
-    if staging is None or batches is None:
+    tracing, batches = current(), Batches.active()
+    if tracing is None or batches is None:
         return None
-    return batched(staging.scan, batches) if batches.levels else staging.scan
+    return batched(tracing.scan, batches) if batches.levels else tracing.scan
 
 
 def is_differentiating() -> bool:
-    """Tell whether a function is being staged and a transformation inside of it differentiates."""
+    """Tell whether a function is being traced and a transformation inside of it differentiates."""
     return current() is not None and Batches.active() is None
 
 
-class Trace(TorchDispatchMode):
-    """The blocks under construction, outermost first, and where each value was made."""
+class Trace(Recorder):
+    """One run of a function: every operation that torch dispatches meanwhile goes into the program."""
 
     def __init__(self) -> None:
-        TorchDispatchMode.__init__(self)
-        self.is_inside_rule = False
-        self.root = Block(())
-        self.blocks = [self.root]
-        self.home: dict[Var, Block] = {}
-        self.lost: dict[int, tuple[Tracer, str]] = {}  # what was written to without effect, and by which line
-        self.part_written: str | None = None  # by which line a part of complex numbers was written to, if any was
-        self.captured: dict[int, tuple[Tensor, Tracer]] = {}
-        self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
+        super().__init__()
+        self.storage = Storage(self)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -129,9 +124,9 @@ class Trace(TorchDispatchMode):
         if not self.is_inside_rule:
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in table.WRITING:
-            return functionalize.apply(self, func, args, kwargs)
+            return self.storage.update(func, args, kwargs)
         if func is torch.ops.aten.as_strided.default:
-            functionalize.check_strided(self)
+            self.storage.check_strided()
         decomposition = table.find(func)
         if decomposition is not None:
             with self.inside_rule():
@@ -157,16 +152,6 @@ class Trace(TorchDispatchMode):
         differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
         return self.wrap(meta, tensor.value) if differs else tensor
 
-    @contextmanager
-    def inside_rule(self) -> Iterator[None]:
-        """Stage what a rule of torch's or ours does, which is not the user's choice of operations."""
-        before, self.is_inside_rule = self.is_inside_rule, True
-        try:
-            with self:
-                yield
-        finally:
-            self.is_inside_rule = before
-
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
@@ -181,29 +166,14 @@ class Trace(TorchDispatchMode):
         )
         results = [self.wrap(m, v) if m is not None else None for m, v in zip(leaves, outputs, strict=True)]
         if func.is_view:
-            functionalize.note_view(results, func, args, kwargs)
+            self.storage.note_view(results, func, args, kwargs)
         return refill(metas, iter(results))
-
-    def apply(
-        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
-    ) -> tuple[Var, ...]:
-        """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
-        if table.is_identity(func, args, kwargs, metas):
-            return (args[0],)
-        key = (func, hashable(args), hashable(tuple(kwargs.items())), device)
-        block, outputs = self.known.get(key, (None, ()))
-        if block not in self.blocks:
-            block = self.innermost(variables((args, tuple(kwargs.values()))))
-            outputs = tuple(self.var(*_shape_and_dtype(meta), device, block) for meta in metas)
-            block.ops.append(Apply(func, args, kwargs, outputs))
-            self.known[key] = block, outputs
-        return outputs
 
     def scan(
         self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Record a loop, its body staged once on carries and slices without values."""
-        step = with_elements(step)
+        """Record a loop, its body traced once on carries and slices without values."""
+        step = with_elements(step, self.storage)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
             # in memory of their own, row-major as those of a longer loop
@@ -214,7 +184,7 @@ class Trace(TorchDispatchMode):
         try:
             carries = [self.input(row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
             slices = [self.input(row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
-            body.params = tuple(abstract.value for abstract in (*carries, *slices))
+            body.params = tuple(tracer.value for tracer in (*carries, *slices))
             last, ys = step([*carries], [*slices])
             body.results = self.atoms([*last, *ys])
         finally:
@@ -226,63 +196,20 @@ class Trace(TorchDispatchMode):
         block, carries = self.blocks[-1], len(scan.init)
         stacked = [row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
         like = [*(row_major(var, var.shape) for var in scan.init), *stacked]
-        results = [self.input(form, block) for form in like]
-        scan.outputs = tuple(abstract.value for abstract in results)
+        results = [self.input(spec, block) for spec in like]
+        scan.outputs = tuple(tracer.value for tracer in results)
         block.ops.append(scan)
         return [*results[:carries]], [*results[carries:]]
 
-    def input(self, form: TensorSpec, block: Block, source: str = "") -> Tracer:
-        """Make a tensor of which nothing but the form is known."""
-        meta = torch.empty_strided(form.shape, form.stride, dtype=form.dtype, device=META)
-        return self.wrap(meta, self.var(form.shape, form.dtype, form.device, block), source)
-
-    def wrap(self, meta: Tensor, var: Var, source: str = "") -> Tracer:
-        check_dense(meta)
-        return Tracer(meta, var, self, len(self.blocks), source)
-
-    def var(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, block: Block) -> Var:
-        var = Var(shape, dtype, device)
-        self.home[var] = block
-        return var
-
-    def innermost(self, values: Iterable[Var]) -> Block:
-        """Find the innermost block that one of the values belongs to."""
-        return max((self.home[var] for var in values), key=self.blocks.index, default=self.root)
-
     def atoms(self, tensors: Sequence[Tensor]) -> tuple[Var, ...]:
         """Return what tensors stand for now."""
-        return tuple(functionalize.read(self, self.lift(tensor)) for tensor in tensors)
+        return tuple(self.storage.read(self.lift(tensor)) for tensor in tensors)
 
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by what they stand for now."""
-        return map_tensors(lambda tensor: functionalize.read(self, self.lift_tensor(tensor)), value)
-
-    def lift(self, value: Any) -> Any:
-        """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
-        return map_tensors(self.lift_tensor, value)
-
-    def lift_tensor(self, tensor: Tensor) -> Tracer:
-        if isinstance(tensor, Tracer):
-            return self.check(tensor)
-        if id(tensor) not in self.captured:
-            abstract = self.input(spec_of(tensor), self.root, "a closed-over tensor")
-            self.captured[id(tensor)] = tensor, abstract
-        return self.captured[id(tensor)][1]
-
-    def check(self, abstract: Tracer) -> Tracer:
-        if abstract.owner is not self or self.home[abstract.value] not in self.blocks:
-            raise StagingError(
-                f"jit: a {abstract} is used outside of the function or scan body that made it{user_line()}."
-                " Return it from there, as a result, a carry or an output."
-            )
-        return abstract
+        return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
 
 
 def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
     """Tell whether a result is a tensor of its own, not a view or one of the arguments."""
     return isinstance(leaf, Tracer) and leaf.lineage is None and not any(leaf is tensor for tensor in given)
-
-
-def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]:
-    """Describe an output; one that the operation was asked to leave out still has its place."""
-    return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)

@@ -1,6 +1,7 @@
-"""Tensors without values: what a function sees while it is staged."""
+"""Tensors without values: what a function sees while it is traced."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
@@ -19,9 +20,9 @@ class Tracer(Tensor):
     """A tensor with shape, strides, dtype and device, and in place of values the `Var` that it stands for.
 
     Attributes:
-        meta: A meta tensor of the same form; torch's shape rules run on it.
+        meta: A meta tensor of the same shape, strides and dtype; torch's shape rules run on it.
         value: What it stands for since the last write to it.
-        owner: The staging that it belongs to.
+        owner: The trace that it belongs to.
         depth: How many scans were open when it was made.
         source: "" if the function made it, else what it came from: in-place operations must not reach that.
         taken: For a copy x[i] of what would be a view if i were no tensor: of what, and where.
@@ -30,10 +31,10 @@ class Tracer(Tensor):
 
     meta: Tensor
     value: Var
-    owner: Any
+    owner: object
     depth: int
     source: str
-    lineage: Any
+    lineage: "ViewOrigin | None"
     seen: Var | None
     taken: tuple[Any, ...]
 
@@ -41,7 +42,7 @@ class Tracer(Tensor):
     vars().update(__torch_function__=torch._C._disabled_torch_function_impl, __repr__=_describe)
 
     @staticmethod
-    def __new__(cls, meta: Tensor, value: Var, owner: Any, depth: int, source: str = "") -> "Tracer":
+    def __new__(cls, meta: Tensor, value: Var, owner: object, depth: int, source: str = "") -> "Tracer":
         """Make a tensor that torch dispatches, batches and differentiates but never stores."""
         make: Any = torch.Tensor._make_wrapper_subclass  # private, and the only way torch has
         layout = {"strides": meta.stride(), "storage_offset": meta.storage_offset()}
@@ -82,6 +83,25 @@ class Tracer(Tensor):
         if spec:
             raise reads_value(f"formatting by {spec!r}")
         return _describe(self)
+
+
+@dataclass(frozen=True)
+class ViewOrigin:
+    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
+
+    viewed: Tracer
+    meta: Tensor
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def parent(self) -> Tracer:
+        parent = self.viewed
+        while parent.meta is not self.meta:
+            assert parent.lineage is not None
+            parent = parent.lineage.parent
+        return parent
 
 
 def check_result(result: tree.Tree) -> None:
