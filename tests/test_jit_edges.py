@@ -365,9 +365,9 @@ HIDDEN = [
     (Holder, "the tree itself, which is one leaf: .* got a Holder, which holds tensors and is no pytree node"),
     (lambda x: (x, {"state": Config(x)}), 'path "1.state": .* got a Config, which holds tensors'),
     (lambda x: [{x}], 'path "0": .* got a set, which holds tensors'),
-    (generator, "got a generator, which runs when the staging has ended"),
-    (lambda x: (x, map(torch.sin, x)), 'path "1": .* got a map, which runs when the staging has ended'),
-    (coroutine, "got a coroutine, which runs when the staging has ended"),
+    (generator, "got a generator, which runs when the tracing has ended"),
+    (lambda x: (x, map(torch.sin, x)), 'path "1": .* got a map, which runs when the tracing has ended'),
+    (coroutine, "got a coroutine, which runs when the tracing has ended"),
 ]
 
 

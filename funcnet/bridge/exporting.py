@@ -1,12 +1,12 @@
 """Pure functions, gradients inside included, as programs of torch.export and as ONNX models.
 
 torch.export of code with torch.func.grad inside fails or keeps the parameters as constants. What is exported here is
-the staged program, in which gradients and batches are plain operations already.
+the traced program, in which gradients and batches are plain operations already.
 """
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,11 @@ from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 from funcnet.transforms.flat import Flattener
 
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-    from torch.onnx import ONNXProgram
 
-
-def export(f: Callable[..., Any], *args: Any) -> "ExportedProgram":
+def export(f: Callable[..., Any], *args: Any) -> "torch.export.ExportedProgram":
     """Export a pure function as a program of torch.export, with every tensor in its arguments as an input.
 
-    The function is staged as by `jit`, so it may hold `grad`, `vmap` and `scan`: a whole training step can be exported.
+    The function is traced as by `jit`, so it may hold `grad`, `vmap` and `scan`: a whole training step can be exported.
     The program is for the shapes and dtypes of these arguments; numbers in them are constants of it. A tensor that f
     closes over becomes a buffer, "closed_over_0" and so on, with its present values. A scan is unrolled.
     torch.export.save refuses NamedTuples, as optimizer states are: pass and return `tree.leaves` of them there.
@@ -47,13 +43,13 @@ def export(f: Callable[..., Any], *args: Any) -> "ExportedProgram":
         {'w': tensor([-0.5000, -1.0000])}
     """
     _check_known("the arguments", args)
-    program, outputs = _staged(f, args)
+    program, outputs = _traced(f, args)
     _check_known("the result", outputs.rebuild(outputs.is_chosen))
     with torch.no_grad():
         return torch.export.export(_OfTrees(program, outputs), args)
 
 
-def export_onnx(f: Callable[..., Any], *args: Any) -> "ONNXProgram":
+def export_onnx(f: Callable[..., Any], *args: Any) -> "torch.onnx.ONNXProgram":
     """Export a pure function as an ONNX model, with every tensor in its arguments as an input; see `export`.
 
     Args:
@@ -69,7 +65,7 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "ONNXProgram":
     if missing:
         needed = " and ".join(missing)
         raise ImportError(f"export_onnx: needs {needed}. Install the extra: pip install 'funcnet[onnx]'.")
-    program, outputs = _staged(f, args)
+    program, outputs = _traced(f, args)
     inputs = Flattener()
     tensors = inputs.split(args)
     names: dict[str, Any] = {"input_names": _names(inputs), "output_names": _names(outputs, "output")}
@@ -78,7 +74,7 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "ONNXProgram":
     return model
 
 
-def _staged(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flattener]:
+def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flattener]:
     inputs, outputs = Flattener(), Flattener()
     tensors = inputs.split(args)
     program = trace(lambda given: outputs.split(f(*inputs.rebuild(given))), [spec_of(tensor) for tensor in tensors])
@@ -94,7 +90,7 @@ def _names(flattener: Flattener, root: str = "") -> list[str]:
 
 
 class _OfTensors(nn.Module):
-    """A staged program as a module, whose forward runs it operation by operation."""
+    """A traced program as a module, whose forward runs it operation by operation."""
 
     def __init__(self, program: Program) -> None:
         super().__init__()

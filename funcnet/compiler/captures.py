@@ -38,7 +38,7 @@ def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]
 
 
 def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
-    """Return what is now where the tensor was when a function was staged; None if that is not one tensor."""
+    """Return what is now where the tensor was when a function was traced; None if that is not one tensor."""
     if not paths:
         return tensor
     first, *others = paths

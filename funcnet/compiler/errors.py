@@ -7,7 +7,7 @@ from types import FrameType
 
 
 class StagingError(RuntimeError):
-    """A function cannot be staged: it reads values in Python, draws global random numbers, or writes to its inputs."""
+    """A function cannot be traced: it reads values in Python, draws global random numbers, or writes to its inputs."""
 
 
 class UnsupportedError(Exception):
@@ -26,7 +26,7 @@ def reads_value(operation: str, line: str | None = None) -> StagingError:
     """Build the error for code that needs a number where only a shape is known."""
     return StagingError(
         f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
-        " staged once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
+        " traced once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
         " torch.where for a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
     )
 
@@ -34,7 +34,7 @@ def reads_value(operation: str, line: str | None = None) -> StagingError:
 def draws_random(operation: str, line: str) -> StagingError:
     """Build the error for random numbers that no key determines."""
     return StagingError(
-        f"jit: {operation} draws from torch's global generator{line}; a staged function is pure."
+        f"jit: {operation} draws from torch's global generator{line}; a traced function is pure."
         " Draw from funcnet.random with a key that is passed in."
     )
 

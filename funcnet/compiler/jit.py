@@ -1,4 +1,4 @@
-"""jit: stage a function once for each form of its arguments, and run the staged program from then on."""
+"""jit: trace a function once per signature, and run the compiled program from then on."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -14,7 +14,8 @@ from funcnet.compiler.captures import Path, check_objects, is_function, places, 
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.program import Apply, Program, Scan, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import are_plain, form, global_settings, signature, static, unhashable
+from funcnet.compiler.signature import are_plain, global_settings, signature, static, tensor_key, unhashable
+from funcnet.compiler.tracing.spec import TensorSpec
 from funcnet.compiler.tracing.trace import trace
 from funcnet.compiler.tracing.tracer import check_result
 from funcnet.transforms import transformed
@@ -23,14 +24,14 @@ from funcnet.tree import Structure
 
 
 def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | None = None) -> "Jit":
-    """Transform a function of pytrees into one that is staged at its first call and then runs without Python.
+    """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
-    f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
+    f runs once per signature: the structure of its arguments, the shapes, strides, dtypes and devices of their
     tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
     must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
     tensors that f closes over are read again at each call, in the variables, attributes and containers where f found
     them; so are those of functions among the arguments and of the instance of a jitted method. Every number or object
-    that f closes over is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
+    that f closes over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost
     `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
     argument; after an outermost vmap they are views of memory in which the lanes are innermost.
 
@@ -90,7 +91,7 @@ class Explanation:
 
 
 class Jit:
-    """A function that is staged at its first call for each form of its arguments; made by `jit`."""
+    """A function that is traced at its first call per signature; made by `jit`."""
 
     def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None = None) -> None:
         update_wrapper(self, f, updated=())
@@ -103,14 +104,14 @@ class Jit:
         self.owner = owner
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the staged program for these arguments; stage it first if there is none."""
+        """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, others = signature(leaves, structure)
         holders = self._holders(others, args, kwargs)
         if not are_plain(tensors):
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         call = self._find(key, args, kwargs, holders)
         compiled = call.compiled
         captures = compiled.captures(holders)
@@ -119,7 +120,7 @@ class Jit:
             self._programs.clear()
             return self(*args, **kwargs)
         if captures and not are_plain(captures):
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         return compiled.rebuild(compiled.choice.kernel([*tensors, *captures], call.lanes))
 
     def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
@@ -134,8 +135,8 @@ class Jit:
             check_objects(args, kwargs, own)
         return [self.f, *functions]
 
-    def _unstaged(self, args: Any, kwargs: Any) -> Any:
-        """Call the function itself, which has to be as pure as one that is staged."""
+    def _untraced(self, args: Any, kwargs: Any) -> Any:
+        """Call the function itself, which has to be as pure as one that is traced."""
         with Pure("jit", self.f, (args, kwargs)):
             return self.f(*args, **kwargs)
 
@@ -154,7 +155,7 @@ class Jit:
         )
 
     def _find(self, key: Hashable, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Look up how a form of arguments runs; stage and compile it when it is new."""
+        """Look up how a signature runs; trace and compile the function when it is new."""
         try:
             call = self._calls.get(key)
         except TypeError as error:
@@ -164,15 +165,15 @@ class Jit:
         return call
 
     def _prepare(self, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Stage a call, unless one that differs in the number of lanes only is known."""
+        """Trace a call, unless one that differs in the number of lanes only is known."""
         lanes = Lanes.of(self.f, args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
-        forms = lanes.forms([leaf for leaf in leaves if isinstance(leaf, Tensor)])
-        rest = iter(forms)
+        specs = lanes.specs([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+        rest = iter(specs)
         parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in leaves)
         key = (structure, lanes.in_dims, *parts, global_settings())
         if key not in self._programs:
-            self._programs[key] = _compile(lanes, leaves, structure, forms, holders, self.backend, self.progress)
+            self._programs[key] = _compile(lanes, leaves, structure, specs, holders, self.backend, self.progress)
         return _Call(self._programs[key], lanes.size)
 
 
@@ -186,14 +187,14 @@ class _Method(partial[Any]):
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A staged and compiled function, and how its results become a pytree again."""
+    """A traced and compiled function, and how its results become a pytree again."""
 
     program: Program
     choice: Choice
     structure: Structure
     template: list[Any]  # the result's leaves, None where a tensor belongs
     positions: list[int]  # where the tensors belong
-    forms: list[Hashable]  # of the closed-over tensors
+    keys: list[Hashable]  # of the closed-over tensors
     places: list[list[Path]]  # where these are
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
@@ -203,15 +204,15 @@ class _Compiled:
         return tree.unflatten(self.structure, leaves)
 
     def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless their forms are those of the staging."""
+        """Read the closed-over tensors from their places; return None unless their keys are those of the trace."""
         found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(t is not None and form(t) == before for t, before in zip(found, self.forms, strict=True))
+        same = all(t is not None and tensor_key(t) == before for t, before in zip(found, self.keys, strict=True))
         return found if same else None
 
 
 @dataclass(frozen=True)
 class _Call:
-    """How one form of arguments runs."""
+    """How one signature runs."""
 
     compiled: _Compiled
     lanes: int | None
@@ -240,17 +241,16 @@ def _compile(
     lanes: Lanes,
     leaves: Sequence[Any],
     structure: Structure,
-    forms: Any,
+    specs: Sequence[TensorSpec],
     holders: list[Any],
     backend: str,
     progress: Progress | None,
 ) -> _Compiled:
     body = _Body(lanes, leaves, structure)
-    staged = trace(body, forms)
-    program = lanes.program(staged, body.out_dims)
-    choice, forms = choose(program, backend, progress), [form(tensor) for tensor in program.captures]
+    program = lanes.program(trace(body, specs), body.out_dims)
+    choice, keys = choose(program, backend, progress), [tensor_key(tensor) for tensor in program.captures]
     found = places(program.captures, holders)
-    return _Compiled(program, choice, body.structure, body.template, body.positions, forms, found)
+    return _Compiled(program, choice, body.structure, body.template, body.positions, keys, found)
 
 
 def _name(op: Apply | Scan) -> str:

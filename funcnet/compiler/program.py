@@ -1,4 +1,4 @@
-"""The staged program: blocks of pure operations on values that are assigned once.
+"""The traced program: blocks of pure operations on values that are assigned once.
 
 A value is a `Var` and its identity is its name. A `Block` takes parameters, applies operations in order and has
 results; a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost
@@ -61,7 +61,7 @@ class Block:
 
 @dataclass(eq=False)
 class Program:
-    """A staged function: its block, the lane axis of each parameter and result, and the closed-over tensors.
+    """A traced function: its block, the lane axis of each parameter and result, and the closed-over tensors.
 
     The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
     outermost vmap; an entry None there is a tensor that all lanes share.

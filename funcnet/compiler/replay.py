@@ -24,7 +24,7 @@ aten = torch.ops.aten
 
 
 class ReplayKernel:
-    """A program ready to run. An outermost vmap is staged away, once for each number of lanes."""
+    """A program ready to run. An outermost vmap is traced away, once for each number of lanes."""
 
     size, cached = 0, False
 
@@ -88,7 +88,7 @@ def _as_it_is(run: Replay, block: Block) -> Replay:
 
 
 def _over_lanes(program: Program, lanes: int) -> Program:
-    """Stage a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
+    """Trace a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
     run, dims = replay(program.block, _as_it_is), program.in_dims or ()
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
@@ -192,12 +192,12 @@ def _run_loop(
     xs: list[Tensor],
     outside: list[Tensor],
 ) -> tuple[Tensor, ...]:
-    """Run a scan as a Python loop, or stage it anew if that is what happens now.
+    """Run a scan as a Python loop, or record it if a trace is running.
 
     Its first carries are copies: torch.compile compiles a step anew for other strides, and for tensors that are one.
     """
-    if (staged := loop()) is not None:
-        return _run_staged(staged, body, length, init, xs, outside)
+    if (recorded := loop()) is not None:
+        return _run_recorded(recorded, body, length, init, xs, outside)
     carries, ys = tuple(x.clone(memory_format=torch.contiguous_format) for x in init), []
     slices = zip(*(x.unbind() for x in xs), strict=True) if xs else repeat((), length)
     for slice_ in slices:
@@ -211,21 +211,21 @@ def _run_loop(
     return *carries, *(torch.stack(column) for column in zip(*ys, strict=True))
 
 
-def _run_staged(
-    staged: Any, body: Replay, length: int, init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
+def _run_recorded(
+    recorded: Any, body: Replay, length: int, init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
 ) -> tuple[Tensor, ...]:
     def step(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         results = body(*carries, *slices, *outside)
         return results[: len(init)], results[len(init) :]
 
-    carries, ys = staged(step, init, xs, length, 1)
+    carries, ys = recorded(step, init, xs, length, 1)
     return *carries, *ys
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
     """Strides of a program refer to the values in row-major order, whatever the layout of the tensor that arrives.
 
-    A copy is also what staging takes, for all lanes at once, where a carry or a slice arrives.
+    A copy is also what tracing takes, for all lanes at once, where a carry or a slice arrives.
     """
     return torch.as_strided(x.clone(memory_format=torch.contiguous_format), size, stride, offset or 0)
 

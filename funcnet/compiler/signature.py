@@ -1,4 +1,4 @@
-"""The key of a staged program: all that a call's staging depends on."""
+"""The signature of a call: the key of a traced program, made of everything that tracing depends on."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -13,12 +13,12 @@ from funcnet.tree import Structure
 
 
 def signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], list[Any]]:
-    """Return what staging depends on, the tensors, and the leaves that may hold tensors."""
+    """Return the signature of a call, its tensors, and the leaves that may hold further tensors."""
     key: list[Any] = [structure, global_settings()]
     tensors, others = [], []
     for leaf in leaves:
         if isinstance(leaf, Tensor):
-            key.append(form(leaf))
+            key.append(tensor_key(leaf))
             tensors.append(leaf)
         else:
             key.append(static(leaf))
@@ -37,7 +37,7 @@ _SIMPLE = {int, str, bool, float, complex, torch.dtype, torch.device, torch.Size
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
-def form(tensor: Tensor) -> Hashable:
+def tensor_key(tensor: Tensor) -> Hashable:
     return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 

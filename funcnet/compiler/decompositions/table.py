@@ -1,4 +1,4 @@
-"""Which operations are taken apart into which others while staging: core ATen, and further where a rule is short."""
+"""The decomposition table used while tracing: down to core ATen, and further where a rule is short."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -36,10 +36,10 @@ def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[An
     """Tell whether an operation returns the values of its first argument as they are."""
     if func in _COPIES:
         return True
-    return func in _MAYBE_COPIES and (args[0].shape, args[0].dtype, args[0].device) == _form(metas[0], args[0], kwargs)
+    return func in _MAYBE_COPIES and (args[0].shape, args[0].dtype, args[0].device) == _kind(metas[0], args[0], kwargs)
 
 
-def _form(meta: Tensor, argument: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _kind(meta: Tensor, argument: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(meta.shape), meta.dtype, torch.device(kwargs.get("device") or argument.device)
 
 
@@ -96,7 +96,7 @@ def _conj(x: Any) -> Any:
 
 
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
-    """Depend on the form of x only, so that it is computed before any loop."""
+    """Depend on the shape of x only, so that it is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
 
 

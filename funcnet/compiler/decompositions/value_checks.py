@@ -1,6 +1,6 @@
 """Checks of values: operations without results, which stay in a program although nothing reads them.
 
-torch makes them inside of its operations; a function that is staged has no values yet, so the program makes them. The
+torch makes them inside of its operations; a function that is traced has no values yet, so the program makes them. The
 native backend raises after the run, a replay at once. In the lanes of an outermost vmap a check of numbers makes the
 lane that fails NaN instead, so that the others go on; one that has no number to fill raises there, too.
 """
@@ -67,7 +67,7 @@ def _is_all_true(x: Tensor) -> Any:
     return True
 
 
-# functions whose own checks would ask for values, or be left out, while a function is staged
+# functions whose own checks would ask for values, or be left out, while a function is traced
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch._assert_async: require,
     aten._assert_async.default: require,

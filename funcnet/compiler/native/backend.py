@@ -33,11 +33,11 @@ class NativeKernel:
     steps: int = 0  # of the outermost loops, counted for progress
     messages: Sequence[str] = ()  # of the checks in the program
     arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
-    forms: list[Tensor] = field(init=False)  # of the results, each of one number that is repeated
+    templates: list[Tensor] = field(init=False)  # one per result, of one number that is repeated
 
     def __post_init__(self) -> None:
         results = self.program.block.results
-        self.forms = [torch.empty((), dtype=like.dtype, device="cpu").expand(like.shape) for like in results]
+        self.templates = [torch.empty((), dtype=like.dtype, device="cpu").expand(like.shape) for like in results]
 
     @property
     def size(self) -> int:
@@ -109,10 +109,10 @@ class NativeKernel:
 
     def _outputs(self, padded: int) -> list[Tensor]:
         """Fresh memory for the results."""
-        dims = self.program.out_dims or (None,) * len(self.forms)
+        dims = self.program.out_dims or (None,) * len(self.templates)
         return [
-            _fresh(form if d is None else form[..., None].expand(*form.shape, padded))
-            for form, d in zip(self.forms, dims, strict=True)
+            _fresh(like if d is None else like[..., None].expand(*like.shape, padded))
+            for like, d in zip(self.templates, dims, strict=True)
         ]
 
     def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
@@ -221,10 +221,10 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     for var in program.block.params:
         if var.device.type != "cpu":
             raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
-    kernel = lower(program, RULES)
-    text = emit(kernel, toolchain.compiler().vector, counted=progress is not None)
+    loops = lower(program, RULES)
+    text = emit(loops, toolchain.compiler().vector, counted=progress is not None)
     library = toolchain.load(text.text)
     blas.link(library.handle)
-    steps = sum(part.counter.length for part in kernel.statements if isinstance(part, Loop))
-    total, messages = work(kernel.statements), kernel.messages
+    steps = sum(part.counter.length for part in loops.statements if isinstance(part, Loop))
+    total, messages = work(loops.statements), loops.messages
     return NativeKernel(program, library, text.lanes, text.arena, total, progress, steps, messages)

@@ -1,7 +1,7 @@
 """The loop-level representation: buffers, strided views of them, and statements that run over index ranges.
 
 A value is varying when it differs between the lanes of an ensemble: its buffer then holds a vector of lanes an element.
-Nothing here names a lane; the printer chooses scalar or vector types.
+Nothing here names a lane; the writer of C chooses scalar or vector types.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Passes over a staged block: what nobody reads is removed, and no result is an argument or a view of one."""
+"""Dead code elimination: remove the operations, carries and slices that no result depends on."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ def remove_dead(block: Block) -> None:
 
 
 def _narrow(scan: Scan, needed: set[Var]) -> None:
-    """Leave of a scan what its needed outputs depend on."""
+    """Drop the carries, inputs and outputs of a scan that no needed output depends on."""
     body, carries = scan.body, len(scan.init)
     live, read = _live(scan, needed)
     kept = [i for i in live if i < carries] + [i for i in range(carries, len(body.params)) if body.params[i] in read]

@@ -1,7 +1,7 @@
 """In-place operations become new values; the views of what they write to follow.
 
 A write to a tensor rebinds what it stands for. A write to a view also writes to the tensor viewed, and a view whose
-parent has been written to is taken anew when it is read.
+parent was written to is recomputed when it is next read.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ class Storage:
         if target.source or target.depth < len(self.recorder.blocks):
             raise StagingError(
                 f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
-                f" A staged function is pure. {REMEDY}"
+                f" A traced function is pure. {REMEDY}"
             )
         if target.taken:
             self.lost[id(target)] = target, user_line()
@@ -109,7 +109,7 @@ class Storage:
         """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
         target, functional = args[0], _functional(func)
         if not any(getattr(functional, name).is_view for name in functional.overloads()):
-            raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be staged.")
+            raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be traced.")
         before = self.recorder.wrap(target.meta, target.value, target.source)
         before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
         with self.recorder.inside_rule():
@@ -133,11 +133,11 @@ class Storage:
         return self.read(inserted)
 
     def _check_shapes(self, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
-        """Let torch raise its own errors, and refuse what would change the form of a tensor."""
+        """Let torch raise its own errors, and refuse what would change the shape of a tensor."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
         if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
-            raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be staged.")
+            raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be traced.")
 
 
 def root(tensor: Tracer) -> Tracer:
@@ -222,7 +222,7 @@ def _functional(func: Any) -> Any:
     beside = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
     if not hasattr(aten, name) or (name == written and beside):
         raise StagingError(
-            f"jit: {func} works in place and has no functional form{user_line()}, so it cannot be staged."
+            f"jit: {func} works in place and has no functional variant{user_line()}, so it cannot be traced."
         )
     return getattr(aten, name)
 

@@ -1,4 +1,4 @@
-"""What an operation returns, without its values: torch's own shape rules, run on meta tensors."""
+"""Shape inference: operations run on meta tensors, by torch's own shape rules."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     try:
         return _physical(func(*_meta(args), **options))
     except NotImplementedError as error:
-        raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be staged.") from error
+        raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
 
 def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:

@@ -13,7 +13,7 @@ META = torch.device("meta")
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What the staging of an argument depends on."""
+    """What tracing knows of an argument."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -22,13 +22,13 @@ class TensorSpec:
 
 
 def spec_of(tensor: Tensor) -> TensorSpec:
-    """Return what staging needs to know of a tensor."""
+    """Return the spec of a tensor."""
     check_dense(tensor)
     return TensorSpec(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
 
 
 def row_major(like: Var, shape: tuple[int, ...]) -> TensorSpec:
-    """Return the form of a tensor of this shape without gaps, with the dtype and device of a value."""
+    """Return the spec of a tensor of this shape without gaps, with the dtype and device of a value."""
     return TensorSpec(shape, torch.zeros(shape, device=META).stride(), like.dtype, like.device)
 
 

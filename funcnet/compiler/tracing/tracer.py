@@ -55,7 +55,7 @@ class Tracer(Tensor):
     @classmethod
     def __torch_dispatch__(cls, *call: Any, **options: Any) -> Any:
         raise StagingError(
-            f"jit: {call[0]} met a traced tensor whose staging has ended{user_line()}. A staged function must"
+            f"jit: {call[0]} met a traced tensor whose tracing has ended{user_line()}. A traced function must"
             " return what it computes; it must not keep it in a global, an attribute or a list outside."
         )
 
@@ -70,7 +70,7 @@ class Tracer(Tensor):
     @data.setter
     def data(self, _: Any) -> NoReturn:
         raise StagingError(
-            f"jit: x.data is replaced{user_line()}. A staged function is pure: return the new tensor, or carry it on."
+            f"jit: x.data is replaced{user_line()}. A traced function is pure: return the new tensor, or carry it on."
         )
 
     def tolist(self) -> NoReturn:
@@ -112,7 +112,7 @@ def check_result(result: tree.Tree) -> None:
         held = leaf if isinstance(leaf, set | frozenset) else getattr(leaf, "__dict__", {}).values()
         later = isinstance(leaf, Iterator | AsyncIterator | Awaitable)
         if later or any(isinstance(part, Tracer) for part in tree.leaves([*held])):
-            does = "runs when the staging has ended" if later else "holds tensors and is no pytree node"
+            does = "runs when the tracing has ended" if later else "holds tensors and is no pytree node"
             raise StagingError(
                 f"jit: in the result, at {tree.place(path)}: expected tensors and constants, got a"
                 f" {type(leaf).__name__}, which {does}. Return the tensors themselves, in tuples, dicts or dataclasses"

@@ -125,8 +125,8 @@ def _prelude(lanes: int, wide: bool) -> str:
 def _wide(writer: Writer) -> str:
     """The vectors of neighbouring elements that matrix products use."""
     kinds = {kind: matmul.parse(kind) for _, kind in writer.used if kind.startswith("w")}
-    form = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
-    return "".join(form.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
+    line = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
+    return "".join(line.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
 
 
 def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:

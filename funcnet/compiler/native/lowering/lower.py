@@ -1,4 +1,4 @@
-"""From the staged program to loops: views become strides, chains of elementwise operations share one nest of loops.
+"""From a program to loops: views become strides, chains of elementwise operations share one nest of loops.
 
 An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from
 elsewhere. A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.

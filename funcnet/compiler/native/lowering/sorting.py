@@ -1,6 +1,4 @@
-"""Sorting along an axis: the rules, and the loops over lines and lanes around a merge sort."""
-
-from typing import TYPE_CHECKING
+"""Rules of sorting along an axis."""
 
 import torch
 
@@ -8,9 +6,6 @@ from funcnet.compiler.native.loop_ir import Const, Sort
 from funcnet.compiler.native.lowering import views
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Splat, Value
-
-if TYPE_CHECKING:
-    pass
 
 
 def _sort(

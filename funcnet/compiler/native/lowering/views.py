@@ -78,7 +78,7 @@ def _cut(x: View, dim: int, shape: tuple[int, ...], strides: tuple[int, ...], st
 
 
 def _select(x: View, dim: int, index: int) -> View:
-    """One index of an axis, which goes."""
+    """Select an index and drop the axis."""
     return _cut(x, dim % len(x.shape), (), (), range(x.shape[dim])[index])
 
 
@@ -121,7 +121,7 @@ def _unfold(x: View, dim: int, size: int, step: int) -> View:
 def _as_strided(
     lowering: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
 ) -> Value:
-    """Of a tensor that owns its memory, by staging in row-major order."""
+    """Of a tensor that owns its memory, which tracing lays out in row-major order."""
     if isinstance(x, Splat):
         return Splat(x.const, tuple(size))
     rows = lowering.view(x)

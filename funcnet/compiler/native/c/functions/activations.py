@@ -1,4 +1,4 @@
-"""C texts of the activations and their derivatives, in the notation of cmath.
+"""C texts of the activations and their derivatives, in the notation of `definitions`.
 
 Each is computed from exp(-|x|), so that nothing overflows. Where the exponential is too small for its type and a result
 is not yet, it is scaled by 2^DEPTH until it has been multiplied: denormal numbers are flushed to zero.

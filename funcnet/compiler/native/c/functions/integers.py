@@ -1,4 +1,4 @@
-"""C texts of the functions of integers, in the notation of cmath: of a scalar or of lanes, and of scalars alone."""
+"""C texts of the functions of integers, in the notation of `definitions`: for scalars and lanes, or scalars alone."""
 
 TEXTS = {
     "abs": "static inline T abs_S(T x) { return sel_S(x < K(0), -x, x); }",

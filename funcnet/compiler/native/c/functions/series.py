@@ -1,4 +1,4 @@
-"""The polynomials that the functions of cmath are made of, as C text."""
+"""The polynomials that the C functions are made of, as C text."""
 
 import math
 from collections.abc import Sequence
