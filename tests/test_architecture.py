@@ -105,7 +105,7 @@ def imports(path):
 
 
 def location(module):
-    """The parts of the path of the module that a dotted name leads to; a folder stands for its `__init__`."""
+    """The path of the module that a dotted name leads to, in parts; of a folder that of its `__init__`."""
     path, parts = PACKAGE, []
     for name in module.split(".")[1:]:
         if not ((path / name).is_dir() or (path / f"{name}.py").exists()):

@@ -1,6 +1,6 @@
-"""In-place operations become new values; the views of what they write to follow.
+"""In-place operations become new values, and the views of a tensor follow the writes to it.
 
-A write to a tensor rebinds what it stands for. A write to a view also writes to the tensor viewed, and a view whose
+A write to a tensor gives it a new value. A write to a view also writes to the tensor viewed, and a view whose
 parent was written to is recomputed when it is next read.
 """
 
@@ -22,7 +22,7 @@ aten = torch.ops.aten
 
 
 class Storage:
-    """What the tensors of a trace stand for: `value`, `lineage`, `seen` and `taken` of its tracers.
+    """The current values of a trace's tensors: owns `value`, `lineage`, `seen` and `taken` of its tracers.
 
     Attributes:
         lost: Copies that were written to where torch writes to the tensor that they were taken from, and by which line.
@@ -40,7 +40,7 @@ class Storage:
         result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
     def read(self, tensor: Tracer) -> Var:
-        """Return what a tensor stands for now."""
+        """Return the current value of a tensor."""
         if tensor.taken and isinstance(tensor.taken[0], Tracer) and self.read(tensor.taken[0]) is not tensor.taken[1]:
             raise StagingError(
                 f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
@@ -91,7 +91,7 @@ class Storage:
             )
 
     def write(self, func: Any, target: Tracer, value: Var) -> None:
-        """Let a tensor, and what it views, stand for a new value."""
+        """Give a tensor, and the tensor that it is a view of, a new value."""
         if target.source or target.depth < len(self.recorder.blocks):
             raise StagingError(
                 f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
@@ -106,7 +106,7 @@ class Storage:
         target.value = value
 
     def _reshape_in_place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
-        """Carry out squeeze_ and its like: the tensor becomes a view of what it was."""
+        """Carry out squeeze_ and its like: the tensor becomes a view of its former self."""
         target, functional = args[0], _functional(func)
         if not any(getattr(functional, name).is_view for name in functional.overloads()):
             raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be traced.")
@@ -119,7 +119,7 @@ class Storage:
         return target
 
     def _insert(self, view: ViewOrigin, target: Tracer, value: Var) -> Var:
-        """Return the parent's value with what the view shows replaced."""
+        """Return the parent's value with a view's elements replaced."""
         before = self.recorder.wrap(view.parent.meta, self.read(view.parent))
         part = self.recorder.wrap(torch.zeros(target.shape, dtype=target.dtype, device=META), value)
         if view.func not in _INSERT:
@@ -141,7 +141,7 @@ class Storage:
 
 
 def root(tensor: Tracer) -> Tracer:
-    """Find the tensor that is no view and that this one is a view of, or itself."""
+    """Follow a view to the tensor that owns its memory."""
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
     return tensor

@@ -35,7 +35,7 @@ ALIGN = 64  # bytes, those of the widest vectors
 
 
 class Writer:
-    """Writes one kernel for blocks of so many lanes and vectors of so many bytes; `lines` grows as it is called."""
+    """Writes one kernel, for a number of lanes per block and of bytes per vector; `lines` grows with every call."""
 
     def __init__(self, lanes: int, vector: int):
         self.lanes, self.vector = lanes, vector
