@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 import funcnet as fn
-from funcnet.bridge import calls, randomness
+from funcnet.bridge import intercept, randomness
 
 KEY = fn.random.key(7)
 N = 20_000
@@ -161,7 +161,7 @@ def test_multinomial_without_replacement_is_refused():
 
 
 def test_every_random_operation_of_torch_has_a_rule_or_an_error():
-    known = {*randomness.RULES, *randomness.UNKNOWN, *calls._RULES}
+    known = {*randomness.RULES, *randomness.UNKNOWN, *intercept._RULES}
     random = set()
     for schema in torch._C._jit_get_all_schemas():
         name = schema.name.removeprefix("aten::")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import sys
 
 import pytest
 import torch
@@ -124,6 +125,6 @@ def test_bad_input(call, error, message):
 
 
 def test_without_the_extra_export_onnx_names_it(monkeypatch):
-    monkeypatch.setattr("funcnet.bridge.exporting.find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["funcnet.bridge.export"], "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"export_onnx: needs onnx and onnxscript\. .*pip install 'funcnet\[onnx\]'"):
         fn.bridge.export_onnx(loss, PARAMS, X, Y)

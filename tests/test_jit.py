@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 import funcnet as fn
 from funcnet.compiler import backends, jit, ops
 from funcnet.compiler.graph import NoCompilerError, UnsupportedError
-from funcnet.loops import scan
+from funcnet.scan import scan
 from funcnet.training import sgd_step
 
 LESSON = json.loads((Path(__file__).parent / "golden" / "lesson.json").read_text())

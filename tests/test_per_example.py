@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet import tree
-from funcnet.curvature import clipped_mean, norms, per_example_grad_norms, per_example_grads
+from funcnet.curvature import clipped_mean, per_example_grad_norms, per_example_grads, per_example_norms
 
 EXACT = {"rtol": 1e-12, "atol": 1e-14}
 P = {"b": numbers(4), "v": numbers(4, 4, seed=1), "w": numbers(4, 4, seed=2)}
@@ -109,7 +109,7 @@ def test_norms_are_those_of_a_loop_and_build_what_they_must(loss, batch, built):
     expected = loop_norms(loss, P, batch)
     for chunk_size in (None, 4):
         assert_close(per_example_grad_norms(loss, chunk_size=chunk_size)(P, batch), expected, **EXACT)
-    assert norms._Tapped(loss, P, (batch[:1],)).built == built
+    assert per_example_norms._Tapped(loss, P, (batch[:1],)).built == built
 
 
 @losses

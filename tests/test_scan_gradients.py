@@ -8,7 +8,7 @@ from tables import Affine, numbers
 
 import funcnet as fn
 from funcnet import tree
-from funcnet.transforms.captures import rebind
+from funcnet.transforms.closures import rebind
 
 W, X = {"w": numbers(3, 3), "b": numbers(3, seed=1), "name": "cell"}, numbers(3, seed=2)
 

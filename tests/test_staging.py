@@ -9,7 +9,7 @@ import funcnet as fn
 from funcnet.compiler import StagingError, jit
 from funcnet.compiler.graph import Scan, walk
 from funcnet.compiler.staging import form_of, loop, stage
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
 W = torch.linspace(0.5, -1.0, 8, dtype=torch.float64).reshape(4, 2)

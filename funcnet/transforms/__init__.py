@@ -9,7 +9,7 @@ from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.levels import transformed
-from funcnet.transforms.rematerialisation import remat
+from funcnet.transforms.remat import remat
 
 __all__ = [
     "Vmap",

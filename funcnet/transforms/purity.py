@@ -17,7 +17,7 @@ from torch._C import DisableTorchFunction
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
 from funcnet import tree
-from funcnet.transforms.flat import Function
+from funcnet.transforms.flatten import Function
 
 REMEDY = (
     "Write to a copy made inside the function, such as x.clone() or torch.zeros_like(x), or use the operation that"

@@ -10,7 +10,7 @@ from funcnet.compiler import jit, source
 from funcnet.compiler.lowering import lower
 from funcnet.compiler.ops import RULES
 from funcnet.compiler.staging import form_of, stage
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 put = torch.ops.aten.index_put
 

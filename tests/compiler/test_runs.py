@@ -20,7 +20,7 @@ from funcnet.compiler import jit, source
 from funcnet.compiler.lowering import lower
 from funcnet.compiler.ops import RULES
 from funcnet.compiler.staging import form_of, stage
-from funcnet.loops import scan
+from funcnet.scan import scan
 from funcnet.training import sgd_step
 
 POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
