@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from test_examples import row, run
+from example_runs import row, run
 
 
 def drawn(path):

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor
 
-from programs.scope import Scope, SkipError
+from random_programs.scope import Scope, SkipError
 
 
 class Operand:

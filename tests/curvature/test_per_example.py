@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from curvature_reference import BATCH, PARAMS, V, golden, mlp, squared
 from tables import IN_USE, TREES, numbers
-from test_curvature import BATCH, PARAMS, V, golden, mlp, squared
 from torch.nn import functional
 from torch.testing import assert_close
 

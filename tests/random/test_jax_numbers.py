@@ -1,9 +1,8 @@
 """The numbers are those of JAX 0.10.2: bit for bit, or up to rounding where XLA rounds log and erf differently."""
 
-import json
 import math
-from pathlib import Path
 
+import golden
 import pytest
 import torch
 from torch.testing import assert_close
@@ -11,7 +10,7 @@ from torch.testing import assert_close
 from funcnet import random
 from funcnet.random.erfinv import erfinv
 
-ROWS = json.loads((Path(__file__).parent / "golden" / "random.json").read_text())["rows"]
+ROWS = golden.load("random")["rows"]
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"seed {row['seed']}")
 
 LOGITS = torch.tensor([[0.1, 2.0, -1.0], [1.0, 0.0, 0.5]], dtype=torch.float64)

@@ -1,11 +1,10 @@
 """jit: golden trajectories, ensembles, sweeps, keys of the cache, and how it behaves inside other transformations."""
 
-import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
+import golden
 import pytest
 import torch
 from backends import BACKENDS
@@ -17,7 +16,7 @@ from funcnet.compiler.graph import NoCompilerError, UnsupportedError
 from funcnet.scan import scan
 from funcnet.training import sgd_step
 
-LESSON = json.loads((Path(__file__).parent / "golden" / "lesson.json").read_text())
+LESSON = golden.load("lesson")
 TABLES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}
 INPUTS = torch.tensor(LESSON["x"], dtype=torch.float64)
 

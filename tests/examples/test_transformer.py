@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from test_examples import run
+from example_runs import run
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from programs.checking import DifferenceError, check, is_pure, memory, target
-from programs.scope import Program
+from random_programs.checking import DifferenceError, check, is_pure, memory, target
+from random_programs.scope import Program
 
 
 def kind(error: BaseException) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from programs.checking import copies
-from programs.expressions import ELEMENTWISE, GATHERS, MOVES, REDUCTIONS, VIEWS, expression
-from programs.nested import NESTED
-from programs.scope import INTEGERS, Program, Rule, Scope
-from programs.writes import write
+from random_programs.checking import copies
+from random_programs.expressions import ELEMENTWISE, GATHERS, MOVES, REDUCTIONS, VIEWS, expression
+from random_programs.nested import NESTED
+from random_programs.scope import INTEGERS, Program, Rule, Scope
+from random_programs.writes import write
 
 SHAPES = [(), (1,), (3,), (5,), (2, 3), (3, 4), (1, 4), (3, 1), (4, 4), (7, 3), (2, 3, 4), (3, 1, 2), (2, 2, 3, 2)]
 SHAPES = [

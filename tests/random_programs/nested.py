@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from programs.expressions import templates
-from programs.operands import fills
-from programs.scope import INTEGERS, Rule, Scope, SkipError
+from random_programs.expressions import templates
+from random_programs.operands import fills
+from random_programs.scope import INTEGERS, Rule, Scope, SkipError
 
 DERIVATIVES = """
 fn.grad({g})({x}) ; fn.value_and_grad({g})({x}) ; fn.grad(lambda x: fn.grad({g})(x).square().sum())({x})

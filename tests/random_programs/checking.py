@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
-from programs.scope import Program, flat
+from random_programs.scope import Program, flat
 
 LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
 MODES = ("alone", "lanes", "grad", "lanes grad", "replayed")

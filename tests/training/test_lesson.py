@@ -1,6 +1,6 @@
 """Whole training runs: JAX's trajectories step by step in eager mode, and torch.nn with torch.optim.SGD.
 
-tests/test_jit.py holds the staged runs to the same trajectories.
+tests/jit/test_jit.py holds the staged runs to the same trajectories.
 """
 
 from itertools import pairwise

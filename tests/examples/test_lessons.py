@@ -5,29 +5,9 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def run(name, *arguments):
-    """What an example prints into a pipe."""
-    command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "\x1b" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 80
-    return done.stdout
-
-
-def row(output, *starts):
-    """The cells after the first ones of the table row that begins so."""
-    rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
-    (cells,) = [
-        cells[len(starts) :] for cells in rows if cells[: len(starts)] == list(starts) and len(cells) > len(starts)
-    ]
-    return cells
+from example_runs import EXAMPLES, row, run
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))

@@ -2,8 +2,8 @@
 
 import torch
 
-from programs.operands import Operand, broadcasts
-from programs.scope import INTEGERS, Rule, Scope, SkipError
+from random_programs.operands import Operand, broadcasts
+from random_programs.scope import INTEGERS, Rule, Scope, SkipError
 
 ELEMENTWISE = """
 -{x} ; {x}.abs() ; {x}.sign() ; {x} + 1 ; {x} * 2 ; 2 - {x} ; {x} - 0.5 ; {x} * 1.5 ; {x} / 3 ; {x} // 2 ; {x} % 3

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_export import FUNCTIONS
+from exported_functions import FUNCTIONS
 
 import funcnet as fn
 

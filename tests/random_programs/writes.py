@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from programs.expressions import templates
-from programs.operands import Operand, fills
-from programs.scope import Scope, SkipError, is_operand, overlaps
+from random_programs.expressions import templates
+from random_programs.operands import Operand, fills
+from random_programs.scope import Scope, SkipError, is_operand, overlaps
 
 COPIES = [".clone()", ".clone()", " * 1", ".t().clone()", " + 0.5", ".contiguous()", ".to(torch.float64)"]
 
