@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.bridge.hidden_state import MISSING, Attribute, Memory, leaves, separate
 
 _COMPARISONS = (
@@ -216,8 +215,8 @@ def same(a: Any, b: Any) -> bool | None:
 
 
 def _same(a: Any, b: Any) -> bool | None:
-    while is_functorch_wrapped_tensor(a) and is_functorch_wrapped_tensor(b):
-        a, b = get_unwrapped(a), get_unwrapped(b)
+    while _torch.is_wrapped(a) and _torch.is_wrapped(b):
+        a, b = _torch.unwrap(a), _torch.unwrap(b)
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return type(a) is type(b) and bool(a is b or a == b)
     if a.shape != b.shape or a.dtype != b.dtype:

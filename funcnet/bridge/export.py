@@ -4,14 +4,14 @@ torch.export of code with torch.func.grad inside fails or keeps the parameters a
 the staged program, in which gradients and batches are plain operations already.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.compiler.eager import compile
 from funcnet.compiler.graph import Program
 from funcnet.compiler.staging import form_of, stage
@@ -119,8 +119,7 @@ class _OfTrees(_OfTensors):
 
 def _check_known(what: str, values: Any) -> None:
     """Refuse nodes that only optree knows, which torch.export would take for constants."""
-    known: Sequence[Any] = torch.utils._pytree.tree_leaves(values)
-    for leaf in known:
+    for leaf in _torch.export_leaves(values):
         if leaf is not None and not isinstance(leaf, Tensor | bool | int | float | complex | str):
             raise TypeError(
                 f"export: in {what}: expected tuples, lists, dicts and NamedTuples, got {tree.describe(leaf)}."

@@ -2,15 +2,15 @@
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.bridge.dependence import Judge, Watch
 from funcnet.bridge.hidden_state import Memory, adopt, attributes
 from funcnet.bridge.intercept import Calls, Place
@@ -114,7 +114,8 @@ class Apply:
                 output = self.module(*own_args, **own_kwargs)
                 return output, [store[name] for (store, name), *_ in self.of_buffers]
 
-        with _LOCK, self.memory.kept(), _as_for_export():
+        # Models that are exported have no Python branch on values, which vmap and jit refuse.
+        with _LOCK, self.memory.kept(), _torch.as_if_exporting():
             output, after = run()
             self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
@@ -204,20 +205,6 @@ def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
             " Build the module outside of torch.device('meta'), or load its values with to_empty and load_state_dict."
         )
     return tensor
-
-
-@contextmanager
-def _as_for_export() -> Iterator[None]:
-    """Let a module run as for torch.export: models then have no Python branch on values, which vmap and jit refuse."""
-    flags = ("_is_exporting_flag", "_is_compiling_flag")  # which torch.compiler's public functions read
-    before = [getattr(torch.compiler, flag) for flag in flags]
-    try:
-        for flag in flags:
-            setattr(torch.compiler, flag, True)
-        yield
-    finally:
-        for flag, value in zip(flags, before, strict=True):
-            setattr(torch.compiler, flag, value)
 
 
 _CONSTANTS = (Tensor, bool, int, float, complex, str, bytes, torch.dtype, torch.device)

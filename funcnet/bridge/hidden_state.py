@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from funcnet import tree
+from funcnet import _torch, tree
 
 _CONTAINERS = (dict, list, set, deque)
 _OWN = ("_parameters", "_buffers", "_flat_weights", "_flat_weight_refs")  # where a call puts its tensors
@@ -190,7 +190,7 @@ def _label(owner: Any, name: str) -> str:
 
 def _mark(tensor: Tensor) -> Any:
     """Identify the values of a tensor between two writes."""
-    return getattr(tensor, "value", None) or tensor._version
+    return getattr(tensor, "value", None) or _torch.version(tensor)
 
 
 def _tensors(store: Any) -> list[tuple[Any, Tensor]]:

@@ -12,11 +12,10 @@ from weakref import ref
 
 import torch
 from torch import Tensor
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import recur
@@ -73,10 +72,9 @@ class Calls(TorchFunctionMode):
 
 def _memory(tensor: Tensor) -> int:
     """Identify the memory of a tensor; one that has none is itself."""
-    while is_functorch_wrapped_tensor(tensor):
-        tensor = get_unwrapped(tensor)
+    tensor = _torch.unwrapped(tensor)
     try:
-        return tensor.untyped_storage()._cdata
+        return _torch.storage_number(tensor)
     except NotImplementedError:
         return id(tensor)
 

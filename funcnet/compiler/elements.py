@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from funcnet._torch import unwrapped
 from funcnet.compiler import checks, mutation
 from funcnet.compiler.abstract import Abstract
 from funcnet.compiler.batched import is_batching
-from funcnet.compiler.checks import unwrapped
 
 Result = TypeVar("Result")
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._C._functorch import maybe_current_level
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from funcnet import _torch
 
 
 class Use(NamedTuple):
@@ -47,11 +48,11 @@ class Tap(TorchFunctionMode):
         self.uses: list[Use] = []
         self.xs: list[Tensor] = []  # of each use the other factor, (*, features), or integers (*) for a lookup
         # Inside a transformation begun by the loss, a product is one of several, and x would not outlive it.
-        self.level = maybe_current_level()
+        self.level = _torch.current_level()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        found = self.find(function, args, kwargs) if maybe_current_level() == self.level else None
+        found = self.find(function, args, kwargs) if _torch.current_level() == self.level else None
         if found is None:
             out = function(*args, **kwargs)
             self.follow(function, args, out)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from funcnet import random, tree
 from funcnet.initializers import Initializer
@@ -126,16 +125,16 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
         return layer
     if not callable(layer):
         raise TypeError(f"as_layer: expected a Layer or a function of x, got {layer!r}.")
-    is_class = isinstance(layer, type) and issubclass(layer, torch.nn.Module)
+    is_class = isinstance(layer, type) and issubclass(layer, nn.Module)
     if is_class or getattr(layer, "__annotations__", {}).get("return") is Layer:
         name = getattr(layer, "__name__", "it")
         raise TypeError(f"as_layer: {name} makes a layer, it is none. Did you mean to call it, as {name}(...)?")
-    if isinstance(layer, torch.nn.Module):
+    if isinstance(layer, nn.Module):
         _check_pure(layer)
     return Layer(init=no_params, apply=partial(_call, f=layer))
 
 
-def _check_pure(module: torch.nn.Module) -> None:
+def _check_pure(module: nn.Module) -> None:
     """Refuse a module that is no function of x alone."""
     name, draws = type(module).__name__, any(isinstance(part, _RANDOM) for part in module.modules())
     if any(True for _ in module.parameters()):
@@ -145,7 +144,7 @@ def _check_pure(module: torch.nn.Module) -> None:
         raise TypeError(f"as_layer: {name} {why}, expected a function of x. from_module makes it one.")
 
 
-_RANDOM = (torch.nn.modules.dropout._DropoutNd, torch.nn.RReLU)
+_RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
 def _call(params: Params, x: Any, *, f: Callable[[Any], Any], key: Key | None = None) -> Any:

@@ -12,11 +12,10 @@ from typing import Any
 import torch
 import torch.func
 from torch import Tensor
-from torch._C import _functorch
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.transforms.flatten import Function
 from funcnet.transforms.purity import refusal
 
@@ -118,12 +117,7 @@ class _Buffers(TorchFunctionMode):
 
     def has_room(self, tensor: Tensor) -> bool:
         """Tell whether a tensor has an axis of this vmap's."""
-        level = _functorch.maybe_get_level(self.each)
-        while _functorch.is_functorch_wrapped_tensor(tensor):
-            if _functorch.maybe_get_level(tensor) == level:
-                return True
-            tensor = _functorch.get_unwrapped(tensor)
-        return False
+        return _torch.level(self.each) in _torch.levels(tensor)
 
     def note(self, func: Any, args: Any, given: dict[int, Tensor], leaf: Any) -> Any:
         """Remember by which function a result was made, and give it its batch axis."""
@@ -150,6 +144,4 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
 
 def _base(tensor: Tensor) -> Tensor:
     """Find the tensor, inside of torch.func's wrappers, that this tensor is a view of, or itself."""
-    while _functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = _functorch.get_unwrapped(tensor)
-    return tensor._base if tensor._base is not None else tensor
+    return _torch.viewed(_torch.unwrapped(tensor))

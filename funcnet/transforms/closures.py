@@ -19,14 +19,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import get_interpreter_stack, maybe_current_level, maybe_get_level
 from torch.overrides import TorchFunctionMode
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.transforms.flatten import Function
 from funcnet.tree import Tree
-
-_NO_LEVEL = -1  # what maybe_get_level says of a tensor outside of torch.func; of one whose level has ended, -2
 
 
 class HiddenTensorError(ValueError):
@@ -38,17 +35,17 @@ def wrapped(f: Function) -> list[Tensor]:
     recording = torch.is_grad_enabled()
 
     def outside(tensor: Tensor) -> bool:
-        level = maybe_get_level(tensor)
-        return level > 0 or (level == _NO_LEVEL and recording and tensor.requires_grad)
+        level = _torch.level(tensor)
+        return level > 0 or (level == _torch.NO_LEVEL and recording and tensor.requires_grad)
 
     return [tensor for tensor in _tensors(_held(f, {}, {})) if outside(tensor)]
 
 
 def lurking(value: Tree) -> list[Tensor]:
     """List the tensors at a level of torch.func to which a value leads in any way."""
-    if not get_interpreter_stack():
+    if not _torch.is_transforming():
         return []
-    return [tensor for tensor in _tensors(_reached(value)) if maybe_get_level(tensor) > 0]
+    return [tensor for tensor in _tensors(_reached(value)) if _torch.level(tensor) > 0]
 
 
 def frozen(f: Function) -> Function:
@@ -211,8 +208,8 @@ class NoHiddenTensors(TorchFunctionMode):
         """Tell whether a tensor belongs to a level of torch.func, or of autograd, that is peeled off here."""
         if not isinstance(leaf, Tensor) or id(leaf) in self.known:
             return False
-        level = maybe_get_level(leaf)
-        if level == _NO_LEVEL:
+        level = _torch.level(leaf)
+        if level == _torch.NO_LEVEL:
             return self.autograd and leaf.requires_grad
         # a transformation inside of the function has a number that one outside had, so `outside` has to be known
-        return id(leaf) in self.outside or level > (maybe_current_level() or 0)
+        return id(leaf) in self.outside or level > (_torch.current_level() or 0)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.tree import Tree
 from funcnet.tree.nodes import map_as
 
@@ -210,3 +210,16 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
         mend = "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
     found = found or "an empty tree"
     return f"{name}: expected a floating-point or complex tensor to differentiate by, got {found}. {mend}"
+
+
+def transformed() -> bool:
+    """Tell whether a call is inside a transformation, a trace or torch.compile.
+
+    If not, the values of tensors are known, unless torch's autograd is to differentiate by them.
+    """
+    return (
+        _torch.is_transforming()
+        or _torch.is_dispatching()
+        or _torch.is_in_dual_level()
+        or torch.compiler.is_compiling()
+    )

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from funcnet import _torch
 from funcnet.optim.base import Count, Params, Scalar, select
 
 
@@ -198,5 +198,4 @@ def _positive(error: Tensor) -> Tensor:
 
 def is_certain(flag: Tensor) -> bool:
     """Tell whether a flag is known and true; within vmap, grad or a tracer its value is not to be read."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(flag)
-    return type(flag) is Tensor and not wrapped and _get_current_dispatch_mode() is None and bool(flag)
+    return type(flag) is Tensor and not _torch.is_wrapped(flag) and not _torch.is_dispatching() and bool(flag)
