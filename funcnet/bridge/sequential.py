@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from funcnet import tree
-from funcnet.bridge.layer_rules import FROM_TORCH, TO_TORCH, NoTwinError, axes_behind, kind
+from funcnet.bridge.layer_rules import FROM_TORCH, TO_TORCH, axes_behind
+from funcnet.bridge.twin import NoTwinError, kind
 from funcnet.combinators import serial
 from funcnet.layers import Layer, LayerError, Params, State
 from funcnet.layers.layer import inside

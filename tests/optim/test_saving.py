@@ -4,6 +4,7 @@ import dataclasses
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -57,3 +58,22 @@ def test_a_new_process_loads_after_importing_funcnet(tmp_path):
     program = "import sys, torch, funcnet; print(torch.load(sys.argv[1])[0].mu.tolist())"
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "state.pt")], capture_output=True, text=True)
     assert done.stdout.strip() == "[0.0, 0.0]", done.stderr
+
+
+@pytest.mark.parametrize("file, state", [("adam", fn.optim.ScaleByAdamState), ("masking", fn.optim.MaskedState)])
+def test_a_checkpoint_that_names_the_file_of_a_state_loads(file, state, monkeypatch):
+    name = f"funcnet.optim.{file}"
+    value = state(*map(torch.tensor, range(len(state._fields))))
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "__module__", name)
+        patch.setitem(sys.modules, name, SimpleNamespace(**{state.__name__: state}))
+        torch.save(value, saved := io.BytesIO())
+    assert f"c{name}".encode() in saved.getvalue()
+    saved.seek(0)
+    loaded = torch.load(saved)
+    assert type(loaded) is state and fn.tree.equal(loaded, value)
+
+
+def test_states_are_saved_by_their_public_name():
+    torch.save(fn.optim.adam(0.1).init(torch.ones(2)), saved := io.BytesIO())
+    assert b"cfuncnet.optim\nScaleByAdamState" in saved.getvalue()

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, on_pairs, with_state
+from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, on_pairs
 from funcnet.optim.ranges import check_fraction, check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction

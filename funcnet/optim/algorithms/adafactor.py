@@ -16,14 +16,13 @@ from funcnet.optim.base import (
     Updates,
     as_dtype,
     cast,
-    check_fit,
     floating,
     on_pairs,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
+from funcnet.optim.states import check_fit, with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.clipping import clip_by_block_rms
 from funcnet.optim.transforms.combining import chain

@@ -8,17 +8,9 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import (
-    GradientTransformation,
-    Params,
-    Scalar,
-    ScalarOrSchedule,
-    Updates,
-    as_dtype,
-    on_pairs,
-    with_state,
-)
+from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrSchedule, Updates, as_dtype, on_pairs
 from funcnet.optim.ranges import check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 

@@ -17,10 +17,10 @@ from funcnet.optim.base import (
     Updates,
     as_dtype,
     on_pairs,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction

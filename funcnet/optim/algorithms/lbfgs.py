@@ -18,11 +18,11 @@ from funcnet.optim.base import (
     identity,
     need_params,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.linesearch.step_size import scale_by_zoom_linesearch
 from funcnet.optim.moments import zeros
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale, scale_by_learning_rate
 

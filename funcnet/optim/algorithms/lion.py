@@ -15,10 +15,10 @@ from funcnet.optim.base import (
     ScalarOrSchedule,
     Updates,
     on_pairs,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction

@@ -18,10 +18,10 @@ from funcnet.optim.base import (
     cast,
     on_pairs,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 

@@ -16,10 +16,10 @@ from funcnet.optim.base import (
     Updates,
     identity,
     on_pairs,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 from funcnet.optim.transforms.trace import trace

@@ -17,17 +17,16 @@ from funcnet.optim.base import (
     Updates,
     apply_updates,
     device,
-    find,
     floating,
     need_params,
     select,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.linesearch.zoom import Point, Rules, find_step, is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_count
+from funcnet.optim.states import find, with_state
 from funcnet.transforms import value_and_grad
 
 

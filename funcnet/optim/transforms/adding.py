@@ -19,10 +19,10 @@ from funcnet.optim.base import (
     need_params,
     on_pairs,
     stateless,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_not_negative, check_rate
+from funcnet.optim.states import with_state
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
 
 

@@ -7,8 +7,9 @@ import torch
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, Updates, with_state, zero_count
+from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, Updates, zero_count
 from funcnet.optim.ranges import check_fraction
+from funcnet.optim.states import with_state
 
 
 class EmaState(NamedTuple):

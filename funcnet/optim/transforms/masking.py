@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero, with_state
+from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero
+from funcnet.optim.states import with_state
 from funcnet.tree import Tree
 
 TreeOrFunction = Tree | Callable[[Params], Tree]

@@ -18,10 +18,10 @@ from funcnet.optim.base import (
     device,
     select,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_count, check_fraction, check_not_negative
+from funcnet.optim.states import with_state
 
 
 class ReduceLROnPlateauState(NamedTuple):

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype, with_state
+from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_fraction
+from funcnet.optim.states import with_state
 
 
 class TraceState(NamedTuple):

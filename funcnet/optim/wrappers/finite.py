@@ -7,18 +7,9 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import (
-    GradientTransformation,
-    Params,
-    State,
-    Updates,
-    device,
-    floating,
-    select,
-    with_state,
-    zero_count,
-)
+from funcnet.optim.base import GradientTransformation, Params, State, Updates, device, floating, select, zero_count
 from funcnet.optim.ranges import check_not_negative
+from funcnet.optim.states import with_state
 from funcnet.tree import Tree
 
 

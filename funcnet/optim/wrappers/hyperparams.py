@@ -8,18 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet.optim.base import (
-    Count,
-    GradientTransformation,
-    Params,
-    State,
-    Updates,
-    device,
-    find,
-    widest_dtype,
-    with_state,
-    zero_count,
-)
+from funcnet.optim.base import Count, GradientTransformation, Params, State, Updates, device, widest_dtype, zero_count
+from funcnet.optim.states import find, with_state
 
 
 class InjectHyperparamsState(NamedTuple):

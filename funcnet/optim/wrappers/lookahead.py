@@ -7,18 +7,9 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import (
-    GradientTransformation,
-    Params,
-    Scalar,
-    State,
-    Updates,
-    need_params,
-    select,
-    with_state,
-    zero_count,
-)
+from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
 from funcnet.optim.ranges import check_fraction
+from funcnet.optim.states import with_state
 
 
 class LookaheadState(NamedTuple):

@@ -9,18 +9,9 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import (
-    GradientTransformation,
-    Params,
-    Scalar,
-    State,
-    Updates,
-    as_dtype,
-    check_state,
-    select,
-    zero_count,
-)
+from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, as_dtype, select, zero_count
 from funcnet.optim.ranges import check_count
+from funcnet.optim.states import check_state
 from funcnet.tree import Tree
 
 SkipFunction = Callable[[Updates, Tensor, Params | None], tuple[Tensor, Tree]]

@@ -20,15 +20,14 @@ from funcnet.optim.base import (
     apply_updates,
     as_dtype,
     device,
-    find,
     floating,
     need_params,
     widest_dtype,
-    with_state,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_rate
 from funcnet.optim.schedules import warmup_constant_schedule
+from funcnet.optim.states import find, with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
