@@ -10,12 +10,11 @@ from typing import ClassVar
 
 import pytest
 import torch
+from module_answers import X, one_of_a_batch, two_answers
 from torch import nn
 from torch.nn.utils import parametrizations
 
 import funcnet as fn
-
-X = torch.tensor([0.5, -1.0, 2.0])
 
 
 class Memory(nn.Module):
@@ -75,15 +74,6 @@ class Normed(Rebound):
 THREADED = {"rebound": Rebound, "in place": Counted, "by a method": ByMethod, "parametrized": Normed}
 
 
-def two_answers(module, call, params, state):
-    first, state = call(params, state, X)
-    second, state = call(params, state, 2 * X)
-    with torch.no_grad():
-        want = module(X).clone(), module(2 * X).clone()
-    torch.testing.assert_close((first, second), want)
-    return state
-
-
 @pytest.mark.parametrize("make", THREADED.values(), ids=THREADED)
 @pytest.mark.parametrize("wrap", [lambda f: f, fn.jit, lambda f: lambda *args: one_of_a_batch(f, *args)])
 def test_assigned_tensors_are_part_of_the_state(make, wrap):
@@ -93,11 +83,6 @@ def test_assigned_tensors_are_part_of_the_state(make, wrap):
         start = fn.tree.map(torch.clone, state)
         two_answers(module, wrap(apply), params, state)
         assert fn.tree.equal(state, start) and apply(params, state, X)[0].requires_grad is False
-
-
-def one_of_a_batch(f, params, state, x):
-    y, after = fn.vmap(f, in_dims=(None, None, 0))(params, state, torch.stack([x, x]))
-    return fn.tree.map(lambda leaf: leaf[0], (y, after))
 
 
 def test_the_state_of_hidden_tensors():
@@ -295,79 +280,3 @@ def test_records_and_caches_of_constants_are_allowed(make):
         two_answers(module, call, params, state)
     assert vars(apply.module).keys() == before.keys()
     assert all(value is before[name] for name, value in vars(apply.module).items())
-
-
-class Growing(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.past = torch.zeros(0, 3)
-
-    def forward(self, x):
-        self.past = torch.cat([self.past, x[None]])
-        return self.past.mean(0)
-
-
-class Recording(nn.Linear):
-    def forward(self, x):
-        y = super().forward(x)
-        self.last = y
-        return y
-
-
-def test_a_hidden_tensor_may_grow():
-    module = Growing()
-    apply, params, state = fn.from_module(module)
-    assert two_answers(module, apply, params, state)["past"].shape == (2, 3)
-    again, params, state = fn.from_module(module)
-    two_answers(module, again, params, state)
-
-
-def test_a_record_of_calls_before_is_no_state():
-    module = Recording(3, 3)
-    module(torch.ones(5, 3))
-    apply, params, state = fn.from_module(module)
-    assert state == {}
-    two_answers(module, apply, params, state)
-
-
-def test_hooks_may_record_activations():
-    module, seen = nn.Sequential(nn.LSTM(3, 3), nn.Identity()), []
-    module[1].register_forward_hook(lambda part, args, y: setattr(part, "activation", y[0]))
-    apply, params, state = fn.from_module(module)
-    for call in (fn.jit(apply, backend="eager"), apply):
-        y, _ = call(params, state, torch.ones(2, 3))[0]
-        torch.testing.assert_close(y, module(torch.ones(2, 3))[0].detach())
-    assert not hasattr(apply.module[1], "activation") and seen == []
-
-
-def test_a_hook_that_adds_the_last_activation_is_refused():
-    module = nn.Sequential(nn.Linear(3, 3))
-
-    def hook(part, args, y):
-        before, part.last = getattr(part, "last", 0.0), y
-        return y + before
-
-    module[0].register_forward_hook(hook)
-    apply, params, state = fn.from_module(module)
-    with pytest.raises(ValueError, match=r"forward changes '0\.last'"):
-        apply(params, state, X)
-
-
-def test_spectral_norm_keeps_its_vectors_in_buffers():
-    torch.manual_seed(0)
-    module = parametrizations.spectral_norm(nn.Linear(3, 3))
-    apply, params, state = fn.from_module(module)
-    two_answers(module, apply, params, state)
-
-
-def test_remat_leaves_a_module_whole():
-    apply, params, state = fn.from_module(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU()))
-    x = torch.randn(4, 3)
-
-    def gradient(wrap):
-        return fn.grad(lambda params: wrap(lambda x: apply(params, state, x))(x)[0].square().sum())(params)
-
-    expected = gradient(lambda f: f)
-    for wrap in (fn.remat, lambda f: fn.jit(fn.remat(f))):
-        assert fn.tree.difference(gradient(wrap), expected, rtol=1e-5, atol=1e-6) is None
-    assert fn.tree.difference(fn.remat(apply)(params, state, x)[1], apply(params, state, x)[1]) is None

@@ -3,29 +3,15 @@
 import pytest
 import torch
 from backends import BACKENDS
+from staged import W, X, assert_staged_equals, operations, program
 from torch.nn import functional
 
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
-from funcnet.compiler.graph import Scan, walk
-from funcnet.compiler.staging import form_of, loop, stage
+from funcnet.compiler.staging import loop
 from funcnet.scan import scan
 
-X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
-W = torch.linspace(0.5, -1.0, 8, dtype=torch.float64).reshape(4, 2)
 LABELS = torch.tensor([0, 3, 1])
-
-
-def program(f, *tensors):
-    return stage(lambda inputs: f(*inputs), [form_of(tensor) for tensor in tensors])
-
-
-def operations(f, *tensors):
-    return [str(op.target) if not isinstance(op, Scan) else "scan" for op in walk(program(f, *tensors).block)]
-
-
-def assert_staged_equals(f, *args, backend="eager"):
-    assert fn.tree.difference(jit(f, backend=backend)(*args), f(*args), atol=1e-12) is None
 
 
 def write_to_views(x):
@@ -230,115 +216,11 @@ def test_as_strided_follows_the_memory_that_was_asked_for(make):
     assert_staged_equals(f, X)
 
 
-def test_what_does_not_change_in_a_loop_is_computed_before_it():
-    def f(x, w):
-        return scan(lambda c, _: (c + (x @ w).sin().sum(), c * 2), x.sum(), length=5)
-
-    block = program(lambda *args: fn.tree.leaves(f(*args)), X, W).block
-    (loop_,) = (op for op in block.ops if isinstance(op, Scan))
-    assert [str(op.target) for op in loop_.body.ops] == ["aten.add.Tensor", "aten.mul.Tensor"]
-
-
-def test_outputs_and_slices_that_nobody_reads_are_removed():
-    def f(x):
-        carry, (_, doubled) = scan(lambda c, row: (c + 1, (row.exp(), c * 2)), x[0], x)
-        return [carry, doubled]
-
-    (loop_,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
-    assert (len(loop_.xs), len(loop_.outputs)) == (0, 2)
-
-
-def test_carries_that_reach_no_result_are_removed():
-    def inner(c, _):
-        return (c[0].sin(), c[1] * c[0], c[2] + c[1]), c[2]
-
-    def f(x):
-        """Of a, b and c, b reads a and c reads b; d, which c alone reads, is given to a scan inside."""
-
-        def outer(carry, row):
-            a, b, c, d = carry
-            (a, b, d), _ = scan(inner, (a, b, d), length=2)
-            return (a + row, b, c + d, d), (c, a)
-
-        (_, b, _, _), (_, every_a) = scan(outer, (x[0], x[1], x[2], x[0]), x)
-        return [b, every_a]
-
-    (outer,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
-    (inside,) = (op for op in outer.body.ops if isinstance(op, Scan))
-    assert (len(outer.init), len(outer.outputs), len(inside.init), len(inside.outputs)) == (2, 3, 2, 2)
-    assert_staged_equals(f, X)
-
-
 def test_text_form_names_values_shapes_and_loops():
     text = repr(program(lambda x: scan(lambda c, row: (c + row, None), x[0], x)[:1], X).block)
     assert "(v0: float64[3, 4]) ->" in text
     assert "= scan length=3 init=[v1] xs=[v0]" in text
     assert "aten.add.Tensor(v3, v4)" in text
-
-
-def test_nested_scans_of_100_times_100_are_two_small_blocks():
-    def inner(c, _):
-        value, gradient = fn.value_and_grad(lambda c: (c * X).sin().sum())(c)
-        return c - 0.01 * gradient, value
-
-    def outer(c, _):
-        c, values = scan(inner, c, length=100)
-        return c, values[0]
-
-    def run(x):
-        return scan(outer, x, length=100)
-
-    assert operations(lambda x: fn.tree.leaves(run(x)), X).count("scan") == 2
-    assert len(operations(lambda x: fn.tree.leaves(run(x)), X)) < 20
-    carry, expected = X, []
-    for i in range(10_000):
-        expected += [(carry * X).sin().sum()] if i % 100 == 0 else []
-        carry = carry - 0.01 * X * (carry * X).cos()
-    final, values = jit(run, backend="eager")(X)
-    torch.testing.assert_close(final, carry, rtol=0, atol=1e-12)
-    torch.testing.assert_close(values, torch.stack(expected), rtol=0, atol=1e-12)
-
-
-SCANS = [
-    lambda x: scan(lambda c, row: (c + row.sum() * c.cos(), c[0]), x, x),
-    lambda x: scan(lambda c, row: ({"a": c["b"], "b": c["a"] + row}, (c["a"], None)), {"a": x[0], "b": x[1]}, x),
-    lambda x: scan(lambda c, row: (c, row * 2), x, x[:0]),
-    lambda x: scan(lambda c, _: (c, None), x, length=4),
-    lambda x: scan(lambda c, _: scan(lambda c, row: (c + row.sum(), c[0]), c, x), x, length=4),
-    lambda x: scan(lambda c, row: (c - 0.1 * fn.grad(lambda c: (c * row).square().sum())(c), None), x, x),
-    lambda x: scan(lambda c, row: (c + fn.vmap(lambda r: r * row)(x).sum(), c), x[0, 0], x),
-    fn.grad(lambda x: scan(lambda c, row: (c * row.sum(), c.sum()), x, x)[1].sum()),
-    fn.vmap(lambda row: scan(lambda c, z: (c + row.sum() * z, c * 2), row, torch.arange(5.0, dtype=row.dtype))),
-    fn.vmap(lambda row: scan(lambda c, z: (c + z, c * 2), torch.zeros((), dtype=row.dtype), row)),
-    lambda x: fn.vmap(fn.vmap(lambda a, b: scan(lambda c, z: (c + a * z, c), b, x[0]), (None, 0)), (0, None))(x, x),
-    lambda x: fn.vmap(lambda r: scan(lambda c, z: (scan(lambda c, _: (c + z, r), c, length=3)[0], c), r, x))(x[:, :4]),
-    lambda x: fn.vmap(fn.grad(lambda r: scan(lambda c, z: (c * z, c), r.sum(), r)[0]))(x),
-]
-
-
-@pytest.mark.parametrize("backend", ["eager", "native"])
-@pytest.mark.parametrize("f", SCANS)
-def test_scan_staged_equals_eager(f, backend):
-    assert_staged_equals(f, X, backend=backend)
-
-
-def test_scan_inside_vmap_stays_one_loop():
-    def f(x):
-        return [fn.vmap(lambda row: scan(lambda c, _: (c + row, None), row, length=50)[0])(x)]
-
-    assert operations(f, X).count("scan") == 1
-
-
-def test_loop_is_none_where_a_scan_is_a_python_loop():
-    seen = []
-
-    def f(x):
-        seen.append(loop() is None)
-        return fn.grad(lambda x: (seen.append(loop() is None), x.sum())[1])(x)
-
-    assert loop() is None
-    jit(f, backend="eager")(X)
-    assert seen == [False, True]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -364,83 +246,6 @@ def test_results_never_share_memory_with_arguments_or_closed_over_tensors(backen
         before = argument.clone(), X.clone()
         result.add_(1)
         assert fn.tree.equal((argument, X), before)
-
-
-def branch(x):
-    if x.sum() > 0:
-        return x
-    return -x
-
-
-READS = [
-    (branch, "branch"),
-    (lambda x: x * x.sum().item(), "_local_scalar_dense"),
-    (lambda x: x[x > 0], "index.Tensor"),
-    (lambda x: x.nonzero(), "nonzero"),
-    (lambda x: x.tolist(), "tolist"),
-    (lambda x: x.numpy(), "numpy"),
-    (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),
-    (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "needs the values"),
-    (fn.grad(lambda x: x.sum() * float(x[0, 0])), "_local_scalar_dense"),
-    (fn.vmap(lambda row: torch.tensor(row.tolist())), "needs the values"),
-]
-
-
-@pytest.mark.parametrize("f, operation", READS)
-def test_code_that_reads_values_is_refused_with_its_line(f, operation):
-    with pytest.raises(StagingError, match=operation) as error:
-        jit(f)(X)
-    assert "Use torch.where for a branch" in str(error.value)
-    assert "test_staging.py:" in str(error.value)
-
-
-def test_the_line_named_is_the_one_that_steers():
-    line = branch.__code__.co_firstlineno + 1
-    with pytest.raises(StagingError, match=rf"in branch, .*test_staging\.py:{line}\."):
-        jit(branch)(X)
-
-
-IMPURE = [
-    (lambda x: x + torch.rand(3, 4), "aten.rand.default draws from torch's global generator"),
-    (lambda x: functional.dropout(x, 0.5), "draws from torch's global generator"),
-    (lambda x: x.add_(1), "add_.Tensor writes to an argument in place"),
-    (lambda x: x[0].zero_(), "zero_.default writes to an argument in place"),
-    (lambda x: torch.neg(x, out=X), "writes to a closed-over tensor in place"),
-    (lambda x: (x * 1).resize_(2, 2), "resize_.default"),
-]
-
-
-@pytest.mark.parametrize("f, message", IMPURE)
-def test_functions_that_are_not_pure_are_refused(f, message):
-    with pytest.raises(StagingError, match=message):
-        jit(f)(X.clone())
-
-
-def test_a_scan_body_that_writes_outside_is_refused():
-    def f(x):
-        buffer = torch.zeros(3)
-
-        def step(c, _):
-            buffer[0] = 1.0
-            return c, None
-
-        return scan(step, x, length=2), buffer
-
-    with pytest.raises(StagingError, match="writes to a tensor from outside the scan body"):
-        jit(f)(X)
-
-
-def test_values_that_leave_their_scan_or_their_staging_are_refused():
-    kept = []
-
-    def f(x):
-        scan(lambda c, _: (kept.append(c * 2), (c, None))[1], x, length=2)
-        return kept[0] + 1
-
-    with pytest.raises(StagingError, match="used outside of the function or scan body that made it"):
-        jit(f)(X)
-    with pytest.raises(StagingError, match="met a traced tensor whose staging has ended"):
-        kept[0] + 1
 
 
 def test_an_error_of_the_function_comes_through_and_leaves_nothing_behind():

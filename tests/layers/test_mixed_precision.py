@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from programs import train
 from tables import numbers
 from torch.testing import assert_close
 
@@ -108,14 +109,8 @@ def test_an_ensemble_trains_in_mixed_precision_inside_jit():
     y = x.prod(-1, keepdim=True).sign()
 
     def run(key):
-        def step(params, _):
-            def loss(params):
-                return fn.losses.squared_error(model.apply(params, x), y).mean()
-
-            value, grads = fn.value_and_grad(loss)(params)
-            return fn.sgd_step(params, grads, 0.3), value
-
-        return fn.scan(step, model.init(key, x), length=200)
+        loss = lambda params: fn.losses.squared_error(model.apply(params, x), y).mean()  # noqa: E731
+        return train(loss, model.init(key, x), 200, 0.3)
 
     params, losses = fn.jit(fn.vmap(run))(fn.random.split(KEY, 4))
     assert dtypes((params, losses)) == {torch.float32}

@@ -5,44 +5,10 @@ import torch
 from tables import numbers
 from torch import nn
 from torch.testing import assert_close
+from torch_twins import KEY, compare, detached, exactly, fill
 
 import funcnet as fn
 from funcnet import tree
-
-KEY = fn.random.key(11)
-
-
-def exactly(actual, expected):
-    assert_close(actual, expected, rtol=1e-12, atol=1e-12)
-
-
-def fill(module):
-    """Give a module parameters and statistics that are no defaults."""
-    module = module.double()
-    values = {name: numbers(*p.shape, seed=i) for i, (name, p) in enumerate(module.state_dict().items())}
-    for name, value in module.state_dict().items():
-        value.copy_(values[name] + 1.5 if "var" in name else values[name] if value.is_floating_point() else value)
-    return module
-
-
-def compare(layer, params, module, names, x, call=lambda module, x: module(x), **options):
-    """Values and all gradients of a layer and its twin; `names` maps the module's parameters to ours."""
-    x_twin = x.clone().requires_grad_()
-    expected = call(module, x_twin)
-    weights = numbers(*expected.shape, seed=9)
-    by = torch.autograd.grad((expected * weights).sum(), [x_twin, *(p for n, p in module.named_parameters())])
-    exactly(layer.apply(params, x, **options), expected.detach())
-
-    def loss(params, x):
-        return (layer.apply(params, x, **options) * weights).sum()
-
-    grads, by_x = fn.grad(loss, (0, 1))(params, x)
-    exactly(by_x, by[0])
-    exactly(grads, names({n: g for (n, _), g in zip(module.named_parameters(), by[1:], strict=True)}))
-
-
-def detached(module):
-    return {name: p.detach() for name, p in module.named_parameters()}
 
 
 def conv_params(p):
@@ -177,113 +143,6 @@ def test_batch_norm_of_16_bits_keeps_wide_statistics():
     assert_close(y.float(), (x.float() - x.float().mean(0)) / x.float().std(0, correction=0), atol=2e-3, rtol=0)
 
 
-def attention_params(p):
-    w, b = (p[f"in_proj_{kind}"].chunk(3) if f"in_proj_{kind}" in p else [None] * 3 for kind in ("weight", "bias"))
-    parts = {name: (w, b) for name, w, b in zip("qkv", w, b, strict=True)}
-    if w[0] is None:
-        raise AssertionError
-    parts["out"] = (p["out_proj.weight"], p.get("out_proj.bias"))
-    return {name: {"w": w.T} | ({} if b is None else {"b": b}) for name, (w, b) in parts.items()}
-
-
-@pytest.mark.parametrize("heads, bias", [(1, True), (2, False), (3, True)])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-def test_multi_head_attention(heads, bias, causal, masked):
-    module = fill(nn.MultiheadAttention(6, heads, bias=bias, batch_first=True))
-    x = numbers(2, 5, 6)
-    padding = torch.zeros(2, 5, dtype=torch.bool)
-    padding[0, 3:], padding[1, 4:] = True, True
-    future = torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None
-
-    def call(module, x):
-        return module(x, x, x, need_weights=False, attn_mask=future, key_padding_mask=padding if masked else None)[0]
-
-    layer = fn.multi_head_attention(heads, causal=causal, use_bias=bias)
-    mask = ~padding[:, None, None] if masked else None
-    compare(layer, attention_params(detached(module)), module, attention_params, x, call, mask=mask)
-
-
-def test_attention_to_other_tokens():
-    module = fill(nn.MultiheadAttention(6, 2, batch_first=True, kdim=4, vdim=4))
-    x, context = numbers(2, 3, 6), numbers(2, 5, 4, seed=1)
-
-    def names(p):
-        parts = dict(zip("qkv", p["in_proj_bias"].chunk(3), strict=True))
-        return {name: {"w": p[f"{name}_proj_weight"].T, "b": b} for name, b in parts.items()} | {
-            "out": {"w": p["out_proj.weight"].T, "b": p["out_proj.bias"]}
-        }
-
-    layer = fn.multi_head_attention(2)
-    shapes = tree.map(lambda leaf: tuple(leaf.shape), layer.init(KEY, x, context=context))
-    assert shapes == tree.map(lambda leaf: tuple(leaf.shape), names(detached(module)))
-
-    def call(module, x):
-        return module(x, context, context, need_weights=False)[0]
-
-    compare(layer, names(detached(module)), module, names, x, call, context=context)
-
-
-def test_a_query_that_may_attend_to_nothing_gets_zero_and_no_nan():
-    layer, x = fn.multi_head_attention(2), numbers(3, 4)
-    params = layer.init(KEY, x)
-    mask = torch.tensor([[True, False, True], [False] * 3, [True, True, False]])
-    y = layer.apply(params, x, mask=mask)
-    exactly(y[1], params["out"]["b"])
-    grads = fn.grad(lambda params, x: layer.apply(params, x, mask=mask).square().sum(), (0, 1))(params, x)
-    assert all(leaf.isfinite().all() for leaf in tree.leaves(grads))
-    assert not fn.jacrev(lambda x: layer.apply(params, x, mask=mask)[0])(x)[:, 1].any()
-
-
-def test_dropped_attention_weights_keep_their_mean():
-    layer, x = fn.multi_head_attention(1, dropout_rate=0.5), numbers(4, 6)
-    params = layer.init(KEY, x)
-    keys = fn.random.split(KEY, 4000)
-    noisy = fn.vmap(lambda key: layer.apply(params, x, key=key))(keys)
-    assert noisy.std(0).min() > 1e-3
-    assert_close(noisy.mean(0), layer.apply(params, x), atol=0.05, rtol=0)
-
-
-def recurrent_params(p):
-    return {
-        "wi": p["weight_ih_l0"].T,
-        "wh": p["weight_hh_l0"].T,
-        "bi": p["bias_ih_l0"],
-        "bh": p["bias_hh_l0"],
-    }
-
-
-@pytest.mark.parametrize(
-    "layer, module",
-    [
-        (fn.rnn(3), nn.RNN(2, 3, batch_first=True)),
-        (fn.rnn(3, activation=torch.relu), nn.RNN(2, 3, nonlinearity="relu", batch_first=True)),
-        (fn.gru(3), nn.GRU(2, 3, batch_first=True)),
-        (fn.lstm(3), nn.LSTM(2, 3, batch_first=True)),
-    ],
-    ids=["rnn", "rnn of relu", "gru", "lstm"],
-)
-@pytest.mark.parametrize("shape", [(6, 2), (4, 1, 2), (3, 7, 2)], ids=str)
-def test_recurrent_layers(layer, module, shape):
-    module = fill(module)
-    compare(layer, recurrent_params(detached(module)), module, recurrent_params, numbers(*shape), lambda m, x: m(x)[0])
-
-
-@pytest.mark.parametrize("build, gates", [(fn.rnn, 1), (fn.gru, 3), (fn.lstm, 4)])
-def test_recurrent_layers_start_uniform_like_torch_s(build, gates):
-    params = build(100).init(KEY, torch.zeros(3, 50))
-    assert {name: tuple(p.shape) for name, p in params.items()} == {
-        "wi": (50, gates * 100),
-        "wh": (100, gates * 100),
-        "bi": (gates * 100,),
-        "bh": (gates * 100,),
-    }
-    for p in params.values():
-        assert p.abs().max() <= 0.1 and p.abs().max() > 0.09 and abs(p.mean()) < 0.02
-    assert not torch.equal(params["bi"], params["bh"])
-    assert build(3).apply(build(3).init(KEY, torch.zeros(2, 2)), torch.zeros(5, 0, 2)).shape == (5, 0, 3)
-
-
 def test_sinusoidal_positions_are_the_paper_s():
     y = fn.sinusoidal_positions(base=100.0).apply((), torch.zeros(2, 7, 6).double())
     for t in range(7):
@@ -337,59 +196,3 @@ def test_nothing_falls_back_to_a_loop_under_vmap(layer, shape):
 def test_a_loop_under_vmap_would_be_told():
     with pytest.raises(UserWarning, match="performance drop"):
         fn.vmap(lambda x: torch.histc(x, 3))(numbers(2, 3))
-
-
-@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
-def test_recurrent_layers_stay_one_loop_in_jit(build):
-    layer, x = build(3), numbers(2, 50, 2)
-    params = layer.init(KEY, x)
-    staged = fn.jit(layer.apply)
-    assert staged.explain(params, x).operations["scan"] == 1
-    exactly(staged(params, x), layer.apply(params, x))
-    exactly(fn.jit(fn.vmap(layer.apply, in_dims=(None, 0)))(params, x), layer.apply(params, x))
-
-
-@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
-@pytest.mark.parametrize(
-    "derive",
-    [
-        lambda f: fn.grad(f, (0, 1)),
-        lambda f: lambda p, x: fn.jvp(f, (p, x), (p, x.cos())),
-        lambda f: fn.grad(lambda p, x: tree.norm(fn.grad(f, (0, 1))(p, x)), (0, 1)),
-        lambda f: lambda p, x: fn.jvp(fn.grad(f), (p, x), (p, x.cos())),
-        lambda f: fn.vmap(fn.grad(f, (0, 1)), in_dims=(None, 0)),
-        lambda f: fn.grad(lambda p, x: fn.vmap(f, in_dims=(None, 0))(p, x).sum(), (0, 1)),
-        lambda f: fn.grad(fn.remat(f)),
-    ],
-    ids=["grad", "jvp", "grad of grad", "jvp of grad", "vmap of grad", "grad of vmap", "remat"],
-)
-def test_derivatives_of_recurrent_layers_are_loops_in_jit(build, derive):
-    layer, x = build(3), numbers(2, 20, 2)
-    params = layer.init(KEY, x)
-    f = derive(lambda params, x: layer.apply(params, x).square().sum())
-    staged = fn.jit(f)
-    assert staged.explain(params, x).operations["scan"] in (2, 4)
-    assert sum(staged.explain(params, x).operations.values()) < 600
-    assert tree.allclose(staged(params, x), f(params, x), rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
-@pytest.mark.parametrize("time", [0, 1, 2])
-def test_derivatives_over_few_times_in_jit(build, time):
-    layer, x = build(3), numbers(2, time, 2)
-    params = layer.init(KEY, x)
-    gradient = fn.grad(lambda params, x: layer.apply(params, x).square().sum(), (0, 1))
-    assert tree.allclose(fn.jit(gradient)(params, x), gradient(params, x), rtol=1e-12)
-
-
-def test_an_activation_may_close_over_what_is_differentiated():
-    x = numbers(4, 2)
-    params = fn.rnn(3).init(KEY, x)
-
-    def loss(slope):
-        return fn.rnn(3, activation=lambda h: torch.tanh(slope * h)).apply(params, x).sum()
-
-    slope = torch.tensor(0.7, dtype=torch.float64)
-    exactly(fn.jit(fn.grad(loss))(slope), fn.grad(loss)(slope))
-    exactly(fn.jit(lambda slope: fn.jvp(loss, (slope,), (slope,)))(slope), fn.jvp(loss, (slope,), (slope,)))
-    fn.checking.check_grads(loss, (slope,))

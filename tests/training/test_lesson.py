@@ -1,6 +1,6 @@
 """Whole training runs: JAX's trajectories step by step in eager mode, and torch.nn with torch.optim.SGD.
 
-tests/jit/test_jit.py holds the staged runs to the same trajectories.
+tests/jit/test_lesson.py holds the staged runs to the same trajectories.
 """
 
 from itertools import pairwise
@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 from golden import load
+from programs import GATES, POINTS, float64, train
 from torch import nn
 from torch.testing import assert_close
 
@@ -16,12 +17,6 @@ from funcnet import tree
 
 GOLDEN = load("lesson")
 RUNS = {f"{run['gate']} {'-'.join(map(str, run['sizes']))} {i}": run for i, run in enumerate(GOLDEN["runs"])}
-X = torch.tensor(GOLDEN["x"], dtype=torch.float64)
-XOR = torch.tensor([[0.0], [1.0], [1.0], [0.0]], dtype=torch.float64)
-
-
-def tensors(lists):
-    return [{name: torch.tensor(values, dtype=torch.float64) for name, values in layer.items()} for layer in lists]
 
 
 def mlp(sizes):
@@ -38,30 +33,22 @@ def loss_of(model, x, y):
     return lambda params: fn.losses.sigmoid_binary_cross_entropy(model.apply(params, x), y).mean()
 
 
-def train(loss, params, steps, rate=1.0):
-    def step(params, _):
-        value, grads = fn.value_and_grad(loss)(params)
-        return fn.sgd_step(params, grads, rate), value
-
-    return fn.scan(step, params, length=steps)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_jax_s_trajectories(run):
     steps = min(run["steps"], 3_001)  # as far as eager mode gets in reasonable time
-    y = torch.tensor({"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "xor": [0, 1, 1, 0]}[run["gate"]])
+    y = GATES[run["gate"]]
     model = mlp(run["sizes"])
-    loss = loss_of(model, X, y.double()[:, None])
-    start = with_gaps(tensors(run["start"]))
-    assert tree.allclose(fn.grad(loss)(start), with_gaps(tensors(run["grads_at_start"])), rtol=1e-12, atol=1e-14)
+    loss = loss_of(model, POINTS, y)
+    start = with_gaps(float64(run["start"]))
+    assert tree.allclose(fn.grad(loss)(start), with_gaps(float64(run["grads_at_start"])), rtol=1e-12, atol=1e-14)
     final, losses = train(loss, start, steps)
     expected = torch.tensor(run["losses_every_100"], dtype=torch.float64)
     assert_close(losses[::100], expected[: len(losses[::100])], rtol=1e-9, atol=1e-9)
     if steps == run["steps"]:
-        assert tree.allclose(final, with_gaps(tensors(run["final"])), rtol=1e-9, atol=1e-9)
+        assert tree.allclose(final, with_gaps(float64(run["final"])), rtol=1e-9, atol=1e-9)
         probabilities = torch.tensor(run["probabilities"], dtype=torch.float64)
-        assert_close(model.apply(final, X).sigmoid(), probabilities, rtol=1e-9, atol=1e-9)
+        assert_close(model.apply(final, POINTS).sigmoid(), probabilities, rtol=1e-9, atol=1e-9)
 
 
 def module(sizes, dtype):
@@ -100,7 +87,7 @@ COMPARED = {(2, 1): 10_001, (2, 2, 1): 10_001, (2, 10, 10, 10, 1): 4_800}
 @pytest.mark.parametrize("sizes", COMPARED, ids=str)
 def test_torch_s_modules_and_sgd(sizes, dtype):
     net, (loss_bound, param_bound) = module(sizes, dtype), BOUNDS[dtype]
-    x, y = X.to(dtype), XOR.to(dtype)
+    x, y = POINTS.to(dtype), GATES["xor"].to(dtype)
     final, losses = fn.jit(lambda start: train(loss_of(mlp(sizes), x, y), start, 10_001))(params_of(net))
     expected = train_module(net, x, y, 10_001)
     steps = COMPARED[sizes] if dtype == torch.float32 else 10_001

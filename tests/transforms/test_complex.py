@@ -6,46 +6,11 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from complex_numbers import W, X, Z, complex_like, fourier, real_form
 
 import funcnet as fn
 
 DTYPES = [torch.complex64, torch.complex128]
-T, X = torch.tensor(0.3), torch.tensor([0.3, -1.2, 0.7, 2.0])
-
-
-def complex_like(*shape, seed=0, dtype=torch.complex128):
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed + sum(shape)))
-
-
-Z = complex_like(4, dtype=torch.complex64)
-W = complex_like(3, 4)
-
-
-class Fourier(nn.Module):
-    """Real and complex weights together."""
-
-    def __init__(self, dtype=torch.complex128):
-        super().__init__()
-        self.w = nn.Parameter(complex_like(3, dtype=dtype))
-        self.mix = nn.Parameter(complex_like(3, 3, seed=1, dtype=dtype))
-        self.scale = nn.Parameter(torch.tensor(1.5, dtype=dtype.to_real()))
-
-    def forward(self, x):
-        return torch.fft.irfft((self.w * torch.fft.rfft(self.scale * x)) @ self.mix, n=4)
-
-
-def fourier(dtype=torch.complex128):
-    module = Fourier(dtype)
-    apply, params, state = fn.from_module(module)
-    x = torch.randn(5, 4, dtype=dtype.to_real(), generator=torch.Generator().manual_seed(0))
-    return module, params, x, lambda p, x: apply(p, state, x)[0].square().mean()
-
-
-def real_form(f, params):
-    """The same function of real numbers, and where to evaluate it."""
-    vector, unravel = fn.tree.ravel(params)
-    return lambda v: f(unravel(v)), vector, unravel
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -190,70 +155,6 @@ def test_curvature_products_are_those_of_pairs():
     assert torch.allclose(fn.curvature.taylor(loss, params, order=3)(near, x), loss(near, x), rtol=1e-10)
 
 
-TORCH = {
-    "sgd": (fn.optim.sgd(0.1, momentum=0.9), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
-    "nesterov": (fn.optim.sgd(0.1, 0.9, True), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True)),
-    "adam": (fn.optim.adam(0.1), lambda p: torch.optim.Adam(p, 0.1)),
-    "adamw": (fn.optim.adamw(0.1, weight_decay=0.1), lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.1)),
-    "rmsprop": (fn.optim.rmsprop(0.1, 0.99, eps_in_sqrt=False), lambda p: torch.optim.RMSprop(p, 0.1)),
-    "centred rmsprop": (
-        fn.optim.rmsprop(0.1, 0.99, eps_in_sqrt=False, centered=True),
-        lambda p: torch.optim.RMSprop(p, 0.1, centered=True),
-    ),
-    "adagrad": (fn.optim.adagrad(0.1, 0.0, 0.0), lambda p: torch.optim.Adagrad(p, 0.1, eps=0.0)),
-    "adadelta": (fn.optim.adadelta(0.1), lambda p: torch.optim.Adadelta(p, 0.1)),
-}
-
-
-@pytest.mark.parametrize("name", TORCH)
-def test_optimizers_take_the_steps_of_torch(name):
-    optimizer, make = TORCH[name]
-    module, params, x, loss = fourier()
-    theirs, state = make(module.parameters()), optimizer.init(params)
-    for _ in range(8):
-        theirs.zero_grad()
-        module(x).square().mean().backward()
-        theirs.step()
-        updates, state = optimizer.update(fn.grad(loss)(params, x), state, params)
-        params = fn.optim.apply_updates(params, updates)
-    want = {name: parameter.detach() for name, parameter in module.named_parameters()}
-    assert fn.tree.allclose(params, want, rtol=1e-6, atol=1e-7)
-
-
-PAIRWISE = {
-    "lion": fn.optim.lion(0.1),
-    "sign_sgd": fn.optim.sign_sgd(0.1),
-    "adamax": fn.optim.adamax(0.1),
-    "nadam": fn.optim.nadam(0.1),
-    "clip": fn.optim.clip(0.1),
-    "amsgrad": fn.optim.amsgrad(0.1),
-    "radam": fn.optim.radam(0.1),
-    "lars": fn.optim.lars(0.1),
-    "lamb": fn.optim.lamb(0.1),
-    "ema": fn.optim.ema(0.9, accumulator_dtype=torch.float64),
-    "trace": fn.optim.trace(0.9, accumulator_dtype=torch.float64),
-    "lbfgs": fn.optim.lbfgs(0.1, linesearch=None),
-    "schedule_free": fn.optim.schedule_free_adamw(0.1, state_dtype=torch.float64),
-    "global norm": fn.optim.clip_by_global_norm(0.01),
-    "multi_steps": fn.optim.MultiSteps(fn.optim.adam(0.1), 2).gradient_transformation(),
-    "apply_if_finite": fn.optim.apply_if_finite(fn.optim.adam(0.1), 3),
-    "zero_nans": fn.optim.zero_nans(),
-    "adafactor": fn.optim.adafactor(0.1, multiply_by_parameter_scale=False, clipping_threshold=None),
-}
-
-
-@pytest.mark.parametrize("name", PAIRWISE)
-def test_optimizers_treat_a_complex_number_as_a_pair(name):
-    optimizer, params, real = PAIRWISE[name], {"z": W}, {"z": torch.view_as_real(W)}
-    state, real_state = optimizer.init(params), optimizer.init(real)
-    for step in range(4):
-        g = {"z": complex_like(3, 4, seed=step)}
-        updates, state = optimizer.update(g, state, params)
-        wanted, real_state = optimizer.update(fn.tree.view_as_real(g), real_state, real)
-        assert fn.tree.allclose(updates, fn.tree.view_as_complex(wanted, params))
-        params, real = fn.optim.apply_updates(params, updates), fn.optim.apply_updates(real, wanted)
-
-
 def test_matrices_and_lines():
     o = fn.optim.orthogonalize(W, [(1.5, -0.5, 0.0)] * 40)
     u, _, v = torch.linalg.svd(W, full_matrices=False)
@@ -304,68 +205,3 @@ class _Wrong(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, tangent):
         return 2 * (ctx.saved_tensors[0].conj() * tangent).real.sum()
-
-
-def written(part, value):
-    def f(z):
-        z = z * 1
-        part(z)[1:] = value
-        return z, z.abs().sum()
-
-    return f
-
-
-TURN = lambda t: torch.exp(1j * t)  # noqa: E731
-ROTATE = lambda c, x: (c * 1j + x, (c.real, c.conj()))  # noqa: E731
-ORIGIN = torch.zeros((), dtype=torch.complex64)
-CONJUGATE, NEGATIVE = Z.conj(), Z.conj().imag
-PROGRAMS = {
-    "gradient": (fn.grad(lambda t: TURN(t).real), T),
-    "gradient in float64": (fn.grad(lambda t: torch.exp((0.1 + 1 / 3j) * t).imag), T.double()),
-    "gradient through a power": (fn.grad(lambda t: (t ** (0.5 + 1j)).real + ((1 + 2j) ** t).imag), T),
-    "gradient of a quotient": (fn.grad(lambda t: ((2 + 1j) / t + t / (2 - 1j)).abs()), T),
-    "gradient through fft": (fn.grad(lambda x: torch.fft.irfft(torch.fft.rfft(x) * (2 + 1j)).square().sum()), X),
-    "hessian": (fn.hessian(lambda x: (TURN(x) * x).real.sum()), X),
-    "jacobian": (fn.jacrev(lambda x: torch.view_as_real(TURN(x))), X),
-    "tangent": (lambda t: fn.jvp(TURN, (t,), (t,)), T),
-    "remat": (fn.grad(lambda t: fn.remat(lambda t: TURN(t).real)(t)), T),
-    "lanes": (fn.vmap(fn.grad(lambda t: TURN(t).real)), X),
-    "inner vmap": (lambda x: fn.vmap(TURN)(x) * 1j, X),
-    "scan": (lambda x: fn.scan(ROTATE, ORIGIN, x), X),
-    "gradient of a scan": (fn.grad(lambda x: fn.scan(ROTATE, ORIGIN, x)[0].abs()), X),
-    "gradient of a scan by its carry": (fn.grad(lambda z: fn.scan(ROTATE, z, X)[0].abs()), Z[0]),
-    "lanes of a scan": (fn.vmap(lambda x: fn.scan(ROTATE, ORIGIN, x)), torch.stack([X, X.flip(0)])),
-    "constants": (lambda z: (torch.tensor(1j) * z, torch.full_like(z, 2j), z.new_full((2,), 1 - 1j), z == 1j), Z),
-    "constants in place": (lambda z: (z * 1).fill_(2j).add_(z, alpha=1j).mul_(1 - 2j), Z),
-    "constants in choices": (lambda x: torch.where(x > 0, x + 0j, 2j).masked_fill(x > 1, 3j), X),
-    "conjugate": (lambda z: (z.conj(), z.conj().imag, z.mH if z.ndim > 1 else z.conj() * z), Z),
-    "conjugate argument": (lambda z: (z * 2, z.real, z.imag, torch.view_as_real(z.resolve_conj())), Z.conj()),
-    "negative argument": (lambda x: (x * 2, x.exp()), Z.conj().imag),
-    "conjugate capture": (lambda x: (x * CONJUGATE, CONJUGATE.imag, x * NEGATIVE), X),
-    "write to the real part": (written(torch.real, 3.0), Z),
-    "write to the imaginary part": (written(torch.imag, 3.0), Z),
-    "write to the imaginary part of the conjugate": (written(lambda z: z.conj().imag, 3.0), Z),
-    "write to the conjugate": (written(torch.conj, 1 + 2j), Z),
-    "write to pairs": (written(torch.view_as_real, 3.0), Z),
-    "write to a complex view of pairs": (lambda x: written(torch.view_as_complex, 1 + 2j)(x.reshape(2, 2)), X),
-}
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("backend", ["auto", "eager"])
-def test_compiled_programs_agree_with_eager_mode(name, backend):
-    f, x = PROGRAMS[name]
-    compiled = fn.jit(f, backend=backend)
-    for given in (x, x * 0.5):
-        got, want = compiled(given), f(given)
-        assert not any(leaf.is_conj() for leaf in fn.tree.leaves(got))
-        assert fn.tree.allclose(got, want, rtol=1e-5, atol=1e-6), fn.tree.difference(got, want, atol=1e-6)
-
-
-@pytest.mark.parametrize("part", [torch.real, torch.imag, torch.conj, torch.view_as_real])
-def test_a_write_through_a_part_is_differentiated_in_eager_mode_only(part):
-    f = fn.grad(lambda x: written(part, 3.0)(x + 1j)[1])
-    z = X + 1j
-    assert torch.allclose(f(X)[0], z[0].real / z[0].abs())
-    with pytest.raises(fn.StagingError, match=r"cannot differentiate a write through .* torch\.complex"):
-        fn.jit(f)(X)
