@@ -13,8 +13,6 @@ from rich.console import Console
 
 from funcnet import report
 
-# Curves
-
 
 def test_curve_runs_from_corner_to_corner():
     cells = body(printed(report.curve({"loss": torch.linspace(5, -5, 500)}, height=10)))

@@ -9,8 +9,6 @@ from printed_reports import XOR, body, dots, printed
 
 from funcnet import report
 
-# Decision maps
-
 
 def middles(height):
     """Where the cells of a map over [-0.5, 1.5] squared are, row by row from the top."""

@@ -1,4 +1,4 @@
-"""What reports print, cell by cell: the terminal, a pipe, the picture."""
+"""Where reports go: a terminal, a pipe, a picture; and the bars of a run in progress."""
 
 import io
 import os
@@ -11,8 +11,6 @@ import torch
 from printed_reports import XOR, Terminal
 
 from funcnet import report
-
-# Where it goes
 
 
 @pytest.fixture
@@ -118,9 +116,6 @@ def test_picture_is_replaced_whole_or_not_at_all(environment, capsys, tmp_path):
     with pytest.raises(OSError):
         report.show("new", svg=tmp_path / "folder.svg")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svg", "folder.svg"]
-
-
-# Progress
 
 
 def test_track_is_silent_outside_a_terminal(environment, capsys):

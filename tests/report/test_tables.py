@@ -10,8 +10,6 @@ from tables import TREES
 
 from funcnet import report, tree
 
-# Tables
-
 
 def test_summary_counts_entries_and_bytes():
     params = {"out": {"w": torch.zeros(30, 50), "b": torch.zeros(50).double()}, "k": torch.zeros(0, 3).half()}
