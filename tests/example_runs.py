@@ -9,7 +9,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(name, *arguments):
-    """What an example prints into a pipe."""
+    """Run an example and return its output into a pipe."""
     command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Wrong input to scan, jit, sgd_step and keys gets an error with what was expected and given, and a remedy."""
+"""Wrong input to scan, jit, sgd_step and keys raises an error that names the expectation, the value and a remedy."""
 
 import pytest
 import torch

@@ -76,6 +76,6 @@ def _pool_padding(window: Window) -> tuple[int, ...]:
 
 
 def _each(module: nn.Module, *names: str) -> list[tuple[int, ...]]:
-    """Read options that are one number for all axes, or one an axis."""
+    """Read options that are one number for all axes, or one per axis."""
     axes, values = int(type(module).__name__[-2]), [getattr(module, name) for name in names]
     return [(value,) * axes if isinstance(value, int) else tuple(value) for value in values]

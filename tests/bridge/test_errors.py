@@ -1,4 +1,4 @@
-"""What from_module and its functions refuse."""
+"""Wrong modules, params and outputs of from_module raise a clear error."""
 
 import pytest
 import torch

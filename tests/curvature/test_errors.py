@@ -1,4 +1,4 @@
-"""What the functions of curvature refuse."""
+"""Wrong input to the functions of curvature raises a clear error."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""jit at its edges: constants that are equal but not the same, elements at computed places, results that cannot be."""
+"""jit at its edges: constants that are equal but not the same, and results that cannot be."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""jit: golden trajectories, ensembles, sweeps, keys of the cache, and how it behaves inside other transformations."""
+"""jit: keys of the cache, backends, and how it behaves inside other transformations."""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor

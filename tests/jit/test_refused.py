@@ -1,4 +1,4 @@
-"""What staging refuses, with the line of the user's code."""
+"""Code that cannot be staged is refused, with the line of the user that asks for it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What staging records, and what it refuses."""
+"""A staged function computes what the function does; its program has no dead and no repeated operations."""
 
 import pytest
 import torch

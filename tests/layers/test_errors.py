@@ -1,4 +1,4 @@
-"""Wrong input to a layer gets an error with the place, what was expected and what was given, and a remedy."""
+"""Wrong input to a layer raises an error that names the place, the expectation, the value given and a remedy."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What attention, positions and recurrent layers refuse."""
+"""Wrong input to attention, positions and recurrent layers raises a clear error."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What convolutions and pools refuse."""
+"""Wrong input to convolutions and pools raises a clear error."""
 
 import pytest
 import torch

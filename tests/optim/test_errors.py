@@ -1,4 +1,4 @@
-"""What optimizers refuse."""
+"""Wrong input to optimizers raises a clear error."""
 
 import pytest
 import torch

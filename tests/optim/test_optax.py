@@ -1,4 +1,4 @@
-"""Optimizers, transformations and schedules against Optax, and what each promises beyond its numbers."""
+"""Optimizers, transformations and schedules against Optax."""
 
 import golden
 import pytest

@@ -1,4 +1,4 @@
-"""What optimizers and transformations promise beyond Optax's numbers."""
+"""Optimizers and transformations keep their promises beyond Optax's numbers: dtypes, edges, projections."""
 
 import pytest
 import torch

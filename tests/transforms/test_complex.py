@@ -1,6 +1,4 @@
-"""Complex numbers: gradients as backward() gives them, every other derivative as on pairs of real numbers, training as
-torch.optim does it, and compiled programs that agree with eager mode.
-"""
+"""Complex numbers: gradients as backward() gives them, every other derivative as on pairs of real numbers."""
 
 import math
 

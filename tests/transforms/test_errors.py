@@ -1,4 +1,4 @@
-"""What the transformations refuse."""
+"""Wrong input to the transformations raises a clear error."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""remat: equal gradients at every nesting, whatever the function holds, and at most half the memory at its peak."""
+"""remat: equal gradients at every nesting, and at most half the memory at its peak."""
 
 import weakref
 
