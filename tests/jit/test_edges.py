@@ -116,12 +116,12 @@ VMAPPED = [
 @pytest.mark.parametrize("f", VMAPPED)
 def test_code_inside_a_vmap_that_reads_values_is_refused_with_its_line(f):
     line = inspect.getsourcelines(f)[1]
-    with pytest.raises(StagingError, match=rf"needs the values of a tensor in <lambda>, .*test_jit_edges\.py:{line}\."):
+    with pytest.raises(StagingError, match=rf"needs the values of a tensor in <lambda>, .*test_edges\.py:{line}\."):
         jit(lambda x: fn.vmap(f)(x))(X[0])
 
 
 def test_random_numbers_of_torch_inside_a_vmap_are_refused():
-    with pytest.raises(StagingError, match=r"draws from torch's global generator in <lambda>, .*test_jit_edges\.py"):
+    with pytest.raises(StagingError, match=r"draws from torch's global generator in <lambda>, .*test_edges\.py"):
         jit(lambda x: fn.vmap(lambda row: row + torch.rand(4))(x))(X[0])
 
 
@@ -239,7 +239,7 @@ SPARSE = [
 @pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.parametrize("call", SPARSE)
 def test_sparse_tensors_are_refused(call):
-    with pytest.raises(StagingError, match="jit: expected dense tensors, got a sparse_coo one in .*test_jit_edges"):
+    with pytest.raises(StagingError, match="jit: expected dense tensors, got a sparse_coo one in .*test_edges"):
         call()
 
 

@@ -185,7 +185,7 @@ def test_writes_that_would_be_lost_are_refused_with_their_line(write):
         return y.sum()
 
     line = write.__code__.co_firstlineno + (2 if "row" in write.__code__.co_varnames else 1)
-    message = rf"x\[i\], for a tensor i, is written to in place in {write.__name__}, .*test_jit_edges\.py:{line};"
+    message = rf"x\[i\], for a tensor i, is written to in place in {write.__name__}, .*test_elements\.py:{line};"
     for g in (f, fn.grad(f)):
         with pytest.raises(StagingError, match=message):
             jit(g)(X, torch.tensor(1))
@@ -200,7 +200,7 @@ def test_a_copy_that_torch_would_have_changed_is_refused():
         return y
 
     line = swap.__code__.co_firstlineno + 4
-    with pytest.raises(StagingError, match=rf"is used in swap, .*test_jit_edges\.py:{line} after a write to x"):
+    with pytest.raises(StagingError, match=rf"is used in swap, .*test_elements\.py:{line} after a write to x"):
         jit(swap)(X, torch.tensor(1))
 
 

@@ -42,7 +42,7 @@ def test_code_that_reads_values_is_refused_with_its_line(f, operation):
 
 def test_the_line_named_is_the_one_that_steers():
     line = branch.__code__.co_firstlineno + 1
-    with pytest.raises(StagingError, match=rf"in branch, .*test_staging\.py:{line}\."):
+    with pytest.raises(StagingError, match=rf"in branch, .*test_refused\.py:{line}\."):
         jit(branch)(X)
 
 
