@@ -1,4 +1,4 @@
-"""jit: stage a function once for each form of its arguments, and run the staged program from then on."""
+"""jit: trace a function once per signature, and run the compiled program from then on."""
 
 import warnings
 from collections import Counter
@@ -10,29 +10,25 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler import staging
-from funcnet.compiler.abstract import check_result
-from funcnet.compiler.backends import NAMES, Choice, choose
-from funcnet.compiler.forms import SYMBOLS
-from funcnet.compiler.graph import Apply, Program, Scan, walk
-from funcnet.compiler.holders import Path, check_objects, is_function, places, read
+from funcnet.compiler.backends import NAMES
+from funcnet.compiler.calls import Compiled, Request, compile_call
+from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.lanes import Lanes
-from funcnet.compiler.numbers import NumberNeededError, Traced, index, parameter
+from funcnet.compiler.number_arguments import NumberArguments
+from funcnet.compiler.program import Apply, Scan, walk
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import (
     are_plain,
     difference,
-    form,
     global_settings,
     signature,
     static,
     unhashable,
     with_traced,
 )
-from funcnet.compiler.staging import Form
+from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
-from funcnet.tree import Structure
 
 
 def jit(
@@ -43,7 +39,7 @@ def jit(
     backend: str = "auto",
     progress: Progress | None = None,
 ) -> "Jit":
-    """Transform a function of pytrees into one that is staged at its first call and then runs without Python.
+    """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
     f runs once for each signature of its arguments: their structure, the shapes, strides, dtypes and devices of their
     tensors, and the values of other leaves, which become constants. The run is recorded and compiled. f must be pure,
@@ -93,7 +89,7 @@ def jit(
     for name, value in (("f", f), ("progress", progress)):
         if not callable(value) and (name == "f" or value is not None):
             raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
-    return Jit(f, backend, progress, Traced(static_argnums, static_argnames))
+    return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 
 @dataclass(frozen=True)
@@ -116,27 +112,27 @@ class Explanation:
 
 
 class Jit:
-    """A function that is staged at its first call for each form of its arguments; made by `jit`."""
+    """A function that is traced at its first call per signature; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: Traced) -> None:
+    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
-        self._programs: dict[Hashable, _Compiled] = {}
+        self._programs: dict[Hashable, Compiled] = {}
         self._traced, self._traces = traced, 0
-        self._last: _Request | None = None
+        self._last: Request | None = None
         self.owner: type | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the staged program for these arguments; stage it first if there is none."""
+        """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         request = self._request(args, kwargs)
         if not are_plain(request.tensors):
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         request, call = self._find(request)
         compiled = call.compiled
         captures = compiled.captures(request.holders)
@@ -145,15 +141,15 @@ class Jit:
             self._programs.clear()
             return self(*args, **kwargs)
         if captures and not are_plain(captures):
-            return self._unstaged(args, kwargs)
+            return self._untraced(args, kwargs)
         return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
 
-    def _request(self, args: Any, kwargs: Any) -> "_Request":
+    def _request(self, args: Any, kwargs: Any) -> "Request":
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, numbers, others = signature(leaves, structure)
         traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
         key = with_traced(key, leaves, traced) if traced else key
-        return _Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
+        return Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
 
     def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
         """List what may hold tensors that are no arguments: the function, functions among its arguments, an instance.
@@ -167,8 +163,8 @@ class Jit:
             check_objects(args, kwargs, own)
         return [self.f, *functions]
 
-    def _unstaged(self, args: Any, kwargs: Any) -> Any:
-        """Call the function itself, which has to be as pure as one that is staged."""
+    def _untraced(self, args: Any, kwargs: Any) -> Any:
+        """Call the function itself, which has to be as pure as one that is traced."""
         with Pure("jit", self.f, (args, kwargs)):
             return self.f(*args, **kwargs)
 
@@ -185,8 +181,8 @@ class Jit:
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def _find(self, request: "_Request") -> tuple["_Request", "_Call"]:
-        """Look up how a form of arguments runs; stage and compile it when it is new.
+    def _find(self, request: "Request") -> tuple["Request", "_Call"]:
+        """Look up how a signature runs; trace and compile the function when it is new.
 
         Numbers whose values the function needs become constants: the request that is returned says which are traced.
         """
@@ -203,7 +199,7 @@ class Jit:
         self._count(request)
         return request, found
 
-    def _count(self, request: "_Request") -> None:
+    def _count(self, request: "Request") -> None:
         """Warn of a function that is traced again and again."""
         self._traces += 1
         if self._traces == MANY and self._last is not None:
@@ -216,16 +212,16 @@ class Jit:
             )
         self._last = request
 
-    def _prepare(self, request: "_Request") -> "_Call | NumberNeededError":
-        """Stage a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
+    def _prepare(self, request: "Request") -> "_Call | NumberNeededError":
+        """Trace a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
-        forms = lanes.forms(request.inputs())
-        rest = iter(forms)
+        specs = lanes.specs(request.inputs())
+        rest = iter(specs)
         parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
         key = (request.structure, lanes.in_dims, request.traced, *parts, global_settings())
         if key not in self._programs:
             try:
-                self._programs[key] = _compile(lanes, request, forms, self.backend, self.progress)
+                self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
             except NumberNeededError as error:
                 return error
         return _Call(self._programs[key], lanes.size)
@@ -242,104 +238,12 @@ class _Method(partial[Any]):
         return explain(*self.args, *args, **kwargs)
 
 
-@dataclass(slots=True)
-class _Request:
-    """A call's arguments, and what its staging depends on."""
-
-    args: Any
-    kwargs: Any
-    leaves: list[Any]
-    structure: Structure
-    key: tuple[Hashable, ...]
-    tensors: list[Tensor]
-    traced: tuple[int, ...]  # which leaves are traced numbers
-    holders: list[Any]
-
-    def inputs(self) -> list[Tensor]:
-        """Return what a program takes: the tensors, then the traced numbers as tensors."""
-        return [*self.tensors, *(parameter(self.leaves[i]) for i in self.traced)] if self.traced else self.tensors
-
-    def constants(self) -> list[Any]:
-        """Return the leaves, without the values of traced numbers."""
-        return [leaf.__class__ if i in self.traced else leaf for i, leaf in enumerate(self.leaves)]
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A staged and compiled function, and how its results become a pytree again."""
-
-    program: Program
-    choice: Choice
-    structure: Structure
-    template: list[Any]  # the result's leaves, None where a tensor belongs
-    positions: list[int]  # where the tensors belong
-    numbers: list[int]  # which of these are Python numbers
-    forms: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # where these are
-
-    def rebuild(self, tensors: Sequence[Tensor]) -> Any:
-        leaves = self.template.copy()
-        for position, tensor in zip(self.positions, tensors, strict=True):
-            leaves[position] = tensor
-        for position in self.numbers:
-            leaves[position] = leaves[position].item()
-        return tree.unflatten(self.structure, leaves)
-
-    def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless their forms are those of the staging."""
-        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(t is not None and form(t) == before for t, before in zip(found, self.forms, strict=True))
-        return found if same else None
-
-
 @dataclass(frozen=True)
 class _Call:
-    """How one form of arguments runs."""
+    """How one signature runs."""
 
-    compiled: _Compiled
+    compiled: Compiled
     lanes: int | None
-
-
-class _Body:
-    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
-
-    def __init__(self, lanes: Lanes, request: _Request) -> None:
-        self.lanes, self.request = lanes, request
-
-    def __call__(self, inputs: list[Any]) -> list[Tensor]:
-        args, kwargs = tree.unflatten(self.request.structure, self._leaves(inputs))
-        result = self.lanes.f(*args, **kwargs)
-        found, self.structure = tree.flatten(result)
-        check_result(result)
-        self.numbers = [i for i, leaf in enumerate(found) if isinstance(leaf, SYMBOLS)]
-        if self.lanes.in_dims is not None:
-            for i in self.numbers:
-                found[i].node.needed()  # a result that lanes share is a constant
-        self.out_dims = self.lanes.result_dims(result)
-        found = [*map(index, found)]
-        self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
-        self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
-        return [found[i] for i in self.positions]
-
-    def _leaves(self, inputs: list[Any]) -> list[Any]:
-        """Put tensors and symbolic numbers in their places among the leaves."""
-        tensors, numbers = iter(inputs), iter(inputs[len(self.request.tensors) :])
-        leaves = self.request.leaves
-        return [
-            next(tensors) if isinstance(leaf, Tensor) else next(numbers) if i in self.request.traced else leaf
-            for i, leaf in enumerate(leaves)
-        ]
-
-
-def _compile(
-    lanes: Lanes, request: _Request, forms: Sequence[Form], backend: str, progress: Progress | None
-) -> _Compiled:
-    body = _Body(lanes, request)
-    staged = staging.stage(body, forms, len(request.traced))
-    program = lanes.program(staged, body.out_dims)
-    choice, found = choose(program, backend, progress), places(program.captures, request.holders)
-    captured = [form(tensor) for tensor in program.captures]
-    return _Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)
 
 
 def _name(op: Apply | Scan) -> str:

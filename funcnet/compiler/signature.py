@@ -1,4 +1,4 @@
-"""The key of a staged program: all that a call's staging depends on."""
+"""The signature of a call: the key of a traced program, made of everything that tracing depends on."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -15,12 +15,12 @@ from funcnet.tree import Structure
 def signature(
     leaves: Sequence[Any], structure: Structure
 ) -> tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]:
-    """Return what staging depends on, the tensors, where Python numbers are, and the leaves that may hold tensors."""
+    """Return the signature of a call, its tensors, where numbers are, and the leaves that may hold further tensors."""
     key: list[Any] = [structure, global_settings()]
     tensors, numbers, others = [], [], []
     for i, leaf in enumerate(leaves):
         if isinstance(leaf, Tensor):
-            key.append(form(leaf))
+            key.append(tensor_key(leaf))
             tensors.append(leaf)
         else:
             key.append(static(leaf))
@@ -48,7 +48,7 @@ def difference(before: tuple[Hashable, ...], now: tuple[Hashable, ...], argument
         return "the structure of the arguments changed"
     for i, path in enumerate(tree.paths(arguments), _HEAD):
         if before[i] != now[i]:
-            return f"the argument at path {path!r} (0: positional, 1: keyword) changed from {before[i]} to {now[i]}"
+            return f"the argument at path {path!r} (0: positional, 1: keyword arguments) changed"
     return "a global setting, or the number of a closed-over tensor, changed"
 
 
@@ -62,7 +62,7 @@ _SIMPLE = {str, bool, complex, torch.dtype, torch.device, torch.Size}
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
-def form(tensor: Tensor) -> Hashable:
+def tensor_key(tensor: Tensor) -> Hashable:
     return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 

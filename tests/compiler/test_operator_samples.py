@@ -7,7 +7,7 @@ from backends import FLOATS, QUICK, rand, same, whole
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.abstract import StagingError
+from funcnet.compiler.errors import StagingError
 
 
 def lanes(f, *args, backend):
