@@ -15,12 +15,13 @@ import funcnet as fn
 PACKAGE = Path(fn.__file__).parent
 FLOORS = {  # of each folder that is layered, its files and folders, the lowest first
     "": [
+        {"_torch"},
         {"tree"},
         {"transforms"},
         {"random"},
         {"compiler"},
-        {"scan_derivatives"},
-        {"loops"},
+        {"differentiable_scan"},
+        {"scan"},
         {"initializers", "losses"},
         {"layers"},
         {"combinators"},
@@ -201,6 +202,25 @@ def test_what_belongs_to_one_layer_is_used_there_alone(path):
     random = {name for name in used if RANDOM.fullmatch(name)}
     uninitialised = {name for name in used if UNINITIALISED.fullmatch(name) and unit(path) != "compiler"}
     assert not foreign | random | uninitialised
+
+
+PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
+PRIVATE_USES = {"compiler"}  # which still has its own; everything else asks funcnet/_torch.py
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_names_of_torch_are_used_in_one_file(path):
+    names = {name for name in {*attributes(path), *imports(path)} if PRIVATE.fullmatch(name)}
+    assert unit(path) in {"_torch", *PRIVATE_USES} or all(is_within(name, "torch.ops") for name in names)
+
+
+@pytest.mark.parametrize(
+    "code", ["torch._C._functorch", "from torch._C import _functorch", "import torch.utils._pytree as t"]
+)
+def test_private_names_are_found_however_they_are_written(code, tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(code)
+    assert any(PRIVATE.fullmatch(name) for name in {*attributes(path), *imports(path)})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.captures import leads_to_tensors
+from funcnet.transforms.closures import leads_to_tensors
 from funcnet.transforms.purity import global_values
 
 Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (how to get the next object, by what)

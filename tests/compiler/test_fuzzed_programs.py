@@ -10,10 +10,10 @@ from collections import Counter
 
 import pytest
 import torch
-from programs.checking import MODES, DifferenceError, check, copies, target
-from programs.grammar import generate
-from programs.scope import Program
-from programs.shrinking import kind, report, shrink
+from random_programs.checking import MODES, DifferenceError, check, copies, target
+from random_programs.grammar import generate
+from random_programs.scope import Program
+from random_programs.shrinking import kind, report, shrink
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.lowering.table import RULES

@@ -12,7 +12,7 @@ from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 put = torch.ops.aten.index_put
 

@@ -8,7 +8,7 @@ from torch import Tensor
 import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native import backend
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 SIZE = 2500  # of float64: too large for the stack
 

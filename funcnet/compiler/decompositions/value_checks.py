@@ -11,19 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
+
+from funcnet._torch import unwrapped
 
 aten = torch.ops.aten
 
 FALSE = "Expected Tensor with single nonzero value, but got zero"
 PROBABILITIES = {name: f"all elements of {name} should be between 0 and 1" for name in ("input", "target")}
-
-
-def unwrapped(x: Any) -> Any:
-    """Find the tensor inside of torch.func's wrappers."""
-    while isinstance(x, Tensor) and _functorch.is_functorch_wrapped_tensor(x):
-        x = _functorch.get_unwrapped(x)
-    return x
 
 
 def require(condition: Tensor, message: str = FALSE) -> None:

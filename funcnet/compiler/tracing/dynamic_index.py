@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from funcnet._torch import unwrapped
 from funcnet.compiler.decompositions import value_checks
-from funcnet.compiler.decompositions.value_checks import unwrapped
 from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.nested_vmap import is_batching
 from funcnet.compiler.tracing.tracer import Tracer
