@@ -140,12 +140,15 @@ def _scaled(func: Any) -> Callable[..., Any]:
     return run
 
 
-def _tensor(data: Any, *, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+def _making(func: Any) -> Callable[..., Any]:
     """Make a tensor of a number."""
-    if isinstance(data, SYMBOLS):
-        full: Any = torch.full  # whose types do not know symbolic numbers
-        return full((), data, dtype=dtype, **options)
-    return torch.tensor(data, dtype=dtype, **options)
+
+    full: Any = torch.full  # whose types do not know symbolic numbers
+
+    def run(data: Any, **options: Any) -> Any:
+        return full((), data, **options) if isinstance(data, SYMBOLS) else func(data, **options)
+
+    return run
 
 
 # what a function calls, done otherwise above torch's derivatives
@@ -154,7 +157,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     Tensor.pow: _power,
     Tensor.__pow__: _power,
     Tensor.__rpow__: lambda x, y: _power(y, x),
-    torch.tensor: _tensor,
-    torch.as_tensor: _tensor,
+    **{f: _making(f) for f in (torch.tensor, torch.as_tensor)},
     **{f: _scaled(f) for f in (torch.add, torch.sub, Tensor.add, Tensor.sub, Tensor.add_, Tensor.sub_)},
 }
