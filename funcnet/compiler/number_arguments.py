@@ -9,6 +9,7 @@ from torch import Tensor
 from funcnet import tree
 
 _DTYPES = {int: torch.int64, float: torch.float64}
+_CPU = torch.device("cpu")
 _BOUND = 2**63  # beyond which an int does not fit
 
 
@@ -61,4 +62,4 @@ class NumberArguments:
 
 def parameter(value: float) -> Tensor:
     """Return a traced number's value as the tensor that the program takes."""
-    return torch.tensor(value, dtype=_DTYPES[type(value)], device="cpu")
+    return torch.scalar_tensor(value, dtype=_DTYPES[type(value)], device=_CPU)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet._torch import default_device
 from funcnet.tree import Structure
 
 
@@ -68,7 +69,7 @@ def tensor_key(tensor: Tensor) -> Hashable:
 
 def global_settings() -> Hashable:
     """Return the global settings that the meaning of a function depends on."""
-    return torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+    return torch.get_default_dtype(), default_device(), torch.is_autocast_enabled("cpu")
 
 
 def static(leaf: Any) -> Hashable:
