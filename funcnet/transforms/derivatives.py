@@ -20,7 +20,7 @@ from funcnet.transforms.flat import (
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
-from funcnet.transforms.purity import Pure, Refusals
+from funcnet.transforms.purity import NEAR, Pure
 from funcnet.tree import Tree
 
 
@@ -81,11 +81,16 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
         return (value, auxiliary.split(*aux)) if has_aux else value
 
     by = tuple(range(len(inputs.tensors)))
-    with Refusals(name):
+    with Pure(name, f, _given(inputs, kwargs), NEAR):
         grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
+
+
+def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
+    """List the tensors that are differentiated and those that are arguments themselves, which costs no search."""
+    return [*inputs.tensors, *(arg for arg in (*inputs.args, *kwargs.values()) if isinstance(arg, Tensor))]
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
@@ -139,7 +144,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
-    with Refusals("vjp"):
+    with Pure("vjp", f, _given(inputs, {}), NEAR):
         pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
