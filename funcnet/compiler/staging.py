@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import DisableTorchFunction
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from funcnet.compiler import decompositions, forms, mutation
@@ -212,8 +213,9 @@ class Staging(TorchDispatchMode):
         step = with_elements(step)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            # in memory of their own, row-major as those of a longer loop
-            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
+            with DisableTorchFunction():  # no operations of the user's, which vmap watches to batch what they make
+                # in memory of their own, row-major as those of a longer loop
+                return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
