@@ -112,7 +112,7 @@ class Apply:
                     stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
                 self._put(values, buffers)
                 output = self.module(*own_args, **own_kwargs)
-                return output, [store[name] for (store, name), *_ in self.of_buffers]
+                return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
         with _LOCK, self.memory.kept(), _as_for_export():
             output, after = run()
