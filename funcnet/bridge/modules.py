@@ -104,7 +104,7 @@ class Apply:
         """Run the module."""
         values, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
 
-        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Tensor]]:
+        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Any]]:
             buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
             places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
             with Calls(Draws(self.name, key), values, self.foreign, places), ExitStack() as stack:

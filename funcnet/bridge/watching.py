@@ -201,9 +201,9 @@ class Judge:
             f"{self.name}: forward changes {', '.join(map(repr, sorted(names)))}, and the answer of the next call "
             "depends on it, expected a module that keeps such things in buffers. Make it one in the constructor, as in "
             f"self.register_buffer({name!r}, torch.zeros(3)), a number as a 0-d tensor, and assign a tensor of the "
-            "same shape to it in forward: it is then part of the state. If it is a table that grows with the input, call "
-            "the module on its longest input before from_module. If a number decides only what forward prints or logs, "
-            "count, print and log outside of forward."
+            "same shape to it in forward: it is then part of the state. If it is a table that grows with the input, "
+            "call the module on its longest input before from_module. If a number decides only what forward prints or "
+            "logs, count, print and log outside of forward."
         )
 
 

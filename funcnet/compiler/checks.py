@@ -11,28 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
+
+from funcnet.transforms import value_checks
+from funcnet.transforms.value_checks import require
 
 aten = torch.ops.aten
 
-FALSE = "Expected Tensor with single nonzero value, but got zero"
 PROBABILITIES = {name: f"all elements of {name} should be between 0 and 1" for name in ("input", "target")}
-
-
-def unwrapped(x: Any) -> Any:
-    """Find the tensor inside of torch.func's wrappers."""
-    while isinstance(x, Tensor) and _functorch.is_functorch_wrapped_tensor(x):
-        x = _functorch.get_unwrapped(x)
-    return x
-
-
-def require(condition: Tensor, message: str = FALSE) -> None:
-    """Add a check that a condition, one number, is not zero, for all examples of the batches around it."""
-    if condition.numel() != 1:
-        raise RuntimeError(f"expected a condition of one element, got one of shape {tuple(condition.shape)}.")
-    found = unwrapped(condition)
-    found = found if found.dtype == torch.bool else found != 0
-    aten._assert_async.msg(found if found.ndim == 0 else found.all(), message)
 
 
 def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
@@ -74,6 +59,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     aten._assert_async.msg: require,
     torch._is_all_true: _is_all_true,
     torch.nn.functional.one_hot: _one_hot,
+    **value_checks.FUNCTIONS,
     **{f: _of_quantile(f) for f in (torch.quantile, torch.nanquantile, Tensor.quantile, Tensor.nanquantile)},
 }
 

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from funcnet.compiler import checks, mutation
 from funcnet.compiler.abstract import Abstract
 from funcnet.compiler.batched import is_batching
-from funcnet.compiler.checks import unwrapped
+from funcnet.transforms.value_checks import unwrapped
 
 Result = TypeVar("Result")
 
