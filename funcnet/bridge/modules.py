@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import tree
-from funcnet.bridge.calls import Calls, Place
+from funcnet.bridge.calls import Calls, Place, averaging
 from funcnet.bridge.memory import Memory, adopt, attributes
 from funcnet.bridge.names import Names
 from funcnet.bridge.randomness import Draws
@@ -92,6 +92,8 @@ class Apply:
         self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
+        norms = (part for part in self.parts if isinstance(part, nn.modules.batchnorm._BatchNorm))
+        self.averaging = [norm for norm in norms if norm.momentum is None]
         self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
         self.trainable: list[bool] = tree.leaves(trainable(module))
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
@@ -111,6 +113,7 @@ class Apply:
                 for watch in modes:
                     stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
                 self._put(values, buffers)
+                stack.enter_context(averaging(self.averaging))
                 output = self.module(*own_args, **own_kwargs)
                 return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
