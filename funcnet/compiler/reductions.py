@@ -115,7 +115,8 @@ def _moments(
 
     def variance(e: Any, squares: Any, *rest: Any) -> Any:
         for shift in rest:
-            squares = e("maximum", e("sub", squares, e("div", e("mul", shift, shift), count)), 0)
+            exact = e("maximum", e("sub", squares, e("div", e("mul", shift, shift), count)), 0)
+            squares = e("where", e("lt", squares, math.inf), exact, squares)
         return e("div", squares, degrees)
 
     means = whole(total.buffer, squares.shape)
