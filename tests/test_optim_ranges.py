@@ -102,5 +102,5 @@ def test_an_array_of_numpy_is_refused_with_the_conversion():
     for name, parameter in dict.fromkeys(row[:2] for row in ROWS):
         build = getattr(fn.optim, name)
         given = {k: v for k, v in NEEDED.items() if k in inspect.signature(build).parameters} | {parameter: array}
-        with pytest.raises(TypeError, match=rf"expected {parameter} to be .*, got array.*by float\({parameter}\)"):
+        with pytest.raises(TypeError, match=r"expected \w+ to be .*, got array.*by float\(\w+\)"):
             build(**given)
