@@ -110,3 +110,22 @@ def test_data_of_a_closed_over_tensor_hides_a_write(transform):
 
     assert (transform(f)(torch.ones(1, 3)) == 2).all()
     assert held.tolist() == [1, 1, 1]
+
+
+def test_jit_refuses_a_write_before_it_happens():
+    held, x = torch.ones(3), torch.zeros(3)
+    for write in (lambda x: x.add_(1), lambda x: held.data.add_(1), lambda x: torch.add(x, 1, out=held)):
+        with pytest.raises(StagingError):
+            fn.jit(write)(x)
+    assert held.tolist() == [1, 1, 1] and x.tolist() == [0, 0, 0]
+
+
+def test_an_index_out_of_range_is_reported_where_its_result_is_read():
+    def f(x, i, is_read):
+        y = x[i]
+        return y + x if is_read else x * 1
+
+    x, i = torch.ones(1), torch.tensor([7])
+    assert fn.jit(f)(x, i, False) == 1
+    with pytest.raises(IndexError):
+        fn.jit(f)(x, i, True)

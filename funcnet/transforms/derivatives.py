@@ -41,6 +41,8 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         TypeError: The argument holds no floating-point or complex tensor, or f returns something else than a 0-d one,
             or with has_aux than a pair.
         ValueError: An argnum that is no positional argument, or comes twice.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. A write by `out=`, or to an
+            argument under `no_grad`, has happened by then.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
@@ -107,6 +109,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
         TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are no
             tuple.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
+        RuntimeError: f writes in place to a primal or to a tensor that it closes over. The write may have happened by
+            then.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
