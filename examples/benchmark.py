@@ -99,7 +99,7 @@ def ratio(times: dict[str, float], other: str, goal: float | None) -> str:
 
 
 def first_calls(seed: int) -> list[list[str]]:
-    """Time staging and compilation, once into an empty kernel cache and once from it; torch itself is warm."""
+    """Time tracing and compilation, once into an empty kernel cache and once from it; torch itself is warm."""
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as folder:
         before = os.environ.get("FUNCNET_CACHE_DIR")

@@ -38,7 +38,7 @@ from funcnet.layers import (
     stateful,
     step,
 )
-from funcnet.loops import scan
+from funcnet.scan import scan
 from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,

@@ -10,7 +10,7 @@ from torch import Tensor
 from funcnet import random, tree
 from funcnet.random import Key
 from funcnet.transforms import jvp, vjp
-from funcnet.transforms.flat import check_tuple
+from funcnet.transforms.flatten import check_tuple
 from funcnet.tree import Tree
 
 # by dtype: (finite step, about the cube root of the rounding error; tolerance)

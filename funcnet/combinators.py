@@ -13,7 +13,7 @@ from torch import Tensor
 
 from funcnet import random, tree
 from funcnet.layers import Layer, LayerError, Params, State, as_layer, dense, dropout
-from funcnet.layers.base import NeedsState, inside
+from funcnet.layers.layer import NeedsState, inside
 from funcnet.random import Key
 from funcnet.tree import Tree
 

@@ -31,6 +31,11 @@ def rows(*columns, inductor):
     return [pytest.param(*row, marks=slow(row), id="-".join(map(str, row))) for row in every]
 
 
+def mostly_slow(table: dict, quick: tuple[str, ...]) -> list:
+    """The names of a table, of which only a few are in the quick suite."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in table]
+
+
 def rand(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)

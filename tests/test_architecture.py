@@ -1,9 +1,11 @@
 """What holds of the code as a whole: layering, cheap and silent import, no dependency beyond the named ones."""
 
 import ast
+import math
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,23 +13,76 @@ import pytest
 import funcnet as fn
 
 PACKAGE = Path(fn.__file__).parent
-LAYERS = [
-    {"tree"},
-    {"transforms"},
-    {"random"},
-    {"compiler"},
-    {"scan_derivatives"},
-    {"loops"},
-    {"initializers", "losses"},
-    {"layers"},
-    {"combinators"},
-    {"optim"},
-    {"training"},
-    {"checking", "curvature"},
-    {"bridge", "checkpoint", "distributed"},
-    {"report"},
-]
-HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+FLOORS = {  # of each folder that is layered, its files and folders, the lowest first
+    "": [
+        {"_torch"},
+        {"tree"},
+        {"transforms"},
+        {"random"},
+        {"compiler"},
+        {"differentiable_scan"},
+        {"scan"},
+        {"initializers", "losses"},
+        {"layers"},
+        {"combinators"},
+        {"optim"},
+        {"training"},
+        {"checking", "curvature"},
+        {"bridge"},
+        {"report"},
+    ],
+    "compiler": [
+        {"errors", "program", "signature", "captures", "number_arguments"},
+        {"decompositions", "progress"},
+        {"passes"},
+        {"tracing", "native"},
+        {"lanes", "replay"},
+        {"inductor"},
+        {"backends"},
+        {"calls"},
+        {"jit"},
+    ],
+    "compiler/decompositions": [
+        {"attention", "exact", "indexing", "value_checks", "windows"},
+        {"convolution", "pooling"},
+        {"table"},
+    ],
+    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "varying"}],
+    "compiler/tracing": [
+        {"arguments", "nested_vmap", "spec", "tracer"},
+        {"kernel_dtypes", "recorder", "shape_inference"},
+        {"functionalize", "numbers"},
+        {"number_rules"},
+        {"dynamic_index"},
+        {"trace"},
+    ],
+    "compiler/native": [
+        {"buffers", "toolchain"},
+        {"blas", "long_sums", "loop_ir"},
+        {"contractions", "cost", "fission", "memory"},
+        {"lowering", "c"},
+        {"backend"},
+    ],
+    "compiler/native/lowering": [
+        {"values"},
+        {"formulas", "lower"},
+        {"elementwise", "reductions", "views"},
+        {"indexing", "sorting"},
+        {"table"},
+    ],
+    "compiler/native/c": [
+        {"functions", "writer"},
+        {"body", "matmul", "sort"},
+        {"cumulate", "sums"},
+        {"nest"},
+        {"statements"},
+        {"kernel"},
+    ],
+    "compiler/native/c/functions": [{"activations", "integers", "rounding", "series"}, {"definitions"}],
+}
+HEIGHT = {
+    folder: {name: height for height, names in enumerate(floors) for name in names} for folder, floors in FLOORS.items()
+}
 ONLY = {"optree": "tree", "torch.func": "transforms", "rich": "report"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
@@ -37,13 +92,47 @@ def unit(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(path):
+    """Every node of a file's syntax tree."""
+    return [*ast.walk(ast.parse(path.read_text()))]
+
+
 def imports(path):
     """Every module that a file imports, at any depth of its code, `from a import b` as a.b."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def location(module):
+    """The path of the module that a dotted name leads to, in parts; of a folder that of its `__init__`."""
+    path, parts = PACKAGE, []
+    for name in module.split(".")[1:]:
+        if not ((path / name).is_dir() or (path / f"{name}.py").exists()):
+            break
+        path, parts = path / name, [*parts, name]
+    return parts if path.with_suffix(".py").exists() else [*parts, "__init__"]
+
+
+def rooms(folder):
+    """The files and folders of a folder."""
+    inside = (PACKAGE / folder).iterdir()
+    return {path.stem for path in inside if path.suffix == ".py" or [*path.glob("*.py")]} - {"__init__"}
+
+
+def steps(path):
+    """For each import, in each folder that the two files share: the folder, the importing room, the imported one."""
+    own = [*path.relative_to(PACKAGE).with_suffix("").parts]
+    for module in imports(path):
+        if is_within(module, "funcnet"):
+            other = location(module)
+            for depth, name in enumerate(other[: len(own)]):
+                if name != own[depth]:
+                    yield "/".join(own[:depth]), own[depth], name
+                    break
 
 
 def is_within(module, package):
@@ -52,16 +141,45 @@ def is_within(module, package):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_from_beneath_it(path):
+    for folder, room, below in steps(path):
+        if folder in HEIGHT and room != "__init__":
+            assert HEIGHT[folder].get(below, math.inf) < HEIGHT[folder][room], f"{room} imports {below} in {folder}"
     for module in imports(path):
-        if is_within(module, "funcnet"):
-            below = module.split(".")[1]
-            assert below == unit(path) or HEIGHT[below] < HEIGHT[unit(path)], f"{path.name} imports {module}"
         assert module.split(".")[0] in {"funcnet", "torch", "optree", "rich", *sys.stdlib_module_names}, module
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_every_room_has_a_floor(folder):
+    assert rooms(folder) == set(HEIGHT[folder]) and sum(map(len, FLOORS[folder])) == len(HEIGHT[folder])
+
+
+def test_every_folder_of_the_compiler_is_layered():
+    compiler = PACKAGE / "compiler"
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in compiler.rglob("*.py")}
+    assert folders == set(FLOORS) - {""}
+
+
+def test_no_files_of_the_compiler_import_each_other_in_a_circle():
+    found = {path: set(imports(path)) for path in MODULES if unit(path) == "compiler" and path.stem != "__init__"}
+    name = {path: ".".join(("funcnet", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in found}
+    left = {
+        name[path]: {other for other in name.values() if any(is_within(module, other) for module in modules)}
+        for path, modules in found.items()
+    }
+    while ready := [module for module, needed in left.items() if not needed & set(left)]:
+        for module in ready:
+            del left[module]
+    assert not left
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_is_for_types_alone(path):
+    assert "typing.TYPE_CHECKING" not in {*imports(path), *attributes(path)}
 
 
 def attributes(path):
     """Every chain of attributes that a file's code spells out, such as torch.func.vmap, and its beginnings."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute):
             names, inner = [], node
             while isinstance(inner, ast.Attribute):
@@ -86,6 +204,25 @@ def test_what_belongs_to_one_layer_is_used_there_alone(path):
     random = {name for name in used if RANDOM.fullmatch(name)}
     uninitialised = {name for name in used if UNINITIALISED.fullmatch(name) and unit(path) != "compiler"}
     assert not foreign | random | uninitialised
+
+
+PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
+PRIVATE_USES = {"compiler"}  # which still has its own; everything else asks funcnet/_torch.py
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_names_of_torch_are_used_in_one_file(path):
+    names = {name for name in {*attributes(path), *imports(path)} if PRIVATE.fullmatch(name)}
+    assert unit(path) in {"_torch", *PRIVATE_USES} or all(is_within(name, "torch.ops") for name in names)
+
+
+@pytest.mark.parametrize(
+    "code", ["torch._C._functorch", "from torch._C import _functorch", "import torch.utils._pytree as t"]
+)
+def test_private_names_are_found_however_they_are_written(code, tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(code)
+    assert any(PRIVATE.fullmatch(name) for name in {*attributes(path), *imports(path)})
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """Initialisers against jax.nn.initializers and torch.nn.Linear, and laws over a table of them."""
 
-import json
 import math
 import pickle
-from pathlib import Path
 
+import golden
 import pytest
 import torch
 from torch.testing import assert_close
@@ -38,7 +37,7 @@ INITIALIZERS = {
 }
 initialisers = pytest.mark.parametrize("init", INITIALIZERS.values(), ids=INITIALIZERS)
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "initializers.json").read_text())["rows"]
+GOLDEN = golden.load("initializers")["rows"]
 BY_NAME = {
     "normal_0.01": initializers.normal(0.01),
     "uniform_0.01": initializers.uniform(0.01),

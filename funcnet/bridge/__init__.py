@@ -1,9 +1,9 @@
 """Between torch.nn and pure functions, both ways, and out to torch.export and ONNX."""
 
-from funcnet.bridge.exporting import export, export_onnx
-from funcnet.bridge.modules import Apply, from_module, trainable
-from funcnet.bridge.pure import PureModule, to_module
+from funcnet.bridge.export import export, export_onnx
+from funcnet.bridge.from_module import Apply, from_module, trainable
 from funcnet.bridge.sequential import from_sequential, to_sequential
+from funcnet.bridge.to_module import PureModule, to_module
 
 __all__ = [
     "Apply",

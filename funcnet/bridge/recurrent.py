@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from funcnet.bridge.randomness import Draws, thin
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 Carry = tuple[Tensor, ...]
 Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ w_hh.T, x @ w_ih.T, both with biases) -> carry, h first

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from funcnet import tree
-from funcnet.bridge.twins import FROM_TORCH, TO_TORCH, NoTwinError, axes_behind, kind
+from funcnet.bridge.layer_rules import FROM_TORCH, TO_TORCH, axes_behind
+from funcnet.bridge.twin import NoTwinError, kind
 from funcnet.combinators import serial
 from funcnet.layers import Layer, LayerError, Params, State
-from funcnet.layers.base import inside
+from funcnet.layers.layer import inside
 from funcnet.tree import Tree
 
 _SERIAL = kind(serial())[0]

@@ -1,7 +1,63 @@
-"""jit, and the loop by which a scan becomes one operation of a staged program."""
+"""jit: from a function of pytrees to one kernel.
 
-from funcnet.compiler.abstract import StagingError
+A call of a jitted function goes through these stages, each in a file of its own; the first call of a signature goes
+through all of them, later ones from the signature straight to the kernel.
+
+    jit.py                           look up the signature of a call; trace, compile and run
+    signature.py                     the key of a program: structure, shapes, strides, dtypes, devices, constants
+    captures.py                      where a function finds the tensors that it closes over, which are read at each call
+    lanes.py                         an outermost vmap: which axes are lanes, so that one lane is traced
+    tracing/trace.py                 run the function once on tensors without values, under a dispatch mode
+        tracing/tracer.py                such a tensor
+        tracing/recorder.py              record operations into the block that they belong to
+        tracing/functionalize.py         turn in-place operations into new values
+        tracing/dynamic_index.py         x[i] for a tensor i
+        tracing/nested_vmap.py           a scan inside of a vmap
+        tracing/kernel_dtypes.py         refuse dtypes that the kernels of torch refuse
+        tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
+        decompositions/table.py          operations by simpler ones
+    program.py                       the result of tracing: blocks of operations on values that are assigned once
+    passes/aliasing.py               copy results that are arguments, or views of them
+    passes/dead_code.py              remove what no result depends on
+    passes/lane_checks.py            fill the lanes that fail a check with NaN
+    backends.py                      choose the backend: native, inductor or eager
+    native/backend.py                program -> loops -> C -> library, and the threads that run it
+        passes/hoist.py                  move what a loop need not repeat in front of it
+        passes/varying.py                find the values that differ between lanes
+        native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
+        native/contractions.py           choose how each matrix product is computed
+        native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
+        native/fission.py                split nests that walk over too many arrays
+        native/memory.py                 place the temporaries on the stack or in an arena
+        native/c/kernel.py               loops -> C text, by native/c/statements.py
+        native/toolchain.py              C text -> loaded library, through the cache on disk
+        native/blas.py                   link the library to torch's BLAS
+    replay.py                        the eager backend: one operation of torch after the other
+    inductor.py                      torch.compile of the replayed program
+    progress.py, errors.py           the progress callback; the exceptions of the compiler
+
+A file imports only from floors beneath its own: tests/test_architecture.py lists them.
+
+Glossary:
+    trace, tracer       One run of a function to record it; a tensor without values that stands for one in the program.
+    signature           Everything that a trace depends on. One program per signature.
+    spec                Shape, strides, dtype and device of a tensor.
+    program, block      The traced function; a sequence of operations between parameters and results.
+    value (Var)         A tensor in a program, assigned once.
+    scan, carry         A loop of the program; a value that each step hands on to the next.
+    capture             A tensor that the function closes over: an extra parameter of the program.
+    lane                One example of an outermost vmap. A value is varying if it differs between lanes, else shared.
+    view, stride        An index map into a buffer: element (i, j) at offset + i strides[0] + j strides[1].
+    nest                Loops over a shape around one fused body of scalar operations.
+    pending, splat      While lowering: a value that exists inside a nest only; one number at every index.
+    contraction         A matrix product over the last two axes.
+    fission             The cut of a nest into several, each over fewer arrays.
+    arena               Memory of one thread for temporaries that do not fit the stack.
+    kernel              A program that a backend has prepared to run.
+"""
+
+from funcnet.compiler.errors import StagingError
 from funcnet.compiler.jit import Explanation, Jit, jit
-from funcnet.compiler.staging import is_differentiating, loop
+from funcnet.compiler.tracing.trace import is_differentiating, loop
 
 __all__ = ["Explanation", "Jit", "StagingError", "is_differentiating", "jit", "loop"]

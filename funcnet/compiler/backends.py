@@ -1,12 +1,33 @@
 """Which backend runs a program."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from funcnet.compiler.graph import Kernel, NoCompilerError, Program, UnsupportedError, walk
+from torch import Tensor
+
+from funcnet.compiler import inductor, replay
+from funcnet.compiler.errors import NoCompilerError, UnsupportedError
+from funcnet.compiler.native import backend as native
+from funcnet.compiler.program import Program, walk
 from funcnet.compiler.progress import Progress
 
 NAMES = ("auto", "native", "inductor", "eager")
+
+
+class Kernel(Protocol):
+    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of compiled code; 0 if there is none."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether that came from the disk."""
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -21,25 +42,25 @@ class Choice:
 def choose(program: Program, backend: str, progress: Progress | None = None) -> Choice:
     """Prepare a program for the backend asked for; "auto" finds the fastest that can run it."""
     if backend != "auto":
-        return Choice(_compile(program, backend, progress), backend, "asked for")
+        return Choice(_prepare(program, backend, progress), backend, "asked for")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
-        return Choice(_compile(program, "inductor", progress), "inductor", f"there are tensors on {', '.join(others)}")
+        return Choice(_prepare(program, "inductor", progress), "inductor", f"there are tensors on {', '.join(others)}")
     try:
-        return Choice(_compile(program, "native", progress), "native", "all tensors are on the CPU")
+        return Choice(_prepare(program, "native", progress), "native", "all tensors are on the CPU")
     except UnsupportedError as error:
-        return Choice(_compile(program, "eager", progress), "eager", str(error))
+        return Choice(_prepare(program, "eager", progress), "eager", str(error))
     except NoCompilerError as error:
         _warn_once(f"jit falls back to the eager backend: {error}")
-        return Choice(_compile(program, "eager", progress), "eager", str(error))
+        return Choice(_prepare(program, "eager", progress), "eager", str(error))
     except Exception as error:  # a fault of ours: said aloud, and an error in the tests, but the program runs
         warnings.warn(
             f"jit falls back to the eager backend: the native one fails, by a fault of its own, with {error!r};"
             ' backend="native" shows where.',
             stacklevel=2,
         )
-        return Choice(_compile(program, "eager", progress), "eager", repr(error))
+        return Choice(_prepare(program, "eager", progress), "eager", repr(error))
 
 
 _warned = set[str]()
@@ -51,16 +72,8 @@ def _warn_once(message: str) -> None:
         warnings.warn(message, stacklevel=2)
 
 
-def _compile(program: Program, backend: str, progress: Progress | None) -> Kernel:
-    """Import a backend when it is first used: none of them is needed to import the package."""
-    if backend == "native":
-        from funcnet.compiler import native
+_BACKENDS = {"native": native, "inductor": inductor, "eager": replay}
 
-        return native.compile(program, progress)
-    if backend == "inductor":
-        from funcnet.compiler import inductor
 
-        return inductor.compile(program, progress)
-    from funcnet.compiler import eager
-
-    return eager.compile(program, progress)
+def _prepare(program: Program, name: str, progress: Progress | None) -> Kernel:
+    return _BACKENDS[name].prepare(program, progress)

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.eager import Kernel, Replay
-from funcnet.compiler.graph import Apply, Block, Program, Scan
+from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
+from funcnet.compiler.replay import Replay, ReplayKernel
 
 
-def compile(program: Program, progress: Progress | None = None) -> Kernel:
+def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be compiled by torch.compile when it first runs."""
-    return Kernel(program, _compiled_if_innermost, progress)
+    return ReplayKernel(program, _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:

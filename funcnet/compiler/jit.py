@@ -1,5 +1,6 @@
-"""jit: stage a function once for each form of its arguments, and run the staged program from then on."""
+"""jit: trace a function once per signature, and run the compiled program from then on."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -9,30 +10,49 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler import staging
-from funcnet.compiler.abstract import check_result
-from funcnet.compiler.backends import NAMES, Choice, choose
-from funcnet.compiler.graph import Apply, Program, Scan, walk
-from funcnet.compiler.holders import Path, check_objects, is_function, places, read
+from funcnet.compiler.backends import NAMES
+from funcnet.compiler.calls import Compiled, Request, compile_call
+from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.number_arguments import NumberArguments
+from funcnet.compiler.program import Apply, Scan, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import are_plain, form, global_settings, signature, static, unhashable
+from funcnet.compiler.signature import (
+    are_plain,
+    difference,
+    global_settings,
+    signature,
+    static,
+    unhashable,
+    with_traced,
+)
+from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
-from funcnet.tree import Structure
 
 
-def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | None = None) -> "Jit":
-    """Transform a function of pytrees into one that is staged at its first call and then runs without Python.
+def jit(
+    f: Callable[..., Any],
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    backend: str = "auto",
+    progress: Progress | None = None,
+) -> "Jit":
+    """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
-    f runs once for each form of its arguments: their structure, the shapes, strides, dtypes and devices of their
-    tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
-    must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
-    tensors that f closes over are read again at each call, in the variables, attributes and containers where f found
-    them; so are those of functions among the arguments and of the instance of a jitted method. Every number or object
-    that f closes over is fixed when f is staged, so pass what changes as an argument. A `scan` in f and an outermost
-    `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
-    argument; after an outermost vmap they are views of memory in which the lanes are innermost.
+    f runs once for each signature of its arguments: their structure, the shapes, strides, dtypes and devices of their
+    tensors, and the values of other leaves, which become constants. The run is recorded and compiled. f must be pure,
+    and Python must not branch on the values of its tensors; indexing by a tensor, `x[i]`, is allowed. The tensors that
+    f closes over are read again at each call, in the variables, attributes and containers where f found them; so are
+    those of functions among the arguments and of the instance of a jitted method. Every number or object that f closes
+    over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in
+    jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an argument; after
+    an outermost vmap they are views of memory in which the lanes are innermost.
+
+    A float among the arguments is traced, and so is an int from its second value on: a new learning rate or step count
+    is not a new program. f sees a number to compute with. If Python needs its value, as for a shape, a branch or
+    `math.sqrt`, that number becomes a constant after all, and f is traced again for each of its values.
 
     Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
@@ -45,6 +65,8 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
+        static_argnums: Positions of arguments whose numbers are always constants.
+        static_argnames: Names of keyword arguments whose numbers are always constants.
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
@@ -68,7 +90,7 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     for name, value in (("f", f), ("progress", progress)):
         if not callable(value) and (name == "f" or value is not None):
             raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
-    return Jit(f, backend, progress)
+    return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 
 @dataclass(frozen=True)
@@ -91,37 +113,44 @@ class Explanation:
 
 
 class Jit:
-    """A function that is staged at its first call for each form of its arguments; made by `jit`."""
+    """A function that is traced at its first call per signature; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None = None) -> None:
+    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
-        self._programs: dict[Hashable, _Compiled] = {}
+        self._programs: dict[Hashable, Compiled] = {}
+        self._traced, self._traces = traced, 0
+        self._last: Request | None = None
         self.owner: type | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the staged program for these arguments; stage it first if there is none."""
+        """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():
-            return self._unstaged(args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        key, tensors, others = signature(leaves, structure)
-        holders = self._holders(others, args, kwargs)
-        if not are_plain(tensors):
-            return self._unstaged(args, kwargs)
-        call = self._find(key, args, kwargs, holders)
+            return self._untraced(args, kwargs)
+        request = self._request(args, kwargs)
+        if not are_plain(request.tensors):
+            return self._untraced(args, kwargs)
+        request, call = self._find(request)
         compiled = call.compiled
-        captures = compiled.captures(holders)
+        captures = compiled.captures(request.holders)
         if captures is None:
             self._calls.clear()
             self._programs.clear()
             return self(*args, **kwargs)
         if captures and not are_plain(captures):
-            return self._unstaged(args, kwargs)
-        return compiled.rebuild(compiled.choice.kernel([*tensors, *captures], call.lanes))
+            return self._untraced(args, kwargs)
+        return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
+
+    def _request(self, args: Any, kwargs: Any) -> "Request":
+        leaves, structure = tree.flatten((args, kwargs))
+        key, tensors, numbers, others = signature(leaves, structure)
+        traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
+        key = with_traced(key, leaves, traced) if traced else key
+        return Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
 
     def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
         """List what may hold tensors that are no arguments: the function, functions among its arguments, an instance.
@@ -135,8 +164,8 @@ class Jit:
             check_objects(args, kwargs, own)
         return [self.f, *functions]
 
-    def _unstaged(self, args: Any, kwargs: Any) -> Any:
-        """Call the function itself, which has to be as pure as one that is staged."""
+    def _untraced(self, args: Any, kwargs: Any) -> Any:
+        """Call the function itself, which has to be as pure as one that is traced."""
         with Pure("jit", self.f, (args, kwargs)):
             return self.f(*args, **kwargs)
 
@@ -146,35 +175,60 @@ class Jit:
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
-        key, _, others = signature(*tree.flatten((args, kwargs)))
-        compiled = self._find(key, args, kwargs, self._holders(others, args, kwargs)).compiled
-        choice = compiled.choice
-        names = (_name(op) for op in walk(compiled.program.block))
+        _, call = self._find(self._request(args, kwargs))
+        program, choice = call.compiled.program, call.compiled.choice
+        names = (_name(op) for op in walk(program.block))
         return Explanation(
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def _find(self, key: Hashable, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Look up how a form of arguments runs; stage and compile it when it is new."""
-        try:
-            call = self._calls.get(key)
-        except TypeError as error:
-            raise unhashable(args, kwargs) from error
-        if call is None:
-            call = self._calls[key] = self._prepare(args, kwargs, holders)
-        return call
+    def _find(self, request: "Request") -> tuple["Request", "_Call"]:
+        """Look up how a signature runs; trace and compile the function when it is new.
 
-    def _prepare(self, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Stage a call, unless one that differs in the number of lanes only is known."""
-        lanes = Lanes.of(self.f, args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        forms = lanes.forms([leaf for leaf in leaves if isinstance(leaf, Tensor)])
-        rest = iter(forms)
-        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in leaves)
-        key = (structure, lanes.in_dims, *parts, global_settings())
+        Numbers whose values the function needs become constants: the request that is returned says which are traced.
+        """
+        try:
+            call = self._calls.get(request.key)
+        except TypeError as error:
+            raise unhashable(request.args, request.kwargs) from error
+        if call is not None:
+            return request, call
+        if isinstance(found := self._prepare(request), NumberNeededError):
+            self._traced.fix(request.structure, [request.traced[i] for i in found.numbers])
+            return self._find(self._request(request.args, request.kwargs))
+        self._calls[request.key] = found
+        self._count(request)
+        return request, found
+
+    def _count(self, request: "Request") -> None:
+        """Warn of a function that is traced again and again."""
+        self._traces += 1
+        if self._traces == MANY and self._last is not None:
+            name = getattr(self.f, "__name__", type(self.f).__name__)
+            warnings.warn(
+                f"jit: {name} is traced for the {MANY}th time, which takes far longer than a run. Last,"
+                f" {difference(self._last.key, request.key, (request.args, request.kwargs))}. Pass what changes as a"
+                " tensor, keep shapes the same, and jit a function once, outside of loops.",
+                stacklevel=4,
+            )
+        self._last = request
+
+    def _prepare(self, request: "Request") -> "_Call | NumberNeededError":
+        """Trace a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
+        lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
+        specs = lanes.specs(request.inputs())
+        rest = iter(specs)
+        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
+        key = (request.structure, lanes.in_dims, request.traced, *parts, global_settings())
         if key not in self._programs:
-            self._programs[key] = _compile(lanes, leaves, structure, forms, holders, self.backend, self.progress)
+            try:
+                self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
+            except NumberNeededError as error:
+                return error
         return _Call(self._programs[key], lanes.size)
+
+
+MANY = 10  # traces of a function, from which on something is wrong
 
 
 class _Method(partial[Any]):
@@ -186,72 +240,11 @@ class _Method(partial[Any]):
 
 
 @dataclass(frozen=True)
-class _Compiled:
-    """A staged and compiled function, and how its results become a pytree again."""
-
-    program: Program
-    choice: Choice
-    structure: Structure
-    template: list[Any]  # the result's leaves, None where a tensor belongs
-    positions: list[int]  # where the tensors belong
-    forms: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # where these are
-
-    def rebuild(self, tensors: Sequence[Tensor]) -> Any:
-        leaves = self.template.copy()
-        for position, tensor in zip(self.positions, tensors, strict=True):
-            leaves[position] = tensor
-        return tree.unflatten(self.structure, leaves)
-
-    def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless their forms are those of the staging."""
-        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(t is not None and form(t) == before for t, before in zip(found, self.forms, strict=True))
-        return found if same else None
-
-
-@dataclass(frozen=True)
 class _Call:
-    """How one form of arguments runs."""
+    """How one signature runs."""
 
-    compiled: _Compiled
+    compiled: Compiled
     lanes: int | None
-
-
-class _Body:
-    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
-
-    def __init__(self, lanes: Lanes, leaves: Sequence[Any], structure: Structure) -> None:
-        self.lanes, self.leaves, self.inputs = lanes, leaves, structure
-
-    def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
-        rest = iter(tensors)
-        leaves = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        args, kwargs = tree.unflatten(self.inputs, leaves)
-        result = self.lanes.f(*args, **kwargs)
-        found, self.structure = tree.flatten(result)
-        check_result(result)
-        self.out_dims = self.lanes.result_dims(result)
-        self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
-        self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
-        return [found[i] for i in self.positions]
-
-
-def _compile(
-    lanes: Lanes,
-    leaves: Sequence[Any],
-    structure: Structure,
-    forms: Any,
-    holders: list[Any],
-    backend: str,
-    progress: Progress | None,
-) -> _Compiled:
-    body = _Body(lanes, leaves, structure)
-    staged = staging.stage(body, forms)
-    program = lanes.program(staged, body.out_dims)
-    choice, forms = choose(program, backend, progress), [form(tensor) for tensor in program.captures]
-    found = places(program.captures, holders)
-    return _Compiled(program, choice, body.structure, body.template, body.positions, forms, found)
 
 
 def _name(op: Apply | Scan) -> str:

@@ -1,4 +1,4 @@
-"""An outermost vmap: which axes of the arguments and results are lanes; the program is staged for one."""
+"""An outermost vmap: which axes of the arguments and results are lanes; the function is traced for one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.filling import filled
-from funcnet.compiler.graph import Program
-from funcnet.compiler.passes import varying
-from funcnet.compiler.staging import Form, form_of
+from funcnet.compiler.passes.lane_checks import filled
+from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.program import Program
+from funcnet.compiler.tracing.spec import TensorSpec, spec_of
 from funcnet.transforms import Vmap, batching
 from funcnet.tree import Tree
 
@@ -34,19 +34,19 @@ class Lanes:
     chunk_size: int | None = None
 
     @classmethod
-    def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree) -> "Lanes":
-        """Take a vmap apart. Its keyword arguments are shared, as torch.func's are."""
+    def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree, numbers: int = 0) -> "Lanes":
+        """Return the lanes of a vmap. Its keyword arguments and traced numbers are shared, as torch.func's are."""
         if not isinstance(f, Vmap):
             return cls(f)
         dims = batching.axes("in_dims", f.in_dims, args)
         size = batching.common_size(tree.partition(args, batching.is_mapped(args, dims))[0], dims)
-        shared = (None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor))
-        return cls(f.f, (*_per_tensor(args, dims), *shared), size, f.out_dims, f.chunk_size)
+        shared = [None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor)]
+        return cls(f.f, (*_per_tensor(args, dims), *shared, *[None] * numbers), size, f.out_dims, f.chunk_size)
 
-    def forms(self, tensors: Sequence[Tensor]) -> list[Form]:
-        """Return the forms of the tensors as one lane sees them."""
+    def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
+        """Return the specs of the tensors as one lane sees them."""
         dims = self.in_dims or (None,) * len(tensors)
-        return [_without_axis(form_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
+        return [_without_axis(spec_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
 
     def result_dims(self, result: Tree) -> tuple[int | None, ...] | None:
         """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
@@ -55,7 +55,7 @@ class Lanes:
         return tuple(_per_tensor(result, batching.axes("out_dims", self.out_dims, result)))
 
     def program(self, block: Program, out_dims: tuple[int | None, ...] | None) -> Program:
-        """Add the lane axes to a staged program."""
+        """Add the lane axes to a traced program."""
         if self.in_dims is None:
             return block
         in_dims = (*self.in_dims, *(None for _ in block.captures))
@@ -71,11 +71,11 @@ def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
     return found
 
 
-def _without_axis(form: Form, dim: int | None) -> Form:
+def _without_axis(spec: TensorSpec, dim: int | None) -> TensorSpec:
     if dim is None:
-        return form
-    shape, stride = ((*axes[:dim], *axes[dim + 1 :]) for axes in (form.shape, form.stride))
-    return Form(shape, stride, form.dtype, form.device)
+        return spec
+    shape, stride = ((*axes[:dim], *axes[dim + 1 :]) for axes in (spec.shape, spec.stride))
+    return TensorSpec(shape, stride, spec.dtype, spec.device)
 
 
 def _check_shared(program: Program) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from funcnet.compiler.graph import Program, Scan
+from funcnet.compiler.program import Program, Scan
 
 Progress = Callable[[int, int], object]
 INTERVAL = 0.1  # seconds between two calls

@@ -6,12 +6,12 @@ tensors are the parameters; other leaves pass through. A complex number is the p
 """
 
 from funcnet.curvature.cg import CGResult, cg
-from funcnet.curvature.diagonal import hessian_diag
-from funcnet.curvature.kernel import ntk
+from funcnet.curvature.hessian_diag import hessian_diag
 from funcnet.curvature.lanczos import Eigenpairs, SpectralDensity, lanczos, spectral_density
-from funcnet.curvature.norms import per_example_grad_norms
+from funcnet.curvature.matrix_products import empirical_fisher_vp, fisher_vp, ggnvp, hessian_operator, hvp
+from funcnet.curvature.ntk import ntk
 from funcnet.curvature.per_example import clipped_mean, per_example_grads
-from funcnet.curvature.products import empirical_fisher_vp, fisher_vp, ggnvp, hessian_operator, hvp
+from funcnet.curvature.per_example_norms import per_example_grad_norms
 from funcnet.curvature.taylor import taylor
 
 __all__ = [

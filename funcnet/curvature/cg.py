@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet.curvature.arguments import Matvec, check_numbers, flat_operator, like
-from funcnet.loops import scan
+from funcnet.curvature.checks import Matvec, check_numbers, flat_operator, like
+from funcnet.scan import scan
 from funcnet.transforms import transformed
 from funcnet.tree import Tree
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.curvature.arguments import Matvec, check_numbers, flat_operator
+from funcnet.curvature.checks import Matvec, check_numbers, flat_operator
 from funcnet.random import Key
 from funcnet.transforms import vmap
 from funcnet.tree import Tree

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.curvature.arguments import example_count
-from funcnet.curvature.norms import per_example_grad_norms
+from funcnet.curvature.checks import example_count
+from funcnet.curvature.per_example_norms import per_example_grad_norms
 from funcnet.random import Key
 from funcnet.transforms import grad, vmap
 from funcnet.tree import Tree

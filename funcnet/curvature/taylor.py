@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from funcnet import tree
-from funcnet.curvature.arguments import like
+from funcnet.curvature.checks import like
 from funcnet.transforms import jvp
 from funcnet.tree import Tree
 

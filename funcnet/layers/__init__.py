@@ -7,17 +7,19 @@ A layer with state has the forms `init_with_state(key, x) -> (params, state)` an
 key=None, train) -> (y, state)`, in which every other layer works as well.
 """
 
+from funcnet.layers.activations import step
 from funcnet.layers.attention import multi_head_attention
-from funcnet.layers.base import Layer, LayerError, Params, State, Stateful, as_layer, stateful
 from funcnet.layers.batch_norm import batch_norm
 from funcnet.layers.convolution import conv
-from funcnet.layers.linear import dense, embedding
+from funcnet.layers.dense import dense, embedding
+from funcnet.layers.dropout import dropout
+from funcnet.layers.layer import Layer, LayerError, Params, State, Stateful, as_layer, stateful
+from funcnet.layers.mixed_precision import Policy, mixed_precision
 from funcnet.layers.normalisation import group_norm, layer_norm, rms_norm
-from funcnet.layers.plain import dropout, flatten, step
 from funcnet.layers.pooling import avg_pool, max_pool
-from funcnet.layers.positions import learned_positions, sinusoidal_positions
-from funcnet.layers.precision import Policy, mixed_precision
+from funcnet.layers.positional import learned_positions, sinusoidal_positions
 from funcnet.layers.recurrent import gru, lstm, rnn
+from funcnet.layers.reshaping import flatten
 
 __all__ = [
     "Layer",

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from funcnet import initializers, random, tree
 from funcnet.initializers import Initializer
-from funcnet.layers.base import Layer, LayerError, Params, check_example, inside
-from funcnet.layers.linear import apply_dense, dense
-from funcnet.layers.plain import dropout
+from funcnet.layers.dense import apply_dense, dense
+from funcnet.layers.dropout import dropout
+from funcnet.layers.layer import Layer, LayerError, Params, check_example, inside
 from funcnet.random import Key
 
 _PARTS = ("q", "k", "v", "out")

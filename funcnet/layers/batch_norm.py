@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.layers.base import (
+from funcnet.layers.layer import (
     Layer,
     LayerError,
     Params,

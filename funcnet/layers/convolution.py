@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from funcnet import initializers
 from funcnet.initializers import Initializer
-from funcnet.layers.base import Layer, LayerError, Params, check_fits, draw, matching, parameter
+from funcnet.layers.layer import Layer, LayerError, Params, check_fits, draw, matching, parameter
 from funcnet.layers.windows import Padding, Sizes, Window, check_axes, extend, fold, margins, window
 from funcnet.random import Key
 

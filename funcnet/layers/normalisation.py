@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.layers.base import Layer, LayerError, Params, at_least_float32, check_example, matching
+from funcnet.layers.layer import Layer, LayerError, Params, at_least_float32, check_example, matching
 from funcnet.random import Key
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from funcnet.layers.base import Layer, Params, no_params
+from funcnet.layers.layer import Layer, Params, no_params
 from funcnet.layers.windows import (
     Padding,
     Sizes,

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from funcnet import initializers
 from funcnet.initializers import Initializer
-from funcnet.layers.base import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
-from funcnet.loops import scan
+from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
 from funcnet.random import Key
+from funcnet.scan import scan
 
 Carry = tuple[Tensor, ...]
 Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ wh, x @ wi, both with biases) -> carry, h first

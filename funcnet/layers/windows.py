@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from funcnet import tree
-from funcnet.layers.base import LayerError
+from funcnet.layers.layer import LayerError
 
 Sizes = int | Sequence[int]
 Margins = Sequence[tuple[int, int]]

@@ -10,16 +10,16 @@ each of the two, and a state that holds such things has leaves of shape (*, 2) f
 complex numbers, which is the same. (Optax divides both parts by one root of the mean of |g|².)
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial, reduce
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from funcnet import tree
 from funcnet.tree import Tree
-from funcnet.tree.nodes import map_as, map_fitting
+from funcnet.tree.nodes import map_fitting
 
 Params = Tree
 Updates = Tree
@@ -28,7 +28,6 @@ Scalar = float | Tensor
 Schedule = Callable[[Any], Scalar]  # from a step count, an int or a 0-d tensor, to the value at that step
 ScalarOrSchedule = Scalar | Schedule
 Count = Any  # a 0-d int64 tensor in a state; not declared as one, for tuple has a method of the name count
-Kind = TypeVar("Kind")
 
 
 class GradientTransformation(NamedTuple):
@@ -61,66 +60,6 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
         (tensor(1.), ())
     """
     return GradientTransformation(init=no_state, update=partial(_stateless, f=f))
-
-
-def with_state(
-    kind: type[State], init: Callable[..., State], update: Callable[..., Any], *, like: Sequence[str] = ()
-) -> GradientTransformation:
-    """Make a transformation that refuses a state of another optimizer or of other parameters.
-
-    Args:
-        kind: The class of its state.
-        init, update: As in `GradientTransformation`.
-        like: The fields of the state that hold a tensor per parameter, of the parameter's shape.
-    """
-    return GradientTransformation(init=init, update=partial(_checked, update=update, kind=kind, like=tuple(like)))
-
-
-def check_state(kind: type[State], state: State, updates: Updates, *, like: Sequence[str] = ()) -> None:
-    """Raise unless a state is of its class and its fields named in `like` fit the updates."""
-    if not isinstance(state, kind):
-        raise ValueError(
-            f"optim: expected the state to be a {kind.__name__}, got {tree.describe(state)}. Pass the state that init "
-            "of this optimizer, or its last update, returned."
-        )
-    for field in like:
-        check_fit(f"{kind.__name__}.{field}", getattr(state, field), updates)
-
-
-def check_fit(
-    name: str, part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None] = lambda g: g.shape
-) -> None:
-    """Raise unless a part of a state fits the updates.
-
-    Args:
-        name: Of the part, for the message.
-        part: Like updates; where an update is None it may hold anything.
-        updates: A tree of tensors and None.
-        shape: From an update to the shape of the tensor in its place, None where there is none.
-    """
-
-    if _fits(part, updates, shape):
-        return
-
-    def check(path: str, g: Tensor, held: Tensor | None) -> None:
-        found, wanted = None if held is None else held.shape, shape(g)
-        if found != wanted:
-            raise ValueError(
-                f"optim: at {tree.place(path)}: expected {name} {_of_shape(wanted)}, for an update of shape "
-                f"{tuple(g.shape)}, got one {_of_shape(found)}. {_REMEDY}"
-            )
-
-    try:
-        map_as(f"optim: the updates and {name}", lambda g, held: None, updates, part)
-    except ValueError as error:
-        raise ValueError(f"{error} {_REMEDY}") from error
-    tree.map_with_path(check, updates, part)
-
-
-def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
-    """Tell quickly whether a part has the structure and the shapes of the updates; False if it may fit otherwise."""
-    (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
-    return structure == other and all(h.shape == shape(g) for g, h in zip(tensors, held, strict=True))
 
 
 def on_pairs(part: GradientTransformation) -> GradientTransformation:
@@ -236,35 +175,6 @@ def need_params(name: str, params: Params | None, updates: Updates) -> Params:
     if params is None and updates is not None:
         raise ValueError(f"{name}: expected the parameters, got None. Call update(updates, state, params).")
     return params
-
-
-def find(state: State, kind: type[Kind]) -> Kind | None:
-    """Search a state for a part of a kind, outermost and first."""
-    if isinstance(state, kind):
-        return state
-    inner = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
-    return next((found for part in inner if (found := find(part, kind)) is not None), None)
-
-
-_REMEDY = "The state belongs to other parameters: call init again with the parameters that are trained now."
-
-
-def _of_shape(shape: Sequence[int] | None) -> str:
-    return "without a tensor" if shape is None else f"of shape {tuple(shape)}"
-
-
-def _checked(
-    updates: Updates,
-    state: State,
-    params: Params | None = None,
-    *,
-    update: Callable[..., tuple[Updates, State]],
-    kind: type[State],
-    like: Sequence[str],
-    **extra: Any,
-) -> tuple[Updates, State]:
-    check_state(kind, state, updates, like=like)
-    return update(updates, state, params, **extra)
 
 
 def _identity(updates: Updates, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:

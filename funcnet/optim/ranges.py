@@ -8,6 +8,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -46,8 +47,8 @@ def check_count(operation: str, **values: Any) -> None:
 
 def _check(operation: str, expected: str, in_range: Callable[[Any], bool], values: dict[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, Tensor) and not value.ndim:
-            continue
+        if (isinstance(value, Tensor) and not value.ndim) or isinstance(value, torch.SymFloat | torch.SymInt):
+            continue  # the latter is a number that jit traces
         if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(
                 f"{operation}: expected {name} to be {expected}, got {tree.describe(value)}.{_remedy(name, value)}"

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from funcnet import _torch
 
 Key = Tensor
 Shape = int | Sequence[int]
@@ -123,7 +124,7 @@ def draw(
         return f(*_encrypt(key, start, stop), *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat))
 
     size = math.prod(sizes)
-    if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
+    if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
         samples = part(0, size)  # a GPU, and whoever records the operations, wants few of them
     else:
         samples = torch.cat([part(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)])
@@ -205,6 +206,8 @@ def _rotate_left(word: Tensor, distance: int) -> Tensor:
 
 def _word(operation: str, name: str, value: int | Tensor, device: torch.device | str) -> Tensor:
     """Make a 0-d int32 tensor of an integer's low 32 bits."""
+    if isinstance(value, torch.SymInt):  # that jit traces
+        value = torch.full((), value, dtype=torch.int64, device=device)
     if isinstance(value, int):
         return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)
     if not isinstance(value, Tensor) or value.dtype not in INTEGERS or value.ndim:

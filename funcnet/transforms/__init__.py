@@ -8,8 +8,8 @@ leaf passes through unchanged, and its place in a gradient, tangent or Jacobian 
 from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
-from funcnet.transforms.levels import transformed
-from funcnet.transforms.rematerialisation import remat
+from funcnet.transforms.flatten import transformed
+from funcnet.transforms.remat import remat
 
 __all__ = [
     "Vmap",

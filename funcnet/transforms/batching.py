@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.buffers import vmap_with_buffers
-from funcnet.transforms.flat import Flattener, Function
-from funcnet.transforms.levels import transformed
+from funcnet.transforms.batched_writes import vmap_with_buffers
+from funcnet.transforms.flatten import Flattener, Function, transformed
 from funcnet.transforms.purity import Pure
 from funcnet.tree import Tree
 

@@ -8,7 +8,7 @@ import torch.func
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.transforms.flat import (
+from funcnet.transforms.flatten import (
     Argnums,
     Call,
     Flattener,

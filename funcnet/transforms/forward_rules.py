@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, linalg
-from torch._C import _functorch
 from torch.overrides import TorchFunctionMode
 
-from funcnet import tree
+from funcnet import _torch, tree
 
 _TYPES: Any = torch.return_types
 
@@ -44,16 +43,13 @@ class _Rules(TorchFunctionMode):
 
 def _is_differentiated_again(arguments: Any) -> bool:
     """Tell whether there is another level of derivatives outside of that which runs now, torch.autograd's included."""
-    levels = [layer.key() for layer in _functorch.get_interpreter_stack() or []]
-    if len([key for key in levels if key != _functorch.TransformType.Vmap]) > 1:
+    if _torch.derivative_levels() > 1:
         return True
     return torch.is_grad_enabled() and any(map(_is_recorded, tree.leaves(arguments)))
 
 
 def _is_recorded(leaf: Any) -> bool:
-    while isinstance(leaf, Tensor) and _functorch.is_functorch_wrapped_tensor(leaf):
-        leaf = _functorch.get_unwrapped(leaf)
-    return isinstance(leaf, Tensor) and leaf.requires_grad
+    return isinstance(leaf, Tensor) and _torch.unwrapped(leaf).requires_grad
 
 
 def _solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:

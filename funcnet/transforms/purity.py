@@ -15,11 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import DisableTorchFunction
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
-from funcnet import tree
-from funcnet.transforms.flat import Function
+from funcnet import _torch, tree
+from funcnet.transforms.flatten import Function
 
 REMEDY = (
     "Write to a copy made inside the function, such as x.clone() or torch.zeros_like(x), or use the operation that"
@@ -150,11 +148,10 @@ def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
 
 def writes(values: Iterable[Any]) -> list[int]:
     """Count for each tensor the writes to it, to its views and to the tensor that it views; 0 for other values."""
-    with DisableTorchFunction():  # reading a version is not an operation that a mode should see
+    with _torch.without_torch_function():  # reading a version is not an operation that a mode should see
         return [_version(value) if isinstance(value, Tensor) else 0 for value in values]
 
 
 def _version(tensor: Tensor) -> int:
-    while is_functorch_wrapped_tensor(tensor):  # not all of torch.func's wrappers count
-        tensor = get_unwrapped(tensor)
-    return 0 if tensor.is_inference() else tensor._version
+    tensor = _torch.unwrapped(tensor)  # not all of torch.func's wrappers count
+    return 0 if tensor.is_inference() else _torch.version(tensor)

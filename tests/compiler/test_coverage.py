@@ -11,38 +11,44 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler import build, cmath, nests, ops, shapes, source
-from funcnet.compiler.graph import Program, UnsupportedError
-from funcnet.compiler.lowering import DTYPES, lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.printer import NAMES
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native import toolchain
+from funcnet.compiler.native.c import body
+from funcnet.compiler.native.c.functions import definitions
+from funcnet.compiler.native.c.kernel import _prelude, emit
+from funcnet.compiler.native.c.writer import NAMES
+from funcnet.compiler.native.lowering import elementwise, views
+from funcnet.compiler.native.lowering.lower import DTYPES, lower
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.program import Program
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 aten = torch.ops.aten
 FOLDER = Path(fn.__file__).parent / "compiler"
-PRINTED = {"where", "neg", "not", "cast", "gather"}  # by nests.py itself
-KNOWN = {*nests.INFIX, *nests.COMPARISONS, *cmath.FUNCTIONS, *PRINTED}
-BINARY = {name for name in ops.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
+PRINTED = {"where", "neg", "not", "cast", "gather"}  # by body.py itself
+KNOWN = {*body.INFIX, *body.COMPARISONS, *definitions.FUNCTIONS, *PRINTED}
+BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 
 def check_text(text: str) -> None:
     """Let the C compiler read a text, without the time that it takes to compile it."""
-    cc = build.compiler()
+    cc = toolchain.compiler()
     command = [*cc.command, *cc.flags, "-fsyntax-only", "-x", "c", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]
 
 
 def emitted() -> Iterator[str]:
-    """The primitives that the code of the rules names: e("name", …), and what makes rules of a name."""
-    makers = {"e", "emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
-    for path in FOLDER.glob("*.py"):
+    """The primitives that the code of the rules names: emit("name", …), and what makes rules of a name."""
+    makers = {"emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
+    for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 named = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
                 if named in makers or named == "reduce":
                     yield str(node.args[0].value)
-    yield from ops._PRIMITIVES.split()
+    yield from elementwise._PRIMITIVES.split()
 
 
 def test_every_primitive_that_is_named_is_known() -> None:
@@ -56,14 +62,18 @@ COMPOSED = ("floordiv", "remainder")  # whose errors name what they call
 def test_every_text_compiles_for_every_type() -> None:
     """Of floats every function has one; of integers explain names the others."""
     used = set()
-    for name, scalar, vector in product(cmath.FUNCTIONS, NAMES.values(), ("", "v")):
+    for name, scalar, vector in product(definitions.FUNCTIONS, NAMES.values(), ("", "v")):
         try:
-            cmath.definitions({(name, vector + scalar)})
+            definitions.define({(name, vector + scalar)})
             used.add((name, vector + scalar))
         except UnsupportedError as error:
-            assert scalar[0] != "f" or name in ("quotient", "shl", "shr") or (scalar == "f64" and name in cmath._WIDE)
+            assert (
+                scalar[0] != "f"
+                or name in ("quotient", "shl", "shr")
+                or (scalar == "f64" and name in definitions._WIDE)
+            )
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(source._prelude(8, True) + cmath.definitions(used))
+    check_text(_prelude(8, True) + definitions.define(used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
@@ -95,7 +105,7 @@ CALLS: dict[str, Callable[..., object]] = {
     **{f"to_{name}": lambda x, y, to=to: x.to(to) for to, name in NAMES.items()},
     **{f"pow_{p}": lambda x, y, p=p: aten.pow(x, p) for p in (0.5, -0.5, 2, 3, -1, -2, 2.5)},
 }
-MOVES = {*shapes.RULES, "index_select", "index", "slice_scatter", "repeat", "constant_pad_nd", "bmm", "_assert_async"}
+MOVES = {*views.RULES, "index_select", "index", "slice_scatter", "repeat", "constant_pad_nd", "bmm", "_assert_async"}
 MOVES |= {"_to_copy", "clone", "lift_fresh_copy"}  # no primitives, or those of another row
 
 
@@ -127,7 +137,7 @@ def runs(f: Callable[..., object], x: Tensor) -> bool:
 
 
 def program(f: Callable[..., object], x: Tensor, lanes: bool) -> Program:
-    block = stage(lambda t: [r for r in fn.tree.leaves(f(*t)) if r.dtype in DTYPES], [form_of(x), form_of(x)]).block
+    block = trace(lambda t: [r for r in fn.tree.leaves(f(*t)) if r.dtype in DTYPES], [spec_of(x), spec_of(x)]).block
     return Program(block, *((((0, 0), (0,) * len(block.results))) if lanes else ()))
 
 
@@ -149,11 +159,11 @@ def test_every_rule_compiles_for_every_dtype_that_torch_has_it_for(dtype: torch.
     for name, f in functions().items():
         if runs(f, x):
             try:
-                source.emit(lower(program(f, x, lanes), RULES), build.compiler().vector)
+                emit(lower(program(f, x, lanes), RULES), toolchain.compiler().vector)
                 supported.append(f)
             except UnsupportedError:
                 lacking.add(name)
     assert lacking == {name for name, kinds in LACKING.items() if dtype in kinds}
     assert len(supported) > 40
     whole = program(lambda x, y: [f(x, y) for f in supported], x, lanes)
-    check_text(source.emit(lower(whole, RULES), build.compiler().vector).text)
+    check_text(emit(lower(whole, RULES), toolchain.compiler().vector).text)

@@ -5,12 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from funcnet.compiler import backends, build, cost, jit, loops, source
-from funcnet.compiler.graph import InternalError, NoCompilerError
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.printer import Printer
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler import backends, jit
+from funcnet.compiler.errors import InternalError, NoCompilerError
+from funcnet.compiler.native import blas, cost, loop_ir, memory, toolchain
+from funcnet.compiler.native.c import kernel
+from funcnet.compiler.native.c.statements import Statements
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import LoopProgram
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 X = torch.tensor([1.0, 2.0])
 
@@ -19,9 +24,9 @@ X = torch.tensor([1.0, 2.0])
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(backends, "_warned", set())
-    build._compiler.cache_clear()
+    toolchain._compiler.cache_clear()
     yield tmp_path
-    build._compiler.cache_clear()
+    toolchain._compiler.cache_clear()
 
 
 def falls(message: str, error: type[Exception], number: float) -> None:
@@ -36,17 +41,19 @@ def falls(message: str, error: type[Exception], number: float) -> None:
 
 
 def test_a_text_that_the_c_compiler_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_SCALAR", source._SCALAR + "this is no C\n")
+    monkeypatch.setattr(kernel, "_SCALAR", kernel._SCALAR + "this is no C\n")
     falls("refuses the text of a kernel", InternalError, 1.5)
 
 
 def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.map(x.shape, lambda e, x: e("frobnicate", x), x))
+    monkeypatch.setitem(
+        RULES, "mul", lambda lowering, x, y: lowering.map(x.shape, lambda emit, x: emit("frobnicate", x), x)
+    )
     falls("no C text for the primitive frobnicate", InternalError, 2.5)
 
 
 def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "mul", lambda b, x, y: b.view(x).expand((3, 2)))
+    monkeypatch.setitem(RULES, "mul", lambda lowering, x, y: lowering.view(x).expand((3, 2)))
     falls(r"its rule gives torch.float32\[3, 2\]", InternalError, 3.5)
 
 
@@ -54,35 +61,39 @@ class Unknown:
     """A kind of statement that nobody knows."""
 
 
-@pytest.mark.parametrize("walk", [loops.reads, loops.writes, lambda s: [cost.work([s])]])
+@pytest.mark.parametrize("walk", [loop_ir.reads, loop_ir.writes, lambda s: [cost.work([s])]])
 def test_a_statement_that_is_not_known(walk) -> None:
     with pytest.raises(AssertionError, match="no case for Unknown"):
         list(walk(Unknown()))
 
 
+def statements_of(program: LoopProgram) -> Statements:
+    return Statements(Writer(1, 64), memory.plan(program, 1))
+
+
 def test_a_statement_that_the_printer_does_not_know() -> None:
-    kernel = lower(stage(lambda t: [t[0] * 2], [form_of(X)]), RULES)
-    printer, (nest,) = Printer(kernel, 1, 64), kernel.statements
+    program = lower(trace(lambda t: [t[0] * 2], [spec_of(X)]), RULES)
+    statements, (nest,) = statements_of(program), program.statements
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        printer.statement(Unknown())
+        statements.print(Unknown())
     nest.body.append(Unknown())
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        printer.statement(nest)
+        statements.print(nest)
 
 
 def test_a_product_by_a_way_that_is_not_known() -> None:
     a = torch.ones(9, 9)
-    kernel = lower(stage(lambda t: [t[0] @ t[0]], [form_of(a)]), RULES)
-    (product,) = (s for s in kernel.statements if isinstance(s, loops.Contract))
+    program = lower(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]), RULES)
+    (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
     product.how = "by magic"
     with pytest.raises(KeyError, match="by magic"):
-        Printer(kernel, 1, 64).statement(product)
+        statements_of(program).print(product)
 
 
 def script(folder: Path, text: str) -> str:
     """A C compiler that is the one of this machine but for what the text does first."""
     path = folder / "cc"
-    path.write_text(f'#!/bin/sh\n{text}\nexec {build.compiler().command[0]} "$@"\n')
+    path.write_text(f'#!/bin/sh\n{text}\nexec {toolchain.compiler().command[0]} "$@"\n')
     path.chmod(0o700)
     return str(path)
 
@@ -120,19 +131,19 @@ def test_no_folder_takes_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(build, "_install", refuse)
+    monkeypatch.setattr(toolchain, "_install", refuse)
     falls("write its kernel nowhere.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
 
 
 def test_a_folder_whose_files_may_not_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = build.ctypes.CDLL
+    load = toolchain.ctypes.CDLL
 
     def refuse(path: str) -> object:
         if str(folder) in path:
             raise OSError("failed to map segment from shared object")
         return load(path)
 
-    monkeypatch.setattr(build.ctypes, "CDLL", refuse)
+    monkeypatch.setattr(toolchain.ctypes, "CDLL", refuse)
     for _ in range(2):
         assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
 
@@ -153,8 +164,6 @@ def test_an_operation_without_a_rule_is_named_and_no_fault() -> None:
 
 
 def test_large_products_need_no_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    from funcnet.compiler import blas
-
     monkeypatch.setattr(blas, "_SYMBOLS", {"f32": "no_such_gemm", "f64": "no_such_gemm"})
     for rows in (4, 100):
         a, b = torch.randn(rows, 400, dtype=torch.float64), torch.randn(400, 400, dtype=torch.float64)

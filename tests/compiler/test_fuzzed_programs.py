@@ -10,13 +10,13 @@ from collections import Counter
 
 import pytest
 import torch
-from programs.checking import MODES, DifferenceError, check, copies, target
-from programs.grammar import generate
-from programs.scope import Program
-from programs.shrinking import kind, report, shrink
+from random_programs.checking import MODES, DifferenceError, check, copies, target
+from random_programs.grammar import generate
+from random_programs.scope import Program
+from random_programs.shrinking import kind, report, shrink
 
-from funcnet.compiler import ops
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.lowering.table import RULES
 
 REFUSED = (  # of programs that torch runs
     "depends on the memory layout",  # as_strided of an argument
@@ -93,7 +93,7 @@ def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {name: (shape, torch.float64) for name, shape in names.items()}
     program = Program(args, lines, ["v7", "v8", "v6"], known, frozenset())
     assert check(program, "lanes grad") == "same"
-    monkeypatch.setitem(ops.RULES, "sin", ops.RULES["cos"])
+    monkeypatch.setitem(RULES, "sin", RULES["cos"])
     with pytest.raises(DifferenceError) as caught:
         check(program, "alone")
     small = shrink(program, "alone")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from funcnet.compiler import build, jit
-from funcnet.compiler.graph import NoCompilerError
+from funcnet.compiler import jit
+from funcnet.compiler.errors import NoCompilerError
+from funcnet.compiler.native import toolchain
 
 SOURCE = "int kernel(void) { return 42; }\n"
 
@@ -20,7 +21,7 @@ SOURCE = "int kernel(void) { return 42; }\n"
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
-    build._compiler.cache_clear()
+    toolchain._compiler.cache_clear()
     return tmp_path / "cache"
 
 
@@ -29,7 +30,7 @@ def kernels(folder: Path) -> list[Path]:
 
 
 def test_a_kernel_is_built_once(folder: Path) -> None:
-    first, second = build.load(SOURCE), build.load(SOURCE)
+    first, second = toolchain.load(SOURCE), toolchain.load(SOURCE)
     assert (first.cached, second.cached) == (False, True)
     assert first.size == second.size > 0
     assert first.function() == second.function() == 42
@@ -39,7 +40,7 @@ def test_a_kernel_is_built_once(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "changed", "foreign", "writable", "link"])
 def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None:
-    build.load(SOURCE)
+    toolchain.load(SOURCE)
     (path,) = kernels(folder)
     content = path.read_bytes()
     path.unlink()
@@ -58,10 +59,10 @@ def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None
             }[damage]
         )
         path.chmod(0o722 if damage == "writable" else 0o700)
-    again = build.load(SOURCE)
+    again = toolchain.load(SOURCE)
     assert not again.cached and again.function() == 42
     assert not path.is_symlink() and path.stat().st_mode & 0o022 == 0
-    assert build.load(SOURCE).cached
+    assert toolchain.load(SOURCE).cached
 
 
 def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> None:
@@ -71,73 +72,74 @@ def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> Non
     (other,) = set(kernels(folder)) - {path}
     path.unlink()
     shutil.copy(other, path)
-    assert build.load(SOURCE).function() == 42
+    assert toolchain.load(SOURCE).function() == 42
 
 
 def in_another_process(source: str, result: int) -> None:
-    text = f"from funcnet.compiler import build; assert build.load({source!r}).function() == {result}"
+    text = f"from funcnet.compiler.native import toolchain; assert toolchain.load({source!r}).function() == {result}"
     subprocess.run([sys.executable, "-W", "ignore", "-c", text], check=True)
 
 
 def test_what_belongs_to_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build.load(SOURCE)
+    toolchain.load(SOURCE)
     mine = os.geteuid()
-    monkeypatch.setattr(build.os, "geteuid", lambda: mine + 1)
-    assert not build.load(SOURCE).cached
-    build.load(SOURCE.replace("42", "43"))
+    monkeypatch.setattr(toolchain.os, "geteuid", lambda: mine + 1)
+    assert not toolchain.load(SOURCE).cached
+    toolchain.load(SOURCE.replace("42", "43"))
     assert len(kernels(folder)) == 1
 
 
 def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
-    assert build.load(SOURCE).function() == 42
+    assert toolchain.load(SOURCE).function() == 42
     assert not list(folder.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.parent.joinpath("file").write_text("")
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(folder.parent / "file" / "cache"))
-    assert build.load(SOURCE).function() == 42
+    assert toolchain.load(SOURCE).function() == 42
 
 
 def test_a_full_disk_falls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = build._run
+    run = toolchain._run
 
     def fail(command: list[str]) -> str:
         if str(folder) in " ".join(command):
-            raise build._CompileError("No space left on device")
+            raise toolchain._CompileError("No space left on device")
         return run(command)
 
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(build, "_run", fail)
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage(1, 1, 0))
-    assert build.load(SOURCE).function() == 42
+    monkeypatch.setattr(toolchain, "_run", fail)
+    monkeypatch.setattr(toolchain.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    assert toolchain.load(SOURCE).function() == 42
     assert not kernels(folder)
 
 
 def test_a_changed_compiler_builds_anew(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build.load(SOURCE)
+    toolchain.load(SOURCE)
     wrapper = tmp_path / "othercc"
-    wrapper.write_text(f'#!/bin/sh\nexec {build.compiler().command[0]} -DOTHER=1 "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\nexec {toolchain.compiler().command[0]} -DOTHER=1 "$@"\n')
     wrapper.chmod(0o700)
     monkeypatch.setenv("CC", str(wrapper))
-    assert not build.load(SOURCE).cached
+    assert not toolchain.load(SOURCE).cached
     assert len(kernels(folder)) == 2
 
 
 def test_the_cache_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = build.load(SOURCE).size
+    size = toolchain.load(SOURCE).size
     monkeypatch.setenv("FUNCNET_CACHE_SIZE", str(3 * size + 1000))
     for number in range(6):
-        assert build.load(f"int kernel(void) {{ return {number}; }}\n").function() == number
+        assert toolchain.load(f"int kernel(void) {{ return {number}; }}\n").function() == number
     assert 1 <= len(kernels(folder)) <= 3
 
 
 def test_threads_and_processes_at_once(folder: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda _: build.load(SOURCE).function() == 42, range(16)))
-    text = f"from funcnet.compiler import build; assert build.load({SOURCE.replace('42', '7')!r}).function() == 7"
+        assert all(pool.map(lambda _: toolchain.load(SOURCE).function() == 42, range(16)))
+    other = SOURCE.replace("42", "7")
+    text = f"from funcnet.compiler.native import toolchain; assert toolchain.load({other!r}).function() == 7"
     processes = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", text]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert len(kernels(folder)) == 2
@@ -153,12 +155,12 @@ def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
         assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
     monkeypatch.setenv("CC", "nowhere-cc")
     with pytest.raises(NoCompilerError, match="nowhere-cc"):
-        build.compiler()
+        toolchain.compiler()
 
 
 def test_a_folder_to_be_read_only_serves_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build.load(SOURCE)
-    scratch = build.tempfile.TemporaryDirectory
+    toolchain.load(SOURCE)
+    scratch = toolchain.tempfile.TemporaryDirectory
 
     def refuse(*args: object, dir: Path, **options: object) -> object:
         if Path(dir) == folder:
@@ -168,10 +170,10 @@ def test_a_folder_to_be_read_only_serves_what_it_holds(folder: Path, monkeypatch
     def refuse_time(path: Path) -> None:
         raise PermissionError(30, "Read-only file system", str(path))
 
-    monkeypatch.setattr(build.tempfile, "TemporaryDirectory", refuse)
-    monkeypatch.setattr(build.os, "utime", refuse_time)
-    assert build.load(SOURCE).cached
-    other = build.load(SOURCE.replace("42", "43"))
+    monkeypatch.setattr(toolchain.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(toolchain.os, "utime", refuse_time)
+    assert toolchain.load(SOURCE).cached
+    other = toolchain.load(SOURCE.replace("42", "43"))
     assert not other.cached and other.function() == 43
     assert len(kernels(folder)) == 1
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 N = 70_001
 

@@ -6,8 +6,9 @@ from backends import check, whole
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler import jit, native
-from funcnet.loops import scan
+from funcnet.compiler import jit
+from funcnet.compiler.native import backend
+from funcnet.scan import scan
 
 SIZE = 2500  # of float64: too large for the stack
 
@@ -101,11 +102,11 @@ def test_large_temporaries_keep_what_is_needed(program) -> None:
 
 
 def test_memory_that_threads_lack_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(kernel: native.Kernel) -> Tensor:
+    def lacking(kernel: backend.NativeKernel) -> Tensor:
         raise MemoryError
 
-    monkeypatch.setattr(native, "SHORT", 0)
-    monkeypatch.setattr(native.Kernel, "take_arena", lacking)
+    monkeypatch.setattr(backend, "SHORT", 0)
+    monkeypatch.setattr(backend.NativeKernel, "take_arena", lacking)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     with pytest.raises(MemoryError):
         jit(fn.vmap(torch.sin), backend="native")(torch.ones(40))

@@ -5,8 +5,11 @@ import torch
 from backends import check
 
 import funcnet as fn
-from funcnet.compiler import decompositions, jit, ops
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler import jit
+from funcnet.compiler.decompositions import table
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.lowering import elementwise
+from funcnet.compiler.native.lowering.table import RULES
 
 aten = torch.ops.aten
 
@@ -15,11 +18,11 @@ def stays(func: torch._ops.OpOverload) -> bool:
     """Whether staging ever leaves an operation whole: nothing takes it apart, or what does may decline."""
     if func._schema.is_mutable or not torch._C._dispatch_has_kernel(func.name()):
         return False  # taken for its functional form; torch.jit's alone
-    rule = decompositions.find(func)
-    return rule is None or (rule in decompositions._OWN.values() and "NotImplemented" in rule.__code__.co_names)
+    rule = table.find(func)
+    return rule is None or (rule in table._OWN.values() and "NotImplemented" in rule.__code__.co_names)
 
 
-@pytest.mark.parametrize("name", ops.RULES)
+@pytest.mark.parametrize("name", RULES)
 def test_staging_leaves_what_a_rule_is_for(name: str) -> None:
     packet = getattr(aten, name)
     assert any(stays(getattr(packet, overload)) for overload in packet.overloads())
@@ -124,6 +127,6 @@ def test_what_is_lacking_is_named() -> None:
 
 
 def test_a_function_that_lacks_for_integers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ops.RULES, "sign", ops.elementwise(lambda e, x: e("lgamma", x)))
+    monkeypatch.setitem(RULES, "sign", elementwise.elementwise(lambda e, x: e("lgamma", x)))
     with pytest.raises(UnsupportedError, match="lgamma of i64"):
         jit(torch.sign, backend="native")(torch.arange(3))

@@ -8,11 +8,11 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.loops import Loop, Nest
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.streams import SHORT, STREAMS, separate
-from funcnet.compiler.streams import _streams as streams
+from funcnet.compiler.native.fission import SHORT, STREAMS, separate
+from funcnet.compiler.native.fission import _streams as streams
+from funcnet.compiler.native.loop_ir import Loop, Nest
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.native.lowering.table import RULES
 
 
 def apart(leaves):

@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import funcnet as fn
-from funcnet.compiler import blas, build, jit
-from funcnet.compiler.loops import Contract
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.staging import form_of, stage
+from funcnet.compiler import jit
+from funcnet.compiler.native import contractions, toolchain
+from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
 
 FORMS = {
     "mm": torch.mm,
@@ -115,7 +117,7 @@ def test_operands_however_they_lie(size: tuple[int, int, int], dtype: torch.dtyp
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("size", LARGE, ids=str)
 def test_large_operands_however_they_lie(size, dtype, wins, monkeypatch) -> None:
-    monkeypatch.setattr(blas, "wins", lambda: wins)
+    monkeypatch.setattr(contractions, "wins", lambda: wins)
     test_operands_however_they_lie(size, dtype)
 
 
@@ -129,7 +131,7 @@ def test_over_lanes(size: tuple[int, int, int]) -> None:
 
 
 def test_lanes_share_a_large_product(monkeypatch) -> None:
-    monkeypatch.setattr(blas, "wins", lambda: False)
+    monkeypatch.setattr(contractions, "wins", lambda: False)
     a, b, rates = rand(128, 80, dtype=torch.float64), rand(80, 70, dtype=torch.float64), rand(5, dtype=torch.float64)
     f = fn.vmap(lambda rate, a, b: rate * (a @ b), in_dims=(0, None, None))
     assert_close(jit(f, backend="native")(rates, a, b), f(rates, a, b), rtol=1e-12, atol=1e-12)
@@ -137,7 +139,7 @@ def test_lanes_share_a_large_product(monkeypatch) -> None:
 
 def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
     """Vectors that reach past the last column must not bring in what lies there."""
-    monkeypatch.setattr(blas, "wins", lambda: False)
+    monkeypatch.setattr(contractions, "wins", lambda: False)
     a, b = rand(128, 90, dtype=torch.float64), rand(90, 50, dtype=torch.float64)
     b[3, 49] = torch.inf
     got, want = jit(torch.mm, backend="native")(a, b), a @ b
@@ -146,16 +148,16 @@ def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
 
 
 def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
-    monkeypatch.setattr(blas, "_on_amd", lambda: True)
+    monkeypatch.setattr(contractions, "_on_amd", lambda: True)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     ways = {}
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        ways[threads] = blas.wins()
+        ways[threads] = contractions.wins()
     assert ways == {1: False, 2: False, 3: True}
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(blas, "_on_amd", lambda: False)
-    assert blas.wins()
+    monkeypatch.setattr(contractions, "_on_amd", lambda: False)
+    assert contractions.wins()
 
 
 @pytest.mark.parametrize("vector, flag", [(16, "-march=x86-64-v2"), (32, "-march=haswell")])
@@ -163,10 +165,10 @@ def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
     "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="takes narrower vectors than it has"
 )
 def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
-    monkeypatch.setattr(blas, "wins", lambda: False)
-    flags = [flag if old == "-march=native" else old for old in build.compiler().flags]
-    narrower = dataclasses.replace(build.compiler(), flags=tuple(flags), vector=vector)
-    monkeypatch.setattr(build, "compiler", lambda: narrower)
+    monkeypatch.setattr(contractions, "wins", lambda: False)
+    flags = [flag if old == "-march=native" else old for old in toolchain.compiler().flags]
+    narrower = dataclasses.replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
+    monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
         test_operands_however_they_lie(size, torch.float32)
     test_over_lanes((7, 8, 9))
@@ -201,8 +203,8 @@ def test_no_result_is_read_past_its_end() -> None:
         _, ys = fn.scan(lambda c, b: (c, b * 2), a, bs)
         return [ys, a @ ys[2]]
 
-    forms = [form_of(torch.ones(8, 32)), form_of(torch.ones(3, 32, 17))]
-    (product,) = (part for part in lower(stage(f, forms), RULES).statements if isinstance(part, Contract))
+    forms = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
+    (product,) = (part for part in lower(trace(f, forms), RULES).statements if isinstance(part, Contract))
     assert product.how == "wide" and product.right.buffer.kind == "temporary"
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 # Each takes two 3 x 4 tensors and gives one, whose values stay of the order of one.
 STEPS = [

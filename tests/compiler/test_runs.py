@@ -12,19 +12,18 @@ from itertools import pairwise
 import pytest
 import torch
 from backends import BACKENDS, rows
+from programs import GATES, POINTS, logits, train
 from torch import Tensor
 
 import funcnet as fn
 from funcnet import losses
-from funcnet.compiler import jit, source
-from funcnet.compiler.lowering import lower
-from funcnet.compiler.ops import RULES
-from funcnet.compiler.staging import form_of, stage
-from funcnet.loops import scan
-from funcnet.training import sgd_step
-
-POINTS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-XOR = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
+from funcnet.compiler import jit
+from funcnet.compiler.native.c.kernel import emit
+from funcnet.compiler.native.lowering.lower import lower
+from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.tracing.spec import spec_of
+from funcnet.compiler.tracing.trace import trace
+from funcnet.scan import scan
 
 
 def weights(sizes: list[int], dtype: torch.dtype, lanes: int | None = None) -> list[dict[str, Tensor]]:
@@ -40,20 +39,12 @@ def weights(sizes: list[int], dtype: torch.dtype, lanes: int | None = None) -> l
 
 
 def loss(params, x: Tensor, y: Tensor) -> Tensor:
-    for layer in params[:-1]:
-        x = torch.sigmoid(x @ layer["w"] + layer["b"])
-    return losses.sigmoid_binary_cross_entropy(x @ params[-1]["w"] + params[-1]["b"], y).mean()
+    return losses.sigmoid_binary_cross_entropy(logits(params, x), y).mean()
 
 
 def run(params, *, length: int = 100, learning_rate: float | Tensor = 1.0):
     dtype = params[0]["w"].dtype
-    x, y = POINTS.to(dtype), XOR.to(dtype)
-
-    def step(params, _):
-        value, grads = fn.value_and_grad(loss)(params, x, y)
-        return sgd_step(params, grads, learning_rate), value
-
-    return scan(step, params, length=length)
+    return train(lambda params: loss(params, POINTS.to(dtype), GATES["xor"].to(dtype)), params, length, learning_rate)
 
 
 SIZES = ([2, 2, 1], [2, 10, 10, 10, 1])
@@ -174,7 +165,7 @@ def test_unrolling_changes_no_bit(unroll: int) -> None:
     c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
     for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
         assert torch.equal(got, want)
-    text = source.emit(lower(stage(lambda t: f(*t, unroll=unroll), [form_of(c), form_of(xs)]), RULES), 64).text
+    text = emit(lower(trace(lambda t: f(*t, unroll=unroll), [spec_of(c), spec_of(xs)]), RULES), 64).text
     assert (f"UNROLL({min(unroll, 1024)})\n" in text) == (unroll > 1)
 
 

@@ -5,7 +5,7 @@ import torch
 from backends import QUICK, check
 
 from funcnet.compiler import StagingError, jit
-from funcnet.loops import scan
+from funcnet.scan import scan
 
 
 def windows(x: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,8 @@ from opinfo.samples import cases, name_of
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler import build
-from funcnet.compiler.graph import UnsupportedError
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native import toolchain
 
 CHARACTERS = 40_000  # of C that are compiled at once
 LARGE = 60_000  # of one program, which gcc would take long for, so that it is replayed, too
@@ -57,7 +57,7 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
 
 def _how(member: Member) -> tuple[str, str]:
     """Stage a program: "native" and its C text, "replay" and why, or "refused" and the error."""
-    with mock.patch.object(build, "load", side_effect=lambda text: _raise(_CompilesError(text))):
+    with mock.patch.object(toolchain, "load", side_effect=lambda text: _raise(_CompilesError(text))):
         try:
             _jit([member], "native").explain([member.calls[0].args])
         except _CompilesError as text:

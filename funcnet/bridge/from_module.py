@@ -1,0 +1,234 @@
+"""A torch module as a pure function of its parameters and buffers."""
+
+import copy
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+
+from funcnet import _torch, tree
+from funcnet.bridge.dependence import Judge, Watch
+from funcnet.bridge.hidden_state import Memory, adopt, attributes
+from funcnet.bridge.intercept import Calls, Place, averaging
+from funcnet.bridge.parameter_names import Names
+from funcnet.bridge.randomness import Draws
+from funcnet.random import Key
+from funcnet.tree import Tree
+
+_LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's flags for export are global
+
+
+def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
+    """Turn a torch module into a pure function, and its parameters and buffers into trees.
+
+    Args:
+        module: Any module. It is left as it is: what is returned shares no memory with it, and training it, or
+            switching it between train and eval, changes nothing here.
+    Returns:
+        (apply, params, state). apply(params, state, *args, key=None, **kwargs) -> (output, new_state) is the module's
+        forward in the mode, train or eval, that the module is in now. params and state are nested dicts by dotted name,
+        {"encoder": {"weight": ...}}; a tied parameter is there once, under its first name. The state holds the buffers,
+        and the tensors in plain attributes that methods assign and read, such as a hidden state. Other things that
+        forward changes, as a list or a counter, are put back; it is an error if the next answer depends on them.
+        All that is random, such as dropout in train mode, draws from `key`. A forward argument of the name key is
+        passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
+        The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a
+        TransformerEncoder with a mask needs is_causal=False (or True) beside it under `jit`, or it reads the mask.
+        A closure or hook that holds the module itself, as a lambda made in its constructor may, cannot be copied; it is
+        an error when it reads the module's tensors.
+    Raises:
+        TypeError: It is no module.
+        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
+            of another structure or shape, a tied weight given twice with different values, a random draw without a
+            key, or one that has no rule, a parameter that forward writes to, a tensor of the module itself; a module
+            that keeps elsewhere what its answer depends on.
+        TypeError: From apply: the output holds something that is neither a tensor, a constant nor a pytree.
+    Example:
+        >>> apply, params, state = fn.from_module(torch.nn.Linear(3, 2))
+        >>> fn.tree.paths(params)
+        ['bias', 'weight']
+        >>> def loss(params, x):
+        ...     y, _ = apply(params, state, x)
+        ...     return y.square().sum()
+        >>> per_example = fn.vmap(fn.grad(loss), in_dims=(None, 0))(params, torch.ones(5, 3))
+        >>> per_example["weight"].shape
+        torch.Size([5, 2, 3])
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"from_module: expected a torch.nn.Module, got {module!r}.")
+    return Apply(module), _copies("parameters", _parameters(module)), _copies("state", _buffers(module))
+
+
+def _copies(kind: str, tensors: Mapping[str, Tensor]) -> Tree:
+    return tree.map(lambda tensor: tensor.detach().clone(), Names(kind, tensors).like)
+
+
+def trainable(module: nn.Module) -> Tree:
+    """Tell which parameters of a module are not frozen: requires_grad, in the form of the params of `from_module`.
+
+    Example:
+        >>> module = torch.nn.Linear(3, 2)
+        >>> _ = module.bias.requires_grad_(False)
+        >>> apply, params, state = fn.from_module(module)
+        >>> trained, frozen = fn.tree.partition(params, fn.bridge.trainable(module))
+        >>> fn.tree.paths(trained), fn.tree.paths(frozen)
+        (['weight'], ['bias'])
+    """
+    return tree.map(lambda parameter: parameter.requires_grad, Names("parameters", _parameters(module)).like)
+
+
+class Apply:
+    """A module's forward as a pure function: (params, state, *args, key=None, **kwargs) -> (output, new_state).
+
+    Made by `from_module`. It holds the module's Python side, on the meta device; only a call puts tensors in.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.name = _without_values(module), f"from_module({type(module).__name__})"
+        self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
+        self.parts = list(self.module.modules())
+        self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
+        norms = (part for part in self.parts if isinstance(part, nn.modules.batchnorm._BatchNorm))
+        self.averaging = [norm for norm in norms if norm.momentum is None]
+        self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
+        self.trainable: list[bool] = tree.leaves(trainable(module))
+        self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
+        self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
+        self._remember()
+
+    def __call__(
+        self, params: Tree, state: Tree, /, *args: Any, key: Key | None = None, **kwargs: Any
+    ) -> tuple[Any, Tree]:
+        """Run the module."""
+        values, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
+
+        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Any]]:
+            buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
+            places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
+            with Calls(Draws(self.name, key), values, self.foreign, places), ExitStack() as stack:
+                for watch in modes:
+                    stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
+                self._put(values, buffers)
+                stack.enter_context(averaging(self.averaging))
+                output = self.module(*own_args, **own_kwargs)
+                return output, [store.get(name) for (store, name), *_ in self.of_buffers]
+
+        # Models that are exported have no Python branch on values, which vmap and jit refuse.
+        with _LOCK, self.memory.kept(), _torch.as_if_exporting():
+            output, after = run()
+            self.judge.check(run, (output, after), (args, kwargs))
+        return _as_tree(output), tree.unflatten(self.buffers.structure, after)
+
+    def __copy__(self) -> "Apply":
+        """Return itself: remat and scan, which copy what a function holds, leave it whole."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: value for name, value in vars(self).items() if name not in ("memory", "judge")}
+        return kept | {"foreign": {}}  # which a process that has not got the module cannot meet
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember()
+
+    def _remember(self) -> None:
+        self.memory = Memory(self.parts)
+        self.judge = Judge(self.name, self.memory, {part: path for path, part in self.module.named_modules()})
+
+    def __repr__(self) -> str:
+        return f"apply of {type(self.module).__name__}"
+
+    def with_values(self, params: Tree, state: Tree) -> nn.Module:
+        """Build a module that holds copies of these tensors; the state is None if there is no buffer."""
+        memo: dict[int, Any] = {}
+        values, buffers = self.params.match("to_module", params), self.buffers.match("to_module", state or {})
+        for like, value, trained in zip(tree.leaves(self.params.like), values, self.trainable, strict=True):
+            memo[id(like)] = nn.Parameter(value.detach().clone(), requires_grad=trained)
+        for like, value in zip(tree.leaves(self.buffers.like), buffers, strict=True):
+            memo[id(like)] = value.detach().clone()
+        return copy.deepcopy(self.module, memo)
+
+    def _state(self, module: nn.Module) -> Names:
+        return Names("state", _buffers(self.module), tuple(attributes(module)))
+
+    def _places(self, names: Sequence[str], kind: str) -> list[Place]:
+        """Find where in the module a tensor belongs; a tied one has several places."""
+        split = [name.rpartition(".") for name in names]
+        return [(getattr(self.module.get_submodule(owner), kind), last) for owner, _, last in split]
+
+    def _put(self, params: list[Tensor], buffers: list[Tensor]) -> None:
+        for tensor, places in zip((*params, *buffers), (*self.of_params, *self.of_buffers), strict=True):
+            for store, name in places:
+                store[name] = tensor
+        for part in self.recurrent:  # they keep a second list of their weights
+            part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
+
+
+def _cloned(values: Any) -> Any:
+    return tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, values)
+
+
+def _parameters(module: nn.Module) -> dict[str, Any]:
+    return dict(module.named_parameters(remove_duplicate=False))
+
+
+def _buffers(module: nn.Module) -> dict[str, Tensor]:
+    return dict(module.named_buffers(remove_duplicate=False)) | attributes(module)
+
+
+def _without_values(module: nn.Module) -> nn.Module:
+    """Copy a module with its parameters and buffers on the meta device, ties kept."""
+    memo: dict[int, Any] = {}
+    for path, parameter in _parameters(module).items():
+        meta = _check_values("parameter", path, parameter).detach().to("meta")
+        memo.setdefault(id(parameter), nn.Parameter(meta, requires_grad=False))
+    for path, buffer in _buffers(module).items():
+        memo.setdefault(id(buffer), _check_values("buffer", path, buffer).detach().to("meta"))
+    for value in (value for part in module.modules() for value in vars(part).values()):
+        if isinstance(value, Tensor):  # torch refuses to copy one that was computed
+            memo.setdefault(id(value), value.detach().clone())
+    module = copy.deepcopy(module, memo)
+    adopt(module)
+    return module
+
+
+def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
+    if nn.parameter.is_lazy(tensor):
+        raise ValueError(
+            f'from_module: expected {kind} "{path}" to have values, it is lazy and gets its shape from the first call.'
+            " Call the module once on an example input."
+        )
+    if tensor.is_meta:
+        raise ValueError(
+            f'from_module: expected {kind} "{path}" to have values, it is on the meta device.'
+            " Build the module outside of torch.device('meta'), or load its values with to_empty and load_state_dict."
+        )
+    return tensor
+
+
+_CONSTANTS = (Tensor, bool, int, float, complex, str, bytes, torch.dtype, torch.device)
+
+
+def _as_tree(output: Any, path: str = "") -> Any:
+    """Turn mappings that are no nodes into dicts, and refuse leaves in which tensors could hide."""
+    leaves, structure = tree.flatten(output)
+    if all(isinstance(leaf, _CONSTANTS) for leaf in leaves):
+        return output
+    places = [f"{path}.{inner}" if path and inner else path or inner for inner in tree.paths(output)]
+    return tree.unflatten(structure, [_as_node(leaf, place) for leaf, place in zip(leaves, places, strict=True)])
+
+
+def _as_node(leaf: Any, path: str) -> Any:
+    if isinstance(leaf, _CONSTANTS):
+        return leaf
+    if isinstance(leaf, Mapping):
+        return _as_tree(dict(leaf), path)
+    raise TypeError(
+        f"from_module: in the output, at {tree.place(path)}: expected a tensor, a constant or a pytree, got an object"
+        f" of {type(leaf).__name__}. Let the module return the tensors in it (transformers: use_cache=False leaves out"
+        " the cache), or register its class with optree."
+    )

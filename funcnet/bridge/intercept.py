@@ -1,0 +1,211 @@
+"""What a module calls of torch while it runs, in forms that are pure and go through every transformation.
+
+A mode sees every call. What draws random numbers does so from a key, by the rules of `randomness`; the rules here take
+the place of kernels that write to their arguments, or that torch.func cannot transform or only slowly.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, cached_property
+from types import FunctionType
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from funcnet import _torch, tree
+from funcnet.bridge.randomness import RULES as RANDOM
+from funcnet.bridge.randomness import UNKNOWN, Draws, thin
+from funcnet.bridge.recurrent import recur
+
+Reference = ref[Tensor]
+Place = tuple[dict[str, Any], str]  # where a module keeps a tensor: parameters or buffers of a part, and its name
+
+
+class Calls(TorchFunctionMode):
+    """While it is active, torch's functions follow the rules.
+
+    Attributes:
+        params: The parameters, which nothing may write to.
+        foreign: Tensors of the module that this one was copied from, by their ids, which nothing may read.
+        places: Where the module keeps its buffers, by their ids.
+    """
+
+    def __init__(
+        self, draws: Draws, params: Sequence[Tensor], foreign: dict[int, Reference], places: dict[int, list[Place]]
+    ) -> None:
+        super().__init__()
+        self.draws, self.params, self.places = draws, params, places
+        self.foreign = {key: foreign[key] for key in foreign.keys() - map(id, params)}
+        self.alive = list[Tensor]()  # so that no id is given twice
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if any(self.is_foreign(leaf) for leaf in tree.leaves((args, kwargs))):
+            raise _not_copied(self.draws.name)
+        in_python = isinstance(function, FunctionType)
+        if in_python and function.__globals__ is vars(functional):
+            with self:
+                return _body(function)(*args, **kwargs)
+        name = getattr(function, "__name__", "")
+        if name in _RULES:
+            return _RULES[name](self, function, *args, **kwargs)
+        target = args[0] if args and name.endswith("_") and _writes(name) else kwargs.get("out")
+        if isinstance(target, Tensor) and _memory(target) in self.memories:
+            raise _impure(self.draws.name, name)
+        if name in UNKNOWN or (name in RANDOM and in_python):
+            raise self.draws.unknown(f"{function.__module__}.{name}" if in_python else name)
+        if name in RANDOM:
+            return RANDOM[name](self.draws, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    @cached_property
+    def memories(self) -> set[int]:
+        """The memory of the parameters, which their views and their data share."""
+        return {_memory(parameter) for parameter in self.params}
+
+    def is_foreign(self, leaf: Any) -> bool:
+        return isinstance(leaf, Tensor) and id(leaf) in self.foreign and self.foreign[id(leaf)]() is leaf
+
+
+def _memory(tensor: Tensor) -> int:
+    """Identify the memory of a tensor; one that has none is itself."""
+    tensor = _torch.unwrapped(tensor)
+    try:
+        return _torch.storage_number(tensor)
+    except NotImplementedError:
+        return id(tensor)
+
+
+def _not_copied(module: str) -> ValueError:
+    return ValueError(
+        f"{module}: forward uses a tensor of the module that was given to from_module, expected it to use those of its"
+        " copy. A closure or hook that holds the module itself cannot be copied: refer to the parts by attribute in"
+        " forward, and in a hook to the module that it is called with."
+    )
+
+
+@cache
+def _body(function: FunctionType) -> Any:
+    """Copy a Python function of torch.nn.functional such that it runs, instead of asking the mode what to do.
+
+    What it calls is then seen by the mode, which torch switches off for as long as the mode handles a call.
+    """
+    names = {name: _never for name in function.__globals__ if name.startswith("has_torch_function")}
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def _never(*_: Any) -> bool:
+    return False
+
+
+def _writes(name: str) -> bool:
+    if name.startswith("_"):
+        return name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__")
+    return name != "requires_grad_"
+
+
+def _impure(module: str, operation: str) -> ValueError:
+    return ValueError(
+        f"{module}: {operation} writes to a parameter, expected a pure forward."
+        " Compute with the changed values, as in weight.clamp(-1, 1), or change them in the training step."
+    )
+
+
+def _attention(
+    calls: Calls,
+    function: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Attend by plain operations: the fused kernels are slow loops under vmap of grad, and draw by themselves."""
+    if enable_gqa:
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
+    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+    weights = torch.ops.aten._safe_softmax(scores, -1)  # 0, not NaN, where all is masked
+    return thin(calls.draws, weights, dropout_p, True, weights.shape, "dropout of attention") @ value
+
+
+class Average(float):
+    """The momentum of a BatchNorm for which torch takes 1 / num_batches_tracked, by its value."""
+
+
+@contextmanager
+def averaging(norms: Sequence[Any]) -> Iterator[None]:
+    """Let some BatchNorms, whose momentum is None, hand `Average` over to batch_norm."""
+    try:
+        for norm in norms:
+            norm.momentum = Average()
+        yield
+    finally:
+        for norm in norms:
+            norm.momentum = None
+
+
+def _normalise(calls: Calls, function: Any, *args: Any) -> Tensor:
+    """Let batch_norm and instance_norm write to statistics of their own, batched by vmap where x is."""
+    x, weight, bias, mean, var, by_batch, momentum, *rest = args
+    if not by_batch or mean is None:
+        return function(*args)
+    after = [stat + x.new_zeros(stat.shape, dtype=stat.dtype) for stat in (mean, var)]
+    is_average = isinstance(momentum, Average)
+    y: Tensor = function(x, weight, bias, *after, by_batch, 1.0 if is_average else momentum, *rest)
+    if is_average:
+        ((store, _), *_) = calls.places[id(mean)]
+        part = 1 / store["num_batches_tracked"].to(torch.float64)
+        after = [part * new + (1 - part) * stat for stat, new in zip((mean, var), after, strict=True)]
+    for stat, new in zip((mean, var), after, strict=True):
+        places = calls.places.get(id(stat))
+        if places is None:  # part of a buffer, or of no interest to the module
+            stat.copy_(new)
+            continue
+        calls.places[id(new)] = places
+        calls.alive.append(new)
+        for store, name in places:
+            store[name] = new
+    return y
+
+
+def _recur(calls: Calls, function: Any, *args: Any) -> tuple[Tensor, ...]:
+    return recur(calls.draws, function, *args)
+
+
+def _weight_norm(calls: Calls, function: Any, v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """Compute g v / ||v|| by plain operations: torch's kernel has no forward derivative."""
+    axes = None if dim == -1 else [axis for axis in range(v.ndim) if axis != dim]
+    return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=True))
+
+
+def _no_renorm(calls: Calls, *_: Any) -> Tensor:
+    raise ValueError(
+        f"{calls.draws.name}: an embedding with max_norm writes to its parameter, expected a pure forward."
+        " Set max_norm=None, and scale the rows in the training step."
+    )
+
+
+_RULES: dict[str, Any] = {
+    "scaled_dot_product_attention": _attention,
+    "batch_norm": _normalise,
+    "instance_norm": _normalise,
+    "lstm": _recur,
+    "gru": _recur,
+    "rnn_tanh": _recur,
+    "rnn_relu": _recur,
+    "_weight_norm": _weight_norm,
+    "embedding_renorm_": _no_renorm,
+}

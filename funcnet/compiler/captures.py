@@ -1,0 +1,112 @@
+"""Where a jitted function finds the tensors that it is not given: they are read again, from there, at each call.
+
+A place is a path of attributes, items and cells from the function, from a function among its arguments, or from the
+instance of a method. Numbers and other objects on the way are constants of the program.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from inspect import isbuiltin, isfunction, ismethod, ismodule
+from operator import getitem
+from types import CellType
+from typing import Any
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.transforms.closures import leads_to_tensors
+from funcnet.transforms.purity import global_values
+
+Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (how to get the next object, by what)
+
+_MOST = 10_000  # objects searched for the tensors of one program
+
+
+def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:
+    """Return for each tensor the paths that lead to it from the holders; none for one that is in a set, or hidden."""
+    found: dict[int, list[Path]] = {id(tensor): [] for tensor in tensors}
+    seen, rest = set[int](), deque[tuple[Path, Any]]([((), holders)])
+    while rest and len(seen) < _MOST and found:
+        path, value = rest.popleft()
+        if isinstance(value, Tensor):
+            found.get(id(value), []).append(path)
+        elif id(value) not in seen:
+            seen.add(id(value))
+            rest.extend(((*path, (get, key)), child) for get, key, child in _children(value))
+    return [found[id(tensor)] for tensor in tensors]
+
+
+def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
+    """Return what is now where the tensor was when a function was traced; None if that is not one tensor."""
+    if not paths:
+        return tensor
+    first, *others = paths
+    try:
+        now = _follow(first, holders)
+        same = not others or all(_follow(path, holders) is now for path in others)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return now if same and isinstance(now, Tensor) else None
+
+
+def _follow(path: Path, value: Any) -> Any:
+    for get, key in path:
+        value = get(value, key)
+    return value
+
+
+def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
+    """Yield what is directly inside of a container, function or object, and how to get there."""
+    if isinstance(value, dict):
+        yield from ((getitem, key, child) for key, child in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((getitem, i, child) for i, child in enumerate(value))
+    elif isfunction(value):
+        yield from ((_global, name, child) for name, child in global_values(value).items())
+    if not (isinstance(value, type) or ismodule(value)):
+        yield from ((getattr, name, getattr(value, name)) for name in _attributes(value))
+
+
+def _attributes(value: Any) -> list[str]:
+    if isfunction(value):
+        return ["__closure__", "__defaults__", "__kwdefaults__"]
+    if isinstance(value, CellType):
+        return [] if value == CellType() else ["cell_contents"]
+    if isinstance(value, partial):
+        return ["func", "args", "keywords"]
+    if ismethod(value) or isbuiltin(value):
+        return ["__self__", *(["__func__"] if ismethod(value) else [])]
+    slots = [name for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)]
+    return [*slots, *(["__dict__"] if type(value).__dictoffset__ else [])]
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    """List the attributes that instances of a class keep outside of a dictionary."""
+    names = vars(cls).get("__slots__", ())
+    names = (names,) if isinstance(names, str) else tuple(names)
+    private = f"_{cls.__name__.lstrip('_')}"
+    mangled = (private + name if name.startswith("__") and not name.endswith("__") else name for name in names)
+    return tuple(name for name in mangled if name not in ("__dict__", "__weakref__"))
+
+
+def _global(f: Any, name: str) -> Any:
+    return f.__globals__[name]
+
+
+def is_function(leaf: Any) -> bool:
+    """Tell whether an argument is a function, whose tensors are read where it holds them."""
+    return isfunction(leaf) or ismethod(leaf) or isbuiltin(leaf) or isinstance(leaf, partial)
+
+
+def check_objects(args: Any, kwargs: Any, own: Any) -> None:
+    """Raise for an argument that holds tensors where trees do not look; `own` is the instance of a method."""
+    for i, leaf in enumerate(tree.leaves((args, kwargs))):
+        if leaf is own or isinstance(leaf, Tensor) or is_function(leaf) or not leads_to_tensors(leaf):
+            continue
+        path, name = tree.paths((args, kwargs))[i], type(leaf).__name__
+        raise TypeError(
+            f"jit: at path {path!r} (0: positional, 1: keyword arguments): got an object of class {name}, which holds"
+            f" tensors and is not a pytree node, so that a later change of it would not count. Make the class a node"
+            " with fn.tree.register_dataclass, pass the tensors themselves, or close over the object."
+        )

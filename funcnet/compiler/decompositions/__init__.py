@@ -1,0 +1,1 @@
+"""Decompositions used while tracing: operations by simpler ones."""

@@ -1,0 +1,101 @@
+"""Decompositions of lookups and writes by rows whose indices do not count from the end, as indices of tensors do."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+
+def _from_the_start(index: Tensor, size: int) -> Tensor:
+    """Put an index below 0 out of range."""
+    return torch.where(index < 0, size, index)
+
+
+def _embedding(weight: Tensor, indices: Tensor, *_: Any) -> Tensor:
+    """Select rows; the other arguments matter to the gradient only."""
+    return weight.index_select(0, indices.reshape(-1)).reshape(*indices.shape, *weight.shape[1:])
+
+
+def _embedding_dense_backward(grad: Tensor, indices: Tensor, count: int, padding: int, by_frequency: bool) -> Tensor:
+    """Add up the gradients of each row, none of the padding's; by frequency they are divided by how many there are."""
+    places: list[Tensor | None] = [_from_the_start(indices, count)]
+    if by_frequency:
+        found = torch.zeros(count, dtype=grad.dtype, device=grad.device)
+        ones = torch.ones(indices.shape, dtype=grad.dtype, device=grad.device)
+        grad = grad / found.index_put(places, ones, accumulate=True)[tuple(places)][..., None]
+    if padding >= 0:
+        grad = torch.where((indices == padding)[..., None], 0, grad)
+    return grad.new_zeros(count, *grad.shape[indices.ndim :]).index_put(places, grad, accumulate=True)
+
+
+def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def rule(x: Tensor, dim: int, index: Tensor, *args: Any, **options: Any) -> Tensor:
+        return function(x, dim, _from_the_start(index, x.shape[dim] if x.ndim else 1), *args, **options)
+
+    return rule
+
+
+def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Fill rows, whose indices do count from the end, unlike those of the rows that torch's rule copies."""
+    size = x.shape[dim] if x.ndim else 1
+    filled: Tensor = torch._refs.index_fill(x, dim, torch.where(index < 0, index + size, index), value)
+    return filled
+
+
+def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
+    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule adds terms for what follows the labels' end, a -1."""
+    rows, labels = torch.atleast_2d(x), torch.atleast_2d(target)
+    classes = torch.arange(rows.shape[1], device=x.device)
+    used = ((labels == -1).cumsum(1) == 0)[..., None]
+    is_label = ((labels[..., None] == classes) & used).any(1)
+    chosen = rows.gather(1, torch.where(used[..., 0], _from_the_start(labels, len(classes)), 0))
+    terms = (1 - chosen[..., None] + rows[:, None]).clamp_min(0) / len(classes)
+    loss = torch.where(used & ~is_label[:, None], terms, 0).sum((1, 2))
+    loss = (loss, loss.mean(), loss.sum())[reduction]
+    return loss if reduction else loss.reshape(target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
+
+
+def _max_unpool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Put an index outside of its own volume outside of all volumes, which torch's rule writes to as one row."""
+
+    def rule(x: Tensor, index: Tensor, output_size: Sequence[int], *args: Any) -> Tensor:
+        volume, batch = math.prod(output_size), math.prod(x.shape[: -len(output_size)])
+        is_inside = (index >= 0) & (index < volume)
+        return function(x, torch.where(is_inside, index, batch * volume), output_size, *args)
+
+    return rule
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Any:
+    """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
+    return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Index by the tensor even if it is 0-d, which torch's own rule reads in Python."""
+    return aten.index.Tensor(x.reshape(-1), [index])
+
+
+def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> Tensor:
+    return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
+
+
+def rules() -> dict[Any, Callable[..., Any]]:
+    """Return the rules, some of which are torch's with other indices."""
+    from torch._decomp import decompositions as torchs
+
+    return {
+        aten.embedding.default: _embedding,
+        aten.embedding_dense_backward.default: _embedding_dense_backward,
+        aten.index_add.default: _by_rows(torchs.index_add),
+        aten.index_copy.default: _by_rows(torchs.index_copy),
+        aten.index_fill.int_Scalar: _index_fill,
+        aten.index_fill.int_Tensor: _index_fill,
+        aten.max_unpool2d.default: _max_unpool(torchs.max_unpool2d),
+        aten.max_unpool3d.default: _max_unpool(torchs.max_unpool3d),
+        aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
+    }

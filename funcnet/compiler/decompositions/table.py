@@ -1,0 +1,257 @@
+"""The decomposition table used while tracing: down to core ATen, and further where a rule is short."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler.decompositions import exact, indexing, value_checks
+from funcnet.compiler.decompositions.attention import attention, attention_backward
+from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
+from funcnet.compiler.decompositions.indexing import index_select, put, take
+from funcnet.compiler.decompositions.pooling import pooling_rules
+from funcnet.compiler.errors import StagingError, user_line
+
+aten = torch.ops.aten
+
+Rule = Callable[..., Any]
+
+
+def find(func: Any) -> Rule | None:
+    """Return the function that computes an operation by simpler ones, or None for one that stays."""
+    if func in exact.WHOLE:
+        return None
+    rule = rules().get(func)
+    if rule is not None:
+        return rule
+    if func.namespace == "prims":
+        return func.impl_aten  # torch's rules may end in its own primitives
+    composite = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    return func.decompose if composite else None
+
+
+def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:
+    """Tell whether an operation returns the values of its first argument as they are."""
+    if func in _COPIES:
+        return True
+    return func in _MAYBE_COPIES and (args[0].shape, args[0].dtype, args[0].device) == _kind(metas[0], args[0], kwargs)
+
+
+def _kind(meta: Tensor, argument: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(meta.shape), meta.dtype, torch.device(kwargs.get("device") or argument.device)
+
+
+_COPIES = {aten.clone.default, aten.alias.default, aten.lift.default}
+_MAYBE_COPIES = {aten._to_copy.default, aten.view.default, aten.expand.default}
+
+
+@cache
+def rules() -> dict[Any, Rule]:
+    """Collect torch's rules for core ATen, its rules for the operations of `_FURTHER`, and the ones below."""
+    from torch._decomp import (
+        core_aten_decompositions,
+        get_decompositions,
+    )  # what torch.export's public table is made of
+
+    found = {
+        **core_aten_decompositions(),
+        **get_decompositions(_FURTHER),
+        **value_checks.rules(),
+        **indexing.rules(),
+        **_OWN,
+    }
+    return {func: rule for func, rule in found.items() if func not in _KEPT}
+
+
+def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """What is not initialised is zero, so that a program is a function."""
+    return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _empty_permuted(size: Sequence[int], order: Sequence[int], **options: Any) -> Tensor:
+    """Lie in memory as asked, the axis order[0] outermost."""
+    x = _empty([size[axis] for axis in order], **options)
+    return x.permute([list(order).index(axis) for axis in range(len(size))])
+
+
+def _empty_strided(size: Sequence[int], stride: Sequence[int], **options: Any) -> Tensor:
+    """Lie in memory as asked, if that is without gaps: autograd takes as_strided of what it lays out like another."""
+    x = _empty_permuted(size, sorted(range(len(size)), key=lambda axis: stride[axis], reverse=True), **options)
+    dense = all(n == 1 or step == asked for n, step, asked in zip(size, x.stride(), stride, strict=True))
+    return x if dense else _empty(size, **options)
+
+
+def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+    """Inside vmap, torch converts Python numbers by this, too."""
+    if isinstance(x, Tensor):
+        return NotImplemented
+    return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
+
+
+def _conj(x: Any) -> Any:
+    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
+
+
+def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """Depend on the shape of x only, so that it is computed before any loop."""
+    return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def _scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    return torch.full((), value, dtype=dtype or torch.get_default_dtype(), device=device)
+
+
+def _copy(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    return source.to(to).expand(to.shape)
+
+
+def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    if sum(sizes) != x.shape[dim]:
+        raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
+    """Refer to the tensor whose memory it is, in row-major order: the only layout that a program knows."""
+    root = x
+    while root.lineage is not None:
+        root = root.lineage.parent
+    if not root.is_contiguous() or root.source:
+        raise StagingError(f"jit: as_strided depends on the memory layout of a {x}{user_line()}. Index it instead.")
+    if root is x:
+        return NotImplemented
+    return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
+
+
+def _as_strided_scatter(
+    x: Tensor, part: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> Tensor:
+    """Write to the places in memory, which is in row-major order, as in `_as_strided`."""
+    places = torch.full(size, offset or 0, dtype=torch.int64, device=x.device)
+    for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
+        places = places + (step * torch.arange(count, device=x.device)).view(-1, *(1 for _ in size[axis + 1 :]))
+    return x.reshape(-1).index_put((places,), part).reshape(x.shape)
+
+
+def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """Choose elementwise between x and the diagonal's new entries, spread over their rows."""
+    whole = x.movedim((dim1, dim2), (-2, -1))
+    rows, columns = (torch.arange(size, device=x.device) for size in whole.shape[-2:])
+    entry = (rows - max(0, -offset)).clamp(0, max(part.shape[-1] - 1, 0))
+    if part.shape[-1] == 0:
+        return x.clone()
+    chosen = torch.where(rows[:, None] + offset == columns, part.index_select(-1, entry)[..., None], whole)
+    return chosen.movedim((-2, -1), (dim1, dim2))
+
+
+def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """Count from the front: torch's batching rule takes an end of -1 as it stands."""
+    first, last, _ = slice(start, end).indices(x.shape[dim])
+    if (first, last) == (start, end):
+        return NotImplemented
+    return aten.slice_scatter.default(x, part, dim, first, max(first, last), step)
+
+
+def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
+    """x[mask] = number chooses elementwise; of other writes torch's shape rule does not see whether they fit."""
+    (mask, *others) = indices
+    if all(i is None or i.dtype not in (torch.bool, torch.uint8) for i in indices):
+        values.expand(aten.index.Tensor(x, list(indices)).shape)
+    if others or mask is None or mask.dtype != torch.bool or values.numel() != 1 or accumulate:
+        return NotImplemented
+    mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+    return torch.where(mask, values.reshape(()).to(x.dtype), x)
+
+
+def _power(x: Tensor, exponent: Any) -> Any:
+    """Raise what torch raises, whose shape rule lets it pass."""
+    whole = not (x.is_floating_point() or x.is_complex())
+    if whole and isinstance(exponent, int) and exponent < 0:
+        raise RuntimeError(f"Integers to negative integer powers are not allowed{user_line()}.")
+    return NotImplemented
+
+
+def _product(x: Tensor, y: Tensor) -> Any:
+    """Raise for dtypes that differ, which torch's shape rule lets pass."""
+    if x.dtype != y.dtype:
+        raise RuntimeError(f"expected matrices of the same dtype, got {x.dtype} and {y.dtype}{user_line()}.")
+    return NotImplemented
+
+
+def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
+    """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
+    if x.ndim and not x.shape[dim]:
+        raise IndexError(f"expected an axis that is not empty, got axis {dim} of {tuple(x.shape)}{user_line()}.")
+    return NotImplemented
+
+
+def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
+    return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
+
+
+# operations that write to running statistics beside what they return; their rules do it by copy_
+WRITING = {aten._native_batch_norm_legit.default}
+
+_KEPT = {
+    aten.var.correction,
+    aten.std.correction,
+    aten.var_mean.correction,
+}  # whose digits depend on how they are summed
+
+_FURTHER = [
+    aten._softmax.default,
+    aten._log_softmax.default,
+    aten.native_layer_norm.default,
+    aten.native_batch_norm.default,
+    aten._native_batch_norm_legit.default,
+    aten._native_batch_norm_legit.no_stats,
+    aten._native_batch_norm_legit_no_training.default,
+    aten.native_group_norm.default,
+    aten._adaptive_avg_pool2d.default,
+    aten.upsample_bilinear2d.default,
+]
+
+_OWN: dict[Any, Rule] = {
+    aten.empty.memory_format: _empty,
+    aten._efficientzerotensor.default: _empty,
+    aten.empty_strided.default: _empty_strided,
+    aten.empty_permuted.default: _empty_permuted,
+    aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(
+        size, stride, dtype=dtype or x.dtype, device=device or x.device
+    ),
+    aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
+    aten._to_copy.default: _to_copy,
+    aten._conj.default: _conj,
+    aten.full_like.default: _full_like,
+    aten.scalar_tensor.default: _scalar_tensor,
+    aten.copy.default: _copy,
+    aten.as_strided.default: _as_strided,
+    aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
+    aten.as_strided_scatter.default: _as_strided_scatter,
+    aten.diagonal_scatter.default: _diagonal_scatter,
+    aten.pow.Tensor_Scalar: _power,
+    aten.mm.default: _product,
+    aten.bmm.default: _product,
+    aten.max.dim: _extremum,
+    aten.min.dim: _extremum,
+    aten.max.default: lambda x: _extremum(x.reshape(-1)),
+    aten.min.default: lambda x: _extremum(x.reshape(-1)),
+    aten.slice_scatter.default: _slice_scatter,
+    aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,
+    aten.convolution.default: convolution,
+    aten.convolution_backward.default: convolution_backward,
+    aten.split_with_sizes.default: _split,
+    aten.index_put.default: _index_put,
+    aten.index_select.default: index_select,
+    aten.take.default: take,
+    aten.put.default: put,
+    aten.hardshrink_backward.default: _shrink_backward,
+    aten.softshrink_backward.default: _shrink_backward,
+    **exact.RULES,
+    **pooling_rules(),
+}

@@ -1,0 +1,1 @@
+"""The native backend: a program as one C function."""

@@ -1,0 +1,41 @@
+"""torch's BLAS: which matrix products are left to it, and where it is."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from funcnet.compiler.native.buffers import View
+
+_SYMBOLS = {"f32": "sgemm_", "f64": "dgemm_"}
+
+
+def has_gemm(dtype: torch.dtype) -> bool:
+    """Tell whether torch has a BLAS by the usual names here."""
+    return hasattr(_torch(), _SYMBOLS["f32" if dtype == torch.float32 else "f64"])
+
+
+def layout(matrix: View) -> tuple[str, int] | None:
+    """Return the letter and leading dimension by which BLAS reads rows or columns; None where neither are dense."""
+    (rows, columns), (row, column) = matrix.shape[-2:], matrix.strides[-2:]
+    if (column == 1 or columns == 1) and (row >= columns or rows == 1):
+        return "n", max(row, columns)
+    if (row == 1 or rows == 1) and (column >= rows or columns == 1):
+        return "t", max(column, rows)
+    return None
+
+
+def link(library: ctypes.CDLL) -> None:
+    """Set a compiled kernel's pointers to BLAS, if it has any."""
+    for kind, symbol in _SYMBOLS.items():
+        if hasattr(library, f"gemm_{kind}"):
+            pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
+            ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
+
+
+@cache
+def _torch() -> ctypes.CDLL:
+    """The library that holds torch's BLAS."""
+    (path,) = Path(torch.__file__).parent.glob("lib/libtorch_cpu.*")
+    return ctypes.CDLL(str(path))

@@ -1,0 +1,76 @@
+"""Buffers, and the strided views by which loops address their elements."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Elements of one dtype: an argument or result of the kernel (kind "input", "output"), or a temporary."""
+
+    dtype: torch.dtype
+    size: int
+    varying: bool
+    kind: str = "temporary"
+    position: int = 0
+
+
+@dataclass(eq=False)
+class Counter:
+    """The index of a scan's step."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class View:
+    """An index map: element (i, j, …) lies at offset + i strides[0] + j strides[1] + … + Σ counter × stride."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    steps: tuple[tuple[Counter, int], ...] = ()
+
+    @property
+    def varying(self) -> bool:
+        return self.buffer.varying
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.buffer.dtype
+
+    def expand(self, shape: Sequence[int]) -> "View":
+        """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""
+        missing = len(shape) - len(self.shape)
+        axes = zip(self.shape, self.strides, shape[missing:], strict=True)
+        strides = (0,) * missing + tuple(0 if old != new else stride for old, stride, new in axes)
+        return replace(self, shape=tuple(shape), strides=strides)
+
+    def reshape(self, shape: Sequence[int]) -> "View | None":
+        """Another shape over the same elements in the same order, or None where no strides describe it."""
+        if math.prod(shape) == 0:
+            return replace(self, shape=tuple(shape), strides=(0,) * len(shape))
+        runs: list[tuple[int, int]] = []  # axes that lie as one, merged: (size, stride)
+        for size, stride in zip(self.shape, self.strides, strict=True):
+            if size != 1:
+                joined = bool(runs) and runs[-1][1] == size * stride
+                runs.append((runs.pop()[0] * size, stride) if joined else (size, stride))
+        strides: list[int] = []
+        for size in reversed(shape):
+            count, stride = runs.pop() if size != 1 else (1, 0)
+            if count % size:
+                return None
+            strides.append(stride)
+            if count != size:
+                runs.append((count // size, size * stride))
+        return replace(self, shape=tuple(shape), strides=tuple(reversed(strides)))
+
+
+def whole(buffer: Buffer, shape: Sequence[int]) -> View:
+    """View a buffer as a tensor of this shape in row-major order."""
+    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return View(buffer, tuple(shape), strides)

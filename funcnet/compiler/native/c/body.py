@@ -1,0 +1,200 @@
+"""The bodies of nests in C: what the loops do at one index."""
+
+from collections.abc import Sequence
+
+import torch
+
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.writer import Place, Writer
+from funcnet.compiler.native.loop_ir import (
+    Accumulate,
+    Const,
+    Gather,
+    Index,
+    Nest,
+    Node,
+    Operand,
+    Scatter,
+    Store,
+    never,
+    operands,
+)
+
+INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
+BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
+
+
+class Body:
+    """What the loops of one nest do at one index."""
+
+    def __init__(self, writer: Writer, nest: Nest):
+        self.writer, self.nest = writer, nest
+        self.groups = _groups(nest)
+        self.names: dict[Operand, str] = {}
+        self.sums: dict[Accumulate, str] = {}
+
+    def expand(self, place: Place) -> Place:
+        """The indices of all axes of the nest for one index a group."""
+        found: list[str | int] = [0] * len(self.nest.shape)
+        for group, at in zip(self.groups, place, strict=True):
+            found[group[-1]] = at
+        return found
+
+    def lanes_vary(self) -> bool:
+        """Whether anything in the nest is a vector of lanes."""
+        return any(
+            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
+            for part in self.nest.body
+        )
+
+    def once(self, place: Place) -> None:
+        """The body at one index."""
+        self.names = {}
+        full = self.expand(place)
+        for part in self.nest.body:
+            match part:
+                case Node():
+                    text = self.gather(part, full) if isinstance(part, Gather) else self.compute(part, full)
+                    self.names[part] = self.writer.fresh("n")
+                    self.writer.put(f"const {self.writer.type(part)} {self.names[part]} = {text};")
+                case Store():
+                    self.writer.store(part.view, full, self.read(part.value, full, part.view.varying))
+                case Accumulate():
+                    self.accumulate(part, full)
+                case Scatter():
+                    self.scatter(part, full)
+                case _:
+                    never(part)
+
+    def read(self, x: Operand, place: Place, vector: bool = False) -> str:
+        """An operand as a C expression, as a vector where one is wanted; a load is done once."""
+        if isinstance(x, Const):
+            text = self.writer.constant(x)
+        elif isinstance(x, Index):
+            text = f"(i64){place[x.axis]}"
+        else:
+            if x not in self.names:
+                assert isinstance(x, View)
+                self.names[x] = self.writer.fresh("l")
+                self.writer.put(f"const {self.writer.type(x)} {self.names[x]} = {self.writer.load(x, place)};")
+            text = self.names[x]
+        return self.writer.splat(text, x.dtype) if vector and not x.varying else text
+
+    def compute(self, node: Node, place: Place) -> str:
+        """The expression of a node."""
+        kind, of = self.writer.type(node), node.args[-1].dtype
+        op = (
+            BOOLEAN.get(node.op, node.op)
+            if of == torch.bool and (node.varying or node.op not in COMPARISONS)
+            else node.op
+        )
+        if op in INFIX and not (of == torch.bool and op == "sub"):
+            a, c = (self.read(x, place, node.varying and x.dtype == torch.bool) for x in node.args)
+            return f"{a} {INFIX[op]} {c}"
+        args = [self.read(x, place, node.varying) for x in node.args]
+        if op in COMPARISONS:
+            text = f"{args[0]} {COMPARISONS[op]} {args[1]}"
+            return f"__builtin_convertvector({text}, vb8)" if node.varying else text
+        match op:
+            case "where":
+                mask = f"__builtin_convertvector({args[0]}, mask_{kind})" if node.varying else args[0]
+                return f"sel_{kind}({mask}, {args[1]}, {args[2]})"
+            case "neg":
+                return f"-{args[0]}"
+            case "not":
+                return ("!" if of == torch.bool and not node.varying else "~") + args[0]
+            case "cast":
+                return self.cast(node, args[0])
+            case "shl" | "shr" if isinstance(shift := node.args[1], Const) and 0 <= shift.value < torch.iinfo(of).bits:
+                return f"{args[0]} {'<<' if op == 'shl' else '>>'} {int(shift.value)}"
+        return self.writer.call(op, kind, *args)
+
+    def cast(self, node: Node, text: str) -> str:
+        """A conversion between dtypes."""
+        source, kind = node.args[0], self.writer.type(node)
+        if node.dtype == torch.bool:
+            return f"__builtin_convertvector({text} != 0, vb8)" if node.varying else f"{text} != 0"
+        if node.dtype == torch.float32 and source.dtype == torch.float64:
+            return self.writer.call("narrow", kind, text)
+        if not node.varying:
+            return f"({kind}){text}"
+        return f"__builtin_convertvector({'-' if source.dtype == torch.bool else ''}{text}, {kind})"
+
+    def accumulate(self, part: Accumulate, place: Place) -> None:
+        """One step of a reduction."""
+        value = self.read(part.value, place, part.view.varying)
+        if part in self.sums:
+            self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
+        else:
+            target = self.target(part)
+            self.writer.store(target, place, self.combine(part, self.writer.load(target, place), value))
+
+    def target(self, part: Accumulate) -> View:
+        """Where a reduction that no register holds is accumulated."""
+        return part.view
+
+    def combine(self, part: Accumulate, a: str, b: str) -> str:
+        """a op b of a reduction."""
+        return combined(self.writer, part.op, part.view, a, b)
+
+    def gather(self, node: Gather, place: Place) -> str:
+        """A load at computed indices, lane by lane where they vary."""
+        buffer, at = node.view.buffer, self.computed(node.view, node.args, place)
+        if not any(x.varying for x in node.args):
+            return self.writer.element(buffer, at)
+        result, minus = self.writer.fresh("g"), "-" if buffer.dtype == torch.bool and not buffer.varying else ""
+        lane = (
+            f"({self.writer.element(buffer, at)})[i]" if buffer.varying else f"{minus}{self.writer.name(buffer)}[{at}]"
+        )
+        self.writer.put(f"{self.writer.type(node)} {result};")
+        self.writer.put(f"for (int i = 0; i < L; ++i) {result}[i] = {lane};")
+        return result
+
+    def scatter(self, part: Scatter, place: Place) -> None:
+        """A store at computed indices, lane by lane where they vary."""
+        view = part.view
+        op = "=" if not part.accumulate else "|=" if view.dtype == torch.bool else "+="
+        held, target = (
+            self.writer.fresh("h"),
+            f"{self.writer.name(view.buffer)}[{self.computed(view, part.indices, place)}]",
+        )
+        self.writer.put(f"const {self.writer.type(view)} {held} = {self.read(part.value, place, view.varying)};")
+        if any(x.varying for x in part.indices):
+            self.writer.put(f"for (int i = 0; i < L; ++i) {target}[i] {op} {held}[i];")
+        else:
+            self.writer.put(f"{target} {op} {held};")
+
+    def computed(self, view: View, indices: Sequence[Operand], place: Place) -> str:
+        """The place of an element in its buffer where some indices are computed: in lane i, if any of them vary."""
+        lanes = any(x.varying for x in indices)
+        terms = [self.writer.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
+        for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
+            if not isinstance(x, Index):
+                text = self.read(x, place)
+                terms.append(f"within({text}{'[i]' if lanes and x.varying else ''}, {size}) * {stride}")
+        return " + ".join(terms)
+
+
+def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
+    """a op b, of the type of a view's elements."""
+    op = BOOLEAN.get(op, op) if like.dtype == torch.bool else op
+    return f"{a} {INFIX[op]} {b}" if op in INFIX else writer.call(op, writer.type(like), a, b)
+
+
+def _groups(nest: Nest) -> list[list[int]]:
+    """Runs of axes that every view of a nest walks as one, none of size 1; single axes where indices are computed."""
+    axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
+    views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
+    values = [x for part in nest.body for x in operands(part)]
+    if any(isinstance(x, Index) for x in values) or any(isinstance(part, Scatter | Gather) for part in nest.body):
+        return [[axis] for axis in axes]
+    views += [x for x in values if isinstance(x, View)]
+    groups: list[list[int]] = []
+    for axis in axes:
+        if groups and all(v.strides[groups[-1][-1]] == v.strides[axis] * nest.shape[axis] for v in views):
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+    return groups

@@ -1,0 +1,69 @@
+"""Running sums, products and extrema in C."""
+
+import math
+from dataclasses import replace
+
+import torch
+
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.body import combined
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import Const, Cumulate
+
+WIDENED = ("add", "mul")  # what runs in float64 along an axis, lest its rounding errors pile up
+
+
+def cumulate(writer: Writer, statement: Cumulate) -> None:
+    """A running sum, product or extremum along one axis."""
+    out, axis = statement.out, statement.axis
+    if not math.prod(out.shape):
+        return
+    others = [a for a in range(len(out.shape)) if a != axis]
+    for a in others:
+        writer.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
+    (_log_sums if statement.op == "logaddexp" else _running)(
+        writer, statement, [f"i{a}" for a in range(len(out.shape))]
+    )
+    for _ in others:
+        writer.close()
+
+
+def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
+    """One line of a running reduction; sums and products of float32 in float64, as in ATen."""
+    out, source, axis = statement.out, statement.source, statement.axis
+    like, total = _widened(out) if statement.op in WIDENED else out, writer.fresh("a")
+    first = [0 if a == axis else i for a, i in enumerate(place)]
+    writer.put(f"{writer.type(like)} {total} = {_convert(writer, writer.load(source, first), source, like)};")
+    writer.store(out, first, _convert(writer, total, like, out))
+    writer.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
+    step = _convert(writer, writer.load(source, place), source, like)
+    writer.put(f"{total} = {combined(writer, statement.op, like, total, step)};")
+    writer.store(out, place, _convert(writer, total, like, out))
+    writer.close()
+
+
+def _log_sums(writer: Writer, statement: Cumulate, place: list[str]) -> None:
+    """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of the rest relative to it."""
+    out, axis, kind = statement.out, statement.axis, writer.type(statement.out)
+    high, total = writer.fresh("a"), writer.fresh("a")
+    for name, start in ((high, -math.inf), (total, 0)):
+        value = writer.constant(Const(start, out.dtype))
+        writer.put(f"{kind} {name} = {writer.splat(value, out.dtype) if out.varying else value};")
+    writer.open(f"for (i64 i{axis} = 0; i{axis} < {out.shape[axis]}; ++i{axis})")
+    writer.store(out, place, writer.call("logsum", kind, writer.load(statement.source, place), f"&{high}", f"&{total}"))
+    writer.close()
+
+
+def _widened(view: View) -> View:
+    """The same elements in float64, if they are in float32."""
+    wide = replace(view.buffer, dtype=torch.float64)
+    return replace(view, buffer=wide) if view.dtype == torch.float32 else view
+
+
+def _convert(writer: Writer, text: str, source: View, to: View) -> str:
+    """An element of one floating dtype in that of another view."""
+    if source.dtype == to.dtype:
+        return text
+    if to.dtype == torch.float32:
+        return writer.call("narrow", writer.type(to), text)
+    return f"__builtin_convertvector({text}, {writer.type(to)})" if to.varying else f"({writer.type(to)}){text}"

@@ -1,0 +1,101 @@
+"""C texts of the activations and their derivatives, in the notation of `definitions`.
+
+Each is computed from exp(-|x|), so that nothing overflows. Where the exponential is too small for its type and a result
+is not yet, it is scaled by 2^DEPTH until it has been multiplied: denormal numbers are flushed to zero.
+"""
+
+# DEPTH: power of two by which decay is scaled; OVER: 2^-DEPTH; FADED: x from which on x exp(-x) is zero; ROOTTAU:
+# 1 / sqrt(2 pi); LINEAR, CUBIC: sqrt(8 / pi) and 0.044715 sqrt(8 / pi), with their rounding errors.
+BOUNDS = {
+    "f32": {
+        "DEPTH": "32", "OVER": "0x1p-32", "FADED": "109.0", "POLE": "4.25",
+        "ROOTTAU": "0x1.988454p-2",
+        "LINEAR": "0x1.988454p+0", "LINEARLOW": "-0x1.857936p-25",
+        "CUBIC": "0x1.2444f2p-4", "CUBICLOW": "0x1.49b16ap-29",
+    },
+    "f64": {
+        "DEPTH": "64", "OVER": "0x1p-64", "FADED": "752.0", "POLE": "5.0",
+        "ROOTTAU": "0x1.9884533d43651p-2",
+        "LINEAR": "0x1.9884533d43651p+0", "LINEARLOW": "-0x1.cbc0d30ebfd15p-54",
+        "CUBIC": "0x1.2444f2a4d8b4bp-4", "CUBICLOW": "-0x1.3023b0e5fbc6ep-58",
+    },
+}  # fmt: skip
+
+BLOCKS = {
+    # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; far out e is 0 and m any number
+    "NORMAL": """
+  const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), product_error_S(a, a, s), K(0.0));
+  const T e = decay_S(K(0.5) * s, K(0.5) * sl);
+  const T z = sel_S(a < K(FADED), a, K(FADED)), t = z + K(POLE), u = K(1.0) / t;
+  const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(POLE))));
+  const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error, p = MILLSSERIES;
+  const T m = u * p, ml = product_error_S(u, p, m) + p * error;""",
+    # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, of which an exponential takes some
+    "WIDE": """
+  const T s = x * x, sl = product_error_S(x, x, s), a = s * K(CUBIC);
+  const T e = product_error_S(s, K(CUBIC), a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
+  const T c = a + K(LINEAR), b = c - a, d = (a - (c - b)) + (K(LINEAR) - b) + (e + K(LINEARLOW));
+  const T w = x * c, low = sel_S(abs_S(w) < K(FADED), product_error_S(x, c, w) + x * d, K(0.0));""",
+}
+
+TEXTS = {
+    # 2^DEPTH exp(-a - low) for a >= 0, where low is the rounding error of a
+    "decay": """
+static inline T decay_S(T a, T low) {
+  const T x = -a; REDUCE
+  const T r2 = r * r;
+  const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
+  return sel_S(a > K(FADED), K(0.0), q * float_S((n + DEPTH + BIAS) << P));
+}""",
+    # x sigmoid(w + low), where low is the rounding error of w
+    "gated": """
+static inline T gated_S(T y, T w, T low) {
+  const T x = -w; REDUCE
+  const T r2 = r * r;
+  const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
+  const T s = y / fma_S(q, float_S((n - DEPTH + BIAS) << P), K(OVER)) * K(OVER);
+  return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
+}""",
+    # the derivative of x sigmoid(w + low), where h is x times that of w
+    "gated_slope": """
+static inline T gated_slope_S(T h, T w, T low) {
+  const T e = decay_S(abs_S(w), sel_S(w < K(0.0), -low, low)), f = e * K(OVER), b = K(1.0) / (K(1.0) + f);
+  return sel_S(w < K(0.0), e * b * fma_S(h, b, K(1.0)) * K(OVER), b * fma_S(h, f * b, K(1.0)));
+}""",
+    "silu": """
+static inline T silu_S(T y) {
+  const T x = -y; REDUCE
+  const T r2 = r * r;
+  const T p = EXPSERIES;
+  const T s = y / fma_S(p, float_S((n - DEPTH + BIAS) << P), K(OVER)) * K(OVER);
+  return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
+}""",
+    "mish": """
+static inline T mish_S(T x) {
+  const T e = decay_S(abs_S(x), K(0.0)), f = e * K(OVER);
+  const T y = sel_S(x < K(0.0), x * fma_S(e, f, e + e) * K(OVER), x * fma_S(K(2.0), f, K(1.0)));
+  return y / sel_S(x < K(0.0), fma_S(f, f + K(2.0), K(2.0)), fma_S(f + f, f + K(1.0), K(1.0)));
+}""",
+    # x Phi(x)
+    "gelu": """
+static inline T gelu_S(T x) { NORMAL
+  const T q = e * m, product = fma_S(x, product_error_S(e, m, q) + e * ml, x * q);
+  const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
+  return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
+}""",
+    "gelu_slope": """
+static inline T gelu_slope_S(T x) { NORMAL
+  const T y = e * fma_S(-a, K(ROOTTAU), m) * K(OVER);
+  return sel_S(x < K(0.0), y, K(1.0) - y);
+}""",
+    # x sigmoid(w)
+    "gelu_tanh": """
+static inline T gelu_tanh_S(T x) { WIDE
+  return gated_S(x, w, low);
+}""",
+    "gelu_slope_tanh": """
+static inline T gelu_slope_tanh_S(T x) { WIDE
+  const T h = sel_S(abs_S(w) < K(FADED), w + K(2.0) * x * (a + e), x);
+  return gated_slope_S(h, w, low);
+}""",
+}

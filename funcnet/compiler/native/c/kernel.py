@@ -1,0 +1,189 @@
+"""The C text of a whole kernel: types, functions, the block function and its entry point."""
+
+from dataclasses import dataclass
+
+import torch
+
+from funcnet.compiler.native import memory
+from funcnet.compiler.native.c import matmul
+from funcnet.compiler.native.c.functions import definitions
+from funcnet.compiler.native.c.statements import Statements
+from funcnet.compiler.native.c.writer import NAMES, Writer
+from funcnet.compiler.native.loop_ir import LoopProgram
+
+_SCALARS = """typedef float f32;
+typedef double f64;
+typedef __INT64_TYPE__ i64;
+typedef __INT32_TYPE__ i32;
+typedef __INT16_TYPE__ i16;
+typedef signed char i8;
+typedef unsigned char u8, b8;
+typedef __UINT64_TYPE__ u64;
+typedef __UINT32_TYPE__ u32;
+typedef __UINT16_TYPE__ u16;
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
+#define UNROLL(n) PRAGMA(clang loop unroll_count(n))
+#else
+#define VECTORISE _Pragma("GCC ivdep")
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#endif
+#if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
+#define FLUSHED 0x8040
+static inline u64 mode(void) { return __builtin_ia32_stmxcsr(); }
+static inline void set_mode(u64 m) { __builtin_ia32_ldmxcsr((unsigned)m); }
+#elif defined(__aarch64__)
+#define FLUSHED (1 << 24)
+static inline u64 mode(void) { u64 m; __asm__ volatile("mrs %0, fpcr" : "=r"(m)); return m; }
+static inline void set_mode(u64 m) { __asm__ volatile("msr fpcr, %0" : : "r"(m)); }
+#else
+#define FLUSHED 0
+static inline u64 mode(void) { return 0; }
+static inline void set_mode(u64 m) {}
+#endif
+static _Thread_local u64 mode_;  // the floating-point mode of the caller
+#define FAILED 4
+static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
+static inline i64 within(i64 i, i64 n) {
+  i = i < 0 ? i + n : i;
+  if (i >= 0 && i < n) return i;
+  flags_ |= 1;
+  return 0;
+}
+"""
+_SCALAR = """#define K_{t}(c) (({t})(c))
+static inline {t} sel_{t}(int m, {t} a, {t} b) {{ return m ? a : b; }}
+"""
+_SCALAR_FLOAT = """#define K_{t}(c) (({t})(c))
+static inline {t} sel_{t}(int m, {t} a, {t} b) {{  // without branches, into which gcc would move the arms
+  const {i} k = -({i})(m != 0);
+  return float_{t}((bits_{t}(a) & k) | (bits_{t}(b) & ~k));
+}}
+"""
+_SCALAR_BITS = """static inline {i} bits_{t}({t} x) {{ {i} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
+static inline {t} float_{t}({i} x) {{ {t} r; __builtin_memcpy(&r, &x, sizeof r); return r; }}
+"""
+_VECTOR = "typedef {t} v{t} __attribute__((vector_size({n}), aligned({a})));\n"
+_CHOICE = """typedef {i} mask_v{t};
+#define K_v{t}(c) (({t})(c) - (v{t}){{0}})
+static inline v{t} sel_v{t}({i} m, v{t} a, v{t} b) {{ return (v{t})((({i})a & m) | (({i})b & ~m)); }}
+"""
+_VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
+#define float_v{t}(x) ((v{t})(x))
+"""
+
+
+_INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
+
+
+@dataclass(frozen=True)
+class Source:
+    """A C text, the bytes of arena that a call needs, and the lanes of a block (1 without lanes)."""
+
+    text: str
+    arena: int
+    lanes: int
+
+
+def emit(program: LoopProgram, vector: int, *, counted: bool = False) -> Source:
+    """Print a program for a machine whose vectors have this many bytes; a counted one says how far it is."""
+    wide = any(buffer.dtype == torch.float64 for buffer in memory.every(program))
+    lanes = vector // (8 if wide else 4) if program.lanes else 1
+    writer, plan = Writer(lanes, vector), memory.plan(program, lanes)
+    _block(writer, program, Statements(writer, plan, program.statements if counted else ()))
+    text = (
+        _prelude(lanes if program.lanes else 0, wide)
+        + _wide(writer)
+        + definitions.define(writer.used)
+        + "\n"
+        + _entry(writer)
+    )
+    return Source(text, plan.size, lanes)
+
+
+def _prelude(lanes: int, wide: bool) -> str:
+    text = _SCALARS
+    for kind in (*_INTEGERS, "b8"):
+        text += _SCALAR.format(t=kind)
+    text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+    if not lanes:
+        return text
+    text += f"#define L {lanes}\n"
+    widths = {"f32": 4, "f64": 8, **_INTEGERS}
+    for kind, size in widths.items():
+        text += _VECTOR.format(t=kind, n=size * lanes, a=min(64, size * lanes))
+    mask = 64 if wide else 32
+    text += f"typedef vi{mask} vb8;\ntypedef i{mask} mask_t;\ntypedef vb8 mask_vb8;\n"
+    for kind in widths:
+        integer = "vi" + kind[1:]
+        text += _CHOICE.format(t=kind, i=integer)
+    text += "static inline vb8 sel_vb8(vb8 m, vb8 a, vb8 b) { return (a & m) | (b & ~m); }\n"
+    return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
+
+
+def _wide(writer: Writer) -> str:
+    """The vectors of neighbouring elements that matrix products use."""
+    kinds = {kind: matmul.parse(kind) for _, kind in writer.used if kind.startswith("w")}
+    line = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
+    return "".join(line.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
+
+
+def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:
+    """The declarations and statements of one block of lanes."""
+    for position, buffer in enumerate(program.inputs):
+        if not buffer.varying:
+            kind, name = writer.type(buffer), writer.name(buffer)
+            writer.put(f"const {kind} *const {name} = (const {kind} *)inputs[{position}];")
+    for position, buffer in enumerate(program.outputs):
+        scalar = NAMES[buffer.dtype]
+        start = " + lane" if buffer.varying else ""
+        writer.put(f"{scalar} *const {writer.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
+    for buffer, offset in statements.plan.arena.items():
+        kind = writer.type(buffer)
+        writer.put(f"{kind} *const {writer.name(buffer)} = ({kind} *)(arena + {offset});")
+    statements.declare(None)
+    for position, buffer in enumerate(program.inputs):
+        if buffer.varying:
+            _pack(writer, program, position)
+    statements.block(None, program.statements)
+
+
+def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
+    """Gather the lanes of an argument, by its strides; a ragged last block repeats the last lane."""
+    buffer, shape = program.inputs[position], program.shapes[position]
+    scalar = NAMES[buffer.dtype]
+    start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
+    writer.open("")
+    writer.put("i64 e = 0;")
+    writer.put(f"const {scalar} *const base = (const {scalar} *)inputs[{position}];")
+    for axis, size in enumerate(shape):
+        writer.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
+    index = " + ".join(f"i{axis} * strides[{start + axis}]" for axis in range(len(shape))) or "0"
+    lane = f"(lane + l < lanes ? lane + l : lanes - 1) * strides[{start + len(shape)}]"
+    minus = "-" if buffer.dtype == torch.bool else ""
+    writer.put(f"for (i64 l = 0; l < L; ++l) {writer.name(buffer)}[e][l] = {minus}base[{index} + {lane}];")
+    writer.put("++e;")
+    for _ in range(len(shape) + 1):
+        writer.close()
+
+
+def _entry(writer: Writer) -> str:
+    """The functions of a block and of a kernel, which flushes denormals; arithmetic must not move between the two."""
+    arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
+    body = "\n".join(writer.lines)
+    return f"""
+static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
+{body}
+}}
+
+void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
+  flags_ = 0;
+  mode_ = mode();
+  set_mode(mode_ | FLUSHED);
+  for (i64 b = first; b < last && !control[0]; ++b)
+    block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);
+  set_mode(mode_);
+  control[1] |= flags_;
+}}
+"""

@@ -1,0 +1,248 @@
+"""Matrix products in C: written out when tiny, else in tiles whose sums stay in registers."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from funcnet.compiler.native import blas
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import Contract
+
+TINY = 64  # multiplications that are written out
+# values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
+# there are 16 registers of the first two and 32 of the last
+SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
+COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
+
+
+def contract(writer: Writer, product: Contract) -> None:
+    """Print one product, in loops over its batch axes."""
+    *batch, rows, columns = product.out.shape
+    inner = product.left.shape[-1]
+    if math.prod(product.out.shape) * inner <= TINY:
+        for indices in itertools.product(*(range(size) for size in batch)):
+            _unrolled(writer, product, list(indices), rows, columns, inner)
+        return
+    for axis, size in enumerate(batch):
+        writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
+    place = [f"b{axis}" for axis in range(len(batch))]
+    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways[product.how](writer, product, place, rows, columns, inner)
+    for _ in batch:
+        writer.close()
+
+
+def _unrolled(
+    writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int
+) -> None:
+    for i, j in itertools.product(range(rows), range(columns)):
+        kind = writer.type(product.out)
+        total = writer.fresh("s")
+        writer.put(f"{kind} {total} = {_zero(writer, product)};")
+        for k in range(inner):
+            a, b = (
+                _read(writer, product, product.left, [*batch, i, k]),
+                _read(writer, product, product.right, [*batch, k, j]),
+            )
+            step = (
+                f"{a} * {b}" if inner == 1 else writer.call("fma", kind, a, b, total)
+            )  # from 0 on, also where all are -0
+            writer.put(f"{total} = {step};")
+        writer.store(product.out, [*batch, i, j], total)
+
+
+def _read(writer: Writer, product: Contract, view: View, place: Sequence[str | int]) -> str:
+    text = writer.load(view, place)
+    return writer.splat(text, view.dtype) if product.out.varying and not view.varying else text
+
+
+def _zero(writer: Writer, product: Contract) -> str:
+    return writer.splat("0", product.out.dtype) if product.out.varying else "0"
+
+
+def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
+    """Rows and columns of a tile: most multiplications a load among those that fit the registers and waste least."""
+
+    def cost(tile: tuple[int, int]) -> float:
+        m, n = tile
+        return -(-rows // m) * -(-columns // n) * (m + n + m * n) / (rows * columns)
+
+    tiles = [
+        (m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= registers
+    ]
+    return min(tiles, key=cost)
+
+
+def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
+    """The full steps of a range and what is left: (first, end, step)."""
+    full = size - size % step
+    return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
+
+
+def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+    """A product in tiles of elements, those at the edges smaller."""
+    tall, wide = _tile_size(rows, columns, VECTORS[writer.vector] if product.out.varying else SCALARS)
+    for height, width in itertools.product(_parts(rows, tall), _parts(columns, wide)):
+        _tiles(writer, product, batch, height, width, inner)
+
+
+def _tiles(
+    writer: Writer,
+    product: Contract,
+    batch: Sequence[str | int],
+    rows: tuple[int, int, int],
+    columns: tuple[int, int, int],
+    inner: int,
+) -> None:
+    """All tiles of one size."""
+    kind, m, n = writer.type(product.out), rows[2], columns[2]
+    writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
+    sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
+    with _summed(
+        writer, kind, sums, _zero(writer, product), inner, TILE if product.out.shape[-1] > 1 else COLUMN
+    ) as totals:
+        for c in range(n):
+            writer.put(f"const {kind} r{c} = {_read(writer, product, product.right, [*batch, 'k', f'(j + {c})'])};")
+        for r in range(m):
+            writer.put(f"const {kind} a{r} = {_read(writer, product, product.left, [*batch, f'(i + {r})', 'k'])};")
+            for c in range(n):
+                writer.put(f"{sums[r][c]} = {writer.call('fma', kind, f'a{r}', f'r{c}', sums[r][c])};")
+    for r, c in itertools.product(range(m), range(n)):
+        writer.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], totals[r][c])
+    writer.close()
+    writer.close()
+
+
+@contextmanager
+def _summed(
+    writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: int, most: int
+) -> Iterator[list[list[str]]]:
+    """The loop over the inner axis, in blocks if it is long: yields what the sums are after it."""
+    blocks = -(-inner // most)
+    length = -(-inner // max(blocks, 1))
+    if blocks > 1:
+        _declare(writer, kind, [[f"{prefix}{s}" for s in row for prefix in "te"] for row in sums], zero)
+        writer.open(f"for (i64 b = 0; b < {inner}; b += {length})")
+    _declare(writer, kind, sums, zero)
+    end = inner if blocks < 2 else f"(b + {length} < {inner} ? b + {length} : {inner})"
+    writer.open(f"for (i64 k = {'b' if blocks > 1 else 0}; k < {end}; ++k)")
+    yield sums if blocks < 2 else [[writer.call("total", kind, f"t{s}", f"e{s}") for s in row] for row in sums]
+    writer.close()
+    if blocks > 1:
+        for s in itertools.chain(*sums):
+            writer.put(f"t{s} = {writer.call('compensate', kind, f't{s}', s, f'&e{s}')};")
+        writer.close()
+
+
+def _declare(writer: Writer, kind: str, names: list[list[str]], zero: str) -> None:
+    for row in names:
+        writer.put(f"{kind} " + ", ".join(f"{name} = {zero}" for name in row) + ";")
+
+
+def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+
+    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    """
+    scalar = writer.type(product.out)
+    writer.used.add(("gemm", scalar))
+    writer.open("")
+    arguments = []
+    for name, view in (("b", product.right), ("a", product.left)):
+        found = blas.layout(view)
+        assert found is not None
+        letter, leading = found
+        writer.put(f"const int ld{name} = {leading};")
+        arguments += [f'"{letter}"', f"&{writer.load(view, [*batch, 0, 0])}, &ld{name}"]
+    writer.put(f"const int m = {rows}, n = {columns}, k = {inner};")
+    writer.put(f"const {scalar} one = 1, zero = 0;")
+    out = writer.load(product.out, [*batch, 0, 0])
+    writer.put("set_mode(mode_);")
+    writer.put(
+        f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
+        f"&{out}, &n);"
+    )
+    writer.put("set_mode(mode_ | FLUSHED);")
+    writer.close()
+
+
+def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+    """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
+    width = min(writer.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
+    vectors = -(-columns // width)
+    tall, wide = _tile_size(rows, vectors, VECTORS[writer.vector])
+    for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
+        used = min(n * width, columns - j0 * width)
+        writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
+        right = product.right if product.panel is None else _packed(writer, product, batch, inner, n * width, used)
+        for part in _parts(rows, tall):
+            _vectors(writer, replace(product, right=right), batch, part, n, width, used)
+        writer.close()
+
+
+def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield the parts of a range, its very last step by itself if that is ragged."""
+    for first, end, step in parts:
+        alone = ragged and end == parts[-1][1] and end - first > step
+        yield first, end - step if alone else end, step
+        if alone:
+            yield end - step, end, step
+
+
+def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], inner: int, size: int, used: int) -> View:
+    """Copy so many columns of right into neighbouring memory, where they stay in the cache while all rows pass by."""
+    assert product.panel is not None
+    panel, right = replace(product.panel, shape=(inner, size), strides=(size, 1)), product.right
+    scalar = writer.type(panel)
+    writer.open("")
+    to, source = writer.name(panel.buffer), writer.name(right.buffer)
+    writer.put(f"{scalar} *restrict to = {to}; const {scalar} *restrict from = {source};")
+    writer.open(f"for (i64 k = 0; k < {inner}; ++k)")
+    element = writer.address(right, [*batch, "k", "(j + c)"])
+    writer.put(f"for (i64 c = 0; c < {used}; ++c) to[{writer.address(panel, ['k', 'c'])}] = from[{element}];")
+    writer.close()
+    writer.close()
+    return panel
+
+
+def _vectors(
+    writer: Writer,
+    product: Contract,
+    batch: Sequence[str | int],
+    rows: tuple[int, int, int],
+    n: int,
+    width: int,
+    used: int,
+) -> None:
+    """The tiles of one height in a column of tiles, whose last vector is stored in part if it is not all used."""
+    out, left, right = product.out, product.left, product.right
+    scalar, m, packed = writer.type(out), rows[2], product.panel is not None
+    kind = f"w{width}{scalar}"
+    writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
+    with _summed(writer, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
+        for c in range(n):
+            place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
+            writer.put(f"const {kind} r{c} = *(const {kind} *)&{writer.load(right, place)};")
+        for r in range(m):
+            writer.put(f"const {kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
+            for c in range(n):
+                writer.put(f"s{r}_{c} = {writer.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
+    for r, c in itertools.product(range(m), range(n)):
+        target = f"&{writer.load(out, [*batch, f'(i + {r})', f'(j + {c * width})'])}"
+        if (c + 1) * width <= used:
+            writer.put(f"*({kind} *){target} = {totals[r][c]};")
+        else:
+            writer.put(f"const {kind} c{r}_{c} = {totals[r][c]};")
+            writer.put(f"__builtin_memcpy({target}, &c{r}_{c}, {used - c * width} * sizeof({scalar}));")
+    writer.close()
+
+
+def parse(kind: str) -> tuple[int, str]:
+    """The length and the element of a vector's type: w16f32 -> (16, f32)."""
+    width, _, scalar = kind.removeprefix("w").partition("f")
+    return int(width), "f" + scalar

@@ -1,0 +1,156 @@
+"""The loops of a nest in C: their order, and the parts that its reductions need."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from funcnet.compiler.native.c.sums import ERRORS, PARTIAL, SUMS, Sums, Vectors
+from funcnet.compiler.native.long_sums import BLOCK
+from funcnet.compiler.native.loop_ir import Accumulate
+
+UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
+
+
+class Walk(Sums):
+    """The loops of one nest."""
+
+    def print(self) -> None:
+        """Print the start values of the reductions, then the loops."""
+        for s in self.accumulations():
+            self.start(s)
+        if math.prod(self.sizes) <= UNROLL:
+            for place in itertools.product(*(range(size) for size in self.sizes)):
+                self.writer.open("")
+                self.once(place)
+                self.writer.close()
+        else:
+            self.loops(0, [])
+
+    def start(self, part: Accumulate) -> None:
+        """Fill the target of a reduction with its identity."""
+        buffer = part.view.buffer
+        value = (
+            self.writer.splat(self.writer.constant(part.identity), buffer.dtype)
+            if buffer.varying
+            else self.writer.constant(part.identity)
+        )
+        if buffer.size <= UNROLL:
+            for i in range(buffer.size):
+                self.writer.put(f"{self.writer.name(buffer)}[{i}] = {value};")
+        else:
+            self.writer.put(f"for (i64 i = 0; i < {buffer.size}; ++i) {self.writer.name(buffer)}[i] = {value};")
+
+    def loops(self, level: int, place: list[str]) -> None:
+        """The loop of one group of axes; reductions that it does not index live in a register meanwhile."""
+        if level == len(self.sizes):
+            self.once(place)
+            return
+        begun = [s for s in self.cuts if s.spare and self.strides(s.view).index(0) == level]
+        held = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
+        start = self.expand([*place, *[0] * len(self.sizes[level:])])
+        for s in begun:
+            self.clear(s, ERRORS, level, place)
+        for s in held:
+            self.load(s, level, start)
+        self.walk(level, place)
+        for s in held:
+            self.unload(s, start)
+        for s in begun:
+            self.finish(s, level, place)
+
+    def walk(self, level: int, place: list[str]) -> None:
+        """The loop of one level, in the parts that its sums need."""
+        cut = [s for s, at in self.cuts.items() if at == level]
+        if self.sums and self.interleaves(level):
+            self.interleaved(level, place, cut)
+        elif cut:
+            self.blocks(level, place, cut)
+        else:
+            self.loop(level, place, "0", str(self.sizes[level]))
+
+    def loop(self, level: int, place: list[str], first: str, end: str) -> None:
+        """The indices of one level from first to end."""
+        i = f"i{level}"
+        if level == len(self.sizes) - 1 and not self.nest.sequential:
+            self.writer.put("VECTORISE")
+        self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
+        self.loops(level + 1, [*place, i])
+        self.writer.close()
+
+    def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
+        """A long inner reduction of scalars as PARTIAL interleaved ones, which are vectors to the compiler."""
+        size, rest = self.sizes[level], self.sizes[level] % PARTIAL
+        names = {s: self.writer.fresh("w") for s in self.sums}
+        plain = [s for s in names if s not in cut]
+        for s in plain:
+            self.partial(s, names[s])
+        vectors = self.vectors(cut)
+        if cut:
+            self.steps_in_blocks(level, place, names, vectors)
+        else:
+            self.steps(level, place, names, "0", str(size - rest))
+        if rest:
+            with self.registers(cut):
+                self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
+                self.once([*place, f"i{level}"])
+                self.writer.close()
+        for s in plain:
+            step = self.combine(s, self.sums[s], f"{names[s]}[w]")
+            self.writer.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
+        for s in cut:
+            self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
+
+    def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
+        """PARTIAL indices of the last level at a time."""
+        totals = dict(self.sums)
+        self.writer.open(f"for (i64 j = {first}; j < {end}; j += {PARTIAL})")
+        self.writer.put("VECTORISE")
+        if level in self.cuts.values():
+            self.writer.put(
+                "UNROLL(1)"
+            )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
+        self.writer.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
+        self.writer.put(f"const i64 i{level} = j + w;")
+        self.sums.update({s: f"{name}[w]" for s, name in names.items()})
+        self.once([*place, f"i{level}"])
+        self.sums.update(totals)
+        self.writer.close()
+        self.writer.close()
+
+    # Long sums
+
+    def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
+        """Interleaved sums of blocks, each of which is added to the totals vector by vector."""
+        with self.block(level, self.sizes[level] - self.sizes[level] % PARTIAL, BLOCK * PARTIAL) as (first, end):
+            for s in dict.fromkeys(vector[0] for vector in vectors):
+                self.partial(s, names[s])
+            self.steps(level, place, names, first, end)
+            for s, total, error, at in vectors:
+                block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
+                self.writer.put(
+                    f"{total} = {self.writer.call('compensate', self.vector(s), total, block, f'&{error}')};"
+                )
+
+    def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
+        """The loop of one level in blocks, at the end of each of which their sums go into the totals."""
+        held, spared = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
+        for s in spared:
+            self.clear(s, SUMS, level, place)
+            self.spared.add(s)
+        length = max(1, BLOCK // max(self.chain(s, level + 1) for s in cut))
+        with self.block(level, self.sizes[level], length) as (first, end):
+            with self.registers(held):
+                self.loop(level, place, first, end)
+            for s in spared:
+                self.join(s, level, place)
+        self.spared.difference_update(spared)
+
+    @contextmanager
+    def block(self, level: int, size: int, length: int) -> Iterator[tuple[str, str]]:
+        """A loop over blocks of the indices of one level: yields where each begins and ends."""
+        first = f"b{level}"
+        end = f"{first} + {length}"
+        self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
+        yield first, f"({end} < {size} ? {end} : {size})"
+        self.writer.close()

@@ -1,0 +1,32 @@
+"""Sorting along an axis in C: loops over lines and lanes around a merge sort."""
+
+import math
+
+import torch
+
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import Sort
+
+
+def sort(writer: Writer, s: Sort) -> None:
+    """Print a sort: every line, lane by lane, goes through the scratch."""
+    if not math.prod(s.source.shape):
+        return
+    size, place = s.source.shape[s.axis], [f"i{axis}" for axis in range(len(s.source.shape))]
+    loops = [axis for axis in range(len(place)) if axis != s.axis]
+    for axis in loops:
+        writer.open(f"for (i64 i{axis} = 0; i{axis} < {s.source.shape[axis]}; ++i{axis})")
+    writer.open("for (int l = 0; l < L; ++l)" if s.source.varying else "")
+    lane = "[l]" if s.source.varying else ""
+    minus = "-" if lane and s.source.dtype == torch.bool else ""
+    i, keys, order, at = f"i{s.axis}", writer.name(s.keys.buffer), writer.name(s.order.buffer), writer.fresh("a")
+    line = f"for (i64 {i} = 0; {i} < {size}; ++{i})"
+    values, indices = (
+        f"{writer.name(out.buffer)}[{writer.address(out, place)}]{lane}" for out in (s.values, s.indices)
+    )
+    writer.put(f"{line} {keys}[{i}] = {minus}({writer.load(s.source, place)}){lane}, {order}[{i}] = {i};")
+    merge = "descending" if s.descending else "ascending"
+    writer.put(f"const i64 {at} = {writer.call(merge, writer.type(s.keys), keys, order, str(size))};")
+    writer.put(f"{line} {values} = {minus}{keys}[{at} + {i}], {indices} = {order}[{at} + {i}];")
+    for _ in range(len(loops) + 1):
+        writer.close()

@@ -1,0 +1,67 @@
+"""The statements of a kernel in C, loops included."""
+
+from collections.abc import Sequence
+
+from funcnet.compiler.native.c.cumulate import cumulate
+from funcnet.compiler.native.c.matmul import contract
+from funcnet.compiler.native.c.nest import Walk
+from funcnet.compiler.native.c.sort import sort
+from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
+from funcnet.compiler.native.memory import Plan
+
+UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
+
+
+class Statements:
+    """Prints the statements of one kernel; of some loops it publishes the steps."""
+
+    def __init__(self, writer: Writer, plan: Plan, counted: Sequence[Statement] = ()):
+        self.writer, self.plan, self.counted = writer, plan, counted
+
+    def print(self, statement: Statement) -> None:
+        """Print one statement."""
+        match statement:
+            case Nest():
+                Walk(self.writer, statement).print()
+            case Contract():
+                contract(self.writer, statement)
+            case Cumulate():
+                cumulate(self.writer, statement)
+            case Sort():
+                sort(self.writer, statement)
+            case Check():
+                self.check(statement)
+            case Loop():
+                self.loop(statement)
+            case _:
+                never(statement)
+
+    def check(self, check: Check) -> None:
+        """Set the code of an error, unless an earlier check failed, where a condition is false."""
+        value = self.writer.load(check.view, [0] * len(check.view.shape))
+        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
+        self.writer.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
+
+    def loop(self, loop: Loop) -> None:
+        """The steps of a scan; the stop flag ends it between two of them."""
+        t = self.writer.name(loop.counter, "t")
+        if loop.unroll > 1:
+            self.writer.put(f"UNROLL({min(loop.unroll, UNROLL_MOST)})")
+        self.writer.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
+        self.writer.put("if (control[0]) return;")
+        self.block(loop, loop.body)
+        if loop in self.counted:
+            self.writer.put("++*(volatile i64 *)(control + 2);")
+        self.writer.close()
+
+    def block(self, home: Loop | None, body: list[Statement]) -> None:
+        """Declare the temporaries that live here, then print the statements."""
+        self.declare(home)
+        for statement in body:
+            self.print(statement)
+
+    def declare(self, home: Loop | None) -> None:
+        """Declare the temporaries that live in a loop, or in the whole function, unless that has been done."""
+        for buffer in self.plan.locals.pop(home, ()):
+            self.writer.array(self.writer.type(buffer), self.writer.name(buffer), self.plan.room(buffer))

@@ -1,0 +1,175 @@
+"""The reductions of a nest in C: the registers and the memory of their totals, long sums in blocks."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.body import Body
+from funcnet.compiler.native.c.writer import Place, Writer
+from funcnet.compiler.native.long_sums import LONG, is_exactable
+from funcnet.compiler.native.loop_ir import Accumulate, Nest
+
+PARTIAL = 16  # interleaved sums of a long reduction of scalars
+VECTOR = 8  # float32 numbers that most machines have vectors for
+SUMS, ERRORS = 0, 1  # in the spare memory of a long sum
+Vectors = list[tuple[Accumulate, str, str, int]]  # of a sum: a vector of totals and of errors, the first one's index
+
+
+class Sums(Body):
+    """The body of a nest, and where its reductions are accumulated.
+
+    A long sum is cut into blocks at one level of the loops. Where it lives in a register from there on inwards, a
+    block has a register of its own, else spare memory, which is added to the total by loops over the kept axes.
+    """
+
+    def __init__(self, writer: Writer, nest: Nest):
+        super().__init__(writer, nest)
+        self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
+        cuts = {s: self.cut_level(s) for s in self.accumulations()}
+        self.cuts = {s: level for s, level in cuts.items() if level is not None}
+        self.errors: dict[Accumulate, str] = {}  # the registers of long sums' rounding errors
+        self.spared: set[Accumulate] = set()  # sums whose blocks are in spare memory now
+
+    def accumulations(self) -> Iterator[Accumulate]:
+        """The reductions of the nest."""
+        return (part for part in self.nest.body if isinstance(part, Accumulate))
+
+    def strides(self, view: View) -> list[int]:
+        """Strides along the groups of axes, each that of its last axis."""
+        return [view.strides[group[-1]] for group in self.groups]
+
+    def interleaves(self, level: int) -> bool:
+        """Whether sums in registers are interleaved along a level: the last one, of scalars."""
+        last = level == len(self.sizes) - 1
+        return last and not self.lanes_vary() and self.sizes[level] >= 2 * PARTIAL
+
+    def chain(self, s: Accumulate, level: int) -> int:
+        """Additions in a row from a level inwards."""
+        lengths = [1 if stride else size for size, stride in zip(self.sizes, self.strides(s.view), strict=True)]
+        if self.interleaves(len(lengths) - 1) and not self.strides(s.view)[-1]:
+            lengths[-1] = lengths[-1] // PARTIAL + PARTIAL
+        return math.prod(lengths[level:])
+
+    def cut_level(self, s: Accumulate) -> int | None:
+        """The level at which a long sum is cut into blocks."""
+        if not is_exactable(s.view, s.op):
+            return None
+        return next((level for level in reversed(range(len(self.sizes))) if self.chain(s, level) > LONG), None)
+
+    def load(self, s: Accumulate, level: int, start: Place) -> None:
+        """Hold a reduction in a register, and the rounding errors of adding its blocks in another."""
+        kind = self.writer.type(s.view)
+        self.sums[s] = self.writer.fresh("s")
+        self.writer.put(f"{kind} {self.sums[s]} = {self.writer.load(self.target(s), start)};")
+        if self.cuts.get(s, -1) >= level:
+            self.errors[s] = self.writer.fresh("e")
+            self.writer.put(
+                f"{kind} {self.errors[s]} = {self.writer.load(s.spare[ERRORS], start) if s.spare else self.zero(s)};"
+            )
+
+    def unload(self, s: Accumulate, start: Place) -> None:
+        """Write a reduction to memory."""
+        total, error = self.sums.pop(s), self.errors.pop(s, "")
+        if error and s.spare:
+            self.writer.store(s.spare[ERRORS], start, error)
+        elif error:
+            total = self.writer.call("total", self.writer.type(s.view), total, error)
+        self.writer.store(self.target(s), start, total)
+
+    @contextmanager
+    def registers(self, sums: Sequence[Accumulate]) -> Iterator[None]:
+        """Sums of a block in registers of their own, which are then added to the totals."""
+        totals = {s: self.sums[s] for s in sums}
+        for s in sums:
+            self.sums[s] = self.writer.fresh("s")
+            self.writer.put(f"{self.writer.type(s.view)} {self.sums[s]} = {self.zero(s)};")
+        yield
+        parts = {s: self.sums[s] for s in sums}
+        self.sums.update(totals)
+        for s, part in parts.items():
+            self.add(s, part)
+
+    def add(self, s: Accumulate, part: str) -> None:
+        """Add the sum of a block to a total in a register."""
+        text = self.writer.call("compensate", self.writer.type(s.view), self.sums[s], part, f"&{self.errors[s]}")
+        self.writer.put(f"{self.sums[s]} = {text};")
+
+    def fold(self, s: Accumulate, vectors: list[tuple[str, str, int]]) -> None:
+        """Add interleaved sums by halves, which is short, then to the total."""
+        halves, kind = self.writer.fresh("w"), self.vector(s)
+        self.writer.array(self.writer.type(s.view), halves, PARTIAL)
+        for total, error, at in vectors:
+            self.writer.put(f"*({kind} *)&{halves}[{at}] = {self.writer.call('total', kind, total, error)};")
+        size = PARTIAL
+        while size := size // 2:
+            self.writer.put(f"for (int w = 0; w < {size}; ++w) {halves}[w] += {halves}[w + {size}];")
+        self.add(s, f"{halves}[0]")
+
+    def vectors(self, sums: Sequence[Accumulate]) -> Vectors:
+        """The machine's vectors for totals of interleaved sums and for their errors, and the first index of each."""
+        found = []
+        for s in sums:
+            for at in range(0, PARTIAL, self.width(s)):
+                found.append((s, self.writer.fresh("s"), self.writer.fresh("e"), at))
+                self.writer.put(f"{self.vector(s)} {found[-1][1]} = {{0}}, {found[-1][2]} = {{0}};")
+        return found
+
+    def vector(self, s: Accumulate) -> str:
+        """The type of some of the interleaved sums."""
+        return f"w{self.width(s)}{self.writer.type(s.view)}"
+
+    def width(self, s: Accumulate) -> int:
+        """Interleaved sums in one of the machine's vectors."""
+        return min(PARTIAL, self.writer.vector // s.view.dtype.itemsize)
+
+    def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
+        """Begin sums or errors in spare memory at zero."""
+        assert s.spare
+        with self.across(s, level, place) as at:
+            self.writer.store(s.spare[which], at, self.zero(s))
+
+    def join(self, s: Accumulate, level: int, place: list[str]) -> None:
+        """Add the sums of a block in spare memory to the totals, and begin the next block."""
+        assert s.spare
+        sums, errors = s.spare
+        with self.across(s, level, place) as at:
+            terms = self.writer.load(s.view, at), self.writer.load(sums, at), f"&{self.writer.load(errors, at)}"
+            self.writer.store(s.view, at, self.writer.call("compensate", self.writer.type(s.view), *terms))
+            self.writer.store(sums, at, self.zero(s))
+
+    def finish(self, s: Accumulate, level: int, place: list[str]) -> None:
+        """Add the errors in spare memory to the totals."""
+        assert s.spare
+        with self.across(s, level, place) as at:
+            terms = self.writer.load(s.view, at), self.writer.load(s.spare[ERRORS], at)
+            self.writer.store(s.view, at, self.writer.call("total", self.writer.type(s.view), *terms))
+
+    @contextmanager
+    def across(self, s: Accumulate, level: int, place: list[str]) -> Iterator[Place]:
+        """Loops over the kept axes from a level inwards."""
+        strides = self.strides(s.view)
+        kept = [inner for inner in range(level, len(self.sizes)) if strides[inner]]
+        for inner in kept:
+            if inner == kept[-1]:
+                self.writer.put("VECTORISE")
+                if VECTOR < self.sizes[inner] < 2 * VECTOR:
+                    self.writer.put("UNROLL(1)")  # else gcc 12 makes scalars of those beyond a whole vector
+            self.writer.open(f"for (i64 i{inner} = 0; i{inner} < {self.sizes[inner]}; ++i{inner})")
+        yield self.expand([*place, *(f"i{a}" if a in kept else 0 for a in range(level, len(self.sizes)))])
+        for _ in kept:
+            self.writer.close()
+
+    def target(self, s: Accumulate) -> View:
+        """Where a reduction that no register holds is accumulated."""
+        return s.spare[SUMS] if s.spare and s in self.spared else s.view
+
+    def zero(self, s: Accumulate) -> str:
+        """The identity of a reduction."""
+        zero = self.writer.constant(s.identity)
+        return self.writer.splat(zero, s.view.dtype) if s.view.varying else zero
+
+    def partial(self, s: Accumulate, name: str) -> None:
+        """Begin interleaved reductions."""
+        self.writer.array(self.writer.type(s.view), name, PARTIAL)
+        self.writer.put(f"for (int w = 0; w < {PARTIAL}; ++w) {name}[w] = {self.writer.constant(s.identity)};")

@@ -1,0 +1,148 @@
+"""The text of a kernel in C: its lines, the names in it, and its elements as expressions.
+
+A varying element is a vector of lanes (a GNU vector type, which gcc and clang keep in registers), a shared one a
+scalar, and the same text serves both.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Const, Operand
+
+Place = Sequence[str | int]
+
+NAMES = {
+    torch.float32: "f32",
+    torch.float64: "f64",
+    torch.int64: "i64",
+    torch.int32: "i32",
+    torch.int16: "i16",
+    torch.int8: "i8",
+    torch.uint8: "u8",
+    torch.uint64: "u64",
+    torch.uint32: "u32",
+    torch.uint16: "u16",
+    torch.bool: "b8",
+}
+
+
+ALIGN = 64  # bytes, those of the widest vectors
+
+
+class Writer:
+    """Writes one kernel, for a number of lanes per block and of bytes per vector; `lines` grows with every call."""
+
+    def __init__(self, lanes: int, vector: int):
+        self.lanes, self.vector = lanes, vector
+        self.lines: list[str] = []
+        self.depth = 1
+        self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
+        self.names: dict[Any, str] = {}
+        self.numbers = itertools.count()
+
+    def put(self, line: str) -> None:
+        """Add a line at the current depth."""
+        self.lines.append("  " * self.depth + line)
+
+    def open(self, line: str) -> None:
+        """Add a line that begins a block."""
+        self.put(line + " {")
+        self.depth += 1
+
+    def close(self) -> None:
+        """End a block."""
+        self.depth -= 1
+        self.put("}")
+
+    def name(self, thing: Buffer | Any, prefix: str = "v") -> str:
+        """The C name of a buffer or counter."""
+        if thing not in self.names:
+            self.names[thing] = f"{prefix}{next(self.numbers)}"
+        return self.names[thing]
+
+    def fresh(self, prefix: str) -> str:
+        """A new C name."""
+        return f"{prefix}{next(self.numbers)}"
+
+    def type(self, thing: Buffer | View | Operand) -> str:
+        """The C type of an element or scalar."""
+        return ("v" if thing.varying else "") + NAMES[thing.dtype]
+
+    def call(self, function: str, kind: str, *args: str) -> str:
+        """A call of one of the C functions, which is remembered."""
+        self.used.add((function, kind))
+        return f"{function}_{kind}({', '.join(args)})"
+
+    # Elements
+
+    def address(self, view: View, place: Place) -> str:
+        """The index of an element in its buffer."""
+        offset, terms = view.offset, list[str]()
+        for stride, at in zip(view.strides, place, strict=True):
+            if isinstance(at, int):
+                offset += stride * at
+            elif stride:
+                terms.append(at if stride == 1 else f"{at} * {stride}")
+        terms += [f"{self.name(counter, 't')} * {stride}" for counter, stride in view.steps if stride]
+        if offset or not terms:
+            terms.append(str(offset))
+        return " + ".join(terms)
+
+    def load(self, view: View, place: Place) -> str:
+        """An element as an expression."""
+        return self.element(view.buffer, self.address(view, place))
+
+    def element(self, buffer: Buffer, index: str) -> str:
+        """The element of a buffer at an index, as an expression that can be read."""
+        if buffer.kind == "output" and buffer.varying:
+            return self.from_memory(buffer, f"{self.name(buffer)} + ({index}) * padded")
+        return f"{self.name(buffer)}[{index}]"
+
+    def from_memory(self, buffer: Buffer, pointer: str) -> str:
+        """The lanes at a pointer; a bool is a byte in memory and a mask in a register."""
+        if buffer.dtype == torch.bool:
+            return f"-__builtin_convertvector(*(const vu8 *)({pointer}), vb8)"
+        return f"*({self.type(buffer)} *)({pointer})"
+
+    def store(self, view: View, place: Place, value: str) -> None:
+        """Write an element."""
+        index = self.address(view, place)
+        buffer = view.buffer
+        if buffer.kind != "output" or not buffer.varying:
+            self.put(f"{self.name(buffer)}[{index}] = {value};")
+        elif buffer.dtype == torch.bool:
+            self.put(f"*(vu8 *)({self.name(buffer)} + ({index}) * padded) = __builtin_convertvector(-({value}), vu8);")
+        else:
+            self.put(f"*({self.type(buffer)} *)({self.name(buffer)} + ({index}) * padded) = {value};")
+
+    def constant(self, const: Const) -> str:
+        """A C literal."""
+        kind = NAMES[const.dtype]
+        if const.dtype.is_floating_point:
+            value = const.value
+            assert isinstance(value, float)
+            if math.isnan(value):
+                return f'({kind})__builtin_nan("")'
+            return (
+                f"({kind}){'-' if value < 0 else ''}__builtin_inf()" if math.isinf(value) else f"({kind}){value.hex()}"
+            )
+        if const.dtype == torch.bool:
+            return str(int(const.value))
+        if kind[0] == "u":
+            return f"({kind}){const.value}ULL"
+        return "(-9223372036854775807LL - 1)" if const.value == -(1 << 63) else f"({kind}){const.value}LL"
+
+    def splat(self, text: str, dtype: torch.dtype) -> str:
+        """A scalar in every lane."""
+        if dtype == torch.bool:
+            return f"(-(mask_t)({text}) - (vb8){{0}})"
+        return f"K_v{NAMES[dtype]}({text})"
+
+    def array(self, kind: str, name: str, size: int) -> None:
+        """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
+        self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")

@@ -1,0 +1,31 @@
+"""How long statements take, roughly: a run that is long is worth threads."""
+
+import math
+from collections.abc import Sequence
+
+from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
+
+VECTOR = 64  # multiplications that a product by vectors or by BLAS does in the time of one operation
+
+
+def work(statements: Sequence[Statement]) -> int:
+    """Estimate how many scalar operations (of all lanes at once) statements take."""
+    total = 0
+    for statement in statements:
+        match statement:
+            case Nest():
+                total += math.prod(statement.shape) * len(statement.body)
+            case Contract():
+                count = math.prod(statement.out.shape) * statement.left.shape[-1]
+                total += count if statement.how == "tiles" else count // VECTOR
+            case Cumulate():
+                total += math.prod(statement.out.shape)
+            case Sort():
+                total += math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
+            case Check():
+                total += 1
+            case Loop():
+                total += statement.counter.length * work(statement.body)
+            case _:
+                never(statement)
+    return total

@@ -1,0 +1,64 @@
+"""Nests that walk over many arrays at once, as several that walk over few: a processor follows some streams, not all.
+
+Lowering gathers what has one shape into one nest, such as the updates of all leaves of an optimizer. Chains in it that
+share nothing but what they read may as well run one after another.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Loop, Nest, Node, Statement, reads, writes
+
+STREAMS = 16  # arrays that one nest may walk over
+SHORT = 256  # elements of a nest for which the loop itself costs more than its streams
+
+
+def separate(statements: Sequence[Statement]) -> list[Statement]:
+    """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
+    return [part for statement in statements for part in _parts(statement)]
+
+
+def _parts(statement: Statement) -> Iterator[Statement]:
+    if isinstance(statement, Loop):
+        statement.body[:] = separate(statement.body)
+    if not isinstance(statement, Nest) or math.prod(statement.shape) < SHORT or len(_streams(statement)) <= STREAMS:
+        yield statement
+        return
+    gathered = Nest(statement.shape, [], statement.sequential)
+    for chain in _chains(statement):
+        longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
+        if gathered.body and len(_streams(longer)) > STREAMS:
+            yield gathered
+            longer = chain
+        gathered = longer
+    yield gathered
+
+
+def _streams(nest: Nest) -> set[Buffer]:
+    """The arrays that a nest walks over; what is one number at all indices is none."""
+    return {view.buffer for view in (*reads(nest), *writes(nest)) if any(view.strides)}
+
+
+def _chains(nest: Nest) -> list[Nest]:
+    """The parts of a body that share no node and no array that any of them writes."""
+    written = {view.buffer for view in writes(nest)}
+    bodies: dict[object, list[Any]] = {}  # by what they share
+    for part in nest.body:
+        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in written)]
+        body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
+        for other in others:
+            body.extend(other)
+            bodies.update({x: body for x, its_body in bodies.items() if its_body is other})
+        body.append(part)
+        bodies.update(dict.fromkeys(links, body))
+    return [Nest(nest.shape, body, nest.sequential) for body in {id(body): body for body in bodies.values()}.values()]
+
+
+def _touched(part: Any) -> Iterator[Any]:
+    """The nodes and arrays that a part of a body reads and writes."""
+    values = (*getattr(part, "args", ()), *getattr(part, "indices", ()), getattr(part, "value", None))
+    yield from (x.buffer if isinstance(x, View) else x for x in values)
+    if hasattr(part, "view"):
+        yield part.view.buffer

@@ -1,0 +1,249 @@
+"""The loop-level representation: buffers, strided views of them, and statements that run over index ranges.
+
+A value is varying when it differs between the lanes of an ensemble: its buffer then holds a vector of lanes an element.
+Nothing here names a lane; the writer of C chooses scalar or vector types.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import torch
+
+from funcnet.compiler.native.buffers import Buffer, Counter, View
+
+
+@dataclass(frozen=True)
+class Const:
+    """A number, the same at every index; one that its dtype lacks is converted as the elements of a tensor are."""
+
+    value: bool | int | float
+    dtype: torch.dtype
+    varying: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _converted(self.value, self.dtype))
+
+
+def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | float:
+    if dtype == torch.bool:
+        return bool(value)
+    if dtype.is_floating_point:
+        return torch.tensor(float(value), dtype=torch.float64, device="cpu").to(dtype).item()
+    if isinstance(value, float):
+        value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
+    least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
+    return (int(value) - least) % count + least
+
+
+@dataclass(frozen=True)
+class Index:
+    """The loop index of one axis of the nest, an int64."""
+
+    axis: int
+    dtype: torch.dtype = torch.int64
+    varying: bool = False
+
+
+@dataclass(eq=False)
+class Node:
+    """A scalar computed once an iteration of its nest."""
+
+    op: str
+    args: "tuple[Operand, ...]"
+    dtype: torch.dtype
+    varying: bool
+
+
+@dataclass(eq=False)
+class Gather(Node):
+    """The element of a view at computed indices, one argument an axis; an index out of range sets the error flag."""
+
+    view: View
+
+
+Operand = Node | View | Const | Index
+
+
+@dataclass(eq=False)
+class Store:
+    """view[index] = value."""
+
+    view: View
+    value: Operand
+
+
+@dataclass(eq=False)
+class Accumulate:
+    """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes.
+
+    A long sum whose inner axes are kept has memory to spare: for the sums of one block, and for rounding errors.
+    """
+
+    view: View
+    value: Operand
+    op: str
+    identity: Const
+    spare: tuple[View, View] | None = None
+
+
+@dataclass(eq=False)
+class Scatter:
+    """view[indices] = value, or += value: in index order, so that the last one wins."""
+
+    view: View
+    indices: tuple[Operand, ...]
+    value: Operand
+    accumulate: bool
+
+
+Part = Node | Store | Accumulate | Scatter
+
+
+@dataclass(eq=False)
+class Nest:
+    """Loops over a shape around one fused body."""
+
+    shape: tuple[int, ...]
+    body: list[Part] = field(default_factory=list)
+    sequential: bool = False
+
+
+@dataclass(eq=False)
+class Contract:
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n].
+
+    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "panels", by vectors from
+    some columns of right at a time, packed into scratch; "blas", with dense rows or columns of both.
+    """
+
+    out: View
+    left: View
+    right: View
+    how: str
+    panel: View | None = None
+
+
+@dataclass(eq=False)
+class Cumulate:
+    """out[…, i, …] = source[…, 0, …] op … op source[…, i, …] along one axis."""
+
+    out: View
+    source: View
+    axis: int
+    op: str
+
+
+@dataclass(eq=False)
+class Sort:
+    """values = source in order along one axis, equal elements in the old order; indices say where they were.
+
+    NaN counts as the largest. Keys and order are scratch for one line, twice its length.
+    """
+
+    values: View
+    indices: View
+    source: View
+    axis: int
+    descending: bool
+    keys: View
+    order: View
+
+
+@dataclass(eq=False)
+class Check:
+    """An error, the code-th of the kernel's messages, where the element of a view is false, in any lane."""
+
+    view: View
+    code: int
+
+
+@dataclass(eq=False)
+class Loop:
+    """The steps of a scan, some of them at a time."""
+
+    counter: Counter
+    unroll: int = 1
+    body: "list[Statement]" = field(default_factory=list)
+
+
+Statement = Nest | Contract | Cumulate | Sort | Check | Loop
+
+
+@dataclass(eq=False)
+class LoopProgram:
+    """A lowered program: what it reads and writes, its statements, and the messages of the checks among them."""
+
+    inputs: list[Buffer]
+    shapes: list[tuple[int, ...]]
+    outputs: list[Buffer]
+    statements: list[Statement]
+    lanes: bool
+    messages: list[str] = field(default_factory=list)
+
+
+def never(value: NoReturn) -> NoReturn:
+    """Raise for a kind of statement, or part of one, that has been forgotten; mypy sees it, too."""
+    raise AssertionError(f"no case for {type(value).__name__}")
+
+
+def reads(statement: Statement) -> Iterator[View]:
+    """Yield the views that a statement reads, those of a loop's body included."""
+    match statement:
+        case Nest():
+            for part in statement.body:
+                yield from (value for value in operands(part) if isinstance(value, View))
+                if isinstance(part, Gather | Accumulate):
+                    yield part.view
+        case Contract():
+            yield from (statement.left, statement.right)
+        case Cumulate() | Sort():
+            yield statement.source
+        case Check():
+            yield statement.view
+        case Loop():
+            for inner in statement.body:
+                yield from reads(inner)
+        case _:
+            never(statement)
+
+
+def operands(part: Part) -> tuple[Operand, ...]:
+    """The operands of one part of a nest's body."""
+    match part:
+        case Node():
+            return part.args
+        case Store() | Accumulate():
+            return (part.value,)
+        case Scatter():
+            return (part.value, *part.indices)
+        case _:
+            never(part)
+
+
+def writes(statement: Statement) -> Iterator[View]:
+    """Yield the views that a statement writes, those of a loop's body included."""
+    match statement:
+        case Nest():
+            yield from (part.view for part in statement.body if not isinstance(part, Node))
+        case Contract():
+            yield from (view for view in (statement.out, statement.panel) if view is not None)
+        case Cumulate():
+            yield statement.out
+        case Sort():
+            yield from (statement.values, statement.indices, statement.keys, statement.order)
+        case Check():
+            pass
+        case Loop():
+            for inner in statement.body:
+                yield from writes(inner)
+        case _:
+            never(statement)
+
+
+def scratch(statement: Statement) -> Iterator[View]:
+    """Yield the spare memory of a statement's long sums, those of a loop's body included."""
+    if isinstance(statement, Nest):
+        yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+    if isinstance(statement, Loop):
+        yield from (view for inner in statement.body for view in scratch(inner))

@@ -1,0 +1,1 @@
+"""Lowering: from the operations of a program to loops."""

@@ -1,0 +1,190 @@
+"""Rules of gathers, scatters, joins and padding."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.loop_ir import Const, Gather, Index, Nest, Operand, Scatter, Store
+from funcnet.compiler.native.lowering import views
+from funcnet.compiler.native.lowering.lower import Lowering, Rule
+from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
+
+
+def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
+    """out[i] = source[place(i)], where place(emit, *indices) gives one operand for each axis of the source."""
+    view = lowering.view(source)
+
+    def formula(emit: Emit, *operands: Operand) -> Operand:
+        where = place(emit, *(emit.cast(operand, torch.int64) for operand in operands))
+        return emit.append(
+            Gather("gather", tuple(where), view.dtype, view.varying or any(p.varying for p in where), view)
+        )
+
+    return lowering.map(shape, formula, *indices, after=[view])
+
+
+def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
+    return _gathered(lowering, x, index.shape, _at(dim, len(x.shape)), index)
+
+
+def _index_select(lowering: Lowering, x: Value, dim: int, index: Value) -> Value:
+    if not x.shape:
+        return x
+    along = _trail(lowering.view(index), len(x.shape) - 1 - dim % len(x.shape))
+    return _gathered(lowering, x, lowering.op.outputs[0].shape, _at(dim, len(x.shape)), along)
+
+
+def _layout(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Any, list[View]]:
+    """The shape of x[indices], the place in x of each of its elements, and the indices lined up with its axes."""
+    used = [axis for axis, index in enumerate(indices) if index is not None]
+    chosen = [index for index in indices if index is not None]
+    if any(index.dtype == torch.bool for index in chosen):
+        raise UnsupportedError(f"{lowering.op.target} by a mask: its result has no fixed shape")
+    common = torch.broadcast_shapes(*(index.shape for index in chosen))
+    adjacent = used == list(range(used[0], used[-1] + 1))
+    start = used[0] if adjacent else 0
+    kept = [axis for axis in range(len(x.shape)) if axis not in used]
+    position = {axis: i if i < start else i + len(common) for i, axis in enumerate(kept)}
+    aligned = [_trail(lowering.view(index), len(kept) - start) for index in chosen]
+    sizes = [x.shape[axis] for axis in kept]
+
+    def place(emit: Emit, *operands: Operand) -> list[Operand]:
+        found = dict(zip(used, operands, strict=True))
+        return [found[axis] if axis in found else Index(position[axis]) for axis in range(len(x.shape))]
+
+    return (*sizes[:start], *common, *sizes[start:]), place, aligned
+
+
+def _trail(view: View, count: int) -> View:
+    return replace(view, shape=view.shape + (1,) * count, strides=view.strides + (0,) * count)
+
+
+def _index(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> Value:
+    shape, place, aligned = _layout(lowering, x, indices)
+    return _gathered(lowering, x, shape, place, *aligned)
+
+
+def _scattered(
+    lowering: Lowering,
+    base: Value,
+    shape: Sequence[int],
+    place: Any,
+    value: Value | Number,
+    indices: Sequence[Value],
+    accumulate: bool,
+) -> Value:
+    """A copy of base with value written or added at place(i), in the order of i."""
+    operands = [lowering.view(index) for index in indices]
+    source = value if isinstance(value, Number | Splat) else lowering.view(value)
+    varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
+    out = lowering.temporary(base.shape, base.dtype, varying or _varies(base))
+    lowering.store(out, base)
+    nest = Nest(tuple(shape), sequential=True)
+    emit = Emit(nest)
+    where = place(emit, *(emit.cast(view.expand(nest.shape), torch.int64) for view in operands))
+    nest.body.append(Scatter(out, tuple(where), emit.cast(lowering.operand(source, nest), out.dtype), accumulate))
+    lowering.scope.add(nest, out)
+    return out
+
+
+def _index_put(
+    lowering: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+) -> Value:
+    shape, place, aligned = _layout(lowering, x, indices)
+    return _scattered(lowering, x, shape, place, values, aligned, accumulate)
+
+
+def _at(axis: int, rank: int) -> Any:
+    """The place of an element: one axis by the index, which does not count from the end, the others by its own."""
+    return lambda emit, i: [_not_negative(emit, i) if a == axis % rank else Index(a) for a in range(rank)]
+
+
+def _not_negative(emit: Emit, index: Operand) -> Operand:
+    """An index below 0 as one far out of range."""
+    return emit("where", emit("lt", index, 0), Const(1 << 62, torch.int64), index)
+
+
+def _scatter(accumulate: bool) -> Rule:
+    def rule(
+        lowering: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None
+    ) -> Value:
+        if reduce not in (None, "add"):
+            raise UnsupportedError(f"{lowering.op.target} with reduce={reduce!r}: the native backend has none")
+        if not isinstance(source, Number | Splat):
+            source = replace(lowering.view(source), shape=index.shape)
+        added = accumulate or reduce == "add"
+        return _scattered(lowering, x, index.shape, _at(dim, len(x.shape)), source, [index], added)
+
+    return rule
+
+
+def _varies(value: Value) -> bool:
+    if isinstance(value, Splat):
+        return False
+    return value.varying if isinstance(value, View) else value.node.varying
+
+
+def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
+    shape, dtype = lowering.op.outputs[0].shape, lowering.op.outputs[0].dtype
+    out = lowering.temporary(shape, dtype, any(_varies(value) for value in values))
+    start = 0
+    for value in values:
+        if value.shape != (0,) or len(shape) == 1:
+            size = value.shape[dim]
+            lowering.store(views.narrow(out, dim, start, size), value)
+            start += size
+    return out
+
+
+def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
+    """Pad with a number; negative widths cut."""
+    rank, shape = len(x.shape), lowering.op.outputs[0].shape
+    before = [0] * rank
+    for axis in range(len(widths) // 2):
+        before[rank - 1 - axis] = widths[2 * axis]
+    out = lowering.temporary(shape, x.dtype, _varies(x))
+    lowering.store(out, Splat(Const(value, x.dtype), shape))
+    source, part = lowering.view(x), out
+    for axis, left in enumerate(before):
+        size = max(0, min(x.shape[axis] + min(left, 0), shape[axis] - max(left, 0)))
+        source = views.narrow(source, axis, max(0, -left), size)
+        part = views.narrow(part, axis, max(0, left), size)
+    lowering.scope.add(Nest(part.shape, [Store(part, source)]), out)
+    return out
+
+
+def _slice_scatter(lowering: Lowering, x: Value, source: Value, *args: Any) -> Value:
+    """A copy of x in which a slice is source."""
+    out = lowering.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
+    lowering.store(out, x)
+    part = views._slice(out, *args)
+    lowering.scope.add(Nest(part.shape, [Store(part, lowering.view(source).expand(part.shape))]), out)
+    return out
+
+
+def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
+    """Tile: out[i] = x[i mod its shape]."""
+    out, missing = lowering.op.outputs[0].shape, len(repeats) - len(x.shape)
+
+    def place(emit: Emit) -> list[Operand]:
+        return [emit("remainder", Index(axis + missing), size) for axis, size in enumerate(x.shape)]
+
+    return _gathered(lowering, x, out, place)
+
+
+RULES: dict[str, Rule] = {
+    "gather": _gather,
+    "index_select": _index_select,
+    "index": _index,
+    "index_put": _index_put,
+    "scatter": _scatter(False),
+    "scatter_add": _scatter(True),
+    "cat": _cat,
+    "constant_pad_nd": _pad,
+    "slice_scatter": _slice_scatter,
+    "repeat": _repeat,
+}

@@ -1,0 +1,297 @@
+"""From a program to loops: views become strides, chains of elementwise operations share one nest of loops.
+
+An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from
+elsewhere. A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler.errors import InternalError, UnsupportedError
+from funcnet.compiler.native import blas, contractions, long_sums
+from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
+from funcnet.compiler.native.fission import separate
+from funcnet.compiler.native.loop_ir import (
+    Accumulate,
+    Check,
+    Const,
+    Contract,
+    Gather,
+    Loop,
+    LoopProgram,
+    Nest,
+    Operand,
+    Store,
+    reads,
+)
+from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
+from funcnet.compiler.passes.hoist import hoist
+from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.program import Apply, Program, Scan, Var
+
+Rule = Callable[..., Any]
+
+
+class Lowering:
+    """Lowers one program; the rules of the operations call its methods."""
+
+    def __init__(self, program: Program, rules: dict[str, Rule]):
+        self.rules = rules
+        self.lanes = program.in_dims is not None
+        self.values: dict[Var, Value] = {}
+        self.scope = Scope()
+        self.messages: list[str] = []
+        self.op: Apply
+        block = hoist(program.block)
+        self.varying = varying(block, program.in_dims)
+        self.inputs = [self._input(position, var) for position, var in enumerate(block.params)]
+        self.outputs = [self._output(program, position, var) for position, var in enumerate(block.results)]
+        self.destination = dict(zip(block.results, self.outputs, strict=True))
+        for op in block.ops:
+            self.lower(op)
+        for var, out in zip(block.results, self.outputs, strict=True):
+            self._finish(self.values[var], out)
+
+    @property
+    def kernel(self) -> LoopProgram:
+        return LoopProgram(
+            [view.buffer for view in self.inputs],
+            [view.shape for view in self.inputs],
+            [view.buffer for view in self.outputs],
+            separate(self.scope.statements),
+            self.lanes,
+            self.messages,
+        )
+
+    def _input(self, position: int, var: Var) -> View:
+        buffer = Buffer(var.dtype, math.prod(var.shape), var in self.varying, "input", position)
+        self.values[var] = view = whole(buffer, var.shape)
+        return view
+
+    def _output(self, program: Program, position: int, var: Var) -> View:
+        shared = program.out_dims is None or program.out_dims[position] is None
+        return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
+
+    def _finish(self, value: Value, out: View) -> None:
+        if not isinstance(value, View) or value.buffer is not out.buffer:
+            self.store(out, value)
+
+    def lower(self, op: Apply | Scan) -> None:
+        """Lower one operation and bind its outputs."""
+        if isinstance(op, Scan):
+            return self._scan(op)
+        name = op.target._schema.name.removeprefix("aten::")
+        rule = self.rules.get(name)
+        if rule is None:
+            raise UnsupportedError(f"{op.target}: the native backend has no rule for it")
+        for var in op.outputs:
+            if var.dtype not in DTYPES:
+                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
+        self.op = op
+        results = rule(
+            self, *(self._argument(arg) for arg in op.args), **{k: self._argument(v) for k, v in op.kwargs.items()}
+        )
+        for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
+            if value.shape != var.shape or value.dtype != var.dtype:
+                raise InternalError(
+                    f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
+                )
+            self.values[var] = value
+        return None
+
+    def _argument(self, arg: Any) -> Any:
+        if isinstance(arg, Var):
+            return self.values[arg]
+        return type(arg)(self._argument(item) for item in arg) if isinstance(arg, list | tuple) else arg
+
+    def temporary(self, shape: Sequence[int], dtype: torch.dtype, varying: bool) -> View:
+        """A new row-major temporary."""
+        return whole(Buffer(dtype, math.prod(shape), varying), shape)
+
+    def view(self, value: Value) -> View:
+        """Give a value memory, unless it has some."""
+        if isinstance(value, View):
+            return value
+        if isinstance(value, Splat):
+            one = self.temporary((), value.dtype, False)
+            self.store(one, Splat(value.const, ()))
+            return one.expand(value.shape)
+        if value.view is None:
+            value.view = self.temporary(value.shape, value.dtype, value.node.varying)
+            value.nest.body.append(Store(value.view, value.node))
+            value.scope.ready[value.view.buffer] = value.scope.statements.index(value.nest)
+        return value.view
+
+    def nest(self, shape: Sequence[int], values: Sequence[Value]) -> Nest:
+        """The nest of this shape that computes most of the values and runs when the others are ready, or a new one."""
+        shape, scope = tuple(shape), self.scope
+        local = {
+            value.nest
+            for value in values
+            if isinstance(value, Pending) and value.shape == shape and value.scope is scope
+        }
+        best: Nest | None = None
+        for i in range(len(scope.statements) - 1, -1, -1):
+            nest = scope.statements[i]
+            if nest in local or not all(self._ready(value) < i for value in values):
+                best = nest if nest in local and all(self._ready(v) < i or inside(v, nest) for v in values) else best
+                break
+            if best is None and isinstance(nest, Nest) and nest.shape == shape and not nest.sequential:
+                best = nest
+        if best is None:
+            best = Nest(shape)
+            scope.add(best)
+        return best
+
+    def _ready(self, value: Value) -> int:
+        """After which statement of this scope a value is complete; -1 if before them all."""
+        if isinstance(value, View):
+            return self.scope.ready.get(value.buffer, -1)
+        return (
+            self.scope.statements.index(value.nest) if isinstance(value, Pending) and value.scope is self.scope else -1
+        )
+
+    def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
+        """A value as the body of a nest reads it."""
+        if isinstance(value, Number):
+            return value
+        if isinstance(value, Splat):
+            return value.const
+        if isinstance(value, Pending) and value.nest is nest:
+            return value.node
+        return self.view(value).expand(nest.shape)
+
+    def map(
+        self, shape: Sequence[int], formula: Callable[..., Operand], *values: Value | Number, after: Sequence[View] = ()
+    ) -> Value:
+        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it, after some views."""
+        nest = self.nest(shape, [*(value for value in values if not isinstance(value, Number)), *after])
+        node = formula(Emit(nest), *(self.operand(value, nest) for value in values))
+        return Splat(node, nest.shape) if isinstance(node, Const) else Pending(node, nest, self.scope)
+
+    def store(self, out: View, value: Value, dtype: torch.dtype | None = None) -> None:
+        """Copy a value that broadcasts to out into it."""
+        nest = self.nest(out.shape, [value])
+        operand = Emit(nest).cast(self.operand(value, nest), dtype or out.dtype)
+        nest.body.append(Store(out, operand))
+        ready = self.scope.ready
+        ready[out.buffer] = max(ready.get(out.buffer, -1), self.scope.statements.index(nest))
+
+    def reduce(self, op: str, value: Value, axes: Sequence[int], identity: Number, keep: bool = False) -> View:
+        """Combine the elements along some axes, in the dtype of the value."""
+        nest = self.nest(value.shape, [value])
+        operand = Emit(nest).cast(self.operand(value, nest), value.dtype)
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
+        out = self.temporary(kept, value.dtype, operand.varying)
+        target = out.expand(value.shape)
+        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.spare(target, op)))
+        self.scope.ready[out.buffer] = self.scope.statements.index(nest)
+        shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
+        return whole(out.buffer, shape)
+
+    def contract(self, left: Value, right: Value, shape: Sequence[int]) -> View:
+        """The matrix product over the last two axes."""
+        a, b = self.view(left), self.view(right)
+        out = self.temporary(shape, a.dtype, a.varying or b.varying)
+        how, panel = contractions.way(out, a.shape[-1]), None
+        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
+            b = self.dense(b)  # rows to load vectors from, past their end if need be
+        if how == "panels":
+            panel = self.temporary((a.shape[-1], contractions.PANEL // a.dtype.itemsize), a.dtype, False)
+        if how == "blas":
+            a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
+        self.scope.add(Contract(out, a, b, how, panel), out)
+        return out
+
+    def dense(self, view: View) -> View:
+        """A row-major copy."""
+        copy = self.temporary(view.shape, view.dtype, view.varying)
+        self.store(copy, view)
+        return copy
+
+    def check(self, value: Value, message: str) -> None:
+        """Raise an error after the run if a value of one element is false."""
+        self.messages.append(message)
+        self.scope.add(Check(self.view(value), len(self.messages)))
+
+    def _scan(self, op: Scan) -> None:
+        count = len(op.init)
+        carries = [self._carry(start, var) for start, var in zip(op.init, op.body.params[:count], strict=True)]
+        sources = [self.view(self.values[var]) for var in op.xs]
+        loop = Loop(Counter(op.length), op.unroll)
+        for var, source in zip(op.body.params[count:], sources, strict=True):
+            steps = (*source.steps, (loop.counter, source.strides[0]))
+            self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)
+        stacks = [
+            self.destination.get(var) or self.temporary(var.shape, var.dtype, var in self.varying)
+            for var in op.outputs[count:]
+        ]
+        outer, self.scope = self.scope, Scope(loop.body)
+        for inner in op.body.ops:
+            self.lower(inner)
+        for var, stack in zip(op.body.results[count:], stacks, strict=True):
+            self.store(
+                replace(
+                    stack, shape=stack.shape[1:], strides=stack.strides[1:], steps=((loop.counter, stack.strides[0]),)
+                ),
+                self.values[var],
+            )
+        self._advance(carries, [self.values[var] for var in op.body.results[:count]])
+        self.scope = outer
+        self.scope.add(loop, *carries, *stacks)
+        self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
+
+    def _carry(self, start: Var, var: Var) -> View:
+        self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.varying)
+        self.store(carry, self.values[start])
+        return carry
+
+    def _advance(self, carries: list[View], values: list[Value]) -> None:
+        """Write the new carries over the old ones: in place where nothing reads an old one any more, or at the end."""
+        moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
+        buffers = {carry.buffer for carry in carries}
+        settled = [
+            (carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved
+        ]
+        for carry, value in settled:
+            if isinstance(value, Pending) and self._in_place(carry, value):
+                value.nest.body.append(Store(carry, value.node))
+            else:
+                self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
+
+    def _safe(self, value: Value, carries: set[Buffer]) -> View:
+        """A value in memory that no carry overwrites."""
+        view = self.view(value)
+        if view.buffer not in carries:
+            return view
+        copy = self.temporary(view.shape, view.dtype, view.varying)
+        self.scope.add(Nest(view.shape, [Store(copy, view)]), copy)
+        return copy
+
+    def _in_place(self, carry: View, value: Pending) -> bool:
+        """Whether the nest of a new carry may overwrite the old one: no later read, in it only of the same element."""
+        if value.scope is not self.scope:
+            return False
+        position = self.scope.statements.index(value.nest)
+        here = [view for view in reads(value.nest) if view.buffer is carry.buffer]
+        if any(isinstance(part, Gather) and part.view.buffer is carry.buffer for part in value.nest.body):
+            return False
+        later = (view for statement in self.scope.statements[position + 1 :] for view in reads(statement))
+        return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
+
+
+_SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
+_UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
+DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
+
+
+def lower(program: Program, rules: dict[str, Rule]) -> LoopProgram:
+    """Lower a program by the rules of its operations."""
+    for var in program.block.params:
+        if var.dtype not in DTYPES:
+            raise UnsupportedError(f"the native backend has no {var.dtype}")
+    return Lowering(program, rules).kernel

@@ -1,0 +1,12 @@
+"""The table of lowering rules: for each ATen operation how it becomes loops."""
+
+from funcnet.compiler.native.lowering import elementwise, indexing, reductions, sorting, views
+from funcnet.compiler.native.lowering.lower import Rule
+
+RULES: dict[str, Rule] = {
+    **elementwise.RULES,
+    **views.RULES,
+    **reductions.RULES,
+    **indexing.RULES,
+    **sorting.RULES,
+}

@@ -1,0 +1,91 @@
+"""Values while a program is lowered: with memory, inside a nest, or one number; and what appends to a nest."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.loop_ir import Const, Nest, Node, Operand, Statement
+
+Number = bool | int | float
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+
+@dataclass(eq=False)
+class Scope:
+    """The statements of one block so far, and after which of them each buffer is complete."""
+
+    statements: list[Statement] = field(default_factory=list)
+    ready: dict[Buffer, int] = field(default_factory=dict)
+
+    def add(self, statement: Statement, *written: View) -> None:
+        self.statements.append(statement)
+        self.ready.update({view.buffer: len(self.statements) - 1 for view in written})
+
+
+@dataclass(eq=False)
+class Pending:
+    """A value inside a nest that has no memory yet."""
+
+    node: Operand
+    nest: Nest
+    scope: Scope
+    view: View | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.nest.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.node.dtype
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One number at every index of a shape."""
+
+    const: Const
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.const.dtype
+
+
+Value = View | Pending | Splat
+
+
+def inside(value: Value, nest: Statement) -> bool:
+    """Tell whether a nest computes a value."""
+    return isinstance(value, Pending) and value.nest is nest
+
+
+class Emit:
+    """Appends nodes to a nest: emit("mul", a, b) computes in the dtype of its tensors' operands."""
+
+    def __init__(self, nest: Nest):
+        self.nest = nest
+
+    def __call__(self, op: str, *args: Operand | Number, dtype: torch.dtype | None = None) -> Node:
+        kinds = (arg.dtype for arg in args[op == "where" :] if not isinstance(arg, Number))
+        kind = next(kinds, torch.float32)
+        operands = tuple(Const(arg, kind) if isinstance(arg, Number) else arg for arg in args)
+        result = torch.bool if op in COMPARISONS else dtype or kind
+        return self.append(Node(op, operands, result, any(arg.varying for arg in operands)))
+
+    def append(self, node: Node) -> Node:
+        self.nest.body.append(node)
+        return node
+
+    def cast(self, value: Operand | Number, dtype: torch.dtype) -> Operand:
+        """Convert to a dtype; a choice between two numbers becomes a choice between converted numbers."""
+        if isinstance(value, Number):
+            return Const(value, dtype)
+        if value.dtype == dtype:
+            return value
+        if isinstance(value, Const):
+            return Const(value.value, dtype)
+        if isinstance(value, Node) and value.op == "where" and all(isinstance(arm, Const) for arm in value.args[1:]):
+            return self("where", value.args[0], *(self.cast(arm, dtype) for arm in value.args[1:]), dtype=dtype)
+        return self("cast", value, dtype=dtype)

@@ -1,0 +1,119 @@
+"""Where temporaries live: small ones on the stack of the block that uses them, others in an arena that is reused."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from funcnet.compiler.native.buffers import Buffer
+from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
+
+STACK = 16 * 1024  # bytes of the largest temporary on the stack
+STACKS = 256 * 1024  # bytes of all of them
+SLACK = 64  # bytes after a temporary that may be read (never used) past its end
+_ALIGN = 128
+
+Path = tuple[Loop, ...]
+
+
+@dataclass(eq=False)
+class _Life:
+    """The loops around every use of a buffer, and its first and last tick."""
+
+    path: Path
+    first: int
+    last: int
+
+
+@dataclass(eq=False)
+class Plan:
+    """The temporaries declared in each loop (None: the function), and the arena's offsets and size."""
+
+    locals: dict[Loop | None, list[Buffer]]
+    arena: dict[Buffer, int]
+    size: int
+    lanes: int
+
+    def room(self, buffer: Buffer) -> int:
+        """Elements to allocate, slack included."""
+        return max(buffer.size, 1) + -(-SLACK // _width(buffer, self.lanes))
+
+
+def plan(kernel: LoopProgram, lanes: int) -> Plan:
+    """Give every temporary and packed argument of a kernel its place."""
+    lives = _lives(kernel)
+    found = Plan({}, {}, 0, lanes)
+    stack = 0
+    for buffer, life in lives.items():
+        size = found.room(buffer) * _width(buffer, lanes)
+        if size <= STACK and stack + size <= STACKS:
+            stack += size
+            found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
+        else:
+            offset = _gap(
+                size, [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
+            )
+            found.arena[buffer] = offset
+            found.size = max(found.size, offset + size)
+    return found
+
+
+def _width(buffer: Buffer, lanes: int) -> int:
+    """Bytes of an element; a mask of lanes is as wide as a vector of the widest float, which may be float64."""
+    size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
+    return size * (lanes if buffer.varying else 1)
+
+
+def _meet(a: _Life, b: _Life) -> bool:
+    return a.first <= b.last and b.first <= a.last
+
+
+def _gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
+    """The lowest aligned offset at which a size fits between what is taken."""
+    offset = 0
+    for start, length in sorted(taken):
+        if offset + size <= start:
+            break
+        offset = max(offset, -(-(start + length) // _ALIGN) * _ALIGN)
+    return offset
+
+
+def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
+    """The life of every buffer that needs memory: a use inside a loop that it outlives lasts the whole loop."""
+    uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
+    spans: dict[Loop, tuple[int, int]] = {}
+    for tick, path, statement in _ticks(kernel.statements, (), [0]):
+        for loop in path:
+            spans[loop] = (spans.get(loop, (tick, tick))[0], tick)
+        for view in (*reads(statement), *writes(statement), *scratch(statement)):
+            if view.buffer.kind == "temporary" or view.buffer in uses:
+                uses.setdefault(view.buffer, []).append((tick, path))
+    return {buffer: _life(found, spans) for buffer, found in uses.items()}
+
+
+def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) -> _Life:
+    path = uses[0][1]
+    for _, other in uses:
+        path = tuple(a for a, b in zip(path, other, strict=False) if a is b)
+    ends = [spans[other[len(path)]] if len(other) > len(path) else (tick, tick) for tick, other in uses]
+    return _Life(path, min(first for first, _ in ends), max(last for _, last in ends))
+
+
+def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Iterator[tuple[int, Path, Statement]]:
+    """Number the statements that are no loops in the order of the text, with the loops around them."""
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield from _ticks(statement.body, (*path, statement), clock)
+        else:
+            clock[0] += 1
+            yield clock[0], path, statement
+
+
+def every(kernel: LoopProgram) -> set[Buffer]:
+    """All buffers of a kernel."""
+    used = {
+        view.buffer
+        for _, _, statement in _ticks(kernel.statements, (), [0])
+        for view in (*reads(statement), *writes(statement), *scratch(statement))
+    }
+    return used | set(kernel.inputs) | set(kernel.outputs)

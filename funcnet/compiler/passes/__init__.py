@@ -1,0 +1,1 @@
+"""Passes over a program, before a backend gets it."""

@@ -1,0 +1,108 @@
+"""Checks of numbers in the lanes of a vmap: a lane that fails them holds NaN, as in JAX, and the others go on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from funcnet.compiler.decompositions.value_checks import PROBABILITIES
+from funcnet.compiler.program import Apply, Block, Scan, Var, substitute, walk
+
+aten = torch.ops.aten
+
+# operations that raise, or worse, where a matrix is not finite
+_FINITE = {
+    aten._linalg_svd.default,
+    aten._linalg_eigh.default,
+    aten.linalg_eig.default,
+    aten._linalg_eigvals.default,
+    aten.linalg_pinv.atol_rtol_tensor,
+}
+
+
+def filled(block: Block) -> Block:
+    """Replace the checks of a program for lanes by NaN in what fails them."""
+    return _Filling(_checked(block)).block(block)
+
+
+def _checked(block: Block) -> set[Var]:
+    """Find the reports of errors that are checked, as the factorisations return them."""
+    applied = [op for op in walk(block) if isinstance(op, Apply)]
+    made = {out: op for op in applied for out in op.outputs}
+    found = set()
+    for op in applied:
+        if op.target is aten._linalg_check_errors.default:
+            info = op.args[0]
+            while len(made[info].outputs) == 1:
+                info = made[info].args[0]
+            found.add(info)
+    return found
+
+
+class _Filling:
+    def __init__(self, checked: set[Var]) -> None:
+        self.checked = checked
+        self.new: dict[Var, Var] = {}  # what later operations read in place of a value
+
+    def block(self, block: Block) -> Block:
+        ops: list[Apply | Scan] = []
+        for op in block.ops:
+            self.scan(op, ops) if isinstance(op, Scan) else self.apply(op, ops)
+        return Block(block.params, ops, substitute(block.results, self.new))
+
+    def scan(self, op: Scan, ops: list[Apply | Scan]) -> None:
+        init, xs = substitute((op.init, op.xs), self.new)
+        ops.append(replace(op, init=init, xs=xs, body=self.block(op.body)))
+
+    def apply(self, op: Apply, ops: list[Apply | Scan]) -> None:
+        if _is_of_numbers(op):
+            return
+        kwargs = {name: substitute(value, self.new) for name, value in op.kwargs.items()}
+        op = replace(op, args=substitute(op.args, self.new), kwargs=kwargs)
+        self.fill_infinite(op, ops) if op.target in _FINITE else ops.append(op)
+        for info in self.checked.intersection(op.outputs):  # at once: other operations may come before the check
+            self.fill(op.outputs, _emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
+
+    def fill_infinite(self, op: Apply, ops: list[Apply | Scan]) -> None:
+        """Let an operation see zeros in place of a matrix that is not finite, and fill its results."""
+        x = op.args[0]
+        each = _emit(ops, aten.isfinite.default, (x,), x.shape, torch.bool, x)
+        finite = _emit(ops, aten.all.dims, (each, [-2, -1]), x.shape[:-2], torch.bool, x)
+        safe = _chosen(ops, finite, x, 0)
+        ops.append(replace(op, args=(safe, *op.args[1:])))
+        self.fill(op.outputs, finite, ops)
+
+    def fill(self, outputs: Sequence[Var], valid: Var, ops: list[Apply | Scan]) -> None:
+        for out in outputs:
+            if out.dtype.is_floating_point or out.dtype.is_complex:
+                self.new[out] = _chosen(ops, valid, out, torch.nan)
+
+
+def _is_of_numbers(op: Apply) -> bool:
+    """Tell whether an operation is a check that fills numbers with NaN instead."""
+    if op.target is aten._assert_async.msg:
+        return op.args[1] in PROBABILITIES.values()
+    return op.target is aten._linalg_check_errors.default
+
+
+def _chosen(ops: list[Apply | Scan], valid: Var, x: Var, other: float) -> Var:
+    """Choose x where its batch's flag is set; its matrices, or vectors, are another number elsewhere."""
+    shape = valid.shape + (1,) * min(len(x.shape) - len(valid.shape), 2)
+    flags = _emit(ops, aten.view.default, (valid, list(shape)), shape, torch.bool, x)
+    number = _emit(ops, aten.full.default, ([], other), (), x.dtype, x, {"dtype": x.dtype, "device": x.device})
+    return _emit(ops, aten.where.self, (flags, x, number), x.shape, x.dtype, x)
+
+
+def _emit(
+    ops: list[Apply | Scan],
+    target: Any,
+    args: tuple[Any, ...],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    like: Var,
+    kwargs: dict[str, Any] | None = None,
+) -> Var:
+    out = Var(shape, dtype, like.device)
+    ops.append(Apply(target, args, kwargs or {}, (out,)))
+    return out

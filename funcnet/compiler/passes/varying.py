@@ -1,0 +1,30 @@
+"""What is known of a program before it is lowered: what a loop need not repeat, and what differs between lanes."""
+
+from funcnet.compiler.program import Apply, Block, Var, inputs
+
+
+def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
+    """The values that differ between lanes."""
+    dims = in_dims or (None,) * len(block.params)
+    found = {var for var, dim in zip(block.params, dims, strict=True) if dim is not None}
+    _spread(block, found)
+    return found
+
+
+def _spread(block: Block, found: set[Var]) -> None:
+    for op in block.ops:
+        if isinstance(op, Apply):
+            found.update(op.outputs if any(var in found for var in inputs(op)) else ())
+            continue
+        count = len(op.init)
+        sources = zip(op.body.params, (*op.init, *op.xs), strict=True)
+        found.update(var for var, source in sources if source in found)
+        size = -1
+        while size != len(found):
+            size = len(found)
+            _spread(op.body, found)
+            results = zip(op.body.params[:count], op.body.results[:count], strict=True)
+            found.update(var for var, result in results if result in found)
+        outcomes = zip(op.outputs, op.body.results, strict=True)
+        found.update(out for out, result in outcomes if result in found)
+        found.update(out for out, param in zip(op.outputs, op.body.params[:count], strict=False) if param in found)

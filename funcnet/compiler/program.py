@@ -1,0 +1,164 @@
+"""The traced program: blocks of pure operations on values that are assigned once.
+
+A value is a `Var` and its identity is its name. A `Block` takes parameters, applies operations in order and has
+results; a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost
+vmap is not in the block: the block is one lane, and the `Program` says which axes of the actual tensors are lanes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(eq=False)
+class Var:
+    """A tensor that the program computes or receives: shape, dtype and device, no values."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+@dataclass(eq=False)
+class Apply:
+    """One ATen operation. Arguments are values, constants (numbers, None, dtype, str), and tuples or lists.
+
+    One without outputs is a check of values; it stays in the program although nothing reads it.
+    """
+
+    target: torch._ops.OpOverload
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Var, ...]
+
+
+@dataclass(eq=False)
+class Scan:
+    """A loop: body(*carries, *slices of xs) -> (*carries, *ys); outputs are the last carries and the stacked ys."""
+
+    length: int
+    unroll: int
+    init: tuple[Var, ...]
+    xs: tuple[Var, ...]
+    body: "Block"
+    outputs: tuple[Var, ...]
+
+
+@dataclass(eq=False)
+class Block:
+    """A sequence of operations between parameters and results."""
+
+    params: tuple[Var, ...]
+    ops: list[Apply | Scan] = field(default_factory=list)
+    results: tuple[Var, ...] = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self, _Names(), ""))
+
+
+@dataclass(eq=False)
+class Program:
+    """A traced function: its block, the lane axis of each parameter and result, and the closed-over tensors.
+
+    The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
+    outermost vmap; an entry None there is a tensor that all lanes share.
+    """
+
+    block: Block
+    in_dims: tuple[int | None, ...] | None = None
+    out_dims: tuple[int | None, ...] | None = None
+    captures: tuple[Tensor, ...] = ()
+    chunk_size: int | None = None
+
+
+def inputs(op: Apply | Scan) -> Iterator[Var]:
+    """Yield the values that an operation reads, those its body takes from outside included; some more than once."""
+    if isinstance(op, Apply):
+        yield from variables((op.args, tuple(op.kwargs.values())))
+    else:
+        yield from variables((op.init, op.xs))
+        yield from free(op.body)
+
+
+def has_effect(op: Apply | Scan) -> bool:
+    """Tell whether an operation is there for more than its outputs, being a check or a loop with one in it."""
+    return any(map(has_effect, op.body.ops)) if isinstance(op, Scan) else not op.outputs
+
+
+def free(block: Block) -> Iterator[Var]:
+    """Yield the values that a block takes from the blocks around it."""
+    bound = set(block.params)
+    for op in block.ops:
+        yield from (var for var in inputs(op) if var not in bound)
+        bound.update(op.outputs)
+    yield from (var for var in variables(block.results) if var not in bound)
+
+
+def variables(value: Any) -> Iterator[Var]:
+    """Yield the values inside nested tuples and lists of arguments."""
+    if isinstance(value, Var):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from variables(item)
+
+
+def substitute(value: Any, mapping: dict[Any, Any]) -> Any:
+    """Replace the values inside nested tuples and lists of arguments by what the mapping holds for them."""
+    if isinstance(value, Var):
+        return mapping.get(value, value)
+    if isinstance(value, tuple | list):
+        return type(value)(substitute(item, mapping) for item in value)
+    return value
+
+
+def walk(block: Block) -> Iterator[Apply | Scan]:
+    """Yield every operation of a block, those in the bodies of its scans included."""
+    for op in block.ops:
+        yield op
+        if isinstance(op, Scan):
+            yield from walk(op.body)
+
+
+class _Names(dict[Var, str]):
+    """Short names in the order in which values first appear."""
+
+    def __missing__(self, var: Var) -> str:
+        self[var] = f"v{len(self)}"
+        return self[var]
+
+
+def _lines(block: Block, names: _Names, indent: str) -> Iterator[str]:
+    yield f"{indent}({', '.join(_typed(var, names) for var in block.params)}) ->"
+    for op in block.ops:
+        lines = _apply_lines(op, names) if isinstance(op, Apply) else _scan_lines(op, names)
+        yield from (f"{indent}  {line}" for line in lines)
+    yield f"{indent}  return {_show(block.results, names)}"
+
+
+def _apply_lines(op: Apply, names: _Names) -> Iterator[str]:
+    arguments = [_show(arg, names) for arg in op.args] + [f"{k}={_show(v, names)}" for k, v in op.kwargs.items()]
+    outputs = ", ".join(_typed(var, names) for var in op.outputs)
+    target = str(op.target).removesuffix(".default")
+    yield f"{outputs}{' = ' if outputs else ''}{target}({', '.join(arguments)})"
+
+
+def _scan_lines(op: Scan, names: _Names) -> Iterator[str]:
+    outputs = ", ".join(_typed(var, names) for var in op.outputs)
+    yield f"{outputs} = scan length={op.length} init={_show(op.init, names)} xs={_show(op.xs, names)}"
+    yield from _lines(op.body, names, "  ")
+
+
+def _typed(var: Var, names: _Names) -> str:
+    return f"{names[var]}: {str(var.dtype).removeprefix('torch.')}{list(var.shape)}"
+
+
+def _show(value: Any, names: _Names) -> str:
+    if isinstance(value, Var):
+        return names[value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(_show(item, names) for item in value)}]"
+    return repr(value).removeprefix("torch.")

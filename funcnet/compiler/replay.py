@@ -1,0 +1,263 @@
+"""The eager backend: the program as a Python function that calls one ATen operation after the other.
+
+Tracing, torch.func's layers and the user's Python are gone from it: little but the operations' own time remains.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler.program import Apply, Block, Program, Scan, Var, free, inputs, variables
+from funcnet.compiler.progress import Meter, Progress, steps
+from funcnet.compiler.tracing.spec import row_major
+from funcnet.compiler.tracing.trace import loop, trace
+from funcnet.transforms import vmap
+
+Replay = Callable[..., tuple[Tensor, ...]]
+Transform = Callable[[Replay, Block], Replay]
+
+aten = torch.ops.aten
+
+
+class ReplayKernel:
+    """A program ready to run. An outermost vmap is traced away, once for each number of lanes."""
+
+    size, cached = 0, False
+
+    def __init__(self, program: Program, transform: Transform, progress: Progress | None = None) -> None:
+        self.program, self.transform = program, transform
+        self.meter = None if progress is None else Meter(progress)
+        self.runs: dict[int | None, Replay] = {}
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+        most, tensors = self.program.chunk_size, _physical(tensors)
+        starts = range(0, lanes, most) if lanes is not None and most is not None and lanes > most else range(1)
+        if self.meter is None:
+            return self.in_chunks(tensors, lanes, starts)
+        with self.meter.run(len(starts) * steps(self.program)):
+            return self.in_chunks(tensors, lanes, starts)
+
+    def in_chunks(self, tensors: Sequence[Tensor], lanes: int | None, starts: range) -> list[Tensor]:
+        if lanes is None or len(starts) == 1:
+            return list(self.run(lanes)(*tensors))
+        sizes = [(i, min(starts.step, lanes - i)) for i in starts]
+        chunks = [self.run(size)(*self.narrow(tensors, i, size)) for i, size in sizes]
+        dims = self.program.out_dims or ()
+        return [
+            c[0] if dim is None else torch.cat(c, dim) for c, dim in zip(zip(*chunks, strict=True), dims, strict=True)
+        ]
+
+    def run(self, lanes: int | None) -> Replay:
+        if lanes not in self.runs:
+            program = self.program if lanes is None else _over_lanes(self.program, lanes)
+            self.runs[lanes] = replay(program.block, self.transform, self.meter)
+        return self.runs[lanes]
+
+    def narrow(self, tensors: Sequence[Tensor], start: int, size: int) -> Iterator[Tensor]:
+        for tensor, dim in zip(tensors, self.program.in_dims or (), strict=True):
+            yield tensor if dim is None else tensor.narrow(dim, start, size)
+
+
+def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
+    """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
+    return ReplayKernel(program, _as_it_is, progress)
+
+
+def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
+    """Turn a block into a function of its parameters and of what it takes from outside.
+
+    Args:
+        block: What to run.
+        transform: Applied to the function of every block, those of scans' bodies included.
+        meter: Counts the steps of this block's scans.
+    """
+    names = _Names()
+    signature = ", ".join(names[var] for var in (*block.params, *dict.fromkeys(free(block))))
+    lines = [line for op in _with_lifetimes(block) for line in _statement(op, names, transform, meter)]
+    results = "".join(f"{names[var]}, " for var in block.results)
+    exec("\n    ".join([f"def block({signature}):", *lines, f"return ({results})"]), names.constants)
+    return transform(names.constants["block"], block)
+
+
+def _as_it_is(run: Replay, block: Block) -> Replay:
+    return run
+
+
+def _over_lanes(program: Program, lanes: int) -> Program:
+    """Trace a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
+    run, dims = replay(program.block, _as_it_is), program.in_dims or ()
+    shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
+    signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
+    batch = vmap(run, program.in_dims, program.out_dims)
+    return trace(lambda tensors: batch(*tensors), signature)
+
+
+def _with_axis(shape: tuple[int, ...], dim: int | None, size: int) -> tuple[int, ...]:
+    return shape if dim is None else (*shape[:dim], size, *shape[dim:])
+
+
+class _Names(dict[Var, str]):
+    """Names of values, and the constants that the function refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constants: dict[str, Any] = {}
+
+    def __missing__(self, var: Var) -> str:
+        return self.setdefault(var, f"v{len(self)}")
+
+    def constant(self, value: Any) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def argument(self, value: Any) -> str:
+        if isinstance(value, Var):
+            return self[value]
+        if isinstance(value, tuple | list):
+            return f"[{', '.join(self.argument(item) for item in value)}]"
+        return repr(value) if value is None or isinstance(value, bool | int) else self.constant(value)
+
+
+def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
+    """Yield the operations, and after each the values that nobody reads any more."""
+    last = {var: i for i, op in enumerate(block.ops) for var in (*op.outputs, *inputs(op))}
+    kept = {*variables(block.results), *block.params, *free(block)}
+    for i, op in enumerate(block.ops):
+        yield op
+        yield [var for var in dict.fromkeys((*op.outputs, *inputs(op))) if last[var] == i and var not in kept]
+
+
+def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform, meter: Meter | None) -> list[str]:
+    if isinstance(op, list):
+        return [f"del {', '.join(names[var] for var in op)}"] if op else []
+    outputs = ", ".join(names[var] for var in op.outputs)
+    if isinstance(op, Scan):
+        several, call = ",", f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
+    else:
+        several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
+    return [f"{outputs}{several} = {call}" if outputs else call]
+
+
+def _several(op: Apply) -> str:
+    """Return a comma where an operation returns a tuple, if of one tensor."""
+    single = len(op.outputs) == 1 and str(op.target._schema.returns[0].type) == "Tensor"
+    return "" if single else ","
+
+
+def _arguments(op: Apply, names: _Names) -> str:
+    return ", ".join([*map(names.argument, op.args), *(f"{k}={names.argument(v)}" for k, v in op.kwargs.items())])
+
+
+def _callable(target: Any) -> Callable[..., Any]:
+    """Return an operation that takes tensors of any strides.
+
+    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Trace drops
+    such copies, and some kernels read wrong elements without them.
+    """
+    internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
+    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
+
+
+def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
+    return target(*map(_contiguous, args), **kwargs)
+
+
+def _contiguous(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_contiguous(item) for item in value]
+    return value.contiguous() if isinstance(value, Tensor) else value
+
+
+def _scan_arguments(op: Scan, names: _Names) -> str:
+    outside = tuple(dict.fromkeys(free(op.body)))
+    return ", ".join(names.argument(values) for values in (op.init, op.xs, outside))
+
+
+def _loop(scan: Scan, transform: Transform, meter: Meter | None) -> Callable[..., tuple[Tensor, ...]]:
+    empty = [(y.shape, y.dtype, y.device) for y in scan.outputs[len(scan.init) :]]
+    return partial(_run_loop, replay(scan.body, transform), scan.length, empty, meter)
+
+
+def _run_loop(
+    body: Replay,
+    length: int,
+    empty: list[Any],
+    meter: Meter | None,
+    init: list[Tensor],
+    xs: list[Tensor],
+    outside: list[Tensor],
+) -> tuple[Tensor, ...]:
+    """Run a scan as a Python loop, or record it if a trace is running.
+
+    Its first carries are copies: torch.compile compiles a step anew for other strides, and for tensors that are one.
+    """
+    if (recorded := loop()) is not None:
+        return _run_recorded(recorded, body, length, init, xs, outside)
+    carries, ys = tuple(x.clone(memory_format=torch.contiguous_format) for x in init), []
+    slices = zip(*(x.unbind() for x in xs), strict=True) if xs else repeat((), length)
+    for slice_ in slices:
+        results = body(*carries, *slice_, *outside)
+        carries = results[: len(init)]
+        ys.append(results[len(init) :])
+        if meter is not None:
+            meter.step()
+    if not ys:
+        return *carries, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in empty)
+    return *carries, *(torch.stack(column) for column in zip(*ys, strict=True))
+
+
+def _run_recorded(
+    recorded: Any, body: Replay, length: int, init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
+) -> tuple[Tensor, ...]:
+    def step(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        results = body(*carries, *slices, *outside)
+        return results[: len(init)], results[len(init) :]
+
+    carries, ys = recorded(step, init, xs, length, 1)
+    return *carries, *ys
+
+
+def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
+    """Strides of a program refer to the values in row-major order, whatever the layout of the tensor that arrives.
+
+    A copy is also what tracing takes, for all lanes at once, where a carry or a slice arrives.
+    """
+    return torch.as_strided(x.clone(memory_format=torch.contiguous_format), size, stride, offset or 0)
+
+
+def _index_put(x: Tensor, *args: Any) -> Tensor:
+    """torch.compile wrote to all lanes at once where vmap had expanded x (github.com/pytorch/pytorch/issues/183986)."""
+    return aten.index_put(x.contiguous(), *args)
+
+
+def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
+    """A format for pictures does not fit all lanes at once, and a program knows row-major order only."""
+    return aten._to_copy.default(x, **options)
+
+
+def _view_as_complex(x: Tensor) -> Tensor:
+    return torch.complex(x[..., 0], x[..., 1])
+
+
+def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Carry out the conjugation or negation that a tensor is marked with: to view_as_real they are errors."""
+    if any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors)):
+        return [tensor.resolve_conj().resolve_neg() for tensor in tensors]
+    return tensors
+
+
+# What depends on a tensor's memory layout or marks, as operations that take any.
+_OPERATIONS: dict[Any, Callable[..., Any]] = {
+    aten._to_copy.default: _to_copy,
+    aten.view.default: torch.reshape,
+    aten.as_strided.default: _as_strided,
+    aten.index_put.default: _index_put,
+    aten.view_as_complex.default: _view_as_complex,
+    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a mark on the tensor
+    aten._neg_view.default: aten.neg.default,
+}

@@ -1,0 +1,47 @@
+"""Arguments and results of ATen operations: tensors in nested tuples, lists and dicts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)  # traced Python numbers
+
+
+def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
+    """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
+    if isinstance(value, Tensor):
+        return f(value)
+    if isinstance(value, tuple | list):
+        return type(value)([map_tensors(f, item) for item in value])
+    if isinstance(value, dict):
+        return {key: map_tensors(f, item) for key, item in value.items()}
+    return value
+
+
+def flat(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in flat(item)] if isinstance(value, tuple | list) else [value]
+
+
+def refill(value: Any, results: Iterator[Any]) -> Any:
+    """Put the results in the place of the meta tensors."""
+    if isinstance(value, tuple | list):
+        return type(value)([refill(item, results) for item in value])
+    return next(results)
+
+
+def hashable(value: Any) -> Any:
+    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
+    if isinstance(value, tuple | list):
+        return tuple(hashable(item) for item in value)
+    return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
+
+
+def plain(value: Any) -> Any:
+    """Replace symbolic numbers by Python numbers of the same kind, which give the same dtypes and shapes."""
+    if isinstance(value, SYMBOLS):
+        return value.node.kind(1)
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return type(value)([plain(item) for item in value]) if isinstance(value, tuple | list) else value

@@ -1,0 +1,99 @@
+"""The program that a trace records: its blocks, where each value was made, and the tensors that were closed over."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from funcnet.compiler.decompositions import table
+from funcnet.compiler.errors import StagingError, user_line
+from funcnet.compiler.program import Apply, Block, Var, variables
+from funcnet.compiler.tracing.arguments import hashable, map_tensors
+from funcnet.compiler.tracing.spec import META, TensorSpec, check_dense, spec_of
+from funcnet.compiler.tracing.tracer import Tracer
+
+
+class Recorder(TorchDispatchMode):
+    """The blocks under construction, outermost first; operations on values are recorded into them."""
+
+    def __init__(self) -> None:
+        TorchDispatchMode.__init__(self)
+        self.is_inside_rule = False
+        self.root = Block(())
+        self.blocks = [self.root]
+        self.home: dict[Var, Block] = {}
+        self.captured: dict[int, tuple[Tensor, Tracer]] = {}
+        self.has_numbers = False
+        self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python asked for
+        self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
+
+    @contextmanager
+    def inside_rule(self) -> Iterator[None]:
+        """Trace what a rule of torch's or ours does, which is not the user's choice of operations."""
+        before, self.is_inside_rule = self.is_inside_rule, True
+        try:
+            with self:
+                yield
+        finally:
+            self.is_inside_rule = before
+
+    def apply(
+        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
+    ) -> tuple[Var, ...]:
+        """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
+        if table.is_identity(func, args, kwargs, metas):
+            return (args[0],)
+        key = (func, hashable(args), hashable(tuple(kwargs.items())), device)
+        block, outputs = self.known.get(key, (None, ()))
+        if block not in self.blocks:
+            block = self.innermost(variables((args, tuple(kwargs.values()))))
+            outputs = tuple(self.var(*_shape_and_dtype(meta), device, block) for meta in metas)
+            block.ops.append(Apply(func, args, kwargs, outputs))
+            self.known[key] = block, outputs
+        return outputs
+
+    def input(self, spec: TensorSpec, block: Block, source: str = "") -> Tracer:
+        """Make a tensor of which nothing but the spec is known."""
+        meta = torch.empty_strided(spec.shape, spec.stride, dtype=spec.dtype, device=META)
+        return self.wrap(meta, self.var(spec.shape, spec.dtype, spec.device, block), source)
+
+    def wrap(self, meta: Tensor, var: Var, source: str = "") -> Tracer:
+        check_dense(meta)
+        return Tracer(meta, var, self, len(self.blocks), source)
+
+    def var(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, block: Block) -> Var:
+        var = Var(shape, dtype, device)
+        self.home[var] = block
+        return var
+
+    def innermost(self, values: Iterable[Var]) -> Block:
+        """Find the innermost block that one of the values belongs to."""
+        return max((self.home[var] for var in values), key=self.blocks.index, default=self.root)
+
+    def lift(self, value: Any) -> Any:
+        """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
+        return map_tensors(self.lift_tensor, value)
+
+    def lift_tensor(self, tensor: Tensor) -> Tracer:
+        if isinstance(tensor, Tracer):
+            return self.check(tensor)
+        if id(tensor) not in self.captured:
+            tracer = self.input(spec_of(tensor), self.root, "a closed-over tensor")
+            self.captured[id(tensor)] = tensor, tracer
+        return self.captured[id(tensor)][1]
+
+    def check(self, tracer: Tracer) -> Tracer:
+        if tracer.owner is not self or self.home[tracer.value] not in self.blocks:
+            raise StagingError(
+                f"jit: a {tracer} is used outside of the function or scan body that made it{user_line()}."
+                " Return it from there, as a result, a carry or an output."
+            )
+        return tracer
+
+
+def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]:
+    """Describe an output; one that the operation was asked to leave out still has its place."""
+    return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)

@@ -1,0 +1,251 @@
+"""Tracing: from a function of tensors to a program, by running it once on tensors without values.
+
+A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and
+batches included. It decomposes them into a small set, turns writes into new values, and records each into the block of
+the innermost scan that one of its inputs belongs to: what does not change inside a loop is computed before it. An
+operation already recorded with the same arguments is not recorded again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from funcnet import _torch
+from funcnet.compiler.decompositions import table
+from funcnet.compiler.decompositions.value_checks import is_check
+from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.passes.aliasing import unalias
+from funcnet.compiler.passes.dead_code import remove_dead
+from funcnet.compiler.program import Block, Program, Scan, Var
+from funcnet.compiler.tracing import number_rules, shape_inference
+from funcnet.compiler.tracing.arguments import flat, map_tensors, plain, refill
+from funcnet.compiler.tracing.dynamic_index import with_elements
+from funcnet.compiler.tracing.functionalize import Storage
+from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
+from funcnet.compiler.tracing.nested_vmap import Batches, batched
+from funcnet.compiler.tracing.numbers import NumberNeededError, argument, find, need, revive
+from funcnet.compiler.tracing.recorder import Recorder
+from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
+from funcnet.compiler.tracing.tracer import Tracer
+
+Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
+
+# what torch, and its vmap, says where Python asks for values
+_READS = (
+    "data pointer",
+    "not allocated",
+    "unallocated",
+    "data-dependent control flow",
+    "calling .item()",
+    "dynamic shape",
+    "aten::equal",
+    "torch.allclose",
+)
+
+
+def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[TensorSpec], numbers: int = 0) -> Program:
+    """Run f once on tensors of these specs, which have no values, and return the program of what it did.
+
+    Args:
+        f: Takes the list of tensors, of which the last are symbolic numbers; returns a sequence of tensors.
+        signature: One spec per tensor.
+        numbers: How many of them are numbers.
+    Raises:
+        NumberNeededError: f cannot be traced with some of the numbers.
+        StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
+    """
+    tracing = Trace()
+    arguments = [tracing.input(spec, tracing.root, "an argument") for spec in signature]
+    params = [a.value for a in arguments]
+    results = tracing.run(f, arguments, numbers)
+    tracing.storage.check_lost()
+    captures = list(tracing.captured.values())
+    tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
+    tracing.root.results = results
+    unalias(tracing.root)
+    remove_dead(tracing.root)
+    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures))
+
+
+def current() -> "Trace | None":
+    """Return the trace that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
+    modes = reversed(_get_current_dispatch_mode_stack())
+    return next((mode for mode in modes if isinstance(mode, Trace)), None)
+
+
+def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
+    """Return what runs a scan's loop as one operation of the program, or None where it is a Python loop.
+
+    It is a Python loop outside of tracing, and inside a transformation that differentiates.
+
+    Returns:
+        A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
+        step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries.
+    """
+    tracing, batches = current(), Batches.active()
+    if tracing is None or batches is None:
+        return None
+    return batched(tracing.scan, batches) if batches.levels else tracing.scan
+
+
+def is_differentiating() -> bool:
+    """Tell whether a function is being traced and a transformation inside of it differentiates."""
+    return current() is not None and Batches.active() is None
+
+
+class Trace(Recorder):
+    """One run of a function: every operation that torch dispatches meanwhile goes into the program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storage = Storage(self)
+
+    def run(self, f: Callable[[list[Any]], Sequence[Tensor]], arguments: list[Tracer], count: int) -> tuple[Var, ...]:
+        """Call f with tensors, and with symbolic numbers in place of the last ones; return the values of its results.
+
+        Any error may come from the numbers, to which Python code and torch are less used than to plain ones.
+        """
+        first = len(arguments) - count
+        symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
+        self.has_numbers = count > 0
+        try:
+            with self.active():
+                results = self.atoms(with_elements(f, self.storage)([*arguments[:first], *symbols]))
+        except Exception as error:
+            if not count:
+                raise
+            raise NumberNeededError(self.needed or frozenset(range(count))) from error
+        if self.needed:
+            raise NumberNeededError(self.needed)
+        return results
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        try:
+            with self:
+                yield
+        except RuntimeError as error:
+            if any(hint in str(error) for hint in _READS):
+                raise reads_value("this operation", user_line(error)) from error
+            if "called random operation" in str(error):
+                raise draws_random("this operation", user_line(error)) from error
+            raise
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch would import torch.compile's machinery, 0.7 s, to switch it off in here
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if kwargs.get("device") == META:
+            return func(*args, **kwargs)  # our own, made while the mode is on
+        if self.has_numbers and (found := find(args, kwargs)):
+            return self.with_numbers(found, func, args, kwargs)
+        if not self.is_inside_rule:
+            check_dtypes(func, args, kwargs)
+        if func._schema.is_mutable and func not in table.WRITING:
+            return self.storage.update(func, args, kwargs)
+        if func is torch.ops.aten.as_strided.default:
+            self.storage.check_strided()
+        decomposition = table.find(func)
+        if decomposition is not None:
+            with self.inside_rule():
+                result = decomposition(*args, **kwargs)
+            if result is not NotImplemented:
+                return self.laid_out(result, func, args, kwargs)
+        return self.record(func, args, kwargs)
+
+    def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
+        """Carry out an operation that has symbolic numbers among its arguments."""
+        if not self.is_inside_rule:
+            check_dtypes(func, plain(args), plain(kwargs))
+        if func._schema.is_mutable:
+            return self.storage.update(func, args, kwargs)
+        if (rule := number_rules.find(func) or table.find(func)) is None:
+            need(self, frozenset().union(*(symbol.node.sources for symbol in found)))
+        with self.inside_rule():
+            return rule(*revive(args), **revive(kwargs))
+
+    def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
+        given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
+        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
+        if func not in table.rules() or all(tensor.is_contiguous() for tensor in tensors):
+            return result
+        try:
+            metas = shape_inference.infer(func, self.lift(args), self.lift(kwargs))
+        except StagingError:  # there is no such rule
+            return result
+        pairs = zip(flat(result), flat(metas), strict=True)
+        return refill(metas, (self._as(meta, leaf) if _is_new(leaf, given) else leaf for leaf, meta in pairs))
+
+    def _as(self, meta: Tensor, tensor: Tracer) -> Tracer:
+        differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
+        return self.wrap(meta, tensor.value) if differs else tensor
+
+    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Add an operation to the program and return its results."""
+        args, kwargs = self.lift(args), self.lift(kwargs)
+        metas = shape_inference.infer(func, args, kwargs)
+        if is_check(func) and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
+            self.apply(func, self.values(args), self.values(kwargs), [], shape_inference.device(func, args, kwargs))
+        leaves = flat(metas)
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
+            return metas
+        outputs = self.apply(
+            func, self.values(args), self.values(kwargs), leaves, shape_inference.device(func, args, kwargs)
+        )
+        results = [self.wrap(m, v) if m is not None else None for m, v in zip(leaves, outputs, strict=True)]
+        if func.is_view:
+            self.storage.note_view(results, func, args, kwargs)
+        return refill(metas, iter(results))
+
+    def scan(
+        self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Record a loop, its body traced once on carries and slices without values."""
+        step = with_elements(step, self.storage)
+        if length == 1:
+            last, ys = step([*init], [x[0] for x in xs])
+            with _torch.without_torch_function():  # vmap would batch these copies as it does what the user makes
+                # in memory of their own, row-major as those of a longer loop
+                return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
+        init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
+        body = Block(())
+        self.blocks.append(body)
+        try:
+            carries = [self.input(row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
+            slices = [self.input(row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
+            body.params = tuple(tracer.value for tracer in (*carries, *slices))
+            last, ys = step([*carries], [*slices])
+            body.results = self.atoms([*last, *ys])
+        finally:
+            self.blocks.pop()
+        return self.close(Scan(length, unroll, init_atoms, xs_atoms, body, ()))
+
+    def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:
+        """Add a finished scan to the block that is open now, and return its results."""
+        block, carries = self.blocks[-1], len(scan.init)
+        stacked = [row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
+        like = [*(row_major(var, var.shape) for var in scan.init), *stacked]
+        results = [self.input(spec, block) for spec in like]
+        scan.outputs = tuple(tracer.value for tracer in results)
+        block.ops.append(scan)
+        return [*results[:carries]], [*results[carries:]]
+
+    def atoms(self, tensors: Sequence[Tensor]) -> tuple[Var, ...]:
+        """Return what tensors stand for now."""
+        return tuple(self.storage.read(self.lift(tensor)) for tensor in tensors)
+
+    def values(self, value: Any) -> Any:
+        """Replace the tensors inside arguments by what they stand for now."""
+        return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
+
+
+def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
+    """Tell whether a result is a tensor of its own, not a view or one of the arguments."""
+    return isinstance(leaf, Tracer) and leaf.lineage is None and not any(leaf is tensor for tensor in given)

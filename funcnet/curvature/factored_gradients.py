@@ -1,0 +1,141 @@
+"""What a loss does with its matrices: products and lookups, seen as they happen, whose gradients have factors.
+
+For h = x w the gradient of w is x' d, with d the gradient of h. A `Tap` takes the matrix out of what is differentiated
+and adds a zero to h, by which is differentiated instead; x and d are then all that is needed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from funcnet import _torch
+
+
+class Use(NamedTuple):
+    """A product with a matrix, or a lookup in it: with h and x as rows h = x w, h = x w' if transposed, or h = w[x]."""
+
+    matrix: int  # its number
+    transposed: bool
+    columns: bool  # whether x and h come as columns, as in h = w x
+    shape: torch.Size  # of h
+    dtype: torch.dtype
+
+
+class Factors(NamedTuple):
+    """The gradient of a matrix as left' right."""
+
+    left: Tensor  # (rows, matrix's first axis), or int64 (rows,): the places of ones
+    right: Tensor  # (rows, matrix's second axis)
+
+
+class Tap(TorchFunctionMode):
+    """While active, see every product with one of the matrices and every lookup in it.
+
+    Args:
+        given: The matrices as the loss has them; any other use of them stays as it is.
+        stand_ins: The same values, which are not differentiated by, for the uses that are seen.
+        probes: A zero for each use, to add to the result; () to see the uses for the first time.
+    """
+
+    def __init__(self, given: Sequence[Tensor], stand_ins: Sequence[Tensor], probes: Sequence[Tensor] = ()) -> None:
+        super().__init__()
+        self.stand_ins, self.probes = stand_ins, iter(probes)
+        self.known = {id(matrix): (matrix, i, False) for i, matrix in enumerate(given)}  # matrix: so that its id stays
+        self.uses: list[Use] = []
+        self.xs: list[Tensor] = []  # of each use the other factor, (*, features), or integers (*) for a lookup
+        # Inside a transformation begun by the loss, a product is one of several, and x would not outlive it.
+        self.level = _torch.current_level()
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = self.find(function, args, kwargs) if _torch.current_level() == self.level else None
+        if found is None:
+            out = function(*args, **kwargs)
+            self.follow(function, args, out)
+            return out
+        place, x, columns = found
+        _, number, transposed = self.known[id(args[place])]
+        stand_in = self.stand_ins[number].mT if transposed else self.stand_ins[number]
+        out = function(*args[:place], stand_in, *args[place + 1 :], **kwargs)
+        flipped = columns or function is functional.linear
+        self.uses.append(Use(number, transposed != flipped, columns, out.shape, out.dtype))
+        self.xs.append(x)
+        probe = next(self.probes, None)
+        return out if probe is None else out + probe
+
+    def find(self, function: Any, args: Any, kwargs: Any) -> tuple[int, Tensor, bool] | None:
+        """Return the matrix's place in args, the other factor and whether that comes as columns, if this is a use."""
+        if function in _LOOKUPS:
+            place, x = (0, args[1]) if function is torch.Tensor.__getitem__ else (1, args[0])
+            found = self.is_matrix(args[place]) and not self.known[id(args[place])][2]
+            return (place, x, False) if found and _are_indices(x) and _is_plain(kwargs) else None
+        if kwargs or function not in _PRODUCTS:
+            return None
+        first = 1 if function is torch.addmm else 0
+        left, right = args[first : first + 2]
+        if self.is_matrix(right) and left.ndim:
+            return first + 1, left, False
+        if self.is_matrix(left) and function in _MATMUL and right.ndim in (1, 2):
+            return first, right, True
+        return None
+
+    def is_matrix(self, value: Any) -> bool:
+        return id(value) in self.known
+
+    def follow(self, function: Any, args: Any, out: Any) -> None:
+        """Know the transpose of a matrix as such."""
+        if function in _TRANSPOSES and self.is_matrix(args[0]):
+            _, number, transposed = self.known[id(args[0])]
+            self.known[id(out)] = (out, number, not transposed)
+
+
+_MATMUL: set[Callable[..., Any]] = {
+    torch.matmul,
+    torch.mm,
+    torch.mv,
+    torch.Tensor.matmul,
+    torch.Tensor.__matmul__,
+    torch.Tensor.mm,
+    torch.Tensor.mv,
+}
+_PRODUCTS = _MATMUL | {functional.linear, torch.addmm}
+_LOOKUPS: set[Callable[..., Any]] = {torch.Tensor.__getitem__, functional.embedding}
+_TRANSPOSES: set[Callable[..., Any]] = {
+    torch.t,
+    torch.Tensor.t,
+    torch.Tensor.T.__get__,  # type: ignore[attr-defined]
+    torch.Tensor.mT.__get__,  # type: ignore[attr-defined]
+}
+
+
+def _are_indices(x: Any) -> bool:
+    return isinstance(x, Tensor) and not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def _is_plain(options: dict[str, Any]) -> bool:
+    """Tell whether a lookup does nothing else, such as leaving a row out of the gradient; row 0 is not False."""
+    named = (options.get(name) for name in ("padding_idx", "max_norm", "scale_grad_by_freq", "sparse"))
+    return all(value is None or value is False for value in named)
+
+
+def factors(use: Use, x: Tensor, d: Tensor, size: int) -> Factors:
+    """Return the factors of the gradient of a matrix from one use of it.
+
+    Args:
+        use: Of a matrix with so many rows as `size` says.
+        x: The other factor.
+        d: The gradient of the result.
+    """
+    if not x.is_floating_point():
+        return Factors(x.reshape(x.numel()).long() % size, _rows(d))
+    if use.columns and x.ndim == 2:
+        x, d = x.T, d.T
+    return Factors(_rows(d), _rows(x)) if use.transposed else Factors(_rows(x), _rows(d))
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.reshape(x.shape[:-1].numel(), x.shape[-1])

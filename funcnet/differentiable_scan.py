@@ -1,0 +1,257 @@
+"""Derivatives of a loop, which are loops again.
+
+The loop is one step of differentiation. Its pass backwards starts from the carry before each step and takes the step
+again. Carries, outputs and held tensors whose cotangent or tangent is zero by structure take no part in it: a zero that
+meets an infinite derivative would be NaN.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.transforms import vmap
+from funcnet.transforms.closures import NoHiddenTensors, frozen, lurking, rebind, wrapped
+from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
+
+Step = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensors, Tensors]]  # (carry, x) -> (carry, y)
+Scan = Callable[..., tuple[Any, Any]]
+
+
+def differentiable_loop(
+    scan: Scan, step: Step, init: Tensors, xs: Tensors, length: int, unroll: int
+) -> tuple[Tensors, Tensors]:
+    """Loop by `scan` in one step of differentiation, whose derivatives are loops again."""
+    step, carries = frozen(step), len(init)
+    held, outside = tuple(wrapped(step)), tuple(lurking(step))
+    loop = _Loop(partial(scan, unroll=unroll), partial(_keep, step), held, outside, carries, length)
+    apply: Callable[..., Tensors] = _Scan.apply
+    results = apply(loop, *held, *init, *xs)
+    return results[:carries], results[2 * carries :]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loop:
+    """A step that puts out the carry before it too, and the tensors that it holds of levels outside."""
+
+    scan: Scan
+    step: Step
+    held: Tensors
+    outside: Tensors
+    carries: int
+    length: int
+
+    def holding(self, held: Tensors) -> "_Step":
+        """Return the step with these tensors instead."""
+        return _Step(rebind(self.step, self.held, held), held, self.carries)
+
+    def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
+        return _cut(len(self.held), self.carries, tensors)
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step as a function of all tensors that it depends on: those that it holds, the carry and the slices."""
+
+    step: Step
+    held: Tensors
+    carries: int
+
+    def __call__(self, *tensors: Tensor) -> Tensors:
+        held, carry, x = self.cut(tensors)
+        after, y = rebind(self.step, self.held, held)(carry, x)
+        return *after, *y
+
+    def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
+        return _cut(len(self.held), self.carries, tensors)
+
+
+def _cut(held: int, carries: int, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Tell the tensors that a step holds, those of the carry and those of the slices apart."""
+    return tuple(tensors[:held]), tuple(tensors[held : held + carries]), tuple(tensors[held + carries :])
+
+
+class _Scan(torch.autograd.Function):
+    """A loop as a function of all tensors that it depends on, which also returns the carry before each step."""
+
+    @staticmethod
+    def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
+        held, init, xs = loop.cut(tensors)
+        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a program that is staged is not recorded
+            carry, ys = loop.scan(loop.holding(held).step, init, xs, loop.length)
+        return *carry, *ys
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
+        ctx.loop, *tensors = inputs
+        held, init, xs = ctx.loop.cut(tensors)
+        ctx.save_for_backward(*held, *output[len(init) : 2 * len(init)], *xs)
+        ctx.save_for_forward(*tensors)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        held, befores, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
+        carries = ctx.loop.carries
+        rows = _reversed((befores, xs, cotangents[carries:]))
+        step, of_last = ctx.loop.holding(held), cotangents[:carries]
+        by_held, by_init, by_xs = _pull_back(ctx.loop.scan, step, of_last, rows, ctx.loop.length)
+        return None, *by_held, *by_init, *_reversed(by_xs)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        held, init, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
+        of_held, of_init, of_xs = ctx.loop.cut(tangents)
+        push = partial(_push, ctx.loop.holding(held), _Live(_places(of_init)), of_held)
+        carry = init, materialised(init, of_init)
+        (_, of_carry), (ys, of_ys) = ctx.loop.scan(push, carry, (xs, of_xs), ctx.loop.length)
+        return *of_carry, *materialised(ys, of_ys)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, loop: _Loop, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
+        """Loop over the whole batch; the carries are batches all, whatever they begin from."""
+        held, init, xs = loop.cut(_apart(tensors))
+        of_held, of_init, of_xs = loop.cut(in_dims[1:])
+        many = (
+            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
+            for x, d in zip(init, of_init, strict=True)
+        )
+        rows = (x if d is None else x.movedim(d, 1) for x, d in zip(xs, of_xs, strict=True))
+        dims = of_held, 0, tuple(None if dim is None else 0 for dim in of_xs)
+        step = partial(_batched, dims, loop.holding(held).step, held)
+        apply: Callable[..., Tensors] = _Scan.apply
+        results = apply(replace(loop, step=step, held=held), *held, *many, *rows)
+        return results, (0,) * loop.carries + (1,) * (len(results) - loop.carries)
+
+
+def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
+    after, y = step(carry, x)
+    return after, (*carry, *y)
+
+
+def _batched(dims: Any, step: Step, held: Tensors, carry: Tensors, x: Tensors) -> Any:
+    """Take a step of a whole batch."""
+
+    def take(others: Tensors, carry: Tensors, x: Tensors) -> Any:
+        return rebind(step, held, others)(carry, x)
+
+    return vmap(take, dims)(held, carry, x)
+
+
+@dataclass(eq=False)
+class _Live:
+    """The carries whose derivative is not zero by structure, at the start and, once a step has run, in the loop.
+
+    Attributes:
+        held: Whether a cotangent reaches a held tensor, by its place.
+    """
+
+    carries: set[int]
+    settled: bool = False
+    held: set[int] = field(default_factory=set)
+
+    def only(self, derivatives: Partial) -> list[Tensor | None]:
+        """Put None in the place of the carries' derivatives that are zero by structure."""
+        return [d if i in self.carries else None for i, d in enumerate(derivatives)]
+
+
+class _MoreError(Exception):
+    """A carry has a cotangent after the last step and, by structure, after no step before that."""
+
+
+def _pull_back(scan: Scan, step: _Step, of_last: Partial, rows: Any, length: int) -> tuple[Partial, Partial, Any]:
+    """Pull cotangents back through all steps; return those of held tensors, the first carry and the slices."""
+    live, befores = _Live(_places(of_last)), rows[0]
+    last = tuple(x.new_zeros(x.shape[1:]) if c is None else c for x, c in zip(befores, of_last, strict=True))
+    start = _floating(last), _floating(tree.zeros_like(step.held))
+    try:
+        (by_init, sums), by_xs = scan(partial(_pull, step, live), start, rows, length)
+    except _MoreError:
+        return _pull_back_last(scan, step, of_last, rows, length)
+    return [s if i in live.held else None for i, s in enumerate(sums)], live.only(by_init), by_xs
+
+
+def _pull_back_last(scan: Scan, step: _Step, of_last: Partial, rows: Any, length: int) -> tuple[Partial, Partial, Any]:
+    """Pull cotangents back through the last step by itself, then through the others."""
+    before, x, of_y = tree.map(lambda row: row[0], rows)
+    pull = pullback(step, (*step.held, *before, *x))
+    by_held, by_before, by_x = step.cut(pull((*of_last, *of_y)))
+    others = tree.map(lambda row: row[1:], rows)
+    sums, by_init, by_xs = _pull_back(scan, step, by_before, others, length - 1)
+    joined = tuple(map(partial(_joined, length - 1), by_x, by_xs))
+    return tuple(map(_sum, sums, by_held)), by_init, joined
+
+
+def _pull(step: _Step, live: _Live, carry: Any, row: Any) -> Any:
+    """Pull cotangents back through a step, adding up those of the tensors that it holds."""
+    (of_after, sums), (before, x, of_y) = carry, row
+    pull = pullback(step, (*step.held, *before, *x))
+    found = pull((*live.only(of_after), *of_y))
+    if not live.settled:
+        start, live.carries = live.carries, _places(step.cut(found)[1])
+        found = found if live.carries == start else pull((*live.only(of_after), *of_y))
+        while more := _places(step.cut(found)[1]) - live.carries:
+            live.carries |= more
+            found = pull((*live.only(of_after), *of_y))
+        if start - live.carries:
+            raise _MoreError
+        live.settled = True
+    by_held, by_before, by_x = step.cut(found)
+    live.held |= _places(by_held)
+    return (_or_zeros(by_before, of_after), tuple(map(_sum, sums, by_held))), by_x
+
+
+def _push(step: _Step, live: _Live, of_held: Partial, carry: Any, row: Any) -> Any:
+    """Take a step with tangents."""
+    (before, of_before), (x, of_x) = carry, row
+    while True:
+        tangents = (*of_held, *live.only(of_before), *of_x)
+        results, found = pushforward(step, (*step.held, *before, *x), tangents)
+        if not (more := _places(found[: step.carries]) - live.carries):
+            break
+        live.carries |= more
+    after, y = results[: step.carries], results[step.carries :]
+    return (after, _or_zeros(found[: step.carries], of_before)), (y, found[step.carries :])
+
+
+def _places(derivatives: Partial) -> set[int]:
+    return {i for i, derivative in enumerate(derivatives) if derivative is not None}
+
+
+def _or_zeros(derivatives: Partial, like: Partial) -> tuple[Tensor | None, ...]:
+    """Fill in the zeros that a loop carries where a derivative is zero by structure."""
+    return tuple(tree.zeros_like(zero) if d is None else d for d, zero in zip(derivatives, like, strict=True))
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b
+
+
+def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor | None:
+    """Put the derivative by one slice in front of those by the others."""
+    if first is not None:
+        rest = first.new_zeros(length, *first.shape) if others is None else others
+        return torch.cat([first[None], rest])
+    return None if others is None else torch.cat([torch.zeros_like(others[:1]), others])
+
+
+def _floating(tensors: Any) -> Any:
+    """Put None in the place of tensors without a derivative."""
+    return tree.map(lambda leaf: leaf if tree.is_inexact(leaf) else None, tensors)
+
+
+def _reversed(rows: Any) -> Any:
+    return tree.map(lambda row: row.flip(0), rows)
+
+
+def _apart(tensors: Sequence[Tensor]) -> Tensors:
+    """Give each its own object, by which a step that holds it knows it.
+
+    Two that were apart at a level of torch.func may be one below it. A pullback may also run after its level has ended;
+    an operation unwraps what was saved at it.
+    """
+    return tuple(tensor.view_as(tensor) for tensor in tensors)

@@ -1,0 +1,96 @@
+"""Layers of one matrix: an affine map of vectors, a vector for each integer."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from funcnet import initializers, tree
+from funcnet.initializers import Initializer
+from funcnet.layers.layer import Layer, LayerError, Params, check_example, draw, matching, parameter
+from funcnet.random import Key
+
+
+def dense(
+    features: int,
+    *,
+    use_bias: bool = True,
+    w_init: Initializer | None = None,
+    b_init: Initializer = initializers.zeros,
+) -> Layer:
+    """Apply an affine map to the last axis: y = x @ w + b.
+
+    Args:
+        features: Length of the last axis of y.
+        use_bias: Whether to add b.
+        w_init, b_init: Initialisers; lecun_normal and zeros by default.
+    Returns:
+        A layer. params: {"w": (in, features), "b": (features,)}, without "b" if not use_bias.
+        apply: (*, in) -> (*, features), dtype of x.
+    Raises:
+        ValueError: Features that are no whole number, or negative.
+        LayerError: x has another last axis, dtype or device than w, or b does not fit.
+    Example:
+        >>> layer = fn.dense(3)
+        >>> params = layer.init(fn.random.key(0), torch.zeros(2))
+        >>> layer.apply(params, torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
+    """
+    if not isinstance(features, int) or features < 0:
+        raise ValueError(f"dense: expected a whole number of features, got {features}.")
+    inits = {"w": initializers.lecun_normal() if w_init is None else w_init} | ({"b": b_init} if use_bias else {})
+    return Layer(init=partial(_dense_init, features=features, inits=inits), apply=apply_dense)
+
+
+def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initializer]) -> Params:
+    check_example("dense", x)
+    shapes = {"w": (x.shape[-1], features), "b": (features,)}
+    return draw(key, inits, shapes, like=x)
+
+
+def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
+    """Apply the affine map of `dense`, whatever its size."""
+    w = matching("dense", params, "w", x, ndim=2)
+    return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
+
+
+def embedding(
+    vocabulary: int, features: int, *, w_init: Initializer | None = None, dtype: torch.dtype = torch.float32
+) -> Layer:
+    """Look up a vector for each integer.
+
+    Args:
+        vocabulary: Number of vectors; inputs lie in [0, vocabulary).
+        features: Length of each.
+        w_init: Initialiser; standard normal by default.
+        dtype: Of the vectors, since that of x says nothing about it.
+    Returns:
+        A layer. params: {"w": (vocabulary, features)}. apply: integers (*) -> (*, features).
+    Raises:
+        ValueError: Sizes that are no whole numbers, or negative.
+        LayerError: x is no integer tensor.
+    Example:
+        >>> table = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
+        >>> fn.embedding(2, 2).apply(table, torch.tensor([1, 0]))
+        tensor([[3., 4.],
+                [1., 2.]])
+    """
+    if not all(isinstance(size, int) and size >= 0 for size in (vocabulary, features)):
+        raise ValueError(f"embedding: expected whole numbers of vectors and features, got {vocabulary} and {features}.")
+    init = partial(
+        _embedding_init,
+        shape=(vocabulary, features),
+        w_init=initializers.normal(1.0) if w_init is None else w_init,
+        dtype=dtype,
+    )
+    return Layer(init=init, apply=_embedding)
+
+
+def _embedding_init(key: Key, x: Tensor, *, shape: tuple[int, int], w_init: Initializer, dtype: torch.dtype) -> Params:
+    return {"w": w_init(key, shape, dtype, x.device)}
+
+
+def _embedding(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
+    if not tree.is_tensor(x) or x.is_floating_point() or x.dtype == torch.bool:
+        raise LayerError("embedding", "w", f"expected integers to look up, got a {tree.describe(x)}.")
+    return parameter("embedding", params, "w", ndim=2)[x.long()]

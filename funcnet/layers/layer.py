@@ -1,0 +1,229 @@
+"""What a layer is, what it says when an input does not fit, and how a function becomes one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
+
+from torch import Tensor, nn
+
+from funcnet import random, tree
+from funcnet.initializers import Initializer
+from funcnet.random import Key
+from funcnet.tree import Tree
+
+Params = Tree
+State = Tree
+
+
+class Stateful(NamedTuple):
+    """The functions of a layer with state, such as running statistics, which goes in and comes out like params."""
+
+    init: Callable[[Key, Any], tuple[Params, State]]
+    apply: Callable[..., tuple[Any, State]]  # (params, state, x, *, key=None, train) -> (y, state)
+
+
+class Layer(NamedTuple):
+    """A model, or a part of one: the pair of `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
+
+    Every layer also has a form with state, which is the only one of a layer that has some (`stateful` is then set).
+    """
+
+    init: Callable[[Key, Any], Params]
+    apply: Callable[..., Any]
+
+    @property
+    def stateful(self) -> Stateful | None:
+        """The functions of a layer that has state."""
+        if isinstance(self.init, NeedsState) and isinstance(self.apply, NeedsState):
+            return Stateful(self.init.with_state, self.apply.with_state)
+        return None
+
+    def init_with_state(self, key: Key, x: Any) -> tuple[Params, State]:
+        """Return params and state; the state of a layer without one is ()."""
+        return self.stateful.init(key, x) if self.stateful else (self.init(key, x), ())
+
+    def apply_with_state(
+        self, params: Params, state: State, x: Any, *, key: Key | None = None, train: bool
+    ) -> tuple[Any, State]:
+        """Return y and the state after it; `train` says whether to take statistics from x or from the state.
+
+        Randomness is switched on by the key alone.
+        """
+        if self.stateful:
+            return self.stateful.apply(params, state, x, key=key, train=train)
+        return self.apply(params, x, key=key), state
+
+
+@dataclass(frozen=True)
+class NeedsState:
+    """What stands for a function of a layer with state in the pair: called without state, it refuses."""
+
+    with_state: Callable[..., tuple[Any, State]]
+    refuse: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.refuse(*args, **kwargs)
+
+
+def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callable[..., tuple[Any, State]]) -> Layer:
+    """Build a layer with state from its two functions.
+
+    Args:
+        name: What errors call it.
+        init: (key, x) -> (params, state).
+        apply: (params, state, x, *, key=None, train) -> (y, state), with a new state of the same form.
+    Returns:
+        A layer. Its plain init and apply raise a LayerError that names the forms with state.
+    Example:
+        >>> counter = fn.stateful(
+        ...     "counter",
+        ...     init=lambda key, x: ((), torch.tensor(0)),
+        ...     apply=lambda params, state, x, *, key=None, train: (x, state + train),
+        ... )
+        >>> params, state = counter.init_with_state(fn.random.key(0), torch.ones(2))
+        >>> counter.apply_with_state(params, state, torch.ones(2), train=True)
+        (tensor([1., 1.]), tensor(1))
+    """
+    refuse_init, refuse_apply = (partial(_refuse, operation=name, form=form) for form in ("init", "apply"))
+    return Layer(NeedsState(init, refuse_init), NeedsState(apply, refuse_apply))
+
+
+_WITH_STATE = {
+    "init": "params, state = model.init_with_state(key, x)",
+    "apply": "y, state = model.apply_with_state(params, state, x, key=key, train=True)",
+}
+
+
+def _refuse(*args: Any, operation: str, form: str, **kwargs: Any) -> NoReturn:
+    raise LayerError(operation, "", f"expected the form with state, got {form}. Call {_WITH_STATE[form]}.")
+
+
+class LayerError(ValueError):
+    """An input or parameters that a layer cannot take; says which layer, by the path of its parameters."""
+
+    def __init__(self, operation: str, path: str, message: str) -> None:
+        super().__init__(f"{operation}: at params {tree.place(path)}: {message}")
+        self.operation, self.path, self.message = operation, path, message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LayerError, (self.operation, self.path, self.message)
+
+    def within(self, name: str) -> "LayerError":
+        """Return the same error as seen from the model that holds the layer under this name."""
+        return LayerError(self.operation, f"{name}.{self.path}" if self.path else name, self.message)
+
+
+def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
+    """Turn any function of x into a layer without parameters; a layer stays as it is.
+
+    Raises:
+        TypeError: It cannot be called, makes layers itself, or is a torch.nn.Module that is no function of x alone: one
+            with parameters or buffers, which would be hidden from init, or one that draws random numbers.
+    """
+    if isinstance(layer, Layer):
+        return layer
+    if not callable(layer):
+        raise TypeError(f"as_layer: expected a Layer or a function of x, got {layer!r}.")
+    is_class = isinstance(layer, type) and issubclass(layer, nn.Module)
+    if is_class or getattr(layer, "__annotations__", {}).get("return") is Layer:
+        name = getattr(layer, "__name__", "it")
+        raise TypeError(f"as_layer: {name} makes a layer, it is none. Did you mean to call it, as {name}(...)?")
+    if isinstance(layer, nn.Module):
+        _check_pure(layer)
+    return Layer(init=no_params, apply=partial(_call, f=layer))
+
+
+def _check_pure(module: nn.Module) -> None:
+    """Refuse a module that is no function of x alone."""
+    name, draws = type(module).__name__, any(isinstance(part, _RANDOM) for part in module.modules())
+    if any(True for _ in module.parameters()):
+        raise TypeError(f"as_layer: {name} holds parameters of its own, which no gradient would reach.")
+    if draws or any(True for _ in module.buffers()):
+        why = "draws from torch's global generator" if draws else "holds buffers of its own"
+        raise TypeError(f"as_layer: {name} {why}, expected a function of x. from_module makes it one.")
+
+
+_RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
+
+
+def _call(params: Params, x: Any, *, f: Callable[[Any], Any], key: Key | None = None) -> Any:
+    return f(x)
+
+
+def no_params(key: Key, x: Any) -> Params:
+    """Initialise a layer without parameters."""
+    return ()
+
+
+def check_example(operation: str, x: Any, axes: int = 1) -> None:
+    """Refuse an example input that says neither the sizes of the last axes nor the dtype of parameters."""
+    if not tree.is_floating(x) or x.ndim < axes:
+        needed = "a last axis" if axes == 1 else f"at least {axes} axes"
+        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got a {tree.describe(x)}.")
+
+
+def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
+    """Look up a parameter by name."""
+    if not isinstance(params, Mapping) or name not in params:
+        raise LayerError(operation, "", f'expected a dict with "{name}", got {tree.describe(params)}.')
+    found = params[name]
+    if not tree.is_tensor(found) or found.ndim != ndim:
+        raise LayerError(operation, name, f"expected a tensor with ndim {ndim}, got {tree.describe(found)}.")
+    return found
+
+
+def matching(
+    operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x", axis: int = -1
+) -> Tensor:
+    """Look up a parameter whose first axis is met by an axis of x, the last unless told."""
+    w = parameter(operation, params, name, ndim)
+    check_fits(operation, name, w, x, size=w.shape[0], what=what, axis=axis)
+    return w
+
+
+def check_fits(operation: str, name: str, w: Tensor, x: Any, *, size: int, what: str = "x", axis: int = -1) -> None:
+    """Refuse an x that has another size along an axis than the parameter asks for, another dtype or device."""
+    if not tree.is_tensor(x):
+        raise LayerError(operation, "", f"expected a tensor, got {tree.describe(x)}.")
+    if x.ndim < -axis or x.shape[axis] != size:
+        expected = f"a last axis of {size} in {what}" if axis == -1 else f"axis {axis} of {what} to be {size}"
+        raise LayerError(operation, name, _other_size(expected, name, w, what, x))
+    if (x.dtype, x.device) != (w.dtype, w.device):
+        raise LayerError(operation, name, _other_kind(name, w, what, x))
+
+
+def inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the layer under this label; an error says where in the model that is."""
+    try:
+        return f(*args, **kwargs)
+    except LayerError as error:
+        raise error.within(label) from None
+
+
+def draw(
+    key: Key, inits: dict[str, Initializer], shapes: dict[str, tuple[int, ...]], like: Tensor
+) -> dict[str, Tensor]:
+    """Make parameters, each from a key of its own, which does not depend on what other parameters there are."""
+    keys = dict(zip(shapes, random.split(key, len(shapes)), strict=True))
+    return {name: init(keys[name], shapes[name], like.dtype, like.device) for name, init in inits.items()}
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The square of a float16 above 256 is infinite."""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def _other_size(expected: str, name: str, w: Tensor, what: str, x: Tensor) -> str:
+    return (
+        f"expected {expected} to match {name} of shape {tuple(w.shape)}, "
+        f"got {what} of shape {tuple(x.shape)}.\nIf the model was initialised with another input, "
+        "call model.init again with an example of the new one."
+    )
+
+
+def _other_kind(name: str, w: Tensor, what: str, x: Tensor) -> str:
+    return (
+        f"expected {what} to be {w.dtype} on {w.device} like {name}, got {x.dtype} on {x.device}. "
+        "Convert one of them with .to()."
+    )

@@ -1,0 +1,36 @@
+"""LAMB: Adam for large batches."""
+
+from funcnet.optim.algorithms.adam import scale_by_adam
+from funcnet.optim.base import GradientTransformation, Scalar, ScalarOrSchedule
+from funcnet.optim.transforms.adding import add_decayed_weights
+from funcnet.optim.transforms.combining import chain
+from funcnet.optim.transforms.masking import TreeOrFunction
+from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
+
+
+def lamb(
+    learning_rate: ScalarOrSchedule,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-6,
+    eps_root: Scalar = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: TreeOrFunction | None = None,
+) -> GradientTransformation:
+    """Descend as `adamw` does, each leaf by a step in proportion to its size: d = m̂ / (sqrt(v̂ + eps_root) + eps).
+
+    u = -learning_rate |p| / |d + weight_decay p| (d + weight_decay p), with m̂ and v̂ as for `adam`.
+
+    Args:
+        learning_rate: The step over the size of a leaf; a number, a 0-d tensor or a schedule.
+        b1, b2, eps, eps_root: As for `adam`.
+        weight_decay, mask: As for `adamw`.
+    Source:
+        You et al. (2020), Large Batch Optimization for Deep Learning, https://arxiv.org/abs/1904.00962
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_trust_ratio(),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,39 @@
+"""LARS: momentum for large batches."""
+
+from funcnet.optim.base import GradientTransformation, Scalar, ScalarOrSchedule
+from funcnet.optim.transforms.adding import add_decayed_weights
+from funcnet.optim.transforms.combining import chain
+from funcnet.optim.transforms.masking import TreeOrFunction, masked
+from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
+from funcnet.optim.transforms.trace import trace
+
+
+def lars(
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay_mask: TreeOrFunction = True,
+    trust_coefficient: Scalar = 0.001,
+    eps: Scalar = 0.0,
+    trust_ratio_mask: TreeOrFunction = True,
+    momentum: Scalar = 0.9,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Descend with momentum, each leaf by a step in proportion to its size: d = g + weight_decay p.
+
+    m = momentum m - learning_rate trust_coefficient |p| / (|d| + eps) d, u = m.
+
+    Args:
+        learning_rate: A number, a 0-d tensor or a schedule.
+        weight_decay, weight_decay_mask: How fast which leaves decay, as in `add_decayed_weights`.
+        trust_coefficient, eps: As in `scale_by_trust_ratio`.
+        trust_ratio_mask: Which leaves' steps are scaled, as in `masked`; biases mostly are not.
+        momentum, nesterov: As in `trace`.
+    Source:
+        You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
+    """
+    return chain(
+        add_decayed_weights(weight_decay, weight_decay_mask),
+        masked(scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps), trust_ratio_mask),
+        scale_by_learning_rate(learning_rate),
+        trace(momentum, nesterov),
+    )

@@ -1,0 +1,82 @@
+"""Lion."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+
+from funcnet import tree
+from funcnet.optim import moments
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+    on_pairs,
+    zero_count,
+)
+from funcnet.optim.ranges import check_fraction
+from funcnet.optim.states import with_state
+from funcnet.optim.transforms.adding import add_decayed_weights
+from funcnet.optim.transforms.combining import chain
+from funcnet.optim.transforms.masking import TreeOrFunction
+from funcnet.optim.transforms.scaling import scale_by_learning_rate
+
+
+class ScaleByLionState(NamedTuple):
+    """What Lion remembers."""
+
+    count: Count  # 0-d int64, updates seen so far
+    mu: Params  # like params, in mu_dtype: the mean of gradients
+
+
+def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
+    """Replace updates by the signs of their mean, as `lion` does before its step size."""
+    check_fraction("scale_by_lion", b1=b1, b2=b2)
+    return on_pairs(
+        with_state(
+            ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), partial(_lion_update, b1=b1, b2=b2), like=("mu",)
+        )
+    )
+
+
+def lion(
+    learning_rate: ScalarOrSchedule,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.99,
+    mu_dtype: torch.dtype | None = None,
+    weight_decay: ScalarOrSchedule = 1e-3,
+    mask: TreeOrFunction | None = None,
+) -> GradientTransformation:
+    """Descend by the signs of a mean gradient, with decoupled weight decay.
+
+    u = -learning_rate (sign(b1 m + (1 - b1) g) + weight_decay p), then m = b2 m + (1 - b2) g.
+
+    Args:
+        learning_rate: Step size, parameter unit; 3 to 10 times smaller than Adam's.
+        b1, b2: Decay of the mean in the update, and of the mean that is kept; in [0, 1).
+        mu_dtype: Of m. None: that of the parameters.
+        weight_decay, mask: As for `adamw`.
+    Returns:
+        The transformation. State: a tuple, with a `ScaleByLionState` first.
+    Source:
+        Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675
+    """
+    return chain(
+        scale_by_lion(b1, b2, mu_dtype),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def _lion_init(params: Params, *, mu_dtype: torch.dtype | None) -> ScaleByLionState:
+    return ScaleByLionState(zero_count(params), moments.zeros(params, mu_dtype))
+
+
+def _lion_update(
+    updates: Updates, state: ScaleByLionState, params: Params | None = None, *, b1: Scalar, b2: Scalar, **extra: Any
+) -> tuple[Updates, ScaleByLionState]:
+    signs = tree.map(lambda g, m: torch.sign(b1 * m + (1 - b1) * g), updates, state.mu)
+    return signs, ScaleByLionState(state.count + 1, moments.first(updates, state.mu, b2))

@@ -1,0 +1,67 @@
+"""Stochastic gradient descent, as it is and with noise or signs alone."""
+
+import torch
+from torch import Tensor
+
+from funcnet.optim.base import GradientTransformation, Scalar, ScalarOrSchedule, identity
+from funcnet.optim.transforms.adding import add_noise
+from funcnet.optim.transforms.combining import chain
+from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_sign
+from funcnet.optim.transforms.trace import trace
+
+
+def sgd(
+    learning_rate: ScalarOrSchedule,
+    momentum: Scalar | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: torch.dtype | None = None,
+) -> GradientTransformation:
+    """Descend along the gradient, with momentum if asked: m = g + momentum m, u = -learning_rate m.
+
+    With nesterov u = -learning_rate (g + momentum m), with the new m. torch.optim.SGD has the same formula; its
+    weight_decay is `add_decayed_weights` before this in a chain, its maximize a `scale(-1)` before both.
+
+    Args:
+        learning_rate: Step size, parameter unit squared over loss unit.
+        momentum: In [0, 1); None keeps no state.
+        nesterov: Whether to look ahead; without momentum it changes nothing.
+        accumulator_dtype: Of m. None: that of the parameters.
+    Returns:
+        The transformation. State: a tuple, with a `TraceState` first if there is momentum.
+    Source:
+        Sutskever, Martens, Dahl, Hinton (2013), On the importance of initialization and momentum in deep learning,
+        https://proceedings.mlr.press/v28/sutskever13.html; in the form of optax.sgd and torch.optim.SGD.
+    Example:
+        >>> optimizer = fn.optim.sgd(0.1)
+        >>> optimizer.update(torch.tensor(2.0), optimizer.init(torch.tensor(1.0)))
+        (tensor(-0.2000), ((), ()))
+    """
+    first = identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
+    return chain(first, scale_by_learning_rate(learning_rate))
+
+
+def noisy_sgd(
+    learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
+) -> GradientTransformation:
+    """Descend along the gradient plus noise that fades: u = -learning_rate (g + n), n ~ N(0, eta / t^gamma).
+
+    Args:
+        learning_rate: Step size.
+        eta, gamma, key: As in `add_noise`.
+    Source:
+        Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    """
+    return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
+
+
+def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
+    """Descend by the sign of the gradient alone: u = -learning_rate sign(g).
+
+    Source:
+        Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, https://arxiv.org/abs/1802.04434
+    Example:
+        >>> optimizer = fn.optim.sign_sgd(0.1)
+        >>> optimizer.update(torch.tensor([5.0, -0.1]), optimizer.init(torch.zeros(2)))[0]
+        tensor([-0.1000,  0.1000])
+    """
+    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))

@@ -1,0 +1,103 @@
+"""States: whether one belongs to its optimizer and to the parameters, and how to find a part of one."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.optim.base import GradientTransformation, Params, State, Updates
+from funcnet.tree import Tree
+from funcnet.tree.nodes import map_as
+
+Kind = TypeVar("Kind")
+
+
+def with_state(
+    kind: type[State], init: Callable[..., State], update: Callable[..., Any], *, like: Sequence[str] = ()
+) -> GradientTransformation:
+    """Make a transformation that refuses a state of another optimizer or of other parameters.
+
+    Args:
+        kind: The class of its state.
+        init, update: As in `GradientTransformation`.
+        like: The fields of the state that hold a tensor per parameter, of the parameter's shape.
+    """
+    return GradientTransformation(init=init, update=partial(_checked, update=update, kind=kind, like=tuple(like)))
+
+
+def check_state(kind: type[State], state: State, updates: Updates, *, like: Sequence[str] = ()) -> None:
+    """Raise unless a state is of its class and its fields named in `like` fit the updates."""
+    if not isinstance(state, kind):
+        raise ValueError(
+            f"optim: expected the state to be a {kind.__name__}, got {tree.describe(state)}. Pass the state that init "
+            "of this optimizer, or its last update, returned."
+        )
+    for field in like:
+        check_fit(f"{kind.__name__}.{field}", getattr(state, field), updates)
+
+
+def check_fit(
+    name: str, part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None] = lambda g: g.shape
+) -> None:
+    """Raise unless a part of a state fits the updates.
+
+    Args:
+        name: Of the part, for the message.
+        part: Like updates; where an update is None it may hold anything.
+        updates: A tree of tensors and None.
+        shape: From an update to the shape of the tensor in its place, None where there is none.
+    """
+
+    if _fits(part, updates, shape):
+        return
+
+    def check(path: str, g: Tensor, held: Tensor | None) -> None:
+        found, wanted = None if held is None else held.shape, shape(g)
+        if found != wanted:
+            raise ValueError(
+                f"optim: at {tree.place(path)}: expected {name} {_of_shape(wanted)}, for an update of shape "
+                f"{tuple(g.shape)}, got one {_of_shape(found)}. {_REMEDY}"
+            )
+
+    try:
+        map_as(f"optim: the updates and {name}", lambda g, held: None, updates, part)
+    except ValueError as error:
+        raise ValueError(f"{error} {_REMEDY}") from error
+    tree.map_with_path(check, updates, part)
+
+
+def find(state: State, kind: type[Kind]) -> Kind | None:
+    """Search a state for a part of a kind, outermost and first."""
+    if isinstance(state, kind):
+        return state
+    inner = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
+    return next((found for part in inner if (found := find(part, kind)) is not None), None)
+
+
+_REMEDY = "The state belongs to other parameters: call init again with the parameters that are trained now."
+
+
+def _checked(
+    updates: Updates,
+    state: State,
+    params: Params | None = None,
+    *,
+    update: Callable[..., tuple[Updates, State]],
+    kind: type[State],
+    like: Sequence[str],
+    **extra: Any,
+) -> tuple[Updates, State]:
+    check_state(kind, state, updates, like=like)
+    return update(updates, state, params, **extra)
+
+
+def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
+    """Tell quickly whether a part has the structure and the shapes of the updates; False if it may fit otherwise."""
+    (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
+    return structure == other and all(h.shape == shape(g) for g, h in zip(tensors, held, strict=True))
+
+
+def _of_shape(shape: Sequence[int] | None) -> str:
+    return "without a tensor" if shape is None else f"of shape {tuple(shape)}"

@@ -1,0 +1,54 @@
+"""Parts of optimizers: transformations of updates, and how they are chained and restricted to some of the leaves."""
+
+from funcnet.optim.transforms.adding import AddNoiseState, WeightDecaySchedule, add_decayed_weights, add_noise
+from funcnet.optim.transforms.clipping import adaptive_grad_clip, clip, clip_by_block_rms, clip_by_global_norm
+from funcnet.optim.transforms.combining import chain, named_chain
+from funcnet.optim.transforms.ema import EmaState, ema
+from funcnet.optim.transforms.masking import MaskedState, PartitionState, by_path, freeze, masked, partition
+from funcnet.optim.transforms.plateau import ReduceLROnPlateauState, reduce_on_plateau
+from funcnet.optim.transforms.scaling import (
+    ScaleByScheduleState,
+    centralize,
+    scale,
+    scale_by_learning_rate,
+    scale_by_param_block_norm,
+    scale_by_param_block_rms,
+    scale_by_schedule,
+    scale_by_sign,
+    scale_by_trust_ratio,
+)
+from funcnet.optim.transforms.trace import TraceState, trace
+
+__all__ = [
+    "AddNoiseState",
+    "EmaState",
+    "MaskedState",
+    "PartitionState",
+    "ReduceLROnPlateauState",
+    "ScaleByScheduleState",
+    "TraceState",
+    "WeightDecaySchedule",
+    "adaptive_grad_clip",
+    "add_decayed_weights",
+    "add_noise",
+    "by_path",
+    "centralize",
+    "chain",
+    "clip",
+    "clip_by_block_rms",
+    "clip_by_global_norm",
+    "ema",
+    "freeze",
+    "masked",
+    "named_chain",
+    "partition",
+    "reduce_on_plateau",
+    "scale",
+    "scale_by_learning_rate",
+    "scale_by_param_block_norm",
+    "scale_by_param_block_rms",
+    "scale_by_schedule",
+    "scale_by_sign",
+    "scale_by_trust_ratio",
+    "trace",
+]

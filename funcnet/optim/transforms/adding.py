@@ -1,0 +1,114 @@
+"""Transformations that add to updates."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from funcnet import random, tree
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Schedule,
+    Updates,
+    as_dtype,
+    cast,
+    need_params,
+    on_pairs,
+    stateless,
+    zero_count,
+)
+from funcnet.optim.ranges import check_not_negative, check_rate
+from funcnet.optim.states import with_state
+from funcnet.optim.transforms.masking import TreeOrFunction, masked
+
+
+class WeightDecaySchedule(NamedTuple):
+    """How far the schedule of a weight decay is."""
+
+    count: Count  # 0-d int64, updates seen so far
+
+
+class AddNoiseState(NamedTuple):
+    """What noise remembers."""
+
+    count: Count  # 0-d int64, updates seen so far
+    rng_key: Tensor  # (2,) int32, the key of the next draw
+
+
+def add_decayed_weights(
+    weight_decay: ScalarOrSchedule = 0.0, mask: TreeOrFunction | None = None
+) -> GradientTransformation:
+    """Add the decay of the weights to updates: u = g + weight_decay p.
+
+    Before the scaling by squared gradients this is L2 regularisation, after it decoupled weight decay.
+
+    Args:
+        weight_decay: A number, a 0-d tensor or a schedule.
+        mask: Which leaves decay, as in `masked`. None: all.
+    Source:
+        Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
+    """
+    check_rate("add_decayed_weights", weight_decay=weight_decay)
+    if callable(weight_decay):
+        update = partial(_scheduled_decay, weight_decay=weight_decay)
+        part = with_state(WeightDecaySchedule, _decay_init, update)
+    else:
+        part = stateless(partial(_decay, weight_decay=weight_decay))
+    return part if mask is None else masked(part, mask)
+
+
+def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransformation:
+    """Add normal noise of a variance that falls: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
+
+    Args:
+        eta: Variance at the first update.
+        gamma: How fast it falls.
+        key: A key, or the seed of one. The same key makes the same noise in every run.
+    Returns:
+        The transformation. State: `AddNoiseState`.
+    Source:
+        Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    """
+    check_not_negative("add_noise", eta=eta, gamma=gamma)
+    return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))
+
+
+def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:
+    params = need_params("add_decayed_weights", params, updates)
+    return tree.map(lambda g, p: g + cast(weight_decay, p) * p, updates, params)
+
+
+def _decay_init(params: Params) -> WeightDecaySchedule:
+    return WeightDecaySchedule(zero_count(params))
+
+
+def _scheduled_decay(
+    updates: Updates,
+    state: WeightDecaySchedule,
+    params: Params | None = None,
+    *,
+    weight_decay: Schedule,
+    **extra: Any,
+) -> tuple[Updates, WeightDecaySchedule]:
+    updates = _decay(updates, params, weight_decay=weight_decay(state.count))
+    return updates, WeightDecaySchedule(state.count + 1)
+
+
+def _noise_init(params: Params, *, key: Tensor | int) -> AddNoiseState:
+    return AddNoiseState(zero_count(params), random.key(key) if isinstance(key, int) else key)
+
+
+def _noise(
+    updates: Updates, state: AddNoiseState, params: Params | None = None, *, eta: Scalar, gamma: Scalar, **extra: Any
+) -> tuple[Updates, AddNoiseState]:
+    count, (rng_key, its_key) = state.count + 1, random.split(state.rng_key)
+    deviation = (eta / count.double() ** gamma) ** 0.5
+    leaves, structure = tree.flatten(updates)
+    keys = random.split(its_key, len(leaves))
+    noise = [random.normal(key, g.shape, g.dtype) for key, g in zip(keys, leaves, strict=True)]
+    noisy = [g + as_dtype(deviation, g.dtype) * n for g, n in zip(leaves, noise, strict=True)]
+    return tree.unflatten(structure, noisy), AddNoiseState(count, rng_key)

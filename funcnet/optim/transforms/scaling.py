@@ -1,0 +1,167 @@
+"""Transformations that scale updates."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Schedule,
+    Updates,
+    cast,
+    need_params,
+    on_pairs,
+    stateless,
+    zero_count,
+)
+from funcnet.optim.ranges import check_not_negative, check_rate
+from funcnet.optim.states import with_state
+
+
+class ScaleByScheduleState(NamedTuple):
+    """How far a schedule is."""
+
+    count: Count  # 0-d int64, updates seen so far
+
+
+def scale(step_size: Scalar) -> GradientTransformation:
+    """Multiply updates by a number: u = step_size g.
+
+    Example:
+        >>> double = fn.optim.scale(2.0)
+        >>> double.update(torch.tensor(3.0), double.init(None))
+        (tensor(6.), ())
+    """
+    return stateless(partial(_scale, step_size=step_size))
+
+
+def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
+    """Multiply updates by the value of a schedule: u = step_size_fn(t) g, with t = 0 at the first update.
+
+    Args:
+        step_size_fn: From a 0-d int64 tensor to a number or a 0-d tensor.
+    Returns:
+        The transformation. State: `ScaleByScheduleState`.
+    """
+    return with_state(ScaleByScheduleState, _schedule_init, partial(_schedule_update, step_size_fn=step_size_fn))
+
+
+def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
+    """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers."""
+    check_rate("scale_by_learning_rate", learning_rate=learning_rate)
+    sign = -1 if flip_sign else 1
+    if callable(learning_rate):
+        return scale_by_schedule(partial(_signed, schedule=learning_rate, sign=sign))
+    return scale(sign * learning_rate)
+
+
+def scale_by_sign() -> GradientTransformation:
+    """Replace updates by their signs: -1, 0 or 1."""
+    return on_pairs(stateless(partial(_each, f=torch.sign)))
+
+
+def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
+    """Multiply the update of each leaf by the Euclidean norm of its parameter, or by min_scale if that is larger."""
+    return stateless(partial(_by_param, size=torch.linalg.vector_norm, min_scale=min_scale))
+
+
+def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation:
+    """Multiply the update of each leaf by the root mean square of its parameter, or by min_scale if that is larger."""
+    return stateless(partial(_by_param, size=rms, min_scale=min_scale))
+
+
+def scale_by_trust_ratio(
+    min_norm: Scalar = 0.0, trust_coefficient: Scalar = 1.0, eps: Scalar = 0.0
+) -> GradientTransformation:
+    """Make the update of each leaf as large as its parameter: u = g trust_coefficient |p| / (|g| + eps).
+
+    Where |p| or |g| is 0 the update stays as it is.
+
+    Args:
+        min_norm: Least value of either norm.
+        trust_coefficient: Size of the update over that of the parameter.
+        eps: Added to the norm of the update.
+    Source:
+        You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
+    """
+    check_not_negative("scale_by_trust_ratio", min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
+    return stateless(partial(_trust, min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps))
+
+
+def centralize() -> GradientTransformation:
+    """Subtract from updates of two or more axes their mean over all axes but the first.
+
+    Source:
+        Yong, Huang, Hua, Zhang (2020), Gradient Centralization, https://arxiv.org/abs/2004.01461
+    """
+    return stateless(partial(_each, f=_centre))
+
+
+def rms(x: Tensor) -> Tensor:
+    """Return the root mean square of a tensor; its gradient at 0 is 0."""
+    return torch.linalg.vector_norm(x) / max(x.numel(), 1) ** 0.5
+
+
+def _scale(updates: Updates, params: Params | None, *, step_size: Scalar) -> Updates:
+    return tree.scale(step_size, updates)
+
+
+def _schedule_init(params: Params) -> ScaleByScheduleState:
+    return ScaleByScheduleState(zero_count(params))
+
+
+def _schedule_update(
+    updates: Updates,
+    state: ScaleByScheduleState,
+    params: Params | None = None,
+    *,
+    step_size_fn: Schedule,
+    **extra: Any,
+) -> tuple[Updates, ScaleByScheduleState]:
+    step_size = step_size_fn(state.count)
+    updates = tree.map(lambda g: cast(step_size, g) * g, updates)
+    return updates, ScaleByScheduleState(state.count + 1)
+
+
+def _signed(count: Any, *, schedule: Schedule, sign: int) -> Scalar:
+    return sign * schedule(count)
+
+
+def _each(updates: Updates, params: Params | None, *, f: Callable[[Tensor], Tensor]) -> Updates:
+    return tree.map(f, updates)
+
+
+def _by_param(
+    updates: Updates, params: Params | None, *, size: Callable[[Tensor], Tensor], min_scale: Scalar
+) -> Updates:
+    def scaled(g: Tensor, p: Tensor) -> Tensor:
+        extent = size(p)
+        return g * extent.clamp(min=cast(min_scale, extent))
+
+    return tree.map(scaled, updates, need_params("scale_by_param_block", params, updates))
+
+
+def _trust(
+    updates: Updates, params: Params | None, *, min_norm: Scalar, trust_coefficient: Scalar, eps: Scalar
+) -> Updates:
+    def trust(g: Tensor, p: Tensor) -> Tensor:
+        norms = (torch.linalg.vector_norm(x) for x in (p, g))
+        size, step = (norm.clamp(min=cast(min_norm, norm)) for norm in norms)
+        none = (size == 0) | (step == 0)
+        # the norm that is 0 is replaced before it divides, so that the gradient stays finite
+        ratio = trust_coefficient * size / (torch.where(none, 1, step) + eps)
+        return g * torch.where(none, 1, ratio)
+
+    return tree.map(trust, updates, need_params("scale_by_trust_ratio", params, updates))
+
+
+def _centre(g: Tensor) -> Tensor:
+    return g - g.mean(tuple(range(1, g.ndim)), keepdim=True) if g.ndim > 1 else g

@@ -1,0 +1,35 @@
+"""Transformations of whole optimizers: accumulate steps, skip some, average parameters, schedule hyper-parameters."""
+
+from funcnet.optim.wrappers.finite import ApplyIfFiniteState, ZeroNansState, apply_if_finite, zero_nans
+from funcnet.optim.wrappers.hyperparams import InjectHyperparamsState, get_hyperparams, inject_hyperparams
+from funcnet.optim.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
+from funcnet.optim.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
+from funcnet.optim.wrappers.schedule_free import (
+    ScheduleFreeState,
+    schedule_free,
+    schedule_free_adamw,
+    schedule_free_eval_params,
+    schedule_free_sgd,
+)
+
+__all__ = [
+    "ApplyIfFiniteState",
+    "InjectHyperparamsState",
+    "LookaheadParams",
+    "LookaheadState",
+    "MultiSteps",
+    "MultiStepsState",
+    "ScheduleFreeState",
+    "ZeroNansState",
+    "apply_if_finite",
+    "get_hyperparams",
+    "inject_hyperparams",
+    "lookahead",
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
+    "skip_large_updates",
+    "skip_not_finite",
+    "zero_nans",
+]

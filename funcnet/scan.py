@@ -1,0 +1,201 @@
+"""The loop that repeats a step, as one function."""
+
+import operator
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.compiler import is_differentiating, loop
+from funcnet.differentiable_scan import differentiable_loop
+from funcnet.transforms.closures import HiddenTensorError
+from funcnet.transforms.flatten import Flattener
+from funcnet.transforms.purity import Pure, refusal, writes
+from funcnet.tree import Tree
+
+Carry = TypeVar("Carry")
+Tensors = tuple[Tensor, ...]
+
+
+def scan(
+    f: Callable[[Carry, Any], tuple[Carry, Any]],
+    init: Carry,
+    xs: Tree = None,
+    length: int | None = None,
+    *,
+    unroll: int = 1,
+) -> tuple[Carry, Any]:
+    """Repeat a step, handing the carry from one to the next and stacking the outputs.
+
+    Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
+    they remember the carry before each step and compute the rest of the step again. Outputs and carries that nothing
+    is differentiated by take no part in a derivative, even where theirs is infinite.
+
+    The carry and the slice are values of the step: `carry += x` writes to the step's own copy. So init and xs never
+    change, and the ys are the values that f returned. Other tensors must not be written to, as in every transformation.
+
+    Args:
+        f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
+        init: The first carry.
+        xs: A tree of tensors with a common leading axis; step i gets x = xs[i]. None: x is None.
+        length: The number of steps; may be left out when xs tells it.
+        unroll: How many steps a compiled loop takes at a time; it changes the speed only.
+    Returns:
+        (the last carry, the ys stacked along a new leading axis of `length`).
+    Raises:
+        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
+            an unroll below 1.
+        TypeError: f returns no pair; a length or unroll that is no int.
+        RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
+            Outside of `jit` the write has happened by then, and one through `.data` is not seen.
+    Source:
+        jax.lax.scan.
+    Example:
+        >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
+        (tensor(10), tensor([0, 1, 3, 6]))
+    """
+    steps = _scan_length(xs, length)
+    if (unroll := _as_int("unroll", unroll)) < 1:
+        raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
+    if (staged := loop()) is not None:
+        return _flat_loop(staged, f, init, xs, steps, unroll)
+    if is_differentiating() and steps > 1:
+        with suppress(HiddenTensorError):
+            return _flat_loop(partial(differentiable_loop, scan), f, init, xs, steps, unroll)
+    return _python_loop(f, init, xs, steps)
+
+
+def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
+    own, carry, ys = _OwnCopies(), init, []
+    with Pure("scan", f, ()):
+        for i in range(length):
+            carry, x = own.handed((carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
+            after, y = _pair(f(carry, x))
+            own.check(i)
+            _check_carry(carry, after)
+            carry = after
+            ys.append(_stackable(y))
+        return tree.map(_fresh, carry), tree.stack(ys) if ys else _no_outputs(f, init, xs)
+
+
+def _fresh(leaf: Any) -> Any:
+    """Copy a last carry, which a step may hand on from what the scan was given, into memory of its own as jit does."""
+    return leaf.contiguous().clone() if tree.is_tensor(leaf) else leaf
+
+
+class _OwnCopies:
+    """Hand carries and slices to a step as its own: copies of those that it writes to.
+
+    The first step gets copies of all and shows by their versions which it writes to; later steps get copies of these.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[bool] | None = None
+        self.given: list[Any] = []
+        self.versions: list[int] = []
+
+    def handed(self, values: Tree) -> Any:
+        self.given = tree.leaves(values)
+        if self.written is None or any(self.written):
+            written = self.written or [True] * len(self.given)
+            copied = map(operator.and_, written, map(tree.is_tensor, self.given))
+            self.given = [x.clone() if own else x for x, own in zip(self.given, copied, strict=True)]
+            values = tree.unflatten(tree.structure(values), self.given)
+        self.versions = writes(self.given)
+        return values
+
+    def check(self, step: int) -> None:
+        """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
+        versions = writes(self.given)
+        if self.written is None:
+            self.written = list(map(operator.ne, versions, self.versions))
+        elif versions != self.versions:
+            changed = map(operator.ne, versions, self.versions)
+            if any(map(operator.gt, changed, self.written)):
+                raise refusal("scan", f"a part of its carry or slice in step {step}, to which it did not in step 0")
+
+
+def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
+    """Hand a scan over to what loops a step on flat sequences of tensors."""
+    carry, slices, outputs = Flattener(), Flattener(), Flattener()
+
+    def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
+        before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
+        after, y = _pair(f(before, x))
+        _check_carry(before, after)
+        numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
+        if message := tree.difference(*numbers):
+            raise ValueError(f"scan: a number in the carry changes {message}. Inside jit, carry it as a tensor.")
+        return Flattener().split(after), outputs.split(_stackable(y))
+
+    carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
+    return carry.rebuild(carries), outputs.rebuild(ys)
+
+
+def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Make tensors a step's own, to which it may write; while staging, a copy is another name of the same value."""
+    return [tensor.clone() for tensor in tensors]
+
+
+def _scan_length(xs: Tree, length: int | None) -> int:
+    sizes = {leaf.shape[0] if tree.is_tensor(leaf) and leaf.ndim else -1 for leaf in tree.leaves(xs)}
+    sizes |= set() if length is None else {_as_int("length", length)}
+    if len(sizes) != 1 or min(sizes) < 0:
+        found = tree.map(tree.describe, xs)
+        raise ValueError(
+            "scan: expected `length`, or an xs of tensors with a common leading axis, and no other length beside it, "
+            f"got length {length} and xs {found}."
+        )
+    return sizes.pop()
+
+
+def _as_int(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"scan: expected f to return a pair (carry, y), got {tree.describe(result)}. Return (carry, None) for no y."
+        )
+    return result[0], result[1]
+
+
+def _check_carry(before: Tree, after: Tree) -> None:
+    if _forms(before) != _forms(after):
+        kinds = (
+            tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after)
+        )
+        raise ValueError(
+            f"scan: expected f to return a carry like the one it got, they differ {tree.difference(*kinds)}. "
+            "Give init the structure, shapes and dtypes that f returns."
+        )
+
+
+def _forms(carry: Tree) -> tuple[Any, list[Any]]:
+    leaves, structure = tree.flatten(carry)
+    return structure, [(x.shape, x.dtype, x.device) if tree.is_tensor(x) else type(x) for x in leaves]
+
+
+def _stackable(y: Tree) -> Tree:
+    for path, leaf in zip(tree.paths(y), tree.leaves(y), strict=True):
+        if not tree.is_tensor(leaf):
+            raise ValueError(
+                f"scan: in y, at {tree.place(path)}: expected a tensor to stack, got {leaf!r}. "
+                "Return the tensor itself, not its .item()."
+            )
+    return y
+
+
+def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
+    """The ys of zero steps, whose form only a step on made-up values can tell."""
+    carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
+    after, y = _pair(f(carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
+    _check_carry(init, after)
+    return tree.map(lambda leaf: leaf[None][:0], _stackable(y))

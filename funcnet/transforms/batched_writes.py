@@ -1,0 +1,149 @@
+"""Buffers under vmap: a tensor that all examples share until the function writes a value of one example to it.
+
+torch.func.vmap refuses such a write, as the tensor has no room for a batch. When it does, the function runs again, and
+the tensors that it makes as it made that one, by the same operation and of the same dtype, get a batch axis from the
+beginning. What needs no such write, and no value, runs once.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.func
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from funcnet import _torch, tree
+from funcnet.transforms.argument_checks import FUNCTIONS
+from funcnet.transforms.flatten import Function
+from funcnet.transforms.purity import refusal
+
+# what torch.func.vmap says of a write of many values to a tensor that has room for one
+_REFUSALS = (
+    "is not possible because there exists a Tensor `other` in extra_args",
+    "doesn't match the broadcast shape",
+    "doesn't work on out=",
+)
+# and of a choice by a mask, or of a value that a function checks
+_READS = ("Attempting to batch over indexing with a boolean mask", "data-dependent control flow", "aten::equal")
+_SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
+_OUT_DIMS: Any = (0, None)
+_DATA: Any = Tensor.data
+_DETACHED = (Tensor.detach, torch.detach, _DATA.__get__)  # views that torch does not track
+
+
+def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
+    """Map f over tensors, for (results of each example, results that all share); f may write to tensors it makes."""
+
+    def run(*tensors: Tensor) -> Any:
+        makers: set[Any] = set()
+        try:
+            return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
+        except RuntimeError as error:
+            if not _is_refusal(error) and not any(text in str(error) for text in _READS):
+                raise
+        while True:
+            try:
+                return _run(f, in_dims, makers, tensors)
+            except _AgainError as again:
+                if again.makers is not makers:
+                    raise
+
+    return run
+
+
+def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Sequence[Tensor]) -> Any:
+    each = tensors[0].new_ones(tensors[0].shape[in_dims[0]], dtype=torch.bool)
+
+    def run(each: Tensor, *tensors: Tensor) -> Any:
+        with _Buffers(each, makers):
+            return f(*tensors)
+
+    return torch.func.vmap(run, (0, *in_dims), _OUT_DIMS)(each, *tensors)
+
+
+class _AgainError(Exception):
+    """The function has to run again: `makers` has a new member."""
+
+    def __init__(self, makers: set[Any]) -> None:
+        self.makers = makers
+
+
+class _Buffers(TorchFunctionMode):
+    """Give what some functions make a batch axis, and find out which functions these are.
+
+    Attributes:
+        each: A batched True; a choice by it has the batch axis.
+        makers: The functions, each with a dtype, whose new tensors get it. An index that is copied as a buffer is stays
+            one for all examples.
+        made_by: By which of them a tensor, or the one that it views, was made.
+    """
+
+    def __init__(self, each: Tensor, makers: set[Any]) -> None:
+        super().__init__()
+        self.each, self.makers = each, makers
+        self.made_by: Any = WeakIdKeyDictionary()
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        func, options = FUNCTIONS.get(func, func), dict(kwargs or {})
+        if isinstance(out := options.pop("out", None), Tensor):
+            return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
+        if func is Tensor.__setitem__ and _is_choice(*args):
+            x, mask, value = args
+            mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+            return self.call(Tensor.copy_, (x, torch.where(mask, value, x)), {})
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        try:
+            result = func(*args, **kwargs)
+        except RuntimeError as error:
+            if _is_refusal(error) and args and isinstance(args[0], Tensor):
+                self.give_room(args[0], error)
+            raise
+        given = {id(_base(leaf)): leaf for leaf in tree.leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        return tree.map(partial(self.note, func, args, given), result)
+
+    def give_room(self, target: Tensor, error: RuntimeError) -> None:
+        """Ask for another run in which the target has a batch axis."""
+        if self.has_room(target):
+            return
+        if (maker := self.made_by.get(target)) is None:
+            raise refusal("vmap", f"{_SHARED} ({tree.describe(target)})") from error
+        if maker in self.makers:
+            return
+        self.makers.add(maker)
+        raise _AgainError(self.makers) from error
+
+    def has_room(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor has an axis of this vmap's."""
+        return _torch.level(self.each) in _torch.levels(tensor)
+
+    def note(self, func: Any, args: Any, given: dict[int, Tensor], leaf: Any) -> Any:
+        """Remember by which function a result was made, and give it its batch axis."""
+        if not isinstance(leaf, Tensor) or any(leaf is tensor for tensor in given.values()):
+            return leaf
+        viewed = args[0] if func in _DETACHED else given.get(id(_base(leaf)))
+        maker = (func, leaf.dtype) if viewed is None else self.made_by.get(viewed)
+        if viewed is None and maker in self.makers and not self.has_room(leaf):
+            leaf = torch.where(self.each, leaf, leaf)
+        if maker is not None:
+            self.made_by[leaf] = maker
+        return leaf
+
+
+def _is_refusal(error: RuntimeError) -> bool:
+    return any(text in str(error) for text in _REFUSALS)
+
+
+def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
+    """Tell whether x[index] = value chooses between x and one number, element by element."""
+    by_mask = isinstance(index, Tensor) and index.dtype == torch.bool
+    return by_mask and not (isinstance(value, Tensor) and value.ndim)
+
+
+def _base(tensor: Tensor) -> Tensor:
+    """Find the tensor, inside of torch.func's wrappers, that this tensor is a view of, or itself."""
+    return _torch.viewed(_torch.unwrapped(tensor))

@@ -1,0 +1,215 @@
+"""The tensors that a function holds without being given them, and the same function with others in their place.
+
+A custom step of differentiation is given its tensors as arguments, with their outermost level of torch.func peeled off;
+a tensor that its function holds keeps that level, and its derivative would be lost without a word. So such tensors are
+found, become arguments, and are put back into the function.
+
+The function runs again when derivatives are computed, which is later: a variable of a Python loop around it may have
+its next value by then, a module that was called with other parameters its own. So the function is kept as it is when it
+is called.
+"""
+
+import copy
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from inspect import iscode, isframe, isfunction, ismethod, ismodule, istraceback
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from funcnet import _torch, tree
+from funcnet.transforms.flatten import Function
+from funcnet.tree import Tree
+
+
+class HiddenTensorError(ValueError):
+    """A function uses a tensor of a transformation outside, and holds it where `wrapped` does not find it."""
+
+
+def wrapped(f: Function) -> list[Tensor]:
+    """List the tensors held by f that are at a level of torch.func, or that autograd records."""
+    recording = torch.is_grad_enabled()
+
+    def outside(tensor: Tensor) -> bool:
+        level = _torch.level(tensor)
+        return level > 0 or (level == _torch.NO_LEVEL and recording and tensor.requires_grad)
+
+    return [tensor for tensor in _tensors(_held(f, {}, {})) if outside(tensor)]
+
+
+def lurking(value: Tree) -> list[Tensor]:
+    """List the tensors at a level of torch.func to which a value leads in any way."""
+    if not _torch.is_transforming():
+        return []
+    return [tensor for tensor in _tensors(_reached(value)) if _torch.level(tensor) > 0]
+
+
+def frozen(f: Function) -> Function:
+    """Return f as it is now, whatever its variables, and the attributes that lead it to tensors, become later."""
+    kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
+    return kept
+
+
+def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Function:
+    """Return f with other tensors in the place of those that it holds; f itself stays as it is."""
+    replaced = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
+    rebound: Function = _Copies(replaced, lambda leaf: id(leaf) in replaced).leaf(f)
+    return rebound
+
+
+def leads_to_tensors(value: Any) -> bool:
+    """Tell whether a value is, holds or hides a tensor."""
+    return any(isinstance(leaf, Tensor) for leaf in _reached(value))
+
+
+def _has_closure(leaf: Any) -> bool:
+    return isfunction(leaf) and leaf.__closure__ is not None
+
+
+def _tensors(leaves: Iterable[Any]) -> Iterable[Tensor]:
+    return {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()
+
+
+def _held(value: Tree, seen: dict[int, Any], known: dict[int, Any]) -> Iterator[Any]:
+    """Go through the tensors, functions and objects in a tree and in each other, but for those that are known."""
+    rest = [value]
+    while rest:
+        for leaf in filter(gc.is_tracked, tree.leaves(rest.pop())):  # no numbers and texts, of which there may be many
+            if id(leaf) not in seen and id(leaf) not in known:
+                seen[id(leaf)] = leaf
+                rest.append(_parts(leaf))
+                yield leaf
+
+
+def _parts(leaf: Any) -> Tree:
+    """What a function or object holds: closure and defaults, arguments given early, owner, attributes."""
+    if isfunction(leaf):
+        return [_content(cell) for cell in leaf.__closure__ or ()], leaf.__defaults__, leaf.__kwdefaults__
+    if isinstance(leaf, partial):
+        return leaf.func, leaf.args, leaf.keywords
+    if ismethod(leaf) or isinstance(leaf, BuiltinMethodType):
+        return getattr(leaf, "__func__", None), leaf.__self__
+    if isinstance(leaf, (type, Tensor)) or ismodule(leaf):
+        return None
+    return leaf.__dict__ if type(leaf).__dictoffset__ else None  # without asking an object's __getattr__
+
+
+def _content(cell: CellType) -> Any:
+    return None if cell == CellType() else cell.cell_contents  # a cell whose variable has no value yet is empty
+
+
+def _reached(value: Any) -> Iterator[Any]:
+    """Go through all objects to which one leads, in any way but by global variables."""
+    seen, rest = dict[int, Any](), [value]
+    while rest:
+        if id(leaf := rest.pop()) not in seen:
+            seen[id(leaf)] = leaf
+            rest.extend(filter(gc.is_tracked, _referents(leaf)))
+            yield leaf
+
+
+def _referents(leaf: Any) -> Iterable[Any]:
+    if isfunction(leaf):
+        return leaf.__closure__ or (), leaf.__defaults__, leaf.__kwdefaults__, leaf.__dict__
+    if isinstance(leaf, type) and "<locals>" in leaf.__qualname__:
+        return *vars(leaf).values(), *leaf.__bases__
+    if isinstance(leaf, (type, Tensor)) or any(test(leaf) for test in (ismodule, iscode, isframe, istraceback)):
+        return ()
+    return gc.get_referents(leaf)
+
+
+class _Copies:
+    """Copies of the functions and objects that lead to a leaf of some kind, and that lead to other tensors instead."""
+
+    def __init__(self, others: dict[int, Tensor], concerned: Callable[[Any], Any]) -> None:
+        self.others, self.concerned = others, concerned
+        self.copies: dict[int, Any] = {}
+        self.unconcerned: dict[int, Any] = {}
+
+    def __call__(self, value: Tree) -> Tree:
+        return tree.map(self.leaf, value) if self.concerns(value) else value
+
+    def concerns(self, value: Tree) -> bool:
+        """Tell whether a value is copied; where one is not, all that it leads to is not."""
+        if id(value) in self.unconcerned or not gc.is_tracked(value):
+            return False
+        seen: dict[int, Any] = {}
+        found = any(map(self.concerned, _held(value, seen, self.unconcerned)))
+        self.unconcerned.update({} if found else seen | {id(value): value})
+        return found
+
+    def leaf(self, leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return self.others.get(id(leaf), leaf)
+        if id(leaf) not in self.copies and not self.concerns(leaf):
+            return leaf
+        return self.copies[id(leaf)] if id(leaf) in self.copies else self.copied(leaf)
+
+    def copied(self, leaf: Any) -> Any:
+        if isfunction(leaf):
+            return self.function(leaf)
+        if isinstance(leaf, partial):
+            return partial(self(leaf.func), *self(leaf.args), **self(leaf.keywords))
+        if ismethod(leaf):
+            return MethodType(self(leaf.__func__), self(leaf.__self__))
+        if isinstance(leaf, BuiltinMethodType):
+            return getattr(self(leaf.__self__), leaf.__name__)
+        return self.object(leaf)
+
+    def function(self, f: Any) -> Any:
+        """Copy a function and its cells, which other functions may share; it may be in one of them itself."""
+        cells = f.__closure__ or ()
+        own = [cell for cell in cells if id(cell) not in self.copies]
+        self.copies.update({id(cell): CellType() for cell in own})
+        closure = tuple(self.copies[id(cell)] for cell in cells)
+        new = self.copies[id(f)] = FunctionType(f.__code__, f.__globals__, f.__name__, None, closure)
+        new.__dict__.update(f.__dict__)
+        new.__defaults__, new.__kwdefaults__ = self(f.__defaults__), self(f.__kwdefaults__)
+        for cell in own:
+            if cell != CellType():
+                self.copies[id(cell)].cell_contents = self(cell.cell_contents)
+        return new
+
+    def object(self, value: Any) -> Any:
+        """Copy an object and what is in its attributes; one that cannot be copied stays and may not use its tensors."""
+        try:
+            new = copy.copy(value)
+        except Exception:  # whatever its class says
+            new = value
+        self.copies[id(value)] = new
+        if new is not value:
+            new.__dict__.update(tree.map(self.leaf, value.__dict__))
+        return new
+
+
+class NoHiddenTensors(TorchFunctionMode):
+    """Refuse tensors that carry an outer transformation into a custom step of differentiation past its arguments."""
+
+    def __init__(
+        self, name: str, arguments: Iterable[Tensor], outside: Iterable[Tensor], *, autograd: bool = True
+    ) -> None:
+        super().__init__()
+        self.name, self.autograd = name, autograd
+        self.known, self.outside = ({id(tensor) for tensor in tensors} for tensors in (arguments, outside))
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(self.is_hidden(leaf) for leaf in tree.leaves((args, kwargs))):
+            raise HiddenTensorError(
+                f"{self.name}: the function uses a tensor that is differentiated or mapped outside, and holds it where "
+                "it cannot be found, so that its derivative would be lost. Pass that tensor as an argument."
+            )
+        return function(*args, **(kwargs or {}))
+
+    def is_hidden(self, leaf: Any) -> bool:
+        """Tell whether a tensor belongs to a level of torch.func, or of autograd, that is peeled off here."""
+        if not isinstance(leaf, Tensor) or id(leaf) in self.known:
+            return False
+        level = _torch.level(leaf)
+        if level == _torch.NO_LEVEL:
+            return self.autograd and leaf.requires_grad
+        # a transformation inside of the function has a number that one outside had, so `outside` has to be known
+        return id(leaf) in self.outside or level > (_torch.current_level() or 0)

@@ -1,0 +1,225 @@
+"""Trees and functions of trees in the form that torch.func takes: flat tuples of tensors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import _torch, tree
+from funcnet.tree import Tree
+from funcnet.tree.nodes import map_as
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+class Flattener:
+    """The tensors of a tree on their way through torch.func, and the way back to a tree of its form.
+
+    It describes the tree that it split last; until then, an empty one.
+    """
+
+    def __init__(self, chosen: Callable[[Any], bool] = tree.is_tensor) -> None:
+        self.chosen = chosen
+        self.split(())
+
+    def split(self, values: Tree) -> tuple[Tensor, ...]:
+        leaves, self.structure = tree.flatten(values)
+        self.is_chosen = [self.chosen(leaf) for leaf in leaves]
+        self.rest = [None if chosen else leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True)]
+        return tuple(leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True) if chosen)
+
+    def rebuild(self, tensors: Sequence[Any]) -> Tree:
+        return self._fill(tensors, self.rest)
+
+    def alone(self, tensors: Sequence[Any]) -> Tree:
+        """Build the tree with None in place of everything else."""
+        return self._fill(tensors, [None] * len(self.rest))
+
+    def _fill(self, tensors: Sequence[Any], rest: list[Any]) -> Tree:
+        given = iter(tensors)
+        leaves = [next(given) if chosen else leaf for leaf, chosen in zip(rest, self.is_chosen, strict=True)]
+        return tree.unflatten(self.structure, leaves)
+
+
+class Inputs:
+    """The floating-point and complex tensors of some arguments, which are differentiated, and the way back."""
+
+    def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
+        self.name, self.args, self.single = name, args, isinstance(argnums, int)
+        self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
+        picked = tuple(args[i] for i in self.argnums)
+        self.floating = Flattener(tree.is_inexact)
+        self.tensors = self.floating.split(picked)
+        if not self.tensors:
+            raise TypeError(_nothing_to_differentiate(name, picked))
+
+    def rebuild(self, tensors: Sequence[Tensor]) -> list[Any]:
+        args = list(self.args)
+        for i, arg in zip(self.argnums, self.floating.rebuild(tensors), strict=True):
+            args[i] = arg
+        return args
+
+    def gradient(self, tensors: Sequence[Any]) -> Any:
+        grads = self.floating.alone(tensors)
+        return grads[0] if self.single else grads
+
+    def tangents(self, tangents: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        return _matching(self.name, "tangent", self.floating.alone(self.tensors), tangents)
+
+
+class Call:
+    """A function of pytrees as torch.func wants it: it returns (tensors to differentiate, all tensors).
+
+    Attributes:
+        outputs: The tensors to differentiate of the last call.
+    """
+
+    def __init__(self, name: str, f: Function, inputs: Inputs, has_aux: bool = False) -> None:
+        self.name, self.f, self.inputs, self.has_aux = name, f, inputs, has_aux
+        self.floating, self.results = Flattener(tree.is_inexact), Flattener()
+        self.outputs: tuple[Tensor, ...] = ()
+
+    def __call__(self, *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        out, *aux = value_and_aux(self.name, self.f(*self.inputs.rebuild(tensors)), self.has_aux)
+        self.outputs = self.floating.split(out)
+        if not self.outputs:
+            raise TypeError(
+                f"{self.name}: expected f to return a floating-point or complex tensor, got {tree.describe(out)}. "
+                "Make integers floating with .to(torch.float32)."
+            )
+        return self.outputs, self.results.split((out, *aux))
+
+    def rebuild(self, results: Sequence[Tensor]) -> Any:
+        """Return (out,) or (out, aux) of the last call."""
+        return self.results.rebuild(results)
+
+    def derivative(self, parts: Sequence[Any]) -> Tree:
+        """Build the tree of the last call's result with something in place of every tensor to differentiate."""
+        return self.floating.alone(parts)
+
+    def cotangents(self, cotangent: Tree) -> tuple[Tensor, ...]:
+        return _matching(self.name, "cotangent", self.floating.alone(self.outputs), cotangent)
+
+
+class Pairs:
+    """A call whose complex tensors are pairs of real numbers, of which torch has Jacobians.
+
+    Attributes:
+        outputs: The tensors to differentiate of the last call, as pairs.
+    """
+
+    def __init__(self, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
+        self.name, self.call, self.tensors = name, call, tuple(tensors)
+        self.outputs: tuple[Tensor, ...] = ()
+
+    def __call__(self, *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        outputs, results = self.call(*tree.view_as_complex(tensors, self.tensors))
+        complex_ones = [next((x for x in side if x.is_complex()), None) for side in (self.tensors, outputs)]
+        if None not in complex_ones:
+            raise TypeError(
+                f"{self.name}: expected real tensors in the argument or in the result, got a "
+                f"{' and a '.join(map(tree.describe, complex_ones))}: such a function has a Jacobian with respect to "
+                "the real and imaginary parts only. View the argument with fn.tree.view_as_real, and back in f with "
+                "fn.tree.view_as_complex, or use jvp, vjp or hvp."
+            )
+        self.outputs = tree.view_as_real(outputs)
+        return self.outputs, results
+
+    def jacobian(self, rows: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """Turn the Jacobian of pairs, by results and by arguments, into one of complex tensors."""
+        columns = [[_by_pairs(x, part) for x, part in zip(self.tensors, row, strict=True)] for row in rows]
+        outputs = zip(self.call.outputs, columns, strict=True)
+        return [[_of_pairs(y, part) for part in row] for y, row in outputs]
+
+
+def _by_pairs(x: Tensor, part: Tensor) -> Tensor:
+    return torch.complex(part[..., 0], part[..., 1]) if x.is_complex() else part
+
+
+def _of_pairs(y: Tensor, part: Tensor) -> Tensor:
+    return torch.complex(part.select(y.ndim, 0), part.select(y.ndim, 1)) if y.is_complex() else part
+
+
+def value_and_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, ...]:
+    """Return (value,), or with has_aux the pair (value, aux) that f has to return."""
+    if not has_aux:
+        return (out,)
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TypeError(
+            f"{name}: expected f to return a pair (value, aux), as has_aux=True says, got {tree.describe(out)}. "
+            "Put all that is auxiliary into one tree."
+        )
+    return tuple(out)
+
+
+def check_scalar(name: str, out: Any) -> None:
+    """Raise unless f returned a 0-d floating-point tensor, which is what has a gradient."""
+    if not tree.is_floating(out) or out.shape:
+        is_complex = tree.is_inexact(out) and not tree.is_floating(out)
+        raise TypeError(
+            f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. "
+            + ("Take its .abs() or .real: a complex number has no least value. " if is_complex else "")
+            + "Reduce it with .mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns "
+            "(value, aux)."
+        )
+
+
+def check_tuple(operation: str, name: str, values: Any) -> None:
+    """Raise for what is no tuple or list of arguments: a tensor would be taken apart row by row."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"{operation}: expected {name} to be a tuple of f's arguments, got {tree.describe(values)}.")
+
+
+def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
+    """Count the arguments from the front."""
+    for argnum in argnums:
+        if not -count <= argnum < count:
+            raise ValueError(
+                f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them."
+            )
+    positions = [argnum % count for argnum in argnums]
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"{name}: expected argnums to name each argument once, got {tuple(argnums)}.")
+    return positions
+
+
+def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:
+    def check(path: str, primal: Tensor, tangent: Any) -> Tensor:
+        if isinstance(tangent, Tensor) and (tangent.shape, tangent.dtype) == (primal.shape, primal.dtype):
+            return tangent
+        raise ValueError(
+            f"{name}: at {tree.place(path)}: expected a {kind} like its value, a {tree.describe(primal)}, "
+            f"got {tree.describe(tangent)}."
+        )
+
+    places = tree.unflatten(tree.structure(like), tree.paths(like))
+    return tuple(tree.leaves(map_as(name, check, places, like, given)))
+
+
+def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
+    leaves = tree.leaves(args)
+    found = ", ".join(
+        f"{tree.describe(leaf)} at {tree.place(path)}" for path, leaf in zip(tree.paths(args), leaves, strict=True)
+    )
+    if classes := {type(leaf).__name__ for leaf in leaves if is_dataclass(leaf)}:
+        mend = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
+    else:
+        mend = "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
+    found = found or "an empty tree"
+    return f"{name}: expected a floating-point or complex tensor to differentiate by, got {found}. {mend}"
+
+
+def transformed() -> bool:
+    """Tell whether a call is inside a transformation, a trace or torch.compile.
+
+    If not, the values of tensors are known, unless torch's autograd is to differentiate by them.
+    """
+    return (
+        _torch.is_transforming()
+        or _torch.is_dispatching()
+        or _torch.is_in_dual_level()
+        or torch.compiler.is_compiling()
+    )

@@ -1,0 +1,26 @@
+"""Running an example as a user does, and reading the tables that it prints."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments):
+    """Run an example and return its output into a pipe."""
+    command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 80
+    return done.stdout
+
+
+def row(output, *starts):
+    """The cells after the first ones of the table row that begins so."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+    (cells,) = [
+        cells[len(starts) :] for cells in rows if cells[: len(starts)] == list(starts) and len(cells) > len(starts)
+    ]
+    return cells

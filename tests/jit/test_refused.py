@@ -1,0 +1,89 @@
+"""Code that cannot be staged is refused, with the line of the user that asks for it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from staged import X
+from torch.nn import functional
+
+import funcnet as fn
+from funcnet.compiler import StagingError, jit
+from funcnet.scan import scan
+
+
+def branch(x):
+    if x.sum() > 0:
+        return x
+    return -x
+
+
+READS = [
+    (branch, "branch"),
+    (lambda x: x * x.sum().item(), "_local_scalar_dense"),
+    (lambda x: x[x > 0], "index.Tensor"),
+    (lambda x: x.nonzero(), "nonzero"),
+    (lambda x: x.tolist(), "tolist"),
+    (lambda x: x.numpy(), "numpy"),
+    (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),
+    (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "needs the values"),
+    (fn.grad(lambda x: x.sum() * float(x[0, 0])), "_local_scalar_dense"),
+    (fn.vmap(lambda row: torch.tensor(row.tolist())), "needs the values"),
+]
+
+
+@pytest.mark.parametrize("f, operation", READS)
+def test_code_that_reads_values_is_refused_with_its_line(f, operation):
+    with pytest.raises(StagingError, match=operation) as error:
+        jit(f)(X)
+    assert "Use torch.where for a branch" in str(error.value)
+    assert f"{Path(__file__).name}:" in str(error.value)
+
+
+def test_the_line_named_is_the_one_that_steers():
+    line = branch.__code__.co_firstlineno + 1
+    with pytest.raises(StagingError, match=rf"in branch, .*test_refused\.py:{line}\."):
+        jit(branch)(X)
+
+
+IMPURE = [
+    (lambda x: x + torch.rand(3, 4), "aten.rand.default draws from torch's global generator"),
+    (lambda x: functional.dropout(x, 0.5), "draws from torch's global generator"),
+    (lambda x: x.add_(1), "add_.Tensor writes to an argument in place"),
+    (lambda x: x[0].zero_(), "zero_.default writes to an argument in place"),
+    (lambda x: torch.neg(x, out=X), "writes to a closed-over tensor in place"),
+    (lambda x: (x * 1).resize_(2, 2), "resize_.default"),
+]
+
+
+@pytest.mark.parametrize("f, message", IMPURE)
+def test_functions_that_are_not_pure_are_refused(f, message):
+    with pytest.raises(StagingError, match=message):
+        jit(f)(X.clone())
+
+
+def test_a_scan_body_that_writes_outside_is_refused():
+    def f(x):
+        buffer = torch.zeros(3)
+
+        def step(c, _):
+            buffer[0] = 1.0
+            return c, None
+
+        return scan(step, x, length=2), buffer
+
+    with pytest.raises(StagingError, match="writes to a tensor from outside the scan body"):
+        jit(f)(X)
+
+
+def test_values_that_leave_their_scan_or_their_staging_are_refused():
+    kept = []
+
+    def f(x):
+        scan(lambda c, _: (kept.append(c * 2), (c, None))[1], x, length=2)
+        return kept[0] + 1
+
+    with pytest.raises(StagingError, match="used outside of the function or scan body that made it"):
+        jit(f)(X)
+    with pytest.raises(StagingError, match="met a traced tensor whose tracing has ended"):
+        kept[0] + 1

@@ -1,0 +1,115 @@
+"""Loops in staged programs: hoisted, pruned and nested."""
+
+import pytest
+import torch
+from staged import W, X, assert_staged_equals, operations, program
+
+import funcnet as fn
+from funcnet.compiler import jit
+from funcnet.compiler.program import Scan
+from funcnet.compiler.tracing.trace import loop
+from funcnet.scan import scan
+
+
+def test_what_does_not_change_in_a_loop_is_computed_before_it():
+    def f(x, w):
+        return scan(lambda c, _: (c + (x @ w).sin().sum(), c * 2), x.sum(), length=5)
+
+    block = program(lambda *args: fn.tree.leaves(f(*args)), X, W).block
+    (loop_,) = (op for op in block.ops if isinstance(op, Scan))
+    assert [str(op.target) for op in loop_.body.ops] == ["aten.add.Tensor", "aten.mul.Tensor"]
+
+
+def test_outputs_and_slices_that_nobody_reads_are_removed():
+    def f(x):
+        carry, (_, doubled) = scan(lambda c, row: (c + 1, (row.exp(), c * 2)), x[0], x)
+        return [carry, doubled]
+
+    (loop_,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
+    assert (len(loop_.xs), len(loop_.outputs)) == (0, 2)
+
+
+def test_carries_that_reach_no_result_are_removed():
+    def inner(c, _):
+        return (c[0].sin(), c[1] * c[0], c[2] + c[1]), c[2]
+
+    def f(x):
+        """Of a, b and c, b reads a and c reads b; d, which c alone reads, is given to a scan inside."""
+
+        def outer(carry, row):
+            a, b, c, d = carry
+            (a, b, d), _ = scan(inner, (a, b, d), length=2)
+            return (a + row, b, c + d, d), (c, a)
+
+        (_, b, _, _), (_, every_a) = scan(outer, (x[0], x[1], x[2], x[0]), x)
+        return [b, every_a]
+
+    (outer,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
+    (inside,) = (op for op in outer.body.ops if isinstance(op, Scan))
+    assert (len(outer.init), len(outer.outputs), len(inside.init), len(inside.outputs)) == (2, 3, 2, 2)
+    assert_staged_equals(f, X)
+
+
+def test_nested_scans_of_100_times_100_are_two_small_blocks():
+    def inner(c, _):
+        value, gradient = fn.value_and_grad(lambda c: (c * X).sin().sum())(c)
+        return c - 0.01 * gradient, value
+
+    def outer(c, _):
+        c, values = scan(inner, c, length=100)
+        return c, values[0]
+
+    def run(x):
+        return scan(outer, x, length=100)
+
+    assert operations(lambda x: fn.tree.leaves(run(x)), X).count("scan") == 2
+    assert len(operations(lambda x: fn.tree.leaves(run(x)), X)) < 20
+    carry, expected = X, []
+    for i in range(10_000):
+        expected += [(carry * X).sin().sum()] if i % 100 == 0 else []
+        carry = carry - 0.01 * X * (carry * X).cos()
+    final, values = jit(run, backend="eager")(X)
+    torch.testing.assert_close(final, carry, rtol=0, atol=1e-12)
+    torch.testing.assert_close(values, torch.stack(expected), rtol=0, atol=1e-12)
+
+
+SCANS = [
+    lambda x: scan(lambda c, row: (c + row.sum() * c.cos(), c[0]), x, x),
+    lambda x: scan(lambda c, row: ({"a": c["b"], "b": c["a"] + row}, (c["a"], None)), {"a": x[0], "b": x[1]}, x),
+    lambda x: scan(lambda c, row: (c, row * 2), x, x[:0]),
+    lambda x: scan(lambda c, _: (c, None), x, length=4),
+    lambda x: scan(lambda c, _: scan(lambda c, row: (c + row.sum(), c[0]), c, x), x, length=4),
+    lambda x: scan(lambda c, row: (c - 0.1 * fn.grad(lambda c: (c * row).square().sum())(c), None), x, x),
+    lambda x: scan(lambda c, row: (c + fn.vmap(lambda r: r * row)(x).sum(), c), x[0, 0], x),
+    fn.grad(lambda x: scan(lambda c, row: (c * row.sum(), c.sum()), x, x)[1].sum()),
+    fn.vmap(lambda row: scan(lambda c, z: (c + row.sum() * z, c * 2), row, torch.arange(5.0, dtype=row.dtype))),
+    fn.vmap(lambda row: scan(lambda c, z: (c + z, c * 2), torch.zeros((), dtype=row.dtype), row)),
+    lambda x: fn.vmap(fn.vmap(lambda a, b: scan(lambda c, z: (c + a * z, c), b, x[0]), (None, 0)), (0, None))(x, x),
+    lambda x: fn.vmap(lambda r: scan(lambda c, z: (scan(lambda c, _: (c + z, r), c, length=3)[0], c), r, x))(x[:, :4]),
+    lambda x: fn.vmap(fn.grad(lambda r: scan(lambda c, z: (c * z, c), r.sum(), r)[0]))(x),
+]
+
+
+@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("f", SCANS)
+def test_scan_staged_equals_eager(f, backend):
+    assert_staged_equals(f, X, backend=backend)
+
+
+def test_scan_inside_vmap_stays_one_loop():
+    def f(x):
+        return [fn.vmap(lambda row: scan(lambda c, _: (c + row, None), row, length=50)[0])(x)]
+
+    assert operations(f, X).count("scan") == 1
+
+
+def test_loop_is_none_where_a_scan_is_a_python_loop():
+    seen = []
+
+    def f(x):
+        seen.append(loop() is None)
+        return fn.grad(lambda x: (seen.append(loop() is None), x.sum())[1])(x)
+
+    assert loop() is None
+    jit(f, backend="eager")(X)
+    assert seen == [False, True]

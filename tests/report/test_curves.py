@@ -1,0 +1,220 @@
+"""Curves as they are drawn in the terminal, dot by dot."""
+
+import io
+import math
+import re
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from printed_reports import body, dots, printed
+from rich.console import Console
+
+from funcnet import report
+
+
+def test_curve_runs_from_corner_to_corner():
+    cells = body(printed(report.curve({"loss": torch.linspace(5, -5, 500)}, height=10)))
+    assert len(cells) == 10 and cells[0][0] in "⠑⠢⠉⠱⠙⠓⠊⠁" and cells[9][-1] != " "
+    lit, width = dots(cells), 2 * len(cells[0])
+    for x, y in lit:
+        assert abs(y / 39 - x / (width - 1)) < 1 / 30
+    assert {(0, 0), (width - 1, 39)} <= lit
+
+
+def test_curve_keeps_a_spike_among_many_points():
+    values = torch.zeros(1_000_000)
+    values[750_000], values[250_000] = 3.0, -1.0
+    cells = body(printed(report.curve({"loss": values}, height=8)))
+    lit, width = dots(cells), 2 * len(cells[0])
+    top, bottom = [x for x, y in lit if y == 0], [x for x, y in lit if y == 31]
+    assert top == [width * 3 // 4] and bottom == [width // 4]
+    assert all(row[top[0] // 2] != " " for row in cells[:6])  # joined to the line at 0
+
+
+def test_curve_leaves_gaps_and_counts_them():
+    values = [1.0, 1.0, math.nan, 1.0, 1.0, math.inf, -math.inf, 0.0, 1.0]
+    lines = printed(report.curve({"loss": values}, width=72, height=4))
+    cells = body(lines)
+    assert lines[-1] == "● loss (3 of 9 NaN or infinite)"
+    covered = {x // 2 for x, _ in dots(cells)} | {i for row in cells for i, text in enumerate(row) if text == "●"}
+    drawn = [*range(0, 10), *range(27, 37), *range(63, 72)]
+    assert covered == set(drawn)
+
+
+def test_short_piece_between_gaps_still_gets_its_marker():
+    cells = body(printed(report.curve({"loss": [1.0, 1.0, *[math.nan] * 20]}, width=22, height=4)))
+    assert [row.strip() for row in cells] == ["", "", "●⠁", ""]
+
+
+def test_positive_values_close_to_zero_are_seen_above_it():
+    labels = [line.split("┤")[0].strip() for line in printed(report.curve({"loss": [0.7, 0.01]})) if "┤" in line]
+    assert labels[-1] == "0.0"
+    labels = [line.split("┤")[0].strip() for line in printed(report.curve({"loss": [0.7, 0.6]})) if "┤" in line]
+    assert labels[-1] == "0.60"
+
+
+def test_curve_joins_few_points_by_straight_lines():
+    lit = dots(body(printed(report.curve({"loss": [0.0, 4.0, 0.0, 0.0]}, width=20, height=5))))
+    assert {(0, 19), (13, 0), (26, 19), (39, 19)} <= lit
+    assert {x for x, _ in lit} >= set(range(40)) - {20, 21}  # where the marker is
+    for x, y in lit:
+        assert abs((19 - y) - 20 * max(0, 1 - abs(x - 13) / 13.3)) < 2.2
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e-12, -1e280])
+def test_curve_of_a_constant_is_level_and_labelled(value):
+    lines = printed(report.curve({"loss": [value] * 50}, height=5))
+    cells = body(lines)
+    (row,) = [j for j, row in enumerate(cells) if row.strip()]
+    assert len(cells[row].strip()) == 80 - (len(lines[row]) - len(cells[row].rstrip()))
+    label = float(lines[row].split("┤")[0].replace(",", ""))
+    assert label == pytest.approx(value, rel=0.1)
+
+
+def test_curve_of_one_point_shows_its_marker_in_the_middle():
+    lines = printed(report.curve({"loss": [3.0]}, width=21, height=5))
+    assert [row.strip() for row in body(lines)] == ["", "", "●", "", ""]
+    assert body(lines)[2].index("●") == 10
+    assert lines[2].startswith("3.0 ┤")
+
+
+def test_curve_without_a_finite_value_says_so():
+    lines = printed(report.curve({"loss": torch.full((4,), math.nan)}))
+    assert not any(row.strip() for row in body(lines))
+    assert lines[-1] == "● loss (4 of 4 NaN or infinite)"
+
+
+def test_log_axis_makes_decay_straight():
+    lines = printed(report.curve({"loss": 10.0 ** -torch.linspace(0, 6, 200)}, log_y=True, height=14))
+    lit = dots(body(lines))
+    width = max(x for x, _ in lit) + 1
+    assert all(abs(y / 56 - x / width) < 2 / 56 for x, y in lit)
+    labels = {float(line.split("┤")[0]): j for j, line in enumerate(lines) if "┤" in line}
+    assert labels == {1.0: 0, 1e-2: 4, 1e-4: 9, 1e-6: 13}
+
+
+def test_log_axis_leaves_out_what_is_not_positive():
+    lines = printed(report.curve({"loss": [1.0, 0.0, -1.0, 0.1, math.nan]}, log_y=True, width=50, height=4))
+    assert lines[-1] == "● loss (3 of 5 NaN, infinite or not positive)"
+
+
+@pytest.mark.parametrize(
+    "values, labels",
+    [
+        ([0, 10], ["0", "2", "4", "6", "8", "10"]),
+        ([0.2, 0.6], ["0.2", "0.3", "0.4", "0.5", "0.6"]),
+        ([-1, 1], ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
+        ([0.69310129, 0.69310510], ["0.693102", "0.693103", "0.693104", "0.693105"]),
+        ([1e9, 5e9], ["1e+09", "2e+09", "3e+09", "4e+09", "5e+09"]),
+        ([0, 3e-9], ["0e+00", "1e-09", "2e-09", "3e-09"]),
+        ([2_000, 10_000], ["2,000", "4,000", "6,000", "8,000", "10,000"]),
+    ],
+)
+def test_numbers_on_the_vertical_axis(values, labels):
+    lines = printed(report.curve({"loss": torch.tensor(values, dtype=torch.float64)}, height=16))
+    found = {line.split("┤")[0].strip(): j for j, line in enumerate(lines) if "┤" in line}
+    assert list(found)[::-1] == labels
+    low, high = values
+    for label, row in found.items():
+        value = float(label.replace(",", ""))
+        assert 15 - row == min(15, math.floor((value - low) / (high - low) * 16 + 1e-9))
+
+
+def test_numbers_on_the_horizontal_axis_stand_below_their_ticks():
+    lines = printed(report.curve({"loss": torch.ones(10_001)}, x_label="step"))
+    ticks, numbers, name = lines[-4], lines[-3], lines[-2]
+    assert numbers.split() == ["0", "2,000", "4,000", "6,000", "8,000", "10,000"]
+    assert len(ticks) == 80 and ticks.count("┴") == 6
+    for tick, number in zip(re.finditer("┴", ticks), re.finditer(r"\S+", numbers), strict=True):
+        assert number.start() - 1 <= tick.start() <= number.end()
+    assert name.strip() == "step"
+
+
+def test_numbers_on_the_horizontal_axis_never_run_together():
+    x = torch.linspace(1e6, 1e6 + 0.02, 9, dtype=torch.float64)
+    numbers = printed(report.curve({"loss": [1.0] * 9}, x=x, width=24, height=3))[-2].split()
+    assert numbers and all(re.fullmatch(r"1,000,000\.\d\d", number) for number in numbers)
+
+
+def test_x_places_the_points():
+    curve = report.curve({"a": [0, 1, 1], "b": [0, 0, 1]}, x=range(0, 2_001, 1_000), width=40, height=4)
+    lit, numbers = dots(body(printed(curve))), printed(curve)[-2].split()
+    assert numbers[0] == "0" and numbers[-1] == "2,000"
+    assert {(40, 0), (40, 15), (79, 0), (0, 15)} <= lit
+    steep = report.curve({"a": [0, 0, 1]}, x=torch.tensor([0.0, 9.0, 10.0]), width=40, height=4)
+    assert {x for x, y in dots(body(printed(steep))) if y < 15} <= set(range(72, 80))
+
+
+def test_series_differ_in_marker_and_colour():
+    series = {f"net {i}": torch.full((20,), float(i)) for i in range(8)}
+    curve = report.curve(series, height=24)
+    lines = printed(curve)
+    for i, marker in enumerate("●▲■◆○△□◇"):
+        assert f"{marker} net {i}" in " ".join(lines[-2:])
+        (row,) = [row for row in body(lines) if marker in row]
+        assert row.count(marker) == 6 and set(row) <= {marker, *map(chr, range(0x2801, 0x2900))}
+    console = Console(file=io.StringIO(), width=80, color_system="standard", force_terminal=True, _environ={})
+    console.print(curve)
+    assert len(set(re.findall(r"\x1b\[(3\d)m", console.file.getvalue()))) == 6
+
+
+def test_curve_takes_lists_and_tensors_of_every_kind():
+    values = [0.9, 0.5, 0.25, 0.125]
+    expected = printed(report.curve({"loss": values}))
+    weight = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    for other in (tuple(values), torch.tensor(values), [weight * value for value in values], iter(values)):
+        assert printed(report.curve({"loss": other})) == expected
+    integers = torch.tensor([3, 1, 2])
+    assert printed(report.curve({"loss": integers})) == printed(report.curve({"loss": integers.tolist()}))
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_curve_is_as_wide_as_the_terminal(width):
+    lines = printed(report.curve({"loss": torch.linspace(1, 0, 99)}, title="A title", y_label="loss"), width)
+    assert max(map(len, lines)) == width == next(len(line) for line in lines if "└" in line)
+    assert lines[0].strip() == "A title" and lines[1] == "loss"
+    assert abs(len(lines[0]) - len("A title") - (width - len(lines[0]))) <= 1
+
+
+@given(
+    st.dictionaries(st.text("ab[]", min_size=1), st.lists(st.floats(), min_size=1, max_size=30), min_size=1),
+    st.booleans(),
+)
+def test_every_value_that_can_be_drawn_is(series, log_y):
+    if len(series) > 34:
+        return
+    lines = printed(report.curve(series, log_y=log_y, width=30, height=6))
+    cells = body(lines)
+    drawn = {k: [v for v in vs if abs(v) <= 1e300 and (v >= 1e-300 or not log_y)] for k, vs in series.items()}
+    flat = [math.log(v) if log_y else v for vs in drawn.values() for v in vs]
+    assert any(row.strip() for row in cells) == bool(flat)
+    assert max(map(len, lines)) <= 80
+    longest = max(map(len, series.values())) - 1
+    for values in series.values():
+        for i, value in enumerate(values):
+            if abs(value) <= 1e300 and (value >= 1e-300 or not log_y):
+                column = min(29, math.floor(i / longest * 30 + 1e-9)) if longest else 15
+                assert any(row[column : column + 1].strip() for row in cells)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"series": {}}, r"curve: expected at least one series, got none"),
+        ({"series": {str(i): [1.0] for i in range(35)}}, r"at most 34 series, one for each marker, got 35"),
+        ({"series": {"a": []}}, r'curve: series "a" is empty: expected at least one value'),
+        ({"series": {"a": torch.zeros(3, 4)}}, r'series "a": expected shape \(n,\), got \(3, 4\)\. Pass each row'),
+        ({"series": {"a": torch.tensor(1.0)}}, r'series "a": expected shape \(n,\), got \(\)'),
+        ({"series": {"a": 1.0}}, r'series "a": expected numbers or a tensor, got 1\.0'),
+        ({"series": {"a": ["x", None]}}, r"""series "a": expected numbers or a tensor, got \['x', None\]"""),
+        ({"series": {"a": [1, 2], "b": [1]}, "x": [0, 1]}, r'series "b" has 1 values and x has 2: expected as many'),
+        ({"series": {"a": [1, 2]}, "x": [1, 0]}, r"curve: x: expected finite values that never fall"),
+        ({"series": {"a": [1, 2]}, "x": [0, math.nan]}, r"curve: x: expected finite values that never fall"),
+    ],
+)
+def test_curve_refuses(arguments, message):
+    series = arguments.pop("series")
+    with pytest.raises(ValueError, match=message):
+        report.curve(series, **arguments)
