@@ -50,6 +50,7 @@ def scan(
             an unroll below 1.
         TypeError: f returns no pair; a length or unroll that is no int.
         RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
+            Outside of `jit` the write has happened by then, and one through `.data` is not seen.
     Source:
         jax.lax.scan.
     Example:

@@ -58,6 +58,7 @@ def jit(
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
     [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
     matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes go on.
+    An operation whose result nothing reads is dropped, and an index out of range in it is not reported.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
@@ -78,7 +79,7 @@ def jit(
     Raises:
         ValueError: There is no such backend.
         TypeError: f or progress cannot be called. Called with an object that holds tensors and is not a pytree node.
-        StagingError: At the first call: f reads values of tensors in Python, or is not pure.
+        StagingError: At the first call: f reads values of tensors in Python, or is not pure; no tensor has changed.
         IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))

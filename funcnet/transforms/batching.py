@@ -34,7 +34,8 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments; a
             chunk_size below 1.
         TypeError: An axis that is neither an int nor None.
-        RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it. The
+            write may have happened by then, and one through `.data` of a tensor that f closes over is not seen.
     Example:
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])

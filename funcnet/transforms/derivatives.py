@@ -20,7 +20,7 @@ from funcnet.transforms.flatten import (
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
-from funcnet.transforms.purity import Pure, Refusals
+from funcnet.transforms.purity import NEAR, Pure
 from funcnet.tree import Tree
 
 
@@ -41,6 +41,8 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         TypeError: The argument holds no floating-point or complex tensor, or f returns something else than a 0-d one,
             or with has_aux than a pair.
         ValueError: An argnum that is no positional argument, or comes twice.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. A write by `out=`, or to an
+            argument under `no_grad`, has happened by then.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
@@ -81,11 +83,16 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
         return (value, auxiliary.split(*aux)) if has_aux else value
 
     by = tuple(range(len(inputs.tensors)))
-    with Refusals(name):
+    with Pure(name, f, _given(inputs, kwargs), NEAR):
         grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
+
+
+def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
+    """List the tensors that are differentiated and those that are arguments themselves, which costs no search."""
+    return [*inputs.tensors, *(arg for arg in (*inputs.args, *kwargs.values()) if isinstance(arg, Tensor))]
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
@@ -102,6 +109,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
         TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are no
             tuple.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
+        RuntimeError: f writes in place to a primal or to a tensor that it closes over. The write may have happened by
+            then.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
@@ -139,7 +148,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
-    with Refusals("vjp"):
+    with Pure("vjp", f, _given(inputs, {}), NEAR):
         pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)

@@ -28,6 +28,8 @@ def remat(f: Function) -> Function:
         ValueError: f uses a tensor that is differentiated or mapped outside, from where it cannot be found: a global
             variable, a set, or an object with __slots__; or it returns an object that holds tensors and is no node.
         TypeError: f is no function; of a layer, its `apply` is.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has happened by
+            then; one through `.data` is not seen.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174; named as in JAX.

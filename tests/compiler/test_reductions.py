@@ -6,6 +6,9 @@ import pytest
 import torch
 from backends import BACKENDS, FLOATS, check, rand, rows
 
+import funcnet as fn
+from funcnet.compiler import jit
+
 nan, inf = math.nan, math.inf
 
 REDUCTIONS = {
@@ -67,3 +70,11 @@ EXTREMA = {
 def test_extrema_pass_nan_on(backend: str) -> None:
     x = torch.tensor([[1.0, nan, 3.0], [4.0, 5.0, -inf]])
     check(EXTREMA, x, backend=backend)
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+def test_deviations_of_the_largest_numbers_are_infinite_not_nan(lanes):
+    f = lambda x: (x.var(), x.std(), *torch.var_mean(x), *torch.std_mean(x))  # noqa: E731
+    for x in (torch.tensor([3.4e38, -3.4e38, 3e38]), torch.tensor([1e20, -1e20, 3e20]), torch.tensor([1.0, torch.nan])):
+        got = [y[0] for y in jit(fn.vmap(f), backend="native")(x[None])] if lanes else jit(f, backend="native")(x)
+        torch.testing.assert_close(tuple(got), f(x), equal_nan=True)

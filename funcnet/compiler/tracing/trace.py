@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from funcnet import _torch
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
@@ -210,8 +211,9 @@ class Trace(Recorder):
         step = with_elements(step, self.storage)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            # in memory of their own, row-major as those of a longer loop
-            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
+            with _torch.without_torch_function():  # vmap would batch these copies as it does what the user makes
+                # in memory of their own, row-major as those of a longer loop
+                return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)
