@@ -201,11 +201,8 @@ def _promoted(before: Tree, after: Tree) -> str:
         return ""
     pairs = zip(tree.paths(before), tree.leaves(before), tree.leaves(after), strict=True)
     grown = [path for path, a, b in pairs if tree.is_tensor(a) and not tree.is_inexact(a) and tree.is_inexact(b)]
-    return (
-        f"; at {tree.place(grown[0])} an integer became floating: start from a float there, such as 0.0"
-        if grown
-        else ""
-    )
+    where = f" at path {grown[0]!r}" if grown and grown[0] else ""
+    return f". An integer became floating{where}: start from a float, such as 0.0" if grown else ""
 
 
 def _forms(carry: Tree) -> tuple[Any, list[Any]]:

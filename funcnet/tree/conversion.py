@@ -20,7 +20,7 @@ def is_number(leaf: Any) -> bool:
 
 
 def arrays_as_tensors(values: Tree) -> Any:
-    """Replace numpy arrays and scalars by tensors of the same dtype.
+    """Replace numpy arrays by tensors of the same dtype, and numpy's scalars by Python numbers.
 
     Raises:
         TypeError: An array of objects, texts or another dtype that torch does not have.
@@ -45,8 +45,10 @@ def number_as_tensor(number: Any, dtype: torch.dtype | None = None) -> Tensor:
 def _array_as_tensor(path: str, leaf: Any) -> Any:
     if not is_array(leaf):
         return leaf
+    if not hasattr(leaf, "__setitem__"):
+        return leaf.item()
     try:
-        return torch.tensor(leaf)
+        return torch.tensor(leaf.copy())  # without the negative strides that torch does not have
     except (TypeError, ValueError) as error:
         kind = f"a numpy array of dtype {leaf.dtype}"
         raise TypeError(f"at {place(path)}: expected an array of a dtype that torch has, got {kind}.") from error
