@@ -29,6 +29,7 @@ from funcnet.compiler.signature import (
 from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
+from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
 def jit(
@@ -147,6 +148,8 @@ class Jit:
 
     def _request(self, args: Any, kwargs: Any) -> "Request":
         leaves, structure = tree.flatten((args, kwargs))
+        if any(map(is_array, leaves)):
+            return self._request(*arrays_as_tensors((args, kwargs)))
         key, tensors, numbers, others = signature(leaves, structure)
         traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
         key = with_traced(key, leaves, traced) if traced else key

@@ -22,6 +22,7 @@ from funcnet.transforms.flatten import (
 from funcnet.transforms.forward_rules import with_forward_rules
 from funcnet.transforms.purity import NEAR, Pure
 from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors
 
 
 def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
@@ -76,6 +77,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
 
 def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
+    kwargs = arrays_as_tensors(kwargs)
 
     def scalar(*tensors: Tensor) -> Any:
         value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
@@ -263,8 +265,8 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
 def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
     @wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        inputs = Inputs(name, args, argnums)
-        call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
+        inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs)
+        call = Call(name, lambda *args: f(*args, **options), inputs, has_aux)
         by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
         with Pure(name, f, args):
             rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))

@@ -12,6 +12,7 @@ from funcnet.transforms.closures import NoHiddenTensors, frozen, leads_to_tensor
 from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.structural_zeros import materialised, pullback, pushforward
+from funcnet.tree.conversion import arrays_as_tensors
 
 
 def remat(f: Function) -> Function:
@@ -48,7 +49,7 @@ def remat(f: Function) -> Function:
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
     f, outside = frozen(f), lurking((f, args, kwargs))
     held, inputs, results = wrapped(f), Flattener(), Flattener()
-    tensors = inputs.split((held, args, kwargs))
+    tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         others, args, kwargs = inputs.rebuild(tensors)
