@@ -12,6 +12,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
 from funcnet.differentiable_scan import differentiable_loop
+from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener
 from funcnet.transforms.purity import Pure, refusal, writes
@@ -22,6 +23,7 @@ Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
 
 
+@boundary
 def scan(
     f: Callable[[Carry, Any], tuple[Carry, Any]],
     init: Carry,

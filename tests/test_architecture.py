@@ -15,7 +15,7 @@ import funcnet as fn
 PACKAGE = Path(fn.__file__).parent
 FLOORS = {  # of each folder that is layered, its files and folders, the lowest first
     "": [
-        {"_torch"},
+        {"_torch", "tracebacks"},
         {"tree"},
         {"transforms"},
         {"random"},

@@ -27,6 +27,7 @@ from funcnet.compiler.signature import (
     with_traced,
 )
 from funcnet.compiler.tracing.numbers import NumberNeededError
+from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
 from funcnet.tree.conversion import arrays_as_tensors, is_array
@@ -128,6 +129,7 @@ class Jit:
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
+    @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():

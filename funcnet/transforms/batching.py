@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.tracebacks import boundary
 from funcnet.transforms.batched_writes import vmap_with_buffers
 from funcnet.transforms.flatten import Flattener, Function, transformed
 from funcnet.transforms.purity import Pure
@@ -56,9 +57,10 @@ class Vmap:
     out_dims: Any
     chunk_size: int | None
 
+    @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
-        arguments = arrays_as_tensors((args, kwargs))
+        arguments = arrays_as_tensors((args, kwargs) if kwargs else (args,))
         dims = argument_axes(self.in_dims, arguments)
         mapped, shared = tree.partition(arguments, is_mapped(arguments, dims))
         size = common_size(mapped, dims)
@@ -67,8 +69,8 @@ class Vmap:
 
         @wraps(self.f)
         def flat(*tensors: Tensor) -> Any:
-            args, kwargs = tree.combine(tree.unflatten(structure, tensors), shared)
-            return results.split(self.f(*args, **kwargs))
+            args, *keywords = tree.combine(tree.unflatten(structure, tensors), shared)
+            return results.split(self.f(*args, **(keywords[0] if keywords else {})))
 
         batched = vmap_with_buffers(flat, in_dims)
         with Pure("vmap", self.f, arguments):
@@ -116,10 +118,10 @@ def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
 _KEYWORDS = "the axis of keyword arguments"
 
 
-def argument_axes(in_dims: Any, arguments: tuple[Any, Any]) -> Tree:
-    """Return the mapped axis of every tensor in (args, kwargs)."""
-    args, kwargs = arguments
-    return axes("in_dims", in_dims, args), axes(_KEYWORDS, 0, kwargs)
+def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> Tree:
+    """Return the mapped axis of every tensor in (args, kwargs), or in (args,)."""
+    args, *keywords = arguments
+    return axes("in_dims", in_dims, args), *(axes(_KEYWORDS, 0, kwargs) for kwargs in keywords)
 
 
 def axes(name: str, dims: Any, args: Tree) -> Tree:

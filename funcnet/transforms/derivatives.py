@@ -8,6 +8,7 @@ import torch.func
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import (
     Argnums,
     Call,
@@ -49,6 +50,7 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         {'x': tensor([2., 4.]), 'steps': None}
     """
 
+    @boundary
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
@@ -68,6 +70,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         (tensor(9.), tensor(6.))
     """
 
+    @boundary
     @wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
@@ -77,7 +80,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
 
 def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
-    kwargs = arrays_as_tensors(kwargs)
+    kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
 
     def scalar(*tensors: Tensor) -> Any:
         value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
@@ -97,6 +100,7 @@ def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
     return [*inputs.tensors, *(arg for arg in (*inputs.args, *kwargs.values()) if isinstance(arg, Tensor))]
 
 
+@boundary
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
     """Push tangents forward: evaluate f and its derivative along the tangents, in one forward pass.
 
@@ -128,6 +132,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     return out, call.derivative(cast(call.outputs, pushed)), *aux
 
 
+@boundary
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Evaluate f and return with it the function that pulls a cotangent of the result back to the primals.
 
@@ -161,6 +166,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     return out, pullback, *aux
 
 
+@boundary
 def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     """Evaluate f and return with it the linear function of tangents that is its derivative there.
 
@@ -263,9 +269,10 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
 
 
 def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
+    @boundary
     @wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs)
+        inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
         call = Call(name, lambda *args: f(*args, **options), inputs, has_aux)
         by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
         with Pure(name, f, args):
