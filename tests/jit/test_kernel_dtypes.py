@@ -134,3 +134,11 @@ def test_a_refused_number_is_not_a_refused_dtype():
     with pytest.raises(RuntimeError, match="Integers to negative integer powers"):
         fn.jit(lambda x: x**-1)(x)
     assert torch.equal(fn.jit(lambda x: x**2)(x), x**2)
+
+
+@pytest.mark.parametrize("f", [torch.remainder, torch.minimum, torch.div], ids=lambda f: f.__name__)
+def test_a_bool_among_the_operands_of_a_pass_forwards(f):
+    """torch's formulas subtract its tangent, a bool tensor of zeros, which torch does not compute."""
+    mask, x = torch.tensor(True), torch.tensor([0.5, 1.5, 2.5])
+    for derivative in (lambda x: fn.jvp(lambda y: f(mask, y), (x,), (x,)), fn.jacfwd(lambda y: f(mask, y))):
+        assert fn.tree.difference(fn.jit(derivative)(x), derivative(x), atol=1e-6) is None

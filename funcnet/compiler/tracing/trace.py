@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from funcnet import _torch
+from funcnet._torch import is_in_dual_level
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
@@ -145,7 +146,7 @@ class Trace(Recorder):
             return func(*args, **kwargs)  # our own, made while the mode is on
         if self.has_numbers and (found := find(args, kwargs)):
             return self.with_numbers(found, func, args, kwargs)
-        if not self.is_inside_rule:
+        if self.is_users:
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in table.WRITING:
             return self.storage.update(func, args, kwargs)
@@ -159,9 +160,14 @@ class Trace(Recorder):
                 return self.laid_out(result, func, args, kwargs)
         return self.record(func, args, kwargs)
 
+    @property
+    def is_users(self) -> bool:
+        """Whether the user chose the operation: no rule did, nor a pass forwards, where zeros may have any dtype."""
+        return not self.is_inside_rule and not is_in_dual_level()
+
     def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
         """Carry out an operation that has symbolic numbers among its arguments."""
-        if not self.is_inside_rule:
+        if self.is_users:
             check_dtypes(func, plain(args), plain(kwargs))
         if func._schema.is_mutable:
             return self.storage.update(func, args, kwargs)
