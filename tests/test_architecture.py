@@ -56,7 +56,7 @@ FLOORS = {  # of each folder that is layered, its files and folders, the lowest 
     ],
     "compiler/native": [
         {"buffers", "toolchain"},
-        {"blas", "long_sums", "loop_ir"},
+        {"blas", "long_sums", "loop_ir", "target"},
         {"contractions", "cost", "fission", "memory"},
         {"lowering", "c"},
         {"backend"},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stages import text
 from torch import Tensor
 
 import funcnet as fn
@@ -15,11 +16,12 @@ from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import toolchain
 from funcnet.compiler.native.c import body
 from funcnet.compiler.native.c.functions import definitions
-from funcnet.compiler.native.c.kernel import _prelude, emit
+from funcnet.compiler.native.c.kernel import _prelude
 from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.lowering import elementwise, views
-from funcnet.compiler.native.lowering.lower import DTYPES, lower
+from funcnet.compiler.native.lowering.lower import DTYPES
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
@@ -31,11 +33,11 @@ KNOWN = {*body.INFIX, *body.COMPARISONS, *definitions.FUNCTIONS, *PRINTED}
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 
-def check_text(text: str) -> None:
+def check_text(source: str) -> None:
     """Let the C compiler read a text, without the time that it takes to compile it."""
     cc = toolchain.compiler()
     command = [*cc.command, *cc.flags, "-fsyntax-only", "-x", "c", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]
 
 
@@ -73,7 +75,7 @@ def test_every_text_compiles_for_every_type() -> None:
                 or (scalar == "f64" and name in definitions._WIDE)
             )
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(_prelude(8, True) + definitions.define(used))
+    check_text(_prelude(8, Target(64)) + definitions.define(used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
@@ -159,11 +161,11 @@ def test_every_rule_compiles_for_every_dtype_that_torch_has_it_for(dtype: torch.
     for name, f in functions().items():
         if runs(f, x):
             try:
-                emit(lower(program(f, x, lanes), RULES), toolchain.compiler().vector)
+                text(program(f, x, lanes))
                 supported.append(f)
             except UnsupportedError:
                 lacking.add(name)
     assert lacking == {name for name, kinds in LACKING.items() if dtype in kinds}
     assert len(supported) > 40
     whole = program(lambda x, y: [f(x, y) for f in supported], x, lanes)
-    check_text(emit(lower(whole, RULES), toolchain.compiler().vector).text)
+    check_text(text(whole))

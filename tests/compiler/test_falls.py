@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
@@ -12,8 +13,8 @@ from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
-from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -68,11 +69,12 @@ def test_a_statement_that_is_not_known(walk) -> None:
 
 
 def statements_of(program: LoopProgram) -> Statements:
-    return Statements(Writer(1, 64), memory.plan(program, 1))
+    target = Target.host()
+    return Statements(Writer(1, target), memory.plan(program, target))
 
 
 def test_a_statement_that_the_printer_does_not_know() -> None:
-    program = lower(trace(lambda t: [t[0] * 2], [spec_of(X)]), RULES)
+    program = loops(trace(lambda t: [t[0] * 2], [spec_of(X)]))
     statements, (nest,) = statements_of(program), program.statements
     with pytest.raises(AssertionError, match="no case for Unknown"):
         statements.print(Unknown())
@@ -83,7 +85,7 @@ def test_a_statement_that_the_printer_does_not_know() -> None:
 
 def test_a_product_by_a_way_that_is_not_known() -> None:
     a = torch.ones(9, 9)
-    program = lower(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]), RULES)
+    program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
     (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
     product.how = "by magic"
     with pytest.raises(KeyError, match="by magic"):

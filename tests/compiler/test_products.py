@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from backends import FLOATS, check, check_alone, rand, rows, whole
+from stages import loops
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -14,8 +15,6 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native import contractions, toolchain
 from funcnet.compiler.native.loop_ir import Contract
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -204,7 +203,7 @@ def test_no_result_is_read_past_its_end() -> None:
         return [ys, a @ ys[2]]
 
     forms = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
-    (product,) = (part for part in lower(trace(f, forms), RULES).statements if isinstance(part, Contract))
+    (product,) = (part for part in loops(trace(f, forms)).statements if isinstance(part, Contract))
     assert product.how == "wide" and product.right.buffer.kind == "temporary"
 
 

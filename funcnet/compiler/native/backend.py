@@ -9,13 +9,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native import blas, toolchain
+from funcnet.compiler import passes
+from funcnet.compiler.native import blas, fission, memory, toolchain
 from funcnet.compiler.native.c.kernel import emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Loop
+from funcnet.compiler.native.loop_ir import Loop, LoopProgram
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
 
@@ -210,6 +212,33 @@ FAILED = 4  # what flags count the number of a failed check in, as in the C text
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
 
 
+@dataclass(frozen=True)
+class Translation:
+    """A program at each stage on its way to C."""
+
+    program: Program
+    loops: LoopProgram
+    plan: Plan
+    text: str
+
+
+def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
+    """Translate a traced program to C: every stage, in order.
+
+    Args:
+        program: What to translate.
+        target: The machine that will run it.
+        counted: Whether the kernel says how many steps it has done.
+    Raises:
+        UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
+    """
+    program = passes.run(program)
+    loops = lower(program, RULES)
+    loops = fission.separate(loops)
+    plan = memory.plan(loops, target)
+    return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
+
+
 def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """Compile a program to a native kernel, which counts its steps if a callback wants to know.
 
@@ -218,13 +247,10 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
         NoCompilerError: There is no C compiler that works here.
         InternalError: The C compiler refuses what this one writes.
     """
-    for var in program.block.params:
-        if var.device.type != "cpu":
-            raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
-    loops = lower(program, RULES)
-    text = emit(loops, toolchain.compiler().vector, counted=progress is not None)
-    library = toolchain.load(text.text)
+    found = translate(program, Target.host(), counted=progress is not None)
+    library = toolchain.load(found.text)
     blas.link(library.handle)
-    steps = sum(part.counter.length for part in loops.statements if isinstance(part, Loop))
-    total, messages = work(loops.statements), loops.messages
-    return NativeKernel(program, library, text.lanes, text.arena, total, progress, steps, messages)
+    statements, plan = found.loops.statements, found.plan
+    steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
+    total, messages = work(statements), found.loops.messages
+    return NativeKernel(found.program, library, plan.lanes, plan.size, total, progress, steps, messages)

@@ -6,23 +6,29 @@ share nothing but what they read may as well run one after another.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from funcnet.compiler.native.buffers import Buffer, View
-from funcnet.compiler.native.loop_ir import Loop, Nest, Node, Statement, reads, writes
+from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Nest, Node, Statement, reads, writes
 
 STREAMS = 16  # arrays that one nest may walk over
 SHORT = 256  # elements of a nest for which the loop itself costs more than its streams
 
 
-def separate(statements: Sequence[Statement]) -> list[Statement]:
+def separate(program: LoopProgram) -> LoopProgram:
     """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
+    return replace(program, statements=_separated(program.statements))
+
+
+def _separated(statements: Sequence[Statement]) -> list[Statement]:
     return [part for statement in statements for part in _parts(statement)]
 
 
 def _parts(statement: Statement) -> Iterator[Statement]:
     if isinstance(statement, Loop):
-        statement.body[:] = separate(statement.body)
+        yield replace(statement, body=_separated(statement.body))
+        return
     if not isinstance(statement, Nest) or math.prod(statement.shape) < SHORT or len(_streams(statement)) <= STREAMS:
         yield statement
         return

@@ -7,6 +7,7 @@ import torch
 
 from funcnet.compiler.native.buffers import Buffer
 from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
+from funcnet.compiler.native.target import Target
 
 STACK = 16 * 1024  # bytes of the largest temporary on the stack
 STACKS = 256 * 1024  # bytes of all of them
@@ -27,7 +28,7 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop (None: the function), and the arena's offsets and size."""
+    """The temporaries declared in each loop (None: the function), the arena's offsets and size, lanes of a block."""
 
     locals: dict[Loop | None, list[Buffer]]
     arena: dict[Buffer, int]
@@ -39,9 +40,9 @@ class Plan:
         return max(buffer.size, 1) + -(-SLACK // _width(buffer, self.lanes))
 
 
-def plan(kernel: LoopProgram, lanes: int) -> Plan:
-    """Give every temporary and packed argument of a kernel its place."""
-    lives = _lives(kernel)
+def plan(kernel: LoopProgram, target: Target) -> Plan:
+    """Choose the lanes of a block, and give every temporary and packed argument of a kernel its place."""
+    lanes, lives = _lanes(kernel, target), _lives(kernel)
     found = Plan({}, {}, 0, lanes)
     stack = 0
     for buffer, life in lives.items():
@@ -56,6 +57,12 @@ def plan(kernel: LoopProgram, lanes: int) -> Plan:
             found.arena[buffer] = offset
             found.size = max(found.size, offset + size)
     return found
+
+
+def _lanes(kernel: LoopProgram, target: Target) -> int:
+    """As many as a vector holds of the widest float."""
+    wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
+    return target.vector // (8 if wide else 4) if kernel.lanes else 1
 
 
 def _width(buffer: Buffer, lanes: int) -> int:
@@ -109,7 +116,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
             yield clock[0], path, statement
 
 
-def every(kernel: LoopProgram) -> set[Buffer]:
+def _buffers(kernel: LoopProgram) -> set[Buffer]:
     """All buffers of a kernel."""
     used = {
         view.buffer

@@ -84,7 +84,7 @@ def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
 
 def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product in tiles of elements, those at the edges smaller."""
-    tall, wide = _tile_size(rows, columns, VECTORS[writer.vector] if product.out.varying else SCALARS)
+    tall, wide = _tile_size(rows, columns, VECTORS[writer.target.vector] if product.out.varying else SCALARS)
     for height, width in itertools.product(_parts(rows, tall), _parts(columns, wide)):
         _tiles(writer, product, batch, height, width, inner)
 
@@ -172,9 +172,9 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
-    width = min(writer.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
+    width = min(writer.target.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
-    tall, wide = _tile_size(rows, vectors, VECTORS[writer.vector])
+    tall, wide = _tile_size(rows, vectors, VECTORS[writer.target.vector])
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
         used = min(n * width, columns - j0 * width)
         writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")

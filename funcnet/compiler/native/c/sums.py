@@ -121,7 +121,7 @@ class Sums(Body):
 
     def width(self, s: Accumulate) -> int:
         """Interleaved sums in one of the machine's vectors."""
-        return min(PARTIAL, self.writer.vector // s.view.dtype.itemsize)
+        return min(PARTIAL, self.writer.target.vector // s.view.dtype.itemsize)
 
     def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
         """Begin sums or errors in spare memory at zero."""

@@ -13,6 +13,7 @@ import torch
 
 from funcnet.compiler.native.buffers import Buffer, View
 from funcnet.compiler.native.loop_ir import Const, Operand
+from funcnet.compiler.native.target import Target
 
 Place = Sequence[str | int]
 
@@ -35,10 +36,10 @@ ALIGN = 64  # bytes, those of the widest vectors
 
 
 class Writer:
-    """Writes one kernel, for a number of lanes per block and of bytes per vector; `lines` grows with every call."""
+    """Writes one kernel, for a number of lanes per block, for a machine; `lines` grows with every call."""
 
-    def __init__(self, lanes: int, vector: int):
-        self.lanes, self.vector = lanes, vector
+    def __init__(self, lanes: int, target: Target):
+        self.lanes, self.target = lanes, target
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
