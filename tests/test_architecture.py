@@ -58,7 +58,8 @@ FLOORS = {  # of each folder that is layered, its files and folders, the lowest 
         {"buffers", "toolchain"},
         {"blas", "long_sums", "loop_ir", "target"},
         {"contractions", "cost", "fission", "memory"},
-        {"lowering", "c"},
+        {"c"},
+        {"lowering"},
         {"backend"},
     ],
     "compiler/native/lowering": [
@@ -70,13 +71,14 @@ FLOORS = {  # of each folder that is layered, its files and folders, the lowest 
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"body", "matmul", "sort"},
+        {"primitives"},
+        {"body", "definitions", "matmul", "sort"},
         {"cumulate", "sums"},
         {"nest"},
         {"statements"},
         {"kernel"},
     ],
-    "compiler/native/c/functions": [{"activations", "integers", "rounding", "series"}, {"definitions"}],
+    "compiler/native/c/functions": [{"activations", "elementary", "integers", "rounding", "series", "sorting"}],
 }
 HEIGHT = {
     folder: {name: height for height, names in enumerate(floors) for name in names} for folder, floors in FLOORS.items()

@@ -32,6 +32,8 @@ through all of them, later ones from the signature straight to the kernel.
         native/fission.py                split nests that walk over too many arrays
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
+            native/c/primitives.py           the table of scalar operations
+            native/c/definitions.py          the C functions of those that a kernel calls
         native/toolchain.py              C text -> loaded library, through the cache on disk
         native/blas.py                   link the library to torch's BLAS
     replay.py                        the eager backend: one operation of torch after the other

@@ -50,7 +50,7 @@ def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         RULES, "mul", lambda lowering, x, y: lowering.map(x.shape, lambda emit, x: emit("frobnicate", x), x)
     )
-    falls("no C text for the primitive frobnicate", InternalError, 2.5)
+    falls("there is no primitive frobnicate", InternalError, 2.5)
 
 
 def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:

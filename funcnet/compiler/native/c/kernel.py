@@ -2,8 +2,7 @@
 
 import torch
 
-from funcnet.compiler.native.c import matmul
-from funcnet.compiler.native.c.functions import definitions
+from funcnet.compiler.native.c import definitions, matmul
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
