@@ -62,7 +62,7 @@ class Unknown:
     """A kind of statement that nobody knows."""
 
 
-@pytest.mark.parametrize("walk", [loop_ir.reads, loop_ir.writes, lambda s: [cost.work([s])]])
+@pytest.mark.parametrize("walk", [loop_ir.reads, loop_ir.writes, lambda s: [cost.work([s], Target.host())]])
 def test_a_statement_that_is_not_known(walk) -> None:
     with pytest.raises(AssertionError, match="no case for Unknown"):
         list(walk(Unknown()))

@@ -9,9 +9,13 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native.fission import SHORT, STREAMS, separate
 from funcnet.compiler.native.fission import _streams as streams
+from funcnet.compiler.native.fission import separate
 from funcnet.compiler.native.loop_ir import Loop, Nest
+from funcnet.compiler.native.target import Target
+
+HOST = Target.host()
+SHORT, STREAMS = HOST.short_nest, HOST.streams
 
 
 def apart(leaves):
@@ -59,4 +63,6 @@ def test_no_long_nest_walks_over_more_arrays_than_it_must():
         divided = loops(program)
         long = [len(streams(nest)) for nest in nests(divided.statements) if nest.shape == (SHORT,)]
         assert long and max(long) <= bound
-        assert [len(streams(nest)) for nest in nests(separate(divided).statements) if nest.shape == (SHORT,)] == long
+        assert [
+            len(streams(nest)) for nest in nests(separate(divided, HOST).statements) if nest.shape == (SHORT,)
+        ] == long

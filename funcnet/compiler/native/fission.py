@@ -11,35 +11,37 @@ from typing import Any
 
 from funcnet.compiler.native.buffers import Buffer, View
 from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Nest, Node, Statement, reads, writes
-
-STREAMS = 16  # arrays that one nest may walk over
-SHORT = 256  # elements of a nest for which the loop itself costs more than its streams
+from funcnet.compiler.native.target import Target
 
 
-def separate(program: LoopProgram) -> LoopProgram:
+def separate(program: LoopProgram, target: Target) -> LoopProgram:
     """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
-    return replace(program, statements=_separated(program.statements))
+    return replace(program, statements=_separated(program.statements, target))
 
 
-def _separated(statements: Sequence[Statement]) -> list[Statement]:
-    return [part for statement in statements for part in _parts(statement)]
+def _separated(statements: Sequence[Statement], target: Target) -> list[Statement]:
+    return [part for statement in statements for part in _parts(statement, target)]
 
 
-def _parts(statement: Statement) -> Iterator[Statement]:
+def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
     if isinstance(statement, Loop):
-        yield replace(statement, body=_separated(statement.body))
+        yield replace(statement, body=_separated(statement.body, target))
         return
-    if not isinstance(statement, Nest) or math.prod(statement.shape) < SHORT or len(_streams(statement)) <= STREAMS:
+    if not isinstance(statement, Nest) or not _is_crowded(statement, target):
         yield statement
         return
     gathered = Nest(statement.shape, [], statement.sequential)
     for chain in _chains(statement):
         longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > STREAMS:
+        if gathered.body and len(_streams(longer)) > target.streams:
             yield gathered
             longer = chain
         gathered = longer
     yield gathered
+
+
+def _is_crowded(nest: Nest, target: Target) -> bool:
+    return math.prod(nest.shape) >= target.short_nest and len(_streams(nest)) > target.streams
 
 
 def _streams(nest: Nest) -> set[Buffer]:

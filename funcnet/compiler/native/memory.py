@@ -9,11 +9,6 @@ from funcnet.compiler.native.buffers import Buffer
 from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
 from funcnet.compiler.native.target import Target
 
-STACK = 16 * 1024  # bytes of the largest temporary on the stack
-STACKS = 256 * 1024  # bytes of all of them
-SLACK = 64  # bytes after a temporary that may be read (never used) past its end
-_ALIGN = 128
-
 Path = tuple[Loop, ...]
 
 
@@ -34,27 +29,26 @@ class Plan:
     arena: dict[Buffer, int]
     size: int
     lanes: int
+    slack: int
 
     def room(self, buffer: Buffer) -> int:
         """Elements to allocate, slack included."""
-        return max(buffer.size, 1) + -(-SLACK // _width(buffer, self.lanes))
+        return max(buffer.size, 1) + -(-self.slack // _width(buffer, self.lanes))
 
 
 def plan(kernel: LoopProgram, target: Target) -> Plan:
     """Choose the lanes of a block, and give every temporary and packed argument of a kernel its place."""
     lanes, lives = _lanes(kernel, target), _lives(kernel)
-    found = Plan({}, {}, 0, lanes)
+    found = Plan({}, {}, 0, lanes, target.slack)
     stack = 0
     for buffer, life in lives.items():
         size = found.room(buffer) * _width(buffer, lanes)
-        if size <= STACK and stack + size <= STACKS:
+        if size <= target.stack and stack + size <= target.stacks:
             stack += size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
-            offset = _gap(
-                size, [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
-            )
-            found.arena[buffer] = offset
+            taken = [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
+            found.arena[buffer] = offset = _gap(size, taken, target.arena_alignment)
             found.size = max(found.size, offset + size)
     return found
 
@@ -75,13 +69,13 @@ def _meet(a: _Life, b: _Life) -> bool:
     return a.first <= b.last and b.first <= a.last
 
 
-def _gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
+def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
     """The lowest aligned offset at which a size fits between what is taken."""
     offset = 0
     for start, length in sorted(taken):
         if offset + size <= start:
             break
-        offset = max(offset, -(-(start + length) // _ALIGN) * _ALIGN)
+        offset = max(offset, -(-(start + length) // alignment) * alignment)
     return offset
 
 

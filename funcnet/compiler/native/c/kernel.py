@@ -9,6 +9,8 @@ from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
 
+FAILED = 4  # the flags count the code of a failed check in multiples of this
+
 _SCALARS = """typedef float f32;
 typedef double f64;
 typedef __INT64_TYPE__ i64;
@@ -41,7 +43,7 @@ static inline u64 mode(void) { return 0; }
 static inline void set_mode(u64 m) {}
 #endif
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
-#define FAILED 4
+#define FAILED {FAILED}
 static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
 static inline i64 within(i64 i, i64 n) {
   i = i < 0 ? i + n : i;
@@ -85,7 +87,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
 
 def _prelude(lanes: int, target: Target) -> str:
     """The types and macros; without lanes only those of scalars."""
-    text = _SCALARS
+    text = _SCALARS.replace("{FAILED}", str(FAILED))
     for kind in (*_INTEGERS, "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
@@ -94,7 +96,7 @@ def _prelude(lanes: int, target: Target) -> str:
     text += f"#define L {lanes}\n"
     widths = {"f32": 4, "f64": 8, **_INTEGERS}
     for kind, size in widths.items():
-        text += _VECTOR.format(t=kind, n=size * lanes, a=min(64, size * lanes))
+        text += _VECTOR.format(t=kind, n=size * lanes, a=min(target.alignment, size * lanes))
     mask = 8 * target.vector // lanes
     text += f"typedef vi{mask} vb8;\ntypedef i{mask} mask_t;\ntypedef vb8 mask_vb8;\n"
     for kind in widths:

@@ -32,9 +32,6 @@ NAMES = {
 }
 
 
-ALIGN = 64  # bytes, those of the widest vectors
-
-
 class Writer:
     """Writes one kernel, for a number of lanes per block, for a machine; `lines` grows with every call."""
 
@@ -146,4 +143,4 @@ class Writer:
 
     def array(self, kind: str, name: str, size: int) -> None:
         """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
-        self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
+        self.put(f"_Alignas({self.target.alignment}) {kind} {name}[{size}];")

@@ -28,6 +28,7 @@ from funcnet.compiler.native.loop_ir import (
     reads,
 )
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Program, Scan, Var
 
 Rule = Callable[..., Any]
@@ -36,8 +37,8 @@ Rule = Callable[..., Any]
 class Lowering:
     """Lowers one program; the rules of the operations call its methods."""
 
-    def __init__(self, program: Program, rules: dict[str, Rule]):
-        self.rules = rules
+    def __init__(self, program: Program, rules: dict[str, Rule], target: Target):
+        self.rules, self.target = rules, target
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
@@ -190,11 +191,11 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        how, panel = contractions.way(out, a.shape[-1]), None
+        how, panel = contractions.way(out, a.shape[-1], self.target), None
         if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
             b = self.dense(b)  # rows to load vectors from, past their end if need be
         if how == "panels":
-            panel = self.temporary((a.shape[-1], contractions.PANEL // a.dtype.itemsize), a.dtype, False)
+            panel = self.temporary((a.shape[-1], self.target.panel // a.dtype.itemsize), a.dtype, False)
         if how == "blas":
             a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
         self.scope.add(Contract(out, a, b, how, panel), out)
@@ -282,11 +283,11 @@ _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
-def lower(program: Program, rules: dict[str, Rule]) -> LoopProgram:
-    """Lower a program by the rules of its operations."""
+def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:
+    """Lower a program for a machine by the rules of its operations."""
     for var in program.block.params:
         if var.device.type != "cpu":
             raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules).run()
+    return Lowering(program, rules, target).run()
