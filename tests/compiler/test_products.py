@@ -14,7 +14,7 @@ from torch.testing import assert_close
 import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native import target, toolchain
-from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.loop_ir import Contract, Method
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -204,7 +204,7 @@ def test_no_result_is_read_past_its_end() -> None:
 
     forms = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
     (product,) = (part for part in loops(trace(f, forms)).statements if isinstance(part, Contract))
-    assert product.how == "wide" and product.right.buffer.kind == "temporary"
+    assert product.how is Method.WIDE and product.right.buffer.kind == "temporary"
 
 
 def test_what_vectors_are_stored_to_is_aligned() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler import passes
-from funcnet.compiler.native import blas, fission, memory, toolchain
+from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Loop, LoopProgram
@@ -232,6 +232,7 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     """
     program = passes.run(program)
     loops = lower(program, RULES, target)
+    loops = contractions.choose(loops, target)
     loops = fission.separate(loops, target)
     plan = memory.plan(loops, target)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))

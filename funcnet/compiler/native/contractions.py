@@ -1,13 +1,61 @@
 """How matrix products are computed: by tiles, by vectors, from packed panels, or by torch's BLAS."""
 
-from funcnet.compiler.native.buffers import View
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from funcnet.compiler.native import blas
+from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
 
-def way(out: View, inner: int, target: Target) -> str:
-    """Choose how to multiply: by "tiles" of elements, by "wide" vectors, by packed "panels" of them, or by "blas"."""
-    rows, columns = out.shape[-2:]
-    size = 0 if out.varying or columns == 1 else rows * columns * inner
+def choose(program: LoopProgram, target: Target) -> LoopProgram:
+    """Choose how each product is computed, and copy the operands that this needs dense."""
+    return rewrite(program, lambda statement: _chosen(statement, target))
+
+
+def method(product: Contract, target: Target) -> Method:
+    """Choose how to multiply, by the number of multiplications."""
+    rows, columns = product.out.shape[-2:]
+    size = 0 if product.out.varying or columns == 1 else rows * columns * product.left.shape[-1]
     if size < target.large_product:
-        return "tiles" if size < target.wide_product else "wide"
-    return "blas" if out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins) else "panels"
+        return Method.TILES if size < target.wide_product else Method.WIDE
+    called = product.out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins)
+    return Method.BLAS if called else Method.PANELS
+
+
+def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
+    if isinstance(statement, Contract):
+        copies: list[Nest] = []
+        product = _with_operands(replace(statement, how=method(statement, target)), target, copies)
+        yield from copies
+        yield product
+    else:
+        yield statement
+
+
+def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
+    """The product of operands as its method takes them, those that are copied and what it packs into."""
+    left, right = product.left, product.right
+    match product.how:
+        case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
+            return replace(product, right=_dense(right, copies))  # rows of vectors, which may reach past their end
+        case Method.PANELS:
+            columns = target.panel // left.dtype.itemsize
+            return replace(product, panel=_temporary((left.shape[-1], columns), left))
+        case Method.BLAS:
+            left, right = (x if blas.layout(x) else _dense(x, copies) for x in (left, right))
+            return replace(product, left=left, right=right)
+    return product
+
+
+def _dense(view: View, copies: list[Nest]) -> View:
+    """A row-major copy."""
+    copy = _temporary(view.shape, view)
+    copies.append(Nest(view.shape, [Store(copy, view)]))
+    return copy
+
+
+def _temporary(shape: tuple[int, ...], like: View) -> View:
+    return whole(Buffer(like.dtype, math.prod(shape), like.varying), shape)

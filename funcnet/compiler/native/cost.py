@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Method, Nest, Sort, Statement, never
 from funcnet.compiler.native.target import Target
 
 
@@ -16,7 +16,7 @@ def work(statements: Sequence[Statement], target: Target) -> int:
                 total += math.prod(statement.shape) * len(statement.body)
             case Contract():
                 count = math.prod(statement.out.shape) * statement.left.shape[-1]
-                total += count if statement.how == "tiles" else count // target.product_speed
+                total += count if statement.how is Method.TILES else count // target.product_speed
             case Cumulate():
                 total += math.prod(statement.out.shape)
             case Sort():

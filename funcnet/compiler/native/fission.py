@@ -5,28 +5,20 @@ share nothing but what they read may as well run one after another.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 from funcnet.compiler.native.buffers import Buffer, View
-from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Nest, Node, Statement, reads, writes
+from funcnet.compiler.native.loop_ir import LoopProgram, Nest, Node, Statement, reads, rewrite, writes
 from funcnet.compiler.native.target import Target
 
 
 def separate(program: LoopProgram, target: Target) -> LoopProgram:
     """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
-    return replace(program, statements=_separated(program.statements, target))
-
-
-def _separated(statements: Sequence[Statement], target: Target) -> list[Statement]:
-    return [part for statement in statements for part in _parts(statement, target)]
+    return rewrite(program, lambda statement: _parts(statement, target))
 
 
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
-    if isinstance(statement, Loop):
-        yield replace(statement, body=_separated(statement.body, target))
-        return
     if not isinstance(statement, Nest) or not _is_crowded(statement, target):
         yield statement
         return

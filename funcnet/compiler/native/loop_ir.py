@@ -4,8 +4,9 @@ A value is varying when it differs between the lanes of an ensemble: its buffer 
 Nothing here names a lane; the writer of C chooses scalar or vector types.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import NoReturn
 
 import torch
@@ -109,18 +110,23 @@ class Nest:
     sequential: bool = False
 
 
+class Method(Enum):
+    """How a matrix product is computed."""
+
+    TILES = "tiles"  # of sums in registers, of operands with any strides
+    WIDE = "wide"  # by vectors along n, with dense rows of right
+    PANELS = "panels"  # by vectors from some columns of right at a time, packed into scratch
+    BLAS = "blas"  # by torch's BLAS, with dense rows or columns of both
+
+
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n].
-
-    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "panels", by vectors from
-    some columns of right at a time, packed into scratch; "blas", with dense rows or columns of both.
-    """
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; how, and what it packs into, is chosen after lowering."""
 
     out: View
     left: View
     right: View
-    how: str
+    how: Method = Method.TILES
     panel: View | None = None
 
 
@@ -185,6 +191,22 @@ class LoopProgram:
 def never(value: NoReturn) -> NoReturn:
     """Raise for a kind of statement, or part of one, that has been forgotten; mypy sees it, too."""
     raise AssertionError(f"no case for {type(value).__name__}")
+
+
+def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
+    """Replace each statement by the ones that f gives for it; of a loop those in its body."""
+
+    def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
+        for statement in statements:
+            match statement:
+                case Loop():
+                    yield replace(statement, body=[*rewritten(statement.body)])
+                case Nest() | Contract() | Cumulate() | Sort() | Check():
+                    yield from f(statement)
+                case _:
+                    never(statement)
+
+    return replace(program, statements=[*rewritten(program.statements)])
 
 
 def reads(statement: Statement) -> Iterator[View]:

@@ -19,6 +19,7 @@ class Target:
 
     Attributes:
         vector: Bytes of the widest vectors.
+        device: Where tensors are that it reads.
         gemm: Dtypes of the matrices that torch's BLAS multiplies.
         gemm_wins: Whether BLAS multiplies large matrices faster than packed panels do.
         alignment: Bytes that vectors and arrays on the stack are aligned to.
@@ -44,6 +45,7 @@ class Target:
     """
 
     vector: int
+    device: str = "cpu"
     gemm: frozenset[torch.dtype] = frozenset()
     gemm_wins: bool = False
     alignment: int = 64
@@ -80,7 +82,7 @@ class Target:
             NoCompilerError: There is no C compiler, which knows the machine's instructions.
         """
         floats = filter(blas.has_gemm, (torch.float32, torch.float64))
-        return cls(toolchain.compiler().vector, frozenset(floats), wins())
+        return cls(toolchain.compiler().vector, gemm=frozenset(floats), gemm_wins=wins())
 
 
 def wins() -> bool:

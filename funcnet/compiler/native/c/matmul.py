@@ -9,7 +9,7 @@ from dataclasses import replace
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.loop_ir import Contract, Method
 
 COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
 
@@ -25,7 +25,7 @@ def contract(writer: Writer, product: Contract) -> None:
     for axis, size in enumerate(batch):
         writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
-    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways = {Method.TILES: _tiled, Method.WIDE: _wide, Method.PANELS: _wide, Method.BLAS: _blas}
     ways[product.how](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
-from funcnet.compiler.native import blas, contractions, long_sums
+from funcnet.compiler.native import long_sums
 from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
@@ -37,8 +37,8 @@ Rule = Callable[..., Any]
 class Lowering:
     """Lowers one program; the rules of the operations call its methods."""
 
-    def __init__(self, program: Program, rules: dict[str, Rule], target: Target):
-        self.rules, self.target = rules, target
+    def __init__(self, program: Program, rules: dict[str, Rule]):
+        self.rules = rules
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
@@ -191,14 +191,7 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        how, panel = contractions.way(out, a.shape[-1], self.target), None
-        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
-            b = self.dense(b)  # rows to load vectors from, past their end if need be
-        if how == "panels":
-            panel = self.temporary((a.shape[-1], self.target.panel // a.dtype.itemsize), a.dtype, False)
-        if how == "blas":
-            a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
-        self.scope.add(Contract(out, a, b, how, panel), out)
+        self.scope.add(Contract(out, a, b), out)
         return out
 
     def dense(self, view: View) -> View:
@@ -286,8 +279,8 @@ DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
 def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:
     """Lower a program for a machine by the rules of its operations."""
     for var in program.block.params:
-        if var.device.type != "cpu":
-            raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
+        if var.device.type != target.device:
+            raise UnsupportedError(f"the native backend runs on the {target.device.upper()}, not on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules, target).run()
+    return Lowering(program, rules).run()
