@@ -8,7 +8,8 @@ from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, cost, loop_ir, memory, toolchain
+from funcnet.compiler.native import blas, contractions, cost, fission, loop_ir, memory, toolchain
+from funcnet.compiler.native.buffers import Counter
 from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import Writer
@@ -62,10 +63,29 @@ class Unknown:
     """A kind of statement that nobody knows."""
 
 
-@pytest.mark.parametrize("walk", [loop_ir.reads, loop_ir.writes, lambda s: [cost.work([s], Target.host())]])
-def test_a_statement_that_is_not_known(walk) -> None:
+HOST = Target.host()
+WALKS = {
+    "reads": lambda program: [*loop_ir.reads(program.statements[0])],
+    "writes": lambda program: [*loop_ir.writes(program.statements[0])],
+    "scratch": lambda program: [*loop_ir.scratch(program.statements[0])],
+    "work": lambda program: cost.work(program.statements, HOST),
+    "choose": lambda program: contractions.choose(program, HOST),
+    "separate": lambda program: fission.separate(program, HOST),
+    "plan": lambda program: memory.plan(program, HOST),
+}
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_statement_that_is_not_known(walk: str) -> None:
+    for statement in (Unknown(), loop_ir.Loop(Counter(3), 1, [Unknown()])):
+        with pytest.raises(AssertionError, match="no case for Unknown"):
+            WALKS[walk](LoopProgram([], [], [], [statement], False))
+
+
+@pytest.mark.parametrize("walk", ["reads", "writes", "plan"])
+def test_a_part_of_a_nest_that_is_not_known(walk: str) -> None:
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        list(walk(Unknown()))
+        WALKS[walk](LoopProgram([], [], [], [loop_ir.Nest((2,), [Unknown()])], False))
 
 
 def statements_of(program: LoopProgram) -> Statements:

@@ -6,10 +6,22 @@ share nothing but what they read may as well run one after another.
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from funcnet.compiler.native.buffers import Buffer, View
-from funcnet.compiler.native.loop_ir import LoopProgram, Nest, Node, Statement, reads, rewrite, writes
+from funcnet.compiler.native.loop_ir import (
+    LoopProgram,
+    Nest,
+    Node,
+    Operand,
+    Part,
+    Statement,
+    operands,
+    reads,
+    rewrite,
+    sources,
+    writes,
+    written,
+)
 from funcnet.compiler.native.target import Target
 
 
@@ -43,10 +55,10 @@ def _streams(nest: Nest) -> set[Buffer]:
 
 def _chains(nest: Nest) -> list[Nest]:
     """The parts of a body that share no node and no array that any of them writes."""
-    written = {view.buffer for view in writes(nest)}
-    bodies: dict[object, list[Any]] = {}  # by what they share
+    arrays = {view.buffer for view in writes(nest)}
+    bodies: dict[object, list[Part]] = {}  # by what they share
     for part in nest.body:
-        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in written)]
+        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in arrays)]
         body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
         for other in others:
             body.extend(other)
@@ -56,9 +68,9 @@ def _chains(nest: Nest) -> list[Nest]:
     return [Nest(nest.shape, body, nest.sequential) for body in {id(body): body for body in bodies.values()}.values()]
 
 
-def _touched(part: Any) -> Iterator[Any]:
-    """The nodes and arrays that a part of a body reads and writes."""
-    values = (*getattr(part, "args", ()), *getattr(part, "indices", ()), getattr(part, "value", None))
-    yield from (x.buffer if isinstance(x, View) else x for x in values)
-    if hasattr(part, "view"):
-        yield part.view.buffer
+def _touched(part: Part) -> Iterator[Buffer | Operand]:
+    """The nodes and arrays that a part of a body reads and writes, and its numbers."""
+    yield from (x.buffer if isinstance(x, View) else x for x in operands(part))
+    yield from (view.buffer for view in sources(part))
+    if (view := written(part)) is not None:
+        yield view.buffer

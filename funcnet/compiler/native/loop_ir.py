@@ -214,9 +214,7 @@ def reads(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             for part in statement.body:
-                yield from (value for value in operands(part) if isinstance(value, View))
-                if isinstance(part, Gather | Accumulate):
-                    yield part.view
+                yield from sources(part)
         case Contract():
             yield from (statement.left, statement.right)
         case Cumulate() | Sort():
@@ -230,24 +228,11 @@ def reads(statement: Statement) -> Iterator[View]:
             never(statement)
 
 
-def operands(part: Part) -> tuple[Operand, ...]:
-    """The operands of one part of a nest's body."""
-    match part:
-        case Node():
-            return part.args
-        case Store() | Accumulate():
-            return (part.value,)
-        case Scatter():
-            return (part.value, *part.indices)
-        case _:
-            never(part)
-
-
 def writes(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement writes, those of a loop's body included."""
     match statement:
         case Nest():
-            yield from (part.view for part in statement.body if not isinstance(part, Node))
+            yield from (view for part in statement.body if (view := written(part)) is not None)
         case Contract():
             yield from (view for view in (statement.out, statement.panel) if view is not None)
         case Cumulate():
@@ -265,7 +250,44 @@ def writes(statement: Statement) -> Iterator[View]:
 
 def scratch(statement: Statement) -> Iterator[View]:
     """Yield the spare memory of a statement's long sums, those of a loop's body included."""
-    if isinstance(statement, Nest):
-        yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
-    if isinstance(statement, Loop):
-        yield from (view for inner in statement.body for view in scratch(inner))
+    match statement:
+        case Nest():
+            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+        case Contract() | Cumulate() | Sort() | Check():
+            pass
+        case Loop():
+            for inner in statement.body:
+                yield from scratch(inner)
+        case _:
+            never(statement)
+
+
+def operands(part: Part) -> tuple[Operand, ...]:
+    """Return the operands of one part of a nest's body."""
+    match part:
+        case Node():
+            return part.args
+        case Store() | Accumulate():
+            return (part.value,)
+        case Scatter():
+            return (part.value, *part.indices)
+        case _:
+            never(part)
+
+
+def sources(part: Part) -> Iterator[View]:
+    """Yield the views that one part of a nest's body reads."""
+    yield from (value for value in operands(part) if isinstance(value, View))
+    if isinstance(part, Gather | Accumulate):
+        yield part.view
+
+
+def written(part: Part) -> View | None:
+    """Return the view that one part of a nest's body writes, if it does."""
+    match part:
+        case Node():
+            return None
+        case Store() | Accumulate() | Scatter():
+            return part.view
+        case _:
+            never(part)

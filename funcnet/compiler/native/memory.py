@@ -6,7 +6,20 @@ from dataclasses import dataclass
 import torch
 
 from funcnet.compiler.native.buffers import Buffer
-from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
+from funcnet.compiler.native.loop_ir import (
+    Check,
+    Contract,
+    Cumulate,
+    Loop,
+    LoopProgram,
+    Nest,
+    Sort,
+    Statement,
+    never,
+    reads,
+    scratch,
+    writes,
+)
 from funcnet.compiler.native.target import Target
 
 Path = tuple[Loop, ...]
@@ -103,11 +116,14 @@ def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) 
 def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Iterator[tuple[int, Path, Statement]]:
     """Number the statements that are no loops in the order of the text, with the loops around them."""
     for statement in statements:
-        if isinstance(statement, Loop):
-            yield from _ticks(statement.body, (*path, statement), clock)
-        else:
-            clock[0] += 1
-            yield clock[0], path, statement
+        match statement:
+            case Loop():
+                yield from _ticks(statement.body, (*path, statement), clock)
+            case Nest() | Contract() | Cumulate() | Sort() | Check():
+                clock[0] += 1
+                yield clock[0], path, statement
+            case _:
+                never(statement)
 
 
 def _buffers(kernel: LoopProgram) -> set[Buffer]:

@@ -20,6 +20,7 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
     operands,
+    written,
 )
 
 
@@ -41,10 +42,9 @@ class Body:
 
     def lanes_vary(self) -> bool:
         """Whether anything in the nest is a vector of lanes."""
-        return any(
-            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
-            for part in self.nest.body
-        )
+        parts = self.nest.body
+        views = (view for part in parts if (view := written(part)) is not None)
+        return any(view.varying for view in views) or any(isinstance(part, Node) and part.varying for part in parts)
 
     def once(self, place: Place) -> None:
         """The body at one index."""
