@@ -17,19 +17,23 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
         decompositions/table.py          operations by simpler ones
     program.py                       the result of tracing: blocks of operations on values that are assigned once
-    passes/aliasing.py               copy results that are arguments, or views of them
-    passes/dead_code.py              remove what no result depends on
     passes/lane_checks.py            fill the lanes that fail a check with NaN
     backends.py                      choose the backend: native, inductor or eager
-    native/backend.py                program -> loops -> C -> library, and the threads that run it
-        passes/hoist.py                  move what a loop need not repeat in front of it
-        passes/varying.py                find the values that differ between lanes
+    native/backend.py                program -> loops -> C -> library, stage by stage, and the threads that run it
+        passes/__init__.py               the passes over the program, which the other backends run, too:
+            passes/aliasing.py               copy results that are arguments, or views of them
+            passes/dead_code.py              remove what no result depends on
+            passes/hoist.py                  move what a loop need not repeat in front of it
+            passes/varying.py                find the values that differ between lanes
+        native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/fission.py                split nests that walk over too many arrays
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
+            native/c/primitives.py           the table of scalar operations
+            native/c/definitions.py          the C functions of those that a kernel calls
         native/toolchain.py              C text -> loaded library, through the cache on disk
         native/blas.py                   link the library to torch's BLAS
     replay.py                        the eager backend: one operation of torch after the other
