@@ -103,6 +103,7 @@ class Jit:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
+        self._simple: dict[Hashable, _Call] = {}  # those of tensors alone, without captures
         self._programs: dict[Hashable, Compiled] = {}
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
@@ -116,6 +117,10 @@ class Jit:
         """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():
             return self._untraced(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        key, tensors, numbers, others = signature(leaves, structure)
+        if not numbers and not others and (call := self._quick(key)) and are_plain(tensors):
+            return call.compiled.rebuild(call.compiled.choice.kernel(tensors, call.lanes))
         request = self._request(args, kwargs)
         if not are_plain(request.tensors):
             return self._untraced(args, kwargs)
@@ -129,6 +134,13 @@ class Jit:
         if captures and not are_plain(captures):
             return self._untraced(args, kwargs)
         return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
+
+    def _quick(self, key: Hashable) -> "_Call | None":
+        """Return how a signature of tensors alone runs, if that is known and no tensor is closed over."""
+        try:
+            return self._simple.get(key)
+        except TypeError:  # a key that is not hashable, of which `_find` says more
+            return None
 
     def _request(self, args: Any, kwargs: Any) -> Request:
         leaves, structure = tree.flatten((args, kwargs))
@@ -207,6 +219,8 @@ class Jit:
             self._keep(request, found)
             return self._find(self._request(request.args, request.kwargs))
         self._calls[request.key] = found
+        if not found.compiled.program.captures:
+            self._simple[request.key] = found
         self._count(request)
         return request, found
 

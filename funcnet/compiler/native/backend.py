@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,10 +42,13 @@ class NativeKernel:
     messages: Sequence[str] = ()  # of the checks in the program
     arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
     templates: list[Tensor] = field(init=False)  # one per result, of one number that is repeated
+    pointers: tuple[Any, Any] = field(init=False)  # the types of arrays of pointers to arguments and to results
 
     def __post_init__(self) -> None:
-        results = self.program.block.results
+        params, results = self.program.block.params, self.program.block.results
         self.templates = [torch.empty((), dtype=like.dtype, device="cpu").expand(like.shape) for like in results]
+        self.pointers = ctypes.c_void_p * len(params), ctypes.c_void_p * len(results)
+        self.library.function.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 4
 
     @property
     def size(self) -> int:
@@ -116,9 +120,11 @@ class NativeKernel:
 
     def _outputs(self, padded: int) -> list[Tensor]:
         """Fresh memory for the results."""
-        dims = self.program.out_dims or (None,) * len(self.templates)
+        dims = self.program.out_dims
+        if dims is None:
+            return [*map(_fresh, self.templates)]
         return [
-            _fresh(like if d is None else like[..., None].expand(*like.shape, padded))
+            _fresh(like) if d is None else torch.empty((*like.shape, padded), dtype=like.dtype, device="cpu")
             for like, d in zip(self.templates, dims, strict=True)
         ]
 
@@ -127,7 +133,13 @@ class NativeKernel:
         dims = self.program.out_dims
         if dims is None:
             return outputs
-        return [out if d is None else out[..., :count].movedim(-1, d) for out, d in zip(outputs, dims, strict=True)]
+        return [out if d is None else _lanes(out, count, d) for out, d in zip(outputs, dims, strict=True)]
+
+
+def _lanes(out: Tensor, count: int, axis: int) -> Tensor:
+    """View the first lanes of a result, with the lane axis at its place."""
+    out = out if out.shape[-1] == count else out.narrow(-1, 0, count)
+    return out if axis == out.ndim - 1 else out.movedim(-1, axis)
 
 
 class _Call:
@@ -144,15 +156,16 @@ class _Call:
     ):
         self.kernel, self.held, self.outputs = kernel, held, outputs
         self.count, self.padded = count, padded
-        self.inputs = (ctypes.c_void_p * len(held))(*map(Tensor.data_ptr, held))
-        self.results = (ctypes.c_void_p * len(outputs))(*map(Tensor.data_ptr, outputs))
-        self.strides = (ctypes.c_int64 * len(strides))(*strides)
+        inputs, results = kernel.pointers
+        self.inputs = inputs(*map(Tensor.data_ptr, held))
+        self.results = results(*map(Tensor.data_ptr, outputs))
+        self.strides = (ctypes.c_int64 * len(strides))(*strides) if strides else None
         self.total = kernel.steps * (padded // kernel.lanes)
 
     def run(self, blocks: int) -> None:
         """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
         workers = max(1, min(torch.get_num_threads(), blocks))
-        self.controls = (_Control * workers)()
+        self.controls = [_Control() for _ in range(workers)]
         spread = workers > 1 or self.kernel.progress is not None
         target = self.kernel.target
         if self.kernel.work * blocks < (target.short_run if spread else target.long_run):
@@ -162,9 +175,9 @@ class _Call:
 
     def check(self) -> None:
         """Raise the error that a thread met; of several the one of a check, which comes before what it guards."""
-        met = [control.flags for control in self.controls]
-        if not any(met):
+        if not any(control.flags for control in self.controls):
             return
+        met = [control.flags for control in self.controls]
         codes, flags = zip(*(divmod(each, FAILED) for each in met), strict=True)
         if any(codes):
             raise RuntimeError(self.kernel.messages[max(codes) - 1])
@@ -198,9 +211,8 @@ class _Call:
         torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
         alignment = self.kernel.target.arena_alignment
         start = -(-arena.data_ptr() // alignment) * alignment
-        bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
         self.kernel.library.function(
-            self.inputs, self.strides, self.results, ctypes.c_void_p(start), ctypes.byref(control), *bounds
+            self.inputs, self.strides, self.results, start, ctypes.byref(control), first, last, self.count, self.padded
         )
         self.kernel.arenas.append(arena)
 
