@@ -1,4 +1,4 @@
-"""The loop that repeats a step, as one function."""
+"""`scan`: a loop that carries state from step to step, written as one function."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -28,28 +28,29 @@ def scan(
     *,
     unroll: int = 1,
 ) -> tuple[Carry, Any]:
-    """Repeat a step, handing the carry from one to the next and stacking the outputs.
+    """Repeat a step, passing the carry from one step to the next and stacking the outputs.
 
-    Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
-    they remember the carry before each step and compute the rest of the step again. Outputs and carries that nothing
-    is differentiated by take no part in a derivative, even where theirs is infinite.
+    Inside `jit` the loop is one operation of the program, and f is traced once. Its derivatives are loops, too; they
+    store the carry before each step and recompute the rest of the step. Outputs and carries that do not influence the
+    differentiated result are left out of a derivative, even where their own derivative is infinite.
 
-    The carry and the slice are values of the step: `carry += x` writes to the step's own copy. So init and xs never
-    change, and the ys are the values that f returned. Other tensors must not be written to, as in every transformation.
+    The carry and the slice belong to the step: `carry += x` writes to the step's own copy. So init and xs never change,
+    and the ys are the values that f returned. As in every transformation, f must not write to other tensors.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
         init: The first carry.
         xs: A tree of tensors with a common leading axis; step i gets x = xs[i]. None: x is None.
-        length: The number of steps; may be left out when xs tells it.
-        unroll: How many steps a compiled loop takes at a time; it changes the speed only.
+        length: The number of steps; optional if xs is given.
+        unroll: How many steps a compiled loop takes per iteration; it affects the speed only.
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
-        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
-            an unroll below 1.
-        TypeError: f returns no pair; a length or unroll that is no int.
-        RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
+        ValueError: Neither xs nor length is given, or they disagree; the carry changes its structure, shapes or dtypes;
+            a leaf of y is not a tensor; unroll is below 1.
+        TypeError: f does not return a pair; length or unroll is not an int.
+        RuntimeError: f writes in place to a tensor that it closes over, or writes to its carry or slice in some steps
+            but not in the first.
     Source:
         jax.lax.scan.
     Example:
@@ -81,14 +82,14 @@ def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any
 
 
 def _fresh(leaf: Any) -> Any:
-    """Copy a last carry, which a step may hand on from what the scan was given, into memory of its own as jit does."""
+    """Copy a last carry, which may be one of the scan's arguments, into its own memory, as jit does."""
     return leaf.contiguous().clone() if tree.is_tensor(leaf) else leaf
 
 
 class _OwnCopies:
-    """Hand carries and slices to a step as its own: copies of those that it writes to.
+    """Give a step its own copies of the carries and slices that it writes to.
 
-    The first step gets copies of all and shows by their versions which it writes to; later steps get copies of these.
+    The first step gets copies of all; their version counters tell which it writes to, and later steps copy only these.
     """
 
     def __init__(self) -> None:
@@ -107,18 +108,18 @@ class _OwnCopies:
         return values
 
     def check(self, step: int) -> None:
-        """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
+        """Record the writes of the first step, and raise if a later step writes to a value that was not copied."""
         versions = writes(self.given)
         if self.written is None:
             self.written = list(map(operator.ne, versions, self.versions))
         elif versions != self.versions:
             changed = map(operator.ne, versions, self.versions)
             if any(map(operator.gt, changed, self.written)):
-                raise refusal("scan", f"a part of its carry or slice in step {step}, to which it did not in step 0")
+                raise refusal("scan", f"a part of its carry or slice in step {step} that it did not write to in step 0")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
-    """Hand a scan over to what loops a step on flat sequences of tensors."""
+    """Flatten the step and its arguments, and run `loop`, which takes flat sequences of tensors."""
     carry, slices, outputs = Flattener(), Flattener(), Flattener()
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
@@ -135,7 +136,7 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
 
 def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Make tensors a step's own, to which it may write; while staging, a copy is another name of the same value."""
+    """Copy tensors so that a step may write to them; during tracing, a copy is another name of the same value."""
     return [tensor.clone() for tensor in tensors]
 
 
@@ -145,7 +146,7 @@ def _scan_length(xs: Tree, length: int | None) -> int:
     if len(sizes) != 1 or min(sizes) < 0:
         found = tree.map(tree.describe, xs)
         raise ValueError(
-            "scan: expected `length`, or an xs of tensors with a common leading axis, and no other length beside it, "
+            "scan: expected `length`, or an xs of tensors with a common leading axis, and no conflict between the two, "
             f"got length {length} and xs {found}."
         )
     return sizes.pop()
@@ -172,7 +173,7 @@ def _check_carry(before: Tree, after: Tree) -> None:
             tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after)
         )
         raise ValueError(
-            f"scan: expected f to return a carry like the one it got, they differ {tree.difference(*kinds)}. "
+            f"scan: expected f to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
             "Give init the structure, shapes and dtypes that f returns."
         )
 
@@ -193,7 +194,7 @@ def _stackable(y: Tree) -> Tree:
 
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
-    """The ys of zero steps, whose form only a step on made-up values can tell."""
+    """Return the ys of zero steps; their structure and shapes come from a step on placeholder values."""
     carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
     after, y = _pair(f(carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
     _check_carry(init, after)

@@ -64,7 +64,7 @@ ERRORS = {
     "scan with two lengths": (
         lambda: fn.scan(lambda c, x: (c, x), X, torch.zeros(3), length=2),
         ValueError,
-        r"no other length beside it, got length 2 and xs float32 tensor of shape \(3,\)",
+        r"and no conflict between the two, got length 2 and xs float32 tensor of shape \(3,\)",
     ),
     "scan of a fractional length": (
         lambda: fn.scan(lambda c, x: (c, x), X, length=2.5),
@@ -84,7 +84,7 @@ ERRORS = {
     "scan of no steps whose carry changes dtype": (
         lambda: fn.scan(lambda c, x: ([c[0].double()], None), [X], length=0),
         ValueError,
-        r'scan: expected f to return a carry like the one it got, they differ at path "0"',
+        r'scan: expected f to return a carry like the one it got, but they differ at path "0"',
     ),
     "jit of no function": (
         lambda: fn.jit(X),
@@ -99,7 +99,7 @@ ERRORS = {
     "scan whose carry changes shape": (
         lambda: fn.scan(lambda c, x: ({"w": c["w"][:1]}, None), {"w": X}, length=2),
         ValueError,
-        r'scan: expected f to return a carry like the one it got, they differ at path "w": .*\(4, 2\).*\(1, 2\)',
+        r'scan: expected f to return a carry like the one it got, but they differ at path "w": .*\(4, 2\).*\(1, 2\)',
     ),
     "scan whose carry changes dtype": (
         lambda: fn.scan(lambda c, x: (c.double(), None), X, length=2),

@@ -115,7 +115,7 @@ def test_compare_gives_a_row_a_leaf():
     assert rows["z"] == ("z", (2,), 1.0, float("inf"))
     infinite = {"w": torch.tensor([float("inf"), -float("inf"), 1.0])}
     assert compare(infinite, infinite) == [("w", (3,), 0.0, 0.0)]
-    with pytest.raises(ValueError, match=r"compare: expected trees of one structure and shapes, they differ at path"):
+    with pytest.raises(ValueError, match=r"compare: expected trees of equal structure and shapes, but they differ"):
         compare({"w": torch.zeros(2)}, {"w": torch.zeros(3)})
 
 

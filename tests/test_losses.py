@@ -213,20 +213,20 @@ def test_there_must_be_classes(name, shape):
 
 
 def test_numbers_are_no_targets():
-    with pytest.raises(TypeError, match=r"losses.squared_error: expected targets in a tensor, got 0.0. Make tensors"):
+    with pytest.raises(TypeError, match=r"losses.squared_error: expected targets to be a tensor, got 0.0. Convert"):
         fn.losses.squared_error(torch.zeros(4), 0.0)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("predictions", [[1.0, 2.0], torch.tensor([1, 2]), 3.0])
 def test_predictions_are_floating(name, predictions):
-    with pytest.raises(TypeError, match=r"losses.\w+: expected predictions in a floating-point tensor, got"):
+    with pytest.raises(TypeError, match=r"losses.\w+: expected predictions to be a floating-point tensor, got"):
         getattr(fn.losses, name)(predictions, torch.ones(2))
 
 
 @pytest.mark.parametrize("name", ["squared_error", "huber_loss", "log_cosh", "l2_loss"])
 def test_predictions_without_targets_are_floating(name):
-    with pytest.raises(TypeError, match=rf"losses.{name}: expected predictions in a floating-point tensor, got 3"):
+    with pytest.raises(TypeError, match=rf"losses.{name}: expected predictions to be a floating-point tensor, got 3"):
         getattr(fn.losses, name)(3)
 
 

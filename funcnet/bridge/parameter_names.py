@@ -56,7 +56,7 @@ class Names:
             map(self._fits, tree.paths(self.like), tree.leaves(self.like), leaves)
         ):
             raise ValueError(
-                f"{operation}: expected {self.kind} like the module's, they differ {self._difference(given)}."
+                f"{operation}: expected {self.kind} like the module's, but they differ {self._difference(given)}."
                 f" Start from the {self.kind} that from_module returned."
             )
         return leaves

@@ -1,10 +1,10 @@
 """Layers: pairs of pure functions, `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
 
-x in `init` is an example input, of which only shape and dtype matter. Layers act on the trailing axes and accept any
-leading ones. A key given to `apply` switches randomness on; without one, every layer is deterministic.
+x in `init` is an example input; only its shape and dtype matter. Layers act on the trailing axes and accept any leading
+axes. A key passed to `apply` switches randomness on; without a key, every layer is deterministic.
 
-A layer with state has the forms `init_with_state(key, x) -> (params, state)` and `apply_with_state(params, state, x, *,
-key=None, train) -> (y, state)`, in which every other layer works as well.
+A layer with state is used through `init_with_state(key, x) -> (params, state)` and `apply_with_state(params, state, x,
+*, key=None, train) -> (y, state)`, which all other layers have as well.
 """
 
 from funcnet.layers.activations import step

@@ -1,4 +1,4 @@
-"""Layers of one matrix: an affine map of vectors, a vector for each integer."""
+"""Layers of one matrix: an affine map of vectors, and an embedding of integers."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ def dense(
         A layer. params: {"w": (in, features), "b": (features,)}, without "b" if not use_bias.
         apply: (*, in) -> (*, features), dtype of x.
     Raises:
-        ValueError: Features that are no whole number, or negative.
+        ValueError: features is not an integer, or is negative.
         LayerError: x has another last axis, dtype or device than w, or b does not fit.
     Example:
         >>> layer = fn.dense(3)
@@ -49,7 +49,7 @@ def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initiali
 
 
 def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
-    """Apply the affine map of `dense`, whatever its size."""
+    """Apply the affine map of `dense`; the sizes are those of params."""
     w = matching("dense", params, "w", x, ndim=2)
     return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
 
@@ -60,15 +60,15 @@ def embedding(
     """Look up a vector for each integer.
 
     Args:
-        vocabulary: Number of vectors; inputs lie in [0, vocabulary).
-        features: Length of each.
+        vocabulary: Number of vectors; inputs are in [0, vocabulary).
+        features: Length of each vector.
         w_init: Initialiser; standard normal by default.
-        dtype: Of the vectors, since that of x says nothing about it.
+        dtype: The dtype of the vectors, which cannot be that of x.
     Returns:
         A layer. params: {"w": (vocabulary, features)}. apply: integers (*) -> (*, features).
     Raises:
-        ValueError: Sizes that are no whole numbers, or negative.
-        LayerError: x is no integer tensor.
+        ValueError: vocabulary or features is not an integer, or is negative.
+        LayerError: x is not an integer tensor.
     Example:
         >>> table = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
         >>> fn.embedding(2, 2).apply(table, torch.tensor([1, 0]))

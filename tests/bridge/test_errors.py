@@ -44,7 +44,7 @@ BAD = {
     "missing parameter": (
         lambda: LINEAR({"weight": LINEAR_PARAMS["weight"]}, {}, torch.ones(3)),
         ValueError,
-        r"from_module\(Linear\): expected parameters like the module's, they differ at the root: dict with entries "
+        r"from_module\(Linear\): expected parameters like the module's, but they differ at the root: dict with entries "
         r"bias, weight and dict with entry weight\. Start from the parameters that from_module returned",
     ),
     "another shape": (
@@ -60,7 +60,7 @@ BAD = {
     "another state": (
         lambda: NORM(NORM_PARAMS, {}, torch.ones(3, 2)),
         ValueError,
-        r"from_module\(BatchNorm1d\): expected state like the module's, they differ at the root: dict with entries",
+        r"from_module\(BatchNorm1d\): expected state like the module's, but they differ at the root: dict with entries",
     ),
     "tied twice": (
         lambda: TIED(TIED_PARAMS | {"out": {"weight": torch.ones(7, 4)}}, {}, TOKENS),

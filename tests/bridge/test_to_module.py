@@ -137,7 +137,7 @@ BAD = {
     "another structure": (
         lambda: fn.to_module(nn.Linear(3, 2), {"weight": torch.ones(2, 3)}),
         ValueError,
-        r"to_module: expected parameters like the module's, they differ at the root: dict with entries bias, weight",
+        r"to_module: expected parameters like the module's, but they differ at the root: dict with entries bias, weig",
     ),
     "state for a function": (
         lambda: fn.to_module(lambda p: p, {}, {"n": torch.ones(1)}),

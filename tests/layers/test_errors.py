@@ -92,12 +92,12 @@ ERRORS = {
     "a module that draws": (
         lambda: fn.serial(torch.nn.Sequential(torch.nn.Dropout(0.5))),
         TypeError,
-        r"as_layer: Sequential draws from torch's global generator, expected a function of x. from_module makes it one",
+        r"as_layer: Sequential draws from torch's global generator, expected a function of x. Convert it with from",
     ),
     "a module with buffers": (
         lambda: fn.serial(torch.nn.BatchNorm1d(2, affine=False)),
         TypeError,
-        r"as_layer: BatchNorm1d holds buffers of its own",
+        r"as_layer: BatchNorm1d holds its own buffers",
     ),
     "an embedding of negative size": (
         lambda: fn.embedding(-1, 2),
@@ -107,7 +107,7 @@ ERRORS = {
     "a module with parameters": (
         lambda: fn.serial(torch.nn.Linear(2, 1)),
         TypeError,
-        r"as_layer: Linear holds parameters of its own, which no gradient would reach",
+        r"as_layer: Linear holds its own parameters, which no gradient would reach",
     ),
     "residual of another shape": (
         lambda: apply(fn.serial(fn.residual(fn.dense(3))), X),
@@ -184,7 +184,7 @@ ERRORS = {
     "a builder that was not called": (
         lambda: fn.serial(fn.dense(3), fn.dense),
         TypeError,
-        r"as_layer: dense makes a layer, it is none. Did you mean to call it, as dense\(...\)\?",
+        r"as_layer: dense builds a layer but is not one. Did you mean to call it, as dense\(...\)\?",
     ),
     "another builder that was not called": (lambda: fn.residual(fn.flatten), TypeError, r"mean to call it, as flatten"),
     "flatten too much": (
@@ -196,7 +196,7 @@ ERRORS = {
     "batch_norm with a batch of one": (
         lambda: train(fn.serial(fn.dense(3), fn.batch_norm()), X[:1]),
         fn.LayerError,
-        r'batch_norm: at params path "1": expected at least 2 values a feature to take statistics of, got 1 in x of '
+        r'batch_norm: at params path "1": expected at least 2 values per feature for the statistics, got 1 in x of '
         r"shape \(1, 3\).*larger batches.*train=False uses the statistics of the state",
     ),
     "batch_norm with a batch of none": (lambda: train(fn.batch_norm(), X[:0]), fn.LayerError, r"got 0 in x of shape"),
@@ -220,7 +220,7 @@ ERRORS = {
     "plain apply of batch_norm": (
         lambda: apply(fn.batch_norm(), X),
         fn.LayerError,
-        r"batch_norm: .* expected the form with state, got init. Call params, state = model.init_with_state\(key, x\)",
+        r"batch_norm: .* expected init_with_state, got init. Call params, state = model.init_with_state\(key, x\)",
     ),
     "groups that divide no features of a norm": (
         lambda: fn.group_norm(2).init(KEY, torch.zeros(4, 3)),
@@ -230,12 +230,12 @@ ERRORS = {
     "a policy with a typo": (
         lambda: fn.mixed_precision("compute=bf16"),
         ValueError,
-        r"mixed_precision: expected a text such as .*among float16, bfloat16, float32, float64, got 'compute=bf16'",
+        r"mixed_precision: expected a string such as .*among float16, bfloat16, float32, float64, got 'compute=bf16'",
     ),
     "a dtype as policy": (
         lambda: fn.mixed_precision(torch.bfloat16),
         TypeError,
-        r"mixed_precision: expected a fn.Policy of dtypes or a text, got torch.bfloat16",
+        r"mixed_precision: expected a fn.Policy of dtypes or a string, got torch.bfloat16",
     ),
     "fractions to look up": (
         lambda: apply(fn.embedding(3, 2), torch.zeros(2), torch.zeros(2, dtype=torch.int64)),

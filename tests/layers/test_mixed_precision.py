@@ -90,7 +90,7 @@ def test_state_stays_in_its_own_dtype_and_is_that_of_the_narrow_numbers():
     hidden = fn.dense(3).apply(narrow(params[0]), x.bfloat16()).float()
     assert_close(state[1]["mean"], 0.1 * hidden.mean(0))
     assert_close(state[1]["var"], 0.9 + 0.1 * hidden.var(0))
-    with pytest.raises(fn.LayerError, match=r'batch_norm: at params path "1": expected the form with state'):
+    with pytest.raises(fn.LayerError, match=r'batch_norm: at params path "1": expected init_with_state'):
         model.apply(params, x)
 
 

@@ -1,4 +1,4 @@
-"""State goes in and comes out: every layer has the form with state, and combinators thread it like params."""
+"""Layers take and return state: every layer has init_with_state, and combinators thread state like params."""
 
 import pickle
 
@@ -142,7 +142,7 @@ def test_a_layer_is_a_pair(layer, shape):
 def test_a_pair_of_which_one_function_was_replaced_is_refused_by_the_other():
     broken = CENTRE._replace(apply=torch.sin)
     assert broken.stateful is None
-    with pytest.raises(fn.LayerError, match="centre: .*expected the form with state, got init"):
+    with pytest.raises(fn.LayerError, match="centre: .*expected init_with_state, got init"):
         fn.serial(broken).init(KEY, numbers(4, 3))
 
 

@@ -254,7 +254,7 @@ ERRORS = {
     "a list of logits": (
         lambda: random.categorical(KEY, [0.0, 1.0]),
         TypeError,
-        r"random.categorical: expected logits in a tensor, got \[0.0, 1.0\]",
+        r"random.categorical: expected logits to be a tensor, got \[0.0, 1.0\]",
     ),
     "a permutation of minus one": (
         lambda: random.permutation(KEY, -1),

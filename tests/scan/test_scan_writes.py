@@ -134,7 +134,7 @@ def test_a_step_writes_always_or_never():
             c += x
         return c, None
 
-    with pytest.raises(ImpureError, match="in step 2, to which it did not in step 0"):
+    with pytest.raises(ImpureError, match="in step 2 that it did not write to in step 0"):
         fn.scan(step, torch.zeros(()), XS)
 
 

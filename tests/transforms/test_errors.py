@@ -20,7 +20,7 @@ ERRORS = {
     "integers": (
         lambda: fn.grad(lambda p: p["w"].sum())({"w": torch.tensor([1, 2])}),
         TypeError,
-        r"grad: expected a floating-point or complex tensor to differentiate by, got int64 tensor of shape \(2,\) on "
+        r"grad: expected a floating-point or complex tensor to differentiate, got int64 tensor of shape \(2,\) on "
         r"cpu at path "
         r'"0.w"',
     ),
