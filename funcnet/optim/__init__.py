@@ -1,7 +1,8 @@
 """Optimizers in Optax's vocabulary: pure functions from gradients and a state to updates and the next state.
 
-`base` has the protocol; `transforms` are parts of optimizers, `algorithms` whole ones, `wrappers` change a whole one.
-`torch.load` reads every state with its default, weights_only=True, once this package has been imported.
+`base` defines the protocol; `transforms` holds parts of optimizers, `algorithms` whole optimizers, and `wrappers`
+transformations of whole optimizers. Once this package has been imported, `torch.load` reads every state with its
+default, weights_only=True.
 """
 
 from torch.serialization import add_safe_globals
@@ -41,13 +42,13 @@ __all__ += wrappers.__all__
 
 
 def _states() -> list[type]:
-    """List the public classes that states consist of; a transformation holds functions and is not among them."""
+    """List the public classes that occur in states; transformations hold functions and are not among them."""
     public = (globals()[name] for name in __all__ if name != "GradientTransformation")
     return [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
 
 
 def _register(state: type) -> None:
-    """Let checkpoints name a state by this package instead of its file, and read those that name its first file."""
+    """Save a state class under this package's name instead of its file's, and read checkpoints with its old name."""
     files = state.__module__.split(".")[2:]
     add_safe_globals([(state, f"{__name__}.{file}.{state.__name__}") for file in files])
     state.__module__ = __name__

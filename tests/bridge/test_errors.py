@@ -29,17 +29,17 @@ BAD = {
     "lazy": (
         lambda: fn.from_module(nn.Sequential(nn.ReLU(), nn.LazyLinear(2))),
         ValueError,
-        r'expected parameter "1\.weight" to have values, it is lazy.* Call the module once on an example input',
+        r'expected parameter "1\.weight" to have values, but it is lazy.* Call the module once on an example input',
     ),
     "meta": (
         lambda: fn.from_module(on_meta()),
         ValueError,
-        r'expected parameter "0\.weight" to have values, it is on the meta device\. Build the module outside',
+        r'expected parameter "0\.weight" to have values, but it is on the meta device\. Build the module outside',
     ),
     "meta buffer": (
         lambda: fn.from_module(with_meta_buffer()),
         ValueError,
-        'expected buffer "running_var" to have values, it is on the meta device',
+        'expected buffer "running_var" to have values, but it is on the meta device',
     ),
     "missing parameter": (
         lambda: LINEAR({"weight": LINEAR_PARAMS["weight"]}, {}, torch.ones(3)),

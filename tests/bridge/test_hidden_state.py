@@ -223,7 +223,7 @@ def test_other_memory_is_refused(make, name, request):
         (nn.Sequential(make()), name if "." in name or name.isupper() else f"0.{name}"),
     ):
         apply, params, state = fn.from_module(module)
-        match = rf"forward changes '{path}', and the answer of the next call depends on it.*register_buffer"
+        match = rf"forward changes '{path}', and the output of the next call depends on it.*register_buffer"
         batched = lambda *args, apply=apply: one_of_a_batch(apply, *args)  # noqa: E731
         for call in (
             apply,

@@ -30,7 +30,7 @@ USES = {
     "by keyword": lambda m, x: torch.nn.functional.linear(x, weight=m.inner.weight),
 }
 MESSAGE = (
-    r"from_module\(ByLambda\): forward uses a tensor of the module that was given .* refer to the parts by attribute"
+    r"from_module\(ByLambda\): forward uses a tensor of the module that was passed .* access submodules as attributes"
 )
 
 

@@ -159,7 +159,7 @@ LACKING = {
         nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)),
         "a BatchNorm without weight, bias or",
     ),
-    "all dropped": (nn.Sequential(nn.Dropout(1.0)), "a Dropout of all"),
+    "all dropped": (nn.Sequential(nn.Dropout(1.0)), "a Dropout with p = 1"),
     "softmax": (nn.Sequential(nn.Softmax()), "a softmax without dim"),
     "state": (nn.Sequential(nn.BatchNorm1d(2)), r"expected no state.*from_sequential\(module, with_state=True\)"),
 }

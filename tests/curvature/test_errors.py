@@ -85,7 +85,7 @@ ERRORS = {
     "too many pairs": (
         lambda: lanczos(lambda v: v, torch.ones(3), KEY, 4),
         ValueError,
-        r"lanczos: expected k between 1 and the 3 steps that are taken, .* at most 3.*; got 4",
+        r"lanczos: expected k between 1 and the number of steps, 3, .* parameters, 3; got 4",
     ),
     "an unknown end": (
         lambda: lanczos(lambda v: v, torch.ones(3), KEY, 1, which="LA"),

@@ -266,7 +266,7 @@ ERRORS = {
     "an impure loss": (
         lambda: per_example_grad_norms(Impure())({"w": torch.ones(2, 2)}, torch.zeros(4, 2)),
         ValueError,
-        r"per_example_grad_norms: expected the loss to do the same with its parameters whenever it is called",
+        r"per_example_grad_norms: expected the loss to use its parameters in the same way in every call",
     ),
 }
 

@@ -203,7 +203,7 @@ ERRORS = {
     "batch_norm of one example under vmap": (
         lambda: fn.vmap(lambda x: train(fn.batch_norm(), x))(X),
         fn.LayerError,
-        r"got 1 in x of shape \(2,\).*outside of a vmap over examples",
+        r"got 1 in x of shape \(2,\).*outside a vmap over examples",
     ),
     "batch_norm without its state": (
         lambda: fn.batch_norm().apply_with_state({"scale": X[0], "shift": X[0]}, (), X, train=False),

@@ -26,15 +26,15 @@ ERRORS = {
     ),
     "boundaries": (
         lambda: optim.join_schedules([optim.constant_schedule(1.0)], [3]),
-        "join_schedules: expected one boundary less than schedules, got 1 schedules and 1 boundaries",
+        "join_schedules: expected one boundary fewer than schedules, got 1 schedules and 1 boundaries",
     ),
     "no decay": (
         lambda: optim.cosine_decay_schedule(1.0, 0),
-        "cosine_decay_schedule: expected at least 1 of decay_steps",
+        "cosine_decay_schedule: expected decay_steps of at least 1",
     ),
     "all warmup": (
         lambda: optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 5),
-        "expected decay_steps, which count the warmup, to be more than warmup_steps 5, got 5",
+        "expected decay_steps, which include warmup, to be more than warmup_steps 5, got 5",
     ),
     "interpolation": (
         lambda: optim.piecewise_interpolate_schedule("cubic", 1.0),

@@ -204,14 +204,14 @@ def test_every_value_that_can_be_drawn_is(series, log_y):
     [
         ({"series": {}}, r"curve: expected at least one series, got none"),
         ({"series": {str(i): [1.0] for i in range(35)}}, r"at most 34 series, one for each marker, got 35"),
-        ({"series": {"a": []}}, r'curve: series "a" is empty: expected at least one value'),
+        ({"series": {"a": []}}, r'curve: series "a" is empty, expected at least one value'),
         ({"series": {"a": torch.zeros(3, 4)}}, r'series "a": expected shape \(n,\), got \(3, 4\)\. Pass each row'),
         ({"series": {"a": torch.tensor(1.0)}}, r'series "a": expected shape \(n,\), got \(\)'),
         ({"series": {"a": 1.0}}, r'series "a": expected numbers or a tensor, got 1\.0'),
         ({"series": {"a": ["x", None]}}, r"""series "a": expected numbers or a tensor, got \['x', None\]"""),
-        ({"series": {"a": [1, 2], "b": [1]}, "x": [0, 1]}, r'series "b" has 1 values and x has 2: expected as many'),
-        ({"series": {"a": [1, 2]}, "x": [1, 0]}, r"curve: x: expected finite values that never fall"),
-        ({"series": {"a": [1, 2]}, "x": [0, math.nan]}, r"curve: x: expected finite values that never fall"),
+        ({"series": {"a": [1, 2], "b": [1]}, "x": [0, 1]}, r'series "b" has 1 values and x has 2, expected as many'),
+        ({"series": {"a": [1, 2]}, "x": [1, 0]}, r"curve: x: expected finite, non-decreasing values"),
+        ({"series": {"a": [1, 2]}, "x": [0, math.nan]}, r"curve: x: expected finite, non-decreasing values"),
     ],
 )
 def test_curve_refuses(arguments, message):

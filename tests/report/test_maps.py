@@ -53,7 +53,7 @@ def test_map_marks_points_by_their_labels():
 
 def test_map_counts_points_outside():
     lines = printed(report.decision_map(lambda x: x[:, 0] * 0, points=[[0.0, 0.0], [9.0, 0.0], [0.0, -2.0]]))
-    assert "(2 of 3 points lie outside)" in " ".join(lines)
+    assert "(2 of 3 points are outside)" in " ".join(lines)
     assert sum(row.count("o") for row in body(lines)) == 1
 
 
@@ -145,7 +145,7 @@ def test_map_fits_a_narrow_terminal():
         ),
         (lambda x: x[:, 0] * 0, {"points": [1.0, 2.0]}, r"points: expected shape \(k, 2\), got \(2,\)"),
         (lambda x: x[:, 0] * 0, {"points": [["a", 1]]}, r"points: expected numbers or a tensor"),
-        (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1]}, r"one label for each of the 4 points, got 2 labels"),
+        (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1]}, r"expected 4 labels, one per point, got 2"),
         (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1, 0.5, 0]}, r"whole numbers from 0 to 9, got 0\.5"),
         (
             lambda x: x[:, 0] * 0,

@@ -91,5 +91,5 @@ def test_table_folds_numbers_that_do_not_fit_and_never_cuts_them():
 
 
 def test_table_refuses_rows_of_another_length():
-    with pytest.raises(ValueError, match=r"table: row 1: expected 2 cells, one for each of \['a', 'b'\], got 3"):
+    with pytest.raises(ValueError, match=r"table: row 1: expected 2 cells, one per column of \['a', 'b'\], got 3"):
         report.table(["a", "b"], [[1, 2], [1, 2, 3]])
