@@ -1,4 +1,4 @@
-"""Wrong input to scan, jit, sgd_step and keys raises an error that names the expectation, the value and a remedy."""
+"""Wrong input to scan, jit, sgd_step and keys raises an error that names the expected and actual value and a remedy."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ ERRORS = {
         ValueError,
         r'check_finite: at path "y": expected finite numbers in data, got nan at index \(1, 0\)\. Clean or drop',
     ),
-    "gradients of another form": (
+    "gradients of another structure": (
         lambda: fn.sgd_step({"w": X}, {"b": X}, 0.1),
         ValueError,
         r"^sgd_step: the trees differ in structure at the root: dict with entry w and dict with entry b",
@@ -76,7 +76,7 @@ ERRORS = {
         TypeError,
         "scan: expected unroll to be an int, got '2'",
     ),
-    "scan unrolled by nothing": (
+    "scan with an unroll of 0": (
         lambda: fn.scan(lambda c, x: (c, x), X, length=2, unroll=0),
         ValueError,
         "scan: expected unroll to be at least 1, got 0",

@@ -1,4 +1,4 @@
-"""Wrong modules, params and outputs of from_module raise a clear error."""
+"""Wrong modules, params and outputs in from_module raise a clear error."""
 
 import pytest
 import torch

@@ -1,6 +1,6 @@
-"""from_module of modules that keep something from one call to the next outside of their buffers.
+"""from_module of modules that keep values between calls outside their buffers.
 
-Two calls give the module's two answers, with the memory in the state, or it is an error that names the attribute.
+Either two calls give the module's two outputs, with the kept values in the state, or an error names the attribute.
 """
 
 import pickle

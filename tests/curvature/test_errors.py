@@ -102,7 +102,7 @@ ERRORS = {
         ValueError,
         r"cg: expected floating-point or complex tensors to multiply, got dict with entry n",
     ),
-    "a product of another form": (
+    "a product of another shape": (
         lambda: cg(lambda v: v[:1], torch.ones(3)),
         ValueError,
         r"cg: .*expected the product of matvec to be like the parameter, a float32 tensor of shape \(3,\)",

@@ -1,4 +1,4 @@
-"""Training examples print the figures that they stand for."""
+"""The training examples print the expected figures."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""Wrong input to a layer raises an error that names the place, the expectation, the value given and a remedy."""
+"""Wrong input to a layer raises an error that names the place, the expected and the actual value, and a remedy."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ ERRORS = {
         fn.LayerError,
         r"serial: .* expected a dict with entries body, head, got dict with entries body, tail",
     ),
-    "both forms at once": (
+    "positional and named layers": (
         lambda: fn.serial(fn.dense(1), out=fn.dense(1)),
         TypeError,
         r"serial: expected all layers by position or all by name",
@@ -82,7 +82,7 @@ ERRORS = {
         fn.LayerError,
         r'conv: .* expected a dict with "w", got float32 tensor of shape \(3,\)',
     ),
-    "momentum beyond the batch": (lambda: fn.batch_norm(momentum=1.5), ValueError, r"a momentum in \[0, 1\].* got 1.5"),
+    "momentum above 1": (lambda: fn.batch_norm(momentum=1.5), ValueError, r"a momentum in \[0, 1\].* got 1.5"),
     "no layer": (lambda: fn.serial(3), TypeError, r"as_layer: expected a Layer or a function of x, got 3"),
     "the class of a module": (
         lambda: fn.serial(torch.nn.ReLU),
@@ -170,7 +170,7 @@ ERRORS = {
         fn.LayerError,
         r'embedding: at params path "w": expected integers to look up, got a list',
     ),
-    "dense of less than nothing": (
+    "dense of a negative size": (
         lambda: fn.dense(-1),
         ValueError,
         r"dense: expected a whole number of features.* -1",

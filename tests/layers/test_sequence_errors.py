@@ -29,7 +29,7 @@ ERRORS = {
         ValueError,
         r"multi_head_attention: expected heads that divide the features, got 2 and 4.0",
     ),
-    "attention of less than nothing": (lambda: fn.multi_head_attention(2, features=-2), ValueError, r"got 2 and -2"),
+    "attention of a negative size": (lambda: fn.multi_head_attention(2, features=-2), ValueError, r"got 2 and -2"),
     "context of another batch": (
         lambda: listen(torch.ones(3, 7, 2)),
         fn.LayerError,

@@ -41,7 +41,7 @@ ERRORS = {
         r"conv: expected kernel_size to hold 1 to 3 whole numbers, one per axis, such as \(3, 3\) for images, got 3",
     ),
     "convolution over four axes": (lambda: fn.conv(8, (1, 1, 1, 1)), ValueError, r"1 to 3 whole numbers"),
-    "stride of nothing": (lambda: fn.conv(8, (3, 3), stride=0), ValueError, r"conv: expected stride to be .* got 0"),
+    "stride of 0": (lambda: fn.conv(8, (3, 3), stride=0), ValueError, r"conv: expected stride to be .* got 0"),
     "padding of another name": (
         lambda: fn.max_pool((2,), padding="full"),
         ValueError,

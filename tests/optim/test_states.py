@@ -1,4 +1,4 @@
-"""An optimizer refuses a state that is missing, of another optimizer, or of other parameters."""
+"""An optimizer refuses a missing state, and the state of another optimizer or of other parameters."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def update(optimizer, state, params):
 
 
 def holds_shapes(state):
-    """Whether a state holds a tensor per parameter, of its shape or of a row or column of it."""
+    """Tell whether a state holds a tensor per parameter, of its shape or of a row or column of it."""
     return any(leaf.numel() > 1 for leaf in fn.tree.leaves(state) if fn.tree.is_floating(leaf))
 
 
