@@ -55,7 +55,7 @@ TREES = {
     "custom node": lambda: [Box(numbers(2)), Box(Box(numbers(seed=1)))],
     "None": lambda: {"w": numbers(2), "b": None, "more": [None, numbers(1, seed=1)]},
     "float32 and float64": lambda: (numbers(2), numbers(2, dtype=torch.float32, seed=1)),
-    "strangers": lambda: {
+    "other leaves": lambda: {
         "w": numbers(3),
         "n": 3,
         "on": True,

@@ -206,7 +206,7 @@ def _is_empty(before: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool | None:
-    """Tell whether two results hold the same values; None if these are unknown and not one value of a program."""
+    """Tell whether two results hold the same values; None if values are unknown and not the same traced value."""
     (left, structure), (right, other) = tree.flatten(a), tree.flatten(b)
     if structure != other:
         return False

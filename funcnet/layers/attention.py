@@ -75,7 +75,7 @@ def _attention_init(
         raise LayerError(
             "multi_head_attention",
             "",
-            f"expected a width that {heads} heads divide, got x of shape {tuple(x.shape)}. "
+            f"expected a width divisible by {heads} heads, got x of shape {tuple(x.shape)}. "
             f"Choose other heads, or features={heads * max(1, width // heads)}.",
         )
     source = x if context is None else _checked(context, x)
@@ -113,7 +113,7 @@ def _heads(params: Params, name: str, x: Tensor, heads: int) -> Tensor:
     y = _affine(params, name, x)
     if y.shape[-1] % heads:
         raise LayerError(
-            "multi_head_attention", name, f"expected a width that {heads} heads divide, got {y.shape[-1]}."
+            "multi_head_attention", name, f"expected a width divisible by {heads} heads, got {y.shape[-1]}."
         )
     return y.unflatten(-1, (heads, -1)).movedim(-2, -3)
 
@@ -152,13 +152,13 @@ def _meet(a: torch.Size, b: torch.Size) -> bool:
 def _checked(context: Any, x: Tensor) -> Tensor:
     if not tree.is_floating(context) or context.ndim < 2 or not _meet(context.shape[:-2], x.shape[:-2]):
         expected = f"expected a context of shape (*, keys, in') with the leading axes of x of shape {tuple(x.shape)}"
-        raise LayerError("multi_head_attention", "", f"{expected}, got a {tree.describe(context)}.")
+        raise LayerError("multi_head_attention", "", f"{expected}, got {tree.describe(context)}.")
     return context
 
 
 def _check(params: Params, x: Any) -> None:
     if not tree.is_tensor(x) or x.ndim < 2:
-        expected = f"expected x of shape (*, tokens, features), got a {tree.describe(x)}"
+        expected = f"expected x of shape (*, tokens, features), got {tree.describe(x)}"
         raise LayerError("multi_head_attention", "", f"{expected}.")
     if not isinstance(params, dict) or not set(_PARTS) <= params.keys():
         expected = f"expected a dict with entries {', '.join(_PARTS)}"

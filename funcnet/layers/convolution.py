@@ -47,7 +47,7 @@ def conv(
         apply: (*, in, *sizes) -> (*, features, *sizes'), dtype of x.
     Raises:
         ValueError: An option is invalid, or groups does not divide features.
-        LayerError: x is smaller than the kernel, has channels that the groups do not divide, or does not fit w.
+        LayerError: x is smaller than the kernel, its channels are not divisible by groups, or it does not fit w.
     Example:
         >>> layer = fn.conv(8, (3, 3), stride=2, padding="same")
         >>> params = layer.init(fn.random.key(0), torch.zeros(3, 28, 28))
@@ -71,7 +71,7 @@ def _conv_init(
     channels = x.shape[-axes - 1]
     if channels % groups:
         raise LayerError(
-            "conv", "", f"expected channels that {groups} groups divide, got {channels} in axis {-axes - 1}."
+            "conv", "", f"expected channels divisible by {groups} groups, got {channels} in axis {-axes - 1}."
         )
     shapes = {"w": (*window.size, channels // groups, features), "b": (features,)}
     params = draw(key, inits, shapes, like=x)

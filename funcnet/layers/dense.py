@@ -29,7 +29,7 @@ def dense(
         apply: (*, in) -> (*, features), dtype of x.
     Raises:
         ValueError: features is not an integer, or is negative.
-        LayerError: x has another last axis, dtype or device than w, or b does not fit.
+        LayerError: The last axis, dtype or device of x does not match w, or b does not fit.
     Example:
         >>> layer = fn.dense(3)
         >>> params = layer.init(fn.random.key(0), torch.zeros(2))
@@ -92,5 +92,5 @@ def _embedding_init(key: Key, x: Tensor, *, shape: tuple[int, int], w_init: Init
 
 def _embedding(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
     if not tree.is_tensor(x) or x.is_floating_point() or x.dtype == torch.bool:
-        raise LayerError("embedding", "w", f"expected integers to look up, got a {tree.describe(x)}.")
+        raise LayerError("embedding", "w", f"expected integers to look up, got {tree.describe(x)}.")
     return parameter("embedding", params, "w", ndim=2)[x.long()]

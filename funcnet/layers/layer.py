@@ -162,7 +162,7 @@ def check_example(operation: str, x: Any, axes: int = 1) -> None:
     """Refuse an example input that lacks the last axes or the floating-point dtype that parameters are made from."""
     if not tree.is_floating(x) or x.ndim < axes:
         needed = "a last axis" if axes == 1 else f"at least {axes} axes"
-        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got a {tree.describe(x)}.")
+        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got {tree.describe(x)}.")
 
 
 def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:

@@ -21,7 +21,7 @@ def layer_norm(*, eps: float = 1e-5) -> Layer:
         A layer. params: {"scale": (features,), "shift": (features,)}.
         apply: (*, features) -> (*, features), dtype of x.
     Raises:
-        LayerError: x has another last axis, dtype or device than scale.
+        LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Ba, Kiros, Hinton (2016), Layer Normalization, eq. 4, https://arxiv.org/abs/1607.06450
     Example:
@@ -56,7 +56,7 @@ def rms_norm(*, eps: float = 1e-6) -> Layer:
     Returns:
         A layer. params: {"scale": (features,)}. apply: (*, features) -> (*, features), dtype of x.
     Raises:
-        LayerError: x has another last axis, dtype or device than scale.
+        LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Zhang, Sennrich (2019), Root Mean Square Layer Normalization, eq. 4, https://arxiv.org/abs/1910.07467
     """
@@ -86,7 +86,7 @@ def group_norm(groups: int, *, axis: int = -1, eps: float = 1e-5) -> Layer:
         A layer. params: {"scale": (features,), "shift": (features,)}. apply: keeps the shape and dtype of x.
     Raises:
         ValueError: groups is below 1, or axis is not negative.
-        LayerError: The groups do not divide the features; x does not fit scale.
+        LayerError: The number of features is not divisible by groups, or x does not fit scale.
     Source:
         Wu, He (2018), Group Normalization, eq. 1 to 7, https://arxiv.org/abs/1803.08494
     Example:
@@ -120,7 +120,7 @@ def _group_norm(params: Params, x: Tensor, *, groups: int, axis: int, eps: float
 
 def _check_groups(x: Tensor, groups: int, axis: int) -> None:
     if x.shape[axis] % groups:
-        raise LayerError("group_norm", "", f"expected features that {groups} groups divide, got {x.shape[axis]}.")
+        raise LayerError("group_norm", "", f"expected features divisible by {groups} groups, got {x.shape[axis]}.")
 
 
 def check_axis(operation: str, axis: int) -> None:

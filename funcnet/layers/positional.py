@@ -85,5 +85,5 @@ def _learned_positions(params: Params, x: Tensor, *, key: Key | None = None) -> 
     check_fits("learned_positions", "w", w, x, size=w.shape[1])
     if x.ndim < 2 or x.shape[-2] > w.shape[0]:
         expected = f"expected x of shape (*, tokens, features) with at most {w.shape[0]} tokens"
-        raise LayerError("learned_positions", "w", f"{expected}, got a {tree.describe(x)}.")
+        raise LayerError("learned_positions", "w", f"{expected}, got {tree.describe(x)}.")
     return x + w[: x.shape[-2]]

@@ -61,7 +61,7 @@ def margins(operation: str, x: Tensor, window: Window) -> Margins:
                 operation,
                 "",
                 f"expected x to be at least as large as the kernel of size {window.size} with dilation "
-                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" fits any that is not empty.',
+                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" allows any size but 0.',
             )
     return added
 
@@ -82,7 +82,7 @@ def check_axes(operation: str, x: Any, axes: int, meaning: str) -> None:
     """Refuse an x with fewer axes than the layer acts on."""
     if not tree.is_floating(x) or x.ndim < axes:
         got = tree.describe(x)
-        raise LayerError(operation, "", f"expected a floating-point x of shape (*, {meaning}), got a {got}.")
+        raise LayerError(operation, "", f"expected a floating-point x of shape (*, {meaning}), got {got}.")
 
 
 def _same(n: int, size: int, stride: int, dilation: int) -> tuple[int, int]:

@@ -128,7 +128,7 @@ def check_params(params: Params) -> None:
     for leaf in tree.leaves(params):
         if isinstance(leaf, torch.nn.Module | Iterator):
             raise TypeError(
-                f"optim: expected parameters as a tree of tensors, got a {type(leaf).__name__}. fn.from_module(module) "
+                f"optim: expected parameters as a tree of tensors, got {type(leaf).__name__}. fn.from_module(module) "
                 "returns the parameters of a module."
             )
 

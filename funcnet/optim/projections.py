@@ -75,7 +75,7 @@ def _real(params: Params) -> Params:
     for path, leaf in zip(tree.paths(params), tree.leaves(params), strict=True):
         if tree.is_inexact(leaf) and not tree.is_floating(leaf):
             raise TypeError(
-                f"optim.projections: at {tree.place(path)}: expected real tensors, got a {tree.describe(leaf)}. "
+                f"optim.projections: at {tree.place(path)}: expected real tensors, got {tree.describe(leaf)}. "
                 "Project its fn.tree.view_as_real, or its absolute values."
             )
     return params

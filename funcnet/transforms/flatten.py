@@ -178,7 +178,7 @@ def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
     for argnum in argnums:
         if not -count <= argnum < count:
             raise ValueError(
-                f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them."
+                f"{name}: argnums {argnum} is not the position of an argument; f was called with {count} of them."
             )
     positions = [argnum % count for argnum in argnums]
     if len(set(positions)) < len(positions):

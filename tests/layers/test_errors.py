@@ -49,9 +49,9 @@ ERRORS = {
     "integers into dense": (
         lambda: MODEL.init(KEY, torch.zeros(4, 2, dtype=torch.int64)),
         fn.LayerError,
-        r'dense: at params path "0": expected a floating-point x with a last axis, got a int64 tensor',
+        r'dense: at params path "0": expected a floating-point x with a last axis, got int64 tensor',
     ),
-    "a number into dense": (lambda: fn.dense(2).init(KEY, torch.tensor(1.0)), fn.LayerError, r"got a float32 .* \(\)"),
+    "a number into dense": (lambda: fn.dense(2).init(KEY, torch.tensor(1.0)), fn.LayerError, r"got float32 .* \(\)"),
     "params of another layer": (
         lambda: fn.dense(1).apply({"scale": torch.ones(2)}, X),
         fn.LayerError,
@@ -158,7 +158,7 @@ ERRORS = {
     "a norm of integers": (
         lambda: fn.layer_norm().init(KEY, torch.ones(2, dtype=torch.int64)),
         fn.LayerError,
-        r"layer_norm: .* expected a floating-point x with a last axis, got a int64",
+        r"layer_norm: .* expected a floating-point x with a last axis, got int64",
     ),
     "embedding without w": (
         lambda: fn.embedding(3, 2).apply({}, torch.tensor(1)),
@@ -168,7 +168,7 @@ ERRORS = {
     "a list to look up": (
         lambda: fn.embedding(3, 2).apply({"w": torch.zeros(3, 2)}, [0, 1]),
         fn.LayerError,
-        r'embedding: at params path "w": expected integers to look up, got a list',
+        r'embedding: at params path "w": expected integers to look up, got list',
     ),
     "dense of a negative size": (
         lambda: fn.dense(-1),
@@ -225,7 +225,7 @@ ERRORS = {
     "groups that divide no features of a norm": (
         lambda: fn.group_norm(2).init(KEY, torch.zeros(4, 3)),
         fn.LayerError,
-        r"group_norm: .* expected features that 2 groups divide, got 3",
+        r"group_norm: .* expected features divisible by 2 groups, got 3",
     ),
     "a policy with a typo": (
         lambda: fn.mixed_precision("compute=bf16"),
@@ -240,7 +240,7 @@ ERRORS = {
     "fractions to look up": (
         lambda: apply(fn.embedding(3, 2), torch.zeros(2), torch.zeros(2, dtype=torch.int64)),
         fn.LayerError,
-        r'embedding: at params path "w": expected integers to look up, got a float32 tensor',
+        r'embedding: at params path "w": expected integers to look up, got float32 tensor',
     ),
     "dropout of everything": (lambda: fn.dropout(1.0), ValueError, r"dropout: expected a rate in \[0, 1\).* got 1.0"),
 }

@@ -36,7 +36,7 @@ def test_every_optimizer_state_round_trips(name):
     assert fn.tree.equal(loaded, state)
 
 
-@pytest.mark.parametrize("name", ["leaf", "dict", "list", "tuple", "dataclass", "OrderedDict", "None", "strangers"])
+@pytest.mark.parametrize("name", ["leaf", "dict", "list", "tuple", "dataclass", "OrderedDict", "None", "other leaves"])
 def test_parameter_trees_round_trip(name):
     params = TREES[name]()
     assert fn.tree.equal(round_trip(params), params)
