@@ -15,7 +15,7 @@ import funcnet as fn
 PACKAGE = Path(fn.__file__).parent
 FLOORS = {  # the layers of each layered folder, its files and folders, the lowest first
     "": [
-        {"_torch"},
+        {"_torch", "tracebacks"},
         {"tree"},
         {"transforms"},
         {"random"},
@@ -32,13 +32,14 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"report"},
     ],
     "compiler": [
-        {"errors", "program", "signature", "captures"},
+        {"errors", "program", "signature", "captures", "number_arguments"},
         {"decompositions", "progress"},
         {"passes"},
         {"tracing", "native"},
         {"lanes", "replay"},
         {"inductor"},
         {"backends"},
+        {"calls"},
         {"jit"},
     ],
     "compiler/decompositions": [
@@ -50,7 +51,8 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "tracer"},
         {"kernel_dtypes", "recorder", "shape_inference"},
-        {"functionalize"},
+        {"functionalize", "numbers"},
+        {"number_rules"},
         {"dynamic_index"},
         {"trace"},
     ],

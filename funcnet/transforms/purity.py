@@ -1,7 +1,9 @@
 """In-place writes that a pure function must not do: to its arguments and to the tensors that it closes over.
 
-A function may write to tensors that it creates. A write to any other tensor is found after the call by torch's version
-counters, which views share with their base, or during the call by torch.func itself.
+A function may write to tensors that it creates. A write to any other tensor is found after the call, when the tensor
+has already changed, by torch's version counters, or during the call by torch.func itself, before it changes. Views
+share the counter of their base. `x.data` has its own counter if no derivative is taken with respect to x: a write to it
+under vmap, scan and remat is not detected, and changes the tensor.
 """
 
 from collections.abc import Iterable
@@ -25,6 +27,7 @@ REMEDY = (
 # torch.func's error messages for a write to a differentiated tensor, and to a tensor from outside its function
 _REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
 _MOST = 256  # objects searched for closed-over tensors, so that a function that holds a data set stays fast to call
+NEAR = 8  # objects searched where torch.func finds all writes except those by out=
 _Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
 _LIBRARIES = ("torch", "funcnet", "optree")
@@ -56,13 +59,13 @@ class Refusals:
 class Pure(Refusals):
     """Context manager that raises on exit if a function wrote to its arguments or to closed-over tensors."""
 
-    def __init__(self, name: str, f: Function, arguments: Any) -> None:
+    def __init__(self, name: str, f: Function, arguments: Any, most: int = _MOST) -> None:
         super().__init__(name)
         self.arguments: list[_Kept] = []
         self.closed_over: list[_Kept] = []
         if not torch.compiler.is_compiling():
             self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
-            self.closed_over = _counted(closed_over(f))
+            self.closed_over = _counted(closed_over(f, most))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
@@ -73,10 +76,11 @@ class Pure(Refusals):
                     raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
 
 
-def closed_over(f: Function) -> list[Tensor]:
+def closed_over(f: Function, most: int = _MOST) -> list[Tensor]:
     """List the tensors that a function reaches through its closure, bound arguments, attributes and globals.
 
-    The search is breadth-first and ends after a few hundred objects.
+    The search is breadth-first, covers everything that the function itself holds, and goes no deeper after `most`
+    objects.
     """
     found, seen, rest = list[Tensor](), set[int](), [f]
     for value in rest:
@@ -86,7 +90,7 @@ def closed_over(f: Function) -> list[Tensor]:
         seen.add(id(value))
         if issubclass(kind, Tensor):
             found.append(value)
-        elif len(rest) < _MOST:
+        elif len(rest) < most or value is f:
             rest.extend(islice(_inside(kind, value), _MOST))
     return found
 
