@@ -215,9 +215,7 @@ def _update_on_pairs(
     except ValueError as error:
         if real_updates is updates and real_params is params:
             raise
-        raise ValueError(
-            f"{error} These are shapes of pairs: a complex tensor has a further last axis of 2."
-        ) from error
+        raise ValueError(f"{error} These are shapes of pairs: a complex tensor has an extra last axis of 2.") from error
     return tree.view_as_complex(pairs, updates), state
 
 
