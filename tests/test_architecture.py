@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import funcnet as fn
+from funcnet.compiler.native import loop_ir
 
 PACKAGE = Path(fn.__file__).parent
 FLOORS = {  # the layers of each layered folder, its files and folders, the lowest first
@@ -39,7 +40,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"lanes", "replay"},
         {"inductor"},
         {"backends"},
-        {"calls"},
+        {"calls", "lowered"},
         {"jit"},
     ],
     "compiler/decompositions": [
@@ -59,8 +60,10 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/native": [
         {"buffers", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
-        {"contractions", "cost", "fission", "memory"},
-        {"lowering", "c"},
+        {"target"},
+        {"contractions", "cost", "fission", "memory", "text"},
+        {"c"},
+        {"lowering"},
         {"backend"},
     ],
     "compiler/native/lowering": [
@@ -72,13 +75,14 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"body", "matmul", "sort"},
+        {"primitives"},
+        {"body", "definitions", "matmul", "sort"},
         {"cumulate", "sums"},
         {"nest"},
         {"statements"},
         {"kernel"},
     ],
-    "compiler/native/c/functions": [{"activations", "integers", "rounding", "series"}, {"definitions"}],
+    "compiler/native/c/functions": [{"activations", "elementary", "integers", "rounding", "series", "sorting"}],
 }
 HEIGHT = {
     folder: {name: height for height, names in enumerate(floors) for name in names} for folder, floors in FLOORS.items()
@@ -175,6 +179,42 @@ def test_no_files_of_the_compiler_import_each_other_in_a_circle():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_import_is_only_for_types(path):
     assert "typing.TYPE_CHECKING" not in {*imports(path), *attributes(path)}
+
+
+KINDS = {*loop_ir.Statement.__args__, *loop_ir.Part.__args__}
+
+
+def cases(match):
+    """Return the kinds of statements, and of parts of nests, that a match has cases for."""
+    patterns = (node for case in match.cases for node in ast.walk(case.pattern))
+    return {node.cls.id for node in patterns if isinstance(node, ast.MatchClass)} & {kind.__name__ for kind in KINDS}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if unit(path) == "compiler"], ids=lambda path: path.name)
+def test_a_match_of_statements_refuses_unknown_ones(path):
+    for match in (node for node in nodes(path) if isinstance(node, ast.Match) and cases(node)):
+        last = match.cases[-1]
+        assert ast.unparse(last.pattern) == "_" and ast.unparse(last.body[-1]).removeprefix("return ").startswith(
+            "never("
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_match_of_statements_handles_every_kind(kind):
+    """mypy also checks this where `never` ends a match."""
+    found = [cases(node) for path in MODULES for node in nodes(path) if isinstance(node, ast.Match)]
+    for group in (loop_ir.Statement.__args__, loop_ir.Part.__args__):
+        names = {other.__name__ for other in group}
+        assert all(names <= case for case in found if case & names)
+
+
+def test_lowering_does_not_depend_on_the_machine():
+    used = {module for path in (PACKAGE / "compiler/native/lowering").glob("*.py") for module in imports(path)}
+    native = {module.split(".")[3] for module in used if is_within(module, "funcnet.compiler.native")}
+    assert "loop_ir" in native and not native & {"blas", "toolchain", "contractions", "backend"}
+    assert {module for module in used if ".native.c." in module} <= {
+        f"funcnet.compiler.native.c.primitives.{name}" for name in ("PRIMITIVES", "OF_ATEN", "Kind", "find")
+    }
 
 
 def attributes(path):

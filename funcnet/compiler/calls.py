@@ -105,12 +105,18 @@ class _Body:
         ]
 
 
+def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
+    """Trace a call; return the program, and what is known of the result."""
+    body = _Body(lanes, request)
+    block = trace(body, specs, len(request.traced))
+    return lanes.program(block, body.out_dims), body
+
+
 def compile_call(
     lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, progress: Progress | None
 ) -> Compiled:
-    body = _Body(lanes, request)
-    staged = trace(body, specs, len(request.traced))
-    program = lanes.program(staged, body.out_dims)
+    """Trace a call and prepare its program for a backend."""
+    program, body = trace_call(lanes, request, specs)
     choice, found = choose(program, backend, progress), places(program.captures, request.holders)
     captured = [tensor_key(tensor) for tensor in program.captures]
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)

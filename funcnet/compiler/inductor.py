@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from funcnet.compiler import passes
 from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.replay import Replay, ReplayKernel
@@ -15,7 +16,7 @@ from funcnet.compiler.replay import Replay, ReplayKernel
 
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be compiled by torch.compile when it first runs."""
-    return ReplayKernel(program, _compiled_if_innermost, progress)
+    return ReplayKernel(passes.run(program), _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:

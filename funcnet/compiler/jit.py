@@ -11,9 +11,10 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler.backends import NAMES
-from funcnet.compiler.calls import Compiled, Request, compile_call
+from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
 from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments
 from funcnet.compiler.program import Apply, Scan, walk
 from funcnet.compiler.progress import Progress
@@ -95,25 +96,6 @@ def jit(
     return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What runs a call of a jitted function.
-
-    Attributes:
-        backend: "native", "inductor" or "eager".
-        reason: Why this one.
-        operations: How often each operation stands in the program, scans' bodies included; "scan" counts the loops.
-        kernel_size: Bytes of the compiled library; 0 for other backends.
-        cache_hit: Whether the compiled library came from the disk.
-    """
-
-    backend: str
-    reason: str
-    operations: dict[str, int]
-    kernel_size: int
-    cache_hit: bool
-
-
 class Jit:
     """A function that is traced at its first call per signature; made by `jit`."""
 
@@ -148,7 +130,7 @@ class Jit:
             return self._untraced(args, kwargs)
         return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
 
-    def _request(self, args: Any, kwargs: Any) -> "Request":
+    def _request(self, args: Any, kwargs: Any) -> Request:
         leaves, structure = tree.flatten((args, kwargs))
         if any(map(is_array, leaves)):
             return self._request(*arrays_as_tensors((args, kwargs)))
@@ -187,7 +169,30 @@ class Jit:
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def _find(self, request: "Request") -> tuple["Request", "_Call"]:
+    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+        """Trace the function for these arguments without compiling it, to look at what becomes of it.
+
+        Example:
+            >>> text = fn.jit(lambda x: 2 * x).lower(torch.ones(3)).as_text("c")
+        """
+        request = self._request(args, kwargs)
+        try:
+            lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
+            program, _ = trace_call(lanes, request, lanes.specs(request.inputs()))
+        except NumberNeededError as error:
+            self._keep(request, error)
+            return self.lower(*args, **kwargs)
+        return Lowered(program, partial(self._compiled, request), partial(self.explain, *args, **kwargs))
+
+    def _compiled(self, request: Request) -> "Jit":
+        self._find(request)
+        return self
+
+    def _keep(self, request: Request, error: NumberNeededError) -> None:
+        """Keep the numbers whose values the function needs as constants from now on."""
+        self._traced.fix(request.structure, [request.traced[i] for i in error.numbers])
+
+    def _find(self, request: Request) -> tuple[Request, "_Call"]:
         """Look up how a signature runs; trace and compile the function when it is new.
 
         Numbers whose values the function needs become constants: the request that is returned says which are traced.
@@ -199,13 +204,13 @@ class Jit:
         if call is not None:
             return request, call
         if isinstance(found := self._prepare(request), NumberNeededError):
-            self._traced.fix(request.structure, [request.traced[i] for i in found.numbers])
+            self._keep(request, found)
             return self._find(self._request(request.args, request.kwargs))
         self._calls[request.key] = found
         self._count(request)
         return request, found
 
-    def _count(self, request: "Request") -> None:
+    def _count(self, request: Request) -> None:
         """Warn of a function that is traced again and again."""
         self._traces += 1
         if self._traces == MANY and self._last is not None:
@@ -218,7 +223,7 @@ class Jit:
             )
         self._last = request
 
-    def _prepare(self, request: "Request") -> "_Call | NumberNeededError":
+    def _prepare(self, request: Request) -> "_Call | NumberNeededError":
         """Trace a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
         specs = lanes.specs(request.inputs())
@@ -240,8 +245,12 @@ class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
-        explain: Callable[..., Explanation] = self.func.explain  # type: ignore[attr-defined]
-        return explain(*self.args, *args, **kwargs)
+        jitted: Jit = self.func  # type: ignore[assignment]
+        return jitted.explain(*self.args, *args, **kwargs)
+
+    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+        jitted: Jit = self.func  # type: ignore[assignment]
+        return jitted.lower(*self.args, *args, **kwargs)
 
 
 @dataclass(frozen=True)

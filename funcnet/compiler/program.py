@@ -64,7 +64,8 @@ class Program:
     """A traced function: its block, the lane axis of each parameter and result, and the closed-over tensors.
 
     The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
-    outermost vmap; an entry None there is a tensor that all lanes share.
+    outermost vmap; an entry None there is a tensor that all lanes share. `varying` are the values that differ between
+    lanes, once `passes.run` has found them.
     """
 
     block: Block
@@ -72,6 +73,7 @@ class Program:
     out_dims: tuple[int | None, ...] | None = None
     captures: tuple[Tensor, ...] = ()
     chunk_size: int | None = None
+    varying: frozenset[Var] = frozenset()
 
 
 def inputs(op: Apply | Scan) -> Iterator[Var]:

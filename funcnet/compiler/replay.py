@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.compiler import passes
 from funcnet.compiler.program import Apply, Block, Program, Scan, Var, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
 from funcnet.compiler.tracing.spec import row_major
@@ -64,7 +65,7 @@ class ReplayKernel:
 
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return ReplayKernel(program, _as_it_is, progress)
+    return ReplayKernel(passes.run(program), _as_it_is, progress)
 
 
 def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
@@ -93,7 +94,7 @@ def _over_lanes(program: Program, lanes: int) -> Program:
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
     batch = vmap(run, program.in_dims, program.out_dims)
-    return trace(lambda tensors: batch(*tensors), signature)
+    return passes.run(trace(lambda tensors: batch(*tensors), signature))
 
 
 def _with_axis(shape: tuple[int, ...], dim: int | None, size: int) -> tuple[int, ...]:

@@ -3,6 +3,13 @@
 `base` defines the protocol; `transforms` holds parts of optimizers, `algorithms` whole optimizers, and `wrappers`
 transformations of whole optimizers. Once this package has been imported, `torch.load` reads every state with its
 default, weights_only=True.
+
+A new optimizer touches these files, in order:
+    1. A file in algorithms/ (or transforms/, wrappers/): a NamedTuple for its state, and a builder that returns
+       `GradientTransformation(init, update)`. Hyper-parameters may be tensors; `ranges` checks them.
+    2. The `__all__` of that folder's `__init__`; this package exports it from there.
+    3. tests/tables.py: a row of OPTIMIZERS, which crosses it with every law, jit, vmap and saved states.
+    4. tests/optim/test_torch.py or test_optax.py: its trajectory against the reference in float64.
 """
 
 from torch.serialization import add_safe_globals

@@ -1,6 +1,7 @@
 """Every primitive that a rule emits has a C text, for every dtype that it can meet, flat and in lanes."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -8,34 +9,40 @@ from pathlib import Path
 
 import pytest
 import torch
+from stages import text
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import toolchain
-from funcnet.compiler.native.c import body
-from funcnet.compiler.native.c.functions import definitions
-from funcnet.compiler.native.c.kernel import _prelude, emit
-from funcnet.compiler.native.c.writer import NAMES
+from funcnet.compiler.native.c import definitions
+from funcnet.compiler.native.c.body import Body
+from funcnet.compiler.native.c.kernel import _prelude
+from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind
+from funcnet.compiler.native.c.writer import NAMES, Writer
+from funcnet.compiler.native.loop_ir import Const, Nest
 from funcnet.compiler.native.lowering import elementwise, views
-from funcnet.compiler.native.lowering.lower import DTYPES, lower
+from funcnet.compiler.native.lowering.lower import DTYPES
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.lowering.values import Emit
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
 aten = torch.ops.aten
+X = Const(1.5, torch.float32)
 FOLDER = Path(fn.__file__).parent / "compiler"
-PRINTED = {"where", "neg", "not", "cast", "gather"}  # by body.py itself
-KNOWN = {*body.INFIX, *body.COMPARISONS, *definitions.FUNCTIONS, *PRINTED}
+FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.TEXT, Kind.LIBM)}
+SCALAR = ("gemm", "ascending", "descending")  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 
-def check_text(text: str) -> None:
+def check_text(source: str) -> None:
     """Let the C compiler read a text, without the time that it takes to compile it."""
     cc = toolchain.compiler()
     command = [*cc.command, *cc.flags, "-fsyntax-only", "-x", "c", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]
 
 
@@ -48,12 +55,48 @@ def emitted() -> Iterator[str]:
                 named = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
                 if named in makers or named == "reduce":
                     yield str(node.args[0].value)
-    yield from elementwise._PRIMITIVES.split()
+    yield from elementwise.OF_ATEN
 
 
 def test_every_primitive_that_is_named_is_known() -> None:
     names = set(emitted())
-    assert len(names) > 50 and names <= KNOWN, names - KNOWN
+    assert len(names) > 50 and names <= {*PRIMITIVES, "gather"}, names - {*PRIMITIVES}
+
+
+def test_every_primitive_is_called() -> None:
+    """By a rule, by the C writer or by the text of another one."""
+    code = "".join(path.read_text() for path in FOLDER.rglob("*.py") if path.name != "primitives.py")
+    of_aten = {*elementwise.OF_ATEN, *(name for name, row in PRIMITIVES.items() if row.kind is Kind.COMPARISON)}
+    called = {name for name in PRIMITIVES if re.search(rf'"{name}"|(?<!T )(?<!}} )\b{name}_(S|{{kind}})\(', code)}
+    assert called | of_aten | {"gelu_tanh", "gelu_slope_tanh"} == {*PRIMITIVES}  # the last two by names in two parts
+
+
+def test_aliases_of_bools_are_primitives() -> None:
+    for row in PRIMITIVES.values():
+        for other in filter(None, (row.boolean, row.masked)):
+            assert PRIMITIVES[other].arity == row.arity
+    infix = {name for name, row in PRIMITIVES.items() if row.kind is Kind.INFIX and not row.boolean}
+    assert infix == {"sub", "div"}  # which torch refuses
+
+
+@pytest.mark.parametrize("name", [name for name, row in PRIMITIVES.items() if row.kind is Kind.SYNTAX])
+def test_every_primitive_with_a_syntax_of_its_own_is_written(name: str) -> None:
+    nest = Nest((2,))
+    args = [X] * PRIMITIVES[name].arity
+    assert Body(Writer(1, Target(64)), nest).compute(Emit(nest)(name, *args), ["0"])
+
+
+def test_texts_take_the_operands_that_their_rows_count() -> None:
+    for name, row in FUNCTIONS.items():
+        scalar = "f32" if row.floats or row.wide or row.kind is Kind.LIBM else "i64"
+        (parameters,) = re.findall(rf"\b{name}_{scalar}\)?\(([^()]*)\)\s*[{{;]", definitions.define({(name, scalar)}))
+        assert len(parameters.split(",")) == row.arity, name
+
+
+@pytest.mark.parametrize("args", [(), (X, X)], ids=len)
+def test_a_primitive_takes_so_many_operands(args: tuple[Const, ...]) -> None:
+    with pytest.raises(InternalError, match=f"the primitive sin takes 1 operands, got {len(args)}"):
+        Emit(Nest(()))("sin", *args)
 
 
 COMPOSED = ("floordiv", "remainder")  # whose errors name what they call
@@ -62,7 +105,9 @@ COMPOSED = ("floordiv", "remainder")  # whose errors name what they call
 def test_every_text_compiles_for_every_type() -> None:
     """Of floats every function has one; of integers explain names the others."""
     used = set()
-    for name, scalar, vector in product(definitions.FUNCTIONS, NAMES.values(), ("", "v")):
+    for name, scalar, vector in product(FUNCTIONS, NAMES.values(), ("", "v")):
+        if vector and name in SCALAR:
+            continue
         try:
             definitions.define({(name, vector + scalar)})
             used.add((name, vector + scalar))
@@ -70,10 +115,10 @@ def test_every_text_compiles_for_every_type() -> None:
             assert (
                 scalar[0] != "f"
                 or name in ("quotient", "shl", "shr")
-                or (scalar == "f64" and name in definitions._WIDE)
+                or (scalar == "f64" and name in ("power", "exponential"))
             )
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(_prelude(8, True) + definitions.define(used))
+    check_text(_prelude(8, Target(64)) + definitions.define(used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
@@ -159,11 +204,11 @@ def test_every_rule_compiles_for_every_dtype_that_torch_has_it_for(dtype: torch.
     for name, f in functions().items():
         if runs(f, x):
             try:
-                emit(lower(program(f, x, lanes), RULES), toolchain.compiler().vector)
+                text(program(f, x, lanes))
                 supported.append(f)
             except UnsupportedError:
                 lacking.add(name)
     assert lacking == {name for name, kinds in LACKING.items() if dtype in kinds}
     assert len(supported) > 40
     whole = program(lambda x, y: [f(x, y) for f in supported], x, lanes)
-    check_text(emit(lower(whole, RULES), toolchain.compiler().vector).text)
+    check_text(text(whole))

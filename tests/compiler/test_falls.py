@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, cost, loop_ir, memory, toolchain
+from funcnet.compiler.native import blas, contractions, cost, fission, loop_ir, memory, toolchain
+from funcnet.compiler.native.buffers import Counter
 from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
-from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -49,7 +51,7 @@ def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         RULES, "mul", lambda lowering, x, y: lowering.map(x.shape, lambda emit, x: emit("frobnicate", x), x)
     )
-    falls("no C text for the primitive frobnicate", InternalError, 2.5)
+    falls("there is no primitive frobnicate", InternalError, 2.5)
 
 
 def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,18 +63,38 @@ class Unknown:
     """A kind of statement that nobody knows."""
 
 
-@pytest.mark.parametrize("walk", [loop_ir.reads, loop_ir.writes, lambda s: [cost.work([s])]])
-def test_a_statement_that_is_not_known(walk) -> None:
+HOST = Target.host()
+WALKS = {
+    "reads": lambda program: [*loop_ir.reads(program.statements[0])],
+    "writes": lambda program: [*loop_ir.writes(program.statements[0])],
+    "scratch": lambda program: [*loop_ir.scratch(program.statements[0])],
+    "work": lambda program: cost.work(program.statements, HOST),
+    "choose": lambda program: contractions.choose(program, HOST),
+    "separate": lambda program: fission.separate(program, HOST),
+    "plan": lambda program: memory.plan(program, HOST),
+}
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_statement_that_is_not_known(walk: str) -> None:
+    for statement in (Unknown(), loop_ir.Loop(Counter(3), 1, [Unknown()])):
+        with pytest.raises(AssertionError, match="no case for Unknown"):
+            WALKS[walk](LoopProgram([], [], [], [statement], False))
+
+
+@pytest.mark.parametrize("walk", ["reads", "writes", "plan"])
+def test_a_part_of_a_nest_that_is_not_known(walk: str) -> None:
     with pytest.raises(AssertionError, match="no case for Unknown"):
-        list(walk(Unknown()))
+        WALKS[walk](LoopProgram([], [], [], [loop_ir.Nest((2,), [Unknown()])], False))
 
 
 def statements_of(program: LoopProgram) -> Statements:
-    return Statements(Writer(1, 64), memory.plan(program, 1))
+    target = Target.host()
+    return Statements(Writer(1, target), memory.plan(program, target))
 
 
 def test_a_statement_that_the_printer_does_not_know() -> None:
-    program = lower(trace(lambda t: [t[0] * 2], [spec_of(X)]), RULES)
+    program = loops(trace(lambda t: [t[0] * 2], [spec_of(X)]))
     statements, (nest,) = statements_of(program), program.statements
     with pytest.raises(AssertionError, match="no case for Unknown"):
         statements.print(Unknown())
@@ -83,7 +105,7 @@ def test_a_statement_that_the_printer_does_not_know() -> None:
 
 def test_a_product_by_a_way_that_is_not_known() -> None:
     a = torch.ones(9, 9)
-    program = lower(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]), RULES)
+    program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
     (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
     product.how = "by magic"
     with pytest.raises(KeyError, match="by magic"):

@@ -3,13 +3,11 @@
 import pytest
 import torch
 from backends import BACKENDS, FLOATS, check, rand, rows
+from stages import text
 from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native.c.kernel import emit
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 from funcnet.scan import scan
@@ -135,7 +133,7 @@ def test_writes_to_the_rows_that_a_loop_carries() -> None:
 def test_a_loop_of_writes_does_not_promise_that_they_are_independent() -> None:
     """gcc 14 may take it at its word; gcc 12 stumbles over the check of the index first."""
     program = trace(lambda t: [WRITES["add"](*t)], [spec_of(numbers(300)), spec_of(few(300, 4))])
-    lines = [line.strip() for line in emit(lower(program, RULES), 64).text.splitlines()]
+    lines = [line.strip() for line in text(program, vector=64).splitlines()]
     (write,) = (k for k, line in enumerate(lines) if "within(" in line and "+=" in line)
     begin = max(k for k in range(write) if lines[k].startswith("for"))
     assert "VECTORISE" in lines and lines[begin - 1] != "VECTORISE"

@@ -1,5 +1,7 @@
 """Large temporaries of native kernels share memory only where none is still needed; memory that lacks is an error."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from backends import check, whole
@@ -8,6 +10,7 @@ from torch import Tensor
 import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native import backend
+from funcnet.compiler.native.target import Target
 from funcnet.scan import scan
 
 SIZE = 2500  # of float64: too large for the stack
@@ -105,7 +108,8 @@ def test_memory_that_threads_lack_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     def lacking(kernel: backend.NativeKernel) -> Tensor:
         raise MemoryError
 
-    monkeypatch.setattr(backend, "SHORT", 0)
+    machine = replace(Target.host(), short_run=0)
+    monkeypatch.setattr(Target, "host", lambda: machine)
     monkeypatch.setattr(backend.NativeKernel, "take_arena", lacking)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     with pytest.raises(MemoryError):

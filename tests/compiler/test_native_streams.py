@@ -3,16 +3,19 @@
 from functools import partial
 
 import pytest
+from stages import loops
 from tables import numbers
 from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native.fission import SHORT, STREAMS, separate
 from funcnet.compiler.native.fission import _streams as streams
+from funcnet.compiler.native.fission import separate
 from funcnet.compiler.native.loop_ir import Loop, Nest
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.target import Target
+
+HOST = Target.host()
+SHORT, STREAMS = HOST.short_nest, HOST.streams
 
 
 def apart(leaves):
@@ -57,7 +60,9 @@ def test_no_long_nest_walks_over_more_arrays_than_it_must():
         again = jit(lambda leaves, f=f: fn.scan(lambda x, _: (f(x), None), leaves, length=2), backend="native")
         again(leaves)
         (program,) = (compiled.program for compiled in again._programs.values())
-        statements = lower(program, RULES).statements
-        long = [len(streams(nest)) for nest in nests(statements) if nest.shape == (SHORT,)]
+        divided = loops(program)
+        long = [len(streams(nest)) for nest in nests(divided.statements) if nest.shape == (SHORT,)]
         assert long and max(long) <= bound
-        assert [len(streams(nest)) for nest in nests(separate(statements)) if nest.shape == (SHORT,)] == long
+        assert [
+            len(streams(nest)) for nest in nests(separate(divided, HOST).statements) if nest.shape == (SHORT,)
+        ] == long

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native import contractions
+from funcnet.compiler.native import target
 
 F = torch.nn.functional
 inf, nan = math.inf, math.nan
@@ -138,7 +138,7 @@ PRODUCTS = {"tiles": ((3, 3), 4e-7), "columns": ((64, 1), 2e-7), "wide": ((1, 10
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_products_keep_their_digits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contractions, "wins", lambda: False)
+    monkeypatch.setattr(target, "wins", lambda: False)
     (rows, columns), bound = PRODUCTS[name]
     generator = torch.Generator().manual_seed(0)
     pairs = [

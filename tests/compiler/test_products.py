@@ -7,15 +7,14 @@ import sys
 import pytest
 import torch
 from backends import FLOATS, check, check_alone, rand, rows, whole
+from stages import loops
 from torch import Tensor
 from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native import contractions, toolchain
-from funcnet.compiler.native.loop_ir import Contract
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native import target, toolchain
+from funcnet.compiler.native.loop_ir import Contract, Method
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -124,7 +123,7 @@ def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype
 @pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
 @pytest.mark.parametrize("size, dtype", some_slow(LARGE, {LARGE[1]: torch.float32}), ids=str)
 def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
-    monkeypatch.setattr(contractions, "wins", lambda: wins)
+    monkeypatch.setattr(target, "wins", lambda: wins)
     test_operands_of_every_layout(size, dtype)
 
 
@@ -138,7 +137,7 @@ def test_over_lanes(size: tuple[int, int, int]) -> None:
 
 
 def test_lanes_share_a_large_product(monkeypatch) -> None:
-    monkeypatch.setattr(contractions, "wins", lambda: False)
+    monkeypatch.setattr(target, "wins", lambda: False)
     a, b, rates = rand(128, 80, dtype=torch.float64), rand(80, 70, dtype=torch.float64), rand(5, dtype=torch.float64)
     f = fn.vmap(lambda rate, a, b: rate * (a @ b), in_dims=(0, None, None))
     assert_close(jit(f, backend="native")(rates, a, b), f(rates, a, b), rtol=1e-12, atol=1e-12)
@@ -146,7 +145,7 @@ def test_lanes_share_a_large_product(monkeypatch) -> None:
 
 def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
     """Vectors that reach past the last column must not bring in what lies there."""
-    monkeypatch.setattr(contractions, "wins", lambda: False)
+    monkeypatch.setattr(target, "wins", lambda: False)
     a, b = rand(128, 90, dtype=torch.float64), rand(90, 50, dtype=torch.float64)
     b[3, 49] = torch.inf
     got, want = jit(torch.mm, backend="native")(a, b), a @ b
@@ -155,16 +154,16 @@ def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
 
 
 def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
-    monkeypatch.setattr(contractions, "_on_amd", lambda: True)
+    monkeypatch.setattr(target, "_on_amd", lambda: True)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     ways = {}
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        ways[threads] = contractions.wins()
+        ways[threads] = target.wins()
     assert ways == {1: False, 2: False, 3: True}
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(contractions, "_on_amd", lambda: False)
-    assert contractions.wins()
+    monkeypatch.setattr(target, "_on_amd", lambda: False)
+    assert target.wins()
 
 
 @pytest.mark.slow
@@ -173,7 +172,7 @@ def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
     "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="takes narrower vectors than it has"
 )
 def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
-    monkeypatch.setattr(contractions, "wins", lambda: False)
+    monkeypatch.setattr(target, "wins", lambda: False)
     flags = [flag if old == "-march=native" else old for old in toolchain.compiler().flags]
     narrower = dataclasses.replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
     monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
@@ -212,8 +211,8 @@ def test_no_result_is_read_past_its_end() -> None:
         return [ys, a @ ys[2]]
 
     forms = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
-    (product,) = (part for part in lower(trace(f, forms), RULES).statements if isinstance(part, Contract))
-    assert product.how == "wide" and product.right.buffer.kind == "temporary"
+    (product,) = (part for part in loops(trace(f, forms)).statements if isinstance(part, Contract))
+    assert product.how is Method.WIDE and product.right.buffer.kind == "temporary"
 
 
 def test_what_vectors_are_stored_to_is_aligned() -> None:

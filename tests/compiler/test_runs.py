@@ -13,14 +13,12 @@ import pytest
 import torch
 from backends import BACKENDS, rows
 from programs import GATES, POINTS, logits, train
+from stages import text
 from torch import Tensor
 
 import funcnet as fn
 from funcnet import losses
 from funcnet.compiler import jit
-from funcnet.compiler.native.c.kernel import emit
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 from funcnet.scan import scan
@@ -165,8 +163,8 @@ def test_unrolling_changes_no_bit(unroll: int) -> None:
     c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
     for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
         assert torch.equal(got, want)
-    text = emit(lower(trace(lambda t: f(*t, unroll=unroll), [spec_of(c), spec_of(xs)]), RULES), 64).text
-    assert (f"UNROLL({min(unroll, 1024)})\n" in text) == (unroll > 1)
+    program = trace(lambda t: f(*t, unroll=unroll), [spec_of(c), spec_of(xs)])
+    assert (f"UNROLL({min(unroll, 1024)})\n" in text(program, vector=64)) == (unroll > 1)
 
 
 def test_interrupt_stops_a_long_run_within_a_second() -> None:

@@ -4,13 +4,11 @@ import time
 
 import pytest
 import torch
+from stages import text
 from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler.native import toolchain
-from funcnet.compiler.native.c.kernel import emit
-from funcnet.compiler.native.lowering.lower import lower
-from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -129,7 +127,7 @@ def test_the_callback_may_run_the_same_function(backend: str) -> None:
 
 def test_a_kernel_without_a_callback_counts_nothing() -> None:
     program = trace(lambda tensors: [run(tensors[0])], [spec_of(torch.ones(3))])
-    plain, counted = (emit(lower(program, RULES), 32, counted=c).text for c in (False, True))
+    plain, counted = (text(program, vector=32, counted=c) for c in (False, True))
     added = set(counted.splitlines()) - set(plain.splitlines())
     assert added == {"    ++*(volatile i64 *)(control + 2);"}
     assert len(counted.splitlines()) == len(plain.splitlines()) + 2

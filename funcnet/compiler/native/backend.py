@@ -1,21 +1,27 @@
 """The native backend: a program as one C function, run over blocks of lanes on torch's number of threads."""
 
 import ctypes
+import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native import blas, toolchain
-from funcnet.compiler.native.c.kernel import emit
+from funcnet.compiler import passes
+from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
+from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Loop
+from funcnet.compiler.native.loop_ir import Loop, LoopProgram
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.target import Target
+from funcnet.compiler.native.text import text
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
 
@@ -25,6 +31,7 @@ class NativeKernel:
     """A compiled program: call it with the tensors of its parameters, captures included."""
 
     program: Program
+    target: Target
     library: toolchain.Library
     lanes: int
     arena: int
@@ -93,7 +100,7 @@ class NativeKernel:
         try:
             return self.arenas.pop()
         except IndexError:
-            return torch.empty(self.arena + ALIGN, dtype=torch.uint8, device="cpu")
+            return torch.empty(self.arena + self.target.arena_alignment, dtype=torch.uint8, device="cpu")
 
     def _arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Shared arguments row by row, lane axes last."""
@@ -147,7 +154,8 @@ class _Call:
         workers = max(1, min(torch.get_num_threads(), blocks))
         self.controls = (_Control * workers)()
         spread = workers > 1 or self.kernel.progress is not None
-        if self.kernel.work * blocks < (SHORT if spread else LONG):
+        target = self.kernel.target
+        if self.kernel.work * blocks < (target.short_run if spread else target.long_run):
             self.part(self.controls[0], self.kernel.take_arena(), 0, blocks)
         else:
             self.spread([blocks * i // workers for i in range(workers + 1)])
@@ -188,7 +196,8 @@ class _Call:
     def part(self, control: "_Control", arena: Tensor, first: int, last: int) -> None:
         """The blocks from first to last; C runs without the interpreter's lock."""
         torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
-        start = -(-arena.data_ptr() // ALIGN) * ALIGN
+        alignment = self.kernel.target.arena_alignment
+        start = -(-arena.data_ptr() // alignment) * alignment
         bounds = (ctypes.c_int64(n) for n in (first, last, self.count, self.padded))
         self.kernel.library.function(
             self.inputs, self.strides, self.results, ctypes.c_void_p(start), ctypes.byref(control), *bounds
@@ -202,12 +211,45 @@ class _Control(ctypes.Structure):
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 
 
-SHORT = 3_000_000  # operations (of all lanes of a block at once) of a run too short to be worth threads
-LONG = 20_000_000  # and from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C
-ALIGN = 128
-FAILED = 4  # what flags count the number of a failed check in, as in the C text
-
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A program at each stage on its way to C."""
+
+    program: Program
+    loops: LoopProgram
+    plan: Plan
+    text: str
+
+
+def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
+    """Translate a traced program to C: every stage, in order.
+
+    Args:
+        program: What to translate.
+        target: The machine that will run it.
+        counted: Whether the kernel says how many steps it has done.
+    Raises:
+        UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
+    """
+    program = passes.run(program)
+    loops = lower(program, RULES, target)
+    loops = contractions.choose(loops, target)
+    loops = fission.separate(loops, target)
+    plan = memory.plan(loops, target)
+    return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
+
+
+def dump(found: Translation) -> None:
+    """Write a kernel's program, loops and C text into the folder that FUNCNET_DUMP names, if it does."""
+    if folder := os.environ.get("FUNCNET_DUMP"):
+        name = hashlib.sha256(found.text.encode()).hexdigest()[:16]
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        stages = {"program.txt": repr(found.program.block), "loops.txt": text(found.loops), "c": found.text}
+        for ending, content in stages.items():
+            Path(folder, f"{name}.{ending}").write_text(content)
 
 
 def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
@@ -218,13 +260,12 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
         NoCompilerError: There is no C compiler that works here.
         InternalError: The C compiler refuses what this one writes.
     """
-    for var in program.block.params:
-        if var.device.type != "cpu":
-            raise UnsupportedError(f"the native backend runs on the CPU, and an argument is on {var.device}")
-    loops = lower(program, RULES)
-    text = emit(loops, toolchain.compiler().vector, counted=progress is not None)
-    library = toolchain.load(text.text)
+    target = Target.host()
+    found = translate(program, target, counted=progress is not None)
+    dump(found)
+    library = toolchain.load(found.text)
     blas.link(library.handle)
-    steps = sum(part.counter.length for part in loops.statements if isinstance(part, Loop))
-    total, messages = work(loops.statements), loops.messages
-    return NativeKernel(program, library, text.lanes, text.arena, total, progress, steps, messages)
+    statements, plan = found.loops.statements, found.plan
+    steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
+    total, messages = work(statements, target), found.loops.messages
+    return NativeKernel(found.program, target, library, plan.lanes, plan.size, total, progress, steps, messages)

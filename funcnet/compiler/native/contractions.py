@@ -1,36 +1,61 @@
 """How matrix products are computed: by tiles, by vectors, from packed panels, or by torch's BLAS."""
 
-import platform
-from functools import cache
-from pathlib import Path
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 
-import torch
-
-from funcnet.compiler.native.blas import has_gemm
-from funcnet.compiler.native.buffers import View
-
-WIDE = 2048  # multiplications from which on a product of shared matrices runs by vectors of columns
-LARGE = 500_000  # and from which on it is worth packing columns, or calling BLAS
-TALL = 16  # rows from which on packing is
-PANEL = 512  # bytes of a row of packed columns, eight of the widest vectors
-FEW = 2  # threads of MKL's that on AMD's processors are slower than one of ours
+from funcnet.compiler.native import blas
+from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
+from funcnet.compiler.native.target import Target
 
 
-def way(out: View, inner: int) -> str:
-    """Choose how to multiply: by "tiles" of elements, by "wide" vectors, by packed "panels" of them, or by "blas"."""
-    rows, columns = out.shape[-2:]
-    size = 0 if out.varying or columns == 1 else rows * columns * inner
-    if size < LARGE:
-        return "tiles" if size < WIDE else "wide"
-    return "blas" if has_gemm(out.dtype) and (rows < TALL or wins()) else "panels"
+def choose(program: LoopProgram, target: Target) -> LoopProgram:
+    """Choose how each product is computed, and copy the operands that this needs dense."""
+    return rewrite(program, lambda statement: _chosen(statement, target))
 
 
-def wins() -> bool:
-    """Tell whether BLAS multiplies large matrices faster than one thread by panels; MKL is half as fast on AMD's."""
-    return torch.get_num_threads() > FEW or not (torch.backends.mkl.is_available() and _on_amd())
+def method(product: Contract, target: Target) -> Method:
+    """Choose how to multiply, by the number of multiplications."""
+    rows, columns = product.out.shape[-2:]
+    size = 0 if product.out.varying or columns == 1 else rows * columns * product.left.shape[-1]
+    if size < target.large_product:
+        return Method.TILES if size < target.wide_product else Method.WIDE
+    called = product.out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins)
+    return Method.BLAS if called else Method.PANELS
 
 
-@cache
-def _on_amd() -> bool:
-    described = Path("/proc/cpuinfo")
-    return "AuthenticAMD" in (described.read_text() if described.exists() else platform.processor())
+def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
+    if isinstance(statement, Contract):
+        copies: list[Nest] = []
+        product = _with_operands(replace(statement, how=method(statement, target)), target, copies)
+        yield from copies
+        yield product
+    else:
+        yield statement
+
+
+def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
+    """The product of operands as its method takes them, those that are copied and what it packs into."""
+    left, right = product.left, product.right
+    match product.how:
+        case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
+            return replace(product, right=_dense(right, copies))  # rows of vectors, which may reach past their end
+        case Method.PANELS:
+            columns = target.panel // left.dtype.itemsize
+            return replace(product, panel=_temporary((left.shape[-1], columns), left))
+        case Method.BLAS:
+            left, right = (x if blas.layout(x) else _dense(x, copies) for x in (left, right))
+            return replace(product, left=left, right=right)
+    return product
+
+
+def _dense(view: View, copies: list[Nest]) -> View:
+    """A row-major copy."""
+    copy = _temporary(view.shape, view)
+    copies.append(Nest(view.shape, [Store(copy, view)]))
+    return copy
+
+
+def _temporary(shape: tuple[int, ...], like: View) -> View:
+    return whole(Buffer(like.dtype, math.prod(shape), like.varying), shape)

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Method, Nest, Sort, Statement, never
+from funcnet.compiler.native.target import Target
 
-VECTOR = 64  # multiplications that a product by vectors or by BLAS does in the time of one operation
 
-
-def work(statements: Sequence[Statement]) -> int:
+def work(statements: Sequence[Statement], target: Target) -> int:
     """Estimate how many scalar operations (of all lanes at once) statements take."""
     total = 0
     for statement in statements:
@@ -17,7 +16,7 @@ def work(statements: Sequence[Statement]) -> int:
                 total += math.prod(statement.shape) * len(statement.body)
             case Contract():
                 count = math.prod(statement.out.shape) * statement.left.shape[-1]
-                total += count if statement.how == "tiles" else count // VECTOR
+                total += count if statement.how is Method.TILES else count // target.product_speed
             case Cumulate():
                 total += math.prod(statement.out.shape)
             case Sort():
@@ -25,7 +24,7 @@ def work(statements: Sequence[Statement]) -> int:
             case Check():
                 total += 1
             case Loop():
-                total += statement.counter.length * work(statement.body)
+                total += statement.counter.length * work(statement.body, target)
             case _:
                 never(statement)
     return total

@@ -5,35 +5,47 @@ share nothing but what they read may as well run one after another.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from funcnet.compiler.native.buffers import Buffer, View
-from funcnet.compiler.native.loop_ir import Loop, Nest, Node, Statement, reads, writes
+from funcnet.compiler.native.loop_ir import (
+    LoopProgram,
+    Nest,
+    Node,
+    Operand,
+    Part,
+    Statement,
+    operands,
+    reads,
+    rewrite,
+    sources,
+    writes,
+    written,
+)
+from funcnet.compiler.native.target import Target
 
-STREAMS = 16  # arrays that one nest may walk over
-SHORT = 256  # elements of a nest for which the loop itself costs more than its streams
 
-
-def separate(statements: Sequence[Statement]) -> list[Statement]:
+def separate(program: LoopProgram, target: Target) -> LoopProgram:
     """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
-    return [part for statement in statements for part in _parts(statement)]
+    return rewrite(program, lambda statement: _parts(statement, target))
 
 
-def _parts(statement: Statement) -> Iterator[Statement]:
-    if isinstance(statement, Loop):
-        statement.body[:] = separate(statement.body)
-    if not isinstance(statement, Nest) or math.prod(statement.shape) < SHORT or len(_streams(statement)) <= STREAMS:
+def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
+    if not isinstance(statement, Nest) or not _is_crowded(statement, target):
         yield statement
         return
     gathered = Nest(statement.shape, [], statement.sequential)
     for chain in _chains(statement):
         longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > STREAMS:
+        if gathered.body and len(_streams(longer)) > target.streams:
             yield gathered
             longer = chain
         gathered = longer
     yield gathered
+
+
+def _is_crowded(nest: Nest, target: Target) -> bool:
+    return math.prod(nest.shape) >= target.short_nest and len(_streams(nest)) > target.streams
 
 
 def _streams(nest: Nest) -> set[Buffer]:
@@ -43,10 +55,10 @@ def _streams(nest: Nest) -> set[Buffer]:
 
 def _chains(nest: Nest) -> list[Nest]:
     """The parts of a body that share no node and no array that any of them writes."""
-    written = {view.buffer for view in writes(nest)}
-    bodies: dict[object, list[Any]] = {}  # by what they share
+    arrays = {view.buffer for view in writes(nest)}
+    bodies: dict[object, list[Part]] = {}  # by what they share
     for part in nest.body:
-        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in written)]
+        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in arrays)]
         body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
         for other in others:
             body.extend(other)
@@ -56,9 +68,9 @@ def _chains(nest: Nest) -> list[Nest]:
     return [Nest(nest.shape, body, nest.sequential) for body in {id(body): body for body in bodies.values()}.values()]
 
 
-def _touched(part: Any) -> Iterator[Any]:
-    """The nodes and arrays that a part of a body reads and writes."""
-    values = (*getattr(part, "args", ()), *getattr(part, "indices", ()), getattr(part, "value", None))
-    yield from (x.buffer if isinstance(x, View) else x for x in values)
-    if hasattr(part, "view"):
-        yield part.view.buffer
+def _touched(part: Part) -> Iterator[Buffer | Operand]:
+    """The nodes and arrays that a part of a body reads and writes, and its numbers."""
+    yield from (x.buffer if isinstance(x, View) else x for x in operands(part))
+    yield from (view.buffer for view in sources(part))
+    if (view := written(part)) is not None:
+        yield view.buffer

@@ -4,8 +4,9 @@ A value is varying when it differs between the lanes of an ensemble: its buffer 
 Nothing here names a lane; the writer of C chooses scalar or vector types.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import NoReturn
 
 import torch
@@ -109,18 +110,23 @@ class Nest:
     sequential: bool = False
 
 
+class Method(Enum):
+    """How a matrix product is computed."""
+
+    TILES = "tiles"  # of sums in registers, of operands with any strides
+    WIDE = "wide"  # by vectors along n, with dense rows of right
+    PANELS = "panels"  # by vectors from some columns of right at a time, packed into scratch
+    BLAS = "blas"  # by torch's BLAS, with dense rows or columns of both
+
+
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n].
-
-    How: "tiles" of sums in registers; "wide", by vectors along n, with dense rows of right; "panels", by vectors from
-    some columns of right at a time, packed into scratch; "blas", with dense rows or columns of both.
-    """
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; how, and what it packs into, is chosen after lowering."""
 
     out: View
     left: View
     right: View
-    how: str
+    how: Method = Method.TILES
     panel: View | None = None
 
 
@@ -187,14 +193,28 @@ def never(value: NoReturn) -> NoReturn:
     raise AssertionError(f"no case for {type(value).__name__}")
 
 
+def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
+    """Replace each statement by the ones that f gives for it; of a loop those in its body."""
+
+    def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
+        for statement in statements:
+            match statement:
+                case Loop():
+                    yield replace(statement, body=[*rewritten(statement.body)])
+                case Nest() | Contract() | Cumulate() | Sort() | Check():
+                    yield from f(statement)
+                case _:
+                    never(statement)
+
+    return replace(program, statements=[*rewritten(program.statements)])
+
+
 def reads(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement reads, those of a loop's body included."""
     match statement:
         case Nest():
             for part in statement.body:
-                yield from (value for value in operands(part) if isinstance(value, View))
-                if isinstance(part, Gather | Accumulate):
-                    yield part.view
+                yield from sources(part)
         case Contract():
             yield from (statement.left, statement.right)
         case Cumulate() | Sort():
@@ -208,24 +228,11 @@ def reads(statement: Statement) -> Iterator[View]:
             never(statement)
 
 
-def operands(part: Part) -> tuple[Operand, ...]:
-    """The operands of one part of a nest's body."""
-    match part:
-        case Node():
-            return part.args
-        case Store() | Accumulate():
-            return (part.value,)
-        case Scatter():
-            return (part.value, *part.indices)
-        case _:
-            never(part)
-
-
 def writes(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement writes, those of a loop's body included."""
     match statement:
         case Nest():
-            yield from (part.view for part in statement.body if not isinstance(part, Node))
+            yield from (view for part in statement.body if (view := written(part)) is not None)
         case Contract():
             yield from (view for view in (statement.out, statement.panel) if view is not None)
         case Cumulate():
@@ -243,7 +250,44 @@ def writes(statement: Statement) -> Iterator[View]:
 
 def scratch(statement: Statement) -> Iterator[View]:
     """Yield the spare memory of a statement's long sums, those of a loop's body included."""
-    if isinstance(statement, Nest):
-        yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
-    if isinstance(statement, Loop):
-        yield from (view for inner in statement.body for view in scratch(inner))
+    match statement:
+        case Nest():
+            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+        case Contract() | Cumulate() | Sort() | Check():
+            pass
+        case Loop():
+            for inner in statement.body:
+                yield from scratch(inner)
+        case _:
+            never(statement)
+
+
+def operands(part: Part) -> tuple[Operand, ...]:
+    """Return the operands of one part of a nest's body."""
+    match part:
+        case Node():
+            return part.args
+        case Store() | Accumulate():
+            return (part.value,)
+        case Scatter():
+            return (part.value, *part.indices)
+        case _:
+            never(part)
+
+
+def sources(part: Part) -> Iterator[View]:
+    """Yield the views that one part of a nest's body reads."""
+    yield from (value for value in operands(part) if isinstance(value, View))
+    if isinstance(part, Gather | Accumulate):
+        yield part.view
+
+
+def written(part: Part) -> View | None:
+    """Return the view that one part of a nest's body writes, if it does."""
+    match part:
+        case Node():
+            return None
+        case Store() | Accumulate() | Scatter():
+            return part.view
+        case _:
+            never(part)

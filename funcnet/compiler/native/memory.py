@@ -6,12 +6,21 @@ from dataclasses import dataclass
 import torch
 
 from funcnet.compiler.native.buffers import Buffer
-from funcnet.compiler.native.loop_ir import Loop, LoopProgram, Statement, reads, scratch, writes
-
-STACK = 16 * 1024  # bytes of the largest temporary on the stack
-STACKS = 256 * 1024  # bytes of all of them
-SLACK = 64  # bytes after a temporary that may be read (never used) past its end
-_ALIGN = 128
+from funcnet.compiler.native.loop_ir import (
+    Check,
+    Contract,
+    Cumulate,
+    Loop,
+    LoopProgram,
+    Nest,
+    Sort,
+    Statement,
+    never,
+    reads,
+    scratch,
+    writes,
+)
+from funcnet.compiler.native.target import Target
 
 Path = tuple[Loop, ...]
 
@@ -27,35 +36,40 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop (None: the function), and the arena's offsets and size."""
+    """The temporaries declared in each loop (None: the function), the arena's offsets and size, lanes of a block."""
 
     locals: dict[Loop | None, list[Buffer]]
     arena: dict[Buffer, int]
     size: int
     lanes: int
+    slack: int
 
     def room(self, buffer: Buffer) -> int:
         """Elements to allocate, slack included."""
-        return max(buffer.size, 1) + -(-SLACK // _width(buffer, self.lanes))
+        return max(buffer.size, 1) + -(-self.slack // _width(buffer, self.lanes))
 
 
-def plan(kernel: LoopProgram, lanes: int) -> Plan:
-    """Give every temporary and packed argument of a kernel its place."""
-    lives = _lives(kernel)
-    found = Plan({}, {}, 0, lanes)
+def plan(kernel: LoopProgram, target: Target) -> Plan:
+    """Choose the lanes of a block, and give every temporary and packed argument of a kernel its place."""
+    lanes, lives = _lanes(kernel, target), _lives(kernel)
+    found = Plan({}, {}, 0, lanes, target.slack)
     stack = 0
     for buffer, life in lives.items():
         size = found.room(buffer) * _width(buffer, lanes)
-        if size <= STACK and stack + size <= STACKS:
+        if size <= target.stack and stack + size <= target.stacks:
             stack += size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
-            offset = _gap(
-                size, [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
-            )
-            found.arena[buffer] = offset
+            taken = [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
+            found.arena[buffer] = offset = _gap(size, taken, target.arena_alignment)
             found.size = max(found.size, offset + size)
     return found
+
+
+def _lanes(kernel: LoopProgram, target: Target) -> int:
+    """As many as a vector holds of the widest float."""
+    wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
+    return target.vector // (8 if wide else 4) if kernel.lanes else 1
 
 
 def _width(buffer: Buffer, lanes: int) -> int:
@@ -68,13 +82,13 @@ def _meet(a: _Life, b: _Life) -> bool:
     return a.first <= b.last and b.first <= a.last
 
 
-def _gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
+def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
     """The lowest aligned offset at which a size fits between what is taken."""
     offset = 0
     for start, length in sorted(taken):
         if offset + size <= start:
             break
-        offset = max(offset, -(-(start + length) // _ALIGN) * _ALIGN)
+        offset = max(offset, -(-(start + length) // alignment) * alignment)
     return offset
 
 
@@ -102,14 +116,17 @@ def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) 
 def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Iterator[tuple[int, Path, Statement]]:
     """Number the statements that are no loops in the order of the text, with the loops around them."""
     for statement in statements:
-        if isinstance(statement, Loop):
-            yield from _ticks(statement.body, (*path, statement), clock)
-        else:
-            clock[0] += 1
-            yield clock[0], path, statement
+        match statement:
+            case Loop():
+                yield from _ticks(statement.body, (*path, statement), clock)
+            case Nest() | Contract() | Cumulate() | Sort() | Check():
+                clock[0] += 1
+                yield clock[0], path, statement
+            case _:
+                never(statement)
 
 
-def every(kernel: LoopProgram) -> set[Buffer]:
+def _buffers(kernel: LoopProgram) -> set[Buffer]:
     """All buffers of a kernel."""
     used = {
         view.buffer

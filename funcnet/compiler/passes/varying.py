@@ -1,14 +1,14 @@
-"""What is known of a program before it is lowered: what a loop need not repeat, and what differs between lanes."""
+"""Which values of a program differ between the lanes of an outermost vmap."""
 
 from funcnet.compiler.program import Apply, Block, Var, inputs
 
 
-def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> set[Var]:
-    """The values that differ between lanes."""
+def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> frozenset[Var]:
+    """Find the values that differ between lanes."""
     dims = in_dims or (None,) * len(block.params)
     found = {var for var, dim in zip(block.params, dims, strict=True) if dim is not None}
     _spread(block, found)
-    return found
+    return frozenset(found)
 
 
 def _spread(block: Block, found: set[Var]) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.primitives import Kind, applied
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
@@ -18,12 +20,8 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
     operands,
+    written,
 )
-
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
-COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-BOOLEAN = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", "fmax": "or", "fmin": "and"}
-BOOLEAN |= {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}  # true is -1 in a vector of lanes
 
 
 class Body:
@@ -44,10 +42,9 @@ class Body:
 
     def lanes_vary(self) -> bool:
         """Whether anything in the nest is a vector of lanes."""
-        return any(
-            getattr(part, "varying", False) or (not isinstance(part, Node) and part.view.varying)
-            for part in self.nest.body
-        )
+        parts = self.nest.body
+        views = (view for part in parts if (view := written(part)) is not None)
+        return any(view.varying for view in views) or any(isinstance(part, Node) and part.varying for part in parts)
 
     def once(self, place: Place) -> None:
         """The body at one index."""
@@ -84,32 +81,39 @@ class Body:
 
     def compute(self, node: Node, place: Place) -> str:
         """The expression of a node."""
-        kind, of = self.writer.type(node), node.args[-1].dtype
-        op = (
-            BOOLEAN.get(node.op, node.op)
-            if of == torch.bool and (node.varying or node.op not in COMPARISONS)
-            else node.op
-        )
-        if op in INFIX and not (of == torch.bool and op == "sub"):
-            a, c = (self.read(x, place, node.varying and x.dtype == torch.bool) for x in node.args)
-            return f"{a} {INFIX[op]} {c}"
+        op, row = applied(node.op, node.args[-1].dtype, node.varying)
+        if row.kind is Kind.INFIX:
+            a, b = (self.read(x, place, node.varying and x.dtype == torch.bool) for x in node.args)
+            return f"{a} {row.symbol} {b}"
         args = [self.read(x, place, node.varying) for x in node.args]
-        if op in COMPARISONS:
-            text = f"{args[0]} {COMPARISONS[op]} {args[1]}"
+        if row.kind is Kind.COMPARISON:
+            text = f"{args[0]} {row.symbol} {args[1]}"
             return f"__builtin_convertvector({text}, vb8)" if node.varying else text
-        match op:
+        if row.kind is Kind.SYNTAX:
+            return self.syntax(node, args)
+        return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
+
+    def syntax(self, node: Node, args: Sequence[str]) -> str:
+        """An expression that is neither an operator between operands nor a call."""
+        kind = self.writer.type(node)
+        match node.op:
             case "where":
                 mask = f"__builtin_convertvector({args[0]}, mask_{kind})" if node.varying else args[0]
                 return f"sel_{kind}({mask}, {args[1]}, {args[2]})"
             case "neg":
                 return f"-{args[0]}"
             case "not":
-                return ("!" if of == torch.bool and not node.varying else "~") + args[0]
+                return ("!" if node.dtype == torch.bool and not node.varying else "~") + args[0]
             case "cast":
                 return self.cast(node, args[0])
-            case "shl" | "shr" if isinstance(shift := node.args[1], Const) and 0 <= shift.value < torch.iinfo(of).bits:
-                return f"{args[0]} {'<<' if op == 'shl' else '>>'} {int(shift.value)}"
-        return self.writer.call(op, kind, *args)
+        raise InternalError(f"the C writer has no case for the primitive {node.op}")
+
+    def shift(self, node: Node, text: str) -> str:
+        """A shift by a number that needs no care, if it is one."""
+        if node.op not in ("shl", "shr") or not isinstance(by := node.args[1], Const):
+            return ""
+        symbol = "<<" if node.op == "shl" else ">>"
+        return f"{text} {symbol} {int(by.value)}" if 0 <= by.value < torch.iinfo(node.dtype).bits else ""
 
     def cast(self, node: Node, text: str) -> str:
         """A conversion between dtypes."""
@@ -179,8 +183,8 @@ class Body:
 
 def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
     """a op b, of the type of a view's elements."""
-    op = BOOLEAN.get(op, op) if like.dtype == torch.bool else op
-    return f"{a} {INFIX[op]} {b}" if op in INFIX else writer.call(op, writer.type(like), a, b)
+    op, row = applied(op, like.dtype, like.varying)
+    return f"{a} {row.symbol} {b}" if row.kind is Kind.INFIX else writer.call(op, writer.type(like), a, b)
 
 
 def _groups(nest: Nest) -> list[list[int]]:

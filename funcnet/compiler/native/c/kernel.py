@@ -1,15 +1,15 @@
 """The C text of a whole kernel: types, functions, the block function and its entry point."""
 
-from dataclasses import dataclass
-
 import torch
 
-from funcnet.compiler.native import memory
-from funcnet.compiler.native.c import matmul
-from funcnet.compiler.native.c.functions import definitions
+from funcnet.compiler.native.c import definitions, matmul
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
+from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.target import Target
+
+FAILED = 4  # the flags count the code of a failed check in multiples of this
 
 _SCALARS = """typedef float f32;
 typedef double f64;
@@ -43,7 +43,7 @@ static inline u64 mode(void) { return 0; }
 static inline void set_mode(u64 m) {}
 #endif
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
-#define FAILED 4
+#define FAILED {FAILED}
 static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
 static inline i64 within(i64 i, i64 n) {
   i = i < 0 ? i + n : i;
@@ -77,33 +77,17 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
 
 
-@dataclass(frozen=True)
-class Source:
-    """A C text, the bytes of arena that a call needs, and the lanes of a block (1 without lanes)."""
-
-    text: str
-    arena: int
-    lanes: int
-
-
-def emit(program: LoopProgram, vector: int, *, counted: bool = False) -> Source:
-    """Print a program for a machine whose vectors have this many bytes; a counted one says how far it is."""
-    wide = any(buffer.dtype == torch.float64 for buffer in memory.every(program))
-    lanes = vector // (8 if wide else 4) if program.lanes else 1
-    writer, plan = Writer(lanes, vector), memory.plan(program, lanes)
+def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = False) -> str:
+    """Print a program as C for a machine; a counted one says how far it is."""
+    writer = Writer(plan.lanes, target)
     _block(writer, program, Statements(writer, plan, program.statements if counted else ()))
-    text = (
-        _prelude(lanes if program.lanes else 0, wide)
-        + _wide(writer)
-        + definitions.define(writer.used)
-        + "\n"
-        + _entry(writer)
-    )
-    return Source(text, plan.size, lanes)
+    prelude = _prelude(plan.lanes if program.lanes else 0, target)
+    return prelude + _wide(writer) + definitions.define(writer.used) + "\n" + _entry(writer)
 
 
-def _prelude(lanes: int, wide: bool) -> str:
-    text = _SCALARS
+def _prelude(lanes: int, target: Target) -> str:
+    """The types and macros; without lanes only those of scalars."""
+    text = _SCALARS.replace("{FAILED}", str(FAILED))
     for kind in (*_INTEGERS, "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
@@ -112,8 +96,8 @@ def _prelude(lanes: int, wide: bool) -> str:
     text += f"#define L {lanes}\n"
     widths = {"f32": 4, "f64": 8, **_INTEGERS}
     for kind, size in widths.items():
-        text += _VECTOR.format(t=kind, n=size * lanes, a=min(64, size * lanes))
-    mask = 64 if wide else 32
+        text += _VECTOR.format(t=kind, n=size * lanes, a=min(target.alignment, size * lanes))
+    mask = 8 * target.vector // lanes
     text += f"typedef vi{mask} vb8;\ntypedef i{mask} mask_t;\ntypedef vb8 mask_vb8;\n"
     for kind in widths:
         integer = "vi" + kind[1:]

@@ -9,12 +9,8 @@ from dataclasses import replace
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.loop_ir import Contract, Method
 
-TINY = 64  # multiplications that are written out
-# values of a tile that registers hold: scalars, which C compilers pack, and vectors by their bytes, as measured where
-# there are 16 registers of the first two and 32 of the last
-SCALARS, VECTORS = 28, {16: 17, 32: 17, 64: 28}
 COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
 
 
@@ -22,14 +18,14 @@ def contract(writer: Writer, product: Contract) -> None:
     """Print one product, in loops over its batch axes."""
     *batch, rows, columns = product.out.shape
     inner = product.left.shape[-1]
-    if math.prod(product.out.shape) * inner <= TINY:
+    if math.prod(product.out.shape) * inner <= writer.target.tiny_product:
         for indices in itertools.product(*(range(size) for size in batch)):
             _unrolled(writer, product, list(indices), rows, columns, inner)
         return
     for axis, size in enumerate(batch):
         writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
-    ways = {"tiles": _tiled, "wide": _wide, "panels": _wide, "blas": _blas}
+    ways = {Method.TILES: _tiled, Method.WIDE: _wide, Method.PANELS: _wide, Method.BLAS: _blas}
     ways[product.how](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()
@@ -84,7 +80,9 @@ def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
 
 def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product in tiles of elements, those at the edges smaller."""
-    tall, wide = _tile_size(rows, columns, VECTORS[writer.vector] if product.out.varying else SCALARS)
+    target = writer.target
+    registers = target.vector_registers if product.out.varying else target.scalar_registers
+    tall, wide = _tile_size(rows, columns, registers)
     for height, width in itertools.product(_parts(rows, tall), _parts(columns, wide)):
         _tiles(writer, product, batch, height, width, inner)
 
@@ -172,9 +170,9 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
     """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
-    width = min(writer.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
+    width = min(writer.target.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
-    tall, wide = _tile_size(rows, vectors, VECTORS[writer.vector])
+    tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
         used = min(n * width, columns - j0 * width)
         writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")

@@ -5,11 +5,9 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from funcnet.compiler.native.c.sums import ERRORS, PARTIAL, SUMS, Sums, Vectors
+from funcnet.compiler.native.c.sums import ERRORS, SUMS, Sums, Vectors
 from funcnet.compiler.native.long_sums import BLOCK
 from funcnet.compiler.native.loop_ir import Accumulate
-
-UNROLL = 2  # iterations of a nest that are written out; the C compiler unrolls more where that pays
 
 
 class Walk(Sums):
@@ -19,7 +17,7 @@ class Walk(Sums):
         """Print the start values of the reductions, then the loops."""
         for s in self.accumulations():
             self.start(s)
-        if math.prod(self.sizes) <= UNROLL:
+        if math.prod(self.sizes) <= self.writer.target.unroll:
             for place in itertools.product(*(range(size) for size in self.sizes)):
                 self.writer.open("")
                 self.once(place)
@@ -35,7 +33,7 @@ class Walk(Sums):
             if buffer.varying
             else self.writer.constant(part.identity)
         )
-        if buffer.size <= UNROLL:
+        if buffer.size <= self.writer.target.unroll:
             for i in range(buffer.size):
                 self.writer.put(f"{self.writer.name(buffer)}[{i}] = {value};")
         else:
@@ -79,8 +77,8 @@ class Walk(Sums):
         self.writer.close()
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
-        """A long inner reduction of scalars as PARTIAL interleaved ones, which are vectors to the compiler."""
-        size, rest = self.sizes[level], self.sizes[level] % PARTIAL
+        """A long inner reduction of scalars as some interleaved ones, which are vectors to the compiler."""
+        size, rest = self.sizes[level], self.sizes[level] % self.ways
         names = {s: self.writer.fresh("w") for s in self.sums}
         plain = [s for s in names if s not in cut]
         for s in plain:
@@ -97,20 +95,20 @@ class Walk(Sums):
                 self.writer.close()
         for s in plain:
             step = self.combine(s, self.sums[s], f"{names[s]}[w]")
-            self.writer.put(f"for (int w = 0; w < {PARTIAL}; ++w) {self.sums[s]} = {step};")
+            self.writer.put(f"for (int w = 0; w < {self.ways}; ++w) {self.sums[s]} = {step};")
         for s in cut:
             self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
 
     def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
-        """PARTIAL indices of the last level at a time."""
+        """Some indices of the last level at a time."""
         totals = dict(self.sums)
-        self.writer.open(f"for (i64 j = {first}; j < {end}; j += {PARTIAL})")
+        self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
         self.writer.put("VECTORISE")
         if level in self.cuts.values():
             self.writer.put(
                 "UNROLL(1)"
             )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
-        self.writer.open(f"for (int w = 0; w < {PARTIAL}; ++w)")
+        self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
         self.writer.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
         self.once([*place, f"i{level}"])
@@ -122,7 +120,7 @@ class Walk(Sums):
 
     def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
         """Interleaved sums of blocks, each of which is added to the totals vector by vector."""
-        with self.block(level, self.sizes[level] - self.sizes[level] % PARTIAL, BLOCK * PARTIAL) as (first, end):
+        with self.block(level, self.sizes[level] - self.sizes[level] % self.ways, BLOCK * self.ways) as (first, end):
             for s in dict.fromkeys(vector[0] for vector in vectors):
                 self.partial(s, names[s])
             self.steps(level, place, names, first, end)

@@ -10,8 +10,6 @@ from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
 from funcnet.compiler.native.memory import Plan
 
-UNROLL_MOST = 1024  # steps of a scan at a time; C compilers refuse to read some larger numbers
-
 
 class Statements:
     """Prints the statements of one kernel; of some loops it publishes the steps."""
@@ -47,7 +45,7 @@ class Statements:
         """The steps of a scan; the stop flag ends it between two of them."""
         t = self.writer.name(loop.counter, "t")
         if loop.unroll > 1:
-            self.writer.put(f"UNROLL({min(loop.unroll, UNROLL_MOST)})")
+            self.writer.put(f"UNROLL({min(loop.unroll, self.writer.target.unroll_most)})")
         self.writer.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
         self.writer.put("if (control[0]) return;")
         self.block(loop, loop.body)

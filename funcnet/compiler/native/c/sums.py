@@ -10,8 +10,6 @@ from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.long_sums import LONG, is_exactable
 from funcnet.compiler.native.loop_ir import Accumulate, Nest
 
-PARTIAL = 16  # interleaved sums of a long reduction of scalars
-VECTOR = 8  # float32 numbers that most machines have vectors for
 SUMS, ERRORS = 0, 1  # in the spare memory of a long sum
 Vectors = list[tuple[Accumulate, str, str, int]]  # of a sum: a vector of totals and of errors, the first one's index
 
@@ -25,6 +23,7 @@ class Sums(Body):
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
+        self.ways = writer.target.partial  # interleaved sums of a long reduction of scalars
         self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
         self.cuts = {s: level for s, level in cuts.items() if level is not None}
@@ -42,13 +41,13 @@ class Sums(Body):
     def interleaves(self, level: int) -> bool:
         """Whether sums in registers are interleaved along a level: the last one, of scalars."""
         last = level == len(self.sizes) - 1
-        return last and not self.lanes_vary() and self.sizes[level] >= 2 * PARTIAL
+        return last and not self.lanes_vary() and self.sizes[level] >= 2 * self.ways
 
     def chain(self, s: Accumulate, level: int) -> int:
         """Additions in a row from a level inwards."""
         lengths = [1 if stride else size for size, stride in zip(self.sizes, self.strides(s.view), strict=True)]
         if self.interleaves(len(lengths) - 1) and not self.strides(s.view)[-1]:
-            lengths[-1] = lengths[-1] // PARTIAL + PARTIAL
+            lengths[-1] = lengths[-1] // self.ways + self.ways
         return math.prod(lengths[level:])
 
     def cut_level(self, s: Accumulate) -> int | None:
@@ -98,10 +97,10 @@ class Sums(Body):
     def fold(self, s: Accumulate, vectors: list[tuple[str, str, int]]) -> None:
         """Add interleaved sums by halves, which is short, then to the total."""
         halves, kind = self.writer.fresh("w"), self.vector(s)
-        self.writer.array(self.writer.type(s.view), halves, PARTIAL)
+        self.writer.array(self.writer.type(s.view), halves, self.ways)
         for total, error, at in vectors:
             self.writer.put(f"*({kind} *)&{halves}[{at}] = {self.writer.call('total', kind, total, error)};")
-        size = PARTIAL
+        size = self.ways
         while size := size // 2:
             self.writer.put(f"for (int w = 0; w < {size}; ++w) {halves}[w] += {halves}[w + {size}];")
         self.add(s, f"{halves}[0]")
@@ -110,7 +109,7 @@ class Sums(Body):
         """The machine's vectors for totals of interleaved sums and for their errors, and the first index of each."""
         found = []
         for s in sums:
-            for at in range(0, PARTIAL, self.width(s)):
+            for at in range(0, self.ways, self.width(s)):
                 found.append((s, self.writer.fresh("s"), self.writer.fresh("e"), at))
                 self.writer.put(f"{self.vector(s)} {found[-1][1]} = {{0}}, {found[-1][2]} = {{0}};")
         return found
@@ -121,7 +120,7 @@ class Sums(Body):
 
     def width(self, s: Accumulate) -> int:
         """Interleaved sums in one of the machine's vectors."""
-        return min(PARTIAL, self.writer.vector // s.view.dtype.itemsize)
+        return min(self.ways, self.writer.target.vector // s.view.dtype.itemsize)
 
     def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
         """Begin sums or errors in spare memory at zero."""
@@ -150,10 +149,11 @@ class Sums(Body):
         """Loops over the kept axes from a level inwards."""
         strides = self.strides(s.view)
         kept = [inner for inner in range(level, len(self.sizes)) if strides[inner]]
+        common = self.writer.target.common_vector
         for inner in kept:
             if inner == kept[-1]:
                 self.writer.put("VECTORISE")
-                if VECTOR < self.sizes[inner] < 2 * VECTOR:
+                if common < self.sizes[inner] < 2 * common:
                     self.writer.put("UNROLL(1)")  # else gcc 12 makes scalars of those beyond a whole vector
             self.writer.open(f"for (i64 i{inner} = 0; i{inner} < {self.sizes[inner]}; ++i{inner})")
         yield self.expand([*place, *(f"i{a}" if a in kept else 0 for a in range(level, len(self.sizes)))])
@@ -171,5 +171,5 @@ class Sums(Body):
 
     def partial(self, s: Accumulate, name: str) -> None:
         """Begin interleaved reductions."""
-        self.writer.array(self.writer.type(s.view), name, PARTIAL)
-        self.writer.put(f"for (int w = 0; w < {PARTIAL}; ++w) {name}[w] = {self.writer.constant(s.identity)};")
+        self.writer.array(self.writer.type(s.view), name, self.ways)
+        self.writer.put(f"for (int w = 0; w < {self.ways}; ++w) {name}[w] = {self.writer.constant(s.identity)};")

@@ -13,6 +13,7 @@ import torch
 
 from funcnet.compiler.native.buffers import Buffer, View
 from funcnet.compiler.native.loop_ir import Const, Operand
+from funcnet.compiler.native.target import Target
 
 Place = Sequence[str | int]
 
@@ -31,14 +32,11 @@ NAMES = {
 }
 
 
-ALIGN = 64  # bytes, those of the widest vectors
-
-
 class Writer:
-    """Writes one kernel, for a number of lanes per block and of bytes per vector; `lines` grows with every call."""
+    """Writes one kernel, for a number of lanes per block, for a machine; `lines` grows with every call."""
 
-    def __init__(self, lanes: int, vector: int):
-        self.lanes, self.vector = lanes, vector
+    def __init__(self, lanes: int, target: Target):
+        self.lanes, self.target = lanes, target
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
@@ -145,4 +143,4 @@ class Writer:
 
     def array(self, kind: str, name: str, size: int) -> None:
         """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
-        self.put(f"_Alignas({ALIGN}) {kind} {name}[{size}];")
+        self.put(f"_Alignas({self.target.alignment}) {kind} {name}[{size}];")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from funcnet.compiler.native.c.primitives import OF_ATEN, PRIMITIVES, Kind
 from funcnet.compiler.native.loop_ir import Const, Index, Operand
 from funcnet.compiler.native.lowering.formulas import FORMULAS, Formula
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
@@ -183,11 +184,7 @@ def _logical(op: str) -> Formula:
     return lambda emit, a, b: emit(op, emit.cast(a, torch.bool), emit.cast(b, torch.bool))
 
 
-_PRIMITIVES = """mul neg exp exp2 expm1 log log2 log10 log1p sqrt sigmoid tanh sin cos tan asin acos atan sinh cosh
-asinh acosh atanh erf erfc lgamma abs maximum minimum fmax fmin fmod remainder atan2 hypot copysign nextafter logaddexp
-logaddexp2"""
-
-ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVES.split()} | {
+ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in OF_ATEN} | {
     **{name: _rounding(name) for name in ("floor", "ceil", "trunc")},
     "round": _round,
     "add": lambda emit, a, b, alpha=1: _scaled(emit, a, b, alpha),
@@ -212,7 +209,9 @@ ELEMENTWISE: dict[str, Formula] = {name: _primitive(name) for name in _PRIMITIVE
     "__rshift__": lambda emit, a, b: emit("shr", a, b),
 }
 
-PREDICATES: dict[str, Formula] = {name: _primitive(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")} | {
+PREDICATES: dict[str, Formula] = {
+    name: _primitive(name) for name, row in PRIMITIVES.items() if row.kind is Kind.COMPARISON
+} | {
     "logical_and": _logical("and"),
     "logical_or": _logical("or"),
     "logical_xor": _logical("xor"),

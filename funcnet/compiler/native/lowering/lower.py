@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
-from funcnet.compiler.native import blas, contractions, long_sums
+from funcnet.compiler.native import long_sums
 from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
-from funcnet.compiler.native.fission import separate
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Check,
@@ -29,8 +28,7 @@ from funcnet.compiler.native.loop_ir import (
     reads,
 )
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
-from funcnet.compiler.passes.hoist import hoist
-from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Program, Scan, Var
 
 Rule = Callable[..., Any]
@@ -46,34 +44,30 @@ class Lowering:
         self.scope = Scope()
         self.messages: list[str] = []
         self.op: Apply
-        block = hoist(program.block)
-        self.varying = varying(block, program.in_dims)
-        self.inputs = [self._input(position, var) for position, var in enumerate(block.params)]
-        self.outputs = [self._output(program, position, var) for position, var in enumerate(block.results)]
-        self.destination = dict(zip(block.results, self.outputs, strict=True))
+        self.program = program
+        self.destination: dict[Var, View] = {}
+
+    def run(self) -> LoopProgram:
+        """Lower the program."""
+        block = self.program.block
+        inputs = [self._input(position, var) for position, var in enumerate(block.params)]
+        outputs = [self._output(position, var) for position, var in enumerate(block.results)]
+        self.destination.update(zip(block.results, outputs, strict=True))
         for op in block.ops:
             self.lower(op)
-        for var, out in zip(block.results, self.outputs, strict=True):
+        for var, out in zip(block.results, outputs, strict=True):
             self._finish(self.values[var], out)
-
-    @property
-    def kernel(self) -> LoopProgram:
-        return LoopProgram(
-            [view.buffer for view in self.inputs],
-            [view.shape for view in self.inputs],
-            [view.buffer for view in self.outputs],
-            separate(self.scope.statements),
-            self.lanes,
-            self.messages,
-        )
+        buffers = [view.buffer for view in inputs], [view.shape for view in inputs], [view.buffer for view in outputs]
+        return LoopProgram(*buffers, self.scope.statements, self.lanes, self.messages)
 
     def _input(self, position: int, var: Var) -> View:
-        buffer = Buffer(var.dtype, math.prod(var.shape), var in self.varying, "input", position)
+        buffer = Buffer(var.dtype, math.prod(var.shape), var in self.program.varying, "input", position)
         self.values[var] = view = whole(buffer, var.shape)
         return view
 
-    def _output(self, program: Program, position: int, var: Var) -> View:
-        shared = program.out_dims is None or program.out_dims[position] is None
+    def _output(self, position: int, var: Var) -> View:
+        dims = self.program.out_dims
+        shared = dims is None or dims[position] is None
         return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
 
     def _finish(self, value: Value, out: View) -> None:
@@ -197,14 +191,7 @@ class Lowering:
         """The matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
-        how, panel = contractions.way(out, a.shape[-1]), None
-        if how == "wide" and (b.strides[-1] != 1 or b.buffer.kind != "temporary"):
-            b = self.dense(b)  # rows to load vectors from, past their end if need be
-        if how == "panels":
-            panel = self.temporary((a.shape[-1], contractions.PANEL // a.dtype.itemsize), a.dtype, False)
-        if how == "blas":
-            a, b = (self.dense(x) if blas.layout(x) is None else x for x in (a, b))
-        self.scope.add(Contract(out, a, b, how, panel), out)
+        self.scope.add(Contract(out, a, b), out)
         return out
 
     def dense(self, view: View) -> View:
@@ -227,7 +214,7 @@ class Lowering:
             steps = (*source.steps, (loop.counter, source.strides[0]))
             self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)
         stacks = [
-            self.destination.get(var) or self.temporary(var.shape, var.dtype, var in self.varying)
+            self.destination.get(var) or self.temporary(var.shape, var.dtype, var in self.program.varying)
             for var in op.outputs[count:]
         ]
         outer, self.scope = self.scope, Scope(loop.body)
@@ -246,7 +233,7 @@ class Lowering:
         self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
 
     def _carry(self, start: Var, var: Var) -> View:
-        self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.varying)
+        self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.program.varying)
         self.store(carry, self.values[start])
         return carry
 
@@ -289,9 +276,11 @@ _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
-def lower(program: Program, rules: dict[str, Rule]) -> LoopProgram:
-    """Lower a program by the rules of its operations."""
+def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:
+    """Lower a program for a machine by the rules of its operations."""
     for var in program.block.params:
+        if var.device.type != target.device:
+            raise UnsupportedError(f"the native backend runs on the {target.device.upper()}, not on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules).kernel
+    return Lowering(program, rules).run()

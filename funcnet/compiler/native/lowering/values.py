@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.c.primitives import Kind, find
 from funcnet.compiler.native.loop_ir import Const, Nest, Node, Operand, Statement
 
 Number = bool | int | float
-COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 @dataclass(eq=False)
@@ -68,10 +69,13 @@ class Emit:
         self.nest = nest
 
     def __call__(self, op: str, *args: Operand | Number, dtype: torch.dtype | None = None) -> Node:
+        row = find(op)
+        if len(args) != row.arity:
+            raise InternalError(f"the primitive {op} takes {row.arity} operands, got {len(args)}")
         kinds = (arg.dtype for arg in args[op == "where" :] if not isinstance(arg, Number))
         kind = next(kinds, torch.float32)
         operands = tuple(Const(arg, kind) if isinstance(arg, Number) else arg for arg in args)
-        result = torch.bool if op in COMPARISONS else dtype or kind
+        result = torch.bool if row.kind is Kind.COMPARISON else dtype or kind
         return self.append(Node(op, operands, result, any(arg.varying for arg in operands)))
 
     def append(self, node: Node) -> Node:

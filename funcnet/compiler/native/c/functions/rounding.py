@@ -82,3 +82,10 @@ def _valid(name: str, kind: str, scalar: str) -> str:
     if kind == scalar:
         return f"sel_{kind}({name} == {name}, {name}, 0)"  # without branches
     return f"({kind})((__typeof__({name} == {name})){name} & ({name} == {name}))"
+
+
+def gemm(kind: str, scalar: str) -> str:
+    """A pointer to torch's matrix product, set when the kernel is loaded."""
+    matrix = f"const {kind} *, const int *"
+    sizes = "const char *, const char *, const int *, const int *, const int *"
+    return f"void (*gemm_{kind})({sizes}, const {kind} *, {matrix}, {matrix}, const {kind} *, {kind} *, const int *);"

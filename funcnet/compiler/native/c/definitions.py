@@ -1,0 +1,149 @@
+"""The C functions that kernels call: for a scalar type and for a vector of lanes from one text, without branches.
+
+Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. Arguments out of a series'
+range have their results replaced at the end: a clamp at the start would lengthen the chain of dependences. In the texts
+T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
+"""
+
+import re
+from collections.abc import Sequence
+
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.c.functions import activations, series
+from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
+
+# P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
+# two terms of its series up to STEEP.
+_BOUNDS = {
+    "f32": {
+        "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
+        "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
+        "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
+        "STEEP": "0x1p-4", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
+        **activations.BOUNDS["f32"],
+    },
+    "f64": {
+        "P": "52", "TOP": "63", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
+        "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
+        "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
+        "STEEP": "0x1p-9", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
+        **activations.BOUNDS["f64"],
+    },
+}  # fmt: skip
+_REDUCE = """
+  const T z_ = fma_S(x, K(0x1.71547652b82fep+0), K(MAGIC)), k_ = z_ - K(MAGIC);
+  const I n = bits_S(z_) - bits_S(K(MAGIC));
+  const T r = fma_S(-k_, K(LN2LO), fma_S(-k_, K(LN2HI), x));"""
+
+_LOG = """
+  const I e = (bits_S(y) - SQRTHALF) >> P;
+  const T f = float_S(bits_S(y) - (e << P)) - K(1.0), k = CONVERT(e, T) - lift;
+  const T s = f / (K(2.0) + f), q = s * s, h = K(0.5) * f * f;
+  const T t = fma_S(s, h + q * (LOGSERIES), k * K(LN2LO));
+  const T v = fma_S(k, K(LN2HI), f - (h - t));"""
+
+_LIFTS = """
+  const I near = (abs_S(x) < K(NEAR)) & (abs_S(y) < K(NEAR));  // whose remainder may be denormal
+  const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
+
+_LETTERS = "abc"  # names of parameters
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS}
+
+
+def define(used: set[tuple[str, str]]) -> str:
+    """The definitions of these (function, type) pairs and of all that they call, callees first."""
+    done: dict[tuple[str, str], str] = {}
+    for name, kind in sorted(used):
+        _define(name, kind, done)
+    return "\n".join(done.values())
+
+
+def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
+    if (name, kind) in done:
+        return
+    scalar = re.sub(r"^(v|w\d+)", "", kind)
+    text = _text(name, kind, scalar)
+    for callee, of in re.findall(r"\b(\w+?)_([vw\d]*[fiu]\d+)\(", text):
+        if callee in PRIMITIVES and (callee, of) != (name, kind):
+            _define(callee, of, done)
+    if kind != scalar and f"_{scalar}(" in text:
+        _define(name, scalar, done)
+    done[name, kind] = text
+
+
+def _text(name: str, kind: str, scalar: str) -> str:
+    """The definition of one function, by the columns of its row for this type."""
+    row = find(name)
+    if scalar in _BOUNDS:
+        if row.wide is not None and scalar == "f32":
+            return _through_float64(name, kind, scalar, *row.wide)
+        if row.kind is Kind.LIBM:
+            return _library(name, kind, scalar)
+    elif row.by_lane and scalar != "b8":
+        return _plain(row.by_lane, kind, scalar) if kind == scalar else _by_lane(name, kind, f"{name}_{scalar}")
+    text = row.floats if scalar in _BOUNDS else row.booleans if scalar == "b8" else row.integers
+    if not text:
+        raise UnsupportedError(f"the native backend has no {name} of {scalar}")
+    return _filled(text if isinstance(text, str) else text(kind, scalar), kind, scalar)
+
+
+def _library(name: str, kind: str, scalar: str) -> str:
+    """A function of the C library."""
+    row = find(name)
+    names = _LETTERS[: row.arity]
+    function = f"__builtin_{row.symbol or name}{'f' if scalar == 'f32' else ''}"
+    flushed = "".join(f"{n} = normal_{kind}({n}); " for n in names if row.is_scaling)
+    if kind != scalar:
+        return _by_lane(name, kind, function, flushed)
+    return f"{_head(name, kind, names)} {{ {flushed}return {function}({', '.join(names)}); }}"
+
+
+def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
+    """A function of lanes that calls one of scalars."""
+    names = _LETTERS[: find(name).arity]
+    call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
+    loop = f"for (int i = 0; i < L; ++i) r[i] = {call};"
+    return f"{_head(name, kind, names)} {{ {flushed}{kind} r; {loop} return r; }}"
+
+
+def _head(name: str, kind: str, names: Sequence[str]) -> str:
+    return f"static inline {kind} {name}_{kind}({', '.join(f'{kind} {n}' for n in names)})"
+
+
+def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: str) -> str:
+    """A function of scalars, which lanes run through arrays: vectors of float64 would be too wide for registers."""
+    names = parameters.split()
+    head = _head(name, kind, names)
+    if kind == scalar:
+        return f"{head} {{ return (f32)({text}) + 0.0f; }}"  # gcc 12 drops a rounding right before a widening
+    arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
+    copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)
+    call = f"{name}_{scalar}({', '.join(f'{n}_[i]' for n in names)})"
+    return f"""{head} {{
+  {kind} r;
+  {scalar} {arrays};
+  {copies}
+  VECTORISE
+  for (int i = 0; i < L; ++i) r_[i] = {call};
+  __builtin_memcpy(&r, r_, sizeof r);
+  return r;
+}}"""
+
+
+def _filled(text: str, kind: str, scalar: str) -> str:
+    """Put the blocks, series and constants of a floating type into a text, and the type itself."""
+    if scalar not in _BOUNDS:
+        return _plain(text, kind, scalar)
+    for key, value in {**_BLOCKS, **series.texts(scalar), **_BOUNDS[scalar]}.items():
+        text = re.sub(rf"\b{key}\b", value, text)
+    text = text.replace("INFINITY_", "__builtin_inf()").replace("NAN_", '__builtin_nan("")')
+    return _plain(text, kind, scalar)
+
+
+def _plain(text: str, kind: str, scalar: str) -> str:
+    integer = kind.replace("f", "i")
+    text = text.replace("CONVERT(e, T)", f"__builtin_convertvector(e, {kind})" if kind != scalar else f"({kind})e")
+    text = re.sub(r"\bK\(", f"K_{kind}(", text)
+    text = re.sub(r"\bBITS_\b", re.sub(r"\D", "", scalar), text)
+    text = re.sub(r"\bT\b", kind, re.sub(r"\bI\b", integer, text))
+    return re.sub(r"_S\b", f"_{kind}", text)

@@ -1,0 +1,106 @@
+"""C texts of the elementary functions of floats, in the notation of `definitions`."""
+
+EXP = """
+static inline T exp_S(T x) { REDUCE
+  const T r2 = r * r;
+  const T p = EXPSERIES;
+  const I h = n >> 1;
+  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
+  return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
+}"""
+EXPM1 = """
+static inline T expm1_S(T x) { REDUCE
+  const T r2 = r * r;
+  const T p = fma_S(r2, EXPM1SERIES, r), s = float_S((n - 1 + BIAS) << P);
+  const T e = fma_S(s, p, s - K(0.5));
+  const T y = sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(SMALL), K(-1.0), e + e));
+  return sel_S(abs_S(x) < K(LEAST), x, y);
+}"""
+SIGMOID = """
+static inline T sigmoid_S(T y) {
+  const T x = -y; REDUCE
+  const T r2 = r * r;
+  const T p = EXPSERIES;
+  const T s = K(OVER) / fma_S(p, float_S((n - DEPTH + BIAS) << P), K(OVER));
+  return sel_S(x > K(FADED), K(0.0), sel_S(x < K(SMALL), K(1.0), s));
+}"""
+TANH = """
+static inline T tanh_S(T y) {
+  const T a = abs_S(y), x = a + a; REDUCE
+  const T r2 = r * r;
+  const T p = fma_S(r2, EXPM1SERIES, r), s = float_S((n - 1 + BIAS) << P);
+  const T h = fma_S(s, p, s - K(0.5)), q = a * a, small = fma_S(a * q, fma_S(q, K(2.0 / 15), K(-1.0 / 3)), a);
+  return copysign_S(sel_S(a > K(FLAT), K(1.0), sel_S(a < K(STEEP), small, h / (h + K(1.0)))), y);
+}"""
+LOG = """
+static inline T log_S(T x) {
+  const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
+  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), v, x));
+  return sel_S(x < K(0.0), K(NAN_), w);
+}"""
+LOGIT = """
+static inline T logit_S(T x) {
+  const T q = K(1.0) - x, y = x / q, error = fma_S(-y, q, x) - y * ((K(1.0) - q) - x);
+  return log_S(y) + sel_S((x > K(TINY)) & (x < K(1.0)), error / x, K(0.0));
+}"""
+LOG1P = """
+static inline T log1p_S(T x) {
+  const T y = K(1.0) + x, lift = K(0.0); LOG
+  const T w = sel_S(y < K(INFINITY_), v + (x - (y - K(1.0))) / y, y);
+  return sel_S(x == K(0.0), x, sel_S(y > K(0.0), w, sel_S(y == K(0.0), K(-INFINITY_), K(NAN_))));
+}"""
+LOGSUM = """
+static inline T logsum_S(T x, T *high, T *sum) {  // log(exp(high) sum + exp(x))
+  const T h = maximum_S(*high, x);
+  *sum = *sum * exp_S(sel_S(*high == h, K(0.0), *high - h)) + exp_S(sel_S(x == h, K(0.0), x - h));
+  *high = h;
+  return h + log_S(*sum);
+}"""
+ABS = """
+static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }"""
+NORMAL = """
+static inline T normal_S(T x) { return sel_S(abs_S(x) < K(TINY), copysign_S(K(0.0), x), x); }"""
+COPYSIGN = """
+static inline T copysign_S(T x, T y) {
+  const I sign = bits_S(K(-0.0));
+  return float_S((bits_S(x) & ~sign) | (bits_S(y) & sign));
+}"""
+MAXIMUM = """
+static inline T maximum_S(T a, T b) { return sel_S((a > b) | (a != a), a, b); }"""
+MINIMUM = """
+static inline T minimum_S(T a, T b) { return sel_S((a < b) | (a != a), a, b); }"""
+FMAX = """
+static inline T fmax_S(T a, T b) { return sel_S((a >= b) | (b != b), a, b); }"""
+FMIN = """
+static inline T fmin_S(T a, T b) { return sel_S((a <= b) | (b != b), a, b); }"""
+NEXTAFTER = """
+static inline T nextafter_S(T a, T b) {
+  const I u = bits_S(a), v = bits_S(b), sign = bits_S(K(-0.0));  // compared as integers: denormals equal zero otherwise
+  const I i = ((u & ~sign) ^ (u >> TOP)) - (u >> TOP), j = ((v & ~sign) ^ (v >> TOP)) - (v >> TOP);
+  const T least = copysign_S(float_S(bits_S(K(0.0)) + 1), b);
+  const T step = sel_S((i < j) ^ (u < 0), float_S(u + 1), float_S(u - 1));
+  const T next = sel_S(i == j, b, sel_S(i == 0, least, step));
+  return sel_S((a != a) | (b != b), a + b, next);
+}"""
+LOGADDEXP = """
+static inline T logaddexp_S(T a, T b) {
+  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
+  return high + log1p_S(exp_S(d));
+}"""
+LOGADDEXP2 = """
+static inline T logaddexp2_S(T a, T b) {
+  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
+  return fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high);
+}"""
+REMAINDER = """
+static inline T remainder_S(T x, T y) { LIFTS
+  const T m = fmod_S(a, b);
+  return sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), m + b, m) * sel_S(near, K(1.0 / LIFTED), K(1.0));
+}"""
+FLOORDIV = """
+static inline T floordiv_S(T x, T y) { LIFTS
+  const T m = fmod_S(a, b);
+  const T d = (a - m) / b, e = sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), d - K(1.0), d);
+  const T f = floor_S(e), g = sel_S(e - f > K(0.5), f + K(1.0), f);
+  return sel_S(b == K(0.0), a / b, sel_S(e == K(0.0), copysign_S(K(0.0), a / b), g));
+}"""

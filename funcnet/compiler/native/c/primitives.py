@@ -1,0 +1,200 @@
+"""The scalar operations, a row each: lowering checks them, `body` writes them, `definitions` defines their functions.
+
+A text is in the notation of `definitions`, or a function that makes one of a C type and its scalar type.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import torch
+
+from funcnet.compiler.errors import InternalError, UnsupportedError
+from funcnet.compiler.native.c.functions import activations, elementary, integers, rounding, sorting
+
+Text = str | Callable[[str, str], str]
+
+
+class Kind(Enum):
+    """How a primitive is written in C."""
+
+    INFIX = auto()  # an operator between two operands
+    COMPARISON = auto()  # likewise, with a result of dtype bool
+    SYNTAX = auto()  # an expression of its own, which `body` writes
+    TEXT = auto()  # a call of a function of ours
+    LIBM = auto()  # a call of a function of the C library, of ours for integers
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A scalar operation.
+
+    Attributes:
+        arity: How many operands it takes.
+        kind: How it is written.
+        symbol: The operator, or the C library's name if that is another.
+        boolean: The primitive of the same meaning for operands of dtype bool, if this one has none.
+        masked: Likewise for bools in lanes, where true is -1.
+        floats: The C text for floats.
+        integers: The C text for integers.
+        booleans: The C text for bools.
+        by_lane: The C text for integers where it is for scalars only, so that lanes call it one by one.
+        wide: Parameters and value of the function of float32 by way of float64.
+        is_scaling: Whether the C library scales a denormal first, and is wrong where it is taken for zero.
+    """
+
+    arity: int
+    kind: Kind
+    symbol: str = ""
+    boolean: str = ""
+    masked: str = ""
+    floats: Text = ""
+    integers: Text = ""
+    booleans: Text = ""
+    by_lane: str = ""
+    wide: tuple[str, str] | None = None
+    is_scaling: bool = False
+
+
+def _infix(symbol: str, boolean: str) -> Primitive:
+    return Primitive(2, Kind.INFIX, symbol, boolean)
+
+
+def _comparison(symbol: str, masked: str) -> Primitive:
+    return Primitive(2, Kind.COMPARISON, symbol, masked=masked)
+
+
+def _text(arity: int, floats: Text = "", integers: Text = "", *, boolean: str = "", by_lane: str = "") -> Primitive:
+    return Primitive(arity, Kind.TEXT, "", boolean, floats=floats, integers=integers, by_lane=by_lane)
+
+
+def _through_float64(arity: int, parameters: str, value: str, floats: Text = "") -> Primitive:
+    return Primitive(arity, Kind.TEXT, floats=floats, wide=(parameters, value))
+
+
+def _libm(arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bool = False) -> Primitive:
+    return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling)
+
+
+def _sort(text: str) -> Primitive:
+    return Primitive(3, Kind.TEXT, floats=text, integers=text, booleans=text)
+
+
+OF_ATEN: dict[str, Primitive] = {  # those that compute the elementwise operation of this name
+    "mul": _infix("*", "and"),
+    "neg": Primitive(1, Kind.SYNTAX),
+    "exp": _text(1, elementary.EXP),
+    "exp2": _libm(),
+    "expm1": _text(1, elementary.EXPM1),
+    "log": _text(1, elementary.LOG),
+    "log2": _libm(is_scaling=True),
+    "log10": _libm(is_scaling=True),
+    "log1p": _text(1, elementary.LOG1P),
+    "sqrt": _libm(),
+    "sigmoid": _text(1, elementary.SIGMOID),
+    "tanh": _text(1, elementary.TANH),
+    "sin": _libm(),
+    "cos": _libm(),
+    "tan": _libm(),
+    "asin": _libm(),
+    "acos": _libm(),
+    "atan": _libm(),
+    "sinh": _libm(),
+    "cosh": _libm(),
+    "asinh": _libm(),
+    "acosh": _libm(),
+    "atanh": _libm(),
+    "erf": _libm(),
+    "erfc": _libm(),
+    "lgamma": _libm(is_scaling=True),
+    "abs": _text(1, elementary.ABS, integers.ABS),
+    "maximum": _text(2, elementary.MAXIMUM, integers.MAXIMUM, boolean="or"),
+    "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
+    "fmax": _text(2, elementary.FMAX, integers.FMAX, boolean="or"),
+    "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
+    "fmod": _libm(2, by_lane=integers.FMOD),
+    "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
+    "atan2": _libm(2, is_scaling=True),
+    "hypot": _libm(2),
+    "copysign": _text(2, elementary.COPYSIGN),
+    "nextafter": _text(2, elementary.NEXTAFTER),
+    "logaddexp": _through_float64(2, "x y", "logaddexp_f64(x, y)", elementary.LOGADDEXP),
+    "logaddexp2": _through_float64(2, "x y", "logaddexp2_f64(x, y)", elementary.LOGADDEXP2),
+}
+
+PRIMITIVES: dict[str, Primitive] = {
+    **OF_ATEN,
+    "add": _infix("+", "or"),
+    "sub": _infix("-", ""),
+    "div": _infix("/", ""),
+    "and": _infix("&", "and"),
+    "or": _infix("|", "or"),
+    "xor": _infix("^", "xor"),
+    "lt": _comparison("<", "gt"),
+    "le": _comparison("<=", "ge"),
+    "gt": _comparison(">", "lt"),
+    "ge": _comparison(">=", "le"),
+    "eq": _comparison("==", "eq"),
+    "ne": _comparison("!=", "ne"),
+    "not": Primitive(1, Kind.SYNTAX),
+    "where": Primitive(3, Kind.SYNTAX),
+    "cast": Primitive(1, Kind.SYNTAX),
+    "floor": _libm(),
+    "ceil": _libm(),
+    "trunc": _libm(),
+    "round": _libm(symbol="rint"),
+    "shl": _text(2, integers=integers.SHL),
+    "shr": _text(2, integers=integers.shift_right),
+    "quotient": _text(2, by_lane=integers.QUOTIENT),
+    "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
+    "fma": _text(3, rounding.fma),
+    "product_error": _text(3, rounding.product_error),
+    "pow": _libm(2, by_lane=integers.POW, is_scaling=True),
+    "power": _through_float64(3, "x high low", "exp_f64(log_f64(x) * ((f64)high + low))"),  # x ** (high + low), x >= 0
+    "exponential": _through_float64(3, "x high low", "exp_f64(x * ((f64)high + low))"),
+    "logit": _text(1, elementary.LOGIT),
+    "silu": _text(1, activations.SILU),
+    "mish": _text(1, activations.MISH),
+    "gelu": _text(1, activations.GELU),
+    "gelu_slope": _text(1, activations.GELU_SLOPE),
+    "gelu_tanh": _text(1, activations.GELU_TANH),
+    "gelu_slope_tanh": _text(1, activations.GELU_SLOPE_TANH),
+    "gated": _text(3, activations.GATED),
+    # called by other texts and by the statements' writers
+    "gated_slope": _text(3, activations.GATED_SLOPE),
+    "decay": _text(2, activations.DECAY),
+    "normal": _text(1, elementary.NORMAL),
+    "logsum": _text(3, elementary.LOGSUM),
+    "narrow": _text(1, rounding.narrow),
+    "compensate": _text(3, rounding.compensate),
+    "total": _text(2, rounding.total),
+    "gemm": _text(13, rounding.gemm),
+    "ascending": _sort(sorting.ASCENDING),
+    "descending": _sort(sorting.DESCENDING),
+}
+
+
+def find(name: str) -> Primitive:
+    """Return the row of a primitive.
+
+    Raises:
+        InternalError: There is none.
+    """
+    if name not in PRIMITIVES:
+        raise InternalError(f"there is no primitive {name}")
+    return PRIMITIVES[name]
+
+
+def applied(name: str, dtype: torch.dtype, varying: bool) -> tuple[str, Primitive]:
+    """Find the primitive that computes another one of operands of a dtype, in lanes if they vary.
+
+    Raises:
+        UnsupportedError: It is an operator that bools have not.
+    """
+    row = find(name)
+    if dtype != torch.bool:
+        return name, row
+    other = (varying and row.masked) or row.boolean
+    if row.kind is Kind.INFIX and not other:
+        raise UnsupportedError(f"the native backend has no {name} of bool")
+    return other or name, find(other or name)
