@@ -1,4 +1,4 @@
-"""Backpropagation by hand through a 2-2-1 MLP on XOR, with the four defects it is often written with, then exactly.
+"""Backpropagation by hand through a 2-2-1 MLP on XOR, first with four common defects, then exactly.
 
 l1 = x w1 + b1, a1 = s(l1), l2 = a1 w2 + b2, p = s(l2), cost = -mean(y log p + (1 - y) log(1 - p)), s the sigmoid.
 """
@@ -26,18 +26,18 @@ def forward(params: Any) -> tuple[Tensor, Tensor]:
 
 
 def naive_cost(params: Any) -> Tensor:
-    """The cost as the formula stands, from probabilities: infinite or NaN once p rounds to 0 or 1."""
+    """Compute the cost literally, from probabilities: infinite or NaN once p rounds to 0 or 1."""
     p = forward(params)[1].sigmoid()
     return -(Y * p.log() + (1 - Y) * (1 - p).log()).mean()
 
 
 def cost(params: Any) -> Tensor:
-    """The same cost from logits: softplus(l2) - y l2, finite for all of them."""
+    """Compute the same cost from logits: softplus(l2) - y l2, which is finite for all logits."""
     return fn.losses.sigmoid_binary_cross_entropy(forward(params)[1], Y).mean()
 
 
 def naive_backward(params: Any) -> Any:
-    """The backward pass with its defects: sums beside means, and 1e-7 in a denominator."""
+    """Compute the backward pass with its defects: sums mixed with means, and 1e-7 in a denominator."""
     a1, l2 = forward(params)
     p = l2.sigmoid()
     d_l2 = (p - Y) / (p * (1 - p) + 1e-7) * p * (1 - p)
@@ -46,7 +46,7 @@ def naive_backward(params: Any) -> Any:
 
 
 def backward(params: Any) -> Any:
-    """The exact backward pass: p (1 - p) cancels, and every derivative is that of the mean."""
+    """Compute the exact backward pass: p (1 - p) cancels, and every derivative is that of the mean."""
     a1, l2 = forward(params)
     d_l2 = (l2.sigmoid() - Y) / len(X)
     d_l1 = d_l2 @ params["w2"].T * a1 * (1 - a1)
@@ -54,20 +54,20 @@ def backward(params: Any) -> Any:
 
 
 def init(key: Tensor) -> Any:
-    """Draw parameters uniformly from (-1, 1): they come from a key, never from memory nobody has written."""
+    """Draw parameters uniformly from (-1, 1): they come from a key, never from uninitialised memory."""
     keys = dict(zip(SHAPES, fn.random.split(key, len(SHAPES)), strict=True))
     return {name: fn.random.uniform(keys[name], shape, X.dtype, -1.0, 1.0) for name, shape in SHAPES.items()}
 
 
 def ratio(a: Any, b: Any) -> Any:
-    """How many times as long the gradients in a are as those in b, leaf by leaf."""
+    """Return the ratios of the gradients' norms in a to those in b, leaf by leaf."""
     return fn.tree.map(lambda x, y: (x.norm() / y.norm()).item(), a, b)
 
 
 def defects(params: Any) -> list[list[str]]:
-    """Show each defect on its own, as the thing done and the number that comes of it."""
+    """Show each defect separately, with its consequence as a number."""
     vector, unravel = fn.tree.ravel(params)
-    # What torch.Tensor(2, 2) finds differs from run to run; this text stands in for it.
+    # The memory of torch.Tensor(2, 2) differs from run to run; this text replaces it.
     memory = bytearray(b"whatever was in this memory before".ljust(8 * len(vector)))
     left_behind = torch.frombuffer(memory, dtype=X.dtype)
     lengths = ratio(naive_backward(params), backward(params))
@@ -76,7 +76,7 @@ def defects(params: Any) -> list[list[str]]:
     surer = params | {"b2": X.new_tensor([40.0])}
     return [
         [
-            "1  weights from unwritten memory",
+            "1  uninitialised weights",
             f"one of them {left_behind.abs().max():.0e}: cost {naive_cost(unravel(left_behind)).item()} at step 0",
         ],
         [
@@ -105,11 +105,11 @@ def main() -> None:
     rows = fn.checking.compare(backward(start), fn.grad(cost)(start))
     params, losses = fn.jit(lambda params: fn.scan(step, params, length=STEPS))(start)
     report.show(
-        report.table(["defect", "what comes of it"], defects(start), title="Written as it often is"),
+        report.table(["defect", "consequence"], defects(start), title="Common mistakes"),
         report.table(
             ["leaf", "shape", "max |difference|", "relative"],
             [[row.path, str(row.shape), f"{row.max_absolute:.1e}", f"{row.max_relative:.1e}"] for row in rows],
-            title="Exact, against grad",
+            title="Exact, compared with grad",
         ),
         f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
         f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",

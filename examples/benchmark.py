@@ -1,8 +1,8 @@
-"""How fast training runs are: nn.Module, torch.func, torch.compile, funcnet, JAX and hand-written C, on the same core.
+"""The speed of training runs: nn.Module, torch.func, torch.compile, funcnet, JAX and hand-written C, on the same core.
 
-A run is full-batch gradient descent, jitted as one scan; an ensemble is a vmap of it. The contestants take turns, round
-after round, and the medians are shown: microseconds a step, and for many nets a net and step. JAX takes part where it
-is installed, or with --jax PYTHON from another environment.
+A run is full-batch gradient descent, jitted as one scan; an ensemble is a vmap of it. The contestants take turns for
+several rounds, and the medians are shown: microseconds per step, and for many nets per net and step. JAX takes part if
+it is installed, or with --jax PYTHON from another environment.
 """
 
 import argparse
@@ -49,7 +49,7 @@ NAMES = ["C", "jit", "JAX", "eager", "func", "compile", "nn.Module"]
 
 
 def seconds(work: Callable[[], object], least: float = 0.02) -> float:
-    """Time a run; a short one is repeated for so many seconds and finds the processor as its last run left it."""
+    """Time a run; a short run is repeated for `least` seconds, so that it starts with warm caches."""
     start, runs = time.perf_counter(), 0
     while runs == 0 or time.perf_counter() - start < least:
         work()
@@ -72,7 +72,7 @@ def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, librar
     if jax is not None:
         timers["JAX"] = partial(jax.microseconds, work)
     for timer in timers.values():
-        timer()  # the first time compiles
+        timer()  # the first call compiles
     times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds)]
     return {name: statistics.median(row[name] for row in times) for name in timers}
 
@@ -92,14 +92,14 @@ def ratios(work: Workload, times: dict[str, float]) -> list[str]:
 
 
 def ratio(times: dict[str, float], other: str, goal: float | None) -> str:
-    """Show how many times as long as another contestant jit takes, and how long it may."""
+    """Show the ratio of jit's time to another contestant's, and the goal."""
     if other not in times:
         return "-"
     return f"{times['jit'] / times[other]:.2g}" + (f" ≤{goal}" if goal else "")
 
 
 def first_calls(seed: int) -> list[list[str]]:
-    """Time tracing and compilation, once into an empty kernel cache and once from it; torch itself is warm."""
+    """Time tracing and compilation, once with an empty kernel cache and once from the cache; torch itself is warm."""
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as folder:
         before = os.environ.get("FUNCNET_CACHE_DIR")
@@ -138,7 +138,7 @@ def adam_row(options: argparse.Namespace) -> list[str]:
 
 
 def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list[str]:
-    """Time a step of an optimizer half of whose state has decayed, in µs, against one whose state is alive."""
+    """Time an optimizer step with half of the state decayed, in µs, against one with a live state."""
     unit = 1e6 / decayed.STEPS
     runs: dict[str, Callable[[], float]] = {
         kind: partial(timed, run, unit) for kind, run in decayed.contestants(name).items()
@@ -153,7 +153,7 @@ def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list
 
 
 def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
-    """Measure the peak memory of ensemble runs, against what their parameters and results take."""
+    """Measure the peak memory of ensemble runs, against the size of their parameters and results."""
     rows = []
     for losses in (False, True):
         used, needed = memory.measure(steps, nets, losses=losses)
@@ -169,17 +169,17 @@ def show_nets(options: argparse.Namespace, jax: Jax | None) -> None:
     works = [work.quick() for work in chosen] if options.quick else chosen
     measured = [(work, measure(work, options, jax, library)) for work in works]
     report.show(
-        report.table(["net", *NAMES], [[w.name, *microseconds(t)] for w, t in measured], title="µs a step, and a net"),
+        report.table(["net", *NAMES], [[w.name, *microseconds(t)] for w, t in measured], title="µs per step and net"),
         report.table(
             ["net", "to JAX", "to C", "to torch.compile", "to nn.Module"],
             [[w.name, *ratios(w, t)] for w, t in measured],
-            title="jit's time as a multiple, and the goal",
+            title="Ratios of jit's time to others, and goals",
         ),
     )
 
 
 def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show what first calls, random numbers and steps of Adam cost, and the memory of ensembles."""
+    """Show the costs of first calls, random numbers and steps of Adam, and the memory of ensembles."""
     report.show(
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
@@ -195,7 +195,7 @@ def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
 
 
 def show_curvature(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show what per-example gradients and curvature cost, at a batch of 256."""
+    """Show the costs of per-example gradients and curvature, at a batch of 256."""
     report.show(
         report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(options, seconds)),
         report.table(
@@ -210,13 +210,13 @@ PARTS = {"nets": show_nets, "calls": show_calls, "curvature": show_curvature}
 def main() -> None:
     """Measure all parts, or one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="of the first parameters and the data")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every contestant runs")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first parameters and the data")
+    parser.add_argument("--rounds", type=int, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
     parser.add_argument("--part", choices=PARTS, help="measure this part only")
-    parser.add_argument("--only", metavar="TEXT", help="of the nets, measure those whose row holds this text")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too, which takes minutes")
-    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX; by default this one, if it has")
+    parser.add_argument("--only", metavar="TEXT", help="measure only the nets whose name contains this text")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
+    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter with JAX; by default this one, if it has JAX")
     options = parser.parse_args()
     one_core()
     options.rounds = 3 if options.quick else options.rounds
@@ -229,7 +229,7 @@ def main() -> None:
 
 
 def one_core() -> None:
-    """Use one core, and let JAX's process inherit that."""
+    """Use one core, which JAX's process inherits."""
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -1,7 +1,7 @@
 """The chain rule on a graph: f = w x + b, split into g = w x and f = g + b, at w = -2, x = 5, b = 3.
 
-Each node knows its own derivatives; multiplying them along the way from f back to w gives df/dw. Reverse mode does so
-from the result (vjp), forward mode from the arguments (jvp), and grad does the whole of it.
+Each node knows its own derivatives; multiplying them along the path from f back to w gives df/dw. Reverse mode does so
+from the result (vjp), forward mode from the arguments (jvp), and grad does it for the whole graph.
 """
 
 import argparse
@@ -15,22 +15,22 @@ from funcnet import report
 
 
 def times(w: Tensor, x: Tensor) -> Tensor:
-    """The node g = w x."""
+    """Compute the node g = w x."""
     return w * x
 
 
 def plus(g: Tensor, b: Tensor) -> Tensor:
-    """The node f = g + b."""
+    """Compute the node f = g + b."""
     return g + b
 
 
 def f(w: Tensor, x: Tensor, b: Tensor) -> Tensor:
-    """The graph: one node after the other."""
+    """Compute the graph, one node after the other."""
     return plus(times(w, x), b)
 
 
 def by_hand(w: Tensor, x: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Multiply the derivatives of the nodes, written down from the rules for products and sums."""
+    """Multiply the derivatives of the nodes, which follow from the rules for products and sums."""
     df_dg, df_db = torch.ones(()), torch.ones(())
     dg_dw, dg_dx = x, w
     return df_dg * dg_dw, df_dg * dg_dx, df_db

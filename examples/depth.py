@@ -1,8 +1,9 @@
-"""Two layers against four on XOR: 2-2-1 leaves the plateau at ln 2 early, 2-10-10-10-1 waits.
+"""Two layers against four on XOR: 2-2-1 leaves the plateau at ln 2 early, 2-10-10-10-1 late.
 
-A sigmoid's slope is at most 1/4, so each layer of small weights shrinks what passes through it: the input on its way
-forwards, the gradient on its way back. At step 0 the gradient's norm falls tenfold a layer. Soon the last layer has
-learned all that needs no input, the mean of the targets; what is left is small in every layer, and the deep net waits.
+A sigmoid's slope is at most 1/4, so each layer with small weights shrinks the input in the forward pass and the
+gradient in the backward pass. At step 0 the gradient's norm falls tenfold per layer. The last layer soon learns the
+mean of the targets, which needs no input; the remaining gradient is small in every layer, so the deep net stays on the
+plateau.
 """
 
 import argparse
@@ -21,7 +22,7 @@ Y = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
 
 
 def mlp(*sizes: int) -> fn.Layer:
-    """Stack dense layers, started as torch.nn.Linear is, with sigmoids between them."""
+    """Stack dense layers, initialised like torch.nn.Linear, with sigmoids between them."""
     start = fn.initializers.torch_uniform
     parts: list[Any] = []
     for fan_in, features in pairwise(sizes):
@@ -48,7 +49,7 @@ def train(model: fn.Layer, key: Tensor, steps: int) -> tuple[Any, Tensor, Tensor
 
 
 def leaves_plateau(losses: Tensor) -> str:
-    """Say at which step the cost first falls below 0.6."""
+    """Return the step at which the cost first falls below 0.6."""
     below = (losses < 0.6).nonzero()
     return f"{below[0].item():,}" if len(below) else f"not in {len(losses) - 1:,} steps"
 

@@ -1,7 +1,7 @@
 """Handwritten digits: a small net, minibatches by key, adamw with warmup and cosine decay.
 
-The data are the 1,797 images of 8 x 8 pixels that come with scikit-learn; a fifth of them, drawn by key, are kept for
-the test. With --sweep, nets of 32 learning rates and 4 seeds are trained at once, by vmap in one jitted call.
+The data are the 1,797 images of 8 x 8 pixels that come with scikit-learn; a fifth of them, drawn by key, are the test
+set. With --sweep, nets with 32 learning rates and 4 seeds are trained at once, by vmap in one jitted call.
 """
 
 import argparse
@@ -20,7 +20,7 @@ model = fn.serial(fn.dense(256), torch.relu, fn.dropout(0.5), fn.dense(10))
 
 
 class Images(NamedTuple):
-    """Images and what they show."""
+    """Images and their digits."""
 
     x: Tensor  # (images, 64), from 0 to 1
     y: Tensor  # (images,) int64
@@ -40,18 +40,18 @@ def load(key: Tensor) -> tuple[Images, Images]:
 
 
 def loss(params: Any, images: Images, key: Tensor) -> Tensor:
-    """Mean cross entropy, in nats, with dropout."""
+    """Compute the mean cross entropy, in nats, with dropout."""
     logits = model.apply(params, images.x, key=key)
     return fn.losses.softmax_cross_entropy_with_integer_labels(logits, images.y).mean()
 
 
 def accuracy(params: Any, images: Images) -> Tensor:
-    """Share of the images that are read right."""
+    """Return the fraction of images that are classified correctly."""
     return (model.apply(params, images.x).argmax(-1) == images.y).float().mean()
 
 
 def optimizer_for(steps: int, rate: float | Tensor) -> fn.optim.GradientTransformation:
-    """Build adamw for a run of so many steps, whose weights, but not biases, decay."""
+    """Build adamw for a run of the given number of steps; weights decay, biases do not."""
     schedule = fn.optim.warmup_cosine_decay_schedule(0.0, rate, steps // 10, steps)
     return fn.optim.adamw(schedule, weight_decay=1e-2, mask=fn.optim.by_path(lambda path: path.endswith("w")))
 
@@ -75,7 +75,7 @@ def start(key: Tensor, train: Images, epochs: int, rate: float | Tensor) -> tupl
 
 
 def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
-    """Train one net; show its accuracy, what it takes for what, and its way there."""
+    """Train one net; show its accuracy, its confusion table, and its training."""
     optimizer, carry, xs = start(key, train, epochs, RATE)
     steps = len(xs[0]) // epochs
     run = fn.jit(lambda carry, xs, train: fn.scan(lambda c, x: step(c, x, train, optimizer), carry, xs))
@@ -90,7 +90,7 @@ def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | 
     rows = [[str(digit), *(str(n) if n else "" for n in row)] for digit, row in enumerate(confusion.tolist())]
     report.show(
         report.summary(model, params),
-        report.table(["shown", *map(str, range(10))], rows, title="What the net reads (columns) for what is shown"),
+        report.table(["shown", *map(str, range(10))], rows, title="Answers (columns) by the digit shown (rows)"),
         f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {epochs} epochs, "
         f"training accuracy {accuracy(params, train).item():.2%}",
         report.curve(
@@ -108,7 +108,7 @@ def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | 
 
 
 def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
-    """Train nets of 32 learning rates and 4 seeds at once; show their accuracy by learning rate."""
+    """Train nets with 32 learning rates and 4 seeds at once; show their accuracy by learning rate."""
 
     def run(rate: Tensor, key: Tensor) -> Tensor:
         optimizer, carry, xs = start(key, train, epochs, rate)

@@ -1,7 +1,7 @@
-"""A GPT-2 of the transformers package as a pure function: four trained at once, and gradients by example.
+"""GPT-2 models of the transformers package as a pure function: an ensemble of four, and per-example gradients.
 
-The sequences count: they start anywhere and go on by a constant, modulo 17. Every sixteenth is noise instead, of which
-nothing can be learned but by heart: its gradients stay large, so that their norms, example by example, find it.
+The sequences count: they start anywhere and increase by a constant, modulo 17. Every sixteenth is noise instead, which
+can only be memorised: its gradients stay large, so that per-example gradient norms find it.
 """
 
 import argparse
@@ -20,12 +20,12 @@ optimizer = fn.optim.adam(3e-3)
 
 
 def gpt2(seed: int) -> Any:
-    """A small GPT-2 with random weights, as anybody would make it."""
+    """Build a small GPT-2 with random weights in the usual way."""
     try:
         import transformers
     except ImportError:
         raise SystemExit("from_torch.py needs transformers. Install the extra: pip install 'funcnet[models]'") from None
-    torch.manual_seed(seed)  # torch's modules take their first weights from there
+    torch.manual_seed(seed)  # torch's modules draw their first weights from the global generator
     sizes: dict[str, Any] = {
         "n_positions": LENGTH,
         "n_embd": 32,
@@ -38,7 +38,7 @@ def gpt2(seed: int) -> Any:
 
 
 def counting(key: Tensor, count: int) -> Tensor:
-    """Draw sequences that count, each from a start and by a constant of its own."""
+    """Draw sequences that count, each with its own start and constant."""
     of_start, of_stride = fn.random.split(key)
     start = fn.random.randint(of_start, (count, 1), 0, VOCABULARY, torch.int64)
     stride = fn.random.randint(of_stride, (count, 1), 1, VOCABULARY, torch.int64)
@@ -46,18 +46,18 @@ def counting(key: Tensor, count: int) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Mean cross entropy of the tokens from the third on, which the two before them tell, in nats."""
+    """Compute the mean cross entropy, in nats, of the tokens from the third on, which the first two determine."""
     each = fn.losses.softmax_cross_entropy_with_integer_labels(logits[..., 1:-1, :], tokens[..., 2:])
     return each.mean(-1)
 
 
 def right(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Share of the sequences whose last token is found."""
+    """Return the fraction of sequences whose last token is predicted correctly."""
     return (logits[:, -2].argmax(-1) == tokens[:, -1]).float().mean()
 
 
 def main() -> None:
-    """Train an ensemble of GPT-2s; show what it has learned, and which examples it has not."""
+    """Train an ensemble of GPT-2s; show its accuracy, and the examples that it has not learned."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key and of the models' first weights")
     parser.add_argument("--steps", type=int, default=200, help="steps of training, each on all sequences")
@@ -90,7 +90,7 @@ def main() -> None:
         output, _ = run(params, state, input_ids=tokens[None])
         return cross_entropy(output["logits"][0], tokens)
 
-    # native takes as long here, once gcc has taken 20 seconds
+    # the native backend is not faster here, and gcc would take 20 seconds
     jitted, moments, costs = fn.jit(fn.vmap(step), backend="eager"), fn.vmap(optimizer.init)(params), []
     for i in report.track(range(args.steps), "training"):
         keys = fn.random.split(fn.random.fold_in(key, i), MEMBERS)
@@ -108,7 +108,7 @@ def main() -> None:
     largest = norms.argsort(descending=True)[: int(is_noise.sum())]
     report.show(
         report.table(
-            ["", "cross entropy", "last token right"],
+            ["", "cross entropy", "last token correct"],
             rows,
             title=f"{len(test)} new sequences after {args.steps} steps",
         ),

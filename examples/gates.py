@@ -1,6 +1,6 @@
-"""AND, OR and NAND as one unit each: by hand, by Rosenblatt's rule, by logistic regression; XOR as the three together.
+"""AND, OR and NAND as one unit each: by hand, by Rosenblatt's rule, by logistic regression; XOR as their composition.
 
-One unit draws one line and says 1 on one side of it. That is enough for three of the gates; XOR needs two lines.
+One unit draws one line and returns 1 on one side of it. That is enough for three of the gates; XOR needs two lines.
 """
 
 import argparse
@@ -28,7 +28,7 @@ XOR = torch.tensor([0.0, 1.0, 1.0, 0.0])
 
 unit = fn.dense(1)
 perceptron = fn.serial(unit=unit, fire=fn.step)
-# XOR fires where OR fires and NAND fires: two lines, and an AND of the sides on which a point lies
+# XOR fires where OR and NAND both fire: two lines, and an AND of the two sides
 xor = fn.serial(
     sides=fn.parallel(OR=perceptron, NAND=perceptron),
     both=lambda sides: torch.cat(list(sides.values()), -1),
@@ -37,7 +37,7 @@ xor = fn.serial(
 
 
 def fires(params: Any, x: Tensor) -> Tensor:
-    """Answer 0 or 1 for every row of x."""
+    """Return 0 or 1 for every row of x."""
     return perceptron.apply({"unit": params, "fire": ()}, x)[..., 0]
 
 
@@ -70,7 +70,7 @@ def logistic(key: Tensor, y: Tensor, steps: int = 2_001) -> tuple[Any, Tensor]:
 
 
 def main() -> None:
-    """Solve every gate in each of the three ways and show where the lines lie."""
+    """Solve every gate in each of the three ways and show the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the logistic units' first weights")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
@@ -104,7 +104,7 @@ def main() -> None:
     picture = report.decision_map(
         lambda x: xor.apply(params, x), points=X, labels=XOR, lines=lines, title="XOR between the lines of OR and NAND"
     )
-    table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit a gate")
+    table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit per gate")
     report.show(table, picture, svg=args.svg)
 
 

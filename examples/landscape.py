@@ -1,7 +1,7 @@
-"""Where a 2-2-1 net may stop on XOR, told apart by curvature: a solution, the minimum at ln(2)/2, the plateau at ln 2.
+"""Stationary points of a 2-2-1 net on XOR and their curvature: a solution, the minimum at ln(2)/2, the plateau at ln 2.
 
-At a minimum no eigenvalue of the Hessian is negative, whether all four points are right there or two; on the plateau
-some are, so that there is a way down, but the gradient hardly shows it. One plane holds all three places.
+At a minimum no eigenvalue of the Hessian is negative, whether the net is right on all four points or on two. On the
+plateau some are, so there is a direction of descent, but the gradient is tiny. One plane contains all three places.
 """
 
 import argparse
@@ -21,19 +21,19 @@ WAY = torch.linspace(0, 1.2, 121, dtype=torch.float64)
 
 
 def loss(params: Any) -> Tensor:
-    """Mean cross entropy of the four points, in nats."""
+    """Compute the mean cross entropy of the four points, in nats."""
     return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X.double()), Y.double()).mean()
 
 
 def train(params: Any, steps: int) -> tuple[Any, Tensor, Tensor]:
-    """Descend; return where that ends, the cost there and the norm of its gradient."""
+    """Descend; return the last parameters, their cost and the norm of its gradient."""
     params, _ = fn.scan(lambda p, _: (fn.sgd_step(p, fn.grad(loss)(p), 1.0), None), params, length=steps)
     value, grads = fn.value_and_grad(loss)(params)
     return params, value, fn.tree.norm(grads)
 
 
 def places(key: Tensor) -> dict[str, Any]:
-    """Find three places among those that many nets come to: early on the flattest, at last the least and ln(2)/2."""
+    """Find three places in the runs of many nets: the flattest early on, then the lowest and that at ln(2)/2."""
     start = fn.vmap(model.init, in_dims=(0, None))(fn.random.split(key, NETS), X.double())
     early, costs, norms = fn.jit(fn.vmap(lambda p: train(p, EARLY)))(start)
     late, last, _ = fn.jit(fn.vmap(lambda p: train(p, STEPS)))(start)
@@ -46,12 +46,12 @@ def places(key: Tensor) -> dict[str, Any]:
 
 
 def spectrum(params: Any, key: Tensor) -> Tensor:
-    """All nine eigenvalues of the Hessian, from products with it alone."""
+    """Compute all nine eigenvalues of the Hessian, using only products with it."""
     return fn.curvature.lanczos(fn.curvature.hessian_operator(loss, params), params, key, 9).values
 
 
 def likelihood(corners: list[Any], at: Tensor) -> Tensor:
-    """exp(-cost), the mean probability of a right answer, on the plane of three places, (0, 0) (1, 0) (0, 1) to be."""
+    """Compute exp(-cost), the mean probability of a right answer, on the plane with corners (0, 0), (1, 0), (0, 1)."""
     origin, *ends = corners
     x, y = (fn.tree.sub(end, origin) for end in ends)
 
@@ -88,7 +88,7 @@ def main() -> None:
         "to the minimum": -likelihood(corners, to_minimum).log(),
     }
     report.show(
-        report.table(["", *found], rows, title=f"Places that {NETS} nets come to: ln(2)/2 = 0.346574, ln 2 = 0.693147"),
+        report.table(["", *found], rows, title=f"Places found by {NETS} nets: ln(2)/2 = 0.346574, ln 2 = 0.693147"),
         report.decision_map(
             lambda at: likelihood(corners, at),
             points=torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64),
@@ -97,7 +97,7 @@ def main() -> None:
             x_label="to the solution",
             y_label="to the minimum",
         ),
-        report.curve(ways, x=WAY, title="Cost on the straight ways from the plateau", x_label="share of the way"),
+        report.curve(ways, x=WAY, title="Cost on straight lines from the plateau", x_label="fraction of the line"),
         svg=args.svg,
     )
 

@@ -1,8 +1,8 @@
 """Learning to learn: sinusoids from ten points each, after five steps of gradient descent (MAML).
 
-Every task is a sinusoid of its own amplitude and phase. The start of the net is trained so that a few inner steps on
-ten points of a task make a net for that task: the gradient of the error after the steps goes through the steps.
-A start trained on all tasks at once, without inner steps, can only learn their mean, and adapts badly.
+Every task is a sinusoid with its own amplitude and phase. The initial parameters are trained so that a few inner steps
+on ten points of a task adapt the net to that task: the gradient of the error after the steps goes through the steps.
+Initial parameters trained on all tasks at once, without inner steps, can only learn the tasks' mean, and adapt badly.
 """
 
 import argparse
@@ -18,13 +18,13 @@ import funcnet as fn
 from funcnet import report
 
 SHOTS, INNER_STEPS, INNER_RATE = 10, 5, 0.02
-TASKS, BLOCK = 16, 250  # tasks a step, steps between two looks at the progress bar
+TASKS, BLOCK = 16, 250  # tasks per step, steps between updates of the progress bar
 
 model = fn.serial(fn.dense(40), torch.tanh, fn.dense(40), torch.tanh, fn.dense(1))
 
 
 class Task(NamedTuple):
-    """Points of one sinusoid, to adapt to and to be judged by."""
+    """Points of one sinusoid, to adapt to and to test on."""
 
     x: Tensor  # (shots, 1)
     y: Tensor  # (shots, 1)
@@ -43,7 +43,7 @@ def sinusoid(key: Tensor) -> Task:
 
 
 def error(params: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared error of a net."""
+    """Compute the mean squared error of a net."""
     return fn.losses.squared_error(model.apply(params, x), y).mean()
 
 
@@ -57,7 +57,7 @@ def adapt(params: Any, task: Task, steps: int) -> Any:
 
 
 def error_after(params: Any, key: Tensor, steps: int) -> Tensor:
-    """Mean error on unseen points of several tasks, after some steps on each."""
+    """Compute the mean error on unseen points of several tasks, after some steps on each."""
 
     def one(key: Tensor) -> Tensor:
         task = sinusoid(key)
@@ -67,7 +67,7 @@ def error_after(params: Any, key: Tensor, steps: int) -> Tensor:
 
 
 def train(key: Tensor, steps: int, inner_steps: int, name: str) -> tuple[Any, Tensor]:
-    """Train a start for nets that take so many inner steps; return it and the error at each outer step."""
+    """Train initial parameters for the given number of inner steps; return them and the error at each outer step."""
     optimizer = fn.optim.adam(fn.optim.cosine_decay_schedule(2e-3, steps))
 
     def step(carry: Any, key: Tensor) -> tuple[Any, Tensor]:
@@ -87,7 +87,7 @@ def train(key: Tensor, steps: int, inner_steps: int, name: str) -> tuple[Any, Te
 
 
 def main() -> None:
-    """Train a start with and without inner steps; compare how they adapt to new tasks."""
+    """Train initial parameters with and without inner steps; compare how they adapt to new tasks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--steps", type=int, default=3_000, help="outer steps")
@@ -105,10 +105,10 @@ def main() -> None:
         [name, *(f"{fn.vmap(lambda key, p=p, n=n: error_after(p, key, n))(keys).mean():.3f}" for n in after)]
         for name, (p, _) in runs.items()
     ]
-    width = max(1, args.steps // 100)  # steps that one point of the curve averages
+    width = max(1, args.steps // 100)  # steps averaged per point of the curve
     report.show(
         report.table(
-            ["start trained on", *(f"{n} steps" if n else "no step" for n in after)],
+            ["trained on", *(f"{n} steps" if n else "no step" for n in after)],
             rows,
             title=f"Mean squared error on {20 * TASKS} new sinusoids, adapted to {SHOTS} points of each",
         ),

@@ -1,10 +1,10 @@
 """The wider a net, the more it trains like its linearisation.
 
-A net of one hidden layer, in the parametrisation in which each parameter matters less the more there are, and its
-Taylor polynomial of order 1 around the first parameters learn the same points by the same gradient descent. How far
-they part is bounded by a multiple of the inverse square root of the width; and what the linear one predicts is known in
-advance from the neural tangent kernel. Source: Lee et al. (2019), Wide Neural Networks of Any Depth Evolve as Linear
-Models, https://arxiv.org/abs/1902.06720.
+A net with one hidden layer in the NTK parametrisation, where the influence of each parameter falls with the width, and
+its first-order Taylor polynomial around the initial parameters learn the same points by the same gradient descent.
+Their difference is bounded by a multiple of the inverse square root of the width, and the predictions of the linear
+model follow from the neural tangent kernel. Source: Lee et al. (2019), Wide Neural Networks of Any Depth Evolve as
+Linear Models, https://arxiv.org/abs/1902.06720.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def init(key: Tensor, width: int) -> Any:
 
 
 def model(params: Any, x: Tensor) -> Tensor:
-    """Predict a number for a number."""
+    """Predict a number from a number."""
     hidden = torch.tanh(2 * params["w"] * x + params["b"])
     return (params["a"] * hidden).sum() / len(params["a"]) ** 0.5
 
@@ -46,7 +46,7 @@ def predict(f: Model, params: Any, x: Tensor) -> Tensor:
 
 
 def train(f: Model, params: Any) -> tuple[Any, Tensor]:
-    """Descend; return the last parameters and what is predicted on the grid at every step."""
+    """Descend; return the last parameters and the predictions on the grid at every step."""
 
     def loss(params: Any) -> Tensor:
         return fn.losses.l2_loss(predict(f, params, X), Y).mean()
@@ -58,13 +58,13 @@ def train(f: Model, params: Any) -> tuple[Any, Tensor]:
 
 
 def both(key: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Train a net and its linearisation; return what they predict, (steps, grid) each."""
+    """Train a net and its linearisation; return their predictions, (steps, grid) each."""
     params = init(key, width)
     return train(model, params)[1], train(fn.curvature.taylor(model, params), params)[1]
 
 
 def foretell(params: Any) -> Tensor:
-    """What the kernel says that the linearisation predicts on the grid after the last step."""
+    """Compute from the kernel the predictions of the linearisation on the grid after the last step."""
     at_data, to_grid = (fn.curvature.ntk(model, params, x, X, block_size=16) / len(X) for x in (X, GRID))
     values, vectors = torch.linalg.eigh(at_data)
     learned = (1 - (1 - RATE * values) ** (STEPS - 1)) / values
@@ -73,7 +73,7 @@ def foretell(params: Any) -> Tensor:
 
 
 def main() -> None:
-    """Train nets of all widths and their linearisations; show how far they part."""
+    """Train nets of all widths and their linearisations; show how far they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, help="hidden units")
@@ -94,12 +94,12 @@ def main() -> None:
         report.table(
             ["width", "learned", "net from linear", "linear from kernel"], rows, title=f"Means of {NETS} nets"
         ),
-        f"the difference goes as the width to the power {slope.item():.2f}",
+        f"the difference scales as the width to the power {slope.item():.2f}",
         report.curve(
             {"net from linear": torch.stack(apart)},
             x=torch.tensor(args.widths).log2(),
             log_y=True,
-            title="How far nets part from their linearisations at most while they train",
+            title="Largest difference of nets and linearisations in training",
             x_label="log2 of the width",
             y_label="root mean square",
         ),

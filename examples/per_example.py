@@ -1,10 +1,11 @@
-"""Learning from images without giving any of them away: DP-SGD on handwritten digits, accuracy against noise.
+"""Differentially private learning: DP-SGD on handwritten digits, accuracy against noise.
 
-Every step takes the gradients of all training images, clips each to norm C and adds normal noise of deviation s C to
-their sum, s being the noise multiplier. One image more or less changes the sum by at most C, so that T steps are rho =
-T / (2 s^2)-zCDP, and (epsilon, delta)-private with epsilon = rho + 2 sqrt(rho log(1 / delta)): Bun, Steinke (2016),
-https://arxiv.org/abs/1605.02065, propositions 1.3 and 1.6. All images are in every step, so nothing is gained from
-sampling; the search for clip, rate and steps is not counted. Runs of all noises and seeds are one jitted vmap.
+Every step takes the gradients of all training images, clips each to norm C and adds normal noise with standard
+deviation s C to their sum, where s is the noise multiplier. One image more or less changes the sum by at most C, so
+that T steps are rho-zCDP with rho = T / (2 s^2), and (epsilon, delta)-private with epsilon = rho + 2 sqrt(rho
+log(1 / delta)): Bun, Steinke (2016), https://arxiv.org/abs/1605.02065, propositions 1.3 and 1.6. All images are in
+every step, so there is no amplification by sampling; the search for clip, rate and steps is not counted. The runs of
+all noises and seeds are one jitted vmap.
 """
 
 import argparse
@@ -26,17 +27,17 @@ model = fn.serial(fn.dense(32), torch.tanh, fn.dense(10))
 
 
 def loss(params: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Cross entropy of one image, in nats."""
+    """Compute the cross entropy of one image, in nats."""
     return fn.losses.softmax_cross_entropy_with_integer_labels(model.apply(params, x), y)
 
 
 def accuracy(params: Any, images: Images) -> Tensor:
-    """Share of the images that are read right."""
+    """Return the fraction of images that are classified correctly."""
     return (model.apply(params, images.x).argmax(-1) == images.y).float().mean()
 
 
 def train(key: Tensor, noise: Tensor, images: Images, steps: int) -> Any:
-    """Take so many private steps from a key; a noise of 0 leaves the clipping."""
+    """Take the given number of private steps; with a noise of 0, gradients are only clipped."""
     of_params, of_noise = fn.random.split(key)
     mean = fn.curvature.clipped_mean(loss, CLIP, noise_multiplier=noise)
 
@@ -47,7 +48,7 @@ def train(key: Tensor, noise: Tensor, images: Images, steps: int) -> Any:
 
 
 def epsilon(noise: float, steps: int) -> float:
-    """How much a run gives away, at DELTA."""
+    """Return the privacy loss epsilon of a run, at DELTA."""
     if noise == 0:
         return math.inf
     rho = steps / (2 * noise**2)
@@ -55,11 +56,11 @@ def epsilon(noise: float, steps: int) -> float:
 
 
 def main() -> None:
-    """Train nets of all noises and seeds at once; show their accuracy, and how far the clipping reaches."""
+    """Train nets with all noises and seeds at once; show their accuracy, and how many gradients are clipped."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--steps", type=int, default=100, help="steps of a run, each on all training images")
-    parser.add_argument("--seeds", type=int, default=4, help="runs for each noise")
+    parser.add_argument("--seeds", type=int, default=4, help="runs per noise multiplier")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
     of_split, key = fn.random.split(fn.random.key(args.seed))

@@ -1,7 +1,7 @@
 """A causal transformer of two blocks learns to sort digits.
 
-It reads eight digits and a mark, and then writes them in order, one token after the other, each from those before it.
-Lists whose digits add up to a multiple of five are kept for the test: no such list, in any order, is trained on.
+It reads eight digits and a mark, and then writes the digits in order, predicting each token from the earlier ones.
+Lists whose digits add up to a multiple of five are the test set: no such list, in any order, is used for training.
 """
 
 import argparse
@@ -34,7 +34,7 @@ model = fn.serial(
 
 
 def draw(key: Tensor, count: int, sums: Tensor) -> Tensor:
-    """Draw lists whose sums are, modulo five, among these: (count, DIGITS) int64."""
+    """Draw lists whose sums modulo five are among the given ones: (count, DIGITS) int64."""
     of_digits, of_sums = fn.random.split(key)
     digits = fn.random.randint(of_digits, (count, DIGITS), 0, 10)
     wanted = sums[fn.random.randint(of_sums, (count,), 0, len(sums))]
@@ -43,19 +43,19 @@ def draw(key: Tensor, count: int, sums: Tensor) -> Tensor:
 
 
 def logits(params: Any, digits: Tensor, answer: Tensor) -> Tensor:
-    """Say what comes at each place of an answer, given what stands before: (count, DIGITS, 10)."""
+    """Predict each digit of an answer from the tokens before it: (count, DIGITS, 10)."""
     mark = torch.full_like(digits[:, :1], MARK)
     return model.apply(params, torch.cat([digits, mark, answer[:, :-1]], -1))[:, DIGITS:]
 
 
 def loss(params: Any, digits: Tensor) -> Tensor:
-    """Mean cross entropy of the digits of the answers, in nats."""
+    """Compute the mean cross entropy of the digits of the answers, in nats."""
     answer = digits.sort(-1).values
     return fn.losses.softmax_cross_entropy_with_integer_labels(logits(params, digits, answer), answer).mean()
 
 
 def write(params: Any, digits: Tensor) -> Tensor:
-    """Let the net write its answers, each digit the likeliest after those that it has written itself."""
+    """Let the net write its answers: each digit is the most probable one after those already written."""
     places = torch.arange(DIGITS)
 
     def next_digit(answer: Tensor, place: Tensor) -> tuple[Tensor, None]:
@@ -65,7 +65,7 @@ def write(params: Any, digits: Tensor) -> Tensor:
 
 
 def is_sorted(params: Any, digits: Tensor) -> Tensor:
-    """Tell for each list whether the net's whole answer is right."""
+    """Tell for each list whether the net's complete answer is right."""
     return (write(params, digits) == digits.sort(-1).values).all(-1)
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     """Train the transformer and let it sort lists that it has not seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=1_000, help="steps of adamw, on new lists each")
+    parser.add_argument("--steps", type=int, default=1_000, help="steps of adamw, each on new lists")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
     of_params, of_training, of_test = fn.random.split(fn.random.key(args.seed), 3)

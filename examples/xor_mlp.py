@@ -1,7 +1,7 @@
 """XOR solved by a 2-2-1 MLP that is a pure function of a key.
 
-Two hidden units draw two lines; the output unit says 1 between them. With --seeds N, N nets are trained at once by vmap
-and counted: most solve XOR, some end in the local minimum at ln(2)/2 (two points right, two at 1/2).
+Two hidden units draw two lines; the output unit returns 1 between them. With --seeds N, N nets are trained at once by
+vmap and counted: most solve XOR, some end in the local minimum at ln(2)/2 (two points right, two at 1/2).
 """
 
 import argparse
@@ -26,7 +26,7 @@ model = fn.serial(hidden=dense(2), activation=torch.sigmoid, out=dense(1))
 
 
 def loss(params: Any) -> Tensor:
-    """Mean cross entropy of the four points, in nats."""
+    """Compute the mean cross entropy of the four points, in nats."""
     return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X), Y).mean()
 
 
@@ -41,7 +41,7 @@ def run(key: Tensor) -> tuple[Any, Tensor]:
 
 
 def show_one(seed: int, svg: Path | None) -> None:
-    """Train one net; show what it answers, its two lines and its way there."""
+    """Train one net; show its answers, its two lines and its training."""
     params, losses = fn.jit(run)(fn.random.key(seed))
     hypothesis = model.apply(params, X).sigmoid()
     accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
@@ -58,7 +58,7 @@ def show_one(seed: int, svg: Path | None) -> None:
             points=X,
             labels=Y,
             lines=list(zip(hidden["w"].T, hidden["b"], strict=True)),
-            title="What the net answers, and the lines of its two hidden units",
+            title="The net's answers, and the lines of its two hidden units",
         ),
         report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
         svg=svg,
@@ -66,9 +66,9 @@ def show_one(seed: int, svg: Path | None) -> None:
 
 
 def show_many(seed: int, seeds: int, svg: Path | None) -> None:
-    """Train many nets at once; show how many end where."""
+    """Train many nets at once; count the places where they end."""
     keys, train = fn.random.split(fn.random.key(seed), seeds), fn.jit(fn.vmap(run))
-    train.explain(keys)  # stages and compiles, so that the clock sees the training alone
+    train.explain(keys)  # traces and compiles, so that only the training is timed
     start = time.perf_counter()
     _, losses = train(keys)
     seconds, cost = time.perf_counter() - start, losses[:, -1]
@@ -93,7 +93,7 @@ def main() -> None:
     """Train one net, or many."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--seeds", type=int, default=1, help="how many nets to train at once")
+    parser.add_argument("--seeds", type=int, default=1, help="number of nets to train at once")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
     if args.seeds < 1:

@@ -1,6 +1,6 @@
-"""One unit on XOR: it ends at probability 1/2 for every point, and no training helps.
+"""One unit on XOR: it ends at probability 1/2 for every point, and more training does not help.
 
-The loss is convex in the weights and its gradient at w = 0, b = 0 is 0, so that answering 1/2 is the best it can do.
+The loss is convex in the weights and its gradient at w = 0, b = 0 is 0, so 1/2 is the best possible answer.
 """
 
 import argparse
@@ -21,7 +21,7 @@ model = fn.dense(1, w_init=fn.initializers.torch_uniform())
 
 
 def loss(params: Any) -> Tensor:
-    """Mean cross entropy of the four points, in nats."""
+    """Compute the mean cross entropy of the four points, in nats."""
     return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X), Y).mean()
 
 
@@ -40,7 +40,7 @@ def main() -> None:
 
     start = model.init(fn.random.key(args.seed), X)
     params, losses = fn.jit(lambda params: fn.scan(step, params, length=STEPS))(start)
-    probabilities = model.apply(params, X).sigmoid().round(decimals=6)  # the digits beyond are rounding errors
+    probabilities = model.apply(params, X).sigmoid().round(decimals=6)  # further digits are rounding errors
     accuracy = ((probabilities > 0.5) == (Y > 0.5)).float().mean().item()
 
     origin = fn.tree.zeros_like(params)

@@ -121,7 +121,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load `report` when it is first used: rich is a third of the time that importing all of this takes."""
+    """Load `report` on first use, because rich takes a third of the package's import time."""
     if name == "report":
         return import_module("funcnet.report")
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")

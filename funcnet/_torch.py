@@ -29,7 +29,7 @@ def unwrap(tensor: Tensor) -> Tensor:
 
 
 def unwrapped(x: Any) -> Any:
-    """Find the tensor inside of all of torch.func's wrappers; anything else is returned as given."""
+    """Return the tensor inside all of torch.func's wrappers; other values are returned unchanged."""
     while is_wrapped(x):
         x = unwrap(x)
     return x
@@ -58,7 +58,7 @@ def is_transforming() -> bool:
 
 
 def derivative_levels() -> int:
-    """Count the transformations that run now, but for vmap."""
+    """Count the transformations that run now, except vmap."""
     stack = _functorch.get_interpreter_stack() or []
     return sum(layer.key() != _functorch.TransformType.Vmap for layer in stack)
 
@@ -72,7 +72,7 @@ def is_dispatching() -> bool:
 
 
 def is_in_dispatch_mode() -> bool:
-    """Tell whether a dispatch mode is active; torch.compile can trace this question."""
+    """Tell whether a dispatch mode is active; torch.compile can trace this function."""
     return _python_dispatch.is_in_torch_dispatch_mode()
 
 
@@ -82,7 +82,7 @@ def is_in_dual_level() -> bool:
 
 
 def without_torch_function() -> AbstractContextManager[None]:
-    """Return a context in which modes and subclasses of tensors do not see what is called."""
+    """Return a context in which torch function modes and tensor subclasses do not see the calls."""
     return DisableTorchFunction()
 
 
@@ -90,12 +90,12 @@ def without_torch_function() -> AbstractContextManager[None]:
 
 
 def version(tensor: Tensor) -> int:
-    """Count the writes to a tensor, to its views and to the tensor that it views."""
+    """Return the version counter of a tensor, which counts writes to it, to its views and to its base."""
     return tensor._version
 
 
 def viewed(tensor: Tensor) -> Tensor:
-    """Find the tensor that this one is a view of, or itself."""
+    """Return the base of a view, or the tensor itself if it is not a view."""
     return tensor if tensor._base is None else tensor._base
 
 
@@ -114,7 +114,7 @@ def export_leaves(values: Any) -> Sequence[Any]:
 
 @contextmanager
 def as_if_exporting() -> Iterator[None]:
-    """Let torch.compiler.is_exporting() and is_compiling() be true."""
+    """Make torch.compiler.is_exporting() and is_compiling() return True."""
     flags = ("_is_exporting_flag", "_is_compiling_flag")
     before = [getattr(torch.compiler, flag) for flag in flags]
     try:
@@ -127,7 +127,7 @@ def as_if_exporting() -> Iterator[None]:
 
 
 def default_device() -> torch.device:
-    """Return torch's default device: the CPU, quickly, if no mode is active, as a default device is one."""
+    """Return torch's default device. It is set by a mode, so without active modes it is the CPU."""
     return torch.get_default_device() if _len_torch_function_stack() else _CPU
 
 

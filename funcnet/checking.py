@@ -1,4 +1,4 @@
-"""Checks of derivatives and data: against finite differences, against each other, for what is not finite."""
+"""Checks of derivatives against finite differences, of trees against each other, and of data for non-finite values."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,25 +26,26 @@ def check_grads(
     rtol: float | None = None,
     eps: float | None = None,
 ) -> None:
-    """Check the derivatives of f at args, up to an order, against central finite differences.
+    """Check the derivatives of f at args, up to a given order, against central finite differences.
 
     Along a random direction v, forward mode is compared entry by entry with (f(x + eps v) - f(x - eps v)) / (2 eps),
-    and reverse mode by the product of both with a random cotangent. Each mode's derivative is then checked in turn.
+    and reverse mode by the product of both with a random cotangent. The derivative of each mode is then checked in the
+    same way, up to the given order.
 
     Args:
         f: Any function of pytrees, smooth around args.
         args: The tuple of its arguments.
-        order: The highest derivative to check.
+        order: The highest order of derivative to check.
         modes: "fwd" for jvp, "rev" for vjp.
         atol, rtol: |difference| <= atol + rtol |numerical|; by default 1e-6 in float64, 2e-2 in float32.
         eps: The finite step; by default 1e-5 in float64, 1e-2 in float32.
     Raises:
-        AssertionError: A derivative disagrees; the message names modes, path and numbers.
-        TypeError: args are no tuple or list.
-        ValueError: No mode, one that is neither "fwd" nor "rev", an order below 1, an f without results to
-            differentiate, or a finite difference that is not finite.
+        AssertionError: A derivative disagrees; the message names the modes, the path and the numbers.
+        TypeError: args is not a tuple or list.
+        ValueError: No mode is given, or one that is neither "fwd" nor "rev"; order is below 1; f has no result to
+            differentiate; or a finite difference is not finite.
     Source:
-        jax.test_util.check_grads, whose arguments these are.
+        jax.test_util.check_grads, which has the same arguments.
     Example:
         >>> fn.checking.check_grads(torch.sin, (torch.tensor(0.5, dtype=torch.float64),), order=3)
     """
@@ -79,7 +80,7 @@ def _check(f: Callable[..., Any], args: tuple[Any, ...], order: int, done: tuple
     check_finite(numerical, "the finite difference of f")
     if not tree.leaves(numerical):
         raise ValueError(
-            "check_grads: expected f to return a floating-point or complex tensor, got none to differentiate."
+            "check_grads: expected f to return a floating-point or complex tensor, got no tensor to differentiate."
         )
     cotangent = _normal_like(random.fold_in(key, 1), numerical)
 
@@ -124,7 +125,7 @@ def _normal_like(key: Key, like: Tree) -> Tree:
 
 
 class LeafComparison(NamedTuple):
-    """How far two leaves are apart."""
+    """The largest differences between two leaves."""
 
     path: str
     shape: tuple[int, ...]
@@ -133,14 +134,14 @@ class LeafComparison(NamedTuple):
 
 
 def compare(a: Tree, b: Tree) -> list[LeafComparison]:
-    """Compare two trees leaf by leaf, such as gradients derived by hand and `grad`'s.
+    """Compare two trees leaf by leaf, such as gradients derived by hand and by `grad`.
 
     Args:
-        a, b: Trees of one structure with tensors of equal shapes; b is the reference.
+        a, b: Trees of equal structure with tensors of equal shapes; b is the reference.
     Returns:
         One row per floating-point or complex leaf: path, shape, largest absolute and largest relative difference.
     Raises:
-        ValueError: The structures or shapes differ; the message names the first path where they do.
+        ValueError: The structures or shapes differ; the message names the path of the first difference.
     Example:
         >>> fn.checking.compare({"w": torch.tensor([1.0, 2.5])}, {"w": torch.tensor([1.0, 2.0])})
         [LeafComparison(path='w', shape=(2,), max_absolute=0.5, max_relative=0.25)]
@@ -148,7 +149,7 @@ def compare(a: Tree, b: Tree) -> list[LeafComparison]:
     a, b = (tree.partition(side, tree.is_inexact)[0] for side in (a, b))
     shapes = (tree.map(lambda leaf: str(tuple(leaf.shape)), side) for side in (a, b))
     if message := tree.difference(*shapes):
-        raise ValueError(f"compare: expected trees of one structure and shapes, they differ {message}.")
+        raise ValueError(f"compare: expected trees of equal structure and shapes, but they differ {message}.")
     rows = zip(tree.paths(a), tree.leaves(a), tree.leaves(b), strict=True)
     return [_compare(path, *(z.to(torch.promote_types(z.dtype, torch.float64)) for z in pair)) for path, *pair in rows]
 
@@ -161,13 +162,13 @@ def _compare(path: str, x: Tensor, y: Tensor) -> LeafComparison:
 
 
 def check_finite(values: Tree, name: str = "data") -> None:
-    """Check that no floating-point or complex leaf holds a NaN or an infinity, before they spread.
+    """Check that no floating-point or complex leaf holds a NaN or an infinity.
 
     Args:
         values: Any tree of tensors whose values are known (not inside vmap or jit).
-        name: What the error calls it.
+        name: The name of the values in the error message.
     Raises:
-        ValueError: One does; the message names the path and the first index.
+        ValueError: A leaf holds a NaN or an infinity; the message names the path and the first index.
     """
     for path, leaf in zip(tree.paths(values), tree.leaves(values), strict=True):
         if tree.is_inexact(leaf) and not leaf.isfinite().all():

@@ -1,7 +1,7 @@
 """Combinators: layers made of layers, with their parameters in a tuple, or by name in a dict.
 
-Wherever a layer is expected, any function of x is one without parameters. The functions here are written once, with
-state, which has the form of the parameters; where no layer has any, the form without state drops it.
+Wherever a layer is expected, any function of x serves as a layer without parameters. The functions here are written
+once, with state, which is a tuple or dict like the parameters; if no layer has state, the plain functions drop it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,10 +30,10 @@ def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
     Returns:
         A layer. params: a tuple of the layers' params, or a dict by name.
         apply: the input of the first to the output of the last; a key is split among the layers.
-        If one of them has state, so has the model: a tuple, or a dict by name, of theirs.
+        If one of them has state, so has the model: a tuple, or a dict by name, of their states.
     Raises:
-        TypeError: Positional and named layers together.
-        LayerError: Params of another form, or what one of the layers raises, with its place in the model.
+        TypeError: Positional and named layers are mixed.
+        LayerError: params has another structure, or one of the layers raises; the message names its place in the model.
     Example:
         >>> model = fn.serial(hidden=fn.dense(2), act=torch.sigmoid, out=fn.dense(1))
         >>> params = model.init(fn.random.key(0), torch.zeros(4, 3))
@@ -62,7 +62,7 @@ def _serial(
 
 
 def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
-    """Apply layers side by side to one input.
+    """Apply several layers to the same input.
 
     Args:
         layers, named: The layers, all by position or all by name.
@@ -135,12 +135,12 @@ def mlp(
 
     Args:
         sizes: The features of each `dense`, the last those of y.
-        activation: Between the maps; any function or layer.
-        activate_last: Whether it also follows the last.
+        activation: Applied between the maps; any function or layer.
+        activate_last: Whether the activation also follows the last map.
         dropout_rate: If not 0, the rate of a `dropout` after each activation.
-        options: What `dense` takes: use_bias, w_init, b_init.
+        options: Options of `dense`: use_bias, w_init, b_init.
     Returns:
-        A layer, `serial` of these. apply: (*, in) -> (*, sizes[-1]), dtype of x.
+        A layer, the `serial` of these. apply: (*, in) -> (*, sizes[-1]), dtype of x.
     Raises:
         ValueError, LayerError: As `dense` and `dropout`.
     Example:
@@ -157,7 +157,7 @@ def mlp(
 
 
 def _combine(init: Callable[..., Any], apply: Callable[..., Any], children: Children, names: Names) -> Layer:
-    """Make a layer of functions with state; one of its children that has state refuses the plain forms."""
+    """Make a layer of functions with state; its plain functions raise if one of its children has state."""
     known: dict[str, Any] = {"children": children, "names": names}
     for label, child in zip(_labels(children, names), children, strict=True):
         if child.stateful:
@@ -213,8 +213,8 @@ def _zip(
 
 def _unpack(operation: str, what: str, values: Tree, children: Children, names: Names) -> Sequence[Any]:
     if not (_has_names(values, names) if names else _has_length(values, len(children))):
-        form = f"a dict with entries {', '.join(names)}" if names else f"a tuple of {len(children)}"
-        raise LayerError(operation, "", f"expected {what}{form}, got {tree.describe(values)}.")
+        container = f"a dict with entries {', '.join(names)}" if names else f"a tuple of {len(children)}"
+        raise LayerError(operation, "", f"expected {what}{container}, got {tree.describe(values)}.")
     return [values[name] for name in names] if names else values
 
 

@@ -1,8 +1,8 @@
-"""Derivatives of a loop, which are loops again.
+"""Derivatives of `scan`, which are scans themselves.
 
-The loop is one step of differentiation. Its pass backwards starts from the carry before each step and takes the step
-again. Carries, outputs and held tensors whose cotangent or tangent is zero by structure take no part in it: a zero that
-meets an infinite derivative would be NaN.
+The loop is one custom autograd function. Its backward pass stores the carry before each step and recomputes the step
+from it. Carries, outputs and captured tensors whose cotangent or tangent is structurally zero are left out, because
+zero times an infinite derivative would be NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ Scan = Callable[..., tuple[Any, Any]]
 def differentiable_loop(
     scan: Scan, step: Step, init: Tensors, xs: Tensors, length: int, unroll: int
 ) -> tuple[Tensors, Tensors]:
-    """Loop by `scan` in one step of differentiation, whose derivatives are loops again."""
+    """Run the loop with `scan` as one custom autograd function, whose derivatives are loops themselves."""
     step, carries = frozen(step), len(init)
     held, outside = tuple(wrapped(step)), tuple(lurking(step))
     loop = _Loop(partial(scan, unroll=unroll), partial(_keep, step), held, outside, carries, length)
@@ -36,7 +36,7 @@ def differentiable_loop(
 
 @dataclass(frozen=True, eq=False)
 class _Loop:
-    """A step that puts out the carry before it too, and the tensors that it holds of levels outside."""
+    """A step that also outputs the carry before it, and the tensors that it captures from outer levels."""
 
     scan: Scan
     step: Step
@@ -46,7 +46,7 @@ class _Loop:
     length: int
 
     def holding(self, held: Tensors) -> "_Step":
-        """Return the step with these tensors instead."""
+        """Return the step with these captured tensors instead."""
         return _Step(rebind(self.step, self.held, held), held, self.carries)
 
     def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -55,7 +55,7 @@ class _Loop:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A step as a function of all tensors that it depends on: those that it holds, the carry and the slices."""
+    """A step as a function of all tensors that it depends on: captured tensors, carry and slices."""
 
     step: Step
     held: Tensors
@@ -71,7 +71,7 @@ class _Step:
 
 
 def _cut(held: int, carries: int, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """Tell the tensors that a step holds, those of the carry and those of the slices apart."""
+    """Split the tensors into those that the step captures, the carry and the slices."""
     return tuple(tensors[:held]), tuple(tensors[held : held + carries]), tuple(tensors[held + carries :])
 
 
@@ -81,7 +81,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
         held, init, xs = loop.cut(tensors)
-        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a program that is staged is not recorded
+        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a traced program is not recorded
             carry, ys = loop.scan(loop.holding(held).step, init, xs, loop.length)
         return *carry, *ys
 
@@ -113,7 +113,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, loop: _Loop, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
-        """Loop over the whole batch; the carries are batches all, whatever they begin from."""
+        """Loop over the whole batch; every carry is batched, even if its initial value is not."""
         held, init, xs = loop.cut(_apart(tensors))
         of_held, of_init, of_xs = loop.cut(in_dims[1:])
         many = (
@@ -144,10 +144,10 @@ def _batched(dims: Any, step: Step, held: Tensors, carry: Tensors, x: Tensors) -
 
 @dataclass(eq=False)
 class _Live:
-    """The carries whose derivative is not zero by structure, at the start and, once a step has run, in the loop.
+    """The carries whose derivative is not structurally zero, at the start and, once a step has run, in the loop.
 
     Attributes:
-        held: Whether a cotangent reaches a held tensor, by its place.
+        held: For each captured tensor, whether a cotangent reaches it.
     """
 
     carries: set[int]
@@ -155,16 +155,16 @@ class _Live:
     held: set[int] = field(default_factory=set)
 
     def only(self, derivatives: Partial) -> list[Tensor | None]:
-        """Put None in the place of the carries' derivatives that are zero by structure."""
+        """Replace the structurally zero derivatives of carries by None."""
         return [d if i in self.carries else None for i, d in enumerate(derivatives)]
 
 
 class _MoreError(Exception):
-    """A carry has a cotangent after the last step and, by structure, after no step before that."""
+    """A carry has a cotangent after the last step only; before that, its cotangent is structurally zero."""
 
 
 def _pull_back(scan: Scan, step: _Step, of_last: Partial, rows: Any, length: int) -> tuple[Partial, Partial, Any]:
-    """Pull cotangents back through all steps; return those of held tensors, the first carry and the slices."""
+    """Pull cotangents back through all steps; return those of captured tensors, the first carry and the slices."""
     live, befores = _Live(_places(of_last)), rows[0]
     last = tuple(x.new_zeros(x.shape[1:]) if c is None else c for x, c in zip(befores, of_last, strict=True))
     start = _floating(last), _floating(tree.zeros_like(step.held))
@@ -187,7 +187,7 @@ def _pull_back_last(scan: Scan, step: _Step, of_last: Partial, rows: Any, length
 
 
 def _pull(step: _Step, live: _Live, carry: Any, row: Any) -> Any:
-    """Pull cotangents back through a step, adding up those of the tensors that it holds."""
+    """Pull cotangents back through a step and accumulate those of the tensors that it captures."""
     (of_after, sums), (before, x, of_y) = carry, row
     pull = pullback(step, (*step.held, *before, *x))
     found = pull((*live.only(of_after), *of_y))
@@ -206,7 +206,7 @@ def _pull(step: _Step, live: _Live, carry: Any, row: Any) -> Any:
 
 
 def _push(step: _Step, live: _Live, of_held: Partial, carry: Any, row: Any) -> Any:
-    """Take a step with tangents."""
+    """Push tangents through a step."""
     (before, of_before), (x, of_x) = carry, row
     while True:
         tangents = (*of_held, *live.only(of_before), *of_x)
@@ -223,7 +223,7 @@ def _places(derivatives: Partial) -> set[int]:
 
 
 def _or_zeros(derivatives: Partial, like: Partial) -> tuple[Tensor | None, ...]:
-    """Fill in the zeros that a loop carries where a derivative is zero by structure."""
+    """Fill in the zeros that a loop carries where a derivative is structurally zero."""
     return tuple(tree.zeros_like(zero) if d is None else d for d, zero in zip(derivatives, like, strict=True))
 
 
@@ -232,7 +232,7 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor | None:
-    """Put the derivative by one slice in front of those by the others."""
+    """Put the derivative with respect to one slice in front of those with respect to the others."""
     if first is not None:
         rest = first.new_zeros(length, *first.shape) if others is None else others
         return torch.cat([first[None], rest])
@@ -240,7 +240,7 @@ def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor 
 
 
 def _floating(tensors: Any) -> Any:
-    """Put None in the place of tensors without a derivative."""
+    """Replace tensors without a derivative by None."""
     return tree.map(lambda leaf: leaf if tree.is_inexact(leaf) else None, tensors)
 
 
@@ -249,9 +249,9 @@ def _reversed(rows: Any) -> Any:
 
 
 def _apart(tensors: Sequence[Tensor]) -> Tensors:
-    """Give each its own object, by which a step that holds it knows it.
+    """Make each tensor a distinct object, so that a step recognises the ones that it captures by identity.
 
-    Two that were apart at a level of torch.func may be one below it. A pullback may also run after its level has ended;
-    an operation unwraps what was saved at it.
+    Two tensors that are distinct at a level of torch.func may be one object below it. A pullback may also run after its
+    level has ended; an operation unwraps tensors that were saved at it.
     """
     return tuple(tensor.view_as(tensor) for tensor in tensors)

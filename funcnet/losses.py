@@ -1,8 +1,8 @@
-"""Losses of one example or one output each, unreduced: take the mean yourself.
+"""Losses, one per output or per example, without reduction: take the mean yourself.
 
-Names, arguments and values are Optax's (https://optax.readthedocs.io/en/latest/api/losses.html). Predictions and
-targets must have one shape, so that a (batch, 1) next to a (batch,) is an error and not a (batch, batch). Predictions
-that are no floating-point tensor raise TypeError, targets on another device ValueError.
+Names, arguments and values are those of Optax (https://optax.readthedocs.io/en/latest/api/losses.html). Predictions and
+targets must have the same shape, so that (batch, 1) with (batch,) is an error and does not broadcast to (batch, batch).
+Predictions must be a floating-point tensor, or TypeError is raised; targets on another device raise ValueError.
 """
 
 import math
@@ -14,10 +14,10 @@ from funcnet import tree
 
 
 def squared_error(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
-    """Square the error: (p - t)^2, in the squared unit of the predictions; no targets are targets of 0.
+    """Compute the squared error, (p - t)^2, in the squared unit of the predictions.
 
     Args:
-        predictions, targets: Of one shape (*).
+        predictions, targets: Of the same shape (*); targets default to 0.
     Returns:
         Shape (*).
     Raises:
@@ -30,17 +30,17 @@ def squared_error(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
 
 
 def l2_loss(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
-    """Halve the squared error, so that its derivative is the error: (p - t)^2 / 2. Otherwise as `squared_error`."""
+    """Compute half the squared error, (p - t)^2 / 2, whose derivative is the error. Otherwise as `squared_error`."""
     return 0.5 * _error("l2_loss", predictions, targets).square()
 
 
 def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float | Tensor = 1.0) -> Tensor:
-    """Take the loss that is quadratic for errors within delta and linear beyond.
+    """Compute the Huber loss, which is quadratic for errors within delta and linear beyond.
 
     c (e - c / 2) with e = p - t and c = e clipped to [-delta, delta]: e^2 / 2 within, delta (|e| - delta / 2) beyond.
 
     Args:
-        predictions, targets: Of one shape (*); no targets are targets of 0.
+        predictions, targets: Of the same shape (*); targets default to 0.
         delta: Where the quadratic part ends, in the unit of the predictions.
     Returns:
         Shape (*).
@@ -55,7 +55,7 @@ def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float 
 
 
 def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
-    """Take log(cosh(p - t)): about e^2 / 2 for small errors e, |e| - log 2 for large ones, and smooth throughout.
+    """Compute log(cosh(p - t)): about e^2 / 2 for small errors e, |e| - log 2 for large ones, and smooth throughout.
 
     Arguments, result and errors are those of `squared_error`.
     """
@@ -64,14 +64,14 @@ def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
 
 
 def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Take the cross entropy of independent yes-or-no outputs, from logits.
+    """Compute the cross entropy of independent binary outputs, from logits.
 
     -y log s(l) - (1 - y) log(1 - s(l)) = softplus(-|l|) + ([l > 0] - y) l, with s the sigmoid: for labels of 0 and 1
-    nothing cancels, so that a small loss and its gradient are as precise as a large one.
+    there is no cancellation, so a small loss and its gradient are as precise as large ones.
 
     Args:
         logits: Shape (*).
-        labels: Probabilities of yes, or 0 and 1; shape (*).
+        labels: Probabilities of the positive class, or 0 and 1; shape (*).
     Returns:
         Shape (*), in nats.
     Raises:
@@ -86,15 +86,15 @@ def sigmoid_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Take the cross entropy of independent yes-or-no outputs, from probabilities.
+    """Compute the cross entropy of independent binary outputs, from probabilities.
 
-    -y log p - (1 - y) log(1 - p), where a logarithm below -100 counts as -100. There, and for a p or 1 - p below the
-    smallest normal number, the gradient is 0. The value is torch.nn.BCELoss's; a network is better trained from its
-    logits, where nothing has to be clamped.
+    -y log p - (1 - y) log(1 - p), where logarithms are clamped to at least -100. Where one is clamped, and for p or
+    1 - p below the smallest normal number, the gradient is 0. The value is that of torch.nn.BCELoss. Train a network
+    from its logits instead, which need no clamping.
 
     Args:
         probabilities: In [0, 1], shape (*).
-        labels: Probabilities of yes, or 0 and 1; shape (*).
+        labels: Probabilities of the positive class, or 0 and 1; shape (*).
     Returns:
         Shape (*), in nats, at most 100.
     Raises:
@@ -109,16 +109,16 @@ def binary_cross_entropy(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Take the cross entropy between a distribution over classes and the softmax of logits.
+    """Compute the cross entropy between a distribution over classes and the softmax of logits.
 
     -sum_k y_k log softmax(l)_k.
 
     Args:
-        logits, labels: Of one shape (*, classes); each row of labels sums to 1.
+        logits, labels: Of the same shape (*, classes); each row of labels sums to 1.
     Returns:
         Shape (*), in nats.
     Raises:
-        ValueError: The shapes differ, or there is no class.
+        ValueError: The shapes differ, or the number of classes is 0.
     """
     _check_pair("softmax_cross_entropy", logits, labels)
     _check_classes("softmax_cross_entropy", logits)
@@ -126,7 +126,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) -> Tensor:
-    """Take the negative log probability, under the softmax of logits, of the class that each label names.
+    """Compute the negative log probability of the labelled classes under the softmax of logits.
 
     Args:
         logits: Shape (*, classes).
@@ -134,8 +134,9 @@ def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) ->
     Returns:
         Shape (*), in nats.
     Raises:
-        ValueError: The labels have another shape than the logits without their last axis, or there is no class.
-        TypeError: The labels are no integers, or the logits no floating-point tensor.
+        ValueError: The shape of the labels is not that of the logits without their last axis, or the number of classes
+            is 0.
+        TypeError: The labels are not an integer tensor, or the logits are not a floating-point tensor.
     Example:
         >>> fn.losses.softmax_cross_entropy_with_integer_labels(torch.zeros(2, 4), torch.tensor([0, 3]))
         tensor([1.3863, 1.3863])
@@ -149,16 +150,16 @@ def softmax_cross_entropy_with_integer_labels(logits: Tensor, labels: Tensor) ->
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
             f"losses.{name}: expected a label for each row of logits, shape {tuple(logits.shape[:-1])}, "
-            f"got {tuple(labels.shape)}. For one-hot labels or probabilities there is softmax_cross_entropy."
+            f"got {tuple(labels.shape)}. For one-hot labels or probabilities, use softmax_cross_entropy."
         )
     return -logits.log_softmax(-1).gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
 
 
 def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
-    """Take the shortfall from a margin of 1: max(0, 1 - t p), for targets t of -1 and 1.
+    """Compute the hinge loss, max(0, 1 - t p), for targets t of -1 and 1.
 
     Args:
-        predictor_outputs, targets: Of one shape (*).
+        predictor_outputs, targets: Of the same shape (*).
     Returns:
         Shape (*).
     Raises:
@@ -169,11 +170,11 @@ def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def cosine_similarity(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Take the cosine of the angle between two vectors, p t / (|p| |t|).
+    """Compute the cosine of the angle between two vectors, p t / (|p| |t|).
 
     Args:
-        predictions, targets: Of one shape (*, features).
-        epsilon: A lower bound of the squared norms, which keeps zero vectors from giving NaN.
+        predictions, targets: Of the same shape (*, features).
+        epsilon: A lower bound on the squared norms, which prevents NaN for zero vectors.
     Returns:
         Shape (*), in [-1, 1].
     Raises:
@@ -184,7 +185,7 @@ def cosine_similarity(predictions: Tensor, targets: Tensor, epsilon: float = 0.0
 
 
 def cosine_distance(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Take 1 - `cosine_similarity`: 0 for vectors of one direction, 2 for opposite ones.
+    """Compute 1 - `cosine_similarity`: 0 for vectors of the same direction, 2 for opposite ones.
 
     Arguments and errors are those of `cosine_similarity`.
 
@@ -195,7 +196,7 @@ def cosine_distance(predictions: Tensor, targets: Tensor, epsilon: float = 0.0) 
 
 
 def kl_divergence(log_predictions: Tensor, targets: Tensor) -> Tensor:
-    """Take the relative entropy of the targets with respect to the predictions: sum_k t_k (log t_k - log p_k).
+    """Compute the relative entropy of the targets with respect to the predictions: sum_k t_k (log t_k - log p_k).
 
     Args:
         log_predictions: Log probabilities, shape (*, classes).
@@ -206,17 +207,17 @@ def kl_divergence(log_predictions: Tensor, targets: Tensor) -> Tensor:
         ValueError: The shapes differ.
     """
     _check_pair("kl_divergence", log_predictions, targets)
-    possible = log_predictions.where(targets != 0, 0.0)  # 0 times the log of 0 is 0
+    possible = log_predictions.where(targets != 0, 0.0)  # 0 log 0 counts as 0
     return (torch.xlogy(targets, targets) - targets * possible).sum(-1)
 
 
 def _minus_abs(x: Tensor) -> Tensor:
-    """-|x|, with the slope 1 at 0, where that of abs is 0 and would hide the slope of what follows."""
+    """Compute -|x| with slope 1 at 0; the slope of abs there, 0, would hide the slope of the following function."""
     return torch.where(x > 0, -x, x)
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x) for x <= 0, where nothing overflows."""
+    """Compute log(1 + e^x) for x <= 0, where it cannot overflow."""
     return x.exp().log1p()
 
 
@@ -241,14 +242,14 @@ def _error(name: str, predictions: Tensor, targets: Tensor | None) -> Tensor:
 def _check_floating(name: str, predictions: Tensor) -> None:
     if not tree.is_floating(predictions):
         got = tree.describe(predictions)
-        raise TypeError(f"losses.{name}: expected predictions in a floating-point tensor, got {got}. Convert them.")
+        raise TypeError(f"losses.{name}: expected predictions to be a floating-point tensor, got {got}. Convert them.")
 
 
 def _check_pair(name: str, predictions: Tensor, targets: Tensor) -> None:
     _check_floating(name, predictions)
     if not tree.is_tensor(targets):
         got = tree.describe(targets)
-        raise TypeError(f"losses.{name}: expected targets in a tensor, got {got}. Make tensors of numbers and lists.")
+        raise TypeError(f"losses.{name}: expected targets to be a tensor, got {got}. Convert it with torch.tensor.")
     if predictions.shape != targets.shape:
         raise ValueError(
             f"losses.{name}: expected targets of shape {tuple(predictions.shape)}, like the predictions, "

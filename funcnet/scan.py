@@ -1,4 +1,4 @@
-"""The loop that repeats a step, as one function."""
+"""`scan`: a loop that carries state from step to step, written as one function."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -32,29 +32,29 @@ def scan(
     *,
     unroll: int = 1,
 ) -> tuple[Carry, Any]:
-    """Repeat a step, handing the carry from one to the next and stacking the outputs.
+    """Repeat a step, passing the carry from one step to the next and stacking the outputs.
 
-    Inside `jit` the loop is one operation of the program, and f runs once, to be staged. Derivatives are loops, too;
-    they remember the carry before each step and compute the rest of the step again. Outputs and carries that nothing
-    is differentiated by take no part in a derivative, even where theirs is infinite.
+    Inside `jit` the loop is one operation of the program, and f is traced once. Its derivatives are loops, too; they
+    store the carry before each step and recompute the rest of the step. Outputs and carries that do not influence the
+    differentiated result are left out of a derivative, even where their own derivative is infinite.
 
-    The carry and the slice are values of the step: `carry += x` writes to the step's own copy. So init and xs never
-    change, and the ys are the values that f returned. Other tensors must not be written to, as in every transformation.
+    The carry and the slice belong to the step: `carry += x` writes to the step's own copy. So init and xs never change,
+    and the ys are the values that f returned. As in every transformation, f must not write to other tensors.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
         init: The first carry. Numbers in it become 0-d tensors, and so do numbers that f returns in their place.
         xs: A tree of tensors or numpy arrays with a common leading axis; step i gets x = xs[i]. None: x is None.
-        length: The number of steps; may be left out when xs tells it.
-        unroll: How many steps a compiled loop takes at a time; it changes the speed only.
+        length: The number of steps; optional if xs is given.
+        unroll: How many steps a compiled loop takes per iteration; it affects the speed only.
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
     Raises:
-        ValueError: Neither xs nor length, or they disagree; a carry that changes its form; a y that is no tensor;
-            an unroll below 1.
-        TypeError: f returns no pair; a length or unroll that is no int.
-        RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
-            Outside of `jit` the write has happened by then, and one through `.data` is not seen.
+        ValueError: Neither xs nor length is given, or they disagree; the carry changes its structure, shapes or dtypes;
+            a leaf of y is not a tensor; unroll is below 1.
+        TypeError: f does not return a pair; length or unroll is not an int.
+        RuntimeError: f writes in place to a tensor that it closes over, or writes to its carry or slice in some steps
+            but not in the first. Outside `jit` the write has already happened; a write through `.data` is not detected.
     Source:
         jax.lax.scan.
     Example:
@@ -86,14 +86,14 @@ def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any
 
 
 def _fresh(leaf: Any) -> Any:
-    """Copy a last carry, which a step may hand on from what the scan was given, into memory of its own as jit does."""
+    """Copy a last carry, which may be one of the scan's arguments, into its own memory, as jit does."""
     return leaf.contiguous().clone() if tree.is_tensor(leaf) else leaf
 
 
 class _OwnCopies:
-    """Hand carries and slices to a step as its own: copies of those that it writes to.
+    """Give a step its own copies of the carries and slices that it writes to.
 
-    The first step gets copies of all and shows by their versions which it writes to; later steps get copies of these.
+    The first step gets copies of all; their version counters tell which it writes to, and later steps copy only these.
     """
 
     def __init__(self) -> None:
@@ -112,18 +112,18 @@ class _OwnCopies:
         return values
 
     def check(self, step: int) -> None:
-        """Learn from the first step, and raise if a later one writes to what it did not get a copy of."""
+        """Record the writes of the first step, and raise if a later step writes to a value that was not copied."""
         versions = writes(self.given)
         if self.written is None:
             self.written = list(map(operator.ne, versions, self.versions))
         elif versions != self.versions:
             changed = map(operator.ne, versions, self.versions)
             if any(map(operator.gt, changed, self.written)):
-                raise refusal("scan", f"a part of its carry or slice in step {step}, to which it did not in step 0")
+                raise refusal("scan", f"a part of its carry or slice in step {step} that it did not write to in step 0")
 
 
 def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int) -> Any:
-    """Hand a scan over to what loops a step on flat sequences of tensors."""
+    """Flatten the step and its arguments, and run `loop`, which takes flat sequences of tensors."""
     carry, slices, outputs = Flattener(), Flattener(), Flattener()
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
@@ -139,7 +139,7 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
 
 def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Make tensors a step's own, to which it may write; while staging, a copy is another name of the same value."""
+    """Copy tensors so that a step may write to them; during tracing, a copy is another name of the same value."""
     return [tensor.clone() for tensor in tensors]
 
 
@@ -149,7 +149,7 @@ def _scan_length(xs: Tree, length: int | None) -> int:
     if len(sizes) != 1 or min(sizes) < 0:
         found = tree.map(tree.describe, xs)
         raise ValueError(
-            "scan: expected `length`, or an xs of tensors with a common leading axis, and no other length beside it, "
+            "scan: expected `length`, or an xs of tensors with a common leading axis, and no conflict between the two, "
             f"got length {length} and xs {found}."
         )
     return sizes.pop()
@@ -163,7 +163,7 @@ def _as_int(name: str, value: Any) -> int:
 
 
 def _stepped(f: Callable[..., Any], carry: Any, x: Any) -> tuple[Any, Any]:
-    """Take one step, and check that the carry stays like itself; numbers in it become tensors like those before."""
+    """Take one step, convert numbers in the new carry to tensors, and check that it is like the old carry."""
     after, y = _pair(f(carry, x))
     if any(map(is_number, tree.leaves(after))) and tree.structure(after) == tree.structure(carry):
         after = tree.map(_like, carry, after)
@@ -172,7 +172,7 @@ def _stepped(f: Callable[..., Any], carry: Any, x: Any) -> tuple[Any, Any]:
 
 
 def _like(before: Any, after: Any) -> Any:
-    """Make a number a tensor like the one in the carry before, if its kind allows that."""
+    """Convert a number to a tensor of the old carry's dtype, if the cast is safe."""
     if not (is_number(after) and tree.is_tensor(before)):
         return after
     made = number_as_tensor(after)
@@ -188,18 +188,18 @@ def _pair(result: Any) -> tuple[Any, Any]:
 
 
 def _check_carry(before: Tree, after: Tree) -> None:
-    if _forms(before) != _forms(after):
+    if _signature(before) != _signature(after):
         kinds = (
             tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after)
         )
         raise ValueError(
-            f"scan: expected f to return a carry like the one it got, they differ {tree.difference(*kinds)}. "
+            f"scan: expected f to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
             f"Give init the structure, shapes and dtypes that f returns{_promoted(before, after)}."
         )
 
 
 def _promoted(before: Tree, after: Tree) -> str:
-    """Say where an integer carry has become floating, if it has."""
+    """Describe where an integer in the carry became floating, if it did."""
     if tree.structure(before) != tree.structure(after):
         return ""
     pairs = zip(tree.paths(before), tree.leaves(before), tree.leaves(after), strict=True)
@@ -208,7 +208,7 @@ def _promoted(before: Tree, after: Tree) -> str:
     return f". An integer became floating{where}: start from a float, such as 0.0" if grown else ""
 
 
-def _forms(carry: Tree) -> tuple[Any, list[Any]]:
+def _signature(carry: Tree) -> tuple[Any, list[Any]]:
     leaves, structure = tree.flatten(carry)
     return structure, [(x.shape, x.dtype, x.device) if tree.is_tensor(x) else type(x) for x in leaves]
 
@@ -224,7 +224,7 @@ def _stackable(y: Tree) -> Tree:
 
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
-    """The ys of zero steps, whose form only a step on made-up values can tell."""
+    """Return the ys of zero steps; their structure and shapes come from a step on placeholder values."""
     carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
     _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs))
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))

@@ -1,7 +1,7 @@
 """Tracebacks of errors that pass through transformations: the user's frames, without those of torch and this library.
 
-An error under jit(scan(grad(f))) has dozens of frames of the machinery around the few that say where it arose. The
-environment variable FUNCNET_TRACEBACK=full shows them all.
+An error under jit(scan(grad(f))) has dozens of library frames around the few that show where it occurred. Set the
+environment variable FUNCNET_TRACEBACK=full to see all frames.
 """
 
 import os
@@ -30,7 +30,7 @@ def boundary(f: Callable[P, R]) -> Callable[P, R]:
 
 
 def shortened(error: Exception) -> Exception:
-    """Leave the libraries' frames out of the traceback of an error and of those that led to it."""
+    """Remove the libraries' frames from the traceback of an error and of its causes."""
     if os.environ.get("FUNCNET_TRACEBACK") == "full":
         return error
     for each in _chain(error):

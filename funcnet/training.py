@@ -1,4 +1,4 @@
-"""What a training loop is made of beside `scan`: one step of gradient descent, shuffled minibatches."""
+"""Parts of a training loop besides `scan`: one step of gradient descent, shuffled minibatches."""
 
 from typing import Any, TypeVar
 
@@ -17,10 +17,10 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
 
     Args:
         params: Any tree.
-        grads: Like params; where it is None the parameter stays.
-        learning_rate: Parameter unit squared over loss unit; may be a tensor.
+        grads: Like params; a parameter whose gradient is None stays the same.
+        learning_rate: In units of the parameter squared over the loss; may be a tensor.
     Returns:
-        The new parameters, in the dtype of the old ones, which are untouched.
+        The new parameters, in the dtypes of the old ones, which are not modified.
     Raises:
         ValueError: The trees differ in structure, or a gradient does not have the shape of its parameter.
     Example:
@@ -32,8 +32,8 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
         if g is None:
             return p
         if not tree.is_inexact(p) or g.shape != p.shape:
-            raise TypeError("a gradient is like its parameter; a leaf that is not trained has the gradient None")
-        # torch.sub is the faster form, and takes numbers only
+            raise TypeError("a gradient must be like its parameter; the gradient of a leaf that is not trained is None")
+        # torch.sub with alpha is faster, but takes only numbers
         after = p - learning_rate * g if isinstance(learning_rate, Tensor) else torch.sub(p, g, alpha=learning_rate)
         return after.expand(p.shape).to(p.dtype)  # raises for a learning rate that widens it
 
@@ -41,23 +41,23 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
 
 
 def batches(key: Tensor, data: Tree, batch_size: int, *, epochs: int = 1, ragged: str = "drop") -> Tensor:
-    """Shuffle examples into minibatches: blocks of indices, one a step, ready to be the xs of `scan`.
+    """Shuffle examples into minibatches: one block of indices per step, to be passed to `scan` as xs.
 
-    Every epoch has its own order. A step takes its examples by `tree.map(lambda leaf: leaf[block], data)`.
+    Every epoch has its own order. A step selects its examples by `tree.map(lambda leaf: leaf[block], data)`.
 
     Args:
-        key: Makes the orders.
+        key: The random key for the orders.
         data: A tree of tensors with a common leading axis, that of the examples; only its length matters.
-        batch_size: Examples in a block.
-        epochs: How often all examples are gone through.
-        ragged: What becomes of the examples that fill no whole block: "drop" leaves them out in that epoch, "wrap"
+        batch_size: Examples per block.
+        epochs: Number of passes over all examples.
+        ragged: How to treat the examples left over at the end of an epoch: "drop" leaves them out in that epoch, "wrap"
             fills their block with the first ones of the same epoch, "join" puts them before the next epoch (and drops
             them in the last).
     Returns:
         (steps, batch_size) int64: the indices of the examples of each step.
     Raises:
-        ValueError: No common length, fewer examples than fill a block, a batch_size or epochs that are no positive
-            integers, or another `ragged`.
+        ValueError: The tensors have no common length, there are fewer examples than batch_size, batch_size or epochs is
+            not a positive integer, or `ragged` is another string.
     Example:
         >>> fn.batches(fn.random.key(0), torch.zeros(5, 3), 2)
         tensor([[0, 1],

@@ -1,11 +1,11 @@
-"""The backends of jit that tests are crossed with, and what it means that one of them equals eager mode.
+"""The backends of jit that tests are crossed with, and the comparison of a backend with eager mode.
 
-Native and eager run in the quick suite. Inductor takes seconds to compile each program, so it is slow, runs large
-tables as one program and takes fewer rows of shapes and dtypes. It adds in another order than ATen and has functions of
-its own, but all three are held to the same bounds: integers, infinities, NaN and the signs of zeros are those of eager
-mode, float64 within 1e-13 and float32 within a few ulp, each of the result or, for sums that may cancel, of their
-terms. The eager backend calls ATen and passes them with room. Where torch.compile computes something else than ATen,
-the rows that it is spared stand beside the table that they belong to.
+Native and eager run in the quick suite. Inductor takes seconds to compile each program, so it is marked slow, runs
+large tables as one program and has fewer rows of shapes and dtypes. It adds in a different order than ATen and has its
+own functions, but all three must satisfy the same bounds: integers, infinities, NaN and the signs of zeros are those of
+eager mode; float64 is within 1e-13 and float32 within a few ulp, relative to the result or, for sums that may cancel,
+to their terms. The eager backend calls ATen and satisfies them easily. Where torch.compile differs from ATen, the
+excluded rows are listed next to their table.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ FLOATS = (torch.float32, torch.float64)
 
 
 def rows(*columns, inductor, quick=None):
-    """Every combination with native and eager, and inductor with the rows that are named.
+    """Return every combination with native and eager, and inductor with the named rows.
 
-    Inductor is slow, and so is native but for the rows in `quick`, if that is given.
+    Inductor is marked slow, and so is native except for the rows in `quick`, if given.
     """
     every = [(*row, backend) for row in product(*columns) for backend in QUICK]
     every += [(*row, "inductor") for row in inductor]
@@ -39,7 +39,7 @@ def rows(*columns, inductor, quick=None):
 
 
 def mostly_slow(table: dict, quick: tuple[str, ...]) -> list:
-    """The names of a table, of which only a few are in the quick suite."""
+    """Return the names of a table; only a few of them are in the quick suite."""
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in table]
 
 
@@ -49,7 +49,7 @@ def rand(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tens
 
 
 def whole(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Numbers whose products and sums are exact in any order."""
+    """Return numbers whose products and sums are exact in any order."""
     return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
 
 
@@ -57,9 +57,9 @@ LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
 
 
 def check(f, *args: Tensor, backend: str = "native", ulp: float = 4, atol: float = 0.0, unsigned=()) -> None:
-    """A call, lanes that differ in all arguments, and lanes that share all but one; floats to some ulp.
+    """Compare a call, lanes that differ in all arguments, and lanes that share all but one; floats within some ulp.
 
-    f may be a table of functions, which then share one program; unsigned names those whose zeros may have either sign.
+    f may be a table of functions, which share one program; unsigned lists those whose zeros may have either sign.
     """
     check_alone(f, *args, backend=backend, ulp=ulp, atol=atol, unsigned=unsigned)
     f, owners = joined(f, *args)
@@ -73,13 +73,13 @@ def check(f, *args: Tensor, backend: str = "native", ulp: float = 4, atol: float
 
 
 def check_alone(f, *args: Tensor, backend: str, ulp: float = 4, atol: float = 0.0, unsigned=()) -> None:
-    """A call, without lanes."""
+    """Compare a call, without lanes."""
     f, owners = joined(f, *args)
     same(jit(f, backend=backend)(*args), f(*args), owners, ulp, atol, unsigned)
 
 
 def joined(f, *args: Tensor):
-    """A table as one function, and the name that each of its results belongs to."""
+    """Return a table as one function, and the name for each of its results."""
     table = f if isinstance(f, dict) else {"result": f}
     owners = [name for name, g in table.items() for _ in listed(g(*args))]
     return lambda *args: [leaf for g in table.values() for leaf in listed(g(*args))], owners
@@ -90,7 +90,7 @@ def listed(result) -> list[Tensor]:
 
 
 def other(x: Tensor, lane: int) -> Tensor:
-    """What a lane has instead: the same elements in another order, so that an index stays one; a number grows."""
+    """Return another lane's argument: the same elements in another order, so indices stay valid; a number grows."""
     return x.roll(lane) if x.numel() > 1 or not x.is_floating_point() else x + lane / 16
 
 
@@ -99,7 +99,7 @@ def stack(results) -> list[Tensor]:
 
 
 def same(got, want, owners: Sequence[str], ulp: float = 0, atol: float = 0.0, unsigned=()) -> None:
-    """Results equal, bit for bit if ulp and atol are 0."""
+    """Assert that results are equal, bit for bit if ulp and atol are 0."""
     for a, b, name in zip(listed(got), listed(want), owners, strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape, name
         if b.is_floating_point():
@@ -112,4 +112,4 @@ def same(got, want, owners: Sequence[str], ulp: float = 0, atol: float = 0.0, un
             assert signs or name in unsigned, f"{name}: the sign of a zero"
         else:
             assert torch.equal(a, b), f"{name}: {a} is not {b}"
-            assert a.dtype != torch.bool or not (a.view(torch.uint8) > 1).any(), f"{name}: a truth that is not 1"
+            assert a.dtype != torch.bool or not (a.view(torch.uint8) > 1).any(), f"{name}: a bool not 0 or 1"

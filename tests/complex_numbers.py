@@ -1,4 +1,4 @@
-"""Complex numbers, and a module of them."""
+"""Complex test values, and a module with complex parameters."""
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ W = complex_like(3, 4)
 
 
 class Fourier(nn.Module):
-    """Real and complex weights together."""
+    """A module with real and complex weights."""
 
     def __init__(self, dtype=torch.complex128):
         super().__init__()
@@ -37,6 +37,6 @@ def fourier(dtype=torch.complex128):
 
 
 def real_form(f, params):
-    """The same function of real numbers, and where to evaluate it."""
+    """Return the same function of real numbers, and the point at which to evaluate it."""
     vector, unravel = fn.tree.ravel(params)
     return lambda v: f(unravel(v)), vector, unravel

@@ -12,7 +12,7 @@ KEY = fn.random.key(5)
 
 
 def golden(name):
-    """A reference value as a tree of float64 tensors."""
+    """Return a reference value as a tree of float64 tensors."""
 
     def read(value):
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Running an example as a user does, and reading the tables that it prints."""
+"""Helpers that run an example as a user does, and read the tables that it prints."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(name, *arguments):
-    """Run an example and return its output into a pipe."""
+    """Run an example and return its output to a pipe."""
     command = [sys.executable, "-W", "ignore", EXAMPLES / f"{name}.py", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -18,7 +18,7 @@ def run(name, *arguments):
 
 
 def row(output, *starts):
-    """The cells after the first ones of the table row that begins so."""
+    """Return the cells after the given first cells of a table row."""
     rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
     (cells,) = [
         cells[len(starts) :] for cells in rows if cells[: len(starts)] == list(starts) and len(cells) > len(starts)

@@ -1,4 +1,4 @@
-"""Functions to export as programs of torch.export and ONNX, with the arguments to export and to call them on."""
+"""Functions to export to torch.export and ONNX, with the arguments to export them and to call them."""
 
 import torch
 

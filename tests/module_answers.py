@@ -1,4 +1,4 @@
-"""Two answers of a module with state, and one answer out of a batch."""
+"""Two outputs of a module with state, and one output out of a batch."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Reading what a report prints."""
+"""Helpers that read printed reports."""
 
 import io
 import re
@@ -11,21 +11,21 @@ BITS = {1: (0, 0), 2: (0, 1), 4: (0, 2), 64: (0, 3), 8: (1, 0), 16: (1, 1), 32: 
 
 
 def printed(renderable, width=80):
-    """The lines that a plain console of this width shows."""
+    """Return the lines that a plain console of this width shows."""
     console = Console(file=io.StringIO(), width=width)
     console.print(renderable)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
 def body(lines):
-    """The cells of a plot, right of its vertical axis, from the top row down."""
+    """Return the cells of a plot to the right of its vertical axis, from the top row down."""
     rows = [re.split("[┤│]", line, maxsplit=1)[1] for line in lines if re.search("[┤│]", line)]
     width = max(map(len, rows))
     return [row.ljust(width) for row in rows]
 
 
 def dots(cells):
-    """The lit braille dots as (column, row) from the top left, 2 to a column of cells and 4 to a row."""
+    """Return the set braille dots as (column, row) from the top left; a cell is 2 dots wide and 4 high."""
     return {
         (2 * i + x, 4 * j + y)
         for j, row in enumerate(cells)

@@ -12,19 +12,19 @@ GATES = {
 
 
 def float64(layers):
-    """The layers of a golden run, lists of numbers by name, as tensors."""
+    """Return the layers of a golden run, lists of numbers by name, as tensors."""
     return [{name: torch.tensor(value, dtype=torch.float64) for name, value in layer.items()} for layer in layers]
 
 
 def logits(layers, x):
-    """Dense layers with sigmoids between."""
+    """Build dense layers with sigmoids between them."""
     for layer in layers[:-1]:
         x = torch.sigmoid(x @ layer["w"] + layer["b"])
     return x @ layers[-1]["w"] + layers[-1]["b"]
 
 
 def descent(loss, learning_rate=1.0):
-    """A step of gradient descent for `scan`: its carry is the params, its output the loss before the step."""
+    """Take a step of gradient descent in `scan`: the carry is the params, the output the loss before the step."""
 
     def step(params, _):
         value, grads = fn.value_and_grad(loss)(params)
@@ -34,12 +34,12 @@ def descent(loss, learning_rate=1.0):
 
 
 def train(loss, params, steps, learning_rate=1.0):
-    """The params after some steps, and the loss before each."""
+    """Return the params after some steps, and the loss before each."""
     return fn.scan(descent(loss, learning_rate), params, length=steps)
 
 
 def cubes(params):
-    """Sum of x^3 over the floating leaves; its derivatives are 3 x^2 and 6 x."""
+    """Return the sum of x^3 over the floating leaves; its derivatives are 3 x^2 and 6 x."""
     leaves = filter(fn.tree.is_floating, fn.tree.leaves(params))
     return sum(((leaf**3).sum() for leaf in leaves), torch.zeros(()).double())
 

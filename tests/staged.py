@@ -1,4 +1,4 @@
-"""A staged program, its operations, and that it equals the function."""
+"""Helpers that trace a program, list its operations, and compare it with the function."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What the native backend makes of a program: its loops and its C text."""
+"""Helpers that translate a program with the native backend to loops and to C text."""
 
 from dataclasses import replace
 
@@ -9,15 +9,15 @@ from funcnet.compiler.program import Program
 
 
 def translated(program: Program, *, counted: bool = False, **machine: int) -> Translation:
-    """Every stage, for this machine or one that differs in something, such as vector=64."""
+    """Return the results of all stages, for this machine or one with other properties, such as vector=64."""
     return translate(program, replace(Target.host(), **machine), counted=counted)
 
 
 def loops(program: Program) -> LoopProgram:
-    """A program as loops."""
+    """Return a program as loops."""
     return translated(program).loops
 
 
 def text(program: Program, *, counted: bool = False, **machine: int) -> str:
-    """A program as C."""
+    """Return a program as C text."""
     return translated(program, counted=counted, **machine).text

@@ -1,4 +1,4 @@
-"""The tables that laws are crossed with: a new tree, layer or optimizer adds one line and is held to every law."""
+"""The tables that laws are crossed with: a new tree, layer or optimizer adds one line and is tested by every law."""
 
 import dataclasses
 from collections import OrderedDict
@@ -25,7 +25,7 @@ class Affine:
 
 
 class Box:
-    """A node that only optree knows, registered for everybody."""
+    """A node that only optree knows, registered globally."""
 
     def __init__(self, content):
         self.content = content
@@ -40,7 +40,7 @@ optree.register_pytree_node(
 
 
 def numbers(*shape, dtype=torch.float64, seed=0):
-    """Numbers in (-1, 1) that differ from entry to entry."""
+    """Return distinct numbers in (-1, 1)."""
     return fn.random.uniform(fn.random.key(seed), shape, dtype, minval=-1.0, maxval=1.0)
 
 
@@ -55,7 +55,7 @@ TREES = {
     "custom node": lambda: [Box(numbers(2)), Box(Box(numbers(seed=1)))],
     "None": lambda: {"w": numbers(2), "b": None, "more": [None, numbers(1, seed=1)]},
     "float32 and float64": lambda: (numbers(2), numbers(2, dtype=torch.float32, seed=1)),
-    "strangers": lambda: {
+    "other leaves": lambda: {
         "w": numbers(3),
         "n": 3,
         "on": True,
@@ -66,7 +66,7 @@ TREES = {
     "empty": lambda: {},
 }
 
-# name: (layer, shape of one example); those with state among them
+# name: (layer, shape of one example), including layers with state
 LAYERS = {
     "dense": (fn.dense(3), (4,)),
     "dense without bias": (fn.dense(1, use_bias=False), (5,)),
@@ -121,7 +121,7 @@ LAYERS = {
 
 
 def in_use(layer):
-    """A layer as it is used after training, when that is a function of one example; its state is among its params."""
+    """Return a layer in evaluation mode, which is a function of one example, with its state as part of its params."""
     return fn.Layer(layer.init_with_state, partial(evaluate, inner=layer)) if layer.stateful else layer
 
 
@@ -133,11 +133,11 @@ IN_USE = {name: (in_use(layer), shape) for name, (layer, shape) in LAYERS.items(
 
 
 def falling(rate):
-    """A step size that falls to nothing within 200 steps, for steps whose size the gradient does not tell."""
+    """Return a step size that falls to 0 within 200 steps, for steps whose size does not depend on the gradient's."""
     return fn.optim.exponential_decay(rate, 10, 0.5)
 
 
-# name: a function of the learning rate, whose default brings a parabola's bottom within 1e-6 in 200 steps
+# name: a function of the learning rate, whose default comes within 1e-6 of a parabola's minimum in 200 steps
 OPTIMIZERS = {
     "sgd": lambda rate=0.1: fn.optim.sgd(rate),
     "sgd with momentum": lambda rate=0.05: fn.optim.sgd(rate, momentum=0.8),

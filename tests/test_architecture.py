@@ -1,4 +1,4 @@
-"""What holds of the code as a whole: layering, cheap and silent import, no dependency beyond the named ones."""
+"""Properties of the code as a whole: layering, cheap and silent import, no dependencies besides the named ones."""
 
 import ast
 import math
@@ -14,7 +14,7 @@ import funcnet as fn
 from funcnet.compiler.native import loop_ir
 
 PACKAGE = Path(fn.__file__).parent
-FLOORS = {  # of each folder that is layered, its files and folders, the lowest first
+FLOORS = {  # the layers of each layered folder, its files and folders, the lowest first
     "": [
         {"_torch", "tracebacks"},
         {"tree"},
@@ -92,18 +92,18 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 
 
 def unit(path):
-    """The file or folder of the layering that a module belongs to."""
+    """Return the file or folder of the layering that a module belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 @cache
 def nodes(path):
-    """Every node of a file's syntax tree."""
+    """Return every node of a file's syntax tree."""
     return [*ast.walk(ast.parse(path.read_text()))]
 
 
 def imports(path):
-    """Every module that a file imports, at any depth of its code, `from a import b` as a.b."""
+    """Yield every module that a file imports, at any depth of its code, with `from a import b` as a.b."""
     for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -112,7 +112,7 @@ def imports(path):
 
 
 def location(module):
-    """The path of the module that a dotted name leads to, in parts; of a folder that of its `__init__`."""
+    """Return the parts of the path of a module by its dotted name; for a folder, that of its `__init__`."""
     path, parts = PACKAGE, []
     for name in module.split(".")[1:]:
         if not ((path / name).is_dir() or (path / f"{name}.py").exists()):
@@ -122,13 +122,13 @@ def location(module):
 
 
 def rooms(folder):
-    """The files and folders of a folder."""
+    """Return the files and folders in a folder."""
     inside = (PACKAGE / folder).iterdir()
     return {path.stem for path in inside if path.suffix == ".py" or [*path.glob("*.py")]} - {"__init__"}
 
 
 def steps(path):
-    """For each import, in each folder that the two files share: the folder, the importing room, the imported one."""
+    """Yield (folder, importer, imported) for each import and each folder that contains both files."""
     own = [*path.relative_to(PACKAGE).with_suffix("").parts]
     for module in imports(path):
         if is_within(module, "funcnet"):
@@ -144,7 +144,7 @@ def is_within(module, package):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_imports_only_from_beneath_it(path):
+def test_a_file_imports_only_from_lower_layers(path):
     for folder, room, below in steps(path):
         if folder in HEIGHT and room != "__init__":
             assert HEIGHT[folder].get(below, math.inf) < HEIGHT[folder][room], f"{room} imports {below} in {folder}"
@@ -153,7 +153,7 @@ def test_a_file_imports_only_from_beneath_it(path):
 
 
 @pytest.mark.parametrize("folder", FLOORS)
-def test_every_room_has_a_floor(folder):
+def test_every_file_has_a_layer(folder):
     assert rooms(folder) == set(HEIGHT[folder]) and sum(map(len, FLOORS[folder])) == len(HEIGHT[folder])
 
 
@@ -177,7 +177,7 @@ def test_no_files_of_the_compiler_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_import_is_for_types_alone(path):
+def test_no_import_is_only_for_types(path):
     assert "typing.TYPE_CHECKING" not in {*imports(path), *attributes(path)}
 
 
@@ -185,7 +185,7 @@ KINDS = {*loop_ir.Statement.__args__, *loop_ir.Part.__args__}
 
 
 def cases(match):
-    """The kinds of statements, and of parts of nests, that a match has cases for."""
+    """Return the kinds of statements, and of parts of nests, that a match has cases for."""
     patterns = (node for case in match.cases for node in ast.walk(case.pattern))
     return {node.cls.id for node in patterns if isinstance(node, ast.MatchClass)} & {kind.__name__ for kind in KINDS}
 
@@ -200,15 +200,15 @@ def test_a_match_of_statements_refuses_unknown_ones(path):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_of_statement_has_a_case_wherever_one_has(kind):
-    """mypy sees it, too, where `never` ends a match."""
+def test_a_match_of_statements_handles_every_kind(kind):
+    """mypy also checks this where `never` ends a match."""
     found = [cases(node) for path in MODULES for node in nodes(path) if isinstance(node, ast.Match)]
     for group in (loop_ir.Statement.__args__, loop_ir.Part.__args__):
         names = {other.__name__ for other in group}
         assert all(names <= case for case in found if case & names)
 
 
-def test_lowering_knows_no_machine():
+def test_lowering_does_not_depend_on_the_machine():
     used = {module for path in (PACKAGE / "compiler/native/lowering").glob("*.py") for module in imports(path)}
     native = {module.split(".")[3] for module in used if is_within(module, "funcnet.compiler.native")}
     assert "loop_ir" in native and not native & {"blas", "toolchain", "contractions", "backend"}
@@ -218,7 +218,7 @@ def test_lowering_knows_no_machine():
 
 
 def attributes(path):
-    """Every chain of attributes that a file's code spells out, such as torch.func.vmap, and its beginnings."""
+    """Return every dotted name in a file's code, such as torch.func.vmap, and its prefixes."""
     for node in nodes(path):
         if isinstance(node, ast.Attribute):
             names, inner = [], node
@@ -236,7 +236,7 @@ UNINITIALISED = re.compile(r"torch\.empty\w*|.*\.new_empty\w*")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_what_belongs_to_one_layer_is_used_there_alone(path):
+def test_names_of_one_layer_are_used_only_there(path):
     used = {*attributes(path), *imports(path)}
     foreign = {
         name for name in used for package, owner in ONLY.items() if is_within(name, package) and owner != unit(path)
@@ -247,7 +247,7 @@ def test_what_belongs_to_one_layer_is_used_there_alone(path):
 
 
 PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
-PRIVATE_USES = {"compiler"}  # which still has its own; everything else asks funcnet/_torch.py
+PRIVATE_USES = {"compiler"}  # which still has private uses; all other code uses funcnet/_torch.py
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -296,7 +296,7 @@ def test_importing_changes_nothing_and_prints_nothing():
     assert run(code) == "True\n"
 
 
-def test_importing_loads_neither_compilers_nor_what_is_not_installed():
+def test_importing_loads_neither_compilers_nor_optional_packages():
     heavy = ["rich", "torch._dynamo", "torch._inductor", "numpy", "jax", "sklearn", "matplotlib"]
     code = "import torch, sys; before = set(sys.modules); import funcnet; print(*set(sys.modules) - before)"
     assert not set(heavy) & set(run(code).split())

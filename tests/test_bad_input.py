@@ -1,4 +1,4 @@
-"""Wrong input to scan, jit, sgd_step and keys raises an error that names the expectation, the value and a remedy."""
+"""Wrong input to scan, jit, sgd_step and keys raises an error that names the expected and actual value and a remedy."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ ERRORS = {
         ValueError,
         r'check_finite: at path "y": expected finite numbers in data, got nan at index \(1, 0\)\. Clean or drop',
     ),
-    "gradients of another form": (
+    "gradients of another structure": (
         lambda: fn.sgd_step({"w": X}, {"b": X}, 0.1),
         ValueError,
         r"^sgd_step: the trees differ in structure at the root: dict with entry w and dict with entry b",
@@ -64,7 +64,7 @@ ERRORS = {
     "scan with two lengths": (
         lambda: fn.scan(lambda c, x: (c, x), X, torch.zeros(3), length=2),
         ValueError,
-        r"no other length beside it, got length 2 and xs float32 tensor of shape \(3,\)",
+        r"and no conflict between the two, got length 2 and xs float32 tensor of shape \(3,\)",
     ),
     "scan of a fractional length": (
         lambda: fn.scan(lambda c, x: (c, x), X, length=2.5),
@@ -76,7 +76,7 @@ ERRORS = {
         TypeError,
         "scan: expected unroll to be an int, got '2'",
     ),
-    "scan unrolled by nothing": (
+    "scan with an unroll of 0": (
         lambda: fn.scan(lambda c, x: (c, x), X, length=2, unroll=0),
         ValueError,
         "scan: expected unroll to be at least 1, got 0",
@@ -84,7 +84,7 @@ ERRORS = {
     "scan of no steps whose carry changes dtype": (
         lambda: fn.scan(lambda c, x: ([c[0].double()], None), [X], length=0),
         ValueError,
-        r'scan: expected f to return a carry like the one it got, they differ at path "0"',
+        r'scan: expected f to return a carry like the one it got, but they differ at path "0"',
     ),
     "jit of no function": (
         lambda: fn.jit(X),
@@ -99,7 +99,7 @@ ERRORS = {
     "scan whose carry changes shape": (
         lambda: fn.scan(lambda c, x: ({"w": c["w"][:1]}, None), {"w": X}, length=2),
         ValueError,
-        r'scan: expected f to return a carry like the one it got, they differ at path "w": .*\(4, 2\).*\(1, 2\)',
+        r'scan: expected f to return a carry like the one it got, but they differ at path "w": .*\(4, 2\).*\(1, 2\)',
     ),
     "scan whose carry changes dtype": (
         lambda: fn.scan(lambda c, x: (c.double(), None), X, length=2),

@@ -45,7 +45,7 @@ BY_NAME = {
     "variance_scaling_2_fan_out_uniform": initializers.variance_scaling(2.0, "fan_out", "uniform"),
 }
 
-# What JAX 0.10.2 makes with key 42 and jax_enable_x64.
+# The values of JAX 0.10.2 with key 42 and jax_enable_x64.
 JAX = {
     "he_normal of another layout": (
         initializers.he_normal(in_axis=1, out_axis=0),
@@ -104,7 +104,7 @@ def test_values_of_jax_in_bfloat16():
 
 @initialisers
 @pytest.mark.parametrize("dtype", [f32, f64])
-def test_shape_dtype_and_device_are_as_asked(init, dtype):
+def test_shape_dtype_and_device_are_as_requested(init, dtype):
     made = init(random.key(3), (4, 3, 2), dtype)
     assert made.shape == (4, 3, 2) and made.dtype == dtype and made.is_contiguous()
     assert torch.equal(made, init(random.key(3), [4, 3, 2], dtype, device="cpu"))
@@ -133,7 +133,7 @@ def test_empty_parameters(init):
 
 @pytest.mark.parametrize("shape, in_fan, out_fan", [((300, 500), 300, 500), ((3, 5, 40, 60), 600, 900)])
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "truncated_normal"])
-def test_the_variance_is_scale_over_fan(shape, in_fan, out_fan, distribution):
+def test_the_variance_is_scale_divided_by_fan(shape, in_fan, out_fan, distribution):
     fans = {"fan_in": in_fan, "fan_out": out_fan, "fan_avg": (in_fan + out_fan) / 2}
     for mode, fan in {**fans, "fan_geo_avg": math.sqrt(in_fan * out_fan)}.items():
         made = initializers.variance_scaling(1.7, mode, distribution)(random.key(0), shape, f64)
@@ -158,7 +158,7 @@ def test_orthogonal_matrices_are_uniform():
 
 
 @pytest.mark.parametrize("fan_in, fan_out", [(2, 2000), (100, 50)])
-def test_torch_uniform_is_the_default_of_torch(fan_in, fan_out):
+def test_torch_uniform_equals_the_default_of_torch(fan_in, fan_out):
     linear = torch.nn.Linear(fan_in, fan_out)
     weights = initializers.torch_uniform()(random.key(0), (fan_in, fan_out))
     biases = initializers.torch_uniform(fan_in=fan_in)(random.key(1), (fan_out,))

@@ -20,13 +20,13 @@ def golden_inputs(name):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_values_are_optax_s(name):
+def test_values_equal_optax_s(name):
     values = getattr(fn.losses, name)(*golden_inputs(name))
     assert_close(values, torch.tensor(GOLDEN[name]["values"], dtype=torch.float64), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_gradients_are_optax_s(name):
+def test_gradients_equal_optax_s(name):
     predictions, targets = golden_inputs(name)
     gradient = fn.grad(lambda p: getattr(fn.losses, name)(p, targets).mean())(predictions)
     expected = torch.tensor(GOLDEN[name]["grad_of_mean_wrt_first"], dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_small_losses_are_as_precise_as_large_ones(dtype, precision, label):
         assert_close(actual.double(), expected, rtol=precision, atol=0)
 
 
-def test_the_derivatives_at_a_logit_of_0_are_those_around_it():
+def test_the_derivatives_are_continuous_at_a_logit_of_0():
     labels = torch.tensor([0.0, 1.0, 0.3]).double()
 
     def loss(x, y):
@@ -93,7 +93,7 @@ def test_the_derivatives_at_a_logit_of_0_are_those_around_it():
         assert_close(fn.vmap(fn.hessian(loss))(logits, labels), torch.full((3,), 0.25).double())
 
 
-def test_the_native_backend_takes_the_loss_of_the_lesson():
+def test_the_native_backend_supports_the_loss_of_the_lesson():
     logits, labels = torch.linspace(-30, 30, 61), torch.arange(61) % 2.0
     slope = fn.value_and_grad(lambda x, y: fn.losses.sigmoid_binary_cross_entropy(x, y).sum())
     compiled = fn.jit(slope)
@@ -119,7 +119,7 @@ def test_class_labels_may_be_of_any_integer_type(dtype):
 
 
 @pytest.mark.parametrize("dtype, large", [(torch.float32, 3e38), (torch.float64, 1e308), (torch.float16, 4e4)])
-def test_log_cosh_of_large_errors_is_their_size(dtype, large):
+def test_log_cosh_of_large_errors_is_their_magnitude(dtype, large):
     errors = torch.tensor([-math.inf, -large, large, math.inf], dtype=dtype)
     assert_close(fn.losses.log_cosh(errors), errors.abs())
     assert_close(fn.grad(lambda e: fn.losses.log_cosh(e).sum())(errors), errors.sign())
@@ -133,7 +133,7 @@ def test_large_class_logits_stay_finite():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_binary_cross_entropy_is_bce_loss(dtype):
+def test_binary_cross_entropy_equals_bce_loss(dtype):
     probabilities = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.3, 1e-40, 0.999], dtype=dtype)
     labels = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.25, 1.0, 1.0], dtype=dtype)
     values = fn.losses.binary_cross_entropy(probabilities, labels)
@@ -157,7 +157,7 @@ def test_binary_cross_entropy_maps_and_differentiates():
     assert all(x.isnan() for x in fn.value_and_grad(loss)(torch.tensor(math.nan), torch.tensor(1.0)))
 
 
-def test_huber_with_another_delta_is_torch_s():
+def test_huber_with_another_delta_equals_torch_s():
     predictions = torch.linspace(-4, 4, 33, dtype=torch.float64)
     expected = F.huber_loss(predictions, torch.zeros_like(predictions), reduction="none", delta=1.7)
     assert_close(fn.losses.huber_loss(predictions, delta=1.7), expected)
@@ -212,21 +212,21 @@ def test_there_must_be_classes(name, shape):
         getattr(fn.losses, name)(torch.zeros(shape), labels)
 
 
-def test_numbers_are_no_targets():
-    with pytest.raises(TypeError, match=r"losses.squared_error: expected targets in a tensor, got 0.0. Make tensors"):
+def test_numbers_are_not_accepted_as_targets():
+    with pytest.raises(TypeError, match=r"losses.squared_error: expected targets to be a tensor, got 0.0. Convert"):
         fn.losses.squared_error(torch.zeros(4), 0.0)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("predictions", [[1.0, 2.0], torch.tensor([1, 2]), 3.0])
-def test_predictions_are_floating(name, predictions):
-    with pytest.raises(TypeError, match=r"losses.\w+: expected predictions in a floating-point tensor, got"):
+def test_predictions_must_be_floating(name, predictions):
+    with pytest.raises(TypeError, match=r"losses.\w+: expected predictions to be a floating-point tensor, got"):
         getattr(fn.losses, name)(predictions, torch.ones(2))
 
 
 @pytest.mark.parametrize("name", ["squared_error", "huber_loss", "log_cosh", "l2_loss"])
-def test_predictions_without_targets_are_floating(name):
-    with pytest.raises(TypeError, match=rf"losses.{name}: expected predictions in a floating-point tensor, got 3"):
+def test_predictions_without_targets_must_be_floating(name):
+    with pytest.raises(TypeError, match=rf"losses.{name}: expected predictions to be a floating-point tensor, got 3"):
         getattr(fn.losses, name)(3)
 
 
@@ -235,7 +235,7 @@ def test_targets_of_another_device_are_an_error():
         fn.losses.l2_loss(torch.zeros(2), torch.zeros(2, device="meta"))
 
 
-def test_a_column_next_to_a_row_is_an_error_and_not_a_table():
+def test_a_column_with_a_row_is_an_error_and_does_not_broadcast():
     with pytest.raises(ValueError, match=r"expected targets of shape \(4, 1\).* got \(4,\)"):
         fn.losses.squared_error(torch.zeros(4, 1), torch.zeros(4))
 
@@ -247,8 +247,8 @@ def test_integer_labels_must_be_integers():
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_nan_goes_on_into_the_value_and_the_gradient(name):
+def test_nan_propagates_to_the_value_and_the_gradient(name):
     predictions, targets = golden_inputs(name)
     value, gradient = fn.value_and_grad(lambda p: getattr(fn.losses, name)(p, targets).sum())(predictions * math.nan)
     assert value.isnan()
-    assert gradient.isnan().any() or name in ("huber_loss", "hinge_loss", "kl_divergence")  # linear, if by pieces
+    assert gradient.isnan().any() or name in ("huber_loss", "hinge_loss", "kl_divergence")  # piecewise linear

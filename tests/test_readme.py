@@ -1,4 +1,4 @@
-"""README's quickstart runs and prints what it says, and its table names every example."""
+"""README's quickstart runs and prints the documented output, and its table names every example."""
 
 import re
 import subprocess

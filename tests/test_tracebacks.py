@@ -92,7 +92,7 @@ MODES = {
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("reader", READERS)
-def test_the_error_names_what_asks_for_a_value(reader, mode):
+def test_the_error_names_the_operation_that_reads_a_value(reader, mode):
     f, name = READERS[reader]
     with pytest.raises(
         fn.compiler.StagingError, match=rf"jit: {name} needs the values of a tensor in <lambda>, .*test_tra"

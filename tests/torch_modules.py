@@ -1,4 +1,4 @@
-"""Modules of torch with random weights, and helpers to compare functions made of them."""
+"""torch modules with random weights, and helpers to compare functions made from them."""
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ def numbers(*shape, seed=0, dtype=torch.float64):
 
 
 def filled(module):
-    """The module in float64, with values that depend on nothing but their names."""
+    """Return the module in float64, with values that depend only on their names."""
     module = module.double()
     with torch.no_grad():
         for i, (name, tensor) in enumerate(module.state_dict(keep_vars=True).items()):
@@ -24,7 +24,7 @@ def filled(module):
 
 
 class Tied(nn.Module):
-    """An embedding whose matrix is the last layer's, too, and a layer that is used under two names."""
+    """A module with an embedding that shares its matrix with the last layer, and a layer with two names."""
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ def scalar(output):
 
 
 def one_loss(apply, state):
-    """The loss of one example, to which it gives the batch axis that modules expect."""
+    """Return the loss of one example, which gets the batch axis that modules expect."""
     return lambda params, x, key=None: scalar(apply(params, state, x[None], key=key)[0])
 
 

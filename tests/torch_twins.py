@@ -1,4 +1,4 @@
-"""Comparing a layer with its twin in torch.nn."""
+"""Comparison of a layer with its counterpart in torch.nn."""
 
 import torch
 from tables import numbers
@@ -14,7 +14,7 @@ def exactly(actual, expected):
 
 
 def fill(module):
-    """Give a module parameters and statistics that are no defaults."""
+    """Give a module parameters and statistics other than the defaults."""
     module = module.double()
     values = {name: numbers(*p.shape, seed=i) for i, (name, p) in enumerate(module.state_dict().items())}
     for name, value in module.state_dict().items():
@@ -23,7 +23,7 @@ def fill(module):
 
 
 def compare(layer, params, module, names, x, call=lambda module, x: module(x), **options):
-    """Values and all gradients of a layer and its twin; `names` maps the module's parameters to ours."""
+    """Compare values and all gradients of a layer and a module; `names` maps the module's parameters to ours."""
     x_twin = x.clone().requires_grad_()
     expected = call(module, x_twin)
     weights = numbers(*expected.shape, seed=9)

@@ -1,4 +1,4 @@
-"""One step of Adam over many small leaves: funcnet, jitted and not, and torch.optim, which runs by lists of tensors."""
+"""One step of Adam over many small leaves: funcnet, jitted and not, and torch.optim, which works on tensor lists."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Step = Callable[[], object]
 
 
 def contestants(seed: int) -> dict[str, Step]:
-    """Return what takes a step from where its last one ended, by the names of the benchmark."""
+    """Return a function per contestant that takes one step from the result of its last step."""
     of_params, of_grads = (fn.random.split(key, LEAVES) for key in fn.random.split(fn.random.key(seed)))
     params, grads = ([fn.random.normal(key, (SIZE,)) for key in keys] for keys in (of_params, of_grads))
     return {

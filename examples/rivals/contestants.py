@@ -1,4 +1,4 @@
-"""The contestants of benchmark.py: one training run, written for each of them."""
+"""The contestants of benchmark.py: the same training run, written for each of them."""
 
 import ctypes
 import json
@@ -26,7 +26,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Workload:
-    """A net to train, recurrent if it has times, and how fast: at most so many times as long as its rivals."""
+    """A net to train, recurrent if it has times, and the goals: the largest ratios of its time to its rivals' times."""
 
     sizes: tuple[int, ...]
     batch: int
@@ -44,16 +44,16 @@ class Workload:
 
     @property
     def unit(self) -> float:
-        """How many times the measured time is what the table shows, in µs."""
+        """Return the factor from the measured time to the table's unit, µs."""
         return 1e6 / self.steps / (self.nets or 1)
 
     def quick(self) -> "Workload":
-        """The same with a tenth of the steps."""
+        """Return the same workload with a tenth of the steps."""
         return replace(self, steps=max(self.steps // 10, 1))
 
 
 def net(sizes: tuple[int, ...], times: int | None = None) -> fn.Layer:
-    """A sigmoid net for the logit of a bit, or a relu net for the logits of ten classes; or a recurrent net."""
+    """Build a sigmoid net for the logit of a bit, a relu net for the logits of ten classes, or a recurrent net."""
     if times is not None:
         return fn.serial(fn.rnn(sizes[1]), lambda h: h[..., -1, :], fn.dense(sizes[2]))
     hidden = torch.sigmoid if sizes[-1] == 1 else torch.relu
@@ -74,7 +74,7 @@ def loss(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def training(work: Workload, seed: int) -> tuple[Callable[..., Any], Any]:
-    """The run as a function of the first parameters, and those."""
+    """Return the run as a function of the initial parameters, and these."""
     model, (x, y) = net(work.sizes, work.times), data(work, seed)
 
     def step(params: Any, _: Any) -> tuple[Any, Tensor]:
@@ -89,7 +89,7 @@ def training(work: Workload, seed: int) -> tuple[Callable[..., Any], Any]:
 
 
 def shorter(work: Workload) -> Workload:
-    """As much of a run as is worth waiting for in eager mode."""
+    """Shorten a run for eager mode."""
     steps, nets = (min(work.steps, 50), None) if work.nets is None else (min(work.steps, 5), work.nets)
     return replace(work, steps=steps, nets=nets)
 
@@ -105,7 +105,7 @@ def by_eager(work: Workload, seed: int) -> Work:
 
 
 def by_torch_func(work: Workload, seed: int, *, compiled: bool = False) -> Work | None:
-    """A Python loop around torch.func, with the parameters in a flat dict: compiled, or as it is."""
+    """Build a Python loop around torch.func, with the parameters in a flat dict, compiled or eager."""
     if work.nets is not None:
         return None
     module, (x, y) = by_hand(work.sizes, work.times), data(work, seed)
@@ -138,7 +138,7 @@ def by_hand(sizes: tuple[int, ...], times: int | None = None) -> nn.Module:
 
 
 class Recurrent(nn.Module):
-    """A linear layer on the last state of a recurrent one."""
+    """A linear layer on the last state of a recurrent layer."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class Recurrent(nn.Module):
 
 
 def by_module(work: Workload, seed: int) -> Work | None:
-    """The usual loop: nn.Module, backward, torch.optim.SGD."""
+    """Build the usual loop: nn.Module, backward, torch.optim.SGD."""
     if work.nets is not None:
         return None
     module, (x, y) = by_hand(work.sizes, work.times), data(work, seed)
@@ -165,7 +165,7 @@ def by_module(work: Workload, seed: int) -> Work | None:
 
 
 def by_c(work: Workload, library: Any) -> Work | None:
-    """The hand-written C, which knows the 2-2-1 net only."""
+    """Build a call of the hand-written C, which supports only the 2-2-1 net."""
     if library is None or work.sizes != (2, 2, 1):
         return None
     params, losses = torch.ones(work.nets or 1, 9), torch.empty(work.nets or 1, work.steps)
@@ -176,7 +176,7 @@ def by_c(work: Workload, library: Any) -> Work | None:
 
 
 def build_reference() -> Any:
-    """Compile the C, or return None where there is no compiler."""
+    """Compile the C, or return None without a compiler."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None
@@ -188,7 +188,7 @@ def build_reference() -> Any:
 
 
 class Jax:
-    """JAX in a process of its own, which times what it is asked for."""
+    """JAX in its own process, which times workloads on request."""
 
     def __init__(self, python: str) -> None:
         command = [python, str(HERE / "jax_runs.py")]
@@ -196,13 +196,13 @@ class Jax:
 
     @classmethod
     def where_installed(cls, python: str | None) -> "Jax | None":
-        """Start JAX under the interpreter asked for, else under this one if it has JAX."""
+        """Start JAX under the given interpreter, or under this one if it has JAX."""
         if python is None and find_spec("jax") is None:
             return None
         return cls(python or sys.executable)
 
     def time(self, **order: Any) -> float:
-        """Run a workload once; return the seconds it took, compilation included when it is the first."""
+        """Run a workload once; return its time in seconds, which includes compilation in the first run."""
         stdin, stdout = self.process.stdin, self.process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the JAX process has no pipes")

@@ -1,6 +1,6 @@
-"""Per-example gradients and curvature in benchmark.py: what is timed, and peak memory in processes of their own.
+"""Per-example gradients and curvature in benchmark.py: the timed functions, and peak memory in separate processes.
 
-The latter: python -m rivals.curvature NAME EXAMPLES SIZE, where SIZE is a chunk's or block's, or 0 for all at once.
+For the latter: python -m rivals.curvature NAME EXAMPLES SIZE, with the SIZE of a chunk or block, or 0 for no limit.
 """
 
 import json
@@ -34,7 +34,7 @@ def loss_of(model: fn.Layer) -> Callable[..., Tensor]:
 
 
 def by_hand(params: Any, x: Tensor, y: Tensor) -> Work:
-    """Per-example gradients as one writes them with torch.func alone."""
+    """Build per-example gradients with torch.func alone."""
     flat = {"w1": params[0]["w"], "b1": params[0]["b"], "w2": params[2]["w"], "b2": params[2]["b"]}
 
     def loss(p: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def by_hand(params: Any, x: Tensor, y: Tensor) -> Work:
 
 
 def contestants(work: Workload, seed: int) -> dict[str, Work]:
-    """What is timed, all on one net and batch."""
+    """Return the functions to time, all on one net and batch."""
     model, params, x, y = problem(work, seed)
     loss, v = loss_of(model), fn.tree.map(torch.ones_like, params)
     each, norms = fn.per_example_grads(loss), fn.curvature.per_example_grad_norms(loss)
@@ -80,7 +80,7 @@ def contestants(work: Workload, seed: int) -> dict[str, Work]:
     }
 
 
-# of what how many times the time is shown, and the goal for the large net
+# rows of ratios: the numerator, the denominator, and the goal for the large net
 RATIOS = [
     ("per-example gradients", "by hand", "≤1.05"),
     ("loop", "per-example gradients", "≥10"),
@@ -109,7 +109,7 @@ def ratio_rows(options: Any, seconds: Callable[[Work], float]) -> list[list[str]
 
 
 def memory_rows() -> list[list[str]]:
-    """Measure the peak memory that calls take beside their results."""
+    """Measure the peak memory that calls take besides their results."""
     rows = []
     for name, examples, sizes in (("per_example_grads", 256, (0, 64, 16)), ("per_example_grad_norms", 256, (0, 16))):
         rows += [measure(name, examples, size) for size in sizes]
@@ -134,7 +134,7 @@ def main(name: str, examples: int, chunk: int) -> None:
         ),
         "ntk": lambda n: fn.curvature.ntk(model.apply, params, x[:n], block_size=chunk_size),
     }
-    calls[name](2)  # loads what is loaded late
+    calls[name](2)  # loads lazily loaded code
     before = resident("VmRSS")
     result = calls[name](examples)
     print(json.dumps([resident("VmHWM") - before - size(result), size(result)]))

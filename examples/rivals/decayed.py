@@ -1,4 +1,4 @@
-"""Steps of an optimizer half of whose state has decayed: weights that get no gradient any more, as of dead units."""
+"""Optimizer steps with half of the state decayed: weights that no longer get a gradient, as in dead units."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ OPTIMIZERS = {"momentum": fn.optim.sgd(0.01, momentum=0.9), "adam": fn.optim.ada
 
 
 def contestants(name: str) -> dict[str, Callable[[], object]]:
-    """Return runs of STEPS steps: with all weights alive, and with half of them dead since as many steps."""
+    """Return runs of STEPS steps: with all weights alive, and with half of them dead for STEPS steps before."""
     optimizer = OPTIMIZERS[name]
     jitted = fn.jit(partial(_run, optimizer))
     params, alive = torch.zeros(NUMBERS), torch.ones(NUMBERS)

@@ -1,6 +1,6 @@
-"""The benchmark's workloads in JAX, timed on request: one JSON object a line in, one out.
+"""The benchmark's workloads in JAX, timed on request: one JSON object per line in, one out.
 
-Run by benchmark.py with any Python that has JAX, in the same minute and on the same core as everything else.
+benchmark.py runs this with any Python that has JAX, at the same time and on the same core as the other contestants.
 """
 
 import json
@@ -27,7 +27,7 @@ def forward(params: Any, x: Any, hidden: Any) -> Any:
 
 
 def recurrent(params: Any, x: Any) -> Any:
-    """A linear layer on the last state of a net that goes through the middle axis of x."""
+    """Apply a linear layer to the last state of a net that runs along the middle axis of x."""
     (wi, bi), (wh, bh), (w, b) = params
 
     def step(h: Any, row: Any) -> Any:
@@ -40,7 +40,7 @@ def recurrent(params: Any, x: Any) -> Any:
 
 def binary(params: Any, x: Any, y: Any) -> Any:
     z = forward(params, x, jax.nn.sigmoid)
-    return (jax.nn.softplus(z) - z * y).mean()  # XLA makes of Optax's form a loop seven times as slow
+    return (jax.nn.softplus(z) - z * y).mean()  # with Optax's formula, XLA's loop is seven times as slow
 
 
 def classes(params: Any, x: Any, y: Any) -> Any:
@@ -66,7 +66,7 @@ def make(key: Any, sizes: list[int]) -> Any:
 
 @cache
 def training(sizes: tuple[int, ...], batch: int, steps: int, nets: int | None, times: int | None) -> Any:
-    """Return a function without arguments that trains, and waits for the result."""
+    """Return a function without arguments that trains and waits for the result."""
     key = jax.random.key(0)
     x = jax.random.normal(key, (batch, sizes[0]) if times is None else (batch, times, sizes[0]))
     sizes = sizes if times is None else (*sizes[:2], *sizes[1:])  # from the state to the next one, too
@@ -88,13 +88,13 @@ def normals(count: int) -> Any:
 
 
 def momentum(g: Any, state: Any, count: Any) -> Any:
-    """The update and the next state of gradient descent with momentum, as decayed.py has it."""
+    """Compute the update and the next state of gradient descent with momentum, as in decayed.py."""
     trace = g + 0.9 * state
     return -0.01 * trace, trace
 
 
 def adam(g: Any, state: Any, count: Any) -> Any:
-    """The update and the next moments of Adam, as decayed.py has it."""
+    """Compute the update and the next moments of Adam, as in decayed.py."""
     mu, nu = 0.1 * g + 0.9 * state[0], 0.001 * g**2 + 0.999 * state[1]
     mu_hat, nu_hat = mu / (1 - 0.9**count), nu / (1 - 0.999**count)
     return -1e-3 * mu_hat / (jnp.sqrt(nu_hat) + 1e-8), (mu, nu)
@@ -102,7 +102,7 @@ def adam(g: Any, state: Any, count: Any) -> Any:
 
 @cache
 def decayed(name: str, numbers: int, steps: int) -> Any:
-    """Return a function that runs an optimizer half of whose weights have got no gradient for as many steps."""
+    """Return a function that runs an optimizer after half of the weights have had no gradient for as many steps."""
     update, zeros = {"momentum": (momentum, jnp.zeros(numbers)), "adam": (adam, (jnp.zeros(numbers),) * 2)}[name]
 
     def step(alive: Any, carry: Any, _: Any) -> Any:
@@ -119,7 +119,7 @@ def decayed(name: str, numbers: int, steps: int) -> Any:
 
 
 def seconds(work: Any) -> float:
-    """Time a run; a short one is repeated for 20 ms."""
+    """Time a run; a short run is repeated for 20 ms."""
     start, runs = time.perf_counter(), 0
     while runs == 0 or time.perf_counter() - start < 0.02:
         work()
@@ -128,7 +128,7 @@ def seconds(work: Any) -> float:
 
 
 def wanted(order: dict[str, Any]) -> Any:
-    """Return the workload that an order names."""
+    """Return the workload that a request names."""
     if "normals" in order:
         return normals(order["normals"])
     return decayed(**order) if "name" in order else training(tuple(order.pop("sizes")), **order)

@@ -1,4 +1,4 @@
-"""Peak memory of a jitted ensemble run, in a process of its own: python -m rivals.memory STEPS NETS losses|last."""
+"""Peak memory of a jitted ensemble run, in its own process: python -m rivals.memory STEPS NETS losses|last."""
 
 import json
 import resource
@@ -12,11 +12,11 @@ import torch
 import funcnet as fn
 from rivals.contestants import Workload, data, net
 
-ALLOWED = 64  # MiB beside the parameters and the results
+ALLOWED = 64  # MiB besides the parameters and the results
 
 
 def measure(steps: int, nets: int, *, losses: bool) -> tuple[float, float]:
-    """Return the MiB that a run of 2-2-1 nets adds to its process, and those of its parameters and results."""
+    """Return the MiB that a run of 2-2-1 nets adds to its process, and the MiB of its parameters and results."""
     arguments = ["-m", "rivals.memory", str(steps), str(nets), "losses" if losses else "last"]
     command = [sys.executable, "-W", "ignore", *arguments]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
@@ -25,9 +25,9 @@ def measure(steps: int, nets: int, *, losses: bool) -> tuple[float, float]:
 
 
 def resident(field: str) -> float:
-    """The memory of this process in MiB: on Linux now (VmRSS) or at most (VmHWM), elsewhere always at most.
+    """Return the memory of this process in MiB: on Linux present (VmRSS) or peak (VmHWM), elsewhere always peak.
 
-    Linux's own ru_maxrss begins with what the parent process held.
+    On Linux, ru_maxrss includes the memory of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,4 +1,4 @@
-"""Between torch.nn and pure functions, both ways, and out to torch.export and ONNX."""
+"""Conversions between torch.nn modules and pure functions, and exports to torch.export and ONNX."""
 
 from funcnet.bridge.export import export, export_onnx
 from funcnet.bridge.from_module import Apply, from_module, trainable

@@ -1,4 +1,4 @@
-"""Whether the answer of a module depends on what its last call left in its attributes."""
+"""Tests whether the output of a module depends on values that its last call left in its attributes."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -45,15 +45,15 @@ _VALUES = ("item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__ind
 
 
 class Watch(TorchFunctionMode):
-    """While it is active, follow some tensors through all that is computed from them, and note who reads their values.
+    """A torch function mode that tracks tensors and everything computed from them, and records reads of their values.
 
     Attributes:
-        used: Whether Python has read a value that is watched.
+        used: Whether Python has read a watched value.
     """
 
     def __init__(self, tensors: list[Tensor]) -> None:
         super().__init__()
-        self.followed = {id(tensor): tensor for tensor in tensors}  # tensor: so that no id is given twice
+        self.followed = {id(tensor): tensor for tensor in tensors}  # keeps tensors alive, so that ids stay unique
         self.used = False
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -71,7 +71,7 @@ class Watch(TorchFunctionMode):
         self.followed.update({id(tensor): tensor for tensor in leaves(value)})
 
     def reaches(self, value: Any) -> bool:
-        """Tell whether a tensor that is followed is in a value."""
+        """Tell whether a value contains a tracked tensor."""
         return any(id(tensor) in self.followed for tensor in leaves(value))
 
     def note(self) -> None:
@@ -79,7 +79,7 @@ class Watch(TorchFunctionMode):
 
     @contextmanager
     def reading(self, changed: Mapping[Attribute, Any]) -> Iterator[None]:
-        """Watch the attributes that are no tensors, now and before."""
+        """Watch reads of the attributes that are not tensors, both their present and their earlier values."""
         names: dict[Any, set[str]] = {}
         for (part, name), before in changed.items():
             value = vars(part).get(name)
@@ -98,7 +98,7 @@ class Watch(TorchFunctionMode):
 
 
 def _reader(cls: type, names: set[str], watch: Watch) -> type:
-    """Make a class whose instances tell when one of these attributes is read before it is written."""
+    """Make a subclass whose instances report when one of these attributes is read before it is written."""
 
     def read(self: Any, name: str) -> Any:
         if name in names:
@@ -126,7 +126,7 @@ def _watched(value: Any, watch: Watch | None) -> Any:
 
 @cache
 def _watchable(base: Any) -> Any:
-    """Make a class of numbers or containers that tell when they are read; sums with a number are such numbers."""
+    """Make a class of numbers or containers that report when they are read; sums with a number are of that class."""
     made: Any = type(base.__name__, (base,), {"__hash__": base.__hash__})
     for name in _READS:
         if hasattr(base, name):
@@ -155,10 +155,10 @@ def _summing(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Judge:
-    """Decides whether a module may change attributes that are put back after a call.
+    """Decides whether a module may change attributes, which are restored after a call.
 
-    It may if its answer does not depend on them, as where attention weights are kept for plots, or if they are a cache
-    of something that does not depend on the arguments.
+    It may if its output does not depend on them, for example if it stores attention weights for plots, or if they cache
+    a value that does not depend on the arguments.
     """
 
     def __init__(self, name: str, memory: Memory, paths: Mapping[nn.Module, str]) -> None:
@@ -166,7 +166,7 @@ class Judge:
         self.harmless: set[Any] = set()
 
     def check(self, run: Callable[..., Any], first: Any, arguments: Any) -> None:
-        """Raise if the next call's answer would depend on what this one, whose results are `first`, has changed."""
+        """Raise if the next call's output would depend on the changes of this call, whose results are `first`."""
         changed = self.memory.changed()
         shapes = tuple(leaf.shape for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
         key = frozenset(changed), shapes
@@ -180,7 +180,7 @@ class Judge:
         try:
             with watch.reading(changed):
                 second = run(watch)
-        except Exception:  # the first run had none
+        except Exception:  # the first run did not raise
             return False
         agree = same(first, second)
         if not watch.used and not watch.reaches(second):
@@ -197,22 +197,22 @@ class Judge:
         names = [name if part is None else ".".join(filter(None, (self.paths[part], name))) for part, name in changed]
         _, name = changed[0]
         return ValueError(
-            f"{self.name}: forward changes {', '.join(map(repr, sorted(names)))}, and the answer of the next call "
-            "depends on it, expected a module that keeps such things in buffers. Make it one in the constructor, as in "
-            f"self.register_buffer({name!r}, torch.zeros(3)), a number as a 0-d tensor, and assign a tensor of the "
-            "same shape to it in forward: it is then part of the state. If it is a table that grows with the input, "
+            f"{self.name}: forward changes {', '.join(map(repr, sorted(names)))}, and the output of the next call "
+            "depends on it, expected a module that keeps such values in buffers. Register one in the constructor, with "
+            f"self.register_buffer({name!r}, torch.zeros(3)), with a 0-d tensor for a number, and assign a tensor of "
+            "the same shape to it in forward: it is then part of the state. For a table that grows with the input, "
             "call the module on its longest input before from_module. If a number decides only what forward prints or "
-            "logs, count, print and log outside of forward."
+            "logs, count, print and log outside forward."
         )
 
 
 def _is_empty(before: Any) -> bool:
-    """Tell whether an attribute held nothing that a first call would not put there."""
+    """Tell whether an attribute was empty, as before a first call."""
     return before is MISSING or before is None or before is False or isinstance(before, dict | list | set | deque)
 
 
 def same(a: Any, b: Any) -> bool | None:
-    """Tell whether two results hold the same values; None if they have none and are not one value of a program."""
+    """Tell whether two results hold the same values; None if values are unknown and not the same traced value."""
     (left, structure), (right, other) = tree.flatten(a), tree.flatten(b)
     if structure != other:
         return False

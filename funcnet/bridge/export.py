@@ -1,7 +1,7 @@
-"""Pure functions, gradients inside included, as programs of torch.export and as ONNX models.
+"""Export of pure functions, including functions that contain gradients, to torch.export programs and ONNX models.
 
-torch.export of code with torch.func.grad inside fails or keeps the parameters as constants. What is exported here is
-the traced program, in which gradients and batches are plain operations already.
+torch.export of code that contains torch.func.grad fails or keeps the parameters as constants. This module exports the
+traced program, in which gradients and batching are plain operations already.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ from funcnet.transforms.flatten import Flattener
 def export(f: Callable[..., Any], *args: Any) -> "torch.export.ExportedProgram":
     """Export a pure function as a program of torch.export, with every tensor in its arguments as an input.
 
-    The function is traced as by `jit`, so it may hold `grad`, `vmap` and `scan`: a whole training step can be exported.
-    The program is for the shapes and dtypes of these arguments; numbers in them are constants of it. A tensor that f
-    closes over becomes a buffer, "closed_over_0" and so on, with its present values. A scan is unrolled.
-    torch.export.save refuses NamedTuples, as optimizer states are: pass and return `tree.leaves` of them there.
+    The function is traced as by `jit`, so it may use `grad`, `vmap` and `scan`: a whole training step can be exported.
+    The program is specific to the shapes and dtypes of these arguments; numbers in them become constants. A tensor that
+    f closes over becomes a buffer, "closed_over_0" and so on, with its present values. A scan is unrolled.
+    torch.export.save refuses NamedTuples, such as optimizer states: pass and return their `tree.leaves` instead.
 
     Args:
         f: Any function of pytrees.
@@ -34,7 +34,7 @@ def export(f: Callable[..., Any], *args: Any) -> "torch.export.ExportedProgram":
         The program; `program.module()(*args)` runs it, torch.export.save writes it.
     Raises:
         TypeError: An argument or the result holds a node that torch's pytrees do not know.
-        StagingError: f reads values of tensors in Python, or is not pure.
+        StagingError: f reads tensor values in Python, or is not pure.
     Example:
         >>> def step(params, x):
         ...     return fn.sgd_step(params, fn.grad(lambda p: (p["w"] * x).sum())(params), 0.5)
@@ -56,7 +56,7 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "torch.onnx.ONNXProgram":
         f, args: As for `export`.
     Returns:
         torch's ONNX program; `.save(path)` writes it. Inputs are named by their paths in args, as in "0.hidden.w", and
-        outputs by theirs in the result, as in "output.loss".
+        outputs by their paths in the result, as in "output.loss".
     Raises:
         ImportError: The extra `onnx` is not installed.
         TypeError, StagingError: As `export`.
@@ -104,7 +104,7 @@ class _OfTensors(nn.Module):
 
 
 class _OfTrees(_OfTensors):
-    """The same, from trees to trees."""
+    """A traced program as a module from trees to trees."""
 
     def __init__(self, program: Program, outputs: Flattener) -> None:
         super().__init__(program)
@@ -115,7 +115,7 @@ class _OfTrees(_OfTensors):
 
 
 def _check_known(what: str, values: Any) -> None:
-    """Refuse nodes that only optree knows, which torch.export would take for constants."""
+    """Refuse nodes that only optree knows, because torch.export would treat them as constants."""
     for leaf in _torch.export_leaves(values):
         if leaf is not None and not isinstance(leaf, Tensor | bool | int | float | complex | str):
             raise TypeError(

@@ -19,34 +19,34 @@ from funcnet.bridge.randomness import Draws
 from funcnet.random import Key
 from funcnet.tree import Tree
 
-_LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's flags for export are global
+_LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's export flags are global
 
 
 def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
     """Turn a torch module into a pure function, and its parameters and buffers into trees.
 
     Args:
-        module: Any module. It is left as it is: what is returned shares no memory with it, and training it, or
-            switching it between train and eval, changes nothing here.
+        module: Any module. It is not modified, and the results share no memory with it: training it, or switching it
+            between train and eval, does not affect them.
     Returns:
         (apply, params, state). apply(params, state, *args, key=None, **kwargs) -> (output, new_state) is the module's
         forward in the mode, train or eval, that the module is in now. params and state are nested dicts by dotted name,
-        {"encoder": {"weight": ...}}; a tied parameter is there once, under its first name. The state holds the buffers,
-        and the tensors in plain attributes that methods assign and read, such as a hidden state. Other things that
-        forward changes, as a list or a counter, are put back; it is an error if the next answer depends on them.
-        All that is random, such as dropout in train mode, draws from `key`. A forward argument of the name key is
-        passed by position. In the output, mappings that are no pytrees (ModelOutput of transformers) become dicts.
-        The module runs as for torch.export, without the fused kernels that torch.func cannot transform; a
-        TransformerEncoder with a mask needs is_causal=False (or True) beside it under `jit`, or it reads the mask.
-        A closure or hook that holds the module itself, as a lambda made in its constructor may, cannot be copied; it is
-        an error when it reads the module's tensors.
+        {"encoder": {"weight": ...}}; a tied parameter occurs once, under its first name. The state holds the buffers,
+        and the tensors in plain attributes that methods assign and read, such as a hidden state. Other changes that
+        forward makes, to a list or a counter for example, are undone; it is an error if the next output depends on
+        them. All random operations, such as dropout in train mode, draw from `key`. Pass a forward argument named key
+        by position. In the output, mappings that are not pytrees (ModelOutput of transformers) become dicts.
+        The module runs as under torch.export, without the fused kernels that torch.func cannot transform; under `jit`,
+        a TransformerEncoder with a mask also needs is_causal=False (or True), because otherwise it reads the mask.
+        A closure or hook that holds the module itself, such as a lambda made in its constructor, cannot be copied; it
+        is an error if it reads the module's tensors.
     Raises:
-        TypeError: It is no module.
+        TypeError: The argument is not a module.
         ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
-            of another structure or shape, a tied weight given twice with different values, a random draw without a
-            key, or one that has no rule, a parameter that forward writes to, a tensor of the module itself; a module
-            that keeps elsewhere what its answer depends on.
-        TypeError: From apply: the output holds something that is neither a tensor, a constant nor a pytree.
+            has another structure or shape; a tied weight is given twice with different values; a random operation has
+            no key or no rule; forward writes to a parameter, or uses a tensor of the original module; or the output
+            depends on values that the module keeps outside its state.
+        TypeError: From apply: the output holds an object that is neither a tensor, a constant nor a pytree.
     Example:
         >>> apply, params, state = fn.from_module(torch.nn.Linear(3, 2))
         >>> fn.tree.paths(params)
@@ -68,7 +68,7 @@ def _copies(kind: str, tensors: Mapping[str, Tensor]) -> Tree:
 
 
 def trainable(module: nn.Module) -> Tree:
-    """Tell which parameters of a module are not frozen: requires_grad, in the form of the params of `from_module`.
+    """Return the requires_grad flags of a module's parameters, as a tree like the params of `from_module`.
 
     Example:
         >>> module = torch.nn.Linear(3, 2)
@@ -84,7 +84,7 @@ def trainable(module: nn.Module) -> Tree:
 class Apply:
     """A module's forward as a pure function: (params, state, *args, key=None, **kwargs) -> (output, new_state).
 
-    Made by `from_module`. It holds the module's Python side, on the meta device; only a call puts tensors in.
+    Made by `from_module`. It holds a copy of the module on the meta device; a call puts the tensors in.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -117,19 +117,19 @@ class Apply:
                 output = self.module(*own_args, **own_kwargs)
                 return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
-        # Models that are exported have no Python branch on values, which vmap and jit refuse.
+        # While exporting, models avoid Python branches on values, which vmap and jit refuse.
         with _LOCK, self.memory.kept(), _torch.as_if_exporting():
             output, after = run()
             self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
 
     def __copy__(self) -> "Apply":
-        """Return itself: remat and scan, which copy what a function holds, leave it whole."""
+        """Return itself, so that remat and scan, which copy the captures of a function, do not copy the module."""
         return self
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name not in ("memory", "judge")}
-        return kept | {"foreign": {}}  # which a process that has not got the module cannot meet
+        return kept | {"foreign": {}}  # a process without the original module cannot meet these
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -143,7 +143,7 @@ class Apply:
         return f"apply of {type(self.module).__name__}"
 
     def with_values(self, params: Tree, state: Tree) -> nn.Module:
-        """Build a module that holds copies of these tensors; the state is None if there is no buffer."""
+        """Build a module that holds copies of these tensors; state is None if the module has no buffers."""
         memo: dict[int, Any] = {}
         values, buffers = self.params.match("to_module", params), self.buffers.match("to_module", state or {})
         for like, value, trained in zip(tree.leaves(self.params.like), values, self.trainable, strict=True):
@@ -156,7 +156,7 @@ class Apply:
         return Names("state", _buffers(self.module), tuple(attributes(module)))
 
     def _places(self, names: Sequence[str], kind: str) -> list[Place]:
-        """Find where in the module a tensor belongs; a tied one has several places."""
+        """Find the places of tensors in the module; a tied tensor has several."""
         split = [name.rpartition(".") for name in names]
         return [(getattr(self.module.get_submodule(owner), kind), last) for owner, _, last in split]
 
@@ -164,7 +164,7 @@ class Apply:
         for tensor, places in zip((*params, *buffers), (*self.of_params, *self.of_buffers), strict=True):
             for store, name in places:
                 store[name] = tensor
-        for part in self.recurrent:  # they keep a second list of their weights
+        for part in self.recurrent:  # recurrent modules keep a second list of their weights
             part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
 
 
@@ -189,7 +189,7 @@ def _without_values(module: nn.Module) -> nn.Module:
     for path, buffer in _buffers(module).items():
         memo.setdefault(id(buffer), _check_values("buffer", path, buffer).detach().to("meta"))
     for value in (value for part in module.modules() for value in vars(part).values()):
-        if isinstance(value, Tensor):  # torch refuses to copy one that was computed
+        if isinstance(value, Tensor):  # torch refuses to copy a tensor that is not a leaf of autograd
             memo.setdefault(id(value), value.detach().clone())
     module = copy.deepcopy(module, memo)
     adopt(module)
@@ -199,13 +199,14 @@ def _without_values(module: nn.Module) -> nn.Module:
 def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
     if nn.parameter.is_lazy(tensor):
         raise ValueError(
-            f'from_module: expected {kind} "{path}" to have values, it is lazy and gets its shape from the first call.'
+            f'from_module: expected {kind} "{path}" to have values, but it is lazy and has no shape before the first'
+            " call."
             " Call the module once on an example input."
         )
     if tensor.is_meta:
         raise ValueError(
-            f'from_module: expected {kind} "{path}" to have values, it is on the meta device.'
-            " Build the module outside of torch.device('meta'), or load its values with to_empty and load_state_dict."
+            f'from_module: expected {kind} "{path}" to have values, but it is on the meta device.'
+            " Build the module outside torch.device('meta'), or load its values with to_empty and load_state_dict."
         )
     return tensor
 
@@ -214,7 +215,7 @@ _CONSTANTS = (Tensor, bool, int, float, complex, str, bytes, torch.dtype, torch.
 
 
 def _as_tree(output: Any, path: str = "") -> Any:
-    """Turn mappings that are no nodes into dicts, and refuse leaves in which tensors could hide."""
+    """Convert mappings that are not nodes to dicts, and refuse leaves that could contain tensors."""
     leaves, structure = tree.flatten(output)
     if all(isinstance(leaf, _CONSTANTS) for leaf in leaves):
         return output

@@ -1,8 +1,8 @@
-"""State that a module keeps from one call to the next outside of its parameters and buffers.
+"""State that a module keeps between calls outside its parameters and buffers.
 
-A tensor in a plain attribute that methods assign and read becomes part of the state. Anything else that a call changes,
-such as a counter, a list or an attribute that was None, is put back after it. That is right while no answer depends on
-it, so a call that changes something is repeated once, with its changes watched: see `Watch`.
+A tensor in a plain attribute that methods assign and read becomes part of the state. Everything else that a call
+changes, such as a counter, a list or an attribute that was None, is restored after the call. This is correct only if no
+output depends on the changes, so a call that changes something is repeated once while `Watch` tracks its changes.
 """
 
 import copy
@@ -21,13 +21,13 @@ from funcnet import _torch, tree
 
 _CONTAINERS = (dict, list, set, deque)
 _OWN = ("_parameters", "_buffers")  # where a call puts its tensors
-_IGNORED = (*_OWN, "_flat_weights", "_flat_weight_refs", "_non_persistent_buffers_set")  # what follows from these
+_IGNORED = (*_OWN, "_flat_weights", "_flat_weight_refs", "_non_persistent_buffers_set")  # and names derived from it
 
-Attribute = tuple[nn.Module | None, str]  # of a part, or of a class
+Attribute = tuple[nn.Module | None, str]  # an attribute of a submodule, or of a class
 
 
 def attributes(module: nn.Module) -> dict[str, Tensor]:
-    """Find the tensors in plain attributes that methods other than the constructor assign and read, by dotted name."""
+    """Find tensors in plain attributes that methods other than the constructor assign and read, by dotted name."""
     found = {}
     for path, part in module.named_modules():
         codes = [method.__code__ for method in _methods(type(part))]
@@ -41,7 +41,7 @@ def attributes(module: nn.Module) -> dict[str, Tensor]:
 
 
 def adopt(module: nn.Module) -> None:
-    """Make buffers of the tensors that `attributes` finds."""
+    """Turn the tensors that `attributes` finds into buffers."""
     for path in attributes(module):
         owner, _, name = path.rpartition(".")
         part = module.get_submodule(owner)
@@ -58,7 +58,7 @@ def _methods(cls: type) -> Iterator[FunctionType]:
 
 
 def _names(code: CodeType, instruction: str) -> Iterator[str]:
-    """Yield the names of the attributes that a function assigns or reads, and the functions in it."""
+    """Yield the names of the attributes that a function and its nested functions assign or read."""
     yield from (each.argval for each in dis.get_instructions(code) if each.opname == instruction)
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
@@ -66,7 +66,7 @@ def _names(code: CodeType, instruction: str) -> Iterator[str]:
 
 
 class Memory:
-    """The attributes of a module's parts, and the containers and objects in them, as they are between two calls."""
+    """A snapshot of the attributes of a module's parts, and of the containers and objects in them, between calls."""
 
     def __init__(self, parts: Sequence[nn.Module]) -> None:
         self.outside = list(_outside(parts))
@@ -75,10 +75,10 @@ class Memory:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Undo what a call changes; it writes to copies of tensors."""
+        """Undo the changes of a call; the call writes to copies of tensors."""
         values = [_look_up(owner, name) for owner, name in self.outside]
         for i, (part, _, store) in enumerate(self.stores):
-            if part is None:  # which others may have changed since the last call
+            if part is None:  # other code may have changed it since the last call
                 self.before[i] = copy.copy(store)
         self.values = values
         self.rewind()
@@ -93,7 +93,7 @@ class Memory:
                     owner.update({name: value}) if isinstance(owner, dict) else setattr(owner, name, value)
 
     def rewind(self) -> None:
-        """Put everything back, with copies of the tensors."""
+        """Restore everything, with copies of the tensors."""
         copies: dict[int, Any] = {}
         for (_, _, store), content in zip(self.stores, self.before, strict=True):
             if not _alike(store, content):
@@ -104,11 +104,11 @@ class Memory:
         self.marks = [(tensor, _mark(tensor)) for tensor in copies.values()]
 
     def changed(self) -> dict[Attribute, Any]:
-        """Return the attributes that the call rebound or wrote to, each with its value before."""
+        """Return the attributes that the call rebound or wrote to, each with its previous value."""
         written = {id(tensor) for tensor, mark in self.marks if _mark(tensor) != mark}
         found: dict[Attribute, Any] = {}
         for (part, root, store), start in zip(self.stores, self.start, strict=True):
-            if root in _OWN:  # what was there is a part of the state
+            if root in _OWN:  # existing values are part of the state
                 new = ((name, value) for name, value in _differences(store, start, set()) if value in (None, MISSING))
                 found.update({(part, name): value for name, value in new})
             elif root not in _IGNORED and (written or not _alike(store, start)):
@@ -121,7 +121,7 @@ class Memory:
 
 
 def separate(changed: Mapping[Attribute, Any]) -> list[Tensor]:
-    """Give attributes containers and tensors of their own, so that a next call leaves alone those of the last one."""
+    """Give attributes their own containers and tensors, so that the next call does not modify those of the last one."""
     copies: dict[int, Any] = {}
     for part, name in changed:
         if part is not None and name in (store := holder(part, name)):
@@ -149,7 +149,7 @@ def _separate(value: Any, copies: dict[int, Any]) -> Any:
 
 
 def _stores(parts: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, str | None, Any]]:
-    """Yield the attributes of each part, and the containers that they lead to with the attribute that does."""
+    """Yield the attributes of each part, and the containers reachable from them with the attribute that leads there."""
     seen: set[int] = set()
     for part in parts:
         yield part, None, vars(part)
@@ -171,7 +171,7 @@ def _stores(parts: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, str | None,
 
 
 def _outside(parts: Sequence[nn.Module]) -> Iterator[tuple[Any, str]]:
-    """Yield the attributes of the parts' classes and the global variables that their methods name, with the owners."""
+    """Yield the class attributes and the global variables that the parts' methods name, with their owners."""
     for cls in dict.fromkeys(base for part in parts for base in type(part).__mro__):
         if cls.__module__.split(".")[0] not in ("torch", "builtins"):
             yield from ((cls, name) for name, value in vars(cls).items() if not (name[:2] == "__" or callable(value)))
@@ -203,7 +203,7 @@ def _mark(tensor: Tensor) -> Any:
 
 
 def _tensors(store: Any) -> list[tuple[Any, Tensor]]:
-    """List the tensors with values in a dict, list or deque, and their places."""
+    """List the tensors with values in a dict, list or deque, with their keys or indices."""
     places = store.items() if isinstance(store, dict) else () if isinstance(store, set) else enumerate(store)
     return [(name, value) for name, value in places if isinstance(value, Tensor) and not value.is_meta]
 
@@ -223,7 +223,7 @@ def _alike(store: Any, content: Any) -> bool:
 
 
 def _differences(store: Any, start: Any, written: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the keys under which a container holds something else, or a tensor that was written to."""
+    """Yield the keys whose value in a container is another object, or a tensor that was written to."""
     if isinstance(store, dict):
         for name in dict.fromkeys((*start, *store)):
             now, then = store.get(name, MISSING), start.get(name, MISSING)
@@ -234,7 +234,7 @@ def _differences(store: Any, start: Any, written: set[int]) -> Iterator[tuple[st
 
 
 class _Missing:
-    """The value of an attribute that is not there."""
+    """The value of a missing attribute."""
 
 
 MISSING = _Missing()

@@ -1,7 +1,7 @@
-"""What a module calls of torch while it runs, in forms that are pure and go through every transformation.
+"""Replacements for torch's functions while a module runs, which are pure and work under every transformation.
 
-A mode sees every call. What draws random numbers does so from a key, by the rules of `randomness`; the rules here take
-the place of kernels that write to their arguments, or that torch.func cannot transform or only slowly.
+A torch function mode sees every call. Random functions draw from a key, by the rules in `randomness`; the rules here
+replace kernels that write to their arguments, or that torch.func cannot transform or transforms only slowly.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,16 @@ from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import recur
 
 Reference = ref[Tensor]
-Place = tuple[dict[str, Any], str]  # where a module keeps a tensor: parameters or buffers of a part, and its name
+Place = tuple[dict[str, Any], str]  # the dict of parameters or buffers that holds a tensor, and its name
 
 
 class Calls(TorchFunctionMode):
-    """While it is active, torch's functions follow the rules.
+    """A torch function mode that applies the rules.
 
     Attributes:
-        params: The parameters, which nothing may write to.
-        foreign: Tensors of the module that this one was copied from, by their ids, which nothing may read.
-        places: Where the module keeps its buffers, by their ids.
+        params: The parameters, which must not be written to.
+        foreign: Tensors of the module that this one was copied from, by id, which must not be read.
+        places: The places of the module's buffers, by id.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Calls(TorchFunctionMode):
         super().__init__()
         self.draws, self.params, self.places = draws, params, places
         self.foreign = {key: foreign[key] for key in foreign.keys() - map(id, params)}
-        self.alive = list[Tensor]()  # so that no id is given twice
+        self.alive = list[Tensor]()  # keeps tensors alive, so that ids stay unique
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -64,7 +64,7 @@ class Calls(TorchFunctionMode):
 
     @cached_property
     def memories(self) -> set[int]:
-        """The memory of the parameters, which their views and their data share."""
+        """The storages of the parameters, which their views and their .data share."""
         return {_memory(parameter) for parameter in self.params}
 
     def is_foreign(self, leaf: Any) -> bool:
@@ -72,7 +72,7 @@ class Calls(TorchFunctionMode):
 
 
 def _memory(tensor: Tensor) -> int:
-    """Identify the memory of a tensor; one that has none is itself."""
+    """Identify the memory of a tensor; a tensor without memory is identified by its id."""
     tensor = _torch.unwrapped(tensor)
     try:
         return _torch.storage_number(tensor)
@@ -82,17 +82,17 @@ def _memory(tensor: Tensor) -> int:
 
 def _not_copied(module: str) -> ValueError:
     return ValueError(
-        f"{module}: forward uses a tensor of the module that was given to from_module, expected it to use those of its"
-        " copy. A closure or hook that holds the module itself cannot be copied: refer to the parts by attribute in"
-        " forward, and in a hook to the module that it is called with."
+        f"{module}: forward uses a tensor of the module that was passed to from_module, expected it to use those of the"
+        " copy. A closure or hook that holds the module itself cannot be copied: access submodules as attributes in"
+        " forward, and in a hook use the module that it is called with."
     )
 
 
 @cache
 def _body(function: FunctionType) -> Any:
-    """Copy a Python function of torch.nn.functional such that it runs, instead of asking the mode what to do.
+    """Copy a Python function of torch.nn.functional without its dispatch to torch function modes.
 
-    What it calls is then seen by the mode, which torch switches off for as long as the mode handles a call.
+    The functions that it calls are then seen by the mode; otherwise torch disables the mode while it handles a call.
     """
     names = {name: _never for name in function.__globals__ if name.startswith("has_torch_function")}
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
@@ -129,7 +129,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """Attend by plain operations: the fused kernels are slow loops under vmap of grad, and draw by themselves."""
+    """Compute attention by plain operations: fused kernels are slow loops under vmap of grad, and draw with no key."""
     if enable_gqa:
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
@@ -137,17 +137,17 @@ def _attention(
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-    weights = torch.ops.aten._safe_softmax(scores, -1)  # 0, not NaN, where all is masked
+    weights = torch.ops.aten._safe_softmax(scores, -1)  # 0, not NaN, where all keys are masked
     return thin(calls.draws, weights, dropout_p, True, weights.shape, "dropout of attention") @ value
 
 
 class Average(float):
-    """The momentum of a BatchNorm for which torch takes 1 / num_batches_tracked, by its value."""
+    """A marker for the momentum of a BatchNorm in which torch uses the value of 1 / num_batches_tracked."""
 
 
 @contextmanager
 def averaging(norms: Sequence[Any]) -> Iterator[None]:
-    """Let some BatchNorms, whose momentum is None, hand `Average` over to batch_norm."""
+    """Make BatchNorms whose momentum is None pass `Average` to batch_norm."""
     try:
         for norm in norms:
             norm.momentum = Average()
@@ -158,7 +158,7 @@ def averaging(norms: Sequence[Any]) -> Iterator[None]:
 
 
 def _normalise(calls: Calls, function: Any, *args: Any) -> Tensor:
-    """Let batch_norm and instance_norm write to statistics of their own, batched by vmap where x is."""
+    """Make batch_norm and instance_norm write to copies of the statistics, which are batched by vmap if x is."""
     x, weight, bias, mean, var, by_batch, momentum, *rest = args
     if not by_batch or mean is None:
         return function(*args)
@@ -171,7 +171,7 @@ def _normalise(calls: Calls, function: Any, *args: Any) -> Tensor:
         after = [part * new + (1 - part) * stat for stat, new in zip((mean, var), after, strict=True)]
     for stat, new in zip((mean, var), after, strict=True):
         places = calls.places.get(id(stat))
-        if places is None:  # part of a buffer, or of no interest to the module
+        if places is None:  # part of a buffer, or not a buffer of the module
             stat.copy_(new)
             continue
         calls.places[id(new)] = places

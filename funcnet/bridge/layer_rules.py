@@ -1,8 +1,8 @@
-"""Layers of this library and the torch modules that compute the same, one rule each way.
+"""Rules that convert layers of this library to equivalent torch modules, and back.
 
-FROM_TORCH holds by class what makes (layer, params, state) of a module and of the number of spatial axes that its input
-has behind the features, as far as the modules before it tell. TO_TORCH holds by function what makes a module without
-values, and the tensors by name that belong in it, of a layer's options, params and state.
+FROM_TORCH maps a module's class to a function from the module, and from the number of spatial axes after the features
+of its input (as far as the preceding modules determine it), to (layer, params, state). TO_TORCH maps a layer's function
+to a function from the layer's options, params and state to a module without values and its tensors by name.
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def _affine(operation: str, params: Tree) -> dict[str, Tensor]:
 
 
 def _dropout(module: nn.Dropout, axes: int) -> Twin:
-    expect(module.p < 1, "a Dropout of all")
+    expect(module.p < 1, "a Dropout with p = 1")
     return layers.dropout(module.p), (), ()
 
 
@@ -193,7 +193,7 @@ TO_TORCH: dict[Any, Callable[[Any, Tree, Tree], Module]] = {
 
 
 def axes_behind(module: nn.Module, axes: int) -> int:
-    """Return how many spatial axes stand behind the features of a module's output."""
+    """Return the number of spatial axes after the features of a module's output."""
     for classes in _SPATIAL:
         if type(module) in classes:
             return classes.index(type(module)) + 1

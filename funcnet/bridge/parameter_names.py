@@ -1,4 +1,4 @@
-"""Tensors by dotted name, as torch's modules know them, and as nested dicts, as functions here take them."""
+"""Conversion between tensors by dotted name, as in torch's modules, and the nested dicts that functions here take."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -22,12 +22,12 @@ def nest(named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Names:
-    """The tensors of one kind that a module has, under the first of their names.
+    """The parameters or the buffers of a module, each under its first name.
 
     Attributes:
         like: Nested dicts by name of tensors of the right shapes, without values.
-        aliases: The further names of tied tensors, with the first one.
-        free: The names of tensors that may come in other shapes.
+        aliases: The other names of tied tensors, each with the first name.
+        free: The names of tensors that may have other shapes.
     """
 
     def __init__(self, kind: str, tensors: Mapping[str, Tensor], free: Collection[str] = ()) -> None:
@@ -44,10 +44,10 @@ class Names:
         ]
 
     def match(self, operation: str, given: Tree) -> list[Tensor]:
-        """Return given tensors in the order of the leaves of `like`.
+        """Return the given tensors in the order of the leaves of `like`.
 
         Raises:
-            ValueError: Their structure or a shape is not the module's, or tied ones differ.
+            ValueError: The structure or a shape is not that of the module, or tied tensors differ.
         """
         leaves, structure = tree.flatten(given)
         if structure != self.structure and self.aliases:
@@ -56,7 +56,7 @@ class Names:
             map(self._fits, tree.paths(self.like), tree.leaves(self.like), leaves)
         ):
             raise ValueError(
-                f"{operation}: expected {self.kind} like the module's, they differ {self._difference(given)}."
+                f"{operation}: expected {self.kind} like the module's, but they differ {self._difference(given)}."
                 f" Start from the {self.kind} that from_module returned."
             )
         return leaves
@@ -72,7 +72,7 @@ class Names:
         return nest((name, leaf) for name, leaf in named.items() if self.aliases.get(name) not in named)
 
     def _difference(self, given: Tree) -> str | None:
-        """Name the first path at which structure or shape differ, expected first."""
+        """Describe the first difference in structure or shape, with the expected value first."""
         shapes = [tree.map(_describe, side) for side in (self.like, given)]
         return tree.difference(*shapes)
 

@@ -1,8 +1,8 @@
-"""The random numbers of a module's forward: drawn from a key, never from torch's global generator.
+"""Rules that make the random operations in a module's forward draw from a key, never from torch's global generator.
 
-Each of torch's random operations has a rule here, which draws from `funcnet.random` with a key of its own: the call's
-key with the number of the draw folded in. So two calls with one key draw the same, the examples of a vmap over keys
-draw differently, and what is staged stays pure.
+Each of torch's random operations has a rule here, which draws from `funcnet.random` with its own key: the key of the
+call with the number of the draw folded in. So two calls with the same key draw the same numbers, the examples of a vmap
+over keys draw different numbers, and traced programs are pure.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Draws:
         """Build the error for an operation without a rule."""
         return ValueError(
             f"{self.name}: {operation} draws from torch's global generator, expected an operation that can draw from a"
-            " key. Draw outside of the module and pass the numbers as an argument."
+            " key. Draw outside the module and pass the numbers as an argument."
         )
 
 
@@ -54,7 +54,7 @@ def _feature_dropout(draws: Draws, input: Tensor, p: float, train: bool) -> Tens
 
 
 def thin(draws: Draws, x: Tensor, p: float, train: bool, shape: Sequence[int], name: str) -> Tensor:
-    """Zero parts of this shape with probability p and divide the others by 1 - p; in eval mode, do nothing."""
+    """Zero entries of a mask of this shape with probability p, and divide the rest by 1 - p; no-op in eval mode."""
     if not train or p == 0:
         return x
     if p == 1:
@@ -77,11 +77,11 @@ def _feature_alpha_dropout(draws: Draws, input: Tensor, p: float, train: bool) -
     return _self_normalised(draws, input, p, train, _channels(input))
 
 
-_SELU_FLOOR = 1.7580993408473766  # minus the limit of selu towards minus infinity
+_SELU_FLOOR = 1.7580993408473766  # minus the limit of selu at minus infinity
 
 
 def _self_normalised(draws: Draws, x: Tensor, p: float, train: bool, shape: Sequence[int]) -> Tensor:
-    """Put selu's floor instead of 0, then restore mean and variance: Klambauer et al. (2017), section 3.4."""
+    """Drop to selu's limit instead of 0, then restore mean and variance: Klambauer et al. (2017), section 3.4."""
     if not train or p == 0:
         return x
     if p == 1:
@@ -123,7 +123,7 @@ def _randn_like(draws: Draws, input: Tensor, *, dtype: Any = None, **_: Any) -> 
 
 
 def _randint(draws: Draws, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
-    before = 1 + ("high" in options or len(args) + ("size" in options) == 3)  # how many numbers stand before the size
+    before = 1 + ("high" in options or len(args) + ("size" in options) == 3)  # number of arguments before the size
     given = dict(zip(("low", "high", "size")[2 - before :], args, strict=False)) | options
     key = draws.next_key("randint")
     drawn = random.randint(key, tuple(given["size"]), given.get("low", 0), given["high"], torch.int64)
@@ -223,7 +223,7 @@ RULES: dict[str, Rule] = {
     "exponential_": _exponential_in_place,
 }
 
-# what else draws from the global generator, by torch's own tags
+# the other functions that draw from the global generator, according to torch's tags
 UNKNOWN = {
     "binomial",
     "cauchy_",

@@ -1,6 +1,6 @@
-"""torch's recurrent kernels by plain operations, one `scan` over time for each layer and direction.
+"""torch's recurrent kernels in plain operations, with one `scan` over time per layer and direction.
 
-The kernels have no batching rule of their own, no forward derivative, and draw their dropout by themselves.
+torch's kernels have no batching rule and no forward derivative, and draw their dropout without a key.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ w_hh.T, x @ w_ih.
 
 
 def recur(draws: Draws, function: Any, *args: Any) -> tuple[Tensor, ...]:
-    """Compute what torch.lstm, gru, rnn_tanh or rnn_relu do: (outputs, last h) or (outputs, last h, last c)."""
+    """Compute torch.lstm, gru, rnn_tanh or rnn_relu: (outputs, last h) or (outputs, last h, last c)."""
     cell = _CELLS[function.__name__]
     at = next(i for i, arg in enumerate(args) if isinstance(arg, bool))
     x, *batch_sizes, start, weights = args[:at]

@@ -1,4 +1,4 @@
-"""torch.nn.Sequential as a model of this library, and back."""
+"""Conversion of torch.nn.Sequential to a model of this library, and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,18 +20,19 @@ _SERIAL = kind(serial())[0]
 def from_sequential(module: nn.Sequential, *, with_state: bool = False) -> Any:
     """Turn an nn.Sequential into a model of this library and its parameters, with values copied.
 
-    A Linear's weight is transposed. Dropout follows the key, not the module's mode. Modules named by position give a
-    tuple of params, others a dict. A Flatten of all but the batch, a GroupNorm and a BatchNorm1d do not say how many
-    axes their input has: it is what the convolution or pool before them in the same Sequential gives, or features only.
+    A Linear's weight is transposed. Dropout depends on the key, not on the module's mode. Modules named by position
+    give a tuple of params, others a dict. A Flatten of all axes but the batch, a GroupNorm and a BatchNorm1d do not
+    determine the number of axes of their input: it is that of the output of the preceding convolution or pool in the
+    same Sequential, or features only if there is none.
 
     Args:
-        module: Of Linear, Embedding, convolutions, pools, norms, Dropout, Flatten, activations and Sequentials.
-        with_state: Whether to return the state as well, as a model with BatchNorm needs it.
+        module: Made of Linear, Embedding, convolutions, pools, norms, Dropout, Flatten, activations and Sequentials.
+        with_state: Whether to return the state as well, which is required for BatchNorm.
     Returns:
         (model, params), or (model, params, state).
     Raises:
-        TypeError: It is no nn.Sequential.
-        ValueError: A module in it has no counterpart here, or there is state and not with_state.
+        TypeError: module is not an nn.Sequential.
+        ValueError: A module in it has no counterpart here, or it has state and with_state is False.
     Example:
         >>> module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh())
         >>> model, params = fn.bridge.from_sequential(module)
@@ -40,15 +41,15 @@ def from_sequential(module: nn.Sequential, *, with_state: bool = False) -> Any:
     """
     if not isinstance(module, nn.Sequential):
         raise TypeError(
-            f"from_sequential: expected an nn.Sequential, got {module!r:.80}. from_module takes any module."
+            f"from_sequential: expected an nn.Sequential, got {module!r:.80}. For any other module use from_module."
         )
     model, params, state, _ = _convert(module, "", 0)
     if with_state:
         return model, params, state
     if model.stateful:
         raise ValueError(
-            "from_sequential: expected no state, the module has BatchNorm. "
-            "Ask for it: model, params, state = from_sequential(module, with_state=True)."
+            "from_sequential: expected a module without state, but it has BatchNorm. "
+            "Call model, params, state = from_sequential(module, with_state=True)."
         )
     return model, params
 
@@ -78,7 +79,7 @@ def _twin(module: nn.Module, path: str, axes: int) -> Any:
     except NoTwinError as error:
         raise ValueError(
             f'from_sequential: at "{path}": expected a module that has a counterpart here, got {error}. '
-            "from_module takes any module."
+            "For any other module use from_module."
         ) from None
 
 
@@ -86,14 +87,14 @@ def to_sequential(model: Layer, params: Params, state: State = None) -> nn.Seque
     """Turn a `serial` of this library and its parameters into an nn.Sequential, with values copied.
 
     Args:
-        model: A serial of layers that torch.nn has, too, and of its activations.
+        model: A `serial` of layers and activations that have counterparts in torch.nn.
         params: Its parameters.
         state: Its state, if it has one.
     Returns:
-        The Sequential, in train mode as torch's modules are when they are made.
+        The Sequential, in train mode like all new torch modules.
     Raises:
         ValueError: A layer in it has no counterpart in torch.nn.
-        LayerError: Params that do not fit the model.
+        LayerError: params does not fit the model.
     Example:
         >>> model = fn.serial(fn.dense(2), torch.tanh)
         >>> fn.bridge.to_sequential(model, model.init(fn.random.key(0), torch.zeros(3)))
@@ -103,7 +104,7 @@ def to_sequential(model: Layer, params: Params, state: State = None) -> nn.Seque
         )
     """
     if not isinstance(model, Layer) or kind(model)[0] is not _SERIAL:
-        raise TypeError("to_sequential: expected a layer made by serial. to_module takes any model.")
+        raise TypeError("to_sequential: expected a layer made by serial. For any other model use to_module.")
     return _build(model, params, state, "")
 
 
@@ -117,8 +118,8 @@ def _build(layer: Layer, params: Params, state: State, path: str) -> Any:
         module, tensors = TO_TORCH[function](options, params, state)
     except NoTwinError as error:
         raise ValueError(
-            f'to_sequential: at "{path}": expected a layer that torch.nn has, too, got {error}. '
-            "to_module takes any model."
+            f'to_sequential: at "{path}": expected a layer with a counterpart in torch.nn, got {error}. '
+            "For any other model use to_module."
         ) from None
     values = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     module.load_state_dict(values, assign=True)
@@ -143,6 +144,6 @@ def _build_serial(
 def _parts(values: Tree, labels: Sequence[str], names: Sequence[str] | None) -> Sequence[Any]:
     fits = isinstance(values, dict) and set(values) == set(labels) if names else isinstance(values, tuple | list)
     if not fits or len(values) != len(labels):
-        form = f"a dict with entries {', '.join(labels)}" if names else f"a tuple of {len(labels)}"
-        raise LayerError("to_sequential", "", f"expected {form}, got {tree.describe(values)}.")
+        container = f"a dict with entries {', '.join(labels)}" if names else f"a tuple of {len(labels)}"
+        raise LayerError("to_sequential", "", f"expected {container}, got {tree.describe(values)}.")
     return [values[label] for label in labels] if names else values

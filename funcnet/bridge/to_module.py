@@ -1,4 +1,4 @@
-"""A pure function and its parameters as a torch module."""
+"""Conversion of a pure function and its parameters to a torch module."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -21,16 +21,16 @@ def to_module(model: Model, params: Tree, state: Tree = None) -> nn.Module:
     """Build a torch module that holds copies of parameters: for torch.optim, state_dict, DDP or torch.export.
 
     Args:
-        model: A layer of this library; what `from_module` returned, or the module that it was called on, which gives a
-            module of that class back; or any function f(params, *args, **kwargs).
+        model: A layer of this library; the apply that `from_module` returned, or its module, both of which give a
+            module of the same class; or any function f(params, *args, **kwargs).
         params: Its parameters.
-        state: Its state. None: the layer has none; for a module of torch, the buffers that it has.
+        state: Its state. None: a layer without state; for a torch module, its present buffers.
     Returns:
-        A module. From a layer or function it is a `PureModule`: forward(x, *, key=None) applies the layer, and
-        parameters are named by their paths, as in "0.w". `from_module` of any result has the same parameters again.
+        A module. For a layer or function it is a `PureModule`: forward(x, *, key=None) applies the layer, and
+        parameters are named by their paths, as in "0.w". `from_module` of the result returns the same parameters.
     Raises:
-        ValueError: Params or state that do not fit a module of torch, or two leaves under one name.
-        TypeError: Neither a model nor a function.
+        ValueError: params or state does not fit a torch module, or two leaves have the same name.
+        TypeError: model is neither a model nor a function.
     Example:
         >>> model = fn.serial(fn.dense(2), torch.tanh, fn.dense(1))
         >>> module = fn.to_module(model, model.init(fn.random.key(0), torch.zeros(3)))
@@ -53,10 +53,10 @@ def to_module(model: Model, params: Tree, state: Tree = None) -> nn.Module:
 
 
 class PureModule(nn.Module):
-    """A torch module that applies a pure function to the parameters it holds; made by `to_module`.
+    """A torch module that applies a pure function to its parameters; made by `to_module`.
 
-    A layer with state runs by the module's mode: in train mode it takes statistics from x and its buffers change.
-    Randomness is switched on by the key alone.
+    A layer with state follows the module's mode: in train mode it takes statistics from x and updates its buffers. Only
+    a key switches randomness on.
     """
 
     def __init__(self, model: Layer | Callable[..., Any], params: Tree, state: Tree = None) -> None:
@@ -79,16 +79,16 @@ class PureModule(nn.Module):
         return y
 
     def params_tree(self) -> Tree:
-        """Return the parameters, as they are now, in the form that `to_module` got; training changes them in place."""
+        """Return the present parameters as a tree like that passed to `to_module`; training changes them in place."""
         return self._params.read(self)
 
     def state_tree(self) -> Tree:
-        """Return the state in the form that `to_module` got."""
+        """Return the present state as a tree like that passed to `to_module`."""
         return self._state.read(self)
 
 
 class _Held:
-    """A tree whose tensors a module holds by their paths."""
+    """A tree whose tensors are held by a module under their paths."""
 
     def __init__(self, module: nn.Module, values: Tree, add: Callable[[nn.Module, str, Tensor], None]) -> None:
         self.flattener = Flattener()
@@ -106,7 +106,7 @@ class _Held:
 
 
 def _hold(module: nn.Module, path: str, tensor: Tensor, add: Callable[[nn.Module, str, Tensor], None]) -> None:
-    """Let a module hold a tensor by a dotted path."""
+    """Add a tensor to a module under a dotted path."""
     *outer, last = path.split(".")
     try:
         for part in outer:

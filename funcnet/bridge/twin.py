@@ -15,7 +15,7 @@ Module = tuple[nn.Module, dict[str, Tensor]]
 
 
 class NoTwinError(Exception):
-    """There is no counterpart; the message says of what."""
+    """A layer or module has no counterpart; the message names it."""
 
 
 def kind(layer: Layer | Callable[..., Any]) -> tuple[Any, dict[str, Any]]:

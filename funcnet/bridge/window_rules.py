@@ -14,7 +14,7 @@ from funcnet.tree import Tree
 def from_conv(module: Any, axes: int) -> Twin:
     expect(module.padding_mode == "zeros", f"a convolution with padding_mode {module.padding_mode!r}")
     padding = module.padding
-    if padding == "same":  # which torch splits like this
+    if padding == "same":  # split in the same way as torch does
         whole = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         padding = [(n // 2, n - n // 2) for n in whole]
     form = {"stride": module.stride, "padding": padding, "dilation": module.dilation, "groups": module.groups}
@@ -33,7 +33,7 @@ def to_conv(options: Any, params: Tree, state: Tree) -> Module:
 
 
 def _padding(window: Window) -> str | tuple[int, ...]:
-    """Say in torch's terms what is added at the borders."""
+    """Convert the padding of a window to torch's terms."""
     pairs = window.padding
     if pairs is not None and all(before == after for before, after in pairs):
         return tuple(before for before, _ in pairs)

@@ -1,8 +1,8 @@
-"""Per-example gradients, products with curvature matrices, and what is built on them: spectra, solves, kernels.
+"""Per-example gradients, products with curvature matrices, and methods built on them: spectra, solves, kernels.
 
-Everything acts on pytrees of parameters. No matrix of parameters times parameters is built; a matrix is a function
-that multiplies it by a tree, which `lanczos` and `cg` take. Floating-point and complex
-tensors are the parameters; other leaves pass through. A complex number is the pair of its real and imaginary part.
+All functions act on pytrees of parameters. No matrix of size parameters times parameters is built; a matrix is given by
+the function that multiplies it by a tree, which `lanczos` and `cg` take. The parameters are the floating-point and
+complex tensors; other leaves pass through. A complex number counts as the pair of its real and imaginary part.
 """
 
 from funcnet.curvature.cg import CGResult, cg

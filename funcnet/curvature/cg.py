@@ -1,4 +1,4 @@
-"""Conjugate gradients: solve linear systems in a positive definite matrix that is known by its products only."""
+"""Conjugate gradients: solve linear systems with a positive definite matrix that is given only by its products."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,21 +13,21 @@ from funcnet.tree import Tree
 
 
 class CGResult(NamedTuple):
-    """What conjugate gradients found."""
+    """The result of conjugate gradients."""
 
     x: Tree  # like b
     residual_norm: Tensor  # 0-d, |b - A x|
-    steps: Tensor  # 0-d int64, products taken
+    steps: Tensor  # 0-d int64, the number of products
     converged: Tensor  # 0-d bool, whether residual_norm <= max(tol |b|, atol)
 
 
 class _State(NamedTuple):
     x: Tensor
     r: Tensor  # the residual b - A x
-    p: Tensor  # the direction of search
+    p: Tensor  # the search direction
     square: Tensor  # |r|²
     steps: Tensor
-    positive: Tensor  # whether the curvature along every direction so far was
+    positive: Tensor  # whether the curvature along every direction so far was positive
 
 
 def cg(
@@ -45,22 +45,22 @@ def cg(
     With the products of `fisher_vp` or `ggnvp` and a gradient for b, x is a natural gradient; with the Hessian at a
     minimum and the gradient of one example's loss, -x is the influence of that example on the parameters.
 
-    Values that are known steer the loop: it ends as soon as it has converged, and what goes wrong is an error. Inside
-    `jit`, `vmap` or another transformation it runs maxiter steps as a `scan`; a solve that has converged or gone wrong
-    stays where it is, and `converged` tells which.
+    If the values are known, the loop stops as soon as it has converged, and a failure raises. Inside `jit`, `vmap` or
+    another transformation, the loop is a `scan` of maxiter steps; a solve that has converged or failed no longer
+    changes, and `converged` tells which.
 
     Args:
         matvec: v -> A v, from trees like b to trees like b.
-        b: A tree; leaves that are no floating-point tensors are ignored.
-        x0: Where to begin. None: zeros.
+        b: A tree; leaves that are not floating-point tensors are ignored.
+        x0: The starting point. None: zeros.
         damping: Added to the diagonal, in the unit of A.
-        tol, atol: Converged is |b - A x| <= max(tol |b|, atol).
-        maxiter: The most products to take.
+        tol, atol: The solve has converged when |b - A x| <= max(tol |b|, atol).
+        maxiter: The maximum number of products.
     Returns:
-        `CGResult`. If it has not converged, x is where maxiter steps led.
+        `CGResult`. If the solve has not converged, x is the result of the last step.
     Raises:
-        ValueError: A product that is not finite, or a direction p along which p'Ap is not positive, so that A is not
-            positive definite; a product that is not like b.
+        ValueError: A product is not finite or not like b, or p'Ap is not positive for a direction p, so that A is not
+            positive definite.
     Source:
         Hestenes, Stiefel (1952), Methods of Conjugate Gradients for Solving Linear Systems,
         https://doi.org/10.6028/jres.049.044; arguments as in jax.scipy.sparse.linalg.cg.
@@ -101,7 +101,7 @@ def _solve(damped: Callable[[Tensor], Tensor], state: _State, goal: Tensor, maxi
         if curvature <= 0:
             raise ValueError(
                 f"cg: expected a positive definite matrix, got curvature {curvature:.3g} along the direction of step "
-                f"{step}. Add more than {-curvature:.3g} to damping, or take ggnvp or fisher_vp in place of a Hessian."
+                f"{step}. Add more than {-curvature:.3g} to damping, or use ggnvp or fisher_vp in place of a Hessian."
             )
         state = _step(state, product)
     return state
@@ -115,7 +115,7 @@ def _step(state: _State, product: Tensor) -> _State:
 
 
 def _masked_step(damped: Callable[[Tensor], Tensor], state: _State, goal: Tensor) -> _State:
-    """Take a step, unless the solve has converged or the curvature is not positive, as a NaN isn't."""
+    """Take a step, unless the solve has converged or the curvature is not positive (NaN included)."""
     product = damped(state.p)
     positive = state.positive & (state.p @ product > 0)
     going = positive & (state.square > goal)

@@ -1,4 +1,4 @@
-"""What the functions of this folder expect of their arguments, and what they say when it is not so."""
+"""Checks of the arguments of the functions in this package, and their errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Matvec = Callable[[Tree], Tree]
 
 
 def like(operation: str, params: Tree, v: Tree, what: str = "v") -> Tree:
-    """Return the part of v at the floating-point and complex tensors of params, None elsewhere."""
+    """Return v with None wherever params has no floating-point or complex tensor; raise if v is not like params."""
 
     def check(path: str, p: Any, t: Any) -> Tensor | None:
         if not tree.is_inexact(p):
@@ -36,20 +36,20 @@ def example_count(operation: str, batch: tuple[Tree, ...]) -> int:
     if len(sizes) != 1 or () in sizes:
         raise ValueError(
             f"{operation}: expected batch arguments with one leading axis, that of the examples, got shapes "
-            f"{shapes or 'of no tensor'}. Paths start with the position after params; what all examples share belongs "
-            "into the loss, as by functools.partial."
+            f"{shapes or 'of no tensor'}. Paths start with the position after params; pass values that all examples "
+            "share to the loss itself, for example with functools.partial."
         )
     return int(next(iter(sizes))[0])
 
 
 def first_examples(batch: tuple[Tree, ...], count: int) -> tuple[Tree, ...]:
-    """Take a batch of the first example, or of zeros in its form if there is none."""
+    """Return a batch of the first example, or of zeros of the same shapes if the batch is empty."""
     first = tree.map(lambda x: (x[:1] if count else x.new_zeros(1, *x.shape[1:])) if tree.is_tensor(x) else x, batch)
     return tuple(first)
 
 
 def flat_operator(operation: str, matvec: Matvec, b: Tree) -> tuple[Callable[[Tensor], Tensor], Tensor, Any]:
-    """Return matvec as a function of vectors, b as a vector, and the way back from a vector to a tree like b."""
+    """Return matvec as a function of vectors, b as a vector, and the function from a vector to a tree like b."""
     vector, unravel = tree.ravel(b)
     if not vector.numel():
         raise ValueError(
@@ -64,7 +64,7 @@ def flat_operator(operation: str, matvec: Matvec, b: Tree) -> tuple[Callable[[Te
 
 
 def check_numbers(operation: str, product: Tensor, unravel: Callable[[Tensor], Tree], step: int) -> None:
-    """Raise if a product is not finite, instead of going on with it."""
+    """Raise if a product is not finite."""
     if product.isfinite().all():
         return
     parts = tree.partition(unravel(product), tree.is_inexact)[0]

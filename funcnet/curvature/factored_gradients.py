@@ -1,7 +1,8 @@
-"""What a loss does with its matrices: products and lookups, seen as they happen, whose gradients have factors.
+"""Factored gradients of matrices: a mode records the products and lookups of a loss, whose gradients have two factors.
 
-For h = x w the gradient of w is x' d, with d the gradient of h. A `Tap` takes the matrix out of what is differentiated
-and adds a zero to h, by which is differentiated instead; x and d are then all that is needed.
+For h = x w the gradient with respect to w is x' d, with d the gradient with respect to h. A `Tap` excludes the matrix
+from differentiation and adds a zero to h, with respect to which the loss is differentiated instead; x and d are then
+the factors.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,36 +19,36 @@ from funcnet import _torch
 class Use(NamedTuple):
     """A product with a matrix, or a lookup in it: with h and x as rows h = x w, h = x w' if transposed, or h = w[x]."""
 
-    matrix: int  # its number
+    matrix: int  # the index of the matrix
     transposed: bool
-    columns: bool  # whether x and h come as columns, as in h = w x
-    shape: torch.Size  # of h
+    columns: bool  # whether x and h are columns, as in h = w x
+    shape: torch.Size  # the shape of h
     dtype: torch.dtype
 
 
 class Factors(NamedTuple):
     """The gradient of a matrix as left' right."""
 
-    left: Tensor  # (rows, matrix's first axis), or int64 (rows,): the places of ones
+    left: Tensor  # (rows, matrix's first axis), or int64 (rows,): the indices of ones
     right: Tensor  # (rows, matrix's second axis)
 
 
 class Tap(TorchFunctionMode):
-    """While active, see every product with one of the matrices and every lookup in it.
+    """A torch function mode that intercepts every product with one of the matrices and every lookup in it.
 
     Args:
-        given: The matrices as the loss has them; any other use of them stays as it is.
-        stand_ins: The same values, which are not differentiated by, for the uses that are seen.
-        probes: A zero for each use, to add to the result; () to see the uses for the first time.
+        given: The matrices in the loss; other uses of them are not changed.
+        stand_ins: The same values without gradients, which replace the matrices in intercepted uses.
+        probes: A zero per use, to add to the result; () to record the uses for the first time.
     """
 
     def __init__(self, given: Sequence[Tensor], stand_ins: Sequence[Tensor], probes: Sequence[Tensor] = ()) -> None:
         super().__init__()
         self.stand_ins, self.probes = stand_ins, iter(probes)
-        self.known = {id(matrix): (matrix, i, False) for i, matrix in enumerate(given)}  # matrix: so that its id stays
+        self.known = {id(matrix): (matrix, i, False) for i, matrix in enumerate(given)}  # keeps matrix alive
         self.uses: list[Use] = []
-        self.xs: list[Tensor] = []  # of each use the other factor, (*, features), or integers (*) for a lookup
-        # Inside a transformation begun by the loss, a product is one of several, and x would not outlive it.
+        self.xs: list[Tensor] = []  # the other factor of each use, (*, features), or integers (*) for a lookup
+        # Inside a transformation that the loss starts, one call is many products, and x would not outlive the level.
         self.level = _torch.current_level()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -68,7 +69,7 @@ class Tap(TorchFunctionMode):
         return out if probe is None else out + probe
 
     def find(self, function: Any, args: Any, kwargs: Any) -> tuple[int, Tensor, bool] | None:
-        """Return the matrix's place in args, the other factor and whether that comes as columns, if this is a use."""
+        """Return the matrix's index in args, the other factor and whether that has columns, if this is a use."""
         if function in _LOOKUPS:
             place, x = (0, args[1]) if function is torch.Tensor.__getitem__ else (1, args[0])
             found = self.is_matrix(args[place]) and not self.known[id(args[place])][2]
@@ -87,7 +88,7 @@ class Tap(TorchFunctionMode):
         return id(value) in self.known
 
     def follow(self, function: Any, args: Any, out: Any) -> None:
-        """Know the transpose of a matrix as such."""
+        """Register the transpose of a matrix."""
         if function in _TRANSPOSES and self.is_matrix(args[0]):
             _, number, transposed = self.known[id(args[0])]
             self.known[id(out)] = (out, number, not transposed)
@@ -117,18 +118,18 @@ def _are_indices(x: Any) -> bool:
 
 
 def _is_plain(options: dict[str, Any]) -> bool:
-    """Tell whether a lookup does nothing else, such as leaving a row out of the gradient; row 0 is not False."""
+    """Tell whether a lookup has no further effect, such as excluding a row from the gradient (row 0 is not False)."""
     named = (options.get(name) for name in ("padding_idx", "max_norm", "scale_grad_by_freq", "sparse"))
     return all(value is None or value is False for value in named)
 
 
 def factors(use: Use, x: Tensor, d: Tensor, size: int) -> Factors:
-    """Return the factors of the gradient of a matrix from one use of it.
+    """Return the factors of the gradient with respect to a matrix from one use of it.
 
     Args:
-        use: Of a matrix with so many rows as `size` says.
+        use: A use of a matrix with `size` rows.
         x: The other factor.
-        d: The gradient of the result.
+        d: The gradient with respect to the result.
     """
     if not x.is_floating_point():
         return Factors(x.reshape(x.numel()).long() % size, _rows(d))

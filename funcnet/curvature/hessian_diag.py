@@ -20,23 +20,23 @@ def hessian_diag(
     samples: int | None = None,
     chunk_size: int | None = None,
 ) -> Tree:
-    """Compute the second derivative of f by every parameter on its own: the diagonal of its Hessian.
+    """Compute the diagonal of the Hessian of f: the second derivative with respect to each parameter.
 
-    Without a key it is exact, by one product with the Hessian for every parameter. With a key and a number of samples
-    it is Hutchinson's estimate, the mean of z * (H z) over random signs z, which is unbiased; the variance of entry i
-    is sum_(j != i) H_ij² over the number of samples.
+    Without a key it is exact, at the cost of one Hessian product per parameter. With a key and a number of samples it
+    is Hutchinson's estimate, the mean of z * (H z) over random signs z, which is unbiased; the variance of entry i is
+    sum_(j != i) H_ij² divided by the number of samples.
 
     Args:
         f: Returns a 0-d floating-point tensor.
         params: Any tree.
-        key: Draws the signs.
-        samples: How many probes.
-        chunk_size: How many products to compute at once; fewer need less memory. None: all.
+        key: The random key for the signs.
+        samples: Number of probes.
+        chunk_size: Number of products to compute at once; fewer need less memory. None: all.
     Returns:
         Like the gradient of f: None at leaves that are not differentiated. At a complex number, the second derivative
-        by its real part, plus i times that by its imaginary part.
+        with respect to its real part, plus i times that with respect to its imaginary part.
     Raises:
-        ValueError: A key without samples, or samples without a key; fewer than one sample.
+        ValueError: Only one of key and samples is given, or samples is below 1.
         TypeError: As in `grad`.
     Source:
         Bekas, Kokiopoulou, Saad (2007), An estimator for the diagonal of a matrix,

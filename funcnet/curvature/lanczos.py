@@ -1,4 +1,4 @@
-"""The spectrum of a symmetric matrix that is known by its products only: some eigenpairs, and the density of all."""
+"""The spectrum of a symmetric matrix that is given only by its products: some eigenpairs, and the spectral density."""
 
 import math
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from funcnet.tree import Tree
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues, falling in what was asked for, and eigenvectors of a matrix."""
+    """Eigenvalues and eigenvectors of a matrix, in the order that `which` selects."""
 
     values: Tensor  # (k,)
     vectors: Tree  # like the parameters, with a leading axis of k; each of norm 1
-    residuals: Tensor  # (k,), |A u - value u|, as the recursion estimates it
+    residuals: Tensor  # (k,), |A u - value u|, estimated by the recursion
 
 
 class SpectralDensity(NamedTuple):
-    """How the eigenvalues of a matrix are spread."""
+    """The density of the eigenvalues of a matrix."""
 
-    values: Tensor  # (points,), rising
-    density: Tensor  # (points,), share of the eigenvalues for each unit; its integral is 1
+    values: Tensor  # (points,), increasing
+    density: Tensor  # (points,), fraction of the eigenvalues per unit; its integral is 1
 
 
 class _Tridiagonal(NamedTuple):
@@ -34,7 +34,7 @@ class _Tridiagonal(NamedTuple):
 
     basis: Tensor  # Q, (steps, numbers), orthonormal rows
     diagonal: Tensor  # (steps,)
-    below: Tensor  # (steps,), what links each row to the next; the last belongs to the residual
+    below: Tensor  # (steps,), the subdiagonal; the last entry belongs to the residual
 
 
 _PICKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -49,21 +49,21 @@ def lanczos(
 ) -> Eigenpairs:
     """Find eigenpairs at an end of the spectrum of a symmetric matrix by Lanczos' recursion.
 
-    Every new direction is orthogonalised against all before, twice, so that no eigenvalue is found more often than it
-    is there. As many steps as there are parameters give the whole spectrum.
+    Every new direction is orthogonalised twice against all earlier ones, so that no eigenvalue is found more often than
+    its multiplicity. With as many steps as parameters, the spectrum is complete.
 
     Args:
-        matvec: v -> A v, from trees like params to trees like params, as `hessian_operator` returns it.
-        params: A tree that says what v is like.
-        key: Draws the first direction.
-        k: How many pairs.
-        steps: How many products to take; more give smaller residuals. None: 2 k + 20. At most the parameters there are.
+        matvec: v -> A v, from trees like params to trees like params, such as the result of `hessian_operator`.
+        params: A tree with the structure, shapes and dtypes of v.
+        key: The random key for the first direction.
+        k: Number of pairs.
+        steps: Number of products; more give smaller residuals. None: 2 k + 20. At most the number of parameters.
         which: "largest", "smallest", or "magnitude" for the largest absolute values.
     Returns:
-        `Eigenpairs`, the first the most of what was asked for.
+        `Eigenpairs`, starting with the largest, the smallest, or the largest in magnitude.
     Raises:
-        ValueError: A product that is not finite or not like params; another `which`; a k below 1, or more than steps or
-            parameters.
+        ValueError: A product is not finite or not like params; `which` is another string; k is below 1, or above the
+            number of steps or parameters.
     Source:
         Lanczos (1950), An Iteration Method for the Solution of the Eigenvalue Problem,
         https://doi.org/10.6028/jres.045.026; full reorthogonalisation as in Golub, Van Loan (2013), section 10.3.
@@ -78,8 +78,8 @@ def lanczos(
     most = min(vector.numel(), 2 * k + 20 if steps is None else steps)
     if not 1 <= k <= most:
         raise ValueError(
-            f"lanczos: expected k between 1 and the {most} steps that are taken, of which there are at most "
-            f"{vector.numel()}, one a parameter; got {k}."
+            f"lanczos: expected k between 1 and the number of steps, {most}, which is at most the number of "
+            f"parameters, {vector.numel()}; got {k}."
         )
     found = _tridiagonalise("lanczos", multiply, vector, unravel, key, most)
     values, vectors = torch.linalg.eigh(_matrix(found))
@@ -102,22 +102,22 @@ def spectral_density(
 ) -> SpectralDensity:
     """Estimate the density of all eigenvalues of a symmetric matrix by stochastic Lanczos quadrature.
 
-    From a random unit vector, the eigenvalues of the tridiagonal matrix are nodes, the squared first entries of its
-    eigenvectors weights, of a quadrature that is exact for polynomials up to degree 2 steps - 1. Their mean over the
-    vectors is smoothed by a normal density.
+    Starting from a random unit vector, the eigenvalues of the tridiagonal matrix are the nodes, and the squared first
+    entries of its eigenvectors the weights, of a quadrature that is exact for polynomials up to degree 2 steps - 1. The
+    mean over the vectors is smoothed by a normal density.
 
     Args:
         matvec, params: As for `lanczos`.
-        key: Draws the vectors.
-        steps: Products for each vector; at most the parameters there are.
-        samples: Vectors.
-        points: Where the density is evaluated, equally spaced.
+        key: The random key for the vectors.
+        steps: Number of products per vector; at most the number of parameters.
+        samples: Number of vectors.
+        points: Number of equally spaced points at which the density is evaluated.
         width: Standard deviation of the normal density, in the unit of A. None: a hundredth of the range of the nodes.
     Returns:
-        `SpectralDensity`, from four widths below the least node to four above the largest.
+        `SpectralDensity`, from four widths below the smallest node to four above the largest.
     Raises:
-        ValueError: A product that is not finite or not like params; fewer than 1 step or sample, or 2 points; a width
-            that is not positive.
+        ValueError: A product is not finite or not like params; steps or samples is below 1, or points below 2; width is
+            not positive.
     Source:
         Ghorbani, Krishnan, Xiao (2019), An Investigation into Neural Net Optimization via Hessian Eigenvalue Density,
         section 2, https://arxiv.org/abs/1901.10159
@@ -143,7 +143,7 @@ def spectral_density(
 
 
 def _width(low: Tensor, high: Tensor) -> Tensor:
-    """A hundredth of the range; of the magnitude, or of 1, where the range is nothing but rounding."""
+    """Return a hundredth of the range, or of the magnitude or of 1 if the range is only rounding error."""
     magnitude = torch.maximum(low.abs(), high.abs())
     floor = torch.where(magnitude > 0, magnitude, 1.0)
     return torch.where(high - low > 1e-6 * magnitude, high - low, floor) / 100
@@ -173,7 +173,7 @@ def _tridiagonalise(
         size = torch.cat([diagonal, below]).abs().max()
         if below[i] > 100 * torch.finfo(like.dtype).eps * size:
             following = rest / below[i]
-        else:  # nothing but rounding leaves the span, which is one of eigenvectors; another direction begins a new one
+        else:  # the residual is only rounding error: the span is invariant, and a new direction starts another one
             below[i] = 0.0
             following = _direction(random.fold_in(key, i + 1), basis[: i + 1]) if i + 1 < n else rest
     return _Tridiagonal(basis, diagonal, below)
@@ -186,7 +186,7 @@ def _direction(key: Key, basis: Tensor) -> Tensor:
 
 
 def _orthogonal(v: Tensor, basis: Tensor) -> Tensor:
-    """Subtract the projection on the basis; once more for what rounding left of it."""
+    """Subtract the projection onto the basis, twice to remove the rounding error of the first time."""
     for _ in range(2):
         v = v - basis.T @ (basis @ v)
     return v

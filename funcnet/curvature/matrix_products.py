@@ -1,4 +1,4 @@
-"""Products of curvature matrices with trees like the parameters; the matrices themselves are never built."""
+"""Products of curvature matrices with trees like the parameters, without building the matrices."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,17 +16,17 @@ from funcnet.tree import Tree
 def hvp(f: Callable[[Tree], Tensor], params: Tree, v: Tree) -> Tree:
     """Multiply the Hessian of f by a tree: H v, with H = d²f / dp².
 
-    H is symmetric, so the gradient pulled back along v is H v. For matrix products this takes less work than pushing v
-    forward through the gradient, as in Pearlmutter's way, because nothing is multiplied by the tangents of constants.
+    H is symmetric, so the pullback of the gradient maps v to H v. For matrix products this takes less work than pushing
+    v forward through the gradient, as Pearlmutter does, because nothing is multiplied by the tangents of constants.
 
     Args:
         f: Returns a 0-d floating-point tensor.
         params: Any tree.
-        v: Like params; leaves at the place of those that are not differentiated are ignored.
+        v: Like params; leaves that correspond to non-differentiable leaves are ignored.
     Returns:
         Like the gradient of f: None at leaves that are not differentiated.
     Raises:
-        ValueError: v is not like params; the message names the first path where it differs.
+        ValueError: v is not like params; the message names the path of the first difference.
         TypeError: As in `grad`.
     Source:
         Pearlmutter (1994), Fast Exact Multiplication by the Hessian, https://doi.org/10.1162/neco.1994.6.1.147
@@ -38,12 +38,12 @@ def hvp(f: Callable[[Tree], Tensor], params: Tree, v: Tree) -> Tree:
 
 
 def hessian_operator(f: Callable[[Tree], Tensor], params: Tree) -> Matvec:
-    """Return v -> H v at fixed parameters, for many products: the gradient is computed once, here.
+    """Return v -> H v at fixed parameters, for many products: the gradient is computed only once.
 
     Args:
         f, params: As for `hvp`.
     Returns:
-        A function of v with the result and the errors of `hvp`, about twice as fast. It keeps the intermediate values.
+        A function of v with the result and the errors of `hvp`, about twice as fast. It stores intermediate values.
     Example:
         >>> times = fn.curvature.hessian_operator(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]))
         >>> times(torch.tensor([1.0, 0.0])), times(torch.tensor([0.0, 1.0]))
@@ -60,15 +60,15 @@ def _hessian_operator(operation: str, f: Callable[[Tree], Tensor], params: Tree)
 def ggnvp(model: Callable[[Tree], Tree], loss: Callable[[Any], Tensor], params: Tree, v: Tree) -> Tree:
     """Multiply the generalised Gauss-Newton matrix of loss(model(params)) by a tree: G v = J' (H (J v)).
 
-    J is the Jacobian of the model's outputs by the parameters, H the Hessian of the loss by the outputs. For a loss
-    that is convex in the outputs G is positive semidefinite, wherever the parameters are.
+    J is the Jacobian of the model's outputs with respect to the parameters, H the Hessian of the loss with respect to
+    the outputs. If the loss is convex in the outputs, G is positive semidefinite for all parameters.
 
     Args:
         model: model(params) -> outputs, any tree; it closes over its inputs.
-        loss: loss(outputs) -> 0-d tensor; it closes over the targets, and takes the mean if there is to be one.
+        loss: loss(outputs) -> 0-d tensor; it closes over the targets, and includes the mean if one is wanted.
         params, v: As for `hvp`.
     Returns:
-        Like the gradient by params.
+        Like the gradient with respect to params.
     Raises:
         ValueError, TypeError: As in `hvp`.
     Source:
@@ -83,7 +83,7 @@ def ggnvp(model: Callable[[Tree], Tree], loss: Callable[[Any], Tensor], params: 
 
 
 def _around(operation: str, f: Callable[[Tree], Tree], params: Tree, v: Tree) -> tuple[Tree, Tree, Matvec]:
-    """Return f(params), J v, and the product with J', which puts None for what is not differentiated."""
+    """Return f(params), J v, and the product with J', which has None at leaves that are not differentiated."""
     outputs, pullback = vjp(f, params)
     _, pushed = jvp(f, (params,), (like(operation, params, v),))
     return outputs, pushed, lambda cotangent: pullback(cotangent)[0]
@@ -98,20 +98,21 @@ def fisher_vp(
 ) -> Tree:
     """Multiply the Fisher information of a model's own predictions by a tree: F v.
 
-    F = mean_i E[g g'] with g = d log p(y | x_i) / dp and the expectation over y drawn from the model, not over labels:
-    nothing is sampled. The outputs are natural parameters z of an exponential family, log p(y | z) = y'z - A(z), whose
-    Fisher information by z is the Hessian of A. So F = mean_i J_i' A''(z_i) J_i, which is positive semidefinite.
+    F = mean_i E[g g'] with g = d log p(y | x_i) / dp and the expectation over y from the model, not over labels; it is
+    exact, without sampling. The outputs are the natural parameters z of an exponential family,
+    log p(y | z) = y'z - A(z), whose Fisher information with respect to z is the Hessian of A. So
+    F = mean_i J_i' A''(z_i) J_i, which is positive semidefinite.
 
     Args:
-        model: model(params) -> z of shape (examples, *), with an example a row.
+        model: model(params) -> z of shape (examples, *), with one example per row.
         params, v: As for `hvp`.
         log_partition: A of one example's z, which returns a 0-d tensor, or the name of one: "categorical" (z are
             logits of classes, A = logsumexp), "bernoulli" (independent logits, A = sum softplus), "gaussian" (means of
             unit variance, A = |z|² / 2).
     Returns:
-        Like the gradient by params.
+        Like the gradient with respect to params.
     Raises:
-        ValueError: Another name, outputs without examples, or a v that is not like params.
+        ValueError: The name is unknown, the outputs have no examples, or v is not like params.
     Source:
         Martens (2020), New Insights and Perspectives on the Natural Gradient Method, section 9,
         https://www.jmlr.org/papers/v21/17-678.html
@@ -140,15 +141,15 @@ _LOG_PARTITIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def empirical_fisher_vp(loss: Callable[..., Tensor], params: Tree, v: Tree, *batch: Tree) -> Tree:
     """Multiply the empirical Fisher matrix by a tree: mean_i g_i (g_i'v), with g_i the gradient of an example's loss.
 
-    It takes the labels of the data, so it is not the Fisher information of `fisher_vp` unless the model predicts them
-    in distribution. The gradients of the examples are never held.
+    It uses the labels of the data, so it equals the Fisher information of `fisher_vp` only if the labels have the
+    distribution that the model predicts. The gradients of the examples are never stored.
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
         params, v: As for `hvp`.
         batch: Trees whose tensors have a leading axis, that of the examples.
     Returns:
-        Like the gradient by params.
+        Like the gradient with respect to params.
     Raises:
         ValueError: The batch has no common leading axis, or v is not like params.
     Source:

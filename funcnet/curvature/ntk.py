@@ -16,7 +16,7 @@ from funcnet.tree import Tree
 def ntk(
     f: Callable[[Tree, Any], Tensor], params: Tree, x1: Tree, x2: Tree = None, *, block_size: int | None = None
 ) -> Tensor:
-    """Compute the neural tangent kernel between examples: the inner products of their gradients by the parameters.
+    """Compute the neural tangent kernel: the inner products of gradients of examples with respect to the parameters.
 
     K_ijab = sum_p df_a(x1_i)/dp df_b(x2_j)/dp.
 
@@ -24,13 +24,13 @@ def ntk(
         f: f(params, x) -> outputs of one example, without batch axis; shape (out,), or any other (*out).
         params: Any tree.
         x1: A tree of examples, whose tensors have a leading axis of n1.
-        x2: Likewise, of n2. None: x1 again.
-        block_size: How many examples of each side to compute at once. The Jacobians of so many are held, so that the
-            memory beside the result does not depend on the number of examples. None: all.
+        x2: Likewise, with a leading axis of n2. None: x1.
+        block_size: Number of examples on each side to compute at once. Only their Jacobians are stored, so the memory
+            besides the result does not depend on the number of examples. None: all.
     Returns:
         Shape (n1, n2, *out, *out), for vectors of outputs (n1, n2, out, out).
     Raises:
-        ValueError: The tensors of x1 or x2 have no common leading axis; a block_size below 1.
+        ValueError: The tensors of x1 or x2 have no common leading axis, or block_size is below 1.
     Source:
         Jacot, Gabriel, Hongler (2018), Neural Tangent Kernel, https://arxiv.org/abs/1806.07572
     Example:
@@ -49,7 +49,7 @@ def ntk(
         j1 = jacobian(params, left)
         parts = [_products(params, j1, j1 if right is left else jacobian(params, right)) for right in rights]
         rows.append(torch.cat(parts, 1))
-        del j1  # before the next ones are there
+        del j1  # before the next Jacobians are computed
     return torch.cat(rows)
 
 
@@ -61,7 +61,7 @@ def _tensor(f: Callable[[Tree, Any], Tensor], params: Tree, x: Tree) -> Tensor:
 
 
 def _blocks(x: Tree, size: int | None) -> list[Tree]:
-    """Split examples into blocks of so many, the last of what remains."""
+    """Split examples into blocks of the given size; the last block may be smaller."""
     count = example_count("ntk", (x,))
     step = size or max(count, 1)
     return [

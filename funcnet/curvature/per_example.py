@@ -1,4 +1,4 @@
-"""Gradients of a batch's examples one by one, and their clipped mean."""
+"""Per-example gradients of a batch, and their clipped mean."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,17 +15,17 @@ from funcnet.tree import Tree
 
 
 def per_example_grads(loss: Callable[..., Tensor], *, chunk_size: int | None = None) -> Callable[..., Tree]:
-    """Transform the loss of one example into the gradients of all examples of a batch, each on its own.
+    """Transform the loss of one example into a function that returns the gradient of each example of a batch.
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
-        chunk_size: How many examples to compute at once; fewer need less memory beside the result. None: all.
+        chunk_size: Number of examples to compute at once; fewer need less memory besides the result. None: all.
     Returns:
         A function of (params, *batch). Every argument of the batch is a tree whose tensors have a leading axis, that of
-        the examples; leaves that are no tensors are shared by all. It returns a tree like the gradient by params with
-        the same leading axis in front of every leaf.
+        the examples; leaves that are not tensors are shared by all examples. It returns a tree like the gradient with
+        respect to params, with the same leading axis in front of every leaf.
     Raises:
-        ValueError: Called with tensors that lack the axis or differ in its size; the message names their paths.
+        ValueError: When called with tensors that lack the axis or differ in its size; the message names their paths.
         TypeError: As in `grad`.
     Example:
         >>> grads = fn.per_example_grads(lambda w, x: (w * x).sum())
@@ -53,26 +53,26 @@ def clipped_mean(
     noise_multiplier: float | Tensor = 0.0,
     chunk_size: int | None = None,
 ) -> Callable[..., Tree]:
-    """Transform the loss of one example into the mean over a batch of gradients that are clipped one by one.
+    """Transform the loss of one example into a function that returns the mean of clipped per-example gradients.
 
     (sum_i g_i min(1, C / |g_i|) + s C n) / B, with C the max_norm, s the noise_multiplier, n standard normal and B the
-    number of examples: one example changes the sum by at most C, so with noise this is the step of DP-SGD. Norms come
-    first and then one weighted gradient, so that the gradients of the examples are never held.
+    number of examples. One example changes the sum by at most C, so with noise this is the step of DP-SGD. First the
+    norms are computed and then one weighted gradient, so that the gradients of the examples are never stored.
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
         max_norm: C, in the unit of the gradient.
-        noise_multiplier: s, the standard deviation of the noise on the sum over C.
-        chunk_size: How many examples to compute at once; fewer need less memory. None: all.
+        noise_multiplier: s, the standard deviation of the noise on the sum, divided by C.
+        chunk_size: Number of examples to compute at once; fewer need less memory. None: all.
     Returns:
-        A function of (params, *batch, key=None) that returns a tree like the gradient by params. The key draws the
-        noise.
+        A function of (params, *batch, key=None) that returns a tree like the gradient with respect to params. The key
+        is used for the noise.
     Raises:
-        ValueError: A max_norm or noise_multiplier that is a number out of range. Called without examples, with tensors
-            that lack their axis, without a key where there is to be noise, or with one where there is none.
+        ValueError: max_norm or noise_multiplier is a number out of range. When called: the batch has no examples, its
+            tensors lack the leading axis, noise is requested without a key, or a key is given without noise.
     Source:
         Abadi et al. (2016), Deep Learning with Differential Privacy, algorithm 1, https://arxiv.org/abs/1607.00133; as
-        optax.contrib.differentially_private_aggregate.
+        in optax.contrib.differentially_private_aggregate.
     Example:
         >>> mean = fn.curvature.clipped_mean(lambda w, x: (w * x).sum(), max_norm=5.0)
         >>> mean(torch.tensor([1.0, 1.0]), torch.tensor([[3.0, 4.0], [30.0, 40.0]]))

@@ -1,4 +1,4 @@
-"""Norms of the gradients of a batch's examples, which need not be held for that."""
+"""Norms of per-example gradients, computed without storing the gradients."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,17 +16,17 @@ from funcnet.tree import Tree
 
 
 def per_example_grad_norms(loss: Callable[..., Tensor], *, chunk_size: int | None = None) -> Callable[..., Tensor]:
-    """Transform the loss of one example into the norms of the gradients of all examples of a batch.
+    """Transform the loss of one example into a function that returns the norm of each example's gradient.
 
-    A matrix that is multiplied by, as in x w or linear(x, w), or looked up in, has the gradient x' d, with d that of
-    the result, whose squared norm is the sum of (x x') * (d d'): it is not built. For one row that is |x|² |d|². What
-    is used in any other way, and what has fewer numbers than x x', is built, for chunk_size examples at a time. Where
-    the gradient is far smaller than its terms, the last digits of the squared norm are lost.
+    The gradient of a matrix that is used in a product, as in x w or linear(x, w), or in a lookup is x' d, with d the
+    gradient of the result. Its squared norm is the sum of (x x') * (d d'), |x|² |d|² for one row, so the gradient need
+    not be built. The gradients of parameters that are used in other ways, or have fewer numbers than x x', are built,
+    for chunk_size examples at a time. If a gradient is far smaller than its terms, its norm is less precise.
 
     Args:
-        loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis; as everywhere under
-            vmap, it must not steer Python by the values of its tensors.
-        chunk_size: How many examples to compute at once; fewer need less memory. None: all.
+        loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis; as always under vmap,
+            its Python control flow must not depend on tensor values.
+        chunk_size: Number of examples to compute at once; fewer need less memory. None: all.
     Returns:
         A function of (params, *batch) that returns the norms over all parameters, shape (examples,). Its derivative at
         a norm of 0 is 0.
@@ -49,28 +49,28 @@ def _norms(loss: Callable[..., Tensor], chunk_size: int | None, params: Tree, *b
     few = first_examples(batch, count)
     tapped = _Tapped(loss, params, few)
     each = vmap(tapped.square, in_dims=(0,) * len(batch), chunk_size=chunk_size)
-    squares = each(*batch) if count else each(*few)[:0]  # some operations have no rule for a batch of nothing
+    squares = each(*batch) if count else each(*few)[:0]  # some operations have no rule for an empty batch
     flat = squares == 0
     return torch.where(flat, 1.0, squares).sqrt().masked_fill(flat, 0.0)
 
 
 _IMPURE = (
-    "per_example_grad_norms: expected the loss to do the same with its parameters whenever it is called, it did not. "
-    "It must be pure, and must not steer Python by what it was called with before."
+    "per_example_grad_norms: expected the loss to use its parameters in the same way in every call, but it did not. "
+    "It must be pure, and its Python control flow must not depend on earlier calls."
 )
 
 
 class _Tapped:
-    """A loss whose gradient by matrices comes in factors.
+    """A loss whose gradient with respect to matrices is returned in factors.
 
     Args:
         loss, params: As for `per_example_grad_norms`.
-        few: A batch on which the loss runs once, to see what it does with its matrices.
+        few: A batch on which the loss runs once, to record its uses of matrices.
     """
 
     def __init__(self, loss: Callable[..., Tensor], params: Tree, few: tuple[Tree, ...]) -> None:
         self.loss, self.params = loss, Flattener(tree.is_inexact)
-        self.leaves = [leaf.view_as(leaf) for leaf in self.params.split(params)]  # no tensor is two leaves
+        self.leaves = [leaf.view_as(leaf) for leaf in self.params.split(params)]  # makes all leaves distinct tensors
         self.matrices = [i for i, leaf in enumerate(self.leaves) if leaf.ndim == 2 and leaf.is_floating_point()]
         reached: set[int] = set()
 
@@ -90,7 +90,7 @@ class _Tapped:
             return self.loss(self.params.rebuild(leaves), *example), tap
 
     def gradient(self, *example: Tree) -> tuple[list[Tensor | None], list[list[Factors]]]:
-        """Return for every leaf the part of its gradient that is built, if there is one, and factors of the rest."""
+        """Return for every leaf the built part of its gradient, if there is one, and the factors of the rest."""
         probes = [self.leaves[self.matrices[u.matrix]].new_zeros(u.shape, dtype=u.dtype) for u in self.uses]
 
         def value(leaves: list[Tensor], probes: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -99,7 +99,7 @@ class _Tapped:
                 raise ValueError(_IMPURE)
             return value, tap.xs
 
-        # By a leaf that is not to be built is differentiated, too, so that both runs are alike: that gives mere zeros.
+        # Leaves whose gradient is not built are differentiated, too, so that both runs are alike: this gives zeros.
         (grads, ds), xs = grad(value, (0, 1), has_aux=True)(self.leaves, probes)
         parts: list[list[Factors]] = [[] for _ in self.leaves]
         for use, x, d in zip(self.uses, xs, ds, strict=True):
@@ -114,7 +114,7 @@ class _Tapped:
 
 
 class _Watch(torch.autograd.Function):
-    """Return the tensors as they are, and note in `reached` to which of them a gradient flows."""
+    """Return the tensors unchanged, and record in `reached` which of them receive a gradient."""
 
     generate_vmap_rule = True
 
@@ -134,7 +134,7 @@ class _Watch(torch.autograd.Function):
 
 
 def _square(leaf: Tensor, built: Tensor | None, parts: list[Factors]) -> Tensor:
-    """Sum the squares of a gradient that is `built`, if there is such a part, plus left' right for all factors."""
+    """Sum the squares of the gradient that is the built part, if any, plus left' right for all factors."""
     dense, lookups = (_join([p for p in parts if p.left.is_floating_point() is floating]) for floating in (True, False))
     rows = 0 if dense is None else len(dense.right)
     if not parts or built is not None or 2 * rows**2 > leaf.numel():
@@ -150,7 +150,7 @@ def _join(parts: list[Factors]) -> Factors | None:
 
 
 def _inner(a: Factors, b: Factors) -> Tensor:
-    """Return the inner product of two gradients in factors."""
+    """Return the inner product of two factored gradients."""
     if b.left.is_floating_point():
         lefts = a.left @ b.left.T
     else:

@@ -12,19 +12,19 @@ from funcnet.tree import Tree
 
 
 def taylor(f: Callable[..., Tree], params: Tree, *, order: int = 1) -> Callable[..., Tree]:
-    """Approximate a function of parameters by its Taylor polynomial around some.
+    """Approximate a function of parameters by its Taylor polynomial around given parameters.
 
-    sum_k D^k f(p0)[d, ..., d] / k! for k up to the order, with d = p - p0: order 1 linearises a model in its parameters
-    (in its inputs it stays what it is), order 2 is the quadratic model of a loss.
+    sum_k D^k f(p0)[d, ..., d] / k! for k up to the order, with d = p - p0. Order 1 linearises a model in its
+    parameters, but not in its inputs; order 2 is the quadratic model of a loss.
 
     Args:
         f: f(params, *args, **kwargs) -> any tree; it is expanded in its first argument only.
-        params: p0, where the polynomial touches f.
-        order: At least 0. The cost about doubles with each.
+        params: p0, the point of expansion.
+        order: At least 0. The cost about doubles with each order.
     Returns:
         A function of the arguments of f.
     Raises:
-        ValueError: A negative order; parameters that are not like p0.
+        ValueError: order is negative, or the parameters are not like p0.
     Source:
         Lee et al. (2019), Wide Neural Networks of Any Depth Evolve as Linear Models, eq. 4,
         https://arxiv.org/abs/1902.06720

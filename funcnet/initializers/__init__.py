@@ -1,11 +1,11 @@
-"""Initial values for parameters: functions (key, shape, dtype, device) -> Tensor, by jax.nn.initializers' names.
+"""Initialisers for parameters: functions (key, shape, dtype, device) -> Tensor, named as in jax.nn.initializers.
 
-`zeros` and `ones` are such functions; the others build one. The device is the key's unless one is given, and the same
-key gives the same numbers, so every parameter needs a key of its own.
+`zeros` and `ones` are such functions; the others build one. The device defaults to the key's. The same key gives the
+same numbers, so every parameter needs its own key.
 
 Fans: by default the last two axes of a shape are (in, out), and those before them, if any, the receptive field of a
-convolution; fan_in = in * field and fan_out = out * field. Other layouts are told by in_axis, out_axis and batch_axis
-(axes that belong to no fan, as of stacked layers), each an int or several.
+convolution; fan_in = in * field and fan_out = out * field. For other layouts set in_axis, out_axis and batch_axis (axes
+that belong to neither fan, such as those of stacked layers), each an int or several.
 """
 
 from funcnet.initializers.orthogonal import orthogonal

@@ -1,4 +1,4 @@
-"""Orthogonal matrices."""
+"""The orthogonal initialiser."""
 
 import math
 from functools import partial
@@ -12,13 +12,13 @@ from funcnet.random import Key, Scalar
 
 
 def orthogonal(scale: Scalar = 1.0, column_axis: int = -1) -> Initializer:
-    """Draw uniformly from the matrices with orthonormal columns, or rows where there are fewer of them, times scale.
+    """Draw scale times a uniformly distributed matrix with orthonormal columns, or rows if there are fewer rows.
 
     Args:
         scale: The length of the columns or rows.
-        column_axis: The axis that counts the columns; all others together count the rows.
+        column_axis: The axis that indexes the columns; all others together index the rows.
     Raises:
-        ValueError: When called, a shape of fewer than two axes.
+        ValueError: When called with a shape of fewer than two axes.
     Source:
         Mezzadri (2007), How to generate random matrices from the classical compact groups, sec. 5,
         https://arxiv.org/abs/math-ph/0609050

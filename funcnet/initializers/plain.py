@@ -1,4 +1,4 @@
-"""What an initialiser is, those that need no fans, and what the others are made of."""
+"""The protocol of initialisers, the initialisers that need no fans, and common helpers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,16 +15,16 @@ Sizes = tuple[int, ...]
 
 
 class Initializer(Protocol):
-    """What makes a parameter out of a key."""
+    """A function that makes a parameter from a key."""
 
     def __call__(
         self, key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, device: Device = None
     ) -> Tensor:
-        """Return a tensor of this shape and dtype, on this device or the key's."""
+        """Return a tensor of the given shape and dtype, on the given device or the key's."""
 
 
 def zeros(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, device: Device = None) -> Tensor:
-    """Make zeros; of the key only the device is used.
+    """Make zeros; only the device of the key is used.
 
     Example:
         >>> fn.initializers.zeros(fn.random.key(0), (2,))
@@ -34,7 +34,7 @@ def zeros(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, de
 
 
 def ones(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, device: Device = None) -> Tensor:
-    """Make ones; of the key only the device is used.
+    """Make ones; only the device of the key is used.
 
     Example:
         >>> fn.initializers.ones(fn.random.key(0), (2,))
@@ -94,7 +94,7 @@ def initialize(
     draw: Callable[..., Tensor],
     **options: Any,
 ) -> Tensor:
-    """Draw on the given device: what every built initialiser is, with `draw` and its options filled in."""
+    """Draw on the given device. Every initialiser built here is a partial of this with `draw` and its options."""
     return draw(key if device is None else key.to(device), tuple(shape), dtype, **options)
 
 
@@ -120,5 +120,5 @@ def _truncated_normal(
 
 
 def like(value: Scalar, x: Tensor) -> Tensor:
-    """Turn a number into a tensor of x's dtype and device, so that what is computed from it is rounded as in JAX."""
+    """Convert a number to a tensor of x's dtype and device, so that results computed from it are rounded as in JAX."""
     return value.to(x) if isinstance(value, Tensor) else x.new_full((), value)

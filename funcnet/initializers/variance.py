@@ -1,4 +1,4 @@
-"""Initialisers whose variance is told by a fan: how many inputs an output has, or how many outputs an input."""
+"""Initialisers whose variance is set by a fan: the number of inputs of an output, or of outputs of an input."""
 
 import math
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ def variance_scaling(
     Args:
         scale: The variance times the fan, at least 0.
         mode: Which fan: "fan_in", "fan_out", their mean "fan_avg", or their geometric mean "fan_geo_avg".
-        distribution: "uniform" (symmetric), "normal", or "truncated_normal" (a normal cut off at two of its standard
-            deviations and widened, to the variance above).
-        in_axis, out_axis, batch_axis: The layout, see the module.
+        distribution: "uniform" (symmetric), "normal", or "truncated_normal" (a normal truncated at two of its standard
+            deviations and rescaled to the variance above).
+        in_axis, out_axis, batch_axis: The layout; see the module's docstring.
     Raises:
-        ValueError: Another mode or distribution, a negative scale; when called, a shape that lacks these axes.
+        ValueError: mode or distribution is another string, or scale is negative; when called, the shape lacks an axis.
     Example:
         >>> fn.initializers.variance_scaling(1.0, "fan_avg", "uniform")(fn.random.key(0), (2, 1))
         tensor([[1.2662],
@@ -111,9 +111,9 @@ def torch_uniform(fan_in: int | None = None) -> Initializer:
     """Draw uniformly from [-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as torch.nn.Linear and Conv do by default.
 
     Args:
-        fan_in: By default that of the shape. A bias, whose shape lacks it, must be told that of its weights.
+        fan_in: By default that of the shape. The shape of a bias has none: pass the fan_in of its weights.
     Raises:
-        ValueError: When called, a shape without fan_in.
+        ValueError: When called without fan_in and with a shape that has none.
     Source:
         torch.nn.Linear, https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
     Example:
@@ -135,7 +135,7 @@ def _variance_scaling(
 
 
 def _root(x: Tensor) -> Tensor:
-    """Compute the square root rounded correctly, which torch's float32 one is not on every processor."""
+    """Compute a correctly rounded square root; torch's float32 root is not correctly rounded on every processor."""
     return torch.sqrt(x.double()).to(x.dtype)
 
 
@@ -165,7 +165,7 @@ def _select(operation: str, shape: Sizes, axes: Axes) -> set[int]:
         expected = (
             f"initializers.{operation}: expected a shape with axes {tuple(axes)}, got {shape}, which has no fans."
         )
-        raise ValueError(f"{expected} For a bias take zeros, constant, normal, or torch_uniform(fan_in=...).")
+        raise ValueError(f"{expected} For a bias use zeros, constant, normal, or torch_uniform(fan_in=...).")
     return {axis % len(shape) for axis in axes}
 
 

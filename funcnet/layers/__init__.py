@@ -1,17 +1,17 @@
 """Layers: pairs of pure functions, `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
 
-x in `init` is an example input, of which only shape and dtype matter. Layers act on the trailing axes and accept any
-leading ones. A key given to `apply` switches randomness on; without one, every layer is deterministic.
+x in `init` is an example input; only its shape and dtype matter. Layers act on the trailing axes and accept any leading
+axes. A key passed to `apply` switches randomness on; without a key, every layer is deterministic.
 
-A layer with state has the forms `init_with_state(key, x) -> (params, state)` and `apply_with_state(params, state, x, *,
-key=None, train) -> (y, state)`, in which every other layer works as well.
+A layer with state is used through `init_with_state(key, x) -> (params, state)` and `apply_with_state(params, state, x,
+*, key=None, train) -> (y, state)`, which all other layers have as well.
 
 A new layer touches these files, in order:
-    1. A file here, with a builder that returns `Layer(init, apply)`: written for one example, as vmap makes batches.
+    1. A file here, with a builder that returns `Layer(init, apply)`, written for one example: vmap makes batches.
     2. The lists below and in funcnet/__init__.py.
     3. tests/tables.py: a row of LAYERS, which crosses it with every law, vmap, jit and every dtype.
-    4. tests/layers/test_torch.py: the module of torch.nn that it equals, if there is one, and tests/golden/ for JAX.
-    5. bridge/layer_rules.py: the same module, so that from_sequential and to_sequential know it.
+    4. tests/layers/test_torch.py: the module of torch.nn that it equals, if there is one; tests/golden/ for JAX.
+    5. bridge/layer_rules.py: the same module, so that from_sequential and to_sequential can convert it.
 """
 
 from funcnet.layers.activations import step

@@ -1,10 +1,10 @@
-"""Functions between layers that torch does not have."""
+"""Activation functions that torch does not have."""
 
 from torch import Tensor
 
 
 def step(x: Tensor) -> Tensor:
-    """Fire or not, as the perceptron's unit does: 1 where x > 0, 0 elsewhere. Its derivative is 0 everywhere.
+    """Apply the step function of the perceptron: 1 where x > 0, 0 elsewhere. Its derivative is 0 everywhere.
 
     Source:
         Rosenblatt (1958), The perceptron, https://doi.org/10.1037/h0042519

@@ -1,4 +1,4 @@
-"""Attention: every token takes a mean of all tokens' values, weighted by how well its query meets their keys."""
+"""Attention: each token takes a mean of all tokens' values, weighted by how well its query matches their keys."""
 
 import math
 from functools import partial
@@ -27,28 +27,27 @@ def multi_head_attention(
     w_init: Initializer | None = None,
     b_init: Initializer = initializers.zeros,
 ) -> Layer:
-    """Let tokens attend to each other, in several heads side by side.
+    """Let tokens attend to each other, in several parallel heads.
 
-    y = concat_h(softmax(q_h k_h^T / sqrt(size)) v_h) @ out, with q, k, v = affine maps of x, cut into heads.
+    y = concat_h(softmax(q_h k_h^T / sqrt(size)) v_h) @ out, with q, k, v = affine maps of x, split into heads.
 
-    `apply` takes two more keyword arguments. `context` (*, keys, in') holds other tokens to attend to than x
-    (cross-attention); `init` takes it, too. `mask` is True where a query may attend to a key, and broadcasts to
-    (*, heads, queries, keys): a (queries, keys) for all, (batch, 1, 1, keys) for what is padding in a batch. A query
-    that may attend to nothing gets a mean of zero.
+    `apply` takes two more keyword arguments. `context` (*, keys, in') holds the tokens to attend to if they are not
+    those of x (cross-attention); `init` takes it, too. `mask` is True where a query may attend to a key, and broadcasts
+    to (*, heads, queries, keys): (queries, keys) for one mask for all, (batch, 1, 1, keys) to mask padding in a batch.
+    The mean of a query that may not attend to any key is zero.
 
     Args:
-        heads: How many; divides `features`.
-        causal: Whether a token attends to itself and those before it only.
+        heads: Number of heads; must divide `features`.
+        causal: Whether a token attends only to itself and earlier tokens.
         features: Width of q, k and v, all heads together; by default that of x.
-        dropout_rate: The share of attention weights to drop when there is a key.
-        use_bias: Whether the four maps are affine or linear.
+        dropout_rate: The fraction of attention weights to drop if a key is given.
+        use_bias: Whether the four maps have a bias.
         w_init, b_init: Initialisers of the maps; lecun_normal and zeros by default.
     Returns:
         A layer. params: {"q", "k", "v", "out"}, each as of `dense`. apply: (*, tokens, in) -> (*, tokens, in).
     Raises:
-        ValueError: Heads that are no whole number or do not divide `features`.
-        LayerError: Heads that do not divide the width of x, x without an axis of tokens, a mask or context that does
-            not fit.
+        ValueError: heads is not a positive integer, or does not divide `features`.
+        LayerError: heads does not divide the width of x, x has no token axis, or a mask or context does not fit.
     Source:
         Vaswani et al. (2017), Attention Is All You Need, sec. 3.2, https://arxiv.org/abs/1706.03762
     Example:
@@ -76,7 +75,7 @@ def _attention_init(
         raise LayerError(
             "multi_head_attention",
             "",
-            f"expected a width that {heads} heads divide, got x of shape {tuple(x.shape)}. "
+            f"expected a width divisible by {heads} heads, got x of shape {tuple(x.shape)}. "
             f"Choose other heads, or features={heads * max(1, width // heads)}.",
         )
     source = x if context is None else _checked(context, x)
@@ -114,13 +113,13 @@ def _heads(params: Params, name: str, x: Tensor, heads: int) -> Tensor:
     y = _affine(params, name, x)
     if y.shape[-1] % heads:
         raise LayerError(
-            "multi_head_attention", name, f"expected a width that {heads} heads divide, got {y.shape[-1]}."
+            "multi_head_attention", name, f"expected a width divisible by {heads} heads, got {y.shape[-1]}."
         )
     return y.unflatten(-1, (heads, -1)).movedim(-2, -3)
 
 
 def _allowed(q: Tensor, k: Tensor, causal: bool, mask: Tensor | None) -> Tensor | None:
-    """Where a query may attend to a key; None: everywhere."""
+    """Return a mask of the keys that each query may attend to; None means all."""
     if mask is not None and (not tree.is_tensor(mask) or mask.dtype != torch.bool):
         raise LayerError("multi_head_attention", "", f"expected a mask of bools, got {tree.describe(mask)}.")
     shape = (*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2])
@@ -135,7 +134,7 @@ def _allowed(q: Tensor, k: Tensor, causal: bool, mask: Tensor | None) -> Tensor 
 
 
 def _softmax(logits: Tensor, allowed: Tensor | None) -> Tensor:
-    """The softmax over what is allowed; 0 where nothing is, without a NaN on the way."""
+    """Compute the softmax over allowed entries, and 0 in rows without any, with no NaN in value or gradient."""
     if allowed is None:
         return logits.softmax(-1)
     lowest = torch.finfo(logits.dtype).min
@@ -153,13 +152,13 @@ def _meet(a: torch.Size, b: torch.Size) -> bool:
 def _checked(context: Any, x: Tensor) -> Tensor:
     if not tree.is_floating(context) or context.ndim < 2 or not _meet(context.shape[:-2], x.shape[:-2]):
         expected = f"expected a context of shape (*, keys, in') with the leading axes of x of shape {tuple(x.shape)}"
-        raise LayerError("multi_head_attention", "", f"{expected}, got a {tree.describe(context)}.")
+        raise LayerError("multi_head_attention", "", f"{expected}, got {tree.describe(context)}.")
     return context
 
 
 def _check(params: Params, x: Any) -> None:
     if not tree.is_tensor(x) or x.ndim < 2:
-        expected = f"expected x of shape (*, tokens, features), got a {tree.describe(x)}"
+        expected = f"expected x of shape (*, tokens, features), got {tree.describe(x)}"
         raise LayerError("multi_head_attention", "", f"{expected}.")
     if not isinstance(params, dict) or not set(_PARTS) <= params.keys():
         expected = f"expected a dict with entries {', '.join(_PARTS)}"

@@ -25,24 +25,24 @@ from funcnet.random import Key, Scalar
 def batch_norm(*, axis: int = -1, momentum: Scalar | None = 0.1, eps: float = 1e-5) -> Layer:
     """Normalise each feature over the batch, then scale and shift it.
 
-    y = (x - mean) / sqrt(var + eps) * scale + shift, with mean and biased variance over all axes but that of the
-    features if train, and else those of the state. In training the state moves towards those of x,
+    y = (x - mean) / sqrt(var + eps) * scale + shift. If train, mean and biased variance are taken over all axes of x
+    except the feature axis; otherwise they are those of the state. In training the state moves towards those of x,
     mean <- mean + momentum (mean_x - mean), and var likewise, with the unbiased variance of x.
 
-    A batch is one call: under vmap over examples there is nothing to take statistics of; under vmap over models each
-    has its own.
+    The statistics are those of one call: under vmap over examples, a call has only one value per feature; under vmap
+    over models, each model has its own statistics.
 
     Args:
         axis: The axis of the features, counted from the end: -1 for vectors, -3 for images (*, features, h, w).
-        momentum: The weight of the newest batch, in [0, 1]; may be a tensor. None: all batches count alike.
+        momentum: The weight of the newest batch, in [0, 1]; may be a tensor. None: all batches have equal weight.
         eps: Added to the variance; same unit as x squared.
     Returns:
         A layer with state. params: {"scale": (features,), "shift": (features,)}.
         state: {"mean": (features,), "var": (features,), "count": int64, batches seen}.
         apply_with_state: keeps the shape and dtype of x.
     Raises:
-        ValueError: An axis that is not negative, a momentum that is a number outside [0, 1].
-        LayerError: In training, fewer than two values a feature; x does not fit scale, or the state is another one.
+        ValueError: axis is not negative, or momentum is a number outside [0, 1].
+        LayerError: There are fewer than two values per feature in training, or x does not fit scale or the state.
     Source:
         Ioffe, Szegedy (2015), Batch Normalization, algorithm 1, https://arxiv.org/abs/1502.03167
     Example:
@@ -93,15 +93,15 @@ def _batch_norm(
 
 
 def _statistics(x: Tensor, axis: int) -> tuple[Tensor, Tensor, int]:
-    """Mean and biased variance of every feature, and over how many values."""
+    """Return mean and biased variance of every feature, and the number of values."""
     over = [i for i in range(x.ndim) if i != x.ndim + axis]
     count = math.prod(x.shape[i] for i in over)
     if count < 2:
         raise LayerError(
             "batch_norm",
             "",
-            f"expected at least 2 values a feature to take statistics of, got {count} in x of shape {tuple(x.shape)}. "
-            "Train on larger batches, outside of a vmap over examples; train=False uses the statistics of the state.",
+            f"expected at least 2 values per feature for the statistics, got {count} in x of shape {tuple(x.shape)}. "
+            "Train on larger batches, outside a vmap over examples; train=False uses the statistics of the state.",
         )
     mean = x.mean(over, keepdim=True)
     return mean.flatten(), (x - mean).square().mean(over), count

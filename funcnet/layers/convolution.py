@@ -28,26 +28,26 @@ def conv(
     w_init: Initializer | None = None,
     b_init: Initializer = initializers.zeros,
 ) -> Layer:
-    """Correlate the last axes with a kernel, as torch.nn.Conv1d, 2d and 3d do; channels stand before these axes.
+    """Correlate the last axes with a kernel, as torch.nn.Conv1d, 2d and 3d do; the channel axis precedes these axes.
 
-    y[f, i] = b[f] + sum_{c, k} w[f, c, k] x[c, stride i + dilation k], with as many axes in i and k as kernel_size has.
+    y[f, i] = b[f] + sum_{c, k} w[f, c, k] x[c, stride i + dilation k], with one axis in i and k per kernel_size entry.
 
     Args:
         features: Channels of y.
-        kernel_size: One size an axis: (5,) for series, (3, 3) for images, (3, 3, 3) for volumes.
-        stride, dilation: Steps of the kernel and within it; one number, or one an axis.
-        padding: Zeros at the borders: "valid" (none), "same" (so many that n positions become ceil(n / stride)), a
+        kernel_size: One size per axis: (5,) for series, (3, 3) for images, (3, 3, 3) for volumes.
+        stride, dilation: Steps of the kernel and within it; one number, or one per axis.
+        padding: Zeros at the borders: "valid" (none), "same" (enough for n positions to become ceil(n / stride)), a
             number for both ends of all axes, or for each axis a number or a pair (before, after).
-        groups: Divides the channels of x and of y into so many groups, each of which sees its own only.
+        groups: The number of groups of channels of x and of y; each group of y depends only on its group of x.
         use_bias: Whether to add b.
-        w_init, b_init: Initialisers; lecun_normal and zeros by default. That of w is asked for (*kernel_size,
-            in / groups, features), whose fans it knows, and the axes are moved then.
+        w_init, b_init: Initialisers; lecun_normal and zeros by default. w_init is called with the shape (*kernel_size,
+            in / groups, features), from which it finds the fans; then the axes are moved.
     Returns:
         A layer. params: {"w": (features, in / groups, *kernel_size), "b": (features,)}, torch's layout.
         apply: (*, in, *sizes) -> (*, features, *sizes'), dtype of x.
     Raises:
-        ValueError: Options of another form, groups that do not divide the features.
-        LayerError: x is smaller than the kernel, has channels that the groups do not divide, or does not fit w.
+        ValueError: An option is invalid, or groups does not divide features.
+        LayerError: x is smaller than the kernel, its channels are not divisible by groups, or it does not fit w.
     Example:
         >>> layer = fn.conv(8, (3, 3), stride=2, padding="same")
         >>> params = layer.init(fn.random.key(0), torch.zeros(3, 28, 28))
@@ -71,7 +71,7 @@ def _conv_init(
     channels = x.shape[-axes - 1]
     if channels % groups:
         raise LayerError(
-            "conv", "", f"expected channels that {groups} groups divide, got {channels} in axis {-axes - 1}."
+            "conv", "", f"expected channels divisible by {groups} groups, got {channels} in axis {-axes - 1}."
         )
     shapes = {"w": (*window.size, channels // groups, features), "b": (features,)}
     params = draw(key, inits, shapes, like=x)
@@ -84,7 +84,7 @@ def _conv(params: Params, x: Tensor, *, window: Window, groups: int, key: Key | 
     check_fits("conv", "w", w, x, size=w.shape[1] * groups, axis=-axes - 1)
     b = matching("conv", params, "b", w, what="w", axis=0) if "b" in params else None
     added, own = margins("conv", x, window), (0,) * axes
-    if all(before == after for before, after in added):  # which torch adds without a copy
+    if all(before == after for before, after in added):  # torch adds this padding without a copy
         added, own = [(0, 0)] * axes, tuple(before for before, _ in added)
     y = _CONVOLUTIONS[axes](fold(extend(x, added), axes + 1), w, b, window.stride, own, window.dilation, groups)
     return y.reshape(*x.shape[: -axes - 1], *y.shape[1:])

@@ -1,4 +1,4 @@
-"""Layers of one matrix: an affine map of vectors, a vector for each integer."""
+"""Layers of one matrix: an affine map of vectors, and an embedding of integers."""
 
 from functools import partial
 
@@ -28,8 +28,8 @@ def dense(
         A layer. params: {"w": (in, features), "b": (features,)}, without "b" if not use_bias.
         apply: (*, in) -> (*, features), dtype of x.
     Raises:
-        ValueError: Features that are no whole number, or negative.
-        LayerError: x has another last axis, dtype or device than w, or b does not fit.
+        ValueError: features is not an integer, or is negative.
+        LayerError: The last axis, dtype or device of x does not match w, or b does not fit.
     Example:
         >>> layer = fn.dense(3)
         >>> params = layer.init(fn.random.key(0), torch.zeros(2))
@@ -49,7 +49,7 @@ def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initiali
 
 
 def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
-    """Apply the affine map of `dense`, whatever its size."""
+    """Apply the affine map of `dense`; the sizes are those of params."""
     w = matching("dense", params, "w", x, ndim=2)
     return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
 
@@ -60,15 +60,15 @@ def embedding(
     """Look up a vector for each integer.
 
     Args:
-        vocabulary: Number of vectors; inputs lie in [0, vocabulary).
-        features: Length of each.
+        vocabulary: Number of vectors; inputs are in [0, vocabulary).
+        features: Length of each vector.
         w_init: Initialiser; standard normal by default.
-        dtype: Of the vectors, since that of x says nothing about it.
+        dtype: The dtype of the vectors, which cannot be that of x.
     Returns:
         A layer. params: {"w": (vocabulary, features)}. apply: integers (*) -> (*, features).
     Raises:
-        ValueError: Sizes that are no whole numbers, or negative.
-        LayerError: x is no integer tensor.
+        ValueError: vocabulary or features is not an integer, or is negative.
+        LayerError: x is not an integer tensor.
     Example:
         >>> table = {"w": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
         >>> fn.embedding(2, 2).apply(table, torch.tensor([1, 0]))
@@ -92,5 +92,5 @@ def _embedding_init(key: Key, x: Tensor, *, shape: tuple[int, int], w_init: Init
 
 def _embedding(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
     if not tree.is_tensor(x) or x.is_floating_point() or x.dtype == torch.bool:
-        raise LayerError("embedding", "w", f"expected integers to look up, got a {tree.describe(x)}.")
+        raise LayerError("embedding", "w", f"expected integers to look up, got {tree.describe(x)}.")
     return parameter("embedding", params, "w", ndim=2)[x.long()]

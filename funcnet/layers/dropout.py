@@ -1,4 +1,4 @@
-"""Dropout."""
+"""The dropout layer."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ def dropout(rate: float | Tensor) -> Layer:
     Returns:
         A layer without parameters. apply: (*) -> (*), dtype of x.
     Raises:
-        ValueError: A rate that is a number outside [0, 1).
+        ValueError: rate is a number outside [0, 1).
     Source:
         Srivastava et al. (2014), Dropout, https://jmlr.org/papers/v15/srivastava14a.html
     Example:
@@ -26,7 +26,7 @@ def dropout(rate: float | Tensor) -> Layer:
         tensor([2., 0., 2., 2.])
     """
     if not isinstance(rate, Tensor) and not 0 <= rate < 1:
-        raise ValueError(f"dropout: expected a rate in [0, 1), the share of entries to zero, got {rate}.")
+        raise ValueError(f"dropout: expected a rate in [0, 1), the fraction of entries to zero, got {rate}.")
     return Layer(init=no_params, apply=partial(_dropout, rate=rate))
 
 

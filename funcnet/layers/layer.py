@@ -1,4 +1,4 @@
-"""What a layer is, what it says when an input does not fit, and how a function becomes one."""
+"""The Layer type, its errors for inputs that do not fit, and the conversion of functions to layers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ State = Tree
 
 
 class Stateful(NamedTuple):
-    """The functions of a layer with state, such as running statistics, which goes in and comes out like params."""
+    """The functions of a layer with state, such as running statistics, which they take and return."""
 
     init: Callable[[Key, Any], tuple[Params, State]]
     apply: Callable[..., tuple[Any, State]]  # (params, state, x, *, key=None, train) -> (y, state)
@@ -26,7 +26,8 @@ class Stateful(NamedTuple):
 class Layer(NamedTuple):
     """A model, or a part of one: the pair of `init(key, x) -> params` and `apply(params, x, *, key=None) -> y`.
 
-    Every layer also has a form with state, which is the only one of a layer that has some (`stateful` is then set).
+    Every layer also has `init_with_state` and `apply_with_state`. If a layer has state (`stateful` is then set), only
+    these can be called.
     """
 
     init: Callable[[Key, Any], Params]
@@ -40,15 +41,15 @@ class Layer(NamedTuple):
         return None
 
     def init_with_state(self, key: Key, x: Any) -> tuple[Params, State]:
-        """Return params and state; the state of a layer without one is ()."""
+        """Return params and state; the state of a stateless layer is ()."""
         return self.stateful.init(key, x) if self.stateful else (self.init(key, x), ())
 
     def apply_with_state(
         self, params: Params, state: State, x: Any, *, key: Key | None = None, train: bool
     ) -> tuple[Any, State]:
-        """Return y and the state after it; `train` says whether to take statistics from x or from the state.
+        """Return y and the new state. Statistics are taken from x if `train`, and from the state otherwise.
 
-        Randomness is switched on by the key alone.
+        `train` does not switch randomness on; a key does.
         """
         if self.stateful:
             return self.stateful.apply(params, state, x, key=key, train=train)
@@ -57,7 +58,7 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class NeedsState:
-    """What stands for a function of a layer with state in the pair: called without state, it refuses."""
+    """Takes the place of `init` or `apply` in a layer with state, and raises when called without state."""
 
     with_state: Callable[..., tuple[Any, State]]
     refuse: Callable[..., Any]
@@ -70,11 +71,11 @@ def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callab
     """Build a layer with state from its two functions.
 
     Args:
-        name: What errors call it.
+        name: The name of the layer in error messages.
         init: (key, x) -> (params, state).
-        apply: (params, state, x, *, key=None, train) -> (y, state), with a new state of the same form.
+        apply: (params, state, x, *, key=None, train) -> (y, state), with a new state of the same structure.
     Returns:
-        A layer. Its plain init and apply raise a LayerError that names the forms with state.
+        A layer. Its plain init and apply raise a LayerError that names the functions with state.
     Example:
         >>> counter = fn.stateful(
         ...     "counter",
@@ -85,7 +86,7 @@ def stateful(name: str, init: Callable[..., tuple[Params, State]], apply: Callab
         >>> counter.apply_with_state(params, state, torch.ones(2), train=True)
         (tensor([1., 1.]), tensor(1))
     """
-    refuse_init, refuse_apply = (partial(_refuse, operation=name, form=form) for form in ("init", "apply"))
+    refuse_init, refuse_apply = (partial(_refuse, operation=name, called=called) for called in ("init", "apply"))
     return Layer(NeedsState(init, refuse_init), NeedsState(apply, refuse_apply))
 
 
@@ -95,12 +96,12 @@ _WITH_STATE = {
 }
 
 
-def _refuse(*args: Any, operation: str, form: str, **kwargs: Any) -> NoReturn:
-    raise LayerError(operation, "", f"expected the form with state, got {form}. Call {_WITH_STATE[form]}.")
+def _refuse(*args: Any, operation: str, called: str, **kwargs: Any) -> NoReturn:
+    raise LayerError(operation, "", f"expected {called}_with_state, got {called}. Call {_WITH_STATE[called]}.")
 
 
 class LayerError(ValueError):
-    """An input or parameters that a layer cannot take; says which layer, by the path of its parameters."""
+    """An input or parameters that do not fit a layer; the message names the layer by the path of its parameters."""
 
     def __init__(self, operation: str, path: str, message: str) -> None:
         super().__init__(f"{operation}: at params {tree.place(path)}: {message}")
@@ -110,16 +111,17 @@ class LayerError(ValueError):
         return LayerError, (self.operation, self.path, self.message)
 
     def within(self, name: str) -> "LayerError":
-        """Return the same error as seen from the model that holds the layer under this name."""
+        """Return the same error with its path extended by the layer's name in the enclosing model."""
         return LayerError(self.operation, f"{name}.{self.path}" if self.path else name, self.message)
 
 
 def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
-    """Turn any function of x into a layer without parameters; a layer stays as it is.
+    """Turn any function of x into a layer without parameters; a layer is returned unchanged.
 
     Raises:
-        TypeError: It cannot be called, makes layers itself, or is a torch.nn.Module that is no function of x alone: one
-            with parameters or buffers, which would be hidden from init, or one that draws random numbers.
+        TypeError: The argument is not callable, is a function that builds layers, or is a torch.nn.Module that is not a
+            function of x alone: one with parameters or buffers, which init would not see, or one that draws random
+            numbers.
     """
     if isinstance(layer, Layer):
         return layer
@@ -128,20 +130,20 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
     is_class = isinstance(layer, type) and issubclass(layer, nn.Module)
     if is_class or getattr(layer, "__annotations__", {}).get("return") is Layer:
         name = getattr(layer, "__name__", "it")
-        raise TypeError(f"as_layer: {name} makes a layer, it is none. Did you mean to call it, as {name}(...)?")
+        raise TypeError(f"as_layer: {name} builds a layer but is not one. Did you mean to call it, as {name}(...)?")
     if isinstance(layer, nn.Module):
         _check_pure(layer)
     return Layer(init=no_params, apply=partial(_call, f=layer))
 
 
 def _check_pure(module: nn.Module) -> None:
-    """Refuse a module that is no function of x alone."""
+    """Refuse a module that is not a function of x alone."""
     name, draws = type(module).__name__, any(isinstance(part, _RANDOM) for part in module.modules())
     if any(True for _ in module.parameters()):
-        raise TypeError(f"as_layer: {name} holds parameters of its own, which no gradient would reach.")
+        raise TypeError(f"as_layer: {name} holds its own parameters, which no gradient would reach.")
     if draws or any(True for _ in module.buffers()):
-        why = "draws from torch's global generator" if draws else "holds buffers of its own"
-        raise TypeError(f"as_layer: {name} {why}, expected a function of x. from_module makes it one.")
+        why = "draws from torch's global generator" if draws else "holds its own buffers"
+        raise TypeError(f"as_layer: {name} {why}, expected a function of x. Convert it with from_module.")
 
 
 _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
@@ -157,10 +159,10 @@ def no_params(key: Key, x: Any) -> Params:
 
 
 def check_example(operation: str, x: Any, axes: int = 1) -> None:
-    """Refuse an example input that says neither the sizes of the last axes nor the dtype of parameters."""
+    """Refuse an example input that lacks the last axes or the floating-point dtype that parameters are made from."""
     if not tree.is_floating(x) or x.ndim < axes:
         needed = "a last axis" if axes == 1 else f"at least {axes} axes"
-        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got a {tree.describe(x)}.")
+        raise LayerError(operation, "", f"expected a floating-point x with {needed}, got {tree.describe(x)}.")
 
 
 def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
@@ -176,14 +178,14 @@ def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:
 def matching(
     operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x", axis: int = -1
 ) -> Tensor:
-    """Look up a parameter whose first axis is met by an axis of x, the last unless told."""
+    """Look up a parameter whose first axis must match an axis of x, by default the last."""
     w = parameter(operation, params, name, ndim)
     check_fits(operation, name, w, x, size=w.shape[0], what=what, axis=axis)
     return w
 
 
 def check_fits(operation: str, name: str, w: Tensor, x: Any, *, size: int, what: str = "x", axis: int = -1) -> None:
-    """Refuse an x that has another size along an axis than the parameter asks for, another dtype or device."""
+    """Refuse an x that does not match the parameter in the size of an axis, in dtype or in device."""
     if not tree.is_tensor(x):
         raise LayerError(operation, "", f"expected a tensor, got {tree.describe(x)}.")
     if x.ndim < -axis or x.shape[axis] != size:
@@ -194,7 +196,7 @@ def check_fits(operation: str, name: str, w: Tensor, x: Any, *, size: int, what:
 
 
 def inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function of the layer under this label; an error says where in the model that is."""
+    """Call a function of the layer with this label; the path in an error is extended by the label."""
     try:
         return f(*args, **kwargs)
     except LayerError as error:
@@ -204,13 +206,13 @@ def inside(label: str, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def draw(
     key: Key, inits: dict[str, Initializer], shapes: dict[str, tuple[int, ...]], like: Tensor
 ) -> dict[str, Tensor]:
-    """Make parameters, each from a key of its own, which does not depend on what other parameters there are."""
+    """Make parameters, each from its own key, which does not depend on the other parameters."""
     keys = dict(zip(shapes, random.split(key, len(shapes)), strict=True))
     return {name: init(keys[name], shapes[name], like.dtype, like.device) for name, init in inits.items()}
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """The square of a float16 above 256 is infinite."""
+    """Convert float16 and bfloat16 to float32, because the square of a float16 above 256 is infinite."""
     return x.float() if x.dtype.itemsize < 4 else x
 
 

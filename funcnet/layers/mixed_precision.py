@@ -15,7 +15,7 @@ _NAMES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 
 class Policy(NamedTuple):
-    """The dtypes of a layer: in which its parameters are kept, it computes, and its outputs are."""
+    """The dtypes of a layer's parameters, of its computation and of its outputs."""
 
     params: torch.dtype = torch.float32
     compute: torch.dtype = torch.bfloat16
@@ -25,18 +25,18 @@ class Policy(NamedTuple):
 def mixed_precision(policy: Policy | str = Policy()) -> Callable[[Layer | Callable[[Any], Any]], Layer]:  # noqa: B008
     """Make layers compute in a narrower dtype than that of their parameters.
 
-    Parameters and inputs are converted when the layer is applied, so gradients arrive in the dtype of the parameters.
-    State keeps its own dtype. What is no floating-point tensor passes as it is. Further arguments of init and apply,
-    such as attention's context and mask, pass to a layer without state.
+    Parameters and inputs are converted when the layer is applied, so gradients have the dtype of the parameters. State
+    keeps its own dtype. Values other than floating-point tensors are not converted. Further arguments of init and
+    apply, such as attention's context and mask, are passed on to a layer without state.
 
     Args:
-        policy: The dtypes, also as text such as "params=float32,compute=bfloat16,output=float32", whose parts may be
-            left out: these are the defaults.
+        policy: The dtypes, or a string such as "params=float32,compute=bfloat16,output=float32". Parts that are left
+            out have the values in this example.
     Returns:
         A function from layers to layers, with the params and state of the inner one.
     Raises:
-        ValueError: A text of another form.
-        TypeError: A policy that is none.
+        ValueError: The string cannot be parsed.
+        TypeError: policy is neither a Policy nor a string.
     Source:
         Micikevicius et al. (2018), Mixed Precision Training, https://arxiv.org/abs/1710.03740; policies as in
         https://github.com/google-deepmind/jmp
@@ -95,12 +95,12 @@ def _parse(text: str) -> Policy:
         return Policy(**{name: _NAMES[dtype] for name, dtype in parts.items()})
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            'mixed_precision: expected a text such as "params=float32,compute=bfloat16,output=float32" with dtypes '
+            'mixed_precision: expected a string such as "params=float32,compute=bfloat16,output=float32" with dtypes '
             f"among {', '.join(_NAMES)}, got {text!r}."
         ) from None
 
 
 def _checked(policy: Any) -> Policy:
     if not isinstance(policy, Policy) or not all(isinstance(dtype, torch.dtype) for dtype in policy):
-        raise TypeError(f"mixed_precision: expected a fn.Policy of dtypes or a text, got {policy!r}.")
+        raise TypeError(f"mixed_precision: expected a fn.Policy of dtypes or a string, got {policy!r}.")
     return policy

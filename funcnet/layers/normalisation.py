@@ -1,4 +1,4 @@
-"""Layers that bring the features of each example to a common size."""
+"""Layers that normalise the features of each example."""
 
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ def layer_norm(*, eps: float = 1e-5) -> Layer:
         A layer. params: {"scale": (features,), "shift": (features,)}.
         apply: (*, features) -> (*, features), dtype of x.
     Raises:
-        LayerError: x has another last axis, dtype or device than scale.
+        LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Ba, Kiros, Hinton (2016), Layer Normalization, eq. 4, https://arxiv.org/abs/1607.06450
     Example:
@@ -56,7 +56,7 @@ def rms_norm(*, eps: float = 1e-6) -> Layer:
     Returns:
         A layer. params: {"scale": (features,)}. apply: (*, features) -> (*, features), dtype of x.
     Raises:
-        LayerError: x has another last axis, dtype or device than scale.
+        LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Zhang, Sennrich (2019), Root Mean Square Layer Normalization, eq. 4, https://arxiv.org/abs/1910.07467
     """
@@ -74,19 +74,19 @@ def _rms_norm(params: Params, x: Tensor, *, eps: float, key: Key | None = None) 
 
 
 def group_norm(groups: int, *, axis: int = -1, eps: float = 1e-5) -> Layer:
-    """Normalise groups of features, each over its features and all axes behind them, then scale and shift.
+    """Normalise each group of features over its features and all axes after them, then scale and shift.
 
-    y = (x - mean) / sqrt(var + eps) * scale + shift, with a group's mean and biased variance.
+    y = (x - mean) / sqrt(var + eps) * scale + shift, with the mean and biased variance of the group.
 
     Args:
-        groups: How many; divides the features. As many as features is instance normalisation.
+        groups: Number of groups; must divide the number of features. One feature per group is instance normalisation.
         axis: The axis of the features, counted from the end: -1 for vectors, -3 for images (*, features, h, w).
         eps: Added to the variance; same unit as x squared.
     Returns:
         A layer. params: {"scale": (features,), "shift": (features,)}. apply: keeps the shape and dtype of x.
     Raises:
-        ValueError: A number of groups below 1, an axis that is not negative.
-        LayerError: The groups do not divide the features; x does not fit scale.
+        ValueError: groups is below 1, or axis is not negative.
+        LayerError: The number of features is not divisible by groups, or x does not fit scale.
     Source:
         Wu, He (2018), Group Normalization, eq. 1 to 7, https://arxiv.org/abs/1803.08494
     Example:
@@ -120,15 +120,15 @@ def _group_norm(params: Params, x: Tensor, *, groups: int, axis: int, eps: float
 
 def _check_groups(x: Tensor, groups: int, axis: int) -> None:
     if x.shape[axis] % groups:
-        raise LayerError("group_norm", "", f"expected features that {groups} groups divide, got {x.shape[axis]}.")
+        raise LayerError("group_norm", "", f"expected features divisible by {groups} groups, got {x.shape[axis]}.")
 
 
 def check_axis(operation: str, axis: int) -> None:
-    """Refuse a feature axis that is counted from the front, where any number of axes may stand."""
+    """Refuse a feature axis that is counted from the front, since the number of leading axes may vary."""
     if not isinstance(axis, int) or axis >= 0:
         raise ValueError(f"{operation}: expected an axis counted from the end, such as -1, got {axis}.")
 
 
 def along(axis: int, values: Tensor) -> Tensor:
-    """Give one value a feature the axes that broadcast along the feature axis."""
+    """Reshape one value per feature so that it broadcasts along the feature axis."""
     return values.reshape(-1, *(1,) * (-axis - 1))

@@ -1,4 +1,4 @@
-"""Pooling: one number for each window on the last axes."""
+"""Pooling: one number per window on the last axes."""
 
 import math
 from collections.abc import Sequence
@@ -30,17 +30,17 @@ _AVG_POOLS: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d
 def max_pool(
     kernel_size: Sequence[int], *, stride: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
 ) -> Layer:
-    """Take the largest number of each window on the last axes; the gradient goes to the first of equal ones.
+    """Take the maximum of each window on the last axes; among equal maxima, the first gets the gradient.
 
     Args:
-        kernel_size: The size of a window, one number an axis, of 1 to 3 axes.
-        stride: Step from window to window; by default their size.
-        padding: As for `conv`, but smaller than the window; what is added is never the largest.
+        kernel_size: The size of a window, one number per axis, for 1 to 3 axes.
+        stride: Step between windows; by default their size.
+        padding: As for `conv`, but smaller than the window; padding is never the maximum.
         dilation: Step within a window.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
     Raises:
-        ValueError: Options of another form.
+        ValueError: An option is invalid.
         LayerError: x is smaller than the window.
     Example:
         >>> fn.max_pool((2,)).apply((), torch.tensor([1.0, 4.0, 3.0, 2.0]))
@@ -69,12 +69,11 @@ def avg_pool(
     Args:
         kernel_size, stride: As for `max_pool`.
         padding: As for `conv`.
-        count_include_pad: Whether the zeros of the padding count, or only what is of x, of which every window then
-            needs some.
+        count_include_pad: Whether the zeros of the padding count. If not, every window must contain an element of x.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
     Raises:
-        ValueError: Options of another form.
+        ValueError: An option is invalid.
         LayerError: x is smaller than the window.
     Example:
         >>> fn.avg_pool((2,), padding="same", count_include_pad=False).apply((), torch.tensor([1.0, 4.0, 3.0]))
@@ -100,7 +99,7 @@ def _means(x: Tensor, window: Window) -> Tensor:
 
 
 def _prepare(operation: str, x: Tensor, window: Window, value: float) -> Tensor:
-    """Add the padding, and bring x to the form (batch, 1, *sizes), as torch's pools expect it."""
+    """Add the padding, and reshape x to (batch, 1, *sizes), as torch's pooling functions expect."""
     axes = len(window.size)
     check_axes(operation, x, axes, ", ".join(["size"] * axes))
     return fold(extend(x, margins(operation, x, window), value), axes).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Layers that tell tokens where they stand."""
+"""Layers that add positions to tokens."""
 
 import math
 from functools import partial
@@ -22,7 +22,7 @@ from funcnet.random import Key
 
 
 def sinusoidal_positions(*, base: float = 10_000.0) -> Layer:
-    """Add to each token waves of its position t, of wavelengths from 2 pi to 2 pi base.
+    """Add to each token sines and cosines of its position t, with wavelengths from 2 pi to 2 pi base.
 
     y[t, 2 i] = x[t, 2 i] + sin(a) and y[t, 2 i + 1] = x[t, 2 i + 1] + cos(a), with a = t / base^(2 i / features).
 
@@ -31,8 +31,8 @@ def sinusoidal_positions(*, base: float = 10_000.0) -> Layer:
     Returns:
         A layer without parameters. apply: (*, tokens, features) -> (*, tokens, features), dtype of x.
     Raises:
-        ValueError: A base that is not positive.
-        LayerError: An odd number of features, x without an axis of tokens.
+        ValueError: base is not positive.
+        LayerError: The number of features is odd, or x has no token axis.
     Source:
         Vaswani et al. (2017), Attention Is All You Need, sec. 3.5, https://arxiv.org/abs/1706.03762
     Example:
@@ -58,16 +58,16 @@ def _sinusoidal_positions(params: Params, x: Tensor, *, base: float, key: Key | 
 
 
 def learned_positions(length: int, *, w_init: Initializer | None = None) -> Layer:
-    """Add to each token a vector of its position: y[t] = x[t] + w[t].
+    """Add to each token a learned vector of its position: y[t] = x[t] + w[t].
 
     Args:
-        length: The most tokens there may be.
+        length: The maximum number of tokens.
         w_init: Initialiser; normal with standard deviation 0.02 by default.
     Returns:
         A layer. params: {"w": (length, features)}. apply: (*, tokens, features) -> (*, tokens, features), dtype of x.
     Raises:
-        ValueError: A length that is no whole number, or negative.
-        LayerError: More tokens than length; x does not fit w.
+        ValueError: length is not an integer, or is negative.
+        LayerError: There are more tokens than length, or x does not fit w.
     """
     if not isinstance(length, int) or length < 0:
         raise ValueError(f"learned_positions: expected a whole number of positions, got {length}.")
@@ -85,5 +85,5 @@ def _learned_positions(params: Params, x: Tensor, *, key: Key | None = None) -> 
     check_fits("learned_positions", "w", w, x, size=w.shape[1])
     if x.ndim < 2 or x.shape[-2] > w.shape[0]:
         expected = f"expected x of shape (*, tokens, features) with at most {w.shape[0]} tokens"
-        raise LayerError("learned_positions", "w", f"{expected}, got a {tree.describe(x)}.")
+        raise LayerError("learned_positions", "w", f"{expected}, got {tree.describe(x)}.")
     return x + w[: x.shape[-2]]

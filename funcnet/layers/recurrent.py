@@ -1,8 +1,8 @@
-"""Recurrent layers: a cell that is repeated along the axis of time by one `scan`.
+"""Recurrent layers: a cell that is repeated along the time axis by one `scan`.
 
-All take (*, time, in) to (*, time, features), the hidden states, which start from zero. What does not depend on the
-state, x @ wi + bi, is computed for all times at once. A cell's gates stand side by side in the last axis of the
-parameters, in torch's order: the parameters are torch's, with the matrices transposed.
+All map (*, time, in) to (*, time, features), the hidden states, which start from zero. The part that does not depend on
+the state, x @ wi + bi, is computed for all times at once. The gates of a cell are concatenated along the last axis of
+the parameters, in torch's order: the parameters are those of torch, with the matrices transposed.
 """
 
 from collections.abc import Callable
@@ -28,18 +28,18 @@ def rnn(
     w_init: Initializer | None = None,
     b_init: Initializer | None = None,
 ) -> Layer:
-    """Repeat the simplest cell: h' = activation(x @ wi + bi + h @ wh + bh).
+    """Build the simplest recurrent layer: h' = activation(x @ wi + bi + h @ wh + bh).
 
     Args:
         features: Length of h.
-        activation: Of the new state.
+        activation: Applied to the new state.
         w_init, b_init: Initialisers; by default uniform on [-1 / sqrt(features), 1 / sqrt(features)), as in torch.
     Returns:
         A layer. params: {"wi": (in, features), "wh": (features, features), "bi": (features,), "bh": (features,)}.
         apply: (*, time, in) -> (*, time, features), dtype of x.
     Raises:
-        ValueError: Features that are no whole number, or negative.
-        LayerError: x has no axis of time, or does not fit wi.
+        ValueError: features is not an integer, or is negative.
+        LayerError: x has no time axis, or does not fit wi.
     Source:
         Elman (1990), Finding Structure in Time, https://doi.org/10.1207/s15516709cog1402_1
     Example:
@@ -55,7 +55,7 @@ def _rnn(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[Tenso
 
 
 def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
-    """Repeat the gated recurrent unit.
+    """Build a layer of gated recurrent units.
 
     With x_g = x @ wi_g + bi_g and h_g = h @ wh_g + bh_g for the gates g = r, z, n and s the sigmoid,
     h' = (1 - z) n + z h, where r = s(x_r + h_r), z = s(x_z + h_z), n = tanh(x_n + r h_n).
@@ -70,7 +70,7 @@ def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer
         ValueError, LayerError: As `rnn`.
     Source:
         Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
-        in the form of torch.nn.GRU: r multiplies h_n with its bias, and z keeps the old state.
+        as in torch.nn.GRU: r multiplies h_n including its bias, and z weights the old state.
     """
     return _recurrent("gru", features, _gru, 1, 3, w_init, b_init)
 
@@ -85,7 +85,7 @@ def _gru(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
 
 
 def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
-    """Repeat the cell with a long short-term memory c.
+    """Build a layer of cells with a long short-term memory c.
 
     With a_g = x @ wi_g + bi_g + h @ wh_g + bh_g for the gates g = i, f, g, o and s the sigmoid,
     c' = s(a_f) c + s(a_i) tanh(a_g) and h' = s(a_o) tanh(c').
@@ -120,7 +120,7 @@ def _recurrent(
     w_init: Initializer | None,
     b_init: Initializer | None,
 ) -> Layer:
-    """Build a layer of a cell with so many carries, h first, and so many gates side by side."""
+    """Build a layer from a cell with the given numbers of carries, h first, and of concatenated gates."""
     if not isinstance(features, int) or features < 0:
         raise ValueError(f"{name}: expected a whole number of features, got {features}.")
     default = initializers.torch_uniform(fan_in=features)

@@ -12,11 +12,11 @@ def flatten(axes: int) -> Layer:
     """Merge the last axes into one.
 
     Args:
-        axes: How many; 3 for images of shape (*, channels, height, width).
+        axes: Number of axes to merge; 3 for images of shape (*, channels, height, width).
     Returns:
         A layer without parameters. apply: (*, a, ..., z) -> (*, a ... z).
     Raises:
-        ValueError: No whole number of axes, or less than 1.
+        ValueError: axes is not an integer, or is below 1.
         LayerError: x has fewer axes.
     """
     if not isinstance(axes, int) or axes < 1:

@@ -1,4 +1,4 @@
-"""Windows on the last axes of an input: their sizes and steps, and what is added at the borders."""
+"""Windows on the last axes of an input: their sizes, steps and padding."""
 
 import math
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ Padding = str | int | Sequence[int | tuple[int, int]]
 
 
 class Window(NamedTuple):
-    """A window's form; one number an axis."""
+    """The size, steps and padding of a window; one number per axis."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...] | None  # added before and after; None: so many that n become ceil(n / stride)
+    padding: tuple[tuple[int, int], ...] | None  # before and after; None: "same", n become ceil(n / stride)
 
 
 def window(operation: str, size: Sequence[int], stride: Sizes, dilation: Sizes, padding: Padding) -> Window:
-    """Check what the user says of a window, and give every axis its own number."""
+    """Check the user's options of a window, and expand them to one number per axis."""
     if not isinstance(size, Sequence) or not 1 <= len(size) <= 3 or not all(_is_whole(n, 1) for n in size):
         raise ValueError(
-            f"{operation}: expected kernel_size to hold 1 to 3 whole numbers, one an axis, such as (3, 3) for images, "
+            f"{operation}: expected kernel_size to hold 1 to 3 whole numbers, one per axis, such as (3, 3) for images, "
             f"got {size!r}."
         )
     axes = len(size)
@@ -41,17 +41,17 @@ def window(operation: str, size: Sequence[int], stride: Sizes, dilation: Sizes, 
 
 
 def refuse_windows_of_padding(operation: str, window: Window) -> None:
-    """Refuse windows that lie on padding alone, of whose elements there is no largest, nor a mean."""
+    """Refuse windows that contain only padding, which have neither a maximum nor a mean."""
     for size, skip, margin in zip(window.size, window.dilation, window.padding or (), strict=False):
         if max(margin) > skip * (size - 1):
             raise ValueError(
                 f"{operation}: expected padding smaller than the window of size {window.size}, got {window.padding}. "
-                "A window on padding alone has no value."
+                "A window that contains only padding has no value."
             )
 
 
 def margins(operation: str, x: Tensor, window: Window) -> Margins:
-    """Tell what is added before and after each of the last axes of x; checks that the window then fits."""
+    """Return the padding before and after each of the last axes of x; raise if the window does not fit then."""
     shape = x.shape[-len(window.size) :]
     same = [_same(*axis) for axis in zip(shape, window.size, window.stride, window.dilation, strict=True)]
     added = window.padding or same
@@ -61,20 +61,20 @@ def margins(operation: str, x: Tensor, window: Window) -> Margins:
                 operation,
                 "",
                 f"expected x to be at least as large as the kernel of size {window.size} with dilation "
-                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" fits any that is not empty.',
+                f'{window.dilation}, got x of shape {tuple(x.shape)}. Padding "same" allows any size but 0.',
             )
     return added
 
 
 def extend(x: Tensor, added: Margins, value: float = 0.0) -> Tensor:
-    """Add to the last axes of x."""
+    """Pad the last axes of x."""
     if not any(map(any, added)):
         return x
     return pad(x, [n for margin in reversed(added) for n in margin], value=value)
 
 
 def fold(x: Tensor, axes: int) -> Tensor:
-    """Turn the leading axes into one, which torch's kernels expect."""
+    """Merge the leading axes into one, as torch's kernels expect."""
     return x.reshape(math.prod(x.shape[:-axes]), *x.shape[-axes:])
 
 
@@ -82,7 +82,7 @@ def check_axes(operation: str, x: Any, axes: int, meaning: str) -> None:
     """Refuse an x with fewer axes than the layer acts on."""
     if not tree.is_floating(x) or x.ndim < axes:
         got = tree.describe(x)
-        raise LayerError(operation, "", f"expected a floating-point x of shape (*, {meaning}), got a {got}.")
+        raise LayerError(operation, "", f"expected a floating-point x of shape (*, {meaning}), got {got}.")
 
 
 def _same(n: int, size: int, stride: int, dilation: int) -> tuple[int, int]:

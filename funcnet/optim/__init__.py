@@ -1,14 +1,15 @@
 """Optimizers in Optax's vocabulary: pure functions from gradients and a state to updates and the next state.
 
-`base` has the protocol; `transforms` are parts of optimizers, `algorithms` whole ones, `wrappers` change a whole one.
-`torch.load` reads every state with its default, weights_only=True, once this package has been imported.
+`base` defines the protocol; `transforms` holds parts of optimizers, `algorithms` whole optimizers, and `wrappers`
+transformations of whole optimizers. Once this package has been imported, `torch.load` reads every state with its
+default, weights_only=True.
 
 A new optimizer touches these files, in order:
     1. A file in algorithms/ (or transforms/, wrappers/): a NamedTuple for its state, and a builder that returns
        `GradientTransformation(init, update)`. Hyper-parameters may be tensors; `ranges` checks them.
-    2. The `__all__` of that folder's `__init__`; from there it is public here.
+    2. The `__all__` of that folder's `__init__`; this package exports it from there.
     3. tests/tables.py: a row of OPTIMIZERS, which crosses it with every law, jit, vmap and saved states.
-    4. tests/optim/test_torch.py or test_optax.py: the trajectory of its model in float64.
+    4. tests/optim/test_torch.py or test_optax.py: its trajectory against the reference in float64.
 """
 
 from torch.serialization import add_safe_globals
@@ -48,13 +49,13 @@ __all__ += wrappers.__all__
 
 
 def _states() -> list[type]:
-    """List the public classes that states consist of; a transformation holds functions and is not among them."""
+    """List the public classes that occur in states; transformations hold functions and are not among them."""
     public = (globals()[name] for name in __all__ if name != "GradientTransformation")
     return [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
 
 
 def _register(state: type) -> None:
-    """Let checkpoints name a state by this package instead of its file, and read those that name its first file."""
+    """Save a state class under this package's name instead of its file's, and read checkpoints with its old name."""
     files = state.__module__.split(".")[2:]
     add_safe_globals([(state, f"{__name__}.{file}.{state.__name__}") for file in files])
     state.__module__ = __name__

@@ -1,13 +1,14 @@
-"""The protocol of an optimizer, and what all of them share.
+"""The protocol of an optimizer, and helpers that all optimizers share.
 
-A hyper-parameter is a number or a 0-d tensor (so that a sweep is `vmap` over it); learning rates and weight decays may
-also be schedules, and `inject_hyperparams` makes a schedule of any other. Updates may be wider than the parameters, as
-when a 0-d float32 parameter meets a float64 learning rate: `apply_updates` casts them, and a state keeps its dtypes.
+A hyper-parameter is a number or a 0-d tensor (so that a sweep is a `vmap` over it). Learning rates and weight decays
+may also be schedules, and with `inject_hyperparams` every other hyper-parameter may be. Updates may have a wider dtype
+than the parameters, for example with a 0-d float32 parameter and a float64 learning rate: `apply_updates` casts them,
+and a state keeps its dtypes.
 
-Floating-point and complex tensors are optimized; other leaves have no gradient (None) and no state, and stay as they
-are. A complex number is the pair of its real and imaginary part, as in torch.optim: signs, squares and bounds are of
-each of the two, and a state that holds such things has leaves of shape (*, 2) for them. Norms and means are of the
-complex numbers, which is the same. (Optax divides both parts by one root of the mean of |g|².)
+Floating-point and complex tensors are optimized; other leaves have no gradient (None) and no state, and do not change.
+A complex number is treated as the pair of its real and imaginary part, as in torch.optim: signs, squares and bounds
+apply to each of the two, and the leaves of a state that hold these have shape (*, 2). Norms and means of the pairs are
+those of the complex numbers. (Optax divides both parts by one root of the mean of |g|².)
 """
 
 from collections.abc import Callable, Iterator
@@ -27,14 +28,14 @@ State = Tree
 Scalar = float | Tensor
 Schedule = Callable[[Any], Scalar]  # from a step count, an int or a 0-d tensor, to the value at that step
 ScalarOrSchedule = Scalar | Schedule
-Count = Any  # a 0-d int64 tensor in a state; not declared as one, for tuple has a method of the name count
+Count = Any  # a 0-d int64 tensor in a state; not declared as Tensor, because tuple has a method named count
 
 
 class GradientTransformation(NamedTuple):
     """An optimizer, or a part of one.
 
-    `init(params) -> state` and `update(updates, state, params=None, **extra) -> (updates, state)`. Of the extra
-    arguments a part takes those that it knows and ignores the others.
+    It is a pair of `init(params) -> state` and `update(updates, state, params=None, **extra) -> (updates, state)`. A
+    part uses the extra arguments that it knows and ignores the others.
     """
 
     init: Callable[[Params], State]
@@ -42,7 +43,7 @@ class GradientTransformation(NamedTuple):
 
 
 def identity() -> GradientTransformation:
-    """Leave updates as they are."""
+    """Return updates unchanged."""
     return GradientTransformation(init=no_state, update=_identity)
 
 
@@ -52,7 +53,7 @@ def set_to_zero() -> GradientTransformation:
 
 
 def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
-    """Make a transformation of a function (updates, params) -> updates.
+    """Make a transformation from a function (updates, params) -> updates.
 
     Example:
         >>> halve = fn.optim.stateless(lambda updates, params: fn.tree.scale(0.5, updates))
@@ -63,7 +64,7 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
 
 
 def on_pairs(part: GradientTransformation) -> GradientTransformation:
-    """Let a transformation of real numbers treat a complex one as the pair of its real and imaginary part."""
+    """Make a transformation of real tensors treat a complex tensor as pairs of real and imaginary parts."""
     return GradientTransformation(
         init=partial(_init_on_pairs, init=part.init), update=partial(_update_on_pairs, update=part.update)
     )
@@ -74,12 +75,11 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Args:
         params: Any tree.
-        updates: Like params; where it is None the parameter stays.
+        updates: Like params; where it is None, the parameter does not change.
     Returns:
         The new parameters.
     Raises:
-        ValueError: The trees differ in structure, or an update does not have the shape of its parameter, which is
-            floating.
+        ValueError: The trees differ in structure, or an update does not have the shape of its floating-point parameter.
     Example:
         >>> fn.optim.apply_updates({"w": torch.tensor(1.0), "n": 3}, {"w": torch.tensor(0.5), "n": None})
         {'w': tensor(1.5000), 'n': 3}
@@ -88,11 +88,12 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
 
 def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scalar) -> Params:
-    """Move old parameters a part of the way to new ones: step_size new + (1 - step_size) old.
+    """Move old parameters a fraction of the way to new ones: step_size new + (1 - step_size) old.
 
     Args:
         new_tensors: Any tree, such as the parameters that are trained.
-        old_tensors: Like it, such as those of a target network or an average; gives the leaves that are not optimized.
+        old_tensors: Like new_tensors, such as the parameters of a target network or an average. Leaves that are not
+            optimized are taken from here.
         step_size: In [0, 1].
     Example:
         >>> fn.optim.incremental_update(torch.tensor(1.0), torch.tensor(0.0), 0.25)
@@ -117,44 +118,44 @@ def no_state(params: Params) -> State:
 
 
 def floating(params: Params) -> Params:
-    """Keep the leaves that are optimized, None elsewhere."""
+    """Keep the leaves that are optimized, and replace the others by None."""
     check_params(params)
     return tree.partition(params, tree.is_inexact)[0]
 
 
 def check_params(params: Params) -> None:
-    """Raise for what torch.optim takes and what holds no tensors as a tree: a module, an iterator of parameters."""
+    """Raise for a module or an iterator of parameters, which torch.optim takes but which are not trees of tensors."""
     for leaf in tree.leaves(params):
         if isinstance(leaf, torch.nn.Module | Iterator):
             raise TypeError(
-                f"optim: expected parameters as a tree of tensors, got a {type(leaf).__name__}. fn.from_module(module) "
+                f"optim: expected parameters as a tree of tensors, got {type(leaf).__name__}. fn.from_module(module) "
                 "returns the parameters of a module."
             )
 
 
 def zero_count(params: Params) -> Tensor:
-    """Start a count of updates, on the device of the parameters."""
+    """Return a zero count of updates, on the device of the parameters."""
     return torch.zeros((), dtype=torch.int64, device=device(params))
 
 
 def device(params: Params) -> torch.device:
-    """Find the device of the first tensor that is optimized."""
+    """Return the device of the first tensor that is optimized."""
     return next((leaf.device for leaf in tree.leaves(params) if tree.is_inexact(leaf)), torch.device("cpu"))
 
 
 def widest_dtype(params: Params) -> torch.dtype:
-    """Find the dtype of real numbers that holds those of every tensor; float32 if there is none."""
+    """Return the widest real dtype of the optimized tensors; float32 if there are none."""
     dtypes = [leaf.dtype.to_real() for leaf in tree.leaves(params) if tree.is_inexact(leaf)]
     return reduce(torch.promote_types, dtypes) if dtypes else torch.float32
 
 
 def cast(scalar: Scalar, like: Tensor) -> Any:
-    """Give a hyper-parameter the dtype of a leaf, if it is a tensor."""
+    """Cast a hyper-parameter to the dtype of a leaf, if it is a tensor."""
     return scalar.to(like.dtype) if isinstance(scalar, Tensor) else scalar
 
 
 def accumulator(like: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype of what is gathered of a leaf: that asked for, of complex numbers for a complex leaf."""
+    """Return the dtype of a leaf's accumulator: the requested one, or its complex counterpart for a complex leaf."""
     if dtype is None:
         return like.dtype
     return dtype.to_complex() if like.is_complex() else dtype
@@ -166,12 +167,12 @@ def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def select(condition: Tensor, chosen: Tree, other: Tree) -> Tree:
-    """Take all leaves from one of two trees of tensors, by a 0-d bool that need not be known yet."""
+    """Select one of two trees of tensors by a 0-d bool, whose value need not be known yet."""
     return tree.map(lambda a, b: torch.where(condition, a, b), chosen, other)
 
 
 def need_params(name: str, params: Params | None, updates: Updates) -> Params:
-    """Return the parameters, or say that they are missing; to no updates belong none."""
+    """Return params; raise if they are needed and missing. Empty updates need no parameters."""
     if params is None and updates is not None:
         raise ValueError(f"{name}: expected the parameters, got None. Call update(updates, state, params).")
     return params
@@ -214,7 +215,7 @@ def _update_on_pairs(
     except ValueError as error:
         if real_updates is updates and real_params is params:
             raise
-        raise ValueError(f"{error} These are shapes of pairs: a complex tensor has a last axis of 2 more.") from error
+        raise ValueError(f"{error} These are shapes of pairs: a complex tensor has an extra last axis of 2.") from error
     return tree.view_as_complex(pairs, updates), state
 
 
@@ -222,5 +223,5 @@ def _apply(param: Any, update: Tensor | None) -> Any:
     if update is None:
         return param
     if not tree.is_inexact(param) or update.shape != param.shape:
-        raise TypeError("an update is like its parameter; a leaf that is not trained has the update None")
+        raise TypeError("an update must be like its parameter; the update of a leaf that is not trained is None")
     return as_dtype(param + update, param.dtype)

@@ -1,4 +1,4 @@
-"""Moving averages of gradients and of their squares, as Adam and its kin keep them."""
+"""Moving averages of gradients and of their squares, as used by Adam and related optimizers."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def zeros(params: Params, dtype: torch.dtype | None = None) -> Params:
 
 
 def full(params: Params, value: Scalar) -> Params:
-    """Return one value in the shape of the leaves that are optimized."""
+    """Return tensors filled with one value, like the leaves that are optimized."""
     return tree.map(lambda p: torch.zeros_like(p) + cast(value, p), floating(params))
 
 
@@ -25,23 +25,23 @@ def at_least(params: Params, dtype: torch.dtype | None) -> Params:
 
 
 def first(updates: Updates, mean: Params, decay: Scalar) -> Params:
-    """Move a mean of gradients on: decay m + (1 - decay) g, in the dtype of m. Without a gradient it stays."""
+    """Update a mean of gradients: decay m + (1 - decay) g, in the dtype of m; unchanged where g is None."""
     return tree.map(lambda m, g: m if g is None else _toward(m, as_dtype(g, m.dtype), decay), mean, updates)
 
 
 def second(updates: Updates, mean: Params, decay: Scalar) -> Params:
-    """Move a mean of squared gradients on: decay v + (1 - decay) g², in the dtype of v."""
+    """Update a mean of squared gradients: decay v + (1 - decay) g², in the dtype of v."""
     return tree.map(lambda v, g: v if g is None else _toward(v, _square(as_dtype(g, v.dtype)), decay), mean, updates)
 
 
 def unbias(mean: Params, decay: Scalar, count: Tensor) -> Params:
-    """Divide a mean that started from zero by what its weights sum to: m / (1 - decay^t)."""
+    """Divide a mean that started from zero by the sum of its weights: m / (1 - decay^t)."""
     weights = {dtype: bias_weight(decay, count, dtype) for dtype in {leaf.dtype for leaf in tree.leaves(mean)}}
     return tree.map(lambda m: m / weights[m.dtype], mean)
 
 
 def bias_weight(decay: Scalar, count: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 1 - decay^t for leaves of a dtype; half-precision counts would round decay to 1."""
+    """Return 1 - decay^t for leaves of a dtype, computed wider than half precision, which would round decay to 1."""
     dtype = dtype.to_real()
     return as_dtype(1 - decay ** count.to(torch.promote_types(dtype, torch.float32)), dtype)
 

@@ -1,4 +1,4 @@
-"""Projections of a tree onto convex sets: apply one after each step and the parameters stay in the set."""
+"""Projections of a tree onto convex sets: apply one after each step to keep the parameters in the set."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def projection_simplex(params: Params, scale: Scalar = 1.0) -> Params:
     values, unravel = tree.ravel(_real(params))
     if not len(values):
         return params
-    values = values - values.max()  # which moves no point of the simplex, and keeps small differences of large values
+    values = values - values.max()  # leaves the projection unchanged, and keeps small differences of large values
     largest = values.sort(descending=True).values
     sums = largest.cumsum(0) - scale
     place = torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
@@ -75,8 +75,8 @@ def _real(params: Params) -> Params:
     for path, leaf in zip(tree.paths(params), tree.leaves(params), strict=True):
         if tree.is_inexact(leaf) and not tree.is_floating(leaf):
             raise TypeError(
-                f"optim.projections: at {tree.place(path)}: expected real tensors, got a {tree.describe(leaf)}. "
-                "Project fn.tree.view_as_real of it, or its absolute values."
+                f"optim.projections: at {tree.place(path)}: expected real tensors, got {tree.describe(leaf)}. "
+                "Project its fn.tree.view_as_real, or its absolute values."
             )
     return params
 

@@ -1,6 +1,6 @@
-"""Checks of hyper-parameters where an optimizer is made: a wrong one must not wait for the first update.
+"""Checks of hyper-parameters when an optimizer is built, so that a wrong value fails before the first update.
 
-A number is checked. The value of a 0-d tensor may not be known, and the values of a schedule are not; both pass.
+Numbers are checked. Tensors and schedules pass, because their values may not be known yet.
 """
 
 import math
@@ -15,10 +15,10 @@ from funcnet import tree
 
 
 def check_rate(operation: str, **values: Any) -> None:
-    """Raise unless each value is a finite number that is not negative, a 0-d tensor or a schedule.
+    """Raise unless each value is a finite, non-negative number, a 0-d tensor or a schedule.
 
     Raises:
-        TypeError: It is none of them, such as parameters where torch.optim has them.
+        TypeError: It is none of these, such as parameters, which are the first argument in torch.optim.
         ValueError: It is out of range.
     """
     fixed = {name: value for name, value in values.items() if not callable(value)}
@@ -26,12 +26,12 @@ def check_rate(operation: str, **values: Any) -> None:
 
 
 def check_not_negative(operation: str, **values: Any) -> None:
-    """Raise unless each value is a finite number that is not negative, or a 0-d tensor."""
+    """Raise unless each value is a finite, non-negative number, or a 0-d tensor."""
     _check(operation, "a number of at least 0 or a 0-d tensor", _not_negative, values)
 
 
 def check_bound(operation: str, **values: Any) -> None:
-    """Raise unless each value is a number that is not negative, or a 0-d tensor; infinity bounds nothing."""
+    """Raise unless each value is a non-negative number or a 0-d tensor; infinity means no bound."""
     _check(operation, "a number of at least 0 or a 0-d tensor", lambda value: value >= 0, values)
 
 
@@ -48,7 +48,7 @@ def check_count(operation: str, **values: Any) -> None:
 def _check(operation: str, expected: str, in_range: Callable[[Any], bool], values: dict[str, Any]) -> None:
     for name, value in values.items():
         if (isinstance(value, Tensor) and not value.ndim) or isinstance(value, torch.SymFloat | torch.SymInt):
-            continue  # the latter is a number that jit traces
+            continue  # torch.SymFloat and SymInt are numbers that jit traces
         if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(
                 f"{operation}: expected {name} to be {expected}, got {tree.describe(value)}.{_remedy(name, value)}"
@@ -58,7 +58,7 @@ def _check(operation: str, expected: str, in_range: Callable[[Any], bool], value
 
 
 def _remedy(name: str, value: Any) -> str:
-    """Name the conversion of an array, such as NumPy's, with one element."""
+    """Suggest the conversion of an array, such as NumPy's, with one element."""
     return f" Convert it by float({name})." if getattr(value, "size", None) == 1 else ""
 
 

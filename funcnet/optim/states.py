@@ -1,4 +1,4 @@
-"""States: whether one belongs to its optimizer and to the parameters, and how to find a part of one."""
+"""Checks that a state belongs to its optimizer and to the parameters, and the search for a part of a state."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ def with_state(
     """Make a transformation that refuses a state of another optimizer or of other parameters.
 
     Args:
-        kind: The class of its state.
+        kind: The class of the state.
         init, update: As in `GradientTransformation`.
         like: The fields of the state that hold a tensor per parameter, of the parameter's shape.
     """
@@ -44,10 +44,10 @@ def check_fit(
     """Raise unless a part of a state fits the updates.
 
     Args:
-        name: Of the part, for the message.
-        part: Like updates; where an update is None it may hold anything.
+        name: The name of the part in the error message.
+        part: Like updates; where an update is None, it may hold anything.
         updates: A tree of tensors and None.
-        shape: From an update to the shape of the tensor in its place, None where there is none.
+        shape: A function from an update to the shape of the corresponding tensor, or to None if there is no tensor.
     """
 
     if _fits(part, updates, shape):
@@ -69,7 +69,7 @@ def check_fit(
 
 
 def find(state: State, kind: type[Kind]) -> Kind | None:
-    """Search a state for a part of a kind, outermost and first."""
+    """Find the first part of a given class in a state, searching from the outside in."""
     if isinstance(state, kind):
         return state
     inner = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
@@ -94,7 +94,7 @@ def _checked(
 
 
 def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
-    """Tell quickly whether a part has the structure and the shapes of the updates; False if it may fit otherwise."""
+    """Tell quickly whether a part has the structure and the shapes of the updates; False means "not sure"."""
     (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
     return structure == other and all(h.shape == shape(g) for g, h in zip(tensors, held, strict=True))
 

@@ -1,15 +1,15 @@
-"""Random numbers as pure functions of an explicit key: JAX's generator, threefry2x32 in its partitionable form.
+"""Random numbers as pure functions of an explicit key: JAX's generator, the partitionable threefry2x32.
 
 A key is an int32 tensor of shape (2,), the bit pattern of two unsigned words; a batch of keys is a tensor of shape
 (..., 2), to be mapped over with vmap. Element i of a draw is the counter i encrypted under the key, so the numbers are
 those of a JAX program with the same seed, on any device, batched or not, compiled or not: keys, bits, integers and
 uniforms bit for bit, the others up to rounding. Nothing here reads or writes torch's global generators.
 
-The same key gives the same numbers, always. To use a key twice is a mistake: `split` it first.
+The same key always gives the same numbers. Using a key twice is a mistake: `split` it first.
 
-A draw takes a key, the shape of the result (an int or several) and mostly its dtype: float32, float64, float16 or
-bfloat16. Its device is the key's. Parameters are numbers or tensors that broadcast to the shape. What is no key, a
-batch of keys outside vmap, a dtype or a shape that does not fit raises TypeError or ValueError.
+A sampler takes a key, the shape of the result (an int or several) and usually its dtype: float32, float64, float16 or
+bfloat16. The result is on the key's device. Parameters are numbers or tensors that broadcast to the shape. A value that
+is not a key, a batch of keys outside vmap, or an unsuitable dtype or shape raises TypeError or ValueError.
 """
 
 from funcnet.random.generator import Key, Scalar, Shape, bits, fold_in, key, key_data, split

@@ -12,19 +12,19 @@ from torch import Tensor
 
 
 class _Piece(NamedTuple):
-    start: float  # the w from which on it holds
+    start: float  # the smallest w of the piece
     centre: float  # subtracted from w in the first piece, from sqrt(w) in the others
     coefficients: tuple[float, ...]  # the highest power first
 
 
 def erfinv(u: Tensor) -> Tensor:
-    """Compute u p(w), with w = -log(1 - u^2) and p a polynomial by pieces in w or sqrt(w), for float32 or float64.
+    """Compute u p(w), with w = -log(1 - u^2) and p a piecewise polynomial in w or sqrt(w), for float32 or float64.
 
-    torch.erfinv differs from it by up to 91 units in the last place in float32, and far more in the tails of float64.
+    torch.erfinv differs from it by up to 91 units in the last place in float32, and by far more in the float64 tails.
     """
     w = -torch.log1p(-u * u)
     first, *tails = _PIECES[u.dtype]
-    root = w.clamp(min=tails[0].start).sqrt()  # the clamp keeps the gradient finite where w = 0 and this goes unused
+    root = w.clamp(min=tails[0].start).sqrt()  # the clamp keeps the gradient finite at w = 0, where root is unused
     p = _polynomial(first, w)
     for piece in tails:
         p = torch.where(w < piece.start, p, _polynomial(piece, root))

@@ -1,4 +1,4 @@
-"""Keys, and the words of the threefry2x32 cipher that all random numbers are made of.
+"""Keys, and the words of the threefry2x32 cipher from which all random numbers are made.
 
 Source:
     Salmon, Moraes, Dror, Shaw (2011), Parallel random numbers: as easy as 1, 2, 3,
@@ -29,11 +29,11 @@ _BLOCK = 1 << 16  # counters at a time, so that their words stay in the second-l
 
 
 def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
-    """Make a key from the low 32 bits of a seed. Use it for one draw, or split it: reused it gives the same numbers.
+    """Make a key from the low 32 bits of a seed. Use it for one draw, or split it: reusing it repeats the numbers.
 
     Args:
-        seed: An int, or a 0-d integer tensor, on whose device the key then is.
-        device: Where the key of an int is, and with it all that is drawn.
+        seed: An int, or a 0-d integer tensor, whose device is that of the key.
+        device: The device of the key if the seed is an int, and of everything drawn from it.
     Example:
         >>> fn.random.key(42)
         tensor([ 0, 42], dtype=torch.int32)
@@ -43,11 +43,11 @@ def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
 
 
 def split(key: Key, shape: Shape = 2) -> Tensor:
-    """Make independent keys out of one, which is used up by it.
+    """Split a key into independent keys. Do not use the original key again.
 
     Args:
         key: A key.
-        shape: How many keys, or how to arrange them.
+        shape: The number of keys, or the shape of an array of keys.
     Returns:
         Keys, int32 of shape (*shape, 2).
     Example:
@@ -59,11 +59,11 @@ def split(key: Key, shape: Shape = 2) -> Tensor:
 
 
 def fold_in(key: Key, data: int | Tensor) -> Key:
-    """Make a key out of a key and a number such as a step count; different numbers give independent keys.
+    """Make a key from a key and a number such as a step count; different numbers give independent keys.
 
     Args:
-        key: A key, to be used for nothing else.
-        data: An int, or a 0-d integer tensor (also one inside vmap or scan), of which the low 32 bits count.
+        key: A key, which should not be used for anything else.
+        data: An int, or a 0-d integer tensor (also inside vmap or scan); only the low 32 bits are used.
     Example:
         >>> fn.random.fold_in(fn.random.key(0), 7)
         tensor([-1578141107,   292468403], dtype=torch.int32)
@@ -73,7 +73,7 @@ def fold_in(key: Key, data: int | Tensor) -> Key:
 
 
 def key_data(key: Key) -> Tensor:
-    """View a key, or an array of keys, as the words that JAX shows, in uint32. `.view(torch.int32)` goes back.
+    """View a key, or an array of keys, as the uint32 words that JAX shows. `.view(torch.int32)` is the inverse.
 
     Example:
         >>> fn.random.key_data(fn.random.key(-1)).tolist()
@@ -86,7 +86,7 @@ def key_data(key: Key) -> Tensor:
 def bits(key: Key, shape: Shape = (), dtype: torch.dtype = torch.uint32) -> Tensor:
     """Draw random bits as uint8, uint16, uint32 or uint64. Reusing the key repeats them: split it first.
 
-    torch computes little in unsigned dtypes; `.view(torch.int32)` has the same bits in one in which it does.
+    torch has few operations for unsigned dtypes; `.view(torch.int32)` reinterprets the same bits as signed integers.
 
     Example:
         >>> fn.random.bits(fn.random.key(0), (2,)).tolist()
@@ -108,7 +108,7 @@ def draw(
     """Compute f(x, y, *parameters) elementwise from the two words of every counter.
 
     Args:
-        operation: The public function, for messages.
+        operation: The public function, for error messages.
         key: A key.
         shape: The shape of the result; None for the common shape of the parameters.
         f: Called with flat tensors, several times for parts of a large result; it may append axes.
@@ -125,7 +125,7 @@ def draw(
 
     size = math.prod(sizes)
     if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
-        samples = part(0, size)  # a GPU, and whoever records the operations, wants few of them
+        samples = part(0, size)  # few operations are best on a GPU and when operations are recorded
     else:
         samples = torch.cat([part(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)])
     return samples.reshape((*sizes, *samples.shape[1:]))
@@ -159,13 +159,13 @@ def expand(operation: str, name: str, value: Tensor, sizes: Sequence[int]) -> Te
 
 
 def check_dtype(operation: str, dtype: torch.dtype, known: Iterable[torch.dtype]) -> None:
-    """Raise TypeError for a dtype that a function can't draw."""
+    """Raise TypeError for a dtype that a sampler does not support."""
     if dtype not in known:
         raise TypeError(f"random.{operation}: expected dtype {', '.join(_name(d) for d in known)}, got {_name(dtype)}.")
 
 
 def check_key(operation: str, key: Any, *, batched: bool = False) -> None:
-    """Raise TypeError or ValueError for what is no key, or a batch of them."""
+    """Raise TypeError for a value that is not a key, and ValueError for a batch of keys."""
     if not isinstance(key, Tensor) or key.dtype != torch.int32 or key.shape[-1:] != (2,):
         expected = f"random.{operation}: expected a key, an int32 tensor of shape (2,), got {describe(key)}."
         raise TypeError(f"{expected} Make one with random.key(seed).")
@@ -175,7 +175,7 @@ def check_key(operation: str, key: Any, *, batched: bool = False) -> None:
 
 
 def describe(value: Any) -> str:
-    """Say what arrived instead of what was expected."""
+    """Describe an argument in an error message."""
     return f"{_name(value.dtype)} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
 
 
@@ -186,7 +186,7 @@ def _encrypt(key: Key, start: int, stop: int) -> tuple[Tensor, Tensor]:
 
 
 def _threefry(key: Key, high: Tensor | int, low: Tensor) -> tuple[Tensor, Tensor]:
-    """Encrypt the counters (high, low): twenty rounds of add, rotate, xor in wrapping int32, the key between them."""
+    """Encrypt the counters (high, low): twenty rounds of add, rotate, xor in wrapping int32, with key injections."""
     a, b = key.unbind(-1)
     schedule = (a, b, a ^ b ^ 0x1BD11BDA)
     x, y = high + a, low + b
@@ -206,7 +206,7 @@ def _rotate_left(word: Tensor, distance: int) -> Tensor:
 
 def _word(operation: str, name: str, value: int | Tensor, device: torch.device | str) -> Tensor:
     """Make a 0-d int32 tensor of an integer's low 32 bits."""
-    if isinstance(value, torch.SymInt):  # that jit traces
+    if isinstance(value, torch.SymInt):  # a number that jit traces
         value = torch.full((), value, dtype=torch.int64, device=device)
     if isinstance(value, int):
         return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)

@@ -39,7 +39,7 @@ def uniform(
         shape: The shape of the result.
         dtype: float32, float64, float16 or bfloat16.
         minval: The lower bound, a number or a tensor that broadcasts to shape.
-        maxval: The upper bound, likewise. Between bounds other than 0 and 1, float64 may differ from JAX by rounding.
+        maxval: The upper bound, likewise. For bounds other than 0 and 1, float64 may differ from JAX by rounding.
     Example:
         >>> fn.random.uniform(fn.random.key(0), (3,))
         tensor([0.9477, 0.9786, 0.3323])
@@ -76,7 +76,7 @@ def truncated_normal(
         key: A key.
         lower: The lower bound, a number or a tensor.
         upper: The upper bound, likewise.
-        shape: The shape of the result, to which the bounds broadcast; by default their common one.
+        shape: The shape of the result, to which the bounds broadcast; by default their common shape.
         dtype: float32, float64, float16 or bfloat16.
     Example:
         >>> fn.random.truncated_normal(fn.random.key(0), -1.0, 1.0, (3,))
@@ -90,8 +90,8 @@ def bernoulli(key: Key, p: Scalar = 0.5, shape: Shape | None = None) -> Tensor:
 
     Args:
         key: A key.
-        p: A number, which counts as float32, or a floating-point tensor; float32 resolves it to 2^-23.
-        shape: The shape of the result, to which p broadcasts; by default p's.
+        p: A number, which is taken as float32, or a floating-point tensor; float32 resolves it to 2^-23.
+        shape: The shape of the result, to which p broadcasts; by default the shape of p.
     Example:
         >>> fn.random.bernoulli(fn.random.key(0), 0.95, (3,))
         tensor([ True, False,  True])
@@ -127,14 +127,14 @@ def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = 
         key: A key.
         logits: Unnormalised log-probabilities along `axis`.
         axis: The axis of the categories.
-        shape: The shape of the result, to which that of the logits without `axis` (the default) broadcasts.
+        shape: The shape of the result, to which the logits' shape without `axis` (the default) broadcasts.
     Example:
         >>> fn.random.categorical(fn.random.key(0), torch.tensor([0.0, 9.0]), shape=(4,))
         tensor([1, 1, 1, 1])
     """
     check_key("categorical", key)
     if not isinstance(logits, Tensor):
-        raise TypeError(f"random.categorical: expected logits in a tensor, got {describe(logits)}.")
+        raise TypeError(f"random.categorical: expected logits to be a tensor, got {describe(logits)}.")
     check_dtype("categorical", logits.dtype, _FLOATS)
     categories, axis = logits.size(axis), axis if axis < 0 else axis - logits.ndim
     noise = list(as_sizes("categorical", logits.movedim(axis, 0).shape[1:] if shape is None else shape))
@@ -145,18 +145,18 @@ def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = 
 def randint(
     key: Key, shape: Shape, minval: int | Tensor, maxval: int | Tensor, dtype: torch.dtype = torch.int32
 ) -> Tensor:
-    """Draw integers with minval <= x < maxval; minval where there is none.
+    """Draw integers with minval <= x < maxval, or minval if that range is empty.
 
-    These remainders of random bits are not quite equally likely: relatively, they differ by less than 2^-32, but for
-    ranges beyond 2^16 by up to (maxval - minval) / 2^32, or in the 64-bit dtypes beyond 2^32 by up to that over 2^64.
+    The integers are remainders of random bits, so their probabilities are not exactly equal. The relative difference is
+    below 2^-32 for ranges up to 2^16 (2^32 in the 64-bit dtypes), and up to (maxval - minval) / 2^32 (/ 2^64) beyond.
 
     Args:
         key: A key.
         shape: The shape of the result.
         minval: The lower bound, an int or an integer tensor that broadcasts to shape.
-        maxval: The upper bound, exclusive, likewise. Beyond the end of the dtype it stands for that; beyond that of
+        maxval: The upper bound, exclusive, likewise. It is clipped to the range of dtype; beyond the range of
             int64, in which bounds are computed, it is an error.
-        dtype: An integer dtype. The 64-bit ones give other numbers than the others, as in JAX.
+        dtype: An integer dtype. The 64-bit dtypes give different numbers than the others, as in JAX.
     Example:
         >>> fn.random.randint(fn.random.key(0), (4,), 1, 7)
         tensor([2, 1, 3, 2], dtype=torch.int32)
@@ -175,9 +175,9 @@ def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool =
 
     Args:
         key: A key.
-        x: A number of integers, or a tensor.
+        x: The number of integers, or a tensor.
         axis: The axis along which to shuffle the tensor.
-        independent: Whether to shuffle each line along the axis on its own instead of whole slices.
+        independent: Whether to shuffle each line along the axis independently instead of whole slices.
     Example:
         >>> fn.random.permutation(fn.random.key(0), 5)
         tensor([0, 1, 4, 3, 2])
@@ -234,7 +234,7 @@ def _check_bound(name: str, bound: int | Tensor) -> None:
 
 
 def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
-    """Take the remainder of (higher, lower word) by maxval - minval in unsigned arithmetic that wraps as JAX's does."""
+    """Compute (higher, lower word) modulo maxval - minval in unsigned arithmetic that wraps as JAX's does."""
     bits, mask, word = (64, -1, word64) if dtype.itemsize == 8 else (32, WORD, word32)
     least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
     low, high = (bound.clamp(least, min(end, ~_SIGN)) for bound, end in ((minval, most), (maxval, most + 1)))
@@ -254,7 +254,7 @@ def _remainder(x: Tensor, divisor: Tensor) -> Tensor:
 
 
 def _shuffle(key: Key, shape: Sequence[int], axis: int) -> Tensor:
-    """Shuffle indices along an axis by sorting random words, in so many rounds that equal words hardly matter."""
+    """Shuffle indices along an axis by sorting random words, in enough rounds that equal words hardly matter."""
     lines = [1] * len(shape)
     lines[axis] = shape[axis]
     index = torch.arange(shape[axis], device=key.device).reshape(lines).expand(*shape)

@@ -1,6 +1,6 @@
-"""What a run shows: tables, progress, curves and decision maps in the terminal, each also as an SVG picture.
+"""Reports of a run: tables, progress, curves and decision maps in the terminal, each also as an SVG picture.
 
-`summary`, `table`, `curve` and `decision_map` build something to look at; `show` prints it and writes the picture.
+`summary`, `table`, `curve` and `decision_map` build something to display; `show` prints it and writes the picture.
 """
 
 from funcnet.report.console import progress, show, track

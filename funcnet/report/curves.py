@@ -15,12 +15,12 @@ from funcnet.report.plot import MARKERS, Axis, Canvas, Cell, Dot, Plot, tensor
 Values = Tensor | Sequence[float]
 
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue")
-_LARGEST, _SMALLEST = 1e300, 1e-300  # magnitudes that axes are drawn for; others count as infinite or 0
+_LARGEST, _SMALLEST = 1e300, 1e-300  # the range of magnitudes on axes; others count as infinite or 0
 
 
 class _Line(NamedTuple):
     name: str
-    x: Tensor  # (n,) float64, never falling
+    x: Tensor  # (n,) float64, non-decreasing
     y: Tensor  # (n,) float64, NaN where nothing can be drawn
     marker: Cell
 
@@ -41,14 +41,14 @@ def curve(
     Values that are NaN or infinite, and on a logarithmic axis those at or below 0, leave gaps; the legend counts them.
 
     Args:
-        series: Name to values of shape (n,); lengths may differ.
-        x: Where the values stand, shape (n,), never falling, common to all series; 0, 1, 2, … by default.
-        log_y: Use a logarithmic vertical axis.
-        title, x_label, y_label: Text above, below and at the top of the vertical axis.
-        width: Columns of the drawing at most; the terminal's by default.
+        series: A dict from names to values of shape (n,); lengths may differ.
+        x: The horizontal positions, shape (n,), non-decreasing, common to all series; 0, 1, 2, … by default.
+        log_y: Whether the vertical axis is logarithmic.
+        title, x_label, y_label: Text above the drawing, below it, and at the top of the vertical axis.
+        width: Maximum number of columns; by default that of the terminal.
         height: Rows of the drawing.
     Raises:
-        ValueError: No series, an empty one, a shape other than (n,), or an x that does not fit.
+        ValueError: There are no series, one is empty or has a shape other than (n,), or x does not fit.
     Example:
         >>> fn.report.show(fn.report.curve({"loss": [4, 1, 0.2, 0]}, x_label="step", width=24, height=4))
         4 ┤⠑⠢⣀
@@ -83,9 +83,9 @@ def curve(
 def _line(index: int, name: str, values: Values, positions: Tensor | None, log_y: bool) -> _Line:
     y = _vector(f'series "{name}"', values)
     if len(y) == 0:
-        raise ValueError(f'curve: series "{name}" is empty: expected at least one value.')
+        raise ValueError(f'curve: series "{name}" is empty, expected at least one value.')
     if positions is not None and len(positions) != len(y):
-        raise ValueError(f'curve: series "{name}" has {len(y)} values and x has {len(positions)}: expected as many.')
+        raise ValueError(f'curve: series "{name}" has {len(y)} values and x has {len(positions)}, expected as many.')
     drawable = (y.abs() <= _LARGEST) & ((y >= _SMALLEST) | (not log_y))
     x = torch.arange(len(y), dtype=torch.float64, device="cpu") if positions is None else positions
     marker = Cell(MARKERS[index], Style(color=_COLOURS[index % len(_COLOURS)]))
@@ -95,7 +95,7 @@ def _line(index: int, name: str, values: Values, positions: Tensor | None, log_y
 def _positions(x: Values) -> Tensor:
     positions = _vector("x", x)
     if not (positions.abs() <= _LARGEST).all() or (positions.diff() < 0).any():
-        raise ValueError("curve: x: expected finite values that never fall. Sort the points by x.")
+        raise ValueError("curve: x: expected finite, non-decreasing values. Sort the points by x.")
     return positions
 
 
@@ -103,13 +103,13 @@ def _vector(what: str, values: Values) -> Tensor:
     vector = tensor(f"curve: {what}", values).cpu().double()
     if vector.ndim != 1:
         raise ValueError(
-            f"curve: {what}: expected shape (n,), got {tuple(vector.shape)}. Pass each row under a name of its own."
+            f"curve: {what}: expected shape (n,), got {tuple(vector.shape)}. Pass each row under its own name."
         )
     return vector
 
 
 def _span(values: list[Tensor], *, log: bool = False) -> Axis:
-    """The range of what can be drawn: widened if a single value, begun at 0 if all is positive and some close to 0."""
+    """Return the range of the values: widened if it is a single value; from 0 if all are positive, some close to 0."""
     drawn = torch.cat([column[column.isfinite()] for column in values])
     if not len(drawn):
         return Axis(0.1, 1.0, log)
@@ -146,9 +146,9 @@ def _dots(line: _Line, x: Axis, y: Axis, canvas: Canvas) -> tuple[Tensor, Tensor
 
 
 def _trace(columns: Tensor, rows: Tensor) -> Iterator[Dot]:
-    """Fill each column between the lowest and highest row met in it; join it to the last one unless a gap parts them.
+    """Fill each column between its lowest and highest row; join it to the previous column unless there is a gap.
 
-    These are the dots of the line through all points, at one step a column however many points there are.
+    These are the dots of the line through all points, in one step per column regardless of the number of points.
     """
     before: Dot | None = None
     places, counts = torch.unique_consecutive(columns, return_counts=True)
@@ -168,7 +168,7 @@ def _straight(start: Dot, end: Dot) -> Iterator[Dot]:
 
 
 def _marked(trace: list[Dot], columns: int, offset: float) -> list[tuple[int, int]]:
-    """Choose cells for markers along a trace: one in 12 columns, those of different series apart; at least one."""
+    """Choose cells for markers along a trace: one per 12 columns, offset between series; at least one."""
     rows: dict[int, list[int]] = {}
     for x, y in trace:
         rows.setdefault(x // 2, []).append(y // 4)

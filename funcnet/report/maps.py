@@ -1,4 +1,4 @@
-"""Decision maps: the probability that a model of two inputs gives over a piece of the plane."""
+"""Decision maps: the probability that a model of two inputs assigns to the points of a rectangle."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from funcnet.report.plot import Axis, Canvas, Cell, Dot, Plot, tensor
 
-Line = tuple[Any, Any]  # w of 2 entries and b of 1: w·x + b = 0
+Line = tuple[Any, Any]  # w with 2 entries and b with 1: w·x + b = 0
 
-_SHADES = " ·▒▓"  # one for each quarter of [0, 1], so that 1/2 falls between two of them
+_SHADES = " ·▒▓"  # one per quarter of [0, 1], so that 1/2 is a boundary between two of them
 _LOW, _MIDDLE, _HIGH = (
     (33, 102, 172),
     (60, 60, 66),
     (200, 110, 20),
-)  # blue to orange, which colour-blind eyes tell apart
+)  # blue to orange, distinguishable with colour blindness
 _COLOURS = 12
 _POINT = Style(color="#000000", bgcolor="#ffffff", bold=True)
 _LINE = Style(color="#ffffff", bold=True)
-_ROUNDING = 1e-6  # how far a probability may stray from [0, 1]
+_ROUNDING = 1e-6  # how far a probability may be outside [0, 1]
 
 
 def decision_map(
@@ -39,17 +39,17 @@ def decision_map(
     y_label: str = "x2",
     height: int = 20,
 ) -> RenderableType:
-    """Draw the probability of class 1 over a piece of the plane, as shades with the data and some lines on top.
+    """Draw the probability of class 1 over a rectangle as shades, with data points and lines on top.
 
     Args:
         f: Maps inputs of shape (n, 2) to probabilities of shape (n,) or (n, 1).
-        points: Data, shape (k, 2); f is called in their dtype and on their device, float32 on the CPU without them.
-        labels: A whole number 0 to 9 for each point, which is the mark it is drawn as; "o" without labels.
-        lines: Pairs (w, b) of shapes (2,) and (): the line w·x + b = 0 is drawn, such as that of a hidden unit. A unit
+        points: Data, shape (k, 2). f is called with their dtype and device; without points, with float32 on the CPU.
+        labels: A whole number from 0 to 9 per point, drawn as its mark; without labels the mark is "o".
+        lines: Pairs (w, b) of shapes (2,) and (), such as those of hidden units; the line w·x + b = 0 is drawn. A pair
             with w = 0 has no line.
-        x_range, y_range: The piece of the plane, low and high, along the first and the second input.
-        title, x_label, y_label: Text above, below and at the top of the vertical axis.
-        height: Rows of the drawing; its columns are twice as many, or fewer in a narrow terminal.
+        x_range, y_range: The rectangle, (low, high) of the first and of the second input.
+        title, x_label, y_label: Text above the drawing, below it, and at the top of the vertical axis.
+        height: Rows of the drawing; it has twice as many columns, or fewer in a narrow terminal.
     Raises:
         ValueError: f returns another shape or values outside [0, 1], or an argument has a wrong shape.
     Example:
@@ -94,7 +94,7 @@ class _Painting(NamedTuple):
     lines: list[tuple[float, float, float]]  # w1, w2, b
 
     def paint(self, canvas: Canvas) -> None:
-        """Shade the cells, draw the lines on them, put the points on top."""
+        """Shade the cells, then draw the lines and the points."""
         self._shade(canvas)
         for line in self.lines:
             canvas.dot(_straight(line, self.x, self.y, canvas), _LINE)
@@ -105,26 +105,26 @@ class _Painting(NamedTuple):
                 canvas.put(int(column), canvas.rows - 1 - int(row), mark, _POINT)
 
     def _shade(self, canvas: Canvas) -> None:
-        """A canvas narrower than the grid of probabilities shows some of its columns."""
+        """Shade the cells; a canvas narrower than the grid of probabilities shows only some of its columns."""
         step = self.probabilities.shape[1] / canvas.columns
         for row, values in enumerate(self.probabilities.tolist()):
             for column in range(canvas.columns):
                 canvas.put(column, row, *_shade(values[int((column + 0.5) * step)]))
 
     def inside(self) -> Tensor:
-        """Tell which points lie on the map."""
+        """Tell which points are on the map."""
         return self.x.holds(self.points[:, 0]) & self.y.holds(self.points[:, 1])
 
 
 def _evaluate(f: Callable[[Tensor], Tensor], x: Axis, y: Axis, height: int, like: Tensor) -> Tensor:
-    """Call f at the middles of the cells and check what it returns."""
+    """Call f at the centres of the cells and check the result."""
     across, up = _middles(x, 2 * height), _middles(y, height).flip(0)
     inputs = torch.stack([across.repeat(height), up.repeat_interleave(2 * height)], dim=-1).to(like)
     outputs = f(inputs)
     if not isinstance(outputs, Tensor) or outputs.shape not in ((len(inputs),), (len(inputs), 1)):
         got = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise ValueError(
-            f"decision_map: f: expected one probability for each row of its input of shape {tuple(inputs.shape)}, "
+            f"decision_map: f: expected one probability per row of its input of shape {tuple(inputs.shape)}, "
             f"that is shape ({len(inputs)},) or ({len(inputs)}, 1), got {got}."
         )
     probabilities = outputs.detach().cpu().double().reshape(height, 2 * height)
@@ -150,15 +150,15 @@ def _shade(probability: float) -> Cell:
 
 
 def _mix(level: float, lighter: int = 0) -> Color:
-    """Go from _LOW over _MIDDLE to _HIGH as the level goes from 0 to 1."""
+    """Interpolate from _LOW through _MIDDLE to _HIGH as the level goes from 0 to 1."""
     start, end, way = (_LOW, _MIDDLE, 2 * level) if level < 0.5 else (_MIDDLE, _HIGH, 2 * level - 1)
     return Color.from_rgb(*(min(255, a + (b - a) * way + lighter) for a, b in zip(start, end, strict=True)))
 
 
 def _straight(line: tuple[float, float, float], x: Axis, y: Axis, canvas: Canvas) -> Iterator[Dot]:
-    """The dots of w·x + b = 0: one in every column of a flat line, one in every row of a steep one.
+    """Yield the dots of w·x + b = 0: one per column for a flat line, one per row for a steep one.
 
-    With u and v the middle of a dot counted from the bottom left, the line is a u + c v + k = 0.
+    With (u, v) the centre of a dot from the bottom left, the line is a u + c v + k = 0.
     """
     (w1, w2, b), width, height = line, 2 * canvas.columns, 4 * canvas.rows
     a, c = w1 * (x.high - x.low) / width, w2 * (y.high - y.low) / height
@@ -180,7 +180,7 @@ def _legend(painting: _Painting) -> list[Cell]:
     unknown = [Cell("? p is NaN")] if painting.probabilities.isnan().any() else []
     lines = [Cell("⠒ w·x + b = 0")] if painting.lines else []
     outside = len(painting.points) - int(painting.inside().sum())
-    missing = [Cell(f"({outside} of {len(painting.points)} points lie outside)")] if outside else []
+    missing = [Cell(f"({outside} of {len(painting.points)} points are outside)")] if outside else []
     return [*shades, *unknown, *lines, *missing]
 
 
@@ -207,7 +207,7 @@ def _marks(labels: Tensor | Sequence[float] | None, count: int) -> list[str]:
         return ["o"] * count
     values = tensor("decision_map: labels", labels).reshape(-1).tolist()
     if len(values) != count:
-        raise ValueError(f"decision_map: expected one label for each of the {count} points, got {len(values)} labels.")
+        raise ValueError(f"decision_map: expected {count} labels, one per point, got {len(values)}.")
     if strange := [value for value in values if value not in range(10)]:
         raise ValueError(f"decision_map: labels: expected whole numbers from 0 to 9, got {strange[0]}.")
     return [str(int(value)) for value in values]

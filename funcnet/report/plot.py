@@ -1,4 +1,4 @@
-"""The frame of every plot: a grid of character cells between two axes with numbers, as wide as the terminal allows."""
+"""The frame of every plot: a grid of character cells with two labelled axes, as wide as the terminal allows."""
 
 import math
 import reprlib
@@ -32,18 +32,18 @@ class Cell(NamedTuple):
 
 
 class Canvas:
-    """A grid of cells that dots, finer than a cell, and whole characters are put on."""
+    """A grid of cells that holds characters, and dots finer than a cell."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
         self.cells = [[Cell(" ")] * columns for _ in range(rows)]
 
     def put(self, column: int, row: int, text: str, style: Style = PLAIN) -> None:
-        """Write one character over what is there; a background stays unless the style has its own."""
+        """Overwrite one character; the background is kept unless the style has one."""
         self.cells[row][column] = Cell(text, self.cells[row][column].style + style)
 
     def dot(self, dots: Iterable[Dot], style: Style) -> None:
-        """Light dots, which join those already lit in their cells."""
+        """Set dots, in addition to those already set in their cells."""
         for x, y in dots:
             present = ord(self.cells[y // 4][x // 2].text)
             lit = present if _BRAILLE <= present < _BRAILLE + 256 else _BRAILLE
@@ -59,7 +59,7 @@ class Axis:
     log: bool = False
 
     def locate(self, values: Tensor, size: int) -> Tensor:
-        """Find which of `size` equal parts of the axis holds each value, as whole numbers in float64; NaN stays NaN."""
+        """Return the index of each value's part among `size` equal parts of the axis, as float64; NaN stays NaN."""
         ends = torch.tensor([self.low, self.high], dtype=torch.float64, device="cpu")
         if self.log:
             ends, values = ends.log(), values.log()
@@ -67,11 +67,11 @@ class Axis:
         return parts.floor().clamp(0, size - 1)
 
     def holds(self, values: Tensor) -> Tensor:
-        """Tell which values lie on the axis."""
+        """Tell which values are within the range of the axis."""
         return (values >= self.low) & (values <= self.high)
 
     def labels(self, size: int, most: int) -> dict[int, str]:
-        """Label about `most` of `size` equal parts of the axis with the round values that they hold."""
+        """Label about `most` of `size` equal parts of the axis with the round values in them."""
         values = _log_ticks(self.low, self.high, most) if self.log else []
         ticks = {value: f"{value:g}" for value in values} or _linear_ticks(self.low, self.high, most)
         parts = self.locate(torch.tensor(list(ticks), dtype=torch.float64, device="cpu"), size).int().tolist()
@@ -80,14 +80,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plot:
-    """A titled grid with its axes and legend; `paint` draws on a canvas whose width is known only when printed."""
+    """A titled grid with axes and legend; `paint` draws on a canvas whose width is known only when it is printed."""
 
     x: Axis
     y: Axis
     paint: Callable[[Canvas], None]
     legend: list[Cell]
     height: int
-    width: int | None = None  # at most; None takes the whole terminal
+    width: int | None = None  # maximum; None: that of the terminal
     title: str = ""
     x_label: str = ""
     y_label: str = ""
@@ -111,7 +111,7 @@ class Plot:
             yield Columns(entries, padding=(0, 3))
 
     def _bottom(self, columns: int, gutter: int) -> Iterator[str]:
-        """The horizontal axis, its numbers, its name."""
+        """Yield the lines of the horizontal axis: ticks, numbers and name."""
         ticks = self.x.labels(columns, most=max(2, columns // 12))
         width = gutter + 2 + columns
         yield " " * (gutter + 1) + "└" + "".join("┴" if i in ticks else "─" for i in range(columns))
@@ -125,7 +125,7 @@ class Plot:
 
 
 def tensor(where: str, values: Any) -> Tensor:
-    """Take a tensor outside any graph, or turn a sequence of numbers or tensors of one element into a float64 one."""
+    """Detach a tensor, or convert a sequence of numbers or one-element tensors to a float64 tensor."""
     if isinstance(values, Tensor):
         return values.detach()
     try:
@@ -136,19 +136,19 @@ def tensor(where: str, values: Any) -> Tensor:
 
 
 def _text(line: list[Cell], options: ConsoleOptions) -> Text:
-    """Join cells, those of one style in one span."""
+    """Join cells into text, with one span per run of equal style."""
     runs = [(style, "".join(cell.text for cell in run)) for style, run in groupby(line, key=lambda cell: cell.style)]
     return Text.assemble(*((_encoded(text, options), style) for style, text in runs), no_wrap=True, overflow="crop")
 
 
 def _encoded(text: str, options: ConsoleOptions) -> str:
-    """Put stand-ins where the console knows only ASCII."""
+    """Replace characters by ASCII ones if the console supports only ASCII."""
     return text.translate(ASCII) if options.ascii_only else text
 
 
 def _linear_ticks(low: float, high: float, most: int) -> dict[float, str]:
     step = _round_up(high / most - low / most)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)  # an end such as 0.6 / 0.2 counts
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)  # includes ends such as 0.6 / 0.2
     values = [k * step for k in range(first, last + 1)]
     largest, place = max(abs(low), abs(high)), math.floor(math.log10(step))
     if largest >= 1e7 or step < 1e-7:
@@ -157,7 +157,7 @@ def _linear_ticks(low: float, high: float, most: int) -> dict[float, str]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten; 1, 2 and 5 times those where the range holds few; nothing where it holds hardly any."""
+    """Return powers of ten; with 1, 2 and 5 times these if the range has few; nothing if it has almost none."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     stride = math.ceil((last - first) / most)
     for multiples in ((1,), (1, 2, 5)):
@@ -168,6 +168,6 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def _round_up(step: float) -> float:
-    """The next of 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))

@@ -15,13 +15,13 @@ from funcnet.tree import Tree
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> RenderableType:
-    """Set rows under column heads; columns of numbers are aligned to the right.
+    """Format rows under column headers; columns of numbers are aligned to the right.
 
     Args:
-        columns: The heads.
-        rows: Cells as long as `columns`: strings as they are, whole numbers with thousands separated, other numbers to
-            6 digits, tensors of one element as the number in them, None as "-".
-        title: A line above.
+        columns: The headers.
+        rows: One cell per column: strings are shown unchanged, whole numbers with thousands separators, other numbers
+            with 6 digits, one-element tensors as their number, None as "-".
+        title: A line above the table.
     Raises:
         ValueError: A row has more or fewer cells than there are columns.
     Example:
@@ -39,8 +39,8 @@ def summary(model: Any, params: Tree) -> RenderableType:
     """List every parameter of a model with its shape, dtype, number of entries and bytes, and the totals.
 
     Args:
-        model: Named above the table; by its repr, or by its type's name where the repr shows only memory addresses.
-        params: Any tree. A leaf that is no tensor is shown by its type and value and counts nothing.
+        model: Its name is the title: its repr, or the name of its type if the repr shows a memory address.
+        params: Any tree. A leaf that is not a tensor is shown by its type and value, and is not counted.
     Example:
         >>> fn.report.show(fn.report.summary("perceptron", {"w": torch.zeros(2, 1), "b": torch.zeros(1)}))
         perceptron
@@ -66,7 +66,7 @@ def _build(
     total: list[str] | None = None,
     right: set[int] | None = None,
 ) -> RenderableType:
-    """Every string goes in as Text: rich would read brackets in a str as markup."""
+    """Build the table. Strings become Text, because rich would read brackets in a str as markup."""
     right = {i for i in range(len(columns)) if _is_numeric([row[i] for row in rows])} if right is None else right
     built = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, show_footer=total is not None)
     for i, (head, foot) in enumerate(zip(columns, total or columns, strict=True)):
@@ -80,7 +80,7 @@ def _build(
 def _cells(columns: Sequence[str], row: Sequence[Any], index: int) -> list[str]:
     if len(row) != len(columns):
         raise ValueError(
-            f"table: row {index}: expected {len(columns)} cells, one for each of {list(columns)}, got {len(row)}."
+            f"table: row {index}: expected {len(columns)} cells, one per column of {list(columns)}, got {len(row)}."
         )
     return [_cell(value) for value in row]
 

@@ -1,8 +1,8 @@
-"""Function transformations on pytrees: torch.func's, freed from its limits on what arguments and results may be.
+"""Function transformations on pytrees: those of torch.func, without its limits on arguments and results.
 
 Every transformation flattens the arguments before torch.func sees them and rebuilds them inside, so arguments and
 results are arbitrary pytrees. Derivatives are taken with respect to floating-point and complex tensors; every other
-leaf passes through unchanged, and its place in a gradient, tangent or Jacobian holds None.
+leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian is None.
 """
 
 from funcnet.transforms import linear_systems

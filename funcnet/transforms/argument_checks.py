@@ -1,6 +1,6 @@
-"""Functions of torch's that ask for values in Python to check their arguments, with checks that ask for none.
+"""Replacements for torch functions that read values in Python to check their arguments; the checks here do not.
 
-Under vmap there is one value per example, and a function that is traced has none yet.
+Under vmap there is one value per example, and during tracing values are not known yet.
 """
 
 import math
@@ -18,7 +18,7 @@ _FALSE = "Expected Tensor with single nonzero value, but got zero"
 
 
 def require(condition: Tensor, message: str = _FALSE) -> None:
-    """Check that a condition, one number, is not zero, for all examples of the batches around it."""
+    """Check that a one-element condition is not zero, for all examples under vmap."""
     if condition.numel() != 1:
         raise RuntimeError(f"expected a condition of one element, got one of shape {tuple(condition.shape)}.")
     found = unwrapped(condition)
@@ -29,7 +29,7 @@ def require(condition: Tensor, message: str = _FALSE) -> None:
 def _gaussian_nll_loss(
     x: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
-    """(log var + (x - target)² / var) / 2, where the gradient does not see that var is at least eps."""
+    """Compute (log var + (x - target)² / var) / 2 with var clamped to at least eps, which gradients ignore."""
     function = torch.nn.functional.gaussian_nll_loss
     if not isinstance(var, Tensor) or reduction not in ("none", "mean", "sum"):
         return function(x, target, var, full=full, eps=eps, reduction=reduction)
@@ -45,7 +45,7 @@ def _gaussian_nll_loss(
 
 
 def _cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
-    """Σ w (x - mean) (x - mean)ᴴ / (Σ w - correction Σ w a / Σ w) with weights w = f a, of the columns of x."""
+    """Compute Σ w (x - mean) (x - mean)ᴴ / (Σ w - correction Σ w a / Σ w) over the columns of x, with w = f a."""
     if x.ndim > 2 or x.dtype == torch.bool:
         raise RuntimeError(f"cov(): expected at most two axes and not bool, got {tuple(x.shape)} of {x.dtype}.")
     rows = torch.atleast_2d(x)
@@ -58,7 +58,7 @@ def _cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, awei
 
 
 def _weights(count: int, frequencies: Tensor | None, importance: Tensor | None) -> tuple[Any, Any]:
-    """Return the weights of columns and their sum, checked."""
+    """Check the weights of columns, and return them and their sum."""
     weights: Any = 1
     for name, given in (("fweights", frequencies), ("aweights", importance)):
         if given is not None:

@@ -1,8 +1,8 @@
-"""Buffers under vmap: a tensor that all examples share until the function writes a value of one example to it.
+"""Buffers under vmap: tensors that all examples share until the function writes one example's value to them.
 
-torch.func.vmap refuses such a write, as the tensor has no room for a batch. When it does, the function runs again, and
-the tensors that it makes as it made that one, by the same operation and of the same dtype, get a batch axis from the
-beginning. What needs no such write, and no value, runs once.
+torch.func.vmap refuses such a write, as the tensor has no batch axis. In that case the function runs again, and every
+tensor that is created by the same operation and with the same dtype as the refused one gets a batch axis at its
+creation. A function that needs no such writes, and no values, runs once.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ from funcnet.transforms.argument_checks import FUNCTIONS
 from funcnet.transforms.flatten import Function
 from funcnet.transforms.purity import refusal
 
-# what torch.func.vmap says of a write of many values to a tensor that has room for one
+# torch.func.vmap's error messages for a write of batched values to a tensor without a batch axis
 _REFUSALS = (
     "is not possible because there exists a Tensor `other` in extra_args",
     "doesn't match the broadcast shape",
     "doesn't work on out=",
 )
-# and of a choice by a mask, or of a value that a function checks
+# and its messages for indexing by a mask, and for a value that a function reads
 _READS = ("Attempting to batch over indexing with a boolean mask", "data-dependent control flow", "aten::equal")
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
@@ -35,7 +35,7 @@ _DETACHED = (Tensor.detach, torch.detach, _DATA.__get__)  # views that torch doe
 
 
 def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
-    """Map f over tensors, for (results of each example, results that all share); f may write to tensors it makes."""
+    """Map f over tensors; return (results per example, shared results). f may write to tensors that it creates."""
 
     def run(*tensors: Tensor) -> Any:
         makers: set[Any] = set()
@@ -72,13 +72,13 @@ class _AgainError(Exception):
 
 
 class _Buffers(TorchFunctionMode):
-    """Give what some functions make a batch axis, and find out which functions these are.
+    """Add a batch axis to the tensors that some functions create, and find out which functions these are.
 
     Attributes:
-        each: A batched True; a choice by it has the batch axis.
-        makers: The functions, each with a dtype, whose new tensors get it. An index that is copied as a buffer is stays
-            one for all examples.
-        made_by: By which of them a tensor, or the one that it views, was made.
+        each: A batched True; selecting by it adds the batch axis.
+        makers: The (function, dtype) pairs whose new tensors get a batch axis. The dtype keeps an index tensor that is
+            copied by the same function as a buffer shared by all examples.
+        made_by: The pair that created a tensor, or the tensor that it views.
     """
 
     def __init__(self, each: Tensor, makers: set[Any]) -> None:
@@ -122,7 +122,7 @@ class _Buffers(TorchFunctionMode):
         return _torch.level(self.each) in _torch.levels(tensor)
 
     def note(self, func: Any, args: Any, given: dict[int, Tensor], leaf: Any) -> Any:
-        """Remember by which function a result was made, and give it its batch axis."""
+        """Record which function created a result, and add the batch axis if needed."""
         if not isinstance(leaf, Tensor) or any(leaf is tensor for tensor in given.values()):
             return leaf
         viewed = args[0] if func in _DETACHED else given.get(id(_base(leaf)))
@@ -145,5 +145,5 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
 
 
 def _base(tensor: Tensor) -> Tensor:
-    """Find the tensor, inside of torch.func's wrappers, that this tensor is a view of, or itself."""
+    """Return the base of a view, inside torch.func's wrappers, or the tensor itself if it is not a view."""
     return _torch.viewed(_torch.unwrapped(tensor))

@@ -20,25 +20,25 @@ from funcnet.tree.conversion import arrays_as_tensors
 def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
     """Transform a function of one example into a function of many, batched along an axis of its tensors.
 
-    f may write in place to tensors that it makes: `out = torch.zeros(3); out[0] = x.sum()` fills one `out` per example.
-    Where torch.func.vmap has no room for such a write, f runs again, and makes its tensors with a batch axis.
+    f may write in place to tensors that it creates: `out = torch.zeros(3); out[0] = x.sum()` fills one `out` per
+    example. Where torch.func.vmap refuses such a write, f runs again and creates these tensors with a batch axis.
 
     Args:
         f: Any function of pytrees.
         in_dims: The axis to map over in every tensor: an int, None for an argument that all examples share, or a tree
             of them that is a prefix of the tuple of arguments. Keyword arguments are mapped over axis 0, as in JAX.
-            Leaves that are not tensors or numpy arrays are shared by all.
+            Leaves that are not tensors or numpy arrays are shared by all examples.
         out_dims: The axis at which results are stacked, likewise a prefix of the result; None for a result that does
             not depend on the mapped arguments.
         chunk_size: How many examples to compute at once; fewer need less memory. None: all.
     Returns:
-        A `Vmap`: callable, and it tells what it maps.
+        A `Vmap`, called like f.
     Raises:
-        ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments; a
-            chunk_size below 1.
-        TypeError: An axis that is neither an int nor None.
+        ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments;
+            chunk_size is below 1.
+        TypeError: An axis is neither an int nor None.
         RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it. The
-            write may have happened by then, and one through `.data` of a tensor that f closes over is not seen.
+            write may already have happened; one through `.data` of a tensor that f closes over is not detected.
     Example:
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
@@ -78,7 +78,7 @@ class Vmap:
 
 
 class _Results:
-    """What f returns on its way through torch.func.vmap: tensors to stack, and what all examples share."""
+    """The result of f on its way through torch.func.vmap: tensors to stack, and values shared by all examples."""
 
     def __init__(self, out_dims: Any) -> None:
         self.out_dims = out_dims
@@ -98,7 +98,7 @@ class _Results:
             whole = stacked
         elif transformed() or any(part.requires_grad for part in stacked):
             whole = [torch.cat(column) for column in zip(stacked, *(parts for parts, _ in chunks), strict=True)]
-        else:  # in place, so that beside the result no more than one chunk is held
+        else:  # in place, so that at most one chunk is held besides the result
             whole, done = [part.new_zeros(size, *part.shape[1:]) for part in stacked], 0
             while (done := _put(whole, stacked, done)) < size:
                 del stacked
@@ -125,24 +125,24 @@ def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> Tree:
 
 
 def axes(name: str, dims: Any, args: Tree) -> Tree:
-    """The axis at every tensor of `args` that is mapped, counted from the front, and None elsewhere."""
+    """Return the non-negative mapped axis of every mapped tensor of `args`, and None for other leaves."""
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
     try:
         spread = tree.broadcast_prefix(dims, args)
     except ValueError as error:
         raise ValueError(
-            f"vmap: expected {name} to be an int, None or a prefix of what it describes, got {dims!r}: {error}"
+            f"vmap: expected {name} to be an int, None or a prefix of the tree it describes, got {dims!r}: {error}"
         ) from error
     return tree.map_with_path(lambda path, leaf, dim: _axis(name, path, leaf, dim), args, spread)
 
 
 def is_mapped(args: Tree, dims: Tree) -> Tree:
-    """Whether each leaf has a mapped axis."""
+    """Return a tree of bools: whether each leaf has a mapped axis."""
     return tree.map(lambda _, dim: dim is not None, args, dims)
 
 
 def common_size(mapped: Tree, dims: Tree) -> int:
-    """The size of the mapped axis, which is one for all tensors."""
+    """Return the size of the mapped axis, which all mapped tensors have in common."""
     sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
     found: list[int] = tree.leaves(sizes)
     if len(set(found)) != 1:
@@ -163,7 +163,7 @@ def _axis(name: str, path: str, leaf: Any, dim: Any) -> int | None:
     count = leaf.ndim + (name == "out_dims")
     if name == _KEYWORDS and not leaf.ndim:
         raise ValueError(
-            f"vmap: keyword arguments are mapped over axis 0, and the one at {tree.place(path)} is a 0-d tensor."
+            f"vmap: keyword arguments are mapped over axis 0, but the one at {tree.place(path)} is a 0-d tensor."
             " Pass it by position with in_dims None there, or close over it, to share it among all examples."
         )
     if not -count <= dim < count:

@@ -1,12 +1,12 @@
-"""The tensors that a function holds without being given them, and the same function with others in their place.
+"""Closure conversion: find the tensors that a function captures, and rebind them.
 
-A custom step of differentiation is given its tensors as arguments, with their outermost level of torch.func peeled off;
-a tensor that its function holds keeps that level, and its derivative would be lost without a word. So such tensors are
-found, become arguments, and are put back into the function.
+A torch.autograd.Function gets its tensors as arguments, with their outermost level of torch.func removed. A tensor that
+its function captures keeps that level, and its derivative would be lost silently. So captured tensors are found, passed
+as arguments, and bound again inside the function.
 
-The function runs again when derivatives are computed, which is later: a variable of a Python loop around it may have
-its next value by then, a module that was called with other parameters its own. So the function is kept as it is when it
-is called.
+The function runs again when derivatives are computed. By then the variable of a Python loop around it may have its next
+value, and a module that was called with other parameters may have its own again. So the function is frozen when it is
+called.
 """
 
 import copy
@@ -27,11 +27,11 @@ from funcnet.tree import Tree
 
 
 class HiddenTensorError(ValueError):
-    """A function uses a tensor of a transformation outside, and holds it where `wrapped` does not find it."""
+    """A function uses a tensor of an outer transformation and holds it where `wrapped` does not find it."""
 
 
 def wrapped(f: Function) -> list[Tensor]:
-    """List the tensors held by f that are at a level of torch.func, or that autograd records."""
+    """List the tensors captured by f that belong to a level of torch.func, or that autograd records."""
     recording = torch.is_grad_enabled()
 
     def outside(tensor: Tensor) -> bool:
@@ -42,20 +42,20 @@ def wrapped(f: Function) -> list[Tensor]:
 
 
 def lurking(value: Tree) -> list[Tensor]:
-    """List the tensors at a level of torch.func to which a value leads in any way."""
+    """List the tensors at a level of torch.func that are reachable from a value in any way."""
     if not _torch.is_transforming():
         return []
     return [tensor for tensor in _tensors(_reached(value)) if _torch.level(tensor) > 0]
 
 
 def frozen(f: Function) -> Function:
-    """Return f as it is now, whatever its variables, and the attributes that lead it to tensors, become later."""
+    """Return a snapshot of f that later changes of its variables and attributes do not affect."""
     kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
     return kept
 
 
 def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Function:
-    """Return f with other tensors in the place of those that it holds; f itself stays as it is."""
+    """Return a copy of f with its captured tensors replaced by others; f itself is unchanged."""
     replaced = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
     rebound: Function = _Copies(replaced, lambda leaf: id(leaf) in replaced).leaf(f)
     return rebound
@@ -75,10 +75,10 @@ def _tensors(leaves: Iterable[Any]) -> Iterable[Tensor]:
 
 
 def _held(value: Tree, seen: dict[int, Any], known: dict[int, Any]) -> Iterator[Any]:
-    """Go through the tensors, functions and objects in a tree and in each other, but for those that are known."""
+    """Iterate over the tensors, functions and objects in a tree, nested ones included, except those that are known."""
     rest = [value]
     while rest:
-        for leaf in filter(gc.is_tracked, tree.leaves(rest.pop())):  # no numbers and texts, of which there may be many
+        for leaf in filter(gc.is_tracked, tree.leaves(rest.pop())):  # skip numbers and strings, which may be many
             if id(leaf) not in seen and id(leaf) not in known:
                 seen[id(leaf)] = leaf
                 rest.append(_parts(leaf))
@@ -86,7 +86,7 @@ def _held(value: Tree, seen: dict[int, Any], known: dict[int, Any]) -> Iterator[
 
 
 def _parts(leaf: Any) -> Tree:
-    """What a function or object holds: closure and defaults, arguments given early, owner, attributes."""
+    """Return the parts of a function or object: closure and defaults, bound arguments, owner, attributes."""
     if isfunction(leaf):
         return [_content(cell) for cell in leaf.__closure__ or ()], leaf.__defaults__, leaf.__kwdefaults__
     if isinstance(leaf, partial):
@@ -95,7 +95,7 @@ def _parts(leaf: Any) -> Tree:
         return getattr(leaf, "__func__", None), leaf.__self__
     if isinstance(leaf, (type, Tensor)) or ismodule(leaf):
         return None
-    return leaf.__dict__ if type(leaf).__dictoffset__ else None  # without asking an object's __getattr__
+    return leaf.__dict__ if type(leaf).__dictoffset__ else None  # without calling the object's __getattr__
 
 
 def _content(cell: CellType) -> Any:
@@ -103,7 +103,7 @@ def _content(cell: CellType) -> Any:
 
 
 def _reached(value: Any) -> Iterator[Any]:
-    """Go through all objects to which one leads, in any way but by global variables."""
+    """Iterate over all objects that are reachable from one, except through global variables."""
     seen, rest = dict[int, Any](), [value]
     while rest:
         if id(leaf := rest.pop()) not in seen:
@@ -123,7 +123,7 @@ def _referents(leaf: Any) -> Iterable[Any]:
 
 
 class _Copies:
-    """Copies of the functions and objects that lead to a leaf of some kind, and that lead to other tensors instead."""
+    """Copies of the functions and objects that lead to concerned leaves, with some tensors replaced by others."""
 
     def __init__(self, others: dict[int, Tensor], concerned: Callable[[Any], Any]) -> None:
         self.others, self.concerned = others, concerned
@@ -134,7 +134,7 @@ class _Copies:
         return tree.map(self.leaf, value) if self.concerns(value) else value
 
     def concerns(self, value: Tree) -> bool:
-        """Tell whether a value is copied; where one is not, all that it leads to is not."""
+        """Tell whether a value is copied; if it is not, nothing reachable from it is copied either."""
         if id(value) in self.unconcerned or not gc.is_tracked(value):
             return False
         seen: dict[int, Any] = {}
@@ -161,7 +161,7 @@ class _Copies:
         return self.object(leaf)
 
     def function(self, f: Any) -> Any:
-        """Copy a function and its cells, which other functions may share; it may be in one of them itself."""
+        """Copy a function and its cells, which other functions may share; a cell may hold the function itself."""
         cells = f.__closure__ or ()
         own = [cell for cell in cells if id(cell) not in self.copies]
         self.copies.update({id(cell): CellType() for cell in own})
@@ -175,10 +175,10 @@ class _Copies:
         return new
 
     def object(self, value: Any) -> Any:
-        """Copy an object and what is in its attributes; one that cannot be copied stays and may not use its tensors."""
+        """Copy an object and its attributes; an object that cannot be copied is kept and may not use its tensors."""
         try:
             new = copy.copy(value)
-        except Exception:  # whatever its class says
+        except Exception:  # its class may raise anything
             new = value
         self.copies[id(value)] = new
         if new is not value:
@@ -187,7 +187,7 @@ class _Copies:
 
 
 class NoHiddenTensors(TorchFunctionMode):
-    """Refuse tensors that carry an outer transformation into a custom step of differentiation past its arguments."""
+    """Refuse tensors that bring an outer transformation into a custom autograd function other than by its arguments."""
 
     def __init__(
         self, name: str, arguments: Iterable[Tensor], outside: Iterable[Tensor], *, autograd: bool = True
@@ -205,11 +205,11 @@ class NoHiddenTensors(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
     def is_hidden(self, leaf: Any) -> bool:
-        """Tell whether a tensor belongs to a level of torch.func, or of autograd, that is peeled off here."""
+        """Tell whether a tensor belongs to a level of torch.func, or of autograd, that is removed here."""
         if not isinstance(leaf, Tensor) or id(leaf) in self.known:
             return False
         level = _torch.level(leaf)
         if level == _torch.NO_LEVEL:
             return self.autograd and leaf.requires_grad
-        # a transformation inside of the function has a number that one outside had, so `outside` has to be known
+        # a transformation inside the function may reuse the level number of one outside, so `outside` is needed
         return id(leaf) in self.outside or level > (_torch.current_level() or 0)

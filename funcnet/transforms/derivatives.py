@@ -34,17 +34,17 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
 
     Args:
         f: Returns a 0-d floating-point tensor, or with has_aux a pair of that and any pytree.
-        argnums: Which positional argument to differentiate by, or a sequence of several.
+        argnums: The positional argument to differentiate with respect to, or a sequence of several.
         has_aux: Whether f returns (value, aux).
     Returns:
-        A function of the same arguments that returns the gradient, or (gradient, aux). The gradient has the form of the
+        A function of the same arguments that returns the gradient, or (gradient, aux). The gradient is a tree like the
         argument (a tuple of them for several argnums), with None at leaves that are neither floating-point nor complex.
     Raises:
-        TypeError: The argument holds no floating-point or complex tensor, or f returns something else than a 0-d one,
-            or with has_aux than a pair.
-        ValueError: An argnum that is no positional argument, or comes twice.
+        TypeError: The argument holds no floating-point or complex tensor, or f does not return a 0-d floating-point
+            tensor, or with has_aux not a pair.
+        ValueError: An argnum is not the position of an argument, or is given twice.
         RuntimeError: f writes in place to an argument or to a tensor that it closes over. A write by `out=`, or to an
-            argument under `no_grad`, has happened by then.
+            argument under `no_grad`, has already happened.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
@@ -96,7 +96,7 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
 
 
 def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
-    """List the tensors that are differentiated and those that are arguments themselves, which costs no search."""
+    """List the differentiated tensors, and the arguments that are tensors themselves, without a search."""
     return [*inputs.tensors, *(arg for arg in (*inputs.args, *kwargs.values()) if isinstance(arg, Tensor))]
 
 
@@ -107,16 +107,16 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     Args:
         f: Any function of pytrees; returns (out, aux) if has_aux.
         primals: The tuple of its arguments.
-        tangents: Like primals; leaves at the place of those that are not differentiated are ignored.
+        tangents: Like primals; leaves that correspond to non-differentiable leaves are ignored.
         has_aux: Whether f returns (out, aux).
     Returns:
-        (out, tangent), or (out, tangent, aux); the tangent is like `out`, None where that is not differentiated.
+        (out, tangent), or (out, tangent, aux); the tangent is like `out`, with None at non-differentiable leaves.
     Raises:
-        TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are no
+        TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are not a
             tuple.
-        ValueError: A tangent is missing, or of another shape or dtype than its primal.
-        RuntimeError: f writes in place to a primal or to a tensor that it closes over. The write may have happened by
-            then.
+        ValueError: A tangent is missing, or differs from its primal in shape or dtype.
+        RuntimeError: f writes in place to a primal or to a tensor that it closes over. The write may already have
+            happened.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
@@ -134,20 +134,20 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
 
 @boundary
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
-    """Evaluate f and return with it the function that pulls a cotangent of the result back to the primals.
+    """Evaluate f and return its result with a function that pulls a cotangent of the result back to the primals.
 
-    It is the transpose of the tangents' function with respect to `tree.dot`, for complex numbers as well.
+    The pullback is the transpose of the pushforward with respect to `tree.dot`, for complex numbers as well.
 
     Args:
         f: Any function of pytrees; returns (out, aux) if has_aux.
-        primals: Its arguments.
+        primals: The arguments of f.
         has_aux: Whether f returns (out, aux).
     Returns:
         (out, pullback), or (out, pullback, aux). pullback(cotangent), with a cotangent like `out`, returns a tuple with
-        one cotangent a primal.
+        one cotangent per primal.
     Raises:
         TypeError: The primals, or the result, hold no floating-point or complex tensor.
-        ValueError: A cotangent is missing, or of another shape or dtype than its part of `out`.
+        ValueError: A cotangent is missing, or differs from its part of `out` in shape or dtype.
     Example:
         >>> out, pullback = fn.vjp(torch.mul, torch.tensor(2.0), torch.tensor(5.0))
         >>> pullback(torch.tensor(1.0))
@@ -168,16 +168,16 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
 @boundary
 def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
-    """Evaluate f and return with it the linear function of tangents that is its derivative there.
+    """Evaluate f and return its result with its derivative at the primals, a linear function of tangents.
 
-    f itself runs once. A derivative pulled back is linear in the cotangent, so pulling back through that once more
-    pushes a tangent forward; unlike torch.func.linearize, this nests in every other transformation.
+    f itself runs once. A pullback is linear in the cotangent, so the pullback of the pullback pushes a tangent forward;
+    unlike torch.func.linearize, this nests in every other transformation.
 
     Returns:
-        (out, pushforward). pushforward(*tangents), one tangent a primal, returns a tangent like `out`.
+        (out, pushforward). pushforward(*tangents), with one tangent per primal, returns a tangent like `out`.
     Raises:
         TypeError: The primals, or the result, hold no floating-point tensor.
-        ValueError: A tangent is missing, or of another shape or dtype than its primal.
+        ValueError: A tangent is missing, or differs from its primal in shape or dtype.
     Source:
         Townsend (2017), A new trick for calculating Jacobian vector products,
         https://j-towns.github.io/2017/06/12/A-new-trick.html
@@ -198,17 +198,17 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
 
 
 def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
-    """Transform a function into its Jacobian, computed forwards: one pass an input number.
+    """Transform a function into its Jacobian, computed in forward mode: one pass per input element.
 
     Args:
         f: Any function of pytrees; returns (out, aux) if has_aux.
-        argnums: Which positional argument to differentiate by, or a sequence of several.
+        argnums: The positional argument to differentiate with respect to, or a sequence of several.
         has_aux: Whether f returns (out, aux).
     Returns:
         A function of the same arguments that returns the Jacobian, or (Jacobian, aux): a tree like `out` whose leaves
         are trees like the argument, each of shape (*out leaf, *argument leaf). Complex tensors may be among the
-        arguments or the results, but not on both sides: the Jacobian of a complex result is that of its parts, with
-        respect to a complex argument it holds gradients as `grad` has them.
+        arguments or the results, but not both. The Jacobian of a complex result combines those of its real and
+        imaginary parts; the Jacobian with respect to a complex argument holds gradients in the convention of `grad`.
     Raises:
         TypeError: The argument or the result holds no floating-point or complex tensor, or both hold a complex one.
     Example:
@@ -219,7 +219,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
 
     def transform(call: Pairs, by: tuple[int, ...]) -> Function:
         def jacobian(*tensors: Tensor) -> Any:
-            # without input numbers there is no pass forwards, and torch's fails
+            # torch's Jacobian fails without input elements, that is, without a forward pass
             method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
             rows, results = method(call, by, has_aux=True)(*unshared(tensors))
             return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
@@ -230,13 +230,13 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
 
 
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
-    """Transform a function into its Jacobian, computed backwards: one pass an output number.
+    """Transform a function into its Jacobian, computed in reverse mode: one pass per output element.
 
     Args:
         f, argnums, has_aux: As for `jacfwd`.
         chunk_size: How many passes to run at once; fewer need less memory. None: all.
     Returns:
-        What `jacfwd` returns.
+        As for `jacfwd`.
     Raises:
         TypeError: As for `jacfwd`.
     Example:
@@ -251,7 +251,7 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
 
 
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """Transform a function into its second derivative, forwards over backwards.
+    """Transform a function into its Hessian, computed in forward mode over reverse mode.
 
     Args:
         f, argnums: As for `jacfwd`.
@@ -259,7 +259,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
         A function of the same arguments that returns, for a scalar f, a tree like the argument whose leaves are trees
         like the argument, each of shape (*leaf, *other leaf).
     Raises:
-        TypeError: The argument or the result holds no floating-point tensor, or a complex one.
+        TypeError: The argument or the result holds no floating-point tensor, or holds a complex one.
     Example:
         >>> fn.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
         tensor([[ 6.,  0.],
@@ -285,11 +285,11 @@ def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has
 
 
 def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Give each element memory of its own, which torch's passes forwards need: x.expand(3) has none."""
+    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
     shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
     return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
 
 
 def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
-    """Give tangents the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
+    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
     return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]

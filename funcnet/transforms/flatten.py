@@ -1,4 +1,4 @@
-"""Trees and functions of trees in the form that torch.func takes: flat tuples of tensors."""
+"""Flattening of trees and of functions of trees to flat tuples of tensors, which torch.func takes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
@@ -17,9 +17,9 @@ Argnums = int | Sequence[int]
 
 
 class Flattener:
-    """The tensors of a tree on their way through torch.func, and the way back to a tree of its form.
+    """Flattens a tree to its tensors, and rebuilds a tree of the same structure from others.
 
-    It describes the tree that it split last; until then, an empty one.
+    It holds the structure of the last tree that it split; before the first split, that of an empty tree.
     """
 
     def __init__(self, chosen: Callable[[Any], bool] = tree.is_tensor) -> None:
@@ -36,7 +36,7 @@ class Flattener:
         return self._fill(tensors, self.rest)
 
     def alone(self, tensors: Sequence[Any]) -> Tree:
-        """Build the tree with None in place of everything else."""
+        """Rebuild the tree with None for every other leaf."""
         return self._fill(tensors, [None] * len(self.rest))
 
     def _fill(self, tensors: Sequence[Any], rest: list[Any]) -> Tree:
@@ -46,7 +46,7 @@ class Flattener:
 
 
 class Inputs:
-    """The floating-point and complex tensors of some arguments, which are differentiated, and the way back."""
+    """Flattens arguments to the floating-point and complex tensors to differentiate, and rebuilds them."""
 
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
@@ -72,10 +72,10 @@ class Inputs:
 
 
 class Call:
-    """A function of pytrees as torch.func wants it: it returns (tensors to differentiate, all tensors).
+    """A function of pytrees as a function of flat tensors: it returns (tensors to differentiate, all tensors).
 
     Attributes:
-        outputs: The tensors to differentiate of the last call.
+        outputs: The differentiable output tensors of the last call.
     """
 
     def __init__(self, name: str, f: Function, inputs: Inputs, has_aux: bool = False) -> None:
@@ -94,11 +94,11 @@ class Call:
         return self.outputs, self.results.split((out, *aux))
 
     def rebuild(self, results: Sequence[Tensor]) -> Any:
-        """Return (out,) or (out, aux) of the last call."""
+        """Rebuild (out,) or (out, aux) of the last call."""
         return self.results.rebuild(results)
 
     def derivative(self, parts: Sequence[Any]) -> Tree:
-        """Build the tree of the last call's result with something in place of every tensor to differentiate."""
+        """Rebuild a tree like the last result from one part per differentiable tensor, with None elsewhere."""
         return self.floating.alone(parts)
 
     def cotangents(self, cotangent: Tree) -> tuple[Tensor, ...]:
@@ -106,10 +106,10 @@ class Call:
 
 
 class Pairs:
-    """A call whose complex tensors are pairs of real numbers, of which torch has Jacobians.
+    """A call whose complex tensors are viewed as pairs of real numbers, for which torch computes Jacobians.
 
     Attributes:
-        outputs: The tensors to differentiate of the last call, as pairs.
+        outputs: The differentiable output tensors of the last call, as pairs.
     """
 
     def __init__(self, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
@@ -145,31 +145,31 @@ def _of_pairs(y: Tensor, part: Tensor) -> Tensor:
 
 
 def value_and_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, ...]:
-    """Return (value,), or with has_aux the pair (value, aux) that f has to return."""
+    """Return (value,), or with has_aux check that f returned a pair and return (value, aux)."""
     if not has_aux:
         return (out,)
     if not isinstance(out, (tuple, list)) or len(out) != 2:
         raise TypeError(
             f"{name}: expected f to return a pair (value, aux), as has_aux=True says, got {tree.describe(out)}. "
-            "Put all that is auxiliary into one tree."
+            "Put all auxiliary values into one tree."
         )
     return tuple(out)
 
 
 def check_scalar(name: str, out: Any) -> None:
-    """Raise unless f returned a 0-d floating-point tensor, which is what has a gradient."""
+    """Raise unless f returned a 0-d floating-point tensor."""
     if not tree.is_floating(out) or out.shape:
         is_complex = tree.is_inexact(out) and not tree.is_floating(out)
         raise TypeError(
             f"{name}: expected f to return a 0-d floating-point tensor, got {tree.describe(out)}. "
-            + ("Take its .abs() or .real: a complex number has no least value. " if is_complex else "")
+            + ("Take its .abs() or .real: complex numbers have no minimum. " if is_complex else "")
             + "Reduce it with .mean() or .sum(), or differentiate it with jacrev; set has_aux=True if f returns "
             "(value, aux)."
         )
 
 
 def check_tuple(operation: str, name: str, values: Any) -> None:
-    """Raise for what is no tuple or list of arguments: a tensor would be taken apart row by row."""
+    """Raise unless the arguments are a tuple or list: a tensor would be unpacked into its rows."""
     if not isinstance(values, (tuple, list)):
         raise TypeError(f"{operation}: expected {name} to be a tuple of f's arguments, got {tree.describe(values)}.")
 
@@ -179,7 +179,7 @@ def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
     for argnum in argnums:
         if not -count <= argnum < count:
             raise ValueError(
-                f"{name}: argnums {argnum} names no positional argument; f was called with {count} of them."
+                f"{name}: argnums {argnum} is not the position of an argument; f was called with {count} of them."
             )
     positions = [argnum % count for argnum in argnums]
     if len(set(positions)) < len(positions):
@@ -209,17 +209,17 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
         f"{tree.describe(leaf)} at {tree.place(path)}" for path, leaf in zip(tree.paths(args), leaves, strict=True)
     )
     if classes := {type(leaf).__name__ for leaf in leaves if is_dataclass(leaf)}:
-        mend = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
+        remedy = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
     else:
-        mend = "Make integers floating: 3.0 for 3, .to(torch.float32) for a tensor."
+        remedy = "Make integers floating: 3.0 for 3, .to(torch.float32) for a tensor."
     found = found or "an empty tree"
-    return f"{name}: expected a floating-point or complex tensor to differentiate by, got {found}. {mend}"
+    return f"{name}: expected a floating-point or complex tensor to differentiate, got {found}. {remedy}"
 
 
 def transformed() -> bool:
     """Tell whether a call is inside a transformation, a trace or torch.compile.
 
-    If not, the values of tensors are known, unless torch's autograd is to differentiate by them.
+    Otherwise the values of tensors are known, and only torch's autograd may differentiate with respect to them.
     """
     return (
         _torch.is_transforming()

@@ -1,12 +1,12 @@
-"""Forward derivatives of linear algebra that torch gives wrong where they are differentiated again; torch 2.13.
+"""Replacements for linear algebra whose forward derivatives torch 2.13 differentiates incorrectly.
 
-torch's forward derivatives of solve, det, slogdet, logdet and tensorsolve take the LU factors for constants, so the
-next derivative lacks a term: jacfwd(jacfwd(f)) and jacrev(jacfwd(f)) are wrong, hessian(f), forwards over backwards, is
-right. householder_product and cholesky_inverse have such faults, too. While a function is differentiated forwards, a
-mode puts operations in their place whose derivatives of every order are right.
+torch's forward derivatives of solve, det, slogdet, logdet and tensorsolve treat the LU factors as constants, so the
+next derivative lacks a term: jacfwd(jacfwd(f)) and jacrev(jacfwd(f)) are wrong, while hessian(f), forward over reverse
+mode, is right. householder_product and cholesky_inverse have similar faults. While a function is differentiated in
+forward mode, a torch function mode replaces these operations by others whose derivatives of every order are right.
 """
 
-# ruff: noqa: N803  torch's names, by which its functions may be called
+# ruff: noqa: N803  argument names of torch, which callers may use as keywords
 
 from collections.abc import Callable
 from functools import reduce, wraps
@@ -22,7 +22,7 @@ _TYPES: Any = torch.return_types
 
 
 def with_forward_rules(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function that is about to be differentiated forwards follow the rules."""
+    """Return f with the replacements in effect while it is differentiated in forward mode."""
 
     @wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -42,7 +42,7 @@ class _Rules(TorchFunctionMode):
 
 
 def _is_differentiated_again(arguments: Any) -> bool:
-    """Tell whether there is another level of derivatives outside of that which runs now, torch.autograd's included."""
+    """Tell whether another level of differentiation, including torch.autograd, is outside the current one."""
     if _torch.derivative_levels() > 1:
         return True
     return torch.is_grad_enabled() and any(map(_is_recorded, tree.leaves(arguments)))
@@ -89,7 +89,7 @@ def _logdet(A: Tensor) -> Tensor:
 
 
 def _parity(pivots: Tensor) -> Tensor:
-    """Return 1 or -1, whether an even or odd number of rows was exchanged with others."""
+    """Return 1 for an even number of row exchanges and -1 for an odd number."""
     exchanges = (pivots != torch.arange(1, 1 + pivots.shape[-1], device=pivots.device)).sum(-1)
     return 1 - 2 * (exchanges % 2)
 

@@ -1,14 +1,14 @@
-"""Batching rules of torch's that give wrong numbers, replaced; checked on torch 2.13.
+"""Replacements for batching rules of torch that give wrong numbers; checked on torch 2.13.
 
-On the CPU torch.linalg.lu_solve computes the place of each matrix from the stride of the last batch axis alone, which
-is wrong for batches of several axes that do not follow each other in memory. torch.func.vmap's rule calls it so where
-one vmap is inside another: for the Jacobians under vmap of solve, inv, det, slogdet and logdet. The rule here calls it
-with at most one batch axis of matrices.
+On the CPU torch.linalg.lu_solve computes the offset of each matrix from the stride of the last batch axis alone, which
+is wrong for several batch axes that are not contiguous in memory. torch.func.vmap's rule calls it in this way when
+vmaps are nested: for the Jacobians under vmap of solve, inv, det, slogdet and logdet. The rule here calls it with at
+most one batch axis of matrices.
 
-The rule of solve does not align batch axes of the function's own with the mapped one: matrices of shape (3, 3) with
-right-hand sides (2, 3, 3), both mapped, met as (size, 3, 3) and (size, 2, 3, 3).
+torch's rule for solve does not align the function's own batch axes with the mapped axis: mapped matrices of shape
+(3, 3) and mapped right-hand sides of shape (2, 3, 3) become (size, 3, 3) and (size, 2, 3, 3).
 
-The rule of lu_unpack takes the results that it is asked to leave out for mapped ones, an error in the second vmap.
+torch's rule for lu_unpack treats the results that it is asked to omit as mapped, which is an error in a second vmap.
 """
 
 import warnings
@@ -26,7 +26,7 @@ _SOLVE = torch.ops.aten._linalg_solve_ex.default
 def register() -> None:
     """Replace the batching rules for this process."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")  # as is intended
+        warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")  # this is intended
         torch.library.register_vmap(_LU_SOLVE, _lu_solve, lib=_LIBRARY)
         torch.library.register_vmap(_LU_UNPACK, _lu_unpack, lib=_LIBRARY)
         torch.library.register_vmap(_SOLVE, _solve, lib=_LIBRARY)
@@ -56,7 +56,7 @@ def _lu_unpack(info: Any, in_dims: Any, lu: Tensor, pivots: Tensor, *wanted: boo
 
 
 def _solve(info: Any, in_dims: Any, a: Tensor, b: Tensor, **options: bool) -> tuple[Any, Any]:
-    is_shared = in_dims[0] is None  # then its factors are as well
+    is_shared = in_dims[0] is None  # then its factors are shared as well
     a, b = a[None] if is_shared else a.movedim(in_dims[0], 0), _mapped(b, in_dims[1], info.batch_size)
     is_vector = b.ndim == 2 or b.shape[1:] == a.shape[1:-1]
     b = b[..., None] if is_vector else b
@@ -70,10 +70,10 @@ def _solve(info: Any, in_dims: Any, a: Tensor, b: Tensor, **options: bool) -> tu
 
 
 def _mapped(x: Tensor, dim: int | None, size: int) -> Tensor:
-    """Put the mapped axis first; an example that all share is repeated along it."""
+    """Move the mapped axis to the front; a shared value is repeated along it."""
     return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
 
 
 def _padded(x: Tensor, axes: int) -> Tensor:
-    """Give an example this many axes, by new ones between the mapped axis and its own."""
+    """Give an example this many axes by inserting new ones between the mapped axis and its own."""
     return x.reshape(x.shape[0], *(1,) * (axes + 1 - x.ndim), *x.shape[1:])

@@ -1,9 +1,9 @@
-"""Writes in place that a pure function may not do: to its arguments and to the tensors that it closes over.
+"""In-place writes that a pure function must not do: to its arguments and to the tensors that it closes over.
 
-A function may write to tensors that it makes. A write that reaches another one is found by torch's version counters
-after the call, when the tensor has changed already, or by torch.func itself during the call, before it does. Views
-share the counter of the tensor viewed. `x.data` of a tensor that no derivative is taken of has a counter of its own:
-a write to that is not seen under vmap, scan and remat, and changes the tensor.
+A function may write to tensors that it creates. A write to any other tensor is found after the call, when the tensor
+has already changed, by torch's version counters, or during the call by torch.func itself, before it changes. Views
+share the counter of their base. `x.data` has its own counter if no derivative is taken with respect to x: a write to it
+under vmap, scan and remat is not detected, and changes the tensor.
 """
 
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ REMEDY = (
     " returns a new tensor; and return the result."
 )
 
-# what torch.func says of a write to a tensor that is differentiated, and to one from outside of its function
+# torch.func's error messages for a write to a differentiated tensor, and to a tensor from outside its function
 _REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
-_MOST = 256  # objects searched for closed-over tensors, so that a data set that a function holds costs no time
-NEAR = 8  # objects searched where torch.func finds all writes but those of out=
+_MOST = 256  # objects searched for closed-over tensors, so that a function that holds a data set stays fast to call
+NEAR = 8  # objects searched where torch.func finds all writes except those by out=
 _Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
 _LIBRARIES = ("torch", "funcnet", "optree")
@@ -38,12 +38,12 @@ class ImpureError(RuntimeError):
 
 
 def refusal(name: str, target: str) -> ImpureError:
-    """Build the error for a write to a tensor that a function did not make."""
+    """Build the error for a write to a tensor that a function did not create."""
     return ImpureError(f"{name}: the function writes in place to {target}, but it has to be pure. {REMEDY}")
 
 
 class Refusals:
-    """Give torch.func's errors for a write in place, raised in a `with`, the text of ours."""
+    """Context manager that replaces torch.func's errors about in-place writes by ImpureError."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Refusals:
 
 
 class Pure(Refusals):
-    """Raise, at the end of a `with`, if a function wrote to its arguments or to tensors that it closes over."""
+    """Context manager that raises on exit if a function wrote to its arguments or to closed-over tensors."""
 
     def __init__(self, name: str, f: Function, arguments: Any, most: int = _MOST) -> None:
         super().__init__(name)
@@ -77,9 +77,10 @@ class Pure(Refusals):
 
 
 def closed_over(f: Function, most: int = _MOST) -> list[Tensor]:
-    """List the tensors to which a function leads by its closure, arguments given early, attributes and globals.
+    """List the tensors that a function reaches through its closure, bound arguments, attributes and globals.
 
-    The search is breadth-first, sees all that the function holds itself, and looks no deeper after `most` objects.
+    The search is breadth-first, covers everything that the function itself holds, and goes no deeper after `most`
+    objects.
     """
     found, seen, rest = list[Tensor](), set[int](), [f]
     for value in rest:
@@ -115,11 +116,11 @@ def _inside_function(f: Any) -> list[Any]:
     return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *global_values(f).values()]
 
 
-_EMPTY = CellType()  # of a variable that has no value yet
+_EMPTY = CellType()  # the cell of a variable that has no value yet
 
 
 def global_values(f: Any) -> dict[str, Any]:
-    """Return the global variables that a user's function reads, but for modules and classes."""
+    """Return the global variables that a user's function reads, except modules and classes."""
     known = _NAMES.get(id(f.__code__))
     if known is None:
         if len(_NAMES) >= _MOST_NAMES:
@@ -131,12 +132,12 @@ def global_values(f: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
 
 
-_NAMES: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the identity of the code, which costs less than its hash
+_NAMES: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the code's id, which costs less than its hash
 _MOST_NAMES = 4096
 
 
 def _names(code: CodeType) -> tuple[str, ...]:
-    """List the names that a function's code, or that of functions in it, looks up."""
+    """List the names that a function's code, including nested functions, looks up."""
     inner = (name for part in code.co_consts if iscode(part) for name in _names(part))
     return tuple(dict.fromkeys((*code.co_names, *inner)))
 
@@ -147,7 +148,7 @@ def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
 
 
 def writes(values: Iterable[Any]) -> list[int]:
-    """Count for each tensor the writes to it, to its views and to the tensor that it views; 0 for other values."""
+    """Return the version counter of each tensor, which its views and its base share; 0 for other values."""
     with _torch.without_torch_function():  # reading a version is not an operation that a mode should see
         return [_version(value) if isinstance(value, Tensor) else 0 for value in values]
 

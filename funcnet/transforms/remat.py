@@ -1,4 +1,4 @@
-"""Gradients that recompute instead of remember."""
+"""Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
 
 from functools import partial, update_wrapper
 from typing import Any
@@ -16,21 +16,22 @@ from funcnet.tree.conversion import arrays_as_tensors
 
 
 def remat(f: Function) -> Function:
-    """Make a function recompute its intermediate values in the backward pass instead of keeping them.
+    """Make a function recompute its intermediate values in the backward pass instead of storing them.
 
-    Values and derivatives are unchanged at every nesting; memory falls, and the forward pass runs once more.
+    Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
 
     Args:
-        f: Any pure function of pytrees. It may close over tensors that are differentiated outside; what it closes over
-            is read when it is called, and not again for its derivatives.
+        f: Any pure function of pytrees. It may close over tensors that are differentiated outside; closed-over
+            variables are read when it is called, and not again for its derivatives.
     Returns:
         A function of the same arguments.
     Raises:
-        ValueError: f uses a tensor that is differentiated or mapped outside, from where it cannot be found: a global
-            variable, a set, or an object with __slots__; or it returns an object that holds tensors and is no node.
-        TypeError: f is no function; of a layer, its `apply` is.
-        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has happened by
-            then; one through `.data` is not seen.
+        ValueError: f uses a tensor that is differentiated or mapped outside and takes it from where it cannot be found:
+            a global variable, a set, or an object with __slots__; or it returns an object that holds tensors and is
+            not a node.
+        TypeError: f is not a function. For a layer, wrap its `apply`.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has already
+            happened; one through `.data` is not detected.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174; named as in JAX.
@@ -40,7 +41,7 @@ def remat(f: Function) -> Function:
     """
     if not callable(f):
         raise TypeError(
-            f"remat: expected a function, got {f!r}. Of a layer, wrap what applies it: "
+            f"remat: expected a function, got {f!r}. For a layer, wrap its apply: "
             "layer._replace(apply=fn.remat(layer.apply))."
         )
     return update_wrapper(partial(_rematerialised, f), f)
@@ -66,18 +67,18 @@ def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
     for leaf in filter(leads_to_tensors, results.rest):
         raise ValueError(
             f"remat: expected tensors and trees of them as results, got {tree.describe(leaf)}, which holds tensors and "
-            "is no pytree node, so that their gradients would be lost. Return the tensors themselves, in tuples, dicts "
-            "or dataclasses made nodes by fn.tree.register_dataclass."
+            "is not a pytree node, so their gradients would be lost. Return the tensors themselves, in tuples, dicts "
+            "or dataclasses registered by fn.tree.register_dataclass."
         )
     return tensors
 
 
 class _Remat(torch.autograd.Function):
-    """f(*tensors) as one step of differentiation that keeps its arguments and nothing else."""
+    """f(*tensors) as one autograd function that saves its arguments and nothing else."""
 
     @staticmethod
     def forward(f: Function, *tensors: Tensor) -> Any:
-        return tuple(out.view_as(out) for out in f(*tensors))  # autograd takes no argument back as a result
+        return tuple(out.view_as(out) for out in f(*tensors))  # autograd does not accept an argument as a result
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
@@ -88,7 +89,7 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        # A pullback may run after its level of torch.func has ended; an operation unwraps what was saved at it.
+        # A pullback may run after its level of torch.func has ended; an operation unwraps tensors saved at that level.
         primals = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
         weights, results = Flattener(), Flattener()
 
@@ -96,7 +97,7 @@ class _Remat(torch.autograd.Function):
             given = weights.rebuild(tensors[len(primals) :])
             return results.split(pullback(ctx.f, tensors[: len(primals)])(given))
 
-        # torch.func records the backward pass, to be differentiated in turn, so that has to be rematerialised as well
+        # torch.func records the backward pass, so that it can be differentiated; it is rematerialised as well
         apply: Function = _Remat.apply
         return None, *results.rebuild(apply(pull, *primals, *weights.split([*cotangents])))
 
@@ -106,7 +107,7 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, f: Function, *tensors: Tensor) -> Any:
-        # The rule that torch generates adds up the gradient of a result that all examples share once an example.
+        # The rule that torch generates adds the gradient of a result that all examples share once per example.
         apply: Function = _Remat.apply
         results = apply(vmap(f, in_dims[1:]), *tensors)
         return results, (0,) * len(results)

@@ -1,7 +1,7 @@
-"""Derivatives that tell zeros by structure from zeros by value: None means "does not depend on it".
+"""Derivatives that distinguish structural zeros from zero values: None means "does not depend on it".
 
-A zero that is multiplied by an infinite derivative is NaN. So a result that nobody differentiates, and a tensor that
-nothing is differentiated by, take no part in a derivative at all.
+Zero times an infinite derivative is NaN. So results without a cotangent, and tensors without a tangent, take no part
+in a derivative at all.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from funcnet.transforms.flatten import Flattener
 from funcnet.transforms.purity import Refusals
 
 Tensors = tuple[Tensor, ...]
-Partial = Sequence[Tensor | None]  # derivatives, None where they are zero by structure
+Partial = Sequence[Tensor | None]  # derivatives, None where they are structurally zero
 
 
 def pullback(f: Callable[..., Tensors], primals: Sequence[Tensor]) -> Callable[[Partial], list[Tensor | None]]:
@@ -60,7 +60,7 @@ def pushforward(
         given = dict(zip(moving, tensors, strict=True))
         results = f(*(given.get(i, primal) for i, primal in enumerate(primals)))
         moved[:] = [tree.is_inexact(y) and forward_ad.unpack_dual(y).tangent is not None for y in results]
-        # torch.func.jvp asks for a result, so the first is one that moves
+        # torch.func.jvp needs a result that depends on a primal, so the first one is a primal itself
         return (tensors[0], *(y for y, moves in zip(results, moved, strict=True) if moves)), results
 
     along = tuple(tangent for tangent in tangents if tangent is not None)
@@ -72,6 +72,6 @@ def pushforward(
 
 
 def materialised(results: Tensors, tangents: Partial) -> tuple[Tensor | None, ...]:
-    """Replace None by zeros where a result has a derivative: autograd's forward mode takes no None there."""
+    """Replace None by zeros where a result has a derivative: autograd's forward mode does not take None there."""
     pairs = zip(results, tangents, strict=True)
     return tuple(torch.zeros_like(y) if t is None and tree.is_inexact(y) else t for y, t in pairs)

@@ -1,8 +1,8 @@
-"""Pytrees: nested containers of tensors, as every model, gradient and optimizer state here is one.
+"""Pytrees: nested containers of tensors. Every model, gradient and optimizer state in this package is a pytree.
 
-A node is whatever optree knows (dict, list, tuple, NamedTuple, None, registered classes); everything else is a leaf.
-None is the absent leaf: it is no leaf of its own, and `map` keeps it. Arithmetic acts on floating-point and complex
-tensors; other leaves (ints, strings, integer tensors) come through from the first tree as they are.
+A node is any container that optree knows (dict, list, tuple, NamedTuple, None, registered classes); everything else is
+a leaf. None marks an absent leaf: it does not count as a leaf, and `map` keeps it. Arithmetic acts on floating-point
+and complex tensors; other leaves (ints, strings, integer tensors) are taken unchanged from the first tree.
 """
 
 from funcnet.tree.arithmetic import (

@@ -33,16 +33,16 @@ def zeros_like(tree: Tree) -> Tree:
 def dot(a: Tree, b: Tree) -> Tensor:
     """Sum the products of corresponding entries over all leaves.
 
-    Of complex entries it is the product of their real and imaginary parts as pairs, Re(conj(a) b): the result is real,
-    and that of a tree with itself is the square of its norm.
+    Complex entries count as pairs of their real and imaginary parts, with the product Re(conj(a) b): the result is
+    real, and the dot product of a tree with itself is the square of its norm.
 
     Args:
         a: Any tree.
         b: Like a; leaves that are neither floating-point nor complex tensors in a are ignored.
     Returns:
-        A real 0-d tensor; a float32 one on the CPU if there is nothing to multiply.
+        A real 0-d tensor; a float32 zero on the CPU if there is nothing to multiply.
     Raises:
-        ValueError: The trees differ in structure or shapes; the message names the first path where they do.
+        ValueError: The trees differ in structure or shapes; the message names the path of the first difference.
     """
     inexact = partition(a, is_inexact)[0]
     products = leaves(map_fitting("tree.dot", _product, inexact, b))
@@ -52,7 +52,7 @@ def dot(a: Tree, b: Tree) -> Tensor:
 def norm(tree: Tree) -> Tensor:
     """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
 
-    Without floating-point or complex tensors it is a float32 zero on the CPU.
+    For a tree without floating-point or complex tensors it is a float32 zero on the CPU.
     """
     norms = [torch.linalg.vector_norm(leaf) for leaf in leaves(tree) if is_inexact(leaf)]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else _zero()
@@ -63,7 +63,7 @@ def _product(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _zero() -> Tensor:
-    """The sum of nothing, whatever torch's default dtype and device are."""
+    """Return the empty sum, independent of torch's default dtype and device."""
     return torch.zeros((), dtype=torch.float32, device="cpu")
 
 

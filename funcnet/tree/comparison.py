@@ -18,7 +18,7 @@ def allclose(a: Tree, b: Tree, *, rtol: float = 1e-5, atol: float = 1e-8) -> boo
 
 
 def difference(a: Tree, b: Tree, *, rtol: float = 0.0, atol: float = 0.0) -> str | None:
-    """Describe the first difference between two trees, with its path; None when they agree.
+    """Describe the first difference between two trees, with its path; return None if they agree.
 
     Example:
         >>> fn.tree.difference({"w": torch.ones(2)}, {"w": torch.tensor([1.0, 3.0])})

@@ -1,4 +1,4 @@
-"""The form of a tree: flattening, mapping, splitting and merging."""
+"""The structure of a tree: flattening, mapping, splitting and merging."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 Tree = Any
 Structure = optree.PyTreeSpec
 
-NAMESPACE = "funcnet"  # optree also finds there what is registered globally
+NAMESPACE = "funcnet"  # optree also finds globally registered classes there
 
 
 def flatten(tree: Tree) -> tuple[list[Any], Structure]:
@@ -30,12 +30,12 @@ def leaves(tree: Tree) -> list[Any]:
 
 
 def structure(tree: Tree) -> Structure:
-    """Return what remains of a tree without its leaves; hashable, equal for trees of one form."""
+    """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure."""
     return optree.tree_structure(tree, namespace=NAMESPACE)
 
 
 def paths(tree: Tree) -> list[str]:
-    """Name every leaf by the keys, indices and fields that lead to it, joined by dots; a lone leaf is "".
+    """List the path of every leaf: the keys, indices and fields that lead to it, joined by dots; "" for a lone leaf.
 
     Example:
         >>> fn.tree.paths(({"w": 1, "b": 2}, [3]))
@@ -45,12 +45,12 @@ def paths(tree: Tree) -> list[str]:
 
 
 def place(path: str) -> str:
-    """Say in an error message where a leaf is."""
+    """Describe the place of a leaf in an error message."""
     return f'path "{path}"' if path else "the tree itself, which is one leaf"
 
 
 def describe(tree: Tree) -> str:
-    """Say in an error message what a tree is: dtype, shape and device of a tensor, the entries of a node."""
+    """Describe a tree in an error message: dtype, shape and device of a tensor, the entries of a node."""
     if is_tensor(tree):
         return f"{str(tree.dtype).removeprefix('torch.')} tensor of shape {tuple(tree.shape)} on {tree.device}"
     if tree is None or _is_leaf(tree):
@@ -60,14 +60,14 @@ def describe(tree: Tree) -> str:
 
 
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply f to every leaf of a tree together with what stands in its place in the other trees.
+    """Apply f to every leaf of a tree together with the corresponding parts of the other trees.
 
     Args:
         f: Called as f(leaf, *others).
-        tree: Its structure is the result's. Where it is None the result is None, whatever the others hold.
+        tree: The result has its structure. Where it is None the result is None, whatever the others hold.
         rest: Trees of the same structure, or with subtrees where `tree` has leaves.
     Raises:
-        ValueError: Another tree differs in structure; the message names the first path where it does.
+        ValueError: Another tree differs in structure; the message names the path of the first difference.
     Example:
         >>> fn.tree.map(lambda p, g: p - g, {"w": 3, "b": None}, {"w": 1, "b": 2})
         {'w': 2, 'b': None}
@@ -76,14 +76,14 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
 
 
 def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply f as `map` does for an operation that errors are to name."""
+    """Apply f as `map` does; errors name the given operation."""
     first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
     columns = [_align(operation, spec, tree, other) for other in rest]
     return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
 
 
 def map_fitting(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply f as `map_as` does; where leaves do not fit together the error shows them and their path."""
+    """Apply f as `map_as` does; if leaves do not fit together, the error shows them and their path."""
     rows = []
 
     def apply(*row: Any) -> Any:
@@ -101,12 +101,12 @@ def map_fitting(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) 
 
 
 def _kind(leaf: Any) -> Any:
-    """What two leaves have in common that fit together."""
+    """Return the properties that leaves which fit together have in common."""
     return (leaf.shape, leaf.device, leaf.is_floating_point()) if is_tensor(leaf) else type(leaf)
 
 
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply f(path, leaf, *others) as `map` does, with the path of `paths` in front."""
+    """Apply f(path, leaf, *others) as `map` does, with the leaf's path, as in `paths`, as the first argument."""
     return map(f, unflatten(structure(tree), paths(tree)), tree, *rest)
 
 
@@ -131,7 +131,7 @@ def is_inexact(leaf: Any) -> bool:
 
 
 def view_as_real(tree: Tree) -> Tree:
-    """View every complex tensor as one of real numbers, with the real and the imaginary part along a new last axis.
+    """View every complex tensor as a real tensor, with the real and the imaginary part along a new last axis.
 
     Example:
         >>> fn.tree.view_as_real({"w": torch.tensor(1 + 2j), "b": torch.tensor(3.0)})
@@ -143,7 +143,7 @@ def view_as_real(tree: Tree) -> Tree:
 
 
 def view_as_complex(tree: Tree, like: Tree) -> Tree:
-    """Turn a tree as `view_as_real` returned it of one like `like` back into one of complex tensors: its inverse.
+    """View pairs of real numbers as complex tensors wherever `like` has complex tensors: the inverse of `view_as_real`.
 
     Example:
         >>> fn.tree.view_as_complex(torch.tensor([1.0, 2.0]), torch.tensor(0j))
@@ -163,11 +163,11 @@ def _is_complex(leaf: Any) -> bool:
 
 
 def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree, Tree]:
-    """Split a tree in two of the same form: the leaves that satisfy the predicate, and the others, None elsewhere.
+    """Split a tree in two: the leaves that satisfy the predicate, and the other leaves, each with None elsewhere.
 
     Args:
         tree: Any tree.
-        predicate: A function of a leaf, or a tree of bools like `tree` (or a prefix of it, such as one bool a layer).
+        predicate: A function of a leaf, or a tree of bools like `tree` (or a prefix of it, such as one bool per layer).
     Example:
         >>> fn.tree.partition({"w": 1.0, "name": "out"}, lambda leaf: isinstance(leaf, float))
         ({'w': 1.0, 'name': None}, {'w': None, 'name': 'out'})
@@ -178,12 +178,12 @@ def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree
 
 
 def combine(*trees: Tree) -> Tree:
-    """Merge trees of one form by taking, at each place, the first leaf that is not None: the inverse of `partition`.
+    """Merge trees by taking, at each place, the first leaf that is not None: the inverse of `partition`.
 
     Args:
-        trees: At least one. The first has the structure of the result; where it is None others may hold subtrees.
+        trees: At least one. The result has the structure of the first; where it is None, others may hold subtrees.
     Raises:
-        ValueError: No tree, or one that differs in structure; the message names the first path where it does.
+        ValueError: No tree is given, or one differs in structure; the message names the path of the first difference.
     """
     if not trees:
         raise ValueError("tree.combine: expected at least one tree, got none.")
@@ -193,10 +193,10 @@ def combine(*trees: Tree) -> Tree:
 
 
 def broadcast_prefix(prefix: Tree, tree: Tree) -> Tree:
-    """Repeat every leaf of a prefix, None included, over the subtree of `tree` that stands in its place.
+    """Repeat every leaf of a prefix, None included, over the corresponding subtree of `tree`.
 
     Raises:
-        ValueError: `prefix` is no prefix of `tree`.
+        ValueError: `prefix` is not a prefix of `tree`.
     Example:
         >>> fn.tree.broadcast_prefix((0, None), ({"w": 1.0, "b": 2.0}, 3.0))
         ({'w': 0, 'b': 0}, None)
@@ -206,18 +206,19 @@ def broadcast_prefix(prefix: Tree, tree: Tree) -> Tree:
         return spec.unflatten(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
     except ValueError as error:
         message = mismatch(prefix, tree, prefix=True)
-        raise ValueError(f"tree.broadcast_prefix: expected a prefix of the tree, they differ {message}.") from error
+        raise ValueError(f"tree.broadcast_prefix: expected a prefix of the tree, but they differ {message}.") from error
 
 
 def stack(trees: Sequence[Tree]) -> Tree:
-    """Stack the tensors of equal trees along a new leading axis, the form in which `vmap` takes an ensemble.
+    """Stack the tensors of equal trees along a new leading axis, so that `vmap` can map over an ensemble.
 
     Args:
-        trees: At least one, with tensors of equal shapes. Leaves that are no tensors are taken from the first.
+        trees: At least one, with tensors of equal shapes. Leaves that are not tensors are taken from the first.
     Returns:
         A tree whose tensors have the shape (number of trees, *shape).
     Raises:
-        ValueError: No tree, or trees that differ in structure or shapes; the message names the first place.
+        ValueError: No tree is given, or the trees differ in structure or shapes; the message names the first path where
+            they differ.
     """
     if not trees:
         raise ValueError("tree.stack: expected at least one tree, got none. An empty stack has no structure.")
@@ -239,11 +240,11 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
     """Concatenate the floating-point and complex tensors of a tree into one vector of real numbers.
 
     Args:
-        tree: Any tree; other leaves are kept aside. A complex number is two entries, its real and imaginary part, so
-            that inner products of vectors are those of `dot`.
+        tree: Any tree; other leaves are kept aside. A complex number becomes two entries, its real and imaginary part,
+            so that inner products of vectors are those of `dot`.
     Returns:
         The vector, in the tensors' common dtype, and the function that turns such a vector back into a tree with the
-        original shapes and dtypes. Without such tensors: a float32 vector of length 0 on the CPU.
+        original shapes and dtypes. Without such tensors, the vector is float32 of length 0 on the CPU.
     """
     inexact, rest = partition(tree, is_inexact)
     tensors, spec = flatten(view_as_real(inexact))
@@ -270,7 +271,7 @@ def _align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any
 
 
 def mismatch(a: Tree, b: Tree, path: str = "", *, prefix: bool = False) -> str | None:
-    """Say where two structures first differ; with `prefix`, a leaf or None in `a` stands for anything in `b`."""
+    """Describe where two structures first differ; with `prefix`, a leaf or None in `a` matches anything in `b`."""
     if (prefix and (a is None or _is_leaf(a))) or (_is_leaf(a) and _is_leaf(b)):
         return None
     here = f"at {place(path)}" if path else "at the root"

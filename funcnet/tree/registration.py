@@ -1,4 +1,4 @@
-"""Dataclasses as nodes."""
+"""Registration of dataclasses as pytree nodes."""
 
 import dataclasses
 from typing import Any, TypeVar, cast
@@ -14,15 +14,15 @@ Class = TypeVar("Class", bound=type[Any])
 def register_dataclass(cls: Class) -> Class:
     """Make a dataclass a node: its fields are the children, those with metadata {"static": True} part of the structure.
 
-    Rebuilding skips `__init__` and `__post_init__`, so that a node may hold any leaf. `torch.load` reads what holds the
-    dataclass with its default, weights_only=True.
+    Rebuilding skips `__init__` and `__post_init__`, so that a node may hold any leaf. `torch.load` can read objects of
+    the class with its default, weights_only=True.
 
     Args:
         cls: A dataclass.
     Returns:
         The same class.
     Raises:
-        TypeError: It is no dataclass.
+        TypeError: cls is not a dataclass.
     Example:
         >>> @fn.tree.register_dataclass
         ... @dataclasses.dataclass(frozen=True)

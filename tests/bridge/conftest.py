@@ -1,4 +1,4 @@
-"""Fixtures of the tests of bridge."""
+"""Fixtures for the tests of the bridge."""
 
 import copy
 
@@ -8,6 +8,6 @@ from torch_modules import MODULES, filled
 
 @pytest.fixture(params=MODULES)
 def case(request):
-    """A module with weights of its own, and an input."""
+    """Return a module with its own weights, and an input."""
     module, x = MODULES[request.param]
     return filled(copy.deepcopy(module)), x

@@ -1,4 +1,4 @@
-"""Wrong modules, params and outputs of from_module raise a clear error."""
+"""Wrong modules, params and outputs in from_module raise a clear error."""
 
 import pytest
 import torch
@@ -29,22 +29,22 @@ BAD = {
     "lazy": (
         lambda: fn.from_module(nn.Sequential(nn.ReLU(), nn.LazyLinear(2))),
         ValueError,
-        r'expected parameter "1\.weight" to have values, it is lazy.* Call the module once on an example input',
+        r'expected parameter "1\.weight" to have values, but it is lazy.* Call the module once on an example input',
     ),
     "meta": (
         lambda: fn.from_module(on_meta()),
         ValueError,
-        r'expected parameter "0\.weight" to have values, it is on the meta device\. Build the module outside',
+        r'expected parameter "0\.weight" to have values, but it is on the meta device\. Build the module outside',
     ),
     "meta buffer": (
         lambda: fn.from_module(with_meta_buffer()),
         ValueError,
-        'expected buffer "running_var" to have values, it is on the meta device',
+        'expected buffer "running_var" to have values, but it is on the meta device',
     ),
     "missing parameter": (
         lambda: LINEAR({"weight": LINEAR_PARAMS["weight"]}, {}, torch.ones(3)),
         ValueError,
-        r"from_module\(Linear\): expected parameters like the module's, they differ at the root: dict with entries "
+        r"from_module\(Linear\): expected parameters like the module's, but they differ at the root: dict with entries "
         r"bias, weight and dict with entry weight\. Start from the parameters that from_module returned",
     ),
     "another shape": (
@@ -60,7 +60,7 @@ BAD = {
     "another state": (
         lambda: NORM(NORM_PARAMS, {}, torch.ones(3, 2)),
         ValueError,
-        r"from_module\(BatchNorm1d\): expected state like the module's, they differ at the root: dict with entries",
+        r"from_module\(BatchNorm1d\): expected state like the module's, but they differ at the root: dict with entries",
     ),
     "tied twice": (
         lambda: TIED(TIED_PARAMS | {"out": {"weight": torch.ones(7, 4)}}, {}, TOKENS),

@@ -1,4 +1,4 @@
-"""Pure functions as programs of torch.export: parameters are inputs, gradients and loops are plain operations."""
+"""Pure functions as torch.export programs: parameters are inputs, gradients and loops are plain operations."""
 
 import dataclasses
 import io
@@ -67,7 +67,7 @@ BAD = {
         TypeError,
         "export: in the result: expected tuples, lists",
     ),
-    "values that steer Python": (
+    "Python branches on values": (
         lambda: fn.bridge.export(lambda x: x if x.sum() > 0 else -x, X),
         fn.StagingError,
         "needs the values of a tensor",

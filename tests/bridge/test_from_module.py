@@ -1,4 +1,4 @@
-"""A torch module as a pure function: the values, gradients and statistics of the module, whatever transforms it."""
+"""A torch module as a pure function: values, gradients and statistics of the module, under every transformation."""
 
 import copy
 
@@ -84,7 +84,7 @@ def test_jit_equals_eager(case, mode):
 
 
 @pytest.mark.parametrize("name", STATEFUL)
-def test_in_train_mode_statistics_move_as_the_modules_do(name):
+def test_statistics_in_train_mode_equal_the_modules(name):
     module, x = MODULES[name]
     module = filled(copy.deepcopy(module)).train()
     apply, params, state = fn.from_module(module)
@@ -126,7 +126,7 @@ def test_masks_of_the_transformer():
 
 
 @pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": 0.3}, {"enable_gqa": True}], ids=str)
-def test_attention_is_torchs(options):
+def test_attention_equals_torch(options):
     class Attend(nn.Module):
         def forward(self, *tensors, **given):
             return functional.scaled_dot_product_attention(*tensors, **given)
@@ -140,7 +140,7 @@ def test_attention_is_torchs(options):
         assert_close(apply({}, {}, q, k, v, mask, **options)[0], expected)
 
 
-def test_packed_sequences_go_to_torchs_kernel():
+def test_packed_sequences_use_torchs_kernel():
     module = filled(nn.LSTM(3, 4, 2, dropout=0.5)).eval()
     packed = pack_padded_sequence(numbers(5, 3, 3), torch.tensor([5, 3, 2]))
     apply, params, state = fn.from_module(module)

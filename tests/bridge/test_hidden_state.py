@@ -1,6 +1,6 @@
-"""from_module of modules that keep something from one call to the next outside of their buffers.
+"""from_module of modules that keep values between calls outside their buffers.
 
-Two calls give the module's two answers, with the memory in the state, or it is an error that names the attribute.
+Either two calls give the module's two outputs, with the kept values in the state, or an error names the attribute.
 """
 
 import pickle
@@ -253,7 +253,7 @@ def test_other_memory_is_refused(make, name, request):
         (nn.Sequential(make()), name if "." in name or name.isupper() else f"0.{name}"),
     ):
         apply, params, state = fn.from_module(module)
-        match = rf"forward changes '{path}', and the answer of the next call depends on it.*register_buffer"
+        match = rf"forward changes '{path}', and the output of the next call depends on it.*register_buffer"
         batched = lambda *args, apply=apply: one_of_a_batch(apply, *args)  # noqa: E731
         for call in (
             apply,
@@ -268,7 +268,7 @@ def test_other_memory_is_refused(make, name, request):
 
 
 class Table(nn.Module):
-    """It adds a row per row of its input, from a table that grows with the longest input yet."""
+    """Adds to each row of its input a row of a table, which grows with the longest input so far."""
 
     def __init__(self, length):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Models that nobody here wrote: those of the transformers package, random weights from small configurations."""
+"""Third-party models: those of the transformers package, with random weights and small configurations."""
 
 import copy
 
@@ -44,7 +44,7 @@ MODELS = {
 
 
 def build(name, attention=None):
-    """A model in float64 with values that are all of a size that matters, and its inputs."""
+    """Return a model in float64 without negligible values, and its inputs."""
     make, inputs = MODELS[name]
     model = make(attn_implementation=attention).double()
     with torch.no_grad():
@@ -62,7 +62,7 @@ def case(request):
 
 
 def tolerance(model, atol=1e-12):
-    """ViT's own attention computes its softmax in float32."""
+    """Return the tolerances; ViT's own attention computes its softmax in float32."""
     in_float32 = (
         isinstance(model, transformers.ViTForImageClassification) and "eager" in model.config._attn_implementation
     )
@@ -78,7 +78,7 @@ def loss_of(apply, state):
 
 
 def one_by_one(inputs):
-    """Inputs in batches of one, along a new leading axis."""
+    """Return the inputs in batches of one, along a new leading axis."""
     return fn.tree.map(lambda leaf: leaf[:, None], inputs)
 
 
@@ -185,7 +185,7 @@ def test_a_training_step_is_one_native_kernel(name):
     assert jitted.explain(*args).backend == "native"
 
 
-def test_a_cache_in_the_output_is_refused_with_the_way_out():
+def test_a_cache_in_the_output_is_refused_with_a_remedy():
     model, inputs = build("GPT-2")
     apply, params, state = fn.from_module(model.eval())
     with pytest.raises(TypeError, match=r'output, at path "cache": .* DynamicCache\. .*use_cache=False'):

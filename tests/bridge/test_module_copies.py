@@ -1,4 +1,4 @@
-"""from_module copies a module: later changes do not reach the copy, and calls of the copy do not reach the module."""
+"""from_module copies a module: later changes do not affect the copy, and calls of the copy do not affect the module."""
 
 import copy
 import pickle
@@ -14,7 +14,7 @@ import funcnet as fn
 
 
 class Counting(nn.Module):
-    """Buffers of three kinds, one rebound and not persistent; attributes set by forward; a constant tensor."""
+    """A module with three kinds of buffers, one rebound and not persistent; attributes set by forward; a constant."""
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ def test_the_module_is_left_untouched(case):
     assert pointers.isdisjoint(leaf.data_ptr() for leaf in fn.tree.leaves((params, state)))
 
 
-def test_to_module_gives_the_module_back(case):
+def test_to_module_returns_an_equal_module(case):
     module, x = case
     apply, params, state = fn.from_module(module.eval())
     back = fn.to_module(apply, params, state)
@@ -64,7 +64,7 @@ def test_a_computed_attribute_is_a_constant():
     assert_close(apply(params, state, torch.ones(3))[0], module(torch.ones(3)).detach())
 
 
-def test_what_happens_to_the_module_later_changes_nothing():
+def test_later_changes_of_the_module_have_no_effect():
     module = filled(nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).eval())
     apply, params, state = fn.from_module(module)
     expected, _ = apply(params, state, torch.ones(4, 3).double())
@@ -80,7 +80,7 @@ def test_no_argument_is_written_to():
     assert torch.equal(apply(params, state, x)[0], before.relu()) and torch.equal(x, before)
 
 
-def test_buffers_come_out_new_and_attributes_do_not_stay():
+def test_buffers_are_returned_and_attributes_are_restored():
     module = Counting().double()
     apply, params, state = fn.from_module(module)
     assert fn.tree.paths(state) == ["mean", "on", "seen"]
@@ -107,7 +107,7 @@ def test_names_and_ties():
     assert torch.equal(apply(again, {}, x)[0], apply(params, {}, x)[0])
 
 
-def test_frozen_parameters_are_split_off():
+def test_frozen_parameters_are_separated():
     module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
     module[0].requires_grad_(False)
     apply, params, state = fn.from_module(module)
@@ -116,7 +116,7 @@ def test_frozen_parameters_are_split_off():
     assert fn.tree.paths(grads) == fn.tree.paths(trained) == ["1.bias", "1.weight"]
 
 
-def test_dtype_follows_the_parameters_and_autograd_goes_through():
+def test_dtype_follows_the_parameters_and_autograd_works():
     apply, params, _ = fn.from_module(nn.Linear(3, 2))
     assert apply(fn.tree.map(torch.Tensor.double, params), {}, numbers(4, 3))[0].dtype == torch.float64
     params = fn.tree.map(torch.Tensor.requires_grad_, params)
@@ -143,7 +143,7 @@ def test_apply_pickles_and_runs_in_threads():
 
 
 class Running(nn.Module):
-    """Statistics that the module looks at, or keeps as rows of one buffer."""
+    """A module that reads its statistics, or keeps them as rows of one buffer."""
 
     def __init__(self, rows):
         super().__init__()
@@ -159,7 +159,7 @@ class Running(nn.Module):
 
 
 @pytest.mark.parametrize("rows", [False, True])
-def test_statistics_are_written_where_the_module_looks_for_them(rows):
+def test_statistics_are_written_to_the_module_s_buffers(rows):
     module = Running(rows).double()
     apply, params, state = fn.from_module(module)
     x = numbers(6, 4)
@@ -169,7 +169,7 @@ def test_statistics_are_written_where_the_module_looks_for_them(rows):
 
 
 class Remembering(nn.Module):
-    """Keeps a count in a tensor that is not a buffer, and a history, which nobody reads, in a list of its part, too."""
+    """Keeps a count in a tensor that is not a buffer, and a history that nobody reads in a list of a submodule."""
 
     def __init__(self):
         super().__init__()
@@ -182,7 +182,7 @@ class Remembering(nn.Module):
         return self.part(x) + self.count
 
 
-def test_what_a_forward_writes_to_its_attributes_does_not_stay():
+def test_attributes_written_by_forward_are_restored():
     module = Remembering().double()
     apply, params, state = fn.from_module(module)
     x = numbers(2, 3)

@@ -10,18 +10,18 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-# torch's exporter meets its own deprecation
+# torch's exporter uses a function that torch deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning")
 
 
 def named(values, root=""):
-    """Tensors by the names that the model gives them."""
+    """Return the tensors by their names in the model."""
     paths = (".".join(filter(None, (root, path))) for path in fn.tree.paths(values))
     return {p: leaf for p, leaf in zip(paths, fn.tree.leaves(values), strict=True) if fn.tree.is_tensor(leaf)}
 
 
 @pytest.mark.parametrize("f, args, others", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_onnxruntime_computes_what_the_function_does(f, args, others, tmp_path):
+def test_onnxruntime_equals_the_function(f, args, others, tmp_path):
     path = tmp_path / "model.onnx"
     fn.bridge.export_onnx(f, *args).save(path)
     session = onnxruntime.InferenceSession(path)

@@ -1,4 +1,4 @@
-"""from_module of modules that write to what they are given, or whose closures and hooks hold the module itself."""
+"""from_module of modules that write to their arguments, or whose closures and hooks hold the module itself."""
 
 import pickle
 
@@ -10,7 +10,7 @@ import funcnet as fn
 
 
 class ByLambda(nn.Module):
-    """Its closure is made in the constructor."""
+    """A module whose closure is made in the constructor."""
 
     def __init__(self, use):
         super().__init__()
@@ -30,12 +30,12 @@ USES = {
     "by keyword": lambda m, x: torch.nn.functional.linear(x, weight=m.inner.weight),
 }
 MESSAGE = (
-    r"from_module\(ByLambda\): forward uses a tensor of the module that was given .* refer to the parts by attribute"
+    r"from_module\(ByLambda\): forward uses a tensor of the module that was passed .* access submodules as attributes"
 )
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_the_module_s_own_tensors_are_refused(use):
+def test_tensors_of_the_original_module_are_refused(use):
     module = ByLambda(use)
     apply, params, state = fn.from_module(module)
     with pytest.raises(ValueError, match=MESSAGE):
@@ -48,17 +48,17 @@ def test_a_hook_that_holds_the_module_is_refused():
     module = nn.Sequential(nn.Linear(3, 3))
     module[0].register_forward_hook(lambda part, args, y: y + module[0].weight.sum())
     apply, params, state = fn.from_module(module)
-    with pytest.raises(ValueError, match="in a hook to the module that it is called with"):
+    with pytest.raises(ValueError, match="in a hook use the module that it is called with"):
         apply(params, state, torch.ones(3))
 
 
-def test_a_closure_may_read_what_is_no_tensor():
+def test_a_closure_may_read_values_other_than_tensors():
     module = ByLambda(lambda m, x: x if m.training else 2 * x)
     apply, params, state = fn.from_module(module)
     assert torch.equal(apply(params, state, torch.ones(3))[0], torch.ones(3))
 
 
-def test_the_module_s_own_tensors_may_be_the_parameters():
+def test_the_parameters_may_be_the_original_module_s_tensors():
     module = nn.Linear(3, 2)
     apply, _, state = fn.from_module(module)
     own = {"weight": module.weight, "bias": module.bias}
@@ -68,7 +68,7 @@ def test_the_module_s_own_tensors_may_be_the_parameters():
 
 
 class Writing(nn.Module):
-    """It writes to its argument, and to whatever else it is told."""
+    """Writes to its argument, and to other given tensors."""
 
     def __init__(self, write):
         super().__init__()
@@ -109,7 +109,7 @@ def test_no_parameter_is_written_to_by_any_of_its_views(name):
         fn.jit(calls[0], backend="eager")(params)
 
 
-def test_arguments_and_what_is_computed_may_be_written_to():
+def test_arguments_and_computed_tensors_may_be_written_to():
     apply, params, state = fn.from_module(Writing(lambda w, x: x.mul_(2)).double())
     x = torch.zeros(3, dtype=torch.float64)
     assert apply(params, state, x)[0].eq(2).all() and x.eq(0).all()

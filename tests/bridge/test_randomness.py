@@ -1,4 +1,4 @@
-"""Random numbers inside a module come from the key alone, whichever of torch's functions draws them."""
+"""All random numbers inside a module come from the key, for each of torch's random functions."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ N = 20_000
 
 
 class Noise(nn.Module):
-    """A module that is one function of x."""
+    """A module that applies one function to x."""
 
     def __init__(self, f):
         super().__init__()
@@ -111,7 +111,7 @@ def test_without_a_key_every_draw_is_an_error(draw):
         applied(draw[0])(torch.ones(6), None)
 
 
-def test_each_draw_has_a_key_of_its_own_in_their_order():
+def test_each_draw_has_its_own_key_in_order():
     def f(x):
         return torch.rand(3), torch.rand(3), functional.dropout(x, 0.5)
 
@@ -125,7 +125,7 @@ def test_each_draw_has_a_key_of_its_own_in_their_order():
 
 @pytest.mark.parametrize("p, expected", [(0.0, 1.0), (1.0, 0.0)])
 @pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "dropout2d", "feature_alpha_dropout"])
-def test_dropout_of_all_and_of_nothing_needs_no_key(name, p, expected):
+def test_dropout_with_p_of_0_or_1_needs_no_key(name, p, expected):
     run = applied(lambda x: getattr(functional, name)(x, p, True))
     x = torch.ones(2, 3, 1, 1)
     assert torch.equal(run(x, None), x * expected)
@@ -171,5 +171,5 @@ def test_every_random_operation_of_torch_has_a_rule_or_an_error():
             random.add(name)
     callable_ = {name for name in random if callable(getattr(torch, name, getattr(torch.Tensor, name, None)))}
     public = {name for name in callable_ if not name.startswith("_")}
-    assert public - known == {"miopen_rnn"}  # which is inside those on AMD's GPUs
+    assert public - known == {"miopen_rnn"}  # the other functions call it on AMD's GPUs
     assert len(public & known) > 30

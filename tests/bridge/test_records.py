@@ -1,4 +1,4 @@
-"""Modules that record what they compute: hooks, growing tensors, buffers of spectral norm."""
+"""Modules that record values: hooks, growing tensors, buffers of spectral norm."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_a_hidden_tensor_may_grow():
     two_answers(module, again, params, state)
 
 
-def test_a_record_of_calls_before_is_no_state():
+def test_a_record_of_earlier_calls_is_not_state():
     module = Recording(3, 3)
     module(torch.ones(5, 3))
     apply, params, state = fn.from_module(module)
@@ -72,7 +72,7 @@ def test_spectral_norm_keeps_its_vectors_in_buffers():
     two_answers(module, apply, params, state)
 
 
-def test_remat_leaves_a_module_whole():
+def test_remat_does_not_copy_a_module():
     apply, params, state = fn.from_module(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU()))
     x = torch.randn(4, 3)
 

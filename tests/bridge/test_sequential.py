@@ -102,7 +102,7 @@ def assert_close(a, b, atol=1e-12):
     assert fn.tree.difference(a, b, atol=atol) is None
 
 
-def test_the_model_computes_what_the_module_does(case):
+def test_the_model_equals_the_module(case):
     module, x = case
     model, params, state = fn.bridge.from_sequential(module, with_state=True)
     assert_close(model.apply_with_state(params, state, x, train=False), (module.eval()(x).detach(), state))
@@ -144,7 +144,7 @@ def test_a_model_made_here_becomes_a_sequential():
 LACKING = {
     "a class": (
         nn.Sequential(nn.ReLU(), nn.Sequential(nn.Bilinear(1, 1, 1))),
-        r'at "1\.0": .* got Bilinear\. from_module',
+        r'at "1\.0": .* got Bilinear\. For any other module use from_module',
     ),
     "a subclass": (nn.Sequential(type("Mine", (nn.Linear,), {})(1, 1)), r'at "0": .* got Mine\.'),
     "an option": (nn.Sequential(nn.Embedding(3, 2, padding_idx=0)), "got an Embedding with padding_idx"),
@@ -159,20 +159,20 @@ LACKING = {
         nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)),
         "a BatchNorm without weight, bias or",
     ),
-    "all dropped": (nn.Sequential(nn.Dropout(1.0)), "a Dropout of all"),
+    "all dropped": (nn.Sequential(nn.Dropout(1.0)), "a Dropout with p = 1"),
     "softmax": (nn.Sequential(nn.Softmax()), "a softmax without dim"),
-    "state": (nn.Sequential(nn.BatchNorm1d(2)), r"expected no state.*from_sequential\(module, with_state=True\)"),
+    "state": (nn.Sequential(nn.BatchNorm1d(2)), r"expected a module without state.*\(module, with_state=True\)"),
 }
 
 
 @pytest.mark.parametrize("module, message", LACKING.values(), ids=LACKING)
-def test_what_has_no_counterpart_here_is_named(module, message):
+def test_modules_without_a_counterpart_are_named(module, message):
     with pytest.raises(ValueError, match=f"from_sequential: .*{message}"):
         fn.bridge.from_sequential(module)
 
 
 BACK = {
-    "a function": (fn.serial(fn.serial(torch.sin)), "", ValueError, r'at "0\.0": .* got sin\. to_module takes any'),
+    "a function": (fn.serial(fn.serial(torch.sin)), "", ValueError, r'at "0\.0": .* got sin\. .* use to_module'),
     "a layer": (fn.serial(fn.residual(torch.tanh)), "", ValueError, 'at "0": .* got '),
     "a window": (
         fn.serial(fn.conv(1, (2,), stride=2, padding="same")),
@@ -188,14 +188,14 @@ BACK = {
 
 
 @pytest.mark.parametrize("model, params, error, message", BACK.values(), ids=BACK)
-def test_what_torch_lacks_is_named(model, params, error, message):
+def test_layers_without_a_counterpart_in_torch_are_named(model, params, error, message):
     params = model.init(KEY, torch.ones(1, 1, 4)) if params == "" else params
     with pytest.raises(error, match=message):
         fn.bridge.to_sequential(model, params)
 
 
-def test_only_a_sequential_is_taken():
-    with pytest.raises(TypeError, match=r"expected an nn\.Sequential, got Linear.*from_module takes any"):
+def test_only_a_sequential_is_accepted():
+    with pytest.raises(TypeError, match=r"expected an nn\.Sequential, got Linear.*use from_module"):
         fn.bridge.from_sequential(nn.Linear(1, 1))
 
 
@@ -207,7 +207,7 @@ def test_only_a_sequential_is_taken():
     ],
     ids=["linear over the last axis", "flatten of the last axes"],
 )
-def test_features_stay_where_they_are_behind_linear_and_flatten(module):
+def test_linear_and_flatten_keep_the_feature_axis(module):
     module = module.double()
     model, params, state = fn.bridge.from_sequential(module, with_state=True)
     shape = (5, 3, 8) if isinstance(module[0], nn.Conv1d) else (5, 3, 4, 4)

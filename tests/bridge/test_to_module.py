@@ -1,4 +1,4 @@
-"""A pure model as a torch module: torch's tools work on it, and both ways round nothing changes."""
+"""A pure model as a torch module: torch's tools work on it, and conversions back and forth change nothing."""
 
 import copy
 import io
@@ -37,7 +37,7 @@ def test_parameters_have_their_paths_as_names():
     assert PARAMS["out"]["w"].any()
 
 
-def test_forward_is_apply_and_the_key_switches_dropout_on():
+def test_forward_equals_apply_and_a_key_switches_dropout_on():
     module = fn.to_module(MODEL, PARAMS)
     assert torch.equal(module(X), MODEL.apply(PARAMS, X))
     assert torch.equal(module(X, key=KEY), MODEL.apply(PARAMS, X, key=KEY))
@@ -91,7 +91,7 @@ def test_it_saves_copies_pickles_and_converts():
     assert {leaf.dtype for leaf in fn.tree.leaves(other.params_tree())} == {torch.float64}
 
 
-def test_torch_export_takes_it():
+def test_torch_export_accepts_it():
     module = fn.to_module(MODEL, PARAMS)
     program = torch.export.export(module, (X,))
     assert torch.equal(program.module()(X), module(X))
@@ -110,7 +110,7 @@ def test_state_is_buffers_that_change_in_train_mode_only():
     assert torch.export.export(module, (X,)).module()(X).shape == (8, 1)
 
 
-def test_a_function_is_a_model_and_other_leaves_come_along():
+def test_a_function_is_a_model_and_other_leaves_are_kept():
     params = {"w": torch.ones(3), "steps": 2, "labels": torch.tensor([1, 2]), "none": None}
     module = fn.to_module(lambda p, x, *, shift: p["w"] * x * p["steps"] + shift, params)
     assert [name for name, _ in module.named_parameters()] == ["w"] and "labels" in dict(module.named_buffers())
@@ -137,7 +137,7 @@ BAD = {
     "another structure": (
         lambda: fn.to_module(nn.Linear(3, 2), {"weight": torch.ones(2, 3)}),
         ValueError,
-        r"to_module: expected parameters like the module's, they differ at the root: dict with entries bias, weight",
+        r"to_module: expected parameters like the module's, but they differ at the root: dict with entries bias, weig",
     ),
     "state for a function": (
         lambda: fn.to_module(lambda p: p, {}, {"n": torch.ones(1)}),

@@ -1,4 +1,4 @@
-"""Products with curvature matrices, and spectra, solves, kernels and polynomials made of them."""
+"""Products with curvature matrices, and the spectra, solves, kernels and polynomials built on them."""
 
 import math
 
@@ -135,7 +135,7 @@ def test_products_compose():
 
 
 def test_the_fisher_is_the_expected_square_of_the_score():
-    """By its definition, with the classes in place of a sample, and at labels of any kind."""
+    """Compare with the definition, by a sum over classes instead of samples, for every kind of label."""
     z = outputs(PARAMS)
     shares = {
         "categorical": (z.softmax(-1), torch.eye(2, dtype=torch.float64)),
@@ -162,7 +162,7 @@ def test_the_fisher_is_the_expected_square_of_the_score():
 BITS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
 
 
-def test_hutchinsons_estimate_converges_with_its_stated_variance():
+def test_hutchinsons_estimate_has_the_documented_variance():
     samples = 4_000
     found = flat(hessian_diag(loss, PARAMS, key=KEY, samples=samples, chunk_size=500))
     beside = HESSIAN - torch.diag(HESSIAN.diagonal())
@@ -171,7 +171,7 @@ def test_hutchinsons_estimate_converges_with_its_stated_variance():
     assert scores.abs().max() < 4.5 and 0.5 < scores.square().mean() < 2
     assert torch.equal(found, flat(hessian_diag(loss, PARAMS, key=KEY, samples=samples, chunk_size=500)))
     diagonal = hessian_diag(lambda p: (p**3).sum(), torch.tensor([1.0, 2.0]), key=KEY, samples=1)
-    assert_close(diagonal, torch.tensor([6.0, 12.0]))  # nothing beside the diagonal: exact
+    assert_close(diagonal, torch.tensor([6.0, 12.0]))  # a diagonal Hessian: exact
 
 
 def test_kernel_of_outputs_of_any_shape_and_of_trees():
@@ -189,7 +189,7 @@ def test_kernel_of_outputs_of_any_shape_and_of_trees():
     close(found, torch.tensor([[7.0, 13.0], [13.0, 27.0]], dtype=torch.float64))
 
 
-def test_lanczos_finds_multiple_eigenvalues_and_none_that_is_not_there():
+def test_lanczos_finds_multiple_eigenvalues_and_no_spurious_ones():
     values = torch.tensor([3.0, 3.0, 3.0, 1.0, 0.0, 0.0], dtype=torch.float64)
     rotation = torch.linalg.qr(numbers(6, 6)).Q
     matrix = rotation @ torch.diag(values) @ rotation.T
@@ -200,7 +200,7 @@ def test_lanczos_finds_multiple_eigenvalues_and_none_that_is_not_there():
     assert torch.equal(one.values, torch.tensor([2.0]))
 
 
-def test_lanczos_says_how_far_it_is_off():
+def test_lanczos_estimates_its_error():
     spectrum = torch.linspace(0, 1, 200, dtype=torch.float64)
     for steps in (8, 20, 40):
         found = lanczos(lambda v: spectrum * v, torch.zeros(200, dtype=torch.float64), KEY, 2, steps=steps)
@@ -210,7 +210,7 @@ def test_lanczos_says_how_far_it_is_off():
         assert_close(found.residuals, torch.stack(true), rtol=1e-6, atol=1e-13)
 
 
-def test_spectral_density_is_that_of_the_eigenvalues():
+def test_spectral_density_matches_the_eigenvalues():
     spectrum = torch.cat([torch.full((300,), 1.0), torch.linspace(4, 5, 100)]).double()
     found = spectral_density(
         lambda v: {"w": spectrum * v["w"]}, {"w": torch.zeros(400, dtype=torch.float64)}, KEY, steps=40, samples=20
@@ -227,7 +227,7 @@ def test_spectral_density_is_that_of_the_eigenvalues():
     assert_close(exact.density[50], torch.tensor(1 / (0.5 * math.sqrt(2 * math.pi)), dtype=torch.float64))
 
 
-def test_cg_solves_what_a_dense_solver_solves():
+def test_cg_equals_a_dense_solver():
     gradient, damping = fn.grad(loss)(PARAMS), 0.05
     dense = torch.stack(
         [flat(fisher_vp(outputs, PARAMS, e)) for e in tree.unstack(fn.vmap(tree.ravel(PARAMS)[1])(EYE))]
@@ -254,7 +254,7 @@ def test_cg_solves_what_a_dense_solver_solves():
 EYE = torch.eye(26, dtype=torch.float64)
 
 
-def test_cg_begins_where_it_is_told_and_stops_in_time():
+def test_cg_starts_from_x0_and_stops_at_convergence():
     a = torch.diag(torch.arange(1.0, 9.0, dtype=torch.float64))
     b = torch.ones(8, dtype=torch.float64)
     exact = b / a.diagonal()

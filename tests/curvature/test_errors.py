@@ -85,7 +85,7 @@ ERRORS = {
     "too many pairs": (
         lambda: lanczos(lambda v: v, torch.ones(3), KEY, 4),
         ValueError,
-        r"lanczos: expected k between 1 and the 3 steps that are taken, .* at most 3.*; got 4",
+        r"lanczos: expected k between 1 and the number of steps, 3, .* parameters, 3; got 4",
     ),
     "an unknown end": (
         lambda: lanczos(lambda v: v, torch.ones(3), KEY, 1, which="LA"),
@@ -102,7 +102,7 @@ ERRORS = {
         ValueError,
         r"cg: expected floating-point or complex tensors to multiply, got dict with entry n",
     ),
-    "a product of another form": (
+    "a product of another shape": (
         lambda: cg(lambda v: v[:1], torch.ones(3)),
         ValueError,
         r"cg: .*expected the product of matvec to be like the parameter, a float32 tensor of shape \(3,\)",

@@ -1,4 +1,4 @@
-"""Per-example gradients, their norms and clipped means equal a loop, whatever the loss does with its parameters."""
+"""Per-example gradients, their norms and clipped means equal a loop, for all uses of the parameters in the loss."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ LINEAR = torch.nn.Linear(4, 4).double()
 
 
 def loop(f, *batch):
-    """f of every example on its own, stacked; leaves that are no tensors are shared."""
+    """Apply f to each example separately and stack the results; leaves that are not tensors are shared."""
     return tree.stack([f(*example) for example in tree.unstack(batch)])
 
 
@@ -31,7 +31,7 @@ def with_module(p, x):
     return torch.func.functional_call(LINEAR, {"weight": p["w"], "bias": p["b"]}, (x,)).tanh().sum()
 
 
-# name: (loss, batch, numbers of the leaves b, v, w whose gradients have to be built)
+# name: (loss, batch, indices of the leaves b, v, w whose gradients have to be built)
 LOSSES = {
     "x w": (lambda p, x: ((x @ p["w"] + p["b"]).tanh() @ p["v"]).square().sum(), X, {0}),
     "rows": (lambda p, x: ((x @ p["w"] + p["b"]).tanh() @ p["v"]).square().sum(), XS, {0}),
@@ -105,7 +105,7 @@ losses = pytest.mark.parametrize("loss, batch, built", LOSSES.values(), ids=LOSS
 
 
 @losses
-def test_norms_are_those_of_a_loop_and_build_what_they_must(loss, batch, built):
+def test_norms_equal_a_loop_and_build_only_necessary_gradients(loss, batch, built):
     expected = loop_norms(loss, P, batch)
     for chunk_size in (None, 4):
         assert_close(per_example_grad_norms(loss, chunk_size=chunk_size)(P, batch), expected, **EXACT)
@@ -124,7 +124,7 @@ def test_norms_compose(loss, batch, built):
 
 
 def test_no_gradient_of_a_matrix_is_built():
-    """Those of this batch would take 48 GB."""
+    """Run a batch whose gradients would take 48 GB."""
     params, x = {"w": torch.full((1, 1), 0.5).expand(3_000, 4_000)}, numbers(1_000, 3_000, dtype=torch.float32)
     found = per_example_grad_norms(lambda p, x: (x @ p["w"]).sum())(params, x)
     assert_close(found, x.norm(dim=1) * 4_000**0.5)
@@ -178,7 +178,7 @@ def test_golden_gradients_norms_and_clipped_means():
     assert tree.allclose(fn.jit(clipped_mean(squared, bound))(PARAMS, *BATCH), mean, rtol=1e-12, atol=1e-14)
 
 
-def test_noise_has_the_deviation_that_is_said_and_is_the_keys():
+def test_noise_has_the_documented_deviation_and_depends_on_the_key():
     params, x = {"w": torch.zeros(40_000), "none": None, "name": "w"}, torch.zeros(5, 1)
     mean = clipped_mean(lambda p, x: (p["w"] * x).sum(), 3.0, noise_multiplier=0.5)
     noise, again = (mean(params, x, key=fn.random.key(7)) for _ in range(2))
@@ -195,7 +195,7 @@ def test_an_empty_batch_has_no_gradients():
     assert per_example_grad_norms(squared)(PARAMS, x, y).shape == (0,)
 
 
-def test_a_gradient_of_zero_has_norm_zero_and_no_slope():
+def test_a_gradient_of_zero_has_norm_zero_and_slope_zero():
     norm = per_example_grad_norms(lambda p, x: (x @ p["w"]).square().sum())
     params, x = {"w": numbers(2, 2)}, torch.zeros(3, 2, dtype=torch.float64)
     assert_close(norm(params, x), torch.zeros(3, dtype=torch.float64))
@@ -266,7 +266,7 @@ ERRORS = {
     "an impure loss": (
         lambda: per_example_grad_norms(Impure())({"w": torch.ones(2, 2)}, torch.zeros(4, 2)),
         ValueError,
-        r"per_example_grad_norms: expected the loss to do the same with its parameters whenever it is called",
+        r"per_example_grad_norms: expected the loss to use its parameters in the same way in every call",
     ),
 }
 
@@ -285,5 +285,5 @@ def test_bad_input_gets_a_clear_error(call, error, message):
         call()
 
 
-def test_the_model_of_the_golden_values():
+def test_the_model_behind_the_golden_values():
     assert_close(squared(PARAMS, *BATCH), (mlp(PARAMS, BATCH[0]) - BATCH[1]).square().mean())

@@ -1,4 +1,4 @@
-"""Examples of curvature print the figures that they stand for."""
+"""The curvature examples print the expected figures."""
 
 import re
 import xml.etree.ElementTree as ET

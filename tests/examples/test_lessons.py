@@ -1,4 +1,4 @@
-"""Every example runs as a user runs it, prints the figures it stands for, and draws them."""
+"""Every example runs as a user runs it, prints the expected figures, and draws them."""
 
 import re
 import subprocess
@@ -75,7 +75,7 @@ def test_xor_mlp(tmp_path):
 
 
 @pytest.mark.slow
-def test_xor_mlp_by_many_seeds():
+def test_xor_mlp_with_many_seeds():
     output = run("xor_mlp", "--seeds", "64")
     nets = [
         int(row(output, place)[0])
@@ -98,7 +98,7 @@ def test_depth():
     rows = re.findall(r"^ *(0|10|100) {3}(\S+ \S+) {3}(\S+ \S+ \S+ \S+)$", output, re.MULTILINE)
     norms = {int(step): [[float(norm) for norm in net.split()] for net in nets] for step, *nets in rows}
     assert all(5 * before < after for before, after in pairwise(norms[0][1]))  # each layer shrinks the gradient
-    assert 10 * max(norms[100][1]) < min(norms[100][0])  # both on the plateau, the deep net with less to go by
+    assert 10 * max(norms[100][1]) < min(norms[100][0])  # both on the plateau, the deep net with smaller gradients
     assert "Norms of the deep net's gradients" in output
 
 
@@ -113,7 +113,7 @@ def test_from_torch(tmp_path):
     assert "Cost" in "".join(ET.parse(tmp_path / "gpt2.svg").getroot().itertext())
 
 
-def test_an_ensemble_run_takes_little_memory_beside_its_results():
+def test_an_ensemble_run_takes_little_memory_besides_its_results():
     from rivals import memory
 
     used, needed = memory.measure(1_001, 16_384, losses=True)

@@ -1,4 +1,4 @@
-"""Training examples print the figures that they stand for."""
+"""The training examples print the expected figures."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -24,7 +24,7 @@ def test_digits(tmp_path):
     reached, images, epochs = re.search(r"test accuracy ([\d.]+)% of (\d+) images after (\d+) epochs", output).groups()
     assert float(reached) >= 97.5 and (images, epochs) == ("359", "60")
     right = wrong = 0
-    confusion = output.split("What the net reads")[1].splitlines()[3:13]
+    confusion = output.split("Answers (columns)")[1].splitlines()[3:13]
     for shown, line in enumerate(confusion):
         digit, *counts = map(int, line.split())
         assert digit == shown

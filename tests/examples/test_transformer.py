@@ -1,4 +1,4 @@
-"""The transformer's example prints the figure that it stands for."""
+"""The transformer example prints the expected figure."""
 
 import re
 import xml.etree.ElementTree as ET

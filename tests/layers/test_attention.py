@@ -58,7 +58,7 @@ def test_attention_to_other_tokens():
     compare(layer, names(detached(module)), module, names, x, call, context=context)
 
 
-def test_a_query_that_may_attend_to_nothing_gets_zero_and_no_nan():
+def test_a_fully_masked_query_gets_zero_and_no_nan():
     layer, x = fn.multi_head_attention(2), numbers(3, 4)
     params = layer.init(KEY, x)
     mask = torch.tensor([[True, False, True], [False] * 3, [True, True, False]])

@@ -1,4 +1,4 @@
-"""Wrong input to a layer raises an error that names the place, the expectation, the value given and a remedy."""
+"""Wrong input to a layer raises an error that names the place, the expected and the actual value, and a remedy."""
 
 import pytest
 import torch
@@ -49,9 +49,9 @@ ERRORS = {
     "integers into dense": (
         lambda: MODEL.init(KEY, torch.zeros(4, 2, dtype=torch.int64)),
         fn.LayerError,
-        r'dense: at params path "0": expected a floating-point x with a last axis, got a int64 tensor',
+        r'dense: at params path "0": expected a floating-point x with a last axis, got int64 tensor',
     ),
-    "a number into dense": (lambda: fn.dense(2).init(KEY, torch.tensor(1.0)), fn.LayerError, r"got a float32 .* \(\)"),
+    "a number into dense": (lambda: fn.dense(2).init(KEY, torch.tensor(1.0)), fn.LayerError, r"got float32 .* \(\)"),
     "params of another layer": (
         lambda: fn.dense(1).apply({"scale": torch.ones(2)}, X),
         fn.LayerError,
@@ -72,7 +72,7 @@ ERRORS = {
         fn.LayerError,
         r"serial: .* expected a dict with entries body, head, got dict with entries body, tail",
     ),
-    "both forms at once": (
+    "positional and named layers": (
         lambda: fn.serial(fn.dense(1), out=fn.dense(1)),
         TypeError,
         r"serial: expected all layers by position or all by name",
@@ -82,7 +82,7 @@ ERRORS = {
         fn.LayerError,
         r'conv: .* expected a dict with "w", got float32 tensor of shape \(3,\)',
     ),
-    "momentum beyond the batch": (lambda: fn.batch_norm(momentum=1.5), ValueError, r"a momentum in \[0, 1\].* got 1.5"),
+    "momentum above 1": (lambda: fn.batch_norm(momentum=1.5), ValueError, r"a momentum in \[0, 1\].* got 1.5"),
     "no layer": (lambda: fn.serial(3), TypeError, r"as_layer: expected a Layer or a function of x, got 3"),
     "the class of a module": (
         lambda: fn.serial(torch.nn.ReLU),
@@ -92,12 +92,12 @@ ERRORS = {
     "a module that draws": (
         lambda: fn.serial(torch.nn.Sequential(torch.nn.Dropout(0.5))),
         TypeError,
-        r"as_layer: Sequential draws from torch's global generator, expected a function of x. from_module makes it one",
+        r"as_layer: Sequential draws from torch's global generator, expected a function of x. Convert it with from",
     ),
     "a module with buffers": (
         lambda: fn.serial(torch.nn.BatchNorm1d(2, affine=False)),
         TypeError,
-        r"as_layer: BatchNorm1d holds buffers of its own",
+        r"as_layer: BatchNorm1d holds its own buffers",
     ),
     "an embedding of negative size": (
         lambda: fn.embedding(-1, 2),
@@ -107,7 +107,7 @@ ERRORS = {
     "a module with parameters": (
         lambda: fn.serial(torch.nn.Linear(2, 1)),
         TypeError,
-        r"as_layer: Linear holds parameters of its own, which no gradient would reach",
+        r"as_layer: Linear holds its own parameters, which no gradient would reach",
     ),
     "residual of another shape": (
         lambda: apply(fn.serial(fn.residual(fn.dense(3))), X),
@@ -158,7 +158,7 @@ ERRORS = {
     "a norm of integers": (
         lambda: fn.layer_norm().init(KEY, torch.ones(2, dtype=torch.int64)),
         fn.LayerError,
-        r"layer_norm: .* expected a floating-point x with a last axis, got a int64",
+        r"layer_norm: .* expected a floating-point x with a last axis, got int64",
     ),
     "embedding without w": (
         lambda: fn.embedding(3, 2).apply({}, torch.tensor(1)),
@@ -168,9 +168,9 @@ ERRORS = {
     "a list to look up": (
         lambda: fn.embedding(3, 2).apply({"w": torch.zeros(3, 2)}, [0, 1]),
         fn.LayerError,
-        r'embedding: at params path "w": expected integers to look up, got a list',
+        r'embedding: at params path "w": expected integers to look up, got list',
     ),
-    "dense of less than nothing": (
+    "dense of a negative size": (
         lambda: fn.dense(-1),
         ValueError,
         r"dense: expected a whole number of features.* -1",
@@ -184,7 +184,7 @@ ERRORS = {
     "a builder that was not called": (
         lambda: fn.serial(fn.dense(3), fn.dense),
         TypeError,
-        r"as_layer: dense makes a layer, it is none. Did you mean to call it, as dense\(...\)\?",
+        r"as_layer: dense builds a layer but is not one. Did you mean to call it, as dense\(...\)\?",
     ),
     "another builder that was not called": (lambda: fn.residual(fn.flatten), TypeError, r"mean to call it, as flatten"),
     "flatten too much": (
@@ -196,14 +196,14 @@ ERRORS = {
     "batch_norm with a batch of one": (
         lambda: train(fn.serial(fn.dense(3), fn.batch_norm()), X[:1]),
         fn.LayerError,
-        r'batch_norm: at params path "1": expected at least 2 values a feature to take statistics of, got 1 in x of '
+        r'batch_norm: at params path "1": expected at least 2 values per feature for the statistics, got 1 in x of '
         r"shape \(1, 3\).*larger batches.*train=False uses the statistics of the state",
     ),
     "batch_norm with a batch of none": (lambda: train(fn.batch_norm(), X[:0]), fn.LayerError, r"got 0 in x of shape"),
     "batch_norm of one example under vmap": (
         lambda: fn.vmap(lambda x: train(fn.batch_norm(), x))(X),
         fn.LayerError,
-        r"got 1 in x of shape \(2,\).*outside of a vmap over examples",
+        r"got 1 in x of shape \(2,\).*outside a vmap over examples",
     ),
     "batch_norm without its state": (
         lambda: fn.batch_norm().apply_with_state({"scale": X[0], "shift": X[0]}, (), X, train=False),
@@ -220,27 +220,27 @@ ERRORS = {
     "plain apply of batch_norm": (
         lambda: apply(fn.batch_norm(), X),
         fn.LayerError,
-        r"batch_norm: .* expected the form with state, got init. Call params, state = model.init_with_state\(key, x\)",
+        r"batch_norm: .* expected init_with_state, got init. Call params, state = model.init_with_state\(key, x\)",
     ),
     "groups that divide no features of a norm": (
         lambda: fn.group_norm(2).init(KEY, torch.zeros(4, 3)),
         fn.LayerError,
-        r"group_norm: .* expected features that 2 groups divide, got 3",
+        r"group_norm: .* expected features divisible by 2 groups, got 3",
     ),
     "a policy with a typo": (
         lambda: fn.mixed_precision("compute=bf16"),
         ValueError,
-        r"mixed_precision: expected a text such as .*among float16, bfloat16, float32, float64, got 'compute=bf16'",
+        r"mixed_precision: expected a string such as .*among float16, bfloat16, float32, float64, got 'compute=bf16'",
     ),
     "a dtype as policy": (
         lambda: fn.mixed_precision(torch.bfloat16),
         TypeError,
-        r"mixed_precision: expected a fn.Policy of dtypes or a text, got torch.bfloat16",
+        r"mixed_precision: expected a fn.Policy of dtypes or a string, got torch.bfloat16",
     ),
     "fractions to look up": (
         lambda: apply(fn.embedding(3, 2), torch.zeros(2), torch.zeros(2, dtype=torch.int64)),
         fn.LayerError,
-        r'embedding: at params path "w": expected integers to look up, got a float32 tensor',
+        r'embedding: at params path "w": expected integers to look up, got float32 tensor',
     ),
     "dropout of everything": (lambda: fn.dropout(1.0), ValueError, r"dropout: expected a rate in \[0, 1\).* got 1.0"),
 }

@@ -1,4 +1,4 @@
-"""The contracts of the design, crossed with the table of layers. A layer with state takes it among its params here."""
+"""The laws of layers, crossed with the table of layers. Here the state of a layer is part of its params."""
 
 import copy
 import pickle
@@ -100,14 +100,14 @@ def test_derivatives_compose_with_vmap(layer, shape):
 @layers
 def test_a_layer_is_pickled_and_printed(layer, shape):
     if any(callable(f) and getattr(f, "__name__", "") == "<lambda>" for f in functions(layer)):
-        return  # Python pickles no lambda
+        return  # Python does not pickle lambdas
     again = pickle.loads(pickle.dumps(layer))
     params, x = example(layer, shape)
     assert tree.equal(again.apply(params, x), layer.apply(params, x))
 
 
 def functions(layer):
-    """The functions of x that a layer was built from, at any depth."""
+    """Yield the functions of x that a layer was built from, at any depth."""
     options = getattr(layer.apply, "keywords", {})
     inner = (*options.get("children", ()), *([options["inner"]] if "inner" in options else ()))
     return [*([options["f"]] if "f" in options else ()), *(f for child in inner for f in functions(child))]

@@ -23,7 +23,7 @@ def narrow(values):
     return tree.map(lambda leaf: leaf.bfloat16(), values)
 
 
-def test_arithmetic_is_in_bfloat16_and_gradients_arrive_in_float32():
+def test_arithmetic_is_in_bfloat16_and_gradients_are_in_float32():
     model, x = fn.mixed_precision()(MODEL), numbers(5, 4, dtype=torch.float32)
     params = model.init(KEY, x)
     assert tree.equal(params, MODEL.init(KEY, x))
@@ -74,13 +74,13 @@ def test_attention_keeps_its_mask_and_context():
     assert torch.equal(y, expected.float())
 
 
-def test_integers_pass_as_they_are():
+def test_integers_are_not_converted():
     model = fn.mixed_precision()(fn.serial(fn.embedding(5, 4), fn.dense(2)))
     tokens = torch.tensor([1, 4])
     assert dtypes(model.apply(model.init(KEY, tokens), tokens)) == {torch.float32}
 
 
-def test_state_stays_in_its_own_dtype_and_is_that_of_the_narrow_numbers():
+def test_state_keeps_its_dtype_and_is_computed_from_narrow_values():
     inner = fn.serial(fn.dense(3), fn.batch_norm(), torch.relu)
     model, x = fn.mixed_precision("output=bfloat16")(inner), numbers(64, 2, dtype=torch.float32)
     params, state = model.init_with_state(KEY, x)
@@ -90,7 +90,7 @@ def test_state_stays_in_its_own_dtype_and_is_that_of_the_narrow_numbers():
     hidden = fn.dense(3).apply(narrow(params[0]), x.bfloat16()).float()
     assert_close(state[1]["mean"], 0.1 * hidden.mean(0))
     assert_close(state[1]["var"], 0.9 + 0.1 * hidden.var(0))
-    with pytest.raises(fn.LayerError, match=r'batch_norm: at params path "1": expected the form with state'):
+    with pytest.raises(fn.LayerError, match=r'batch_norm: at params path "1": expected apply_with_state'):
         model.apply(params, x)
 
 

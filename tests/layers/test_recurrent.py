@@ -36,7 +36,7 @@ def test_recurrent_layers(layer, module, shape):
 
 
 @pytest.mark.parametrize("build, gates", [(fn.rnn, 1), (fn.gru, 3), (fn.lstm, 4)])
-def test_recurrent_layers_start_uniform_like_torch_s(build, gates):
+def test_recurrent_layers_are_initialised_uniformly_like_torch_s(build, gates):
     params = build(100).init(KEY, torch.zeros(3, 50))
     assert {name: tuple(p.shape) for name, p in params.items()} == {
         "wi": (50, gates * 100),
@@ -51,7 +51,7 @@ def test_recurrent_layers_start_uniform_like_torch_s(build, gates):
 
 
 @pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
-def test_recurrent_layers_stay_one_loop_in_jit(build):
+def test_recurrent_layers_are_one_loop_in_jit(build):
     layer, x = build(3), numbers(2, 50, 2)
     params = layer.init(KEY, x)
     staged = fn.jit(layer.apply)
@@ -93,7 +93,7 @@ def test_derivatives_over_few_times_in_jit(build, time):
     assert tree.allclose(fn.jit(gradient)(params, x), gradient(params, x), rtol=1e-12)
 
 
-def test_an_activation_may_close_over_what_is_differentiated():
+def test_an_activation_may_close_over_differentiated_tensors():
     x = numbers(4, 2)
     params = fn.rnn(3).init(KEY, x)
 

@@ -29,14 +29,14 @@ ERRORS = {
         ValueError,
         r"multi_head_attention: expected heads that divide the features, got 2 and 4.0",
     ),
-    "attention of less than nothing": (lambda: fn.multi_head_attention(2, features=-2), ValueError, r"got 2 and -2"),
+    "attention of a negative size": (lambda: fn.multi_head_attention(2, features=-2), ValueError, r"got 2 and -2"),
     "context of another batch": (
         lambda: listen(torch.ones(3, 7, 2)),
         fn.LayerError,
-        r"expected a context .* the leading axes of x of shape \(4, 5, 2\), got a float32 tensor of shape \(3, 7, 2\)",
+        r"expected a context .* the leading axes of x of shape \(4, 5, 2\), got float32 tensor of shape \(3, 7, 2\)",
     ),
     "context without tokens": (lambda: listen(torch.ones(2)), fn.LayerError, r"expected a context .* \(2,\)"),
-    "context of numbers": (lambda: listen(3.0), fn.LayerError, r"expected a context .*, got a 3.0"),
+    "context of numbers": (lambda: listen(3.0), fn.LayerError, r"expected a context .*, got 3.0"),
     "waves of no length": (
         lambda: fn.sinusoidal_positions(base=0.0),
         ValueError,
@@ -45,7 +45,7 @@ ERRORS = {
     "heads that divide no width": (
         lambda: fn.serial(fn.multi_head_attention(3)).init(KEY, torch.zeros(5, 8)),
         fn.LayerError,
-        r'multi_head_attention: at params path "0": expected a width that 3 heads divide, got x of shape \(5, 8\). '
+        r'multi_head_attention: at params path "0": expected a width divisible by 3 heads, got x of shape \(5, 8\). '
         r"Choose other heads, or features=6",
     ),
     "heads that divide no features": (
@@ -81,7 +81,7 @@ ERRORS = {
     "more tokens than positions": (
         lambda: apply(fn.learned_positions(3), X),
         fn.LayerError,
-        r'learned_positions: at params path "w": .* with at most 3 tokens, got a float32 tensor of shape \(4, 2\)',
+        r'learned_positions: at params path "w": .* with at most 3 tokens, got float32 tensor of shape \(4, 2\)',
     ),
     "one time without an axis": (lambda: fn.gru(2).init(KEY, X[0]), fn.LayerError, r"gru: .* at least 2 axes"),
     "another width into a recurrent layer": (

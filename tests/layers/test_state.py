@@ -1,4 +1,4 @@
-"""State goes in and comes out: every layer has the form with state, and combinators thread it like params."""
+"""Layers take and return state: every layer has init_with_state, and combinators thread state like params."""
 
 import pickle
 
@@ -45,7 +45,7 @@ models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 @pytest.mark.parametrize("layer, shape", STATELESS.values(), ids=STATELESS)
 @pytest.mark.parametrize("train", [False, True])
-def test_a_layer_without_state_has_both_forms(layer, shape, train):
+def test_a_layer_without_state_also_has_the_functions_with_state(layer, shape, train):
     x = numbers(*shape)
     params, state = layer.init_with_state(KEY, x)
     assert state == () and tree.equal(params, layer.init(KEY, x))
@@ -54,7 +54,7 @@ def test_a_layer_without_state_has_both_forms(layer, shape, train):
         assert after == () and tree.equal(y, layer.apply(params, x, key=key))
 
 
-def test_states_have_the_form_of_params():
+def test_states_are_structured_like_params():
     x = numbers(4, 3)
     forms = {name: model.init_with_state(KEY, x)[1] for name, model in MODELS.items()}
     each = {"mean": torch.zeros(3).double(), "count": torch.tensor(0)}
@@ -71,7 +71,7 @@ def test_states_have_the_form_of_params():
         assert tree.equal(forms[name], expected[name]), name
 
 
-def test_a_model_threads_state_as_done_by_hand():
+def test_a_model_threads_state_like_code_by_hand():
     model, first, second = MODELS["nested"], numbers(4, 3, seed=1), numbers(4, 3, seed=2)
     params, state = model.init_with_state(KEY, first)
     (inner, _), w = params, params[0]["d"]["w"]
@@ -86,7 +86,7 @@ def test_a_model_threads_state_as_done_by_hand():
 
 
 @models
-def test_without_training_the_state_stays_and_nothing_is_written(model):
+def test_without_training_the_state_is_unchanged(model):
     x = numbers(4, 3)
     params, state = model.init_with_state(KEY, x)
     before = pickle.loads(pickle.dumps((params, state)))
@@ -118,7 +118,7 @@ def test_a_model_with_state_is_pickled(model):
     assert tree.equal(*results)
 
 
-def test_the_key_alone_makes_noise_and_means_the_same_with_state():
+def test_only_a_key_makes_noise_and_it_is_the_same_with_state():
     x, drop = numbers(50, 3), fn.dropout(0.5)
     plain = fn.serial(fn.dense(3), drop, torch.tanh)
     model = fn.serial(fn.dense(3), drop, CENTRE)
@@ -139,10 +139,10 @@ def test_a_layer_is_a_pair(layer, shape):
     assert callable(init) and callable(apply)
 
 
-def test_a_pair_of_which_one_function_was_replaced_is_refused_by_the_other():
+def test_a_pair_with_one_function_replaced_is_refused_by_the_other():
     broken = CENTRE._replace(apply=torch.sin)
     assert broken.stateful is None
-    with pytest.raises(fn.LayerError, match="centre: .*expected the form with state, got init"):
+    with pytest.raises(fn.LayerError, match="centre: .*expected init_with_state, got init"):
         fn.serial(broken).init(KEY, numbers(4, 3))
 
 
@@ -195,7 +195,7 @@ def test_state_is_carried_through_training(compile):
         (fn.serial(body=fn.parallel(torch.sin, torch.cos, CENTRE)), 'path "body.2"'),
     ],
 )
-def test_the_plain_forms_of_a_model_with_state_say_which_to_use(model, path):
+def test_the_plain_functions_of_a_model_with_state_name_the_right_ones(model, path):
     x = numbers(4, 3)
     with pytest.raises(fn.LayerError, match=rf"centre: at params {path}.*Call params, state = model.init_with_state"):
         model.init(KEY, x)
@@ -203,7 +203,7 @@ def test_the_plain_forms_of_a_model_with_state_say_which_to_use(model, path):
         model.apply(model.init_with_state(KEY, x)[0], x, key=KEY)
 
 
-def test_a_state_of_another_form_is_told_by_its_place():
+def test_an_error_names_the_place_of_a_wrong_state():
     x, model = numbers(4, 3), MODELS["nested"]
     params, state = model.init_with_state(KEY, x)
     for wrong, message in {

@@ -26,7 +26,7 @@ def test_conv(axes, stride, padding, dilation, groups, use_bias):
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     module = fill(build(4, 8, kernel, bias=use_bias, **options))
     layer = fn.conv(8, kernel, use_bias=use_bias, **options)
-    if padding == "same":  # torch warns of an uneven one, and pads the same
+    if padding == "same":  # torch warns about uneven padding, with the same result
         module.padding, even = 0, module
         pads = [
             n for k in reversed(kernel) for n in (dilation * (k - 1) // 2, dilation * (k - 1) - dilation * (k - 1) // 2)
@@ -52,7 +52,7 @@ def test_same_padding_gives_every_step_a_position(n, size, stride, dilation):
     )
 
 
-def test_conv_starts_with_the_fans_of_its_kernel():
+def test_conv_is_initialised_with_the_fans_of_its_kernel():
     x = torch.zeros(16, 9, 9)
     params = fn.conv(64, (5, 5), groups=2).init(KEY, x)
     assert params["w"].shape == (64, 8, 5, 5) and params["w"].is_contiguous() and not params["b"].any()
@@ -73,7 +73,7 @@ def test_max_pool(axes, size, stride, padding, dilation):
     compare(layer, (), module, lambda p: (), (3 * x).round())  # with ties
 
 
-def test_a_dilated_pool_takes_padding_up_to_its_reach():
+def test_a_dilated_pool_accepts_padding_up_to_its_extent():
     x = torch.tensor([1.0, 2.0, 3.0])
     exactly(fn.max_pool((2,), stride=1, padding=2, dilation=2).apply((), x), torch.tensor([1.0, 2.0, 3.0, 2.0, 3.0]))
 
@@ -97,7 +97,7 @@ def norm_params(p):
 @pytest.mark.parametrize("eps", [1e-5, 0.3])
 def test_group_norm(shape, axis, groups, eps):
     if shape[1] == groups and len(shape) == 2:
-        return  # one number a group has no variance
+        return  # one number per group has no variance
     module = fill(nn.GroupNorm(groups, 6, eps))
     layer = fn.group_norm(groups, axis=axis, eps=eps)
     compare(layer, norm_params(detached(module)), module, norm_params, numbers(*shape))
@@ -143,7 +143,7 @@ def test_batch_norm_of_16_bits_keeps_wide_statistics():
     assert_close(y.float(), (x.float() - x.float().mean(0)) / x.float().std(0, correction=0), atol=2e-3, rtol=0)
 
 
-def test_sinusoidal_positions_are_the_paper_s():
+def test_sinusoidal_positions_equal_the_paper_s():
     y = fn.sinusoidal_positions(base=100.0).apply((), torch.zeros(2, 7, 6).double())
     for t in range(7):
         for i in range(3):
@@ -158,7 +158,7 @@ def test_learned_positions_are_added_in_order():
     exactly(layer.apply(params, x), x + nn.functional.embedding(torch.arange(3), params["w"]))
 
 
-def test_mlp_is_the_sequence_of_its_parts():
+def test_mlp_equals_the_sequence_of_its_parts():
     x = numbers(5, 3)
     model = fn.mlp([4, 2], activation=torch.tanh, dropout_rate=0.3)
     alike = fn.serial(fn.dense(4), torch.tanh, fn.dropout(0.3), fn.dense(2))
@@ -185,7 +185,7 @@ def test_context_broadcasts_against_x():
     ids=["attention", "lstm", "conv"],
 )
 def test_nothing_falls_back_to_a_loop_under_vmap(layer, shape):
-    """torch warns where vmap loops, and a warning is an error here."""
+    """torch warns if vmap falls back to a loop, and a warning is an error here."""
     xs, keys = numbers(3, *shape), fn.random.split(KEY, 3)
     params = fn.vmap(layer.init, in_dims=(0, None))(keys, xs[0])
     gradient = fn.grad(lambda params, x: layer.apply(params, x).square().sum())
@@ -193,6 +193,6 @@ def test_nothing_falls_back_to_a_loop_under_vmap(layer, shape):
     assert tree.allclose(fn.vmap(gradient)(params, xs), tree.stack(each), rtol=1e-10)
 
 
-def test_a_loop_under_vmap_would_be_told():
+def test_a_loop_under_vmap_would_be_reported():
     with pytest.raises(UserWarning, match="performance drop"):
         fn.vmap(lambda x: torch.histc(x, 3))(numbers(2, 3))

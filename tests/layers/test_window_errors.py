@@ -23,7 +23,7 @@ ERRORS = {
     "an empty series": (
         lambda: apply(fn.conv(1, (1,), padding=2), torch.ones(3, 0), torch.ones(3, 1)),
         fn.LayerError,
-        r'conv: .* got x of shape \(3, 0\). Padding "same" fits any that is not empty',
+        r'conv: .* got x of shape \(3, 0\). Padding "same" allows any size but 0',
     ),
     "a pool of padding": (
         lambda: fn.max_pool((2, 3), padding=(0, 3)),
@@ -38,10 +38,10 @@ ERRORS = {
     "convolution with one size for all axes": (
         lambda: fn.conv(8, 3),
         ValueError,
-        r"conv: expected kernel_size to hold 1 to 3 whole numbers, one an axis, such as \(3, 3\) for images, got 3",
+        r"conv: expected kernel_size to hold 1 to 3 whole numbers, one per axis, such as \(3, 3\) for images, got 3",
     ),
     "convolution over four axes": (lambda: fn.conv(8, (1, 1, 1, 1)), ValueError, r"1 to 3 whole numbers"),
-    "stride of nothing": (lambda: fn.conv(8, (3, 3), stride=0), ValueError, r"conv: expected stride to be .* got 0"),
+    "stride of 0": (lambda: fn.conv(8, (3, 3), stride=0), ValueError, r"conv: expected stride to be .* got 0"),
     "padding of another name": (
         lambda: fn.max_pool((2,), padding="full"),
         ValueError,
@@ -56,12 +56,12 @@ ERRORS = {
     "groups that divide no channels": (
         lambda: fn.conv(4, (1,), groups=2).init(KEY, torch.zeros(3, 5)),
         fn.LayerError,
-        r"conv: .* expected channels that 2 groups divide, got 3 in axis -2",
+        r"conv: .* expected channels divisible by 2 groups, got 3 in axis -2",
     ),
     "an image without channels": (
         lambda: fn.conv(4, (3, 3)).init(KEY, torch.zeros(5, 5)),
         fn.LayerError,
-        r"conv: .* expected a floating-point x of shape \(\*, channels, size, size\), got a float32 .*\(5, 5\)",
+        r"conv: .* expected a floating-point x of shape \(\*, channels, size, size\), got float32 .*\(5, 5\)",
     ),
     "channels behind": (
         lambda: apply(fn.serial(c=fn.conv(4, (3, 3))), torch.zeros(9, 9, 3), torch.zeros(3, 9, 9)),

@@ -1,6 +1,6 @@
 """Try every operator on four samples of every dtype, and write table.txt: `PYTHONPATH=tests python -m opinfo`.
 
-Names of operators try these alone and change nothing. It ends with an error if a result is wrong.
+With names of operators, only these are tried, and the table is not written. A wrong result is an error at the end.
 """
 
 import sys
@@ -11,7 +11,7 @@ from opinfo import pool, samples, table
 
 
 def main(names: list[str]) -> int:
-    """Print each fault when it is found, and at the end the counts."""
+    """Print each fault when it is found, and the counts at the end."""
     rows, counts, faults = [], Counter(), 0
     for name, trial in pool.trials(names or list(samples.operators()), workers=2):
         wrong = [trial] if isinstance(trial, str) else trial.wrong

@@ -1,22 +1,22 @@
-"""When a result is right: as near to float64 as torch's own, or nearer."""
+"""Comparison of results: a result is right if it is about as close to float64 as torch's own."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-FACTOR, ULPS = 4, 16  # times torch's own error, and besides that
-DOUBLE = 2e-13  # of a float64 result, which has no better one to be measured by
-CANCELLED = 1e-9  # the same where terms cancel: this many digits show that all of it is float64
+FACTOR, ULPS = 4, 16  # the allowed multiple of torch's own error, and the allowed error besides
+DOUBLE = 2e-13  # the bound for a float64 result, which has no more precise reference
+CANCELLED = 1e-9  # the same where terms cancel: that many digits show that all arithmetic is float64
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a program is compared.
+    """Options of the comparison of a program.
 
     Attributes:
-        elementwise: Each number has its own error; else it is measured by the largest of the result.
-        signed: Zeros have the sign of torch's.
+        elementwise: Whether errors are relative to each number instead of the largest number of the result.
+        signed: Whether zeros must have the signs of torch's.
         floor: The largest result that counts as zero, in units of rounding.
     """
 
@@ -26,7 +26,7 @@ class Rule:
 
 
 def difference(got: list[Tensor], want: list[Tensor], exact: list[Tensor] | Exception, rule: Rule) -> str:
-    """Say in which way results are not those of torch; "" if they are."""
+    """Describe how results differ from torch's; "" if they do not."""
     if len(got) != len(want):
         return f"{len(got)} results instead of {len(want)}"
     better = [None] * len(want) if isinstance(exact, Exception) or len(exact) != len(want) else exact

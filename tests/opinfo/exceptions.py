@@ -1,18 +1,18 @@
-"""Operators and values that are left out of the comparison with torch, and why."""
+"""Operators and values that are excluded from the comparison with torch, and the reasons."""
 
-_BY_VALUES = "torch chooses the formula of this derivative by the values, which tracing does not have"
-_NO_INTEGER = "no integer is infinite or NaN, and what C makes of them differs"
+_BY_VALUES = "torch chooses the formula of this derivative by the values, which are unknown during tracing"
+_NO_INTEGER = "integers have no infinity or NaN, and conversions of these in C differ"
 _DIFFERENCE = "torch's rule adds a part of the difference of two neighbours, which is NaN where both are infinite"
-_MASK = "torch's rule multiplies by a mask, so that an infinity left out is NaN"
-_SINGULAR = "the gradient at a singular matrix is infinite or NaN as rounding has it"
-_VECTORS = "torch differs from itself at NaN: its vectors give other gradients than the loop over the rest"
+_MASK = "torch's rule multiplies by a mask, so that a masked infinity becomes NaN"
+_SINGULAR = "the gradient at a singular matrix is infinite or NaN, depending on rounding"
+_VECTORS = "torch differs from itself at NaN: its vector code and its scalar tail loop give different gradients"
 _WELFORD = "torch's running mean of an infinity is NaN"
-_STATISTICS = "a row with an infinity has no statistics, and torch's own formulas differ in what is NaN then"
+_STATISTICS = "a row with an infinity has no statistics, and torch's own formulas give NaN in different places"
 
-UNDEFINED = {  # operators whose numbers mean nothing: shapes and dtypes are compared
+UNDEFINED = {  # operators with undefined values: only shapes and dtypes are compared
     *("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"),
 }
-FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put among their arguments
+FINITE_ONLY = {  # operators that are not tried with NaN, infinities and zeros in their arguments
     "_softmax_backward_data": "no output of softmax is infinite",
     "linalg.eig": "torch itself crashes",
     "linalg.eigvals": "torch itself crashes",
@@ -22,7 +22,7 @@ FINITE_ONLY = {  # operators that are not tried on NaN, infinities and zeros put
     "nn.functional.instance_norm": _WELFORD,
     "std_mean": _WELFORD,
     "var_mean": _WELFORD,
-    "nn.functional.gelu": "torch differs from itself at infinities: its vectors give NaN",
+    "nn.functional.gelu": "torch differs from itself at infinities: its vector code gives NaN",
     "linspace.tensor_overload": _NO_INTEGER,
     "logspace.tensor_overload": _NO_INTEGER,
     "nn.functional.interpolate.bilinear": _DIFFERENCE,
@@ -52,10 +52,10 @@ FINITE_GRADIENTS_ONLY = {
     "logdet": _SINGULAR,
     "topk": "torch leaves open which of equal numbers it takes",
 }
-UNSIGNED = {  # operators whose zeros may have either sign; those of gradients may, as torch's formulas differ in them
+UNSIGNED = {  # operators whose zeros may have either sign; zeros in gradients may, because torch's formulas differ
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
     "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
-    "nn.functional.softshrink": "torch's vectors give 0.0 for a small negative number, its loop over the rest -0.0",
+    "nn.functional.softshrink": "for a small negative number, torch's vector code gives 0.0 and its tail loop -0.0",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
 VALUES_ONLY = {"topk": "torch leaves open which of equal numbers it takes"}  # the first result only

@@ -1,4 +1,4 @@
-"""The programs that each case becomes, and what eager torch computes instead of them."""
+"""The programs derived from each case, and their results in eager torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Result = list[Tensor] | Exception
 
 @dataclass(frozen=True)
 class Member:
-    """A case under a transformation: a function of tensors, whether it has lanes, and the results that it must have.
+    """A case under a transformation: a function of tensors, whether it has lanes, and the expected results.
 
     Attributes:
         kind: One of KINDS.
         f: The function of the tensors of one example; `vmap` is added outside.
-        calls: Arguments, and the results that eager torch has for each example in them, in float64 too.
+        calls: Arguments, and the results of eager torch for each example in them, in float64 as well.
     """
 
     case: Case
@@ -43,7 +43,7 @@ class Call:
 
 
 def members(case: Case) -> list[Member]:
-    """Every transformation of a case that eager torch can compute."""
+    """Return every transformation of a case that eager torch can compute."""
     made = [_alone(case, "f", case.f)]
     made += _together(case, "vmap", case.f) + _together(case, "scan", case.f)
     if case.is_differentiable and by(case):
@@ -53,12 +53,12 @@ def members(case: Case) -> list[Member]:
 
 
 def by(case: Case) -> tuple[int, ...]:
-    """The tensors to differentiate by."""
+    """Return the tensors to differentiate with respect to."""
     return tuple(i for i, t in enumerate(case.lanes[0]) if t.is_floating_point())
 
 
 def gradient_of(case: Case) -> Callable[..., list[Tensor]]:
-    """The gradient by all floating-point tensors of a weighted sum of all floating-point results."""
+    """Compute the gradient of a weighted sum of all floating-point results with respect to all floating tensors."""
 
     def scalar(*tensors: Tensor) -> Tensor:
         outs = [out for out in case.f(*tensors) if out.is_floating_point() or out.is_complex()]
@@ -70,7 +70,7 @@ def gradient_of(case: Case) -> Callable[..., list[Tensor]]:
 
 
 class NoGradientError(Exception):
-    """No result of the function can be differentiated."""
+    """The function has no differentiable result."""
 
 
 def _weighted(out: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def _alone(case: Case, kind: str, f: Callable[..., list[Tensor]]) -> Member:
 
 
 def _together(case: Case, kind: str, f: Callable[..., list[Tensor]]) -> list[Member]:
-    """All lanes at once, without those for which torch raises an error."""
+    """Stack all lanes, except those for which torch raises an error."""
     if not case.lanes[0]:
         return []
     lanes = [lane for lane in case.lanes_for(kind) if not isinstance(eager(case, kind, lane), Exception)]
@@ -119,18 +119,18 @@ def _stacked(results: list[Result]) -> list[Tensor] | None:
 
 
 def eager(case: Case, kind: str, tensors: list[Tensor]) -> Result:
-    """What torch computes without funcnet, for one example."""
+    """Compute the results for one example in torch, without funcnet."""
     try:
         with torch.no_grad():
             held = [_copied(t) for t in tensors]
             found = _gradient(case, held) if "grad" in kind else [t.clone() for t in case.f(*held)]
             return [torch.zeros_like(t) for t in found] if name_of(case.op) in UNDEFINED else found
-    except Exception as error:  # whatever torch raises
+    except Exception as error:  # torch may raise anything
         return error
 
 
 def exactly(case: Case, kind: str, tensors: list[Tensor]) -> Result:
-    """The same in float64; of elementwise operators on integers, too, which torch computes in float32."""
+    """Compute the results in float64, also for elementwise operators on integers, which torch computes in float32."""
     less = (torch.float32, *((torch.int64, torch.int32, torch.uint8) if case.elementwise else ()))
     if not any(t.dtype in less for t in tensors):
         return ValueError()
@@ -138,7 +138,7 @@ def exactly(case: Case, kind: str, tensors: list[Tensor]) -> Result:
 
 
 def _copied(x: Tensor) -> Tensor:
-    """Copy a tensor with its strides, so that an operator that writes to its argument leaves the sample alone."""
+    """Copy a tensor with its strides, so that an operator that writes to its argument does not modify the sample."""
     if 0 in x.stride() and x.numel() > 1:
         return x
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).copy_(x)

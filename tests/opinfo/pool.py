@@ -1,4 +1,4 @@
-"""Processes that try operators, so that one that crashes or hangs is found and the others go on."""
+"""Processes that try operators, so that a crash or hang is detected and does not affect the others."""
 
 import multiprocessing
 import time
@@ -13,7 +13,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass
 class _Worker:
-    """A process and the operator that it is at."""
+    """A process and its current operator."""
 
     options: dict[str, Any]
     connection: Connection = field(init=False)
@@ -38,7 +38,7 @@ class _Worker:
 
 
 def trials(names: Sequence[str], workers: int, **options: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each operator's name and its trial, or a text that says how the process ended."""
+    """Yield each operator's name and its trial, or a string that describes how the process ended."""
     rest = iter(names)
     busy = [_Worker(options) for _ in range(workers)]
     idle, busy = busy, []

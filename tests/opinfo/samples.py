@@ -1,4 +1,4 @@
-"""Which operators, dtypes and samples of torch's own tests are tried, and on which values."""
+"""The operators, dtypes and samples of torch's own tests that are tried, and the values."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,8 @@ from torch.utils import _pytree as pytree
 
 FLOATS = (torch.float32, torch.float64)
 DTYPES = (*FLOATS, torch.int64, torch.int32, torch.uint8, torch.bool)
-PER_DTYPE = 4  # samples
-POOL, LARGEST = 200, 5_000  # samples to choose from, and elements of one that is tried
+PER_DTYPE = 4  # samples per dtype
+POOL, LARGEST = 200, 5_000  # number of samples to choose from, and largest size of a sample
 SPECIAL = (math.nan, -0.0, math.inf, 0.0, -math.inf, 1.0, -2.5, 1e4, 1e-3, 0.5)
 
 
@@ -27,7 +27,7 @@ class Case:
     Attributes:
         name: The dtype and number of the sample.
         f: Takes the tensors; returns a list of tensors.
-        lanes: The sample's own tensors, then others of the same shapes: special values, and other numbers.
+        lanes: The sample's own tensors, then others of the same shapes: special values, and different numbers.
         elementwise: Whether an element of the result depends on few of the arguments.
     """
 
@@ -44,13 +44,13 @@ class Case:
         return self.dtype in FLOATS and self.op.supports_autograd and not worse
 
     def lanes_for(self, kind: str) -> tuple[list[Tensor], ...]:
-        """The lanes that a transformation is tried on."""
+        """Return the lanes that a transformation is tried on."""
         finite = name_of(self.op) in (FINITE_ONLY | FINITE_GRADIENTS_ONLY if "grad" in kind else FINITE_ONLY)
         return self.lanes[::2] if finite else self.lanes
 
 
 def operators() -> dict[str, list[OpInfo]]:
-    """Every entry of torch's database, by the name of the operator and its variant."""
+    """Return every entry of torch's database, by the name of the operator and its variant."""
     found: dict[str, list[OpInfo]] = {}
     for op in op_db:
         found.setdefault(name_of(op), []).append(op)
@@ -62,7 +62,7 @@ def name_of(op: OpInfo) -> str:
 
 
 def cases(op: OpInfo, per_dtype: int = PER_DTYPE, dtypes: Sequence[torch.dtype] = DTYPES) -> Iterator[Case]:
-    """Every case of an operator that is tried."""
+    """Yield every case of an operator that is tried."""
     for dtype in dtypes:
         if not op.supports_dtype(dtype, "cpu") or (name_of(op) in FLOATS_ONLY and dtype not in FLOATS):
             continue
@@ -76,7 +76,7 @@ def cases(op: OpInfo, per_dtype: int = PER_DTYPE, dtypes: Sequence[torch.dtype] 
 
 
 def chosen(samples: list[Any], count: int) -> list[Any]:
-    """The samples that differ most: each brings shapes, arguments and options that those before it lack."""
+    """Choose the samples that differ most: each adds shapes, arguments and options that the earlier ones lack."""
     samples = [s for s in samples if all(t.layout == torch.strided for t in _tensors(s))]
     samples = [s for s in samples if sum(t.numel() for t in _tensors(s)) <= LARGEST] or samples[:1]
     seen: set[Any] = set()
@@ -91,7 +91,7 @@ def chosen(samples: list[Any], count: int) -> list[Any]:
 
 
 def case(op: OpInfo, dtype: torch.dtype, name: str, sample: Any) -> Case:
-    """A sample as a function of the tensors in it."""
+    """Return a sample as a function of the tensors in it."""
     leaves, spec = pytree.tree_flatten((sample.input, tuple(sample.args), dict(sample.kwargs)))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
@@ -111,7 +111,7 @@ def case(op: OpInfo, dtype: torch.dtype, name: str, sample: Any) -> Case:
 
 
 def _layouts(case: Case) -> Iterator[Case]:
-    """The same with tensors of other strides, and with elements that share memory."""
+    """Return the same case with tensors of other strides, and with elements that share memory."""
     yield replace(case, name=f"{case.name}/strided", lanes=tuple([_strided(t) for t in lane] for lane in case.lanes))
     if isinstance(case.op, UnaryUfuncInfo | BinaryUfuncInfo | ReductionOpInfo):
         shared = tuple([_expanded(t) for t in lane] for lane in case.lanes)
@@ -131,7 +131,7 @@ def _every(x: Tensor, n: int) -> Tensor:
 
 
 def _other(x: Tensor) -> Tensor:
-    """Numbers that keep their sign and order, and stay a probability or a matrix of the same kind."""
+    """Change numbers such that signs and order are kept, and probabilities and special matrices stay such."""
     if x.is_floating_point() or x.is_complex():
         return x * 0.75
     return x.flip(0) if x.ndim else x
@@ -152,7 +152,7 @@ def _tensors(sample: Any) -> list[Tensor]:
 
 
 def _traits(sample: Any) -> set[Any]:
-    """What tells one sample of an operator from another."""
+    """Return the properties that distinguish one sample of an operator from another."""
     found: set[Any] = {(key, repr(value)[:40]) for key, value in sample.kwargs.items() if not isinstance(value, Tensor)}
     found |= {(i, repr(arg)[:40]) for i, arg in enumerate(sample.args) if not isinstance(arg, Tensor)}
     for i, x in enumerate(_tensors(sample)):

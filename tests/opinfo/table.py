@@ -1,4 +1,4 @@
-"""The table of operators: a line each in table.txt, which says how an operator's programs run, and why not natively."""
+"""The table of operators: one line per operator in table.txt says how its programs run, and why not natively."""
 
 import re
 from collections import defaultdict
@@ -38,7 +38,7 @@ _REASONS = (
 
 @dataclass(frozen=True)
 class Row:
-    """How an operator's programs run: a letter for each of COLUMNS."""
+    """The status of an operator's programs: one letter for each of COLUMNS."""
 
     name: str
     letters: str
@@ -54,7 +54,7 @@ class Row:
 
 
 def row(trial: Any) -> Row:
-    """Sum a trial up: in each column the worst of the operator's samples."""
+    """Summarise a trial: each column has the worst of the operator's samples."""
     found, reasons = defaultdict(set), {}
     for member, (how, why) in trial.status.items():
         kind, case = member.rsplit(" ", 1)
@@ -66,20 +66,20 @@ def row(trial: Any) -> Row:
 
 
 def short(reason: str) -> str:
-    """Cut a message down to its kind."""
+    """Shorten a message to its kind."""
     for pattern, words in _REASONS:
         reason = re.sub(pattern, words, reason)
     return re.sub(r"of shape \([^)]*\)|\[[\d, ]*\]", "", reason)[:100]
 
 
 def read() -> dict[str, Row]:
-    """The rows of table.txt by the operator's name."""
+    """Return the rows of table.txt by the operator's name."""
     lines = [line for line in PATH.read_text().splitlines() if line and not line.startswith("#")]
     return {r.name: r for r in map(_parsed, lines)}
 
 
 def version() -> str:
-    """The version of torch that the table is of."""
+    """Return the version of torch for which the table was written."""
     return PATH.read_text().split(maxsplit=6)[5]
 
 
@@ -95,5 +95,5 @@ def write(rows: list[Row], head: str) -> None:
 
 
 def is_worse(new: str, old: str) -> bool:
-    """Compare two letters: an operator that torch could not run may come out in any way."""
+    """Compare two letters: an operator that torch could not run may have any letter."""
     return old in "nr" and new in "rx" and "nrx".index(new) > "nrx".index(old)

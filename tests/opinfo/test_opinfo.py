@@ -2,8 +2,8 @@
 
 table.txt says for each operator whether its programs are native C, replayed or refused, and why: no operator may become
 worse than its line, and no result may be wrong. Each operator is tried on one sample of float32 and of int64, with
-other values and memory layouts; `PYTHONPATH=tests python -m opinfo` tries four of each dtype and writes the table,
-in half an hour on two cores.
+other values and memory layouts; `PYTHONPATH=tests python -m opinfo` tries four samples of each dtype and writes the
+table, in half an hour on two cores.
 """
 
 import pytest
@@ -17,7 +17,7 @@ BRIEFLY = {"per_dtype": 1, "dtypes": (torch.float32, torch.int64)}
 
 @pytest.fixture(scope="module")
 def trials(request):
-    """What came of the operators whose tests are to run, by their names."""
+    """Return the trials of the operators whose tests are to run, by name."""
     pytest.importorskip("numpy")
     pytest.importorskip("expecttest")
     if table.version() != torch.__version__.split("+")[0]:

@@ -1,4 +1,4 @@
-"""Trying one operator: how each of its programs runs, and whether it is right."""
+"""The trial of one operator: how each of its programs runs, and whether its results are right."""
 
 import re
 import warnings
@@ -19,13 +19,13 @@ import funcnet as fn
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import toolchain
 
-CHARACTERS = 40_000  # of C that are compiled at once
-LARGE = 60_000  # of one program, which gcc would take long for, so that it is replayed, too
+CHARACTERS = 40_000  # characters of C that are compiled at once
+LARGE = 60_000  # characters of one program that gcc would compile slowly, so that it is replayed instead
 
 
 @dataclass
 class Trial:
-    """What came of an operator."""
+    """The result of trying an operator."""
 
     name: str
     status: dict[str, tuple[str, str]] = field(default_factory=dict)  # name of a member -> how it runs, and why
@@ -34,7 +34,7 @@ class Trial:
 
 
 class _CompilesError(Exception):
-    """The native backend can run a program; its C text."""
+    """The native backend can run a program; holds its C text."""
 
 
 def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) -> Trial:
@@ -56,7 +56,7 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
 
 
 def _how(member: Member) -> tuple[str, str]:
-    """Stage a program: "native" and its C text, "replay" and why, or "refused" and the error."""
+    """Trace a program; return "native" and its C text, "replay" and the reason, or "refused" and the error."""
     with mock.patch.object(toolchain, "load", side_effect=lambda text: _raise(_CompilesError(text))):
         try:
             _jit([member], "native").explain([member.calls[0].args])
@@ -99,7 +99,7 @@ def _replay(trial: Trial, member: Member) -> None:
 
 
 def _raises(member: Member, call: Any) -> bool:
-    """Tell whether torch.func raises an error, too, where a plain call does not."""
+    """Tell whether torch.func also raises an error where a plain call does not."""
     try:
         (fn.vmap(member.f) if member.mapped else member.f)(*call.args)
     except Exception:
@@ -133,7 +133,7 @@ def _is_torch_func(member: Member, call: Any, got: list[Tensor]) -> bool:
 
 
 def _portions(batch: list[tuple[Member, int]]) -> Iterator[list[Member]]:
-    """Cut programs and the lengths of their texts into parts of about CHARACTERS."""
+    """Split programs by the lengths of their C texts into parts of about CHARACTERS."""
     some: list[Member] = []
     total = 0
     for member, size in batch:
@@ -174,7 +174,7 @@ def _run_halves(trial: Trial, some: list[Member], error: Exception) -> None:
 
 
 def _expect_errors(trial: Trial, some: list[Member], f: Any, safe: list[Any], calls: list[Any]) -> None:
-    """Call with the arguments of one program for which torch raises an error, and those of the others."""
+    """Call with arguments of one program for which torch raises an error, and ordinary arguments of the others."""
     for i, call in enumerate(calls):
         if isinstance(call.want, Exception):
             try:
@@ -185,6 +185,6 @@ def _expect_errors(trial: Trial, some: list[Member], f: Any, safe: list[Any], ca
 
 
 def quiet() -> None:
-    """Settings of a process that tries operators."""
+    """Set up a process that tries operators."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Optimizers of complex parameters: torch's steps, and each number as a pair."""
+"""Optimizers of complex parameters: the steps equal torch's, and each number is treated as a pair."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ TORCH = {
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_optimizers_take_the_steps_of_torch(name):
+def test_complex_steps_equal_those_of_torch(name):
     optimizer, make = TORCH[name]
     module, params, x, loss = fourier()
     theirs, state = make(module.parameters()), optimizer.init(params)

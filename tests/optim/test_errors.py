@@ -26,15 +26,15 @@ ERRORS = {
     ),
     "boundaries": (
         lambda: optim.join_schedules([optim.constant_schedule(1.0)], [3]),
-        "join_schedules: expected one boundary less than schedules, got 1 schedules and 1 boundaries",
+        "join_schedules: expected one boundary fewer than schedules, got 1 schedules and 1 boundaries",
     ),
     "no decay": (
         lambda: optim.cosine_decay_schedule(1.0, 0),
-        "cosine_decay_schedule: expected at least 1 of decay_steps",
+        "cosine_decay_schedule: expected decay_steps of at least 1",
     ),
     "all warmup": (
         lambda: optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 5),
-        "expected decay_steps, which count the warmup, to be more than warmup_steps 5, got 5",
+        "expected decay_steps, which include warmup, to be more than warmup_steps 5, got 5",
     ),
     "interpolation": (
         lambda: optim.piecewise_interpolate_schedule("cubic", 1.0),
@@ -55,7 +55,7 @@ ERRORS = {
     "memory": (lambda: optim.lbfgs(memory_size=0), "lbfgs: expected a memory_size of at least 1, got 0"),
     "no search in the state": (
         lambda: optim.value_and_grad_from_state(torch.sum)(numbers(2), state=()),
-        "value_and_grad_from_state: expected a state of a line search",
+        "value_and_grad_from_state: expected a state that holds the state of a line search",
     ),
     "unknown static argument": (
         lambda: optim.inject_hyperparams(optim.clip, static_args="norm"),
@@ -64,7 +64,7 @@ ERRORS = {
     "no hyper-parameters": (lambda: optim.get_hyperparams(((), ())), "get_hyperparams: the state holds none"),
     "no average": (
         lambda: optim.schedule_free_eval_params((), numbers(2)),
-        "schedule_free_eval_params: expected a state of schedule_free",
+        "schedule_free_eval_params: expected a state that holds the state of schedule_free",
     ),
     "fast parameters alone": (
         lambda: optim.lookahead(optim.sgd(0.1), 2, 0.5).init(numbers(2)),
@@ -86,6 +86,6 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("call, message", ERRORS.values(), ids=ERRORS)
-def test_errors_teach(call, message):
+def test_bad_input_gets_a_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""The contracts of the design, crossed with the table of optimizers."""
+"""The laws of optimizers, crossed with the table of optimizers."""
 
 import copy
 import pickle
@@ -15,13 +15,13 @@ optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS
 
 
 def bowl(params):
-    """A loss with a gradient at every leaf, nowhere 0 at the start, and curvature that changes."""
+    """Compute a loss whose gradient is nonzero at every leaf at the start, and whose curvature varies."""
     real = tree.view_as_real(tree.partition(params, tree.is_inexact)[0])
     return sum(((p - 0.4) ** 2).sum() + (p**4).sum() / 4 for p in tree.leaves(real))
 
 
 def step(optimizer, params, state, loss=bowl):
-    """One step of any optimizer: what one does not need it ignores."""
+    """Take one step of any optimizer, which ignores the arguments that it does not need."""
     value, grads = fn.value_and_grad(loss)(params)
     updates, state = optimizer.update(grads, state, params, value=value.detach(), grad=grads, value_fn=loss)
     return fn.optim.apply_updates(params, updates), state
@@ -66,7 +66,7 @@ def test_complex_leaves_are_trained(make):
 
 @optimizers
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_state_and_parameters_keep_their_forms(make, dtype):
+def test_state_and_parameters_keep_their_shapes_and_dtypes(make, dtype):
     params = {"w": numbers(2, 3, dtype=torch.float64).to(dtype), "s": torch.tensor(0.3, dtype=dtype)}
     rate = torch.tensor(0.01, dtype=torch.float64)  # wider than the parameters, and a tensor
     for optimizer in (make(), make(rate)):
@@ -74,12 +74,12 @@ def test_state_and_parameters_keep_their_forms(make, dtype):
         after, next_state = step(optimizer, params, state)
         assert tree.equal(tree.map(tree.describe, after), tree.map(tree.describe, params))
         assert tree.equal(tree.map(tree.describe, next_state), tree.map(tree.describe, state))
-        if make is not OPTIMIZERS["adafactor with momentum"]:  # whose dtype_momentum is given
+        if make is not OPTIMIZERS["adafactor with momentum"]:  # its dtype_momentum is given
             assert {leaf.dtype for leaf in tree.leaves(state)} <= {dtype, torch.int64, torch.int32, torch.bool}
 
 
 @optimizers
-def test_an_optimizer_finds_the_bottom_of_a_parabola(make):
+def test_an_optimizer_finds_the_minimum_of_a_parabola(make):
     target = numbers(3, seed=7)
     optimizer, params = make(), numbers(3, seed=8)
     state = optimizer.init(params)
@@ -106,7 +106,7 @@ def test_vmap_over_starts_equals_separate_runs(make):
 
 
 @optimizers
-def test_a_run_is_differentiable_by_its_learning_rate_and_its_start(make):
+def test_a_run_is_differentiable_in_learning_rate_and_start(make):
     steps = 3 if make is OPTIMIZERS["lbfgs"] else 20
 
     def final(rate, start):
@@ -132,10 +132,10 @@ def test_scan_and_jit_equal_a_loop(make):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", sorted(OPTIMIZERS.keys() - {"lbfgs"})
-)  # its search, unrolled, is minutes of C compiler
+)  # the C compiler takes minutes for its unrolled search
 def test_native_kernels_equal_a_loop(name):
     params, optimizer = {"w": numbers(2, 3), "b": numbers(3, seed=1)}, OPTIMIZERS[name]()
-    steps = 8 if name == "muon" else 20  # it amplifies rounding, tenfold in two steps
+    steps = 8 if name == "muon" else 20  # muon amplifies rounding errors, tenfold in two steps
 
     def run(params):
         carry = params, optimizer.init(params)
@@ -150,13 +150,13 @@ def test_an_optimizer_is_pickled_and_printed(make):
     try:
         again = pickle.loads(pickle.dumps(optimizer))
     except (pickle.PicklingError, AttributeError) as error:
-        assert "lambda" in str(error)  # Python pickles no lambda, such as that of a mask
+        assert "lambda" in str(error)  # Python does not pickle lambdas, such as that of a mask
         return
     assert tree.equal(descend(again, params, 2), descend(optimizer, params, 2))
     assert "<locals>" not in repr(optimizer)
 
 
-# name: what brings Rosenbrock's function from 357 below 0.1 in 1,000 steps, lbfgs in 40
+# name: an optimizer that reduces Rosenbrock's function from 357 to below 0.1 in 1,000 steps, lbfgs in 40
 ROSENBROCK = {
     "sgd": lambda: fn.optim.sgd(1e-3),
     "sgd with momentum": lambda: fn.optim.sgd(1e-3, momentum=0.9),
@@ -197,7 +197,7 @@ def rosenbrock_gradient(p):
 
 
 @pytest.mark.parametrize("make", ROSENBROCK.values(), ids=ROSENBROCK)
-def test_an_optimizer_comes_down_rosenbrocks_valley(make):
+def test_an_optimizer_descends_rosenbrocks_valley(make):
     params, optimizer = torch.tensor([1.7, 1.0]).double(), make()
     state, steps = optimizer.init(params), 40 if make is ROSENBROCK["lbfgs"] else 1000
     for _ in range(steps):
@@ -209,8 +209,8 @@ def test_an_optimizer_comes_down_rosenbrocks_valley(make):
 
 
 @pytest.mark.parametrize("make", ROSENBROCK.values(), ids=ROSENBROCK)
-def test_a_square_of_matrices_comes_down(make):
-    """Parameters of two axes, which muon and adafactor treat in their own ways."""
+def test_a_square_of_matrices_decreases(make):
+    """Train parameters with two axes, which muon and adafactor treat differently."""
     target = {"w": numbers(3, 4, seed=5), "b": numbers(4, seed=6)}
     params = {"w": numbers(3, 4, seed=7), "b": numbers(4, seed=8)}
 

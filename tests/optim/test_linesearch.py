@@ -1,4 +1,4 @@
-"""L-BFGS and the search for its step size, against Optax and on its own."""
+"""L-BFGS and its line search, against Optax and by themselves."""
 
 import golden
 import pytest
@@ -12,14 +12,14 @@ from funcnet import optim
 OPTAX = golden.load("transformations")
 
 
-def test_lbfgs_with_its_search_is_optax():
+def test_lbfgs_with_its_search_equals_optax():
     def rosenbrock(p):
         return (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum()
 
     params, optimizer = torch.tensor(OPTAX["lbfgs"]["start"], dtype=torch.float64), optim.lbfgs()
     state = optimizer.init(params)
     value_and_grad = optim.value_and_grad_from_state(rosenbrock)
-    for *theirs, step_size, evaluations in OPTAX["lbfgs"]["steps"][:14]:  # from there on rounding grows
+    for *theirs, step_size, evaluations in OPTAX["lbfgs"]["steps"][:14]:  # after these, rounding errors grow
         value, grads = value_and_grad(params, state=state)
         assert_close(value, rosenbrock(params), rtol=1e-12, atol=0)
         updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=rosenbrock)
@@ -40,7 +40,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("case", OPTAX["searches"]["cases"], ids=lambda case: f"{case['loss']}-{case['optimizer']}")
-def test_searches_of_every_kind_are_optax(case):
+def test_searches_of_every_kind_equal_optax(case):
     loss, optimizer = LOSSES[case["loss"]], eval(case["optimizer"], dict(vars(optim)))
     params = torch.tensor(case["start"], dtype=torch.float64)
     state = optimizer.init(params)
@@ -53,7 +53,7 @@ def test_searches_of_every_kind_are_optax(case):
         assert state[-1].info.num_linesearch_steps == evaluations
 
 
-def test_a_search_that_ends_early_and_one_that_cannot_agree():
+def test_a_search_that_can_stop_early_equals_one_that_cannot():
     def loss(p):
         return (p**4).sum() + (p[0] * p[1]).exp()
 
@@ -70,7 +70,7 @@ def test_a_search_that_ends_early_and_one_that_cannot_agree():
     assert_close(fn.vmap(run)(starts), torch.stack([run(start) for start in starts]), rtol=1e-12, atol=0)
 
 
-def test_a_search_passes_on_what_the_loss_names():
+def test_a_search_passes_on_the_arguments_that_the_loss_names():
     def loss(p, target):
         return ((p - target) ** 2).sum()
 
@@ -81,14 +81,14 @@ def test_a_search_passes_on_what_the_loss_names():
     assert loss(params + updates, 3.0) < value
 
 
-def test_lbfgs_forgets_a_step_without_curvature():
+def test_lbfgs_drops_a_step_without_curvature():
     optimizer = optim.scale_by_lbfgs(scale_init_precond=False)
     _, state = optimizer.update(torch.tensor([1.0, 0.0]), optimizer.init(torch.zeros(2)), torch.zeros(2))
     updates, _ = optimizer.update(torch.tensor([1.0, 1.0]), state, torch.tensor([1.0, 0.0]))
     assert_close(updates, torch.ones(2))
 
 
-def test_a_search_that_runs_out_of_steps_takes_the_best_it_saw():
+def test_a_search_that_runs_out_of_steps_takes_the_best_one():
     def loss(p):
         return (p**4).sum() + (5 * p).sin().sum()
 

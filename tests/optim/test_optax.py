@@ -18,7 +18,7 @@ def tensors(values):
 
 
 def path(optimizer, loss_at=lambda i: None):
-    """The parameters after each of the gradients."""
+    """Return the parameters after each gradient."""
     params = tensors(OPTAX["params"])
     state = optimizer.init(params)
     for i, grads in enumerate(OPTAX["grads"]):
@@ -28,20 +28,20 @@ def path(optimizer, loss_at=lambda i: None):
 
 
 @pytest.mark.parametrize("name", OPTAX["trajectories"])
-def test_whole_trajectories_are_optax(name):
+def test_whole_trajectories_equal_optax(name):
     for ours, theirs in zip(path(eval(name, dict(NAMES))), OPTAX["trajectories"][name], strict=True):
         assert tree.difference(ours, tensors(theirs), atol=1e-12) is None
 
 
 @pytest.mark.parametrize("name", MORE["finals"])
-def test_trajectories_end_where_those_of_optax_end(name):
+def test_trajectories_end_like_those_of_optax(name):
     *_, ours = path(eval(name, dict(NAMES)), lambda i: torch.tensor(5 - 0.01 * (i // 4), dtype=torch.float64))
     assert tree.difference(ours, tensors(MORE["finals"][name]), atol=1e-12) is None
 
 
 @pytest.mark.parametrize("name", [*SCHEDULES["values"], *MORE["schedules"]])
 @pytest.mark.parametrize("count", [int, torch.tensor], ids=["int", "tensor"])
-def test_schedules_are_optax(name, count):
+def test_schedules_equal_optax(name, count):
     schedule, values = eval(name, dict(NAMES)), (SCHEDULES["values"] | MORE["schedules"])[name]
     ours = torch.stack([schedule(count(step)) for step in range(len(values))])
     assert_close(ours, torch.tensor(values, dtype=torch.float64), rtol=0, atol=1e-12)
@@ -57,7 +57,7 @@ def test_a_schedule_is_mapped_and_differentiated():
     fn.checking.check_grads(lambda peak: at(peak, torch.tensor(9)), (peaks[0],))
 
 
-def test_a_decay_without_steps_or_by_nothing_stays():
+def test_a_decay_with_no_steps_or_a_rate_of_0_is_constant():
     for options in ((0, 0.5, 0, False, 2.0), (4, 0.0, 0, False, 2.0), (0, 2.0, 3, True, None)):
         schedule = optim.exponential_decay(1.1, *options)
         assert {schedule(step).item() for step in range(6)} == {1.1}

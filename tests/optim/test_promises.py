@@ -1,4 +1,4 @@
-"""Optimizers and transformations keep their promises beyond Optax's numbers: dtypes, edges, projections."""
+"""Documented properties of optimizers besides Optax's numbers: dtypes, edge cases, projections."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from funcnet import optim, tree
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "amsgrad", "nadam", "nadamw"])
 def test_bfloat16_parameters_with_float32_moments(name):
-    """b2 = 0.999 rounds to 1 in bfloat16, so that only wide moments follow a gradient that shrinks."""
+    """b2 = 0.999 rounds to 1 in bfloat16, so only wide moments follow a shrinking gradient."""
     optimizer = getattr(optim, name)(1e-2, mu_dtype=torch.float32)
     exact = getattr(optim, name)(1e-2)
     params, wide = numbers(4).bfloat16(), numbers(4)
@@ -42,7 +42,7 @@ def test_bfloat16_parameters_with_a_float32_mean(name):
     assert_close(found.mu, mean)
 
 
-def test_narrow_mu_leaves_nu_wide():
+def test_a_narrow_mu_keeps_nu_wide():
     state = optim.scale_by_adam(mu_dtype=torch.bfloat16).init(numbers(2))
     assert (state.mu.dtype, state.nu.dtype) == (torch.bfloat16, torch.float64)
 
@@ -114,12 +114,12 @@ def test_a_unit_at_0_moves_by_a_fraction_of_eps():
     assert_close(updates, torch.tensor([1e-5]).double())
 
 
-def test_adagrad_without_eps_stays_where_there_was_no_gradient():
+def test_adagrad_without_eps_does_not_move_without_a_gradient():
     updates, _ = first_update(optim.adagrad(0.1, 0.0, 0.0), torch.tensor([0.0, 2.0]), torch.zeros(2))
     assert_close(updates, torch.tensor([0.0, -0.1]))
 
 
-def test_a_trust_ratio_has_finite_derivatives_where_it_is_not_defined():
+def test_an_undefined_trust_ratio_has_finite_derivatives():
     part = optim.scale_by_trust_ratio()
     for g, p in ((torch.zeros(2), numbers(2)), (numbers(2), torch.zeros(2))):
         g, p = g.double(), p.double()
@@ -137,7 +137,7 @@ def test_no_patience_reduces_at_every_loss_that_does_not_improve():
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
-def test_adafactor_knows_its_axes_by_their_sizes(axes):
+def test_adafactor_chooses_axes_by_their_sizes(axes):
     def run(turn):
         params, optimizer = turn(numbers(2, 3, 5)), optim.adafactor(0.1, min_dim_size_to_factor=2)
         state = optimizer.init(params)
@@ -149,7 +149,7 @@ def test_adafactor_knows_its_axes_by_their_sizes(axes):
     assert_close(run(lambda x: x.permute(axes)), run(lambda x: x).permute(axes), rtol=1e-12, atol=1e-12)
 
 
-def test_a_plateau_knows_the_best_loss_of_its_cooldown():
+def test_a_plateau_records_the_best_loss_of_its_cooldown():
     optimizer = optim.reduce_on_plateau(0.5, patience=1, cooldown=1)
     state, scales = optimizer.init(numbers(1)), []
     for loss in (4.0, 4.0, 1.0, 2.0):
@@ -167,7 +167,7 @@ def test_a_plateau_knows_the_best_loss_of_its_cooldown():
         (0.0, 0.0, (4.0, 3.99, 4.0), [1.0, 1.0, 0.5]),
     ],
 )
-def test_a_plateau_ends_by_more_than_both_tolerances(rtol, atol, losses, scales):
+def test_an_improvement_must_exceed_both_tolerances(rtol, atol, losses, scales):
     optimizer = optim.reduce_on_plateau(0.5, patience=1, rtol=rtol, atol=atol)
     state, found = optimizer.init(numbers(1)), []
     for loss in losses:
@@ -176,7 +176,7 @@ def test_a_plateau_ends_by_more_than_both_tolerances(rtol, atol, losses, scales)
     assert found == scales
 
 
-def test_a_target_network_follows():
+def test_a_target_network_follows_the_trained_one():
     new, old = {"w": numbers(2), "n": 1}, {"w": numbers(2, seed=1), "n": 2}
     moved = optim.incremental_update(new, old, 0.25)
     assert_close(moved["w"], 0.25 * new["w"] + 0.75 * old["w"])
@@ -187,7 +187,7 @@ def test_muon_moves_along_an_orthogonal_matrix():
     matrix = numbers(4, 3)
     u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
     assert_close(optim.orthogonalize(matrix, [(1.5, -0.5, 0.0)] * 40), u @ vt, rtol=1e-9, atol=1e-9)
-    polynomials = [(2.0, -1.5, 0.5), (1.5, -0.5, 0.0), (1.875, -1.25, 0.375)]  # of more than there are steps the last
+    polynomials = [(2.0, -1.5, 0.5), (1.5, -0.5, 0.0), (1.875, -1.25, 0.375)]  # unused: the first
     ours, _ = first_update(optim.scale_by_muon(polynomials, 2, nesterov=False, eps=0.0), matrix, matrix)
     assert_close(ours, optim.orthogonalize(matrix, polynomials[1:], eps=0.0), rtol=1e-12, atol=0)
     singular = torch.linalg.svdvals(optim.orthogonalize(matrix, [optim.muon.__defaults__[0]] * 5))

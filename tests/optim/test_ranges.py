@@ -1,4 +1,4 @@
-"""Hyper-parameters out of range and things of the wrong kind are errors where an optimizer is made."""
+"""Hyper-parameters out of range and values of the wrong type are errors when an optimizer is built."""
 
 import inspect
 import math
@@ -20,7 +20,7 @@ AT_LEAST_ZERO = {
     "initial_accumulator_value",
     "eta",
 }
-# arguments that a builder has no default for
+# arguments without a default
 NEEDED = {
     "learning_rate": 0.1,
     "decay": 0.9,
@@ -51,7 +51,7 @@ def rows():
             yield from ((name, parameter, value) for value in wrong)
 
 
-ROWS = [row for row in rows() if "radam" not in row[0] or row[1] != "threshold"]  # of RAdam it is another number
+ROWS = [row for row in rows() if "radam" not in row[0] or row[1] != "threshold"]  # RAdam's threshold has another range
 
 
 @pytest.mark.parametrize("name, parameter, value", ROWS)
@@ -72,7 +72,7 @@ def test_rates_of_every_kind_are_accepted(rate):
 
 
 @pytest.mark.parametrize("build", [fn.optim.clip, fn.optim.clip_by_block_rms, fn.optim.clip_by_global_norm])
-def test_infinity_bounds_nothing(build):
+def test_infinity_means_no_bound(build):
     part, gradient = build(math.inf), torch.tensor([3.0, -4.0])
     torch.testing.assert_close(part.update(gradient, part.init(gradient))[0], gradient, rtol=0, atol=0)
 
@@ -82,9 +82,9 @@ WRONG = {
     "a list in a chain": (lambda: fn.optim.chain([fn.optim.sgd(0.1)]), "chain: expected transformations.*got list"),
     "a number in a named chain": (lambda: fn.optim.named_chain(("a", 1)), "named_chain: expected transformations"),
     "parameters first": (lambda: fn.optim.adam({"w": torch.ones(2)}, 0.1), "learning_rate to be .*got dict"),
-    "a module": (lambda: fn.optim.adam(0.1).init(torch.nn.Linear(1, 1)), "got a Linear. fn.from_module"),
-    "a module, without state": (lambda: fn.optim.sgd(0.1).init(torch.nn.Linear(1, 1)), "got a Linear"),
-    "an iterator": (lambda: fn.optim.sgd(0.1, 0.9).init(torch.nn.Linear(1, 1).parameters()), "got a generator"),
+    "a module": (lambda: fn.optim.adam(0.1).init(torch.nn.Linear(1, 1)), "got Linear. fn.from_module"),
+    "a module, without state": (lambda: fn.optim.sgd(0.1).init(torch.nn.Linear(1, 1)), "got Linear"),
+    "an iterator": (lambda: fn.optim.sgd(0.1, 0.9).init(torch.nn.Linear(1, 1).parameters()), "got generator"),
     "no gradient per step": (lambda: fn.optim.MultiSteps(fn.optim.sgd(0.1), 0), "every_k_schedule to be an integer"),
     "no step of a search": (lambda: fn.optim.scale_by_zoom_linesearch(0), "max_linesearch_steps to be an integer"),
     "a growing factor": (lambda: fn.optim.reduce_on_plateau(2.0), r"factor to be a number in \[0, 1\]"),
@@ -92,12 +92,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize("call, message", WRONG.values(), ids=WRONG)
-def test_things_of_the_wrong_kind_are_errors(call, message):
+def test_values_of_the_wrong_type_are_errors(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
 
 
-def test_an_array_of_numpy_is_refused_with_the_conversion():
+def test_a_numpy_array_is_refused_with_a_remedy():
     array = pytest.importorskip("numpy").array(0.5)
     for name, parameter in dict.fromkeys(row[:2] for row in ROWS):
         build = getattr(fn.optim, name)

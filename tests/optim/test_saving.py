@@ -1,4 +1,4 @@
-"""Checkpoints the torch way: `torch.save`, and `torch.load` with its default, weights_only=True."""
+"""Checkpoints by `torch.save`, and `torch.load` with its default, weights_only=True."""
 
 import dataclasses
 import io
@@ -21,7 +21,7 @@ def round_trip(value):
 
 
 def trained(optimizer, params):
-    """The state after an update, which holds more than zeros."""
+    """Return the state after an update, so that it holds more than zeros."""
     state, loss = optimizer.init(params), lambda p: fn.tree.dot(p, p)
     value, grads = fn.value_and_grad(loss)(params)
     extra = {"value": value, "grad": grads, "value_fn": loss}
@@ -36,7 +36,7 @@ def test_every_optimizer_state_round_trips(name):
     assert fn.tree.equal(loaded, state)
 
 
-@pytest.mark.parametrize("name", ["leaf", "dict", "list", "tuple", "dataclass", "OrderedDict", "None", "strangers"])
+@pytest.mark.parametrize("name", ["leaf", "dict", "list", "tuple", "dataclass", "OrderedDict", "None", "other leaves"])
 def test_parameter_trees_round_trip(name):
     params = TREES[name]()
     assert fn.tree.equal(round_trip(params), params)

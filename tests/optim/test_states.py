@@ -1,4 +1,4 @@
-"""An optimizer refuses a state that is missing, of another optimizer, or of other parameters."""
+"""An optimizer refuses a missing state, and the state of another optimizer or of other parameters."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def update(optimizer, state, params):
 
 
 def holds_shapes(state):
-    """Whether a state holds a tensor per parameter, of its shape or of a row or column of it."""
+    """Tell whether a state holds a tensor per parameter, of its shape or of a row or column of it."""
     return any(leaf.numel() > 1 for leaf in fn.tree.leaves(state) if fn.tree.is_floating(leaf))
 
 
@@ -90,7 +90,7 @@ def test_updates_that_broadcast_or_meet_integers_are_refused(step, param, update
 @pytest.mark.parametrize("build", [fn.optim.adam, fn.optim.lion, fn.optim.rmsprop, fn.optim.adagrad])
 def test_errors_about_complex_parameters_explain_their_shapes(build):
     z, optimizer = torch.ones(3, dtype=torch.complex64), build(0.1)
-    with pytest.raises(ValueError, match=r"of shape \(2, 2\).*a complex tensor has a last axis of 2 more"):
+    with pytest.raises(ValueError, match=r"of shape \(2, 2\).*a complex tensor has an extra last axis of 2"):
         optimizer.update({"w": z[:2]}, optimizer.init({"w": z}), {"w": z[:2]})
     with pytest.raises(ValueError) as error:
         optimizer.update({"w": z.real[:2]}, optimizer.init({"w": z.real}), {"w": z.real[:2]})

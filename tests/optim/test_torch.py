@@ -1,6 +1,6 @@
 """Whole trajectories against torch.optim, over grids of hyper-parameters, in float64.
 
-Where Optax and torch differ by definition, the docstring gives both formulas; here they meet where both agree.
+Where Optax and torch differ by definition, the docstring gives both formulas; the tests use options where they agree.
 """
 
 import itertools
@@ -18,13 +18,13 @@ NOISE = {"b": numbers(STEPS, 3, seed=10), "w": numbers(STEPS, 2, 3, seed=11)}
 
 
 def grid(**options):
-    """Every combination, as a dict with a name to print."""
+    """Return every combination, as a dict with a name to print."""
     rows = [dict(zip(options, row, strict=True)) for row in itertools.product(*options.values())]
     return [pytest.param(row, id="-".join(f"{k}={v}" for k, v in row.items())) for row in rows]
 
 
 def gradient(params, step):
-    """Noise, so that no rounding is amplified, with something of the parameters in it."""
+    """Return gradients that depend on the parameters, but are mostly noise, so as not to amplify rounding errors."""
     return {name: noise[step] + 0.3 * params[name].sin() for name, noise in NOISE.items()}
 
 
@@ -46,7 +46,7 @@ def assert_same_path(optimizer, torch_optimizer, **torch_options):
 
 
 def before(options, optimizer):
-    """torch's maximize and coupled weight decay as transformations in front."""
+    """Add torch's maximize and coupled weight decay as transformations in front."""
     sign = -1.0 if options["maximize"] else 1.0
     decay = fn.optim.add_decayed_weights(options["weight_decay"])
     return fn.optim.chain(fn.optim.scale(sign), decay, optimizer)
@@ -76,12 +76,12 @@ def test_adamw(o):
 
 
 @pytest.mark.parametrize("o", grid(**COMMON, lr=[0.01], betas=[(0.9, 0.0), (0.5, 0.0)], eps=[1e-2]))
-def test_amsgrad_where_no_bias_is_left_to_correct(o):
+def test_amsgrad_with_negligible_bias(o):
     assert_same_path(before(o, fn.optim.amsgrad(o["lr"], *o["betas"], o["eps"])), torch.optim.Adam, amsgrad=True, **o)
 
 
 @pytest.mark.parametrize("o", grid(**COMMON, lr=[0.01], betas=[(0.9, 0.999), (0.5, 0.8)]))
-def test_amsgrad_that_corrects_the_largest_in_the_learning_rate(o):
+def test_amsgrad_with_the_bias_correction_in_the_learning_rate(o):
     def rate(count):
         return o["lr"] * (1 - o["betas"][1] ** (count.double() + 1)).sqrt()
 
@@ -90,10 +90,10 @@ def test_amsgrad_that_corrects_the_largest_in_the_learning_rate(o):
 
 
 @pytest.mark.parametrize("o", grid(**COMMON, lr=[0.01], betas=[(0.9, 0.999), (0.5, 0.8)], eps=[1e-8, 1e-2]))
-def test_nadam_whose_b1_is_not_warmed_up(o):
+def test_nadam_without_warmup_of_b1(o):
     ours = fn.optim.nadam(o["lr"], *o["betas"], o["eps"])
     dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)  # in which torch keeps the product of all b1
+    torch.set_default_dtype(torch.float64)  # torch keeps the product of all b1 in the default dtype
     try:
         assert_same_path(before(o, ours), torch.optim.NAdam, momentum_decay=1e6, **o)
     finally:
@@ -136,14 +136,14 @@ def test_radam_without_eps(o):
 
 
 class RpropState(NamedTuple):
-    """What a user's own optimizer remembers."""
+    """The state of a user's own optimizer."""
 
     previous: Any
     sizes: Any
 
 
 def rprop(lr, etas, step_sizes):
-    """Rprop in the protocol, as a user would write it."""
+    """Build Rprop with the protocol, as a user would."""
     shrink, grow = etas
 
     def init(params):
@@ -178,7 +178,7 @@ def test_adafactor_without_eps_and_with_a_small_learning_rate(o):
 
 
 @pytest.mark.parametrize("o", grid(lr=[0.5, 1.0], history_size=[1, 3, 10]))
-def test_lbfgs_from_where_both_first_guesses_are_1(o):
+def test_lbfgs_where_both_initial_estimates_are_1(o):
     ours = fn.optim.lbfgs(o["lr"], o["history_size"], linesearch=None)
 
     def small(params):
@@ -203,7 +203,7 @@ def test_lbfgs_from_where_both_first_guesses_are_1(o):
 
 
 @pytest.mark.parametrize("o", grid(lr=[0.02], momentum=[0.95, 0.5], weight_decay=[0.0, 0.1]))
-def test_muon_to_the_bfloat16_that_torch_computes_in(o):
+def test_muon_to_bfloat16_precision(o):
     ours = fn.optim.muon(o["lr"], beta=o["momentum"], weight_decay=o["weight_decay"], nesterov=False)
     w, theirs = numbers(3, 5), numbers(3, 5).mT.contiguous().requires_grad_()
     state, their_optimizer = ours.init(w), torch.optim.Muon([theirs], nesterov=False, **o)

@@ -1,4 +1,4 @@
-"""Transformations of whole optimizers: masks, accumulated steps, averages, hyper-parameters that are read."""
+"""Transformations of whole optimizers: masks, accumulated steps, averages, injected hyper-parameters."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ def test_masks_and_labels_by_prefix_by_path_and_by_function():
         assert tree.paths(state.inner_states["slow"]) == [] and len(tree.leaves(state.inner_states["fast"])) == 3
 
 
-def test_multi_steps_is_one_step_of_the_mean():
+def test_multi_steps_equals_one_step_of_the_mean():
     grads = [{"w": numbers(3, seed=i)} for i in range(6)]
     for mean in (True, False):
         optimizer = optim.MultiSteps(optim.adam(0.1), 3, use_grad_mean=mean, accumulator_dtype=None)
@@ -55,7 +55,7 @@ def test_multi_steps_is_one_step_of_the_mean():
         )
 
 
-def test_multi_steps_goes_on_as_if_a_skipped_gradient_had_never_been():
+def test_multi_steps_ignores_a_skipped_gradient():
     grads = [{"w": numbers(3, seed=i), "b": numbers(seed=i)} for i in range(4)]
     holed = {"w": torch.tensor([1.0, float("nan"), float("inf")]).double(), "b": numbers()}
     large = tree.scale(1e6, grads[0])
@@ -101,7 +101,7 @@ def test_lookahead_follows_the_paper():
         assert tree.allclose(params, optim.LookaheadParams({"w": fast}, {"w": slow}), rtol=1e-12)
 
 
-def test_apply_if_finite_gives_in_after_so_many():
+def test_apply_if_finite_applies_an_update_after_too_many_errors():
     optimizer = optim.apply_if_finite(optim.sgd(0.1, momentum=0.5), 2)
     state = before = optimizer.init(numbers(2))
     for i in range(2):

@@ -1,4 +1,4 @@
-"""The generator against threefry in Python's integers, and laws over a table of every function of a key."""
+"""The generator against threefry in Python integers, and laws over a table of all functions of a key."""
 
 import math
 import subprocess
@@ -22,7 +22,7 @@ MATRIX = torch.arange(12.0).reshape(3, 4)
 LOW, HIGH, P = torch.tensor([[-1.0], [0.5]]), torch.arange(1.0, 5.0), torch.tensor([0.2, 0.9])
 f16, b16, f32, f64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
 
-# Every function of a key, off its defaults: held to all laws below.
+# Every function of a key, with non-default options; all laws below apply to them.
 DRAWS = {
     "split": lambda key: random.split(key, (2, 3)),
     "fold_in": lambda key: random.fold_in(key, -3),
@@ -51,7 +51,7 @@ draws = pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 
 
 def threefry(key, counter):
-    """Threefry-2x32-20 of a 64-bit counter, from the paper, in Python's integers."""
+    """Compute Threefry-2x32-20 of a 64-bit counter, from the paper, in Python integers."""
     mask = 2**32 - 1
     k = [word % 2**32 for word in key]
     k.append(k[0] ^ k[1] ^ 0x1BD11BDA)
@@ -91,7 +91,7 @@ def test_counters_have_64_bits(key, start):
 
 
 @given(st.integers(-(2**70), 2**70), words)
-def test_seeds_and_data_count_modulo_two_to_the_32(seed, data):
+def test_seeds_and_data_are_taken_modulo_two_to_the_32(seed, data):
     assert unsigned(random.key(seed)) == [0, seed % 2**32]
     assert unsigned(random.fold_in(random.key(seed), data + 2**32)) == list(threefry((0, seed), data % 2**32))
 
@@ -118,7 +118,7 @@ def test_blocks_take_their_part_of_the_parameters():
     assert torch.equal(random.bernoulli(key, p), random.uniform(key, shape) < p)
 
 
-def test_a_tensor_serves_as_seed_and_data():
+def test_a_tensor_may_be_seed_and_data():
     for dtype in (torch.int32, torch.int64, torch.uint8, torch.uint32, torch.uint64):
         number = torch.tensor(7, dtype=dtype)
         assert torch.equal(random.key(number), random.key(7))
@@ -180,7 +180,7 @@ def test_torchs_default_dtype_does_not_matter(draw):
 
 
 @draws
-def test_the_device_is_the_keys(draw):
+def test_the_device_is_that_of_the_key(draw):
     drawn = draw(random.key(0))
     assert drawn.device.type == "cpu"
     if not any(cell in draw.__code__.co_names for cell in ("LOGITS", "MATRIX", "LOW", "HIGH", "P")):
@@ -200,7 +200,7 @@ def test_shapes_of_no_and_one_element(shape, dtype):
 
 
 @draws
-def test_recording_sees_pure_operations_and_no_generator(draw):
+def test_recorded_operations_are_pure_and_use_no_generator(draw):
     graph = make_fx(draw, tracing_mode="fake", _allow_non_fake_inputs=True)(random.key(0))
     assert torch.equal(graph(random.key(6)), draw(random.key(6)))
     operations = [node.target for node in graph.graph.nodes if isinstance(node.target, torch._ops.OpOverload)]
@@ -211,7 +211,7 @@ def test_recording_sees_pure_operations_and_no_generator(draw):
 
 
 @pytest.mark.parametrize("sample", [random.bits, random.uniform, random.normal])
-def test_recording_a_large_draw_takes_no_more_operations_than_a_small_one(sample):
+def test_a_recorded_large_draw_has_no_more_operations_than_a_small_one(sample):
     small, large = (make_fx(partial(sample, shape=size), tracing_mode="fake")(random.key(0)) for size in (3, 1_000_000))
     assert len(small.graph.nodes) == len(large.graph.nodes) < 200
     assert torch.equal(large(random.key(1)), sample(random.key(1), 1_000_000))
@@ -236,7 +236,7 @@ def test_compiled_numbers_are_the_same():
 
 
 def test_a_large_draw_takes_little_memory():
-    """In a process of its own, for the peak of this one may be behind it."""
+    """Run in its own process, because the peak of this one may already be higher."""
     code = """if True:
         import re, torch, funcnet as fn
         def status(name):
@@ -249,6 +249,6 @@ def test_a_large_draw_takes_little_memory():
         print((status("VmHWM") - start) / largest)
     """
     if not Path("/proc/self/status").exists():
-        pytest.skip("only Linux tells the peak of a process this way")
+        pytest.skip("only Linux reports the peak memory of a process in this way")
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert 1.0 < float(run.stdout) < 4.0

@@ -17,7 +17,7 @@ LOGITS = torch.tensor([[0.1, 2.0, -1.0], [1.0, 0.0, 0.5]], dtype=torch.float64)
 MATRIX = torch.arange(12.0).reshape(3, 4)
 f16, b16, f32, f64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
 
-# name: what draws it with key 42, and what JAX 0.10.2 does, with jax_enable_x64 for the 64-bit dtypes.
+# name: (a function of key 42, the numbers of JAX 0.10.2), with jax_enable_x64 for the 64-bit dtypes.
 JAX = {
     "uint8": (lambda key: random.bits(key, 4, torch.uint8), [162, 217, 249, 215]),
     "uint16": (lambda key: random.bits(key, 4, torch.uint16), [5026, 12505, 63993, 49623]),
@@ -52,7 +52,7 @@ JAX = {
         lambda key: random.truncated_normal(key, -1.0, 2.5, 3, b16),
         [0.482421875, 1.1015625, 1.8359375],
     ),
-    "the least truncated normals": (  # the first comes of u = -1, whose erfinv is infinite
+    "the least truncated normals": (  # the first is for u = -1, whose erfinv is infinite
         lambda key: random.truncated_normal(key, -9.0, 0.5, 300, b16).sort().values[:2],
         [-8.9375, -2.515625],
     ),
@@ -100,7 +100,7 @@ JAX = {
     ),
 }
 
-# dtype, minval, maxval, what JAX draws with key 42: narrow and unsigned dtypes, all of a dtype's range and more, ranges
+# dtype, minval, maxval, JAX's numbers with key 42: narrow and unsigned dtypes, a dtype's full range and more, ranges
 # beyond 2^16, 2^32 and 2^63, and empty ones.
 JAX_RANDINT = [
     (torch.int8, -128, 127, [61, -119, -122, -109, 66]),
@@ -121,7 +121,7 @@ JAX_RANDINT = [
     (torch.uint64, 1, 2**63 - 1, [4466307427195926072, 869870568124700353, 1104727848944880792]),
 ]
 
-# What is not bit for bit: XLA rounds log, log1p, erf and fused products differently.
+# Samples that are not equal bit for bit, because XLA rounds log, log1p, erf and fused products differently.
 JAX_CLOSE = {
     "uniform on (-2, 3), float64": (
         lambda key: random.uniform(key, 3, f64, -2.0, 3.0),
@@ -154,7 +154,7 @@ JAX_CLOSE = {
 }
 
 
-# u, and XLA's erf_inv of it: the centre, both sides of where its pieces meet, and the tails.
+# u, and XLA's erf_inv(u): the centre, both sides of the boundaries between pieces, and the tails.
 ERFINV = {
     f32: {
         0.001: 0.0008862271206453443,
@@ -183,7 +183,7 @@ ERFINV = {
 
 
 def ulps(a, b):
-    """The largest distance of two tensors of one floating-point dtype in units in the last place."""
+    """Return the largest distance of two tensors of the same floating-point dtype in units in the last place."""
     integer = {f32: torch.int32, f64: torch.int64}[a.dtype]
     return (a.view(integer).long() - b.view(integer).long()).abs().max().item()
 
@@ -244,7 +244,7 @@ def test_values_of_jax_up_to_rounding(draw, expected):
 
 
 @pytest.mark.parametrize("dtype", [f32, f64])
-def test_erfinv_is_that_of_xla(dtype):
+def test_erfinv_equals_that_of_xla(dtype):
     u, expected = (torch.tensor(list(side), dtype=dtype) for side in (ERFINV[dtype], ERFINV[dtype].values()))
     assert ulps(erfinv(u), expected) <= 3
     assert erfinv(torch.tensor([-1.0, 0.0, 1.0], dtype=dtype)).tolist() == [-math.inf, 0.0, math.inf]

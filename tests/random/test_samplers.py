@@ -1,4 +1,4 @@
-"""The samplers' distributions, ranges, derivatives and messages."""
+"""Distributions, ranges, derivatives and errors of the samplers."""
 
 import math
 
@@ -122,7 +122,7 @@ def test_permutation_of_a_tensor_keeps_slices_or_lines():
         assert not torch.equal(lines, x) and torch.equal(lines.sort(axis).values, x)
 
 
-def test_numbers_are_differentiable_by_their_parameters():
+def test_numbers_are_differentiable_in_their_parameters():
     key = random.key(0)
     unit = random.uniform(key, (5,), f64)
     low, high = torch.tensor(-1.0, dtype=f64), torch.tensor(3.0, dtype=f64)
@@ -130,11 +130,11 @@ def test_numbers_are_differentiable_by_their_parameters():
     assert_close(gradient, ((1 - unit).sum(), unit.sum()))
 
 
-# bfloat16 draws u = 0, where sqrt has no derivative; its slope is that of other numbers of the same distribution.
+# bfloat16 draws u = 0, where sqrt has no derivative; the slope is compared with other numbers of the distribution.
 @pytest.mark.parametrize(
     "dtype, other, step, rtol", [(f64, f64, 1e-4, 1e-6), (f32, f32, 1e-2, 1e-2), (b16, f64, 1e-4, 0.2)]
 )
-def test_truncated_normals_are_differentiable_by_their_bounds(dtype, other, step, rtol):
+def test_truncated_normals_are_differentiable_in_their_bounds(dtype, other, step, rtol):
     def total(bound, dtype):
         return random.truncated_normal(random.key(0), -bound, bound, (400,), dtype).double().square().sum()
 
@@ -254,7 +254,7 @@ ERRORS = {
     "a list of logits": (
         lambda: random.categorical(KEY, [0.0, 1.0]),
         TypeError,
-        r"random.categorical: expected logits in a tensor, got \[0.0, 1.0\]",
+        r"random.categorical: expected logits to be a tensor, got \[0.0, 1.0\]",
     ),
     "a permutation of minus one": (
         lambda: random.permutation(KEY, -1),

@@ -1,1 +1,1 @@
-"""Random programs over views, writes in place, gathers, loops and derivatives, compared with eager mode and shrunk."""
+"""Random programs of views, in-place writes, gathers, loops and derivatives, compared with eager mode and shrunk."""

@@ -1,4 +1,4 @@
-"""Whether jit computes a random program as eager mode does."""
+"""Comparison of a random program under jit with eager mode."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +18,11 @@ Function = Callable[..., Any]
 
 
 class DifferenceError(Exception):
-    """A jitted program gives something else than eager mode, or is not pure."""
+    """A jitted program differs from eager mode, or is not pure."""
 
 
 def target(program: Program, mode: str) -> Function:
-    """The program as a function of one example, which also gives its gradients if the mode asks for them."""
+    """Return the program as a function of one example, which also returns gradients if the mode requires them."""
     f, floating = program.function, [i for i, x in enumerate(program.args.values()) if x.is_floating_point()]
     if "grad" not in mode:
         return f
@@ -36,11 +36,11 @@ def target(program: Program, mode: str) -> Function:
 
 
 def check(program: Program, mode: str) -> str:
-    """Raise DifferenceError if jit differs from eager mode by more than rounding explains.
+    """Raise DifferenceError if jit differs from eager mode by more than rounding errors.
 
     Returns:
-        "same"; "unsteady" where eager mode itself jumps when the arguments move by as much as they are rounded; or
-        "impure" where the program writes to an argument or fails in lanes: what reshape copies depends on the layout.
+        "same"; "unsteady" if the result of eager mode jumps when the arguments change by their rounding error; or
+        "impure" if the program writes to an argument or fails in lanes: whether reshape copies depends on the layout.
     """
     f, backend = target(program, mode), "eager" if mode == "replayed" else "native"
     args = [*program.args.values()]
@@ -59,7 +59,7 @@ def check(program: Program, mode: str) -> str:
 def in_lanes(
     program: Program, f: Function, backend: str
 ) -> tuple[list[list[Tensor]], Function, list[Tensor], Function]:
-    """Return some examples, the program over all lanes, its arguments, and what selects a result of an example."""
+    """Return some examples, the program over all lanes, its arguments, and a function that selects an example."""
     rng, chosen = random.Random(program.text), (0, 5, LANES - 1)
     dims = [None if name in program.shared else rng.choice((0, -1)) for name in program.args]
     pairs = [*zip(program.args.values(), dims, strict=True)]
@@ -71,7 +71,7 @@ def in_lanes(
 
 
 def is_pure(f: Function, args: Sequence[Tensor]) -> bool:
-    """Whether eager mode runs on arguments of this layout, and leaves them as they are."""
+    """Tell whether eager mode runs on arguments of this layout without modifying them."""
     try:
         f(*(given := copies(args)))
     except RuntimeError:
@@ -80,18 +80,18 @@ def is_pure(f: Function, args: Sequence[Tensor]) -> bool:
 
 
 def other(x: Tensor, lane: int) -> Tensor:
-    """The argument of a lane: the same elements in another order; a number grows."""
+    """Return the argument of a lane: the same elements in another order; a number grows."""
     return x.roll(lane) if x.numel() > 1 or not x.is_floating_point() else x + lane / 16
 
 
 def run(jitted: Function, args: Sequence[Tensor]) -> list[Tensor]:
-    """Run a program twice and see that it is pure."""
+    """Run a program twice and check that it is pure."""
     given = copies(args)
     first, second = flat(jitted(*given)), flat(jitted(*given))
     if not all(same_bits(a, b) for a, b in zip(given, args, strict=True)):
         raise DifferenceError("an argument has been written to")
     if not all(same_bits(a, b) for a, b in zip(first, second, strict=True)):
-        raise DifferenceError("the second run gives something else than the first")
+        raise DifferenceError("the second run differs from the first")
     places = [{x.untyped_storage().data_ptr() for x in tensors if x.numel()} for tensors in (given, first)]
     if places[0] & places[1]:
         raise DifferenceError("a result shares memory with an argument")
@@ -115,7 +115,7 @@ def verdict(program: Program, f: Function, args: Sequence[Tensor], got: Sequence
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Flush denormals, as native kernels do: they make a difference to comparisons."""
+    """Flush denormals, as native kernels do, because they affect comparisons."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -129,18 +129,18 @@ def copies(args: Sequence[Tensor]) -> list[Tensor]:
 
 
 def memory(x: Tensor) -> Tensor:
-    """All elements that a tensor's storage has room for."""
+    """Return all elements of a tensor's storage."""
     return torch.empty(0, dtype=x.dtype).set_(x.untyped_storage())
 
 
 def is_double(program: Program) -> bool:
-    """Whether no value of the program is rounded to float32."""
+    """Tell whether no value of the program is rounded to float32."""
     dtypes = {dtype for _, dtype in program.known.values()}
     return torch.float32 not in dtypes and not any(word in program.text for word in ("float()", "uniform", " / "))
 
 
 def difference(a: Tensor, b: Tensor, close: float) -> str:
-    """Say how a differs from b, or nothing."""
+    """Describe how a differs from b; "" if it does not."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return f"expected {b.dtype}{list(b.shape)}, got {a.dtype}{list(a.shape)}"
     if b.dtype == torch.bool and (a.contiguous().view(torch.uint8) > 1).any():
@@ -152,7 +152,7 @@ def difference(a: Tensor, b: Tensor, close: float) -> str:
 
 
 def is_steady(program: Program, f: Function, args: Sequence[Tensor], result: int, got: Tensor) -> bool:
-    """Whether eager mode moves by much less than the difference when the arguments move a little."""
+    """Tell whether the result of eager mode changes by less than the difference when the arguments change slightly."""
     by = 1e-12 if is_double(program) else 3e-6
     want = flat(f(*copies(args)))[result]
     for seed in range(6):

@@ -1,4 +1,4 @@
-"""The expressions that random programs are made of, as templates over the tensors that a program has."""
+"""The expressions of random programs, as templates over the tensors of a program."""
 
 import torch
 
@@ -75,16 +75,16 @@ def templates(table: str) -> list[str]:
 
 
 def expression(table: str) -> Rule:
-    """Make the rule that fills in one of the templates of a table.
+    """Build the rule that fills in one of the templates of a table.
 
-    {x} and {f} are operands, the latter floating; {y} and the boolean {b} broadcast with x, {i} is of integers.
+    {x} and {f} are operands, the latter floating; {y} and the boolean {b} broadcast with x; {i} is an integer tensor.
     """
     rows = templates(table)
 
     def rule(s: Scope) -> str:
         row = s.rng.choice(rows)
         if s.special and "gelu" in row:
-            raise SkipError  # of infinity, which ATen's vectors make NaN
+            raise SkipError  # of infinity, which is NaN in ATen's vector code
         x = s.pick()
         like = s.values[x]
         operands: dict[str, object] = {"x": Operand(s, x), "keep": s.rng.random() < 0.5}

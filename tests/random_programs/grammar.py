@@ -1,4 +1,4 @@
-"""The grammar of random programs: which statements there are, how often, and on which arguments."""
+"""The grammar of random programs: the statements, their frequencies and their arguments."""
 
 import random
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ RULES: dict[Rule, float] = {
 
 
 def generate(seed: int) -> Program:
-    """Make the program of a seed."""
+    """Generate the program of a seed."""
     rng = random.Random(seed)
     special = rng.random() < 0.06
     args = arguments(rng, SPECIAL if special else ())
@@ -82,7 +82,7 @@ def _argument(
 
 
 def _laid_out(rng: random.Random, x: Tensor) -> Tensor:
-    """Lay a tensor out in columns, with gaps, after others, or with elements that repeat; mostly in rows."""
+    """Choose a memory layout: mostly rows; or columns, gaps, an offset, or repeated elements."""
     way = rng.randrange(12) if x.ndim else 0
     if way == 1:
         return x.transpose(0, -1).contiguous().transpose(0, -1)

@@ -1,4 +1,4 @@
-"""Statements of random programs that define functions and hand them to loops, batches and derivatives."""
+"""Statements of random programs that define functions and pass them to loops, batches and derivatives."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ fn.random.permutation({key}, 5) ; fn.random.bernoulli({key}, 0.5, (3,)) ; fn.ran
 
 
 def block(s: Scope, params: dict[str, Tensor], most: int, owned: bool = False) -> Scope:
-    """Grow the body of a function of some parameters, of which it uses one at least, and writes to those it owns."""
+    """Generate a function body that uses at least one of the parameters, and may write to those that it owns."""
     if s.depth >= 2:
         raise SkipError
     inner = s.inner({name: value.detach().clone() for name, value in params.items()}, owned)
@@ -45,7 +45,7 @@ def made_by(inner: Scope, s: Scope) -> list[str]:
 
 
 def scalar(s: Scope, inner: Scope) -> str:
-    """Sum up a function's parameter or its last results, so that it can be differentiated."""
+    """Return a scalar sum of a function's parameter or its last results, which can be differentiated."""
     made = [name for name in made_by(inner, s) if inner.values[name].is_floating_point()]
     if len(made) < 2:
         raise SkipError
@@ -54,14 +54,14 @@ def scalar(s: Scope, inner: Scope) -> str:
 
 
 def gradient(s: Scope) -> str:
-    """First and second derivatives of a number."""
+    """Generate first and second derivatives of a number."""
     x, g, p = s.pick(lambda x: x.is_floating_point() and x.numel() <= 16), s.fresh("g"), s.fresh()
     inner = block(s, {p: s.values[x]}, 5)
     return define(g, [p], inner.lines, scalar(s, inner)) + "\n" + s.rng.choice(templates(DERIVATIVES)).format(g=g, x=x)
 
 
 def jacobian(s: Scope) -> str:
-    """Jacobians of a function with several results."""
+    """Generate Jacobians of a function with several results."""
     x, g, p = s.pick(lambda x: x.is_floating_point() and x.numel() <= 8), s.fresh("g"), s.fresh()
     inner = block(s, {p: s.values[x]}, 4)
     result = inner.pick(lambda y: y.is_floating_point() and y.numel() <= 8)
@@ -69,7 +69,7 @@ def jacobian(s: Scope) -> str:
 
 
 def batch(s: Scope) -> str:
-    """A vmap over an axis of one tensor and the first of another, or none."""
+    """Generate a vmap over an axis of one tensor, and the first axis of another or none."""
     x, y, g, p, q = s.pick(lambda x: x.ndim > 0 and x.numel() > 0), s.pick(), s.fresh("g"), s.fresh(), s.fresh()
     axis, other = s.rng.randrange(s.values[x].ndim), s.values[y]
     both = other.ndim > 0 and other.shape[0] == s.values[x].shape[axis] and s.rng.random() < 0.7
@@ -82,7 +82,7 @@ def batch(s: Scope) -> str:
 
 
 def loop(s: Scope) -> str:
-    """A scan with a nested carry, over slices or none; its outputs may stay unused."""
+    """Generate a scan with a nested carry, with or without slices; its outputs may be unused."""
     g, c, d, x, carry, result = s.fresh("g"), s.fresh(), s.fresh(), s.fresh(), s.fresh(), s.fresh("r")
     first, second = s.pick(), s.pick()
     params, over = {c: s.values[first], d: s.values[second]}, f"length={s.rng.choice((0, 1, 2, 2, 3))}"
@@ -90,7 +90,7 @@ def loop(s: Scope) -> str:
         rows = s.pick(lambda t: t.ndim > 0 and t.shape[0] < 5)
         example = s.values[rows]
         params[x], over = example[0] if len(example) else example.new_zeros(example.shape[1:]), f"xs={rows}"
-    inner = block(s, params, 5, owned=s.depth == 0)  # a scan hands out copies
+    inner = block(s, params, 5, owned=s.depth == 0)  # a scan passes copies
     last = made_by(inner, s)[-1]
     y = s.rng.choice((last, last, f"({last}, {c})", "None"))
     lines = [f"{c}, {d} = {carry}[0], {carry}[1]['d']", *inner.lines]
@@ -101,7 +101,7 @@ def loop(s: Scope) -> str:
 
 
 def carried(inner: Scope, name: str) -> str:
-    """A bounded tensor of the shape and dtype of a carry."""
+    """Generate a bounded tensor of the shape and dtype of a carry."""
     like = inner.values[name]
     found = inner.pick(lambda y: fills(y, like.shape))
     same = inner.values[found].shape == like.shape and inner.values[found].dtype == like.dtype
@@ -115,8 +115,8 @@ def carried(inner: Scope, name: str) -> str:
 
 
 def draw(s: Scope) -> str:
-    """Random numbers from a key."""
+    """Generate random numbers from a key."""
     return s.rng.choice(templates(DRAWS)).format(key=s.rng.choice(templates(KEYS)))
 
 
-NESTED: dict[Rule, float] = {gradient: 3, jacobian: 1, batch: 2, loop: 3.5, draw: 0.3}  # and how often each is drawn
+NESTED: dict[Rule, float] = {gradient: 3, jacobian: 1, batch: 2, loop: 3.5, draw: 0.3}  # with their frequencies

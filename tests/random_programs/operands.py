@@ -1,4 +1,4 @@
-"""Operands of the statements of random programs, and arguments that suit them."""
+"""Operands of the statements of random programs, and suitable arguments for them."""
 
 from collections.abc import Sequence
 from math import prod
@@ -9,17 +9,17 @@ from random_programs.scope import Scope, SkipError
 
 
 class Operand:
-    """A tensor in a template: {x} is its name, {x:axis} and the like are arguments that suit it."""
+    """A tensor in a template: {x} is its name; {x:axis} and similar fields are suitable arguments."""
 
     def __init__(self, scope: Scope, text: str) -> None:
         self.scope, self.text, self.rng = scope, text, scope.rng
         self.tensor: Tensor = eval(text, dict(scope.values))
-        self.axis = 0  # the one that was named last
+        self.axis = 0  # the last one that was named
 
     def __format__(self, spec: str) -> str:
         if not spec:
             return self.text
-        if spec in ("first", "second", "final"):  # the axis that the next index is for
+        if spec in ("first", "second", "final"):  # the axis of the next index
             self.axis = {"first": 0, "second": 1, "final": -1}[spec]
             return ""
         return str(getattr(self, f"_{spec}")())
@@ -54,7 +54,7 @@ class Operand:
         return self.rng.randint(-self.tensor.ndim - 1, self.tensor.ndim)
 
     def _shape(self) -> str:
-        """A shape of as many elements."""
+        """Return a shape with the same number of elements."""
         left, sizes = self.tensor.numel(), list[int]()
         while left > 1 and len(sizes) < 3:
             sizes.append(self.rng.choice([n for n in range(1, left + 1) if left % n == 0]))
@@ -95,7 +95,7 @@ class Operand:
         return self._slice(self.size())
 
     def _index(self) -> str:
-        """Slices, numbers, new axes and an ellipsis."""
+        """Return an index of slices, numbers, new axes and an ellipsis."""
         parts = list[str]()
         for size in self.tensor.shape[: self.rng.randint(1, 3)]:
             kinds = [self._slice(size), self._slice(size), ":", str(self.rng.randrange(-size, size)) if size else ":"]
@@ -103,7 +103,7 @@ class Operand:
         return ", ".join(parts) or "None"
 
     def _strided(self) -> str:
-        """Sizes, strides and an offset inside of a dense tensor."""
+        """Return sizes, strides and an offset inside a dense tensor."""
         if self.tensor.numel() < 4:
             raise SkipError
         count = self.tensor.numel()
@@ -121,13 +121,13 @@ class Operand:
         return self.text
 
     def _partner(self) -> str:
-        """A tensor to multiply this one by from the right."""
+        """Return a right factor for a matrix product with this tensor."""
         size = self.tensor.shape[-1]
         fits = lambda y: y.dtype == self.tensor.dtype and y.ndim and y.shape[max(0, y.ndim - 2)] == size  # noqa: E731
         return self.scope.pick(fits)
 
     def _numbers(self, shape: Sequence[int], size: int) -> str:
-        """Computed places along an axis, some of them equal."""
+        """Return computed indices along an axis, some of them equal."""
         if size < 1:
             raise SkipError
         start = self.scope.pick(lambda y: not y.is_floating_point() or not self.scope.special)
@@ -148,7 +148,7 @@ class Operand:
         return f"((torch.arange({self.rng.randint(1, self.size())}) + {start}.sum()) % {self.size()})"
 
     def _indices(self) -> str:
-        """Places along an axis for all the others, as gather and scatter take them."""
+        """Return indices along an axis for all other axes, as for gather and scatter."""
         shape, size = list(self.tensor.shape), self.size()
         shape[self.axis] = self.rng.randint(0, 4)
         return self._numbers(shape, size)
@@ -157,7 +157,7 @@ class Operand:
         return self._numbers((self.rng.randint(0, 5),), self.tensor.numel())
 
     def _both(self) -> str:
-        """Places along the first two axes."""
+        """Return indices along the first two axes."""
         if self.tensor.ndim < 2:
             raise SkipError
         return ", ".join(self._numbers((3,), size) for size in self.tensor.shape[:2])
@@ -169,6 +169,6 @@ def broadcasts(y: Tensor, x: Tensor) -> bool:
 
 
 def fills(y: Tensor, shape: Sequence[int]) -> bool:
-    """Whether a tensor broadcasts to a shape."""
+    """Tell whether a tensor broadcasts to a shape."""
     ends = zip(reversed(shape), reversed(y.shape), strict=False)
     return y.ndim <= len(shape) and all(b in (a, 1) for a, b in ends)

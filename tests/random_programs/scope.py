@@ -1,6 +1,6 @@
-"""A random program while it grows: each statement is run on real tensors and kept if torch accepts it.
+"""A random program during its generation: each statement is run on real tensors and kept if torch accepts it.
 
-Shapes and dtypes need no rules here, and the storage of a tensor tells which others are views of it.
+So shapes and dtypes need no rules here, and views are recognised by their storage.
 """
 
 import random
@@ -18,26 +18,26 @@ import funcnet as fn
 FLOATS = (torch.float64, torch.float32)
 INTEGERS = (torch.int64, torch.int32, torch.uint8)
 LIBRARIES = {"torch": torch, "F": F, "fn": fn}
-LARGEST = 30  # an expression that gives more is bounded
+LARGEST = 30  # an expression with larger values is bounded
 ELEMENTS = 1000
 
 Rule = Callable[["Scope"], str]
 
 
 class SkipError(Exception):
-    """No operand is of the kind that a rule of the grammar asks for."""
+    """A rule of the grammar has no suitable operand."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A function as text: the statements between its parameters and its results.
+    """The source of a function: the statements between its parameters and its results.
 
     Attributes:
         args: The arguments by name.
         lines: The statements.
         results: The names of the tensors that are returned.
-        known: Shape and dtype of every tensor that has a name, those inside of inner functions included.
-        shared: Which arguments all lanes share.
+        known: Shape and dtype of every named tensor, including those in inner functions.
+        shared: The arguments that all lanes share.
     """
 
     args: dict[str, Tensor]
@@ -59,14 +59,14 @@ class Program:
 
 
 class Scope:
-    """The statements of a function so far, and the values that they see.
+    """The statements of a function so far, and their variables.
 
     Attributes:
-        grammar: The rules, each of which writes a statement, and their weights.
-        values: Everything that has a name.
+        grammar: The rules, each of which generates a statement, and their weights.
+        values: All named values.
         recent: The names of the tensors, the latest last.
-        frozen: The storages that the function must not write to: those of its parameters and of functions around it.
-        special: Whether the arguments hold NaN, infinities and the like.
+        frozen: The storages that the function must not write to: those of its parameters and of enclosing functions.
+        special: Whether the arguments hold special values such as NaN and infinities.
     """
 
     def __init__(self, rng: random.Random, grammar: Any, params: dict[str, Tensor], special: bool = False) -> None:
@@ -80,7 +80,7 @@ class Scope:
         self.depth = 0
 
     def inner(self, params: dict[str, Tensor], owned: bool = False) -> "Scope":
-        """Return the scope of a function that is defined here, and may write to the parameters if it owns them."""
+        """Return the scope of a function that is defined here; it may write to the parameters if it owns them."""
         scope = Scope(self.rng, self.grammar, params, self.special)
         scope.frozen = set() if owned else scope.frozen
         scope.values = {**self.values, **params}
@@ -94,14 +94,14 @@ class Scope:
         return f"{prefix}{next(self.names)}"
 
     def pick(self, fits: Callable[[Tensor], bool] = lambda _: True) -> str:
-        """Choose a tensor, mostly a recent one."""
+        """Choose a tensor, usually a recent one."""
         names = [name for name in self.recent if fits(self.values[name])]
         if not names:
             raise SkipError
         return names[-1 - min(int(self.rng.expovariate(0.45)), len(names) - 1)]
 
     def writable(self) -> str:
-        """Choose a tensor that the function made itself, each element of which has a place of its own."""
+        """Choose a tensor that the function created itself, with no elements that share memory."""
         return self.pick(lambda x: storage(x) not in self.frozen and not overlaps(x))
 
     def grow(self, count: int) -> None:
@@ -112,7 +112,7 @@ class Scope:
                 count -= 1
 
     def add(self, rule: Rule) -> bool:
-        """Add a statement by a rule of the grammar, if there are operands for it and torch accepts it."""
+        """Add a statement by a rule of the grammar, if it has suitable operands and torch accepts it."""
         try:
             text = rule(self)
             return self.write(text[1:]) if text.startswith("!") else self.name(text)
@@ -120,7 +120,7 @@ class Scope:
             return False
 
     def write(self, statement: str) -> bool:
-        """Add a statement that writes in place; those after it will look at what it wrote to."""
+        """Add a statement that writes in place; later statements prefer the tensor that was written to."""
         exec(statement, self.values)
         self.lines.append(statement)
         for name in re.findall(r"^v\d+", statement):
@@ -129,7 +129,7 @@ class Scope:
         return True
 
     def name(self, text: str) -> bool:
-        """Add names for the tensors of an expression, the last line of the text, if they are moderate."""
+        """Add names for the tensors of an expression, the last line of the text, if their values are not too large."""
         *before, expression = text.split("\n")
         result = self._result(before, expression)
         if any(map(is_large, flat(result))):
@@ -158,7 +158,7 @@ def storage(x: Tensor) -> int:
 
 
 def overlaps(x: Tensor) -> bool:
-    """Whether two elements share their place in memory."""
+    """Tell whether two elements share memory."""
     places = torch.zeros((), dtype=torch.int64)
     for axis, (size, step) in enumerate(zip(x.shape, x.stride(), strict=True)):
         places = places + (torch.arange(size) * step).view(-1, *(1 for _ in x.shape[axis + 1 :]))
@@ -178,7 +178,7 @@ def is_large(x: Any) -> bool:
 
 
 def flat(result: Any) -> list[Any]:
-    """List what is in nested tuples and lists."""
+    """List the elements of nested tuples and lists."""
     return [leaf for item in result for leaf in flat(item)] if isinstance(result, tuple | list) else [result]
 
 

@@ -1,4 +1,4 @@
-"""The smallest part of a random program that still shows its fault."""
+"""Reduction of a random program to a small part with the same fault."""
 
 import re
 import time
@@ -13,14 +13,14 @@ from random_programs.scope import Program
 
 
 def kind(error: BaseException) -> str:
-    """What tells one fault from another, whatever the shapes and numbers."""
+    """Return a description of a fault that is independent of shapes and numbers."""
     if isinstance(error, DifferenceError):
         return re.sub(r"result \d+: expected .*", "a difference", str(error), flags=re.DOTALL)
     return f"{type(error).__name__}: {re.sub(r'[0-9]+', 'N', str(error))[:60]}"
 
 
 def fault(program: Program, mode: str) -> str:
-    """The kind of fault that a program shows, or nothing, as where eager mode refuses it or it is not pure."""
+    """Return the kind of a program's fault, or None if it has none, eager mode refuses it, or it is not pure."""
     try:
         if not is_pure(target(program, mode), [*program.args.values()]):
             return ""
@@ -34,7 +34,7 @@ def fault(program: Program, mode: str) -> str:
 
 
 def shrink(program: Program, mode: str, seconds: float = 30) -> Program:
-    """Leave out what can be left out with the fault staying the same one, for so long."""
+    """Remove parts of a program while its fault stays the same, for a limited time."""
     expected, end = fault(program, mode), time.monotonic() + seconds
     while expected and time.monotonic() < end:
         smaller = (p for p in parts(program) if time.monotonic() < end and fault(p, mode) == expected)
@@ -45,7 +45,7 @@ def shrink(program: Program, mode: str, seconds: float = 30) -> Program:
 
 
 def parts(program: Program) -> Iterator[Program]:
-    """Programs that are smaller by a result, a statement, an operation or an argument."""
+    """Yield programs that are smaller by a result, a statement, an operation or an argument."""
     if len(program.results) > 1:
         yield from (replace(program, results=[name]) for name in program.results)
     lines = program.lines
@@ -62,7 +62,7 @@ def parts(program: Program) -> Iterator[Program]:
 
 
 def inside(lines: Sequence[str], i: int, j: int) -> bool:
-    """Whether line j is line i, or belongs to the block that line i opens."""
+    """Tell whether line j is line i, or belongs to the block that line i opens."""
     depths = [len(line) - len(line.lstrip()) for line in lines]
     return i == j or (j > i and lines[i].endswith(":") and min(depths[i + 1 : j + 1]) > depths[i])
 
@@ -72,7 +72,7 @@ def defined(name: str, lines: Sequence[str], program: Program) -> bool:
 
 
 def simpler(line: str, program: Program) -> Iterator[str]:
-    """Statements that give a name to a constant, or to an operand, instead of to an expression of it."""
+    """Yield statements that assign a constant, or an operand, instead of an expression."""
     found = re.match(r"( *)(v\d+) = (?!torch\.full|\w+$)", line)
     if not found or found[2] not in program.known:
         return
@@ -84,7 +84,7 @@ def simpler(line: str, program: Program) -> Iterator[str]:
 
 
 def report(program: Program, mode: str, error: BaseException) -> str:
-    """Describe a fault such that the program can be run on its own."""
+    """Describe a fault such that the program can be run by itself."""
     described = (f"{name} = {written_out(x)}" for name, x in program.args.items())
     shared = f", shared by the lanes: {sorted(program.shared)}" if "lanes" in mode else ""
     return f"{type(error).__name__}, {mode}{shared}: {str(error)[:2000]}\n{program.text}" + "\n".join(described)

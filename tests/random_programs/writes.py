@@ -38,19 +38,19 @@ CHAIN, ROWS = templates(VIEWS), templates(WRITES)
 
 
 class Target(Operand):
-    """A tensor that is written to; the values come from other memory."""
+    """A tensor to write to; the values come from other memory."""
 
     asked: tuple[int, ...] = ()  # the shape of the index
 
     def filling(self, shape: Sequence[int]) -> str:
-        """A new tensor that broadcasts to a shape."""
+        """Return a new tensor that broadcasts to a shape."""
         return f"({self.scope.pick(lambda y: fills(y, shape))} * 1)"
 
     def _same(self) -> str:
         return self._of(self.tensor.shape)
 
     def _source(self) -> str:
-        """A tensor for the places that the index has asked for."""
+        """Return a tensor of the shape that the index selects."""
         axis = self.axis % self.tensor.ndim
         return self._of((*self.tensor.shape[:axis], *self.asked, *self.tensor.shape[axis + 1 :]))
 
@@ -95,5 +95,5 @@ def write(s: Scope) -> str:
     row = s.rng.choice(ROWS)
     statement = row.format(x=target, y=target.filling(target.tensor.shape) if "{y}" in row else "")
     copies = {name: value.clone() for name, value in s.values.items() if is_operand(value)}
-    exec(statement, {**s.values, **copies})  # refuses before anything is written
+    exec(statement, {**s.values, **copies})  # raises before anything is written
     return f"!{statement}"

@@ -1,4 +1,4 @@
-"""Curves as they are drawn in the terminal, dot by dot."""
+"""Curves drawn in the terminal, dot by dot."""
 
 import io
 import math
@@ -48,7 +48,7 @@ def test_short_piece_between_gaps_still_gets_its_marker():
     assert [row.strip() for row in cells] == ["", "", "●⠁", ""]
 
 
-def test_positive_values_close_to_zero_are_seen_above_it():
+def test_positive_values_close_to_zero_are_drawn_above_it():
     labels = [line.split("┤")[0].strip() for line in printed(report.curve({"loss": [0.7, 0.01]})) if "┤" in line]
     assert labels[-1] == "0.0"
     labels = [line.split("┤")[0].strip() for line in printed(report.curve({"loss": [0.7, 0.6]})) if "┤" in line]
@@ -95,7 +95,7 @@ def test_log_axis_makes_decay_straight():
     assert labels == {1.0: 0, 1e-2: 4, 1e-4: 9, 1e-6: 13}
 
 
-def test_log_axis_leaves_out_what_is_not_positive():
+def test_log_axis_leaves_out_non_positive_values():
     lines = printed(report.curve({"loss": [1.0, 0.0, -1.0, 0.1, math.nan]}, log_y=True, width=50, height=4))
     assert lines[-1] == "● loss (3 of 5 NaN, infinite or not positive)"
 
@@ -122,7 +122,7 @@ def test_numbers_on_the_vertical_axis(values, labels):
         assert 15 - row == min(15, math.floor((value - low) / (high - low) * 16 + 1e-9))
 
 
-def test_numbers_on_the_horizontal_axis_stand_below_their_ticks():
+def test_numbers_on_the_horizontal_axis_are_below_their_ticks():
     lines = printed(report.curve({"loss": torch.ones(10_001)}, x_label="step"))
     ticks, numbers, name = lines[-4], lines[-3], lines[-2]
     assert numbers.split() == ["0", "2,000", "4,000", "6,000", "8,000", "10,000"]
@@ -160,7 +160,7 @@ def test_series_differ_in_marker_and_colour():
     assert len(set(re.findall(r"\x1b\[(3\d)m", console.file.getvalue()))) == 6
 
 
-def test_curve_takes_lists_and_tensors_of_every_kind():
+def test_curve_accepts_lists_and_tensors_of_every_kind():
     values = [0.9, 0.5, 0.25, 0.125]
     expected = printed(report.curve({"loss": values}))
     weight = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
@@ -182,7 +182,7 @@ def test_curve_is_as_wide_as_the_terminal(width):
     st.dictionaries(st.text("ab[]", min_size=1), st.lists(st.floats(), min_size=1, max_size=30), min_size=1),
     st.booleans(),
 )
-def test_every_value_that_can_be_drawn_is(series, log_y):
+def test_every_finite_value_is_drawn(series, log_y):
     if len(series) > 34:
         return
     lines = printed(report.curve(series, log_y=log_y, width=30, height=6))
@@ -204,17 +204,17 @@ def test_every_value_that_can_be_drawn_is(series, log_y):
     [
         ({"series": {}}, r"curve: expected at least one series, got none"),
         ({"series": {str(i): [1.0] for i in range(35)}}, r"at most 34 series, one for each marker, got 35"),
-        ({"series": {"a": []}}, r'curve: series "a" is empty: expected at least one value'),
+        ({"series": {"a": []}}, r'curve: series "a" is empty, expected at least one value'),
         ({"series": {"a": torch.zeros(3, 4)}}, r'series "a": expected shape \(n,\), got \(3, 4\)\. Pass each row'),
         ({"series": {"a": torch.tensor(1.0)}}, r'series "a": expected shape \(n,\), got \(\)'),
         ({"series": {"a": 1.0}}, r'series "a": expected numbers or a tensor, got 1\.0'),
         ({"series": {"a": ["x", None]}}, r"""series "a": expected numbers or a tensor, got \['x', None\]"""),
-        ({"series": {"a": [1, 2], "b": [1]}, "x": [0, 1]}, r'series "b" has 1 values and x has 2: expected as many'),
-        ({"series": {"a": [1, 2]}, "x": [1, 0]}, r"curve: x: expected finite values that never fall"),
-        ({"series": {"a": [1, 2]}, "x": [0, math.nan]}, r"curve: x: expected finite values that never fall"),
+        ({"series": {"a": [1, 2], "b": [1]}, "x": [0, 1]}, r'series "b" has 1 values and x has 2, expected as many'),
+        ({"series": {"a": [1, 2]}, "x": [1, 0]}, r"curve: x: expected finite, non-decreasing values"),
+        ({"series": {"a": [1, 2]}, "x": [0, math.nan]}, r"curve: x: expected finite, non-decreasing values"),
     ],
 )
-def test_curve_refuses(arguments, message):
+def test_bad_input_gets_a_clear_error(arguments, message):
     series = arguments.pop("series")
     with pytest.raises(ValueError, match=message):
         report.curve(series, **arguments)

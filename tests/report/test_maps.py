@@ -1,4 +1,4 @@
-"""Decision maps as they are drawn in the terminal, cell by cell."""
+"""Decision maps drawn in the terminal, cell by cell."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from funcnet import report
 
 
 def middles(height):
-    """Where the cells of a map over [-0.5, 1.5] squared are, row by row from the top."""
+    """Return the centres of the cells of a map over [-0.5, 1.5] squared, row by row from the top."""
     return [
         [(-0.5 + (i + 0.5) / height, 1.5 - (j + 0.5) * 2 / height) for i in range(2 * height)] for j in range(height)
     ]
@@ -32,7 +32,7 @@ def test_map_of_a_known_line_is_shaded_on_the_right_side(w, b, column):
 @pytest.mark.parametrize(
     "p, shade", [(0, " "), (0.24, " "), (0.26, "·"), (0.49, "·"), (0.5, "▒"), (0.74, "▒"), (0.75, "▓"), (1, "▓")]
 )
-def test_shades_tell_quarters_apart(p, shade):
+def test_shades_distinguish_quarters(p, shade):
     lines = printed(report.decision_map(lambda x: torch.full((len(x),), p), height=4))
     assert [row for row in lines if re.search("[┤│]", row)] != []
     assert {text for row in body(lines) for text in row} <= {shade, " "}
@@ -53,7 +53,7 @@ def test_map_marks_points_by_their_labels():
 
 def test_map_counts_points_outside():
     lines = printed(report.decision_map(lambda x: x[:, 0] * 0, points=[[0.0, 0.0], [9.0, 0.0], [0.0, -2.0]]))
-    assert "(2 of 3 points lie outside)" in " ".join(lines)
+    assert "(2 of 3 points are outside)" in " ".join(lines)
     assert sum(row.count("o") for row in body(lines)) == 1
 
 
@@ -73,7 +73,7 @@ def test_map_draws_the_line_of_a_unit(w, b):
 
 
 @pytest.mark.parametrize("w, b", [((0.0, 0.0), 1.0), ((math.nan, 1.0), 0.0), ((1.0, 1.0), math.inf), ((1.0, 0.0), 5.0)])
-def test_map_draws_no_line_where_there_is_none(w, b):
+def test_map_draws_no_line_for_a_zero_w(w, b):
     assert not dots(body(printed(report.decision_map(lambda x: x[:, 0] * 0, lines=[(w, b)]))))
 
 
@@ -105,7 +105,7 @@ def test_map_calls_f_in_the_dtype_of_the_points():
     assert seen == [(torch.float32, (50, 2)), (torch.float64, (72, 2)), (torch.float32, (98, 2))]
 
 
-def test_map_shows_what_is_not_a_number():
+def test_map_shows_nan():
     lines = printed(report.decision_map(lambda x: torch.where(x[:, 0] < 0.5, math.nan, 1.0), height=6))
     assert body(lines) == ["?" * 6 + "▓" * 6] * 6
     assert "? p is NaN" in " ".join(lines)
@@ -145,7 +145,7 @@ def test_map_fits_a_narrow_terminal():
         ),
         (lambda x: x[:, 0] * 0, {"points": [1.0, 2.0]}, r"points: expected shape \(k, 2\), got \(2,\)"),
         (lambda x: x[:, 0] * 0, {"points": [["a", 1]]}, r"points: expected numbers or a tensor"),
-        (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1]}, r"one label for each of the 4 points, got 2 labels"),
+        (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1]}, r"expected 4 labels, one per point, got 2"),
         (lambda x: x[:, 0] * 0, {"points": XOR, "labels": [0, 1, 0.5, 0]}, r"whole numbers from 0 to 9, got 0\.5"),
         (
             lambda x: x[:, 0] * 0,
@@ -160,6 +160,6 @@ def test_map_fits_a_narrow_terminal():
         (lambda x: x[:, 0] * 0, {"y_range": (0, math.inf)}, r"y_range: expected finite"),
     ],
 )
-def test_map_refuses(f, options, message):
+def test_bad_input_gets_a_clear_error(f, options, message):
     with pytest.raises(ValueError, match=message):
         report.decision_map(f, **options)

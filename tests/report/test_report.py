@@ -1,4 +1,4 @@
-"""Where reports go: a terminal, a pipe, a picture; and the bars of a run in progress."""
+"""Output of reports to a terminal, a pipe or a picture; and progress bars."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from funcnet import report
 
 @pytest.fixture
 def environment(monkeypatch):
-    """A known one: no variable that colours or widens what is printed."""
+    """Remove the environment variables that change the colours or the width of the output."""
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -43,7 +43,7 @@ def test_columns_sets_the_width_of_piped_output(environment, capsys, columns, wi
     assert max(map(len, capsys.readouterr().out.splitlines())) == width
 
 
-def test_terminal_gets_colours_unless_asked_not_to(environment):
+def test_terminal_gets_colours_unless_no_color_is_set(environment):
     environment.setenv("COLUMNS", "80")
     shown = {}
     for colours in (True, False):
@@ -57,7 +57,7 @@ def test_terminal_gets_colours_unless_asked_not_to(environment):
     assert len({re.sub(r"\x1b\[[\d;]*m", "", text) for text in shown.values()}) == 1
 
 
-def test_output_that_knows_only_ascii_gets_stand_ins(environment):
+def test_ascii_output_gets_replacement_characters(environment):
     binary = io.BytesIO()
     environment.setattr(sys, "stdout", io.TextIOWrapper(binary, encoding="ascii"))
     report.show(*everything())
@@ -75,7 +75,7 @@ def test_any_text_can_be_shown_in_any_encoding(environment, encoding, shown):
     assert binary.getvalue().decode(encoding) == shown + "\n"
 
 
-def test_picture_holds_the_text_where_it_stands(environment, capsys, tmp_path):
+def test_picture_holds_the_text_in_its_place(environment, capsys, tmp_path):
     path = tmp_path / "new" / "picture.svg"
     report.show(*everything(), svg=path)
     plain = capsys.readouterr().out.splitlines()
@@ -104,14 +104,14 @@ def test_picture_has_colours_and_needs_no_network(environment, capsys, tmp_path)
     assert 'fill="#c86e14"' in picture  # the colour of p = 1
 
 
-def test_picture_is_replaced_whole_or_not_at_all(environment, capsys, tmp_path):
+def test_picture_is_replaced_atomically(environment, capsys, tmp_path):
     path = tmp_path / "a.svg"
     path.write_text("old")
     whoever_reads = path.open()
     report.show("new", svg=path)
     assert "new" in path.read_text() and [p.name for p in tmp_path.iterdir()] == ["a.svg"]
     with whoever_reads:
-        assert "new" not in whoever_reads.read()  # still the older picture, whole
+        assert "new" not in whoever_reads.read()  # still the complete older picture
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(OSError):
         report.show("new", svg=tmp_path / "folder.svg")
@@ -124,7 +124,7 @@ def test_track_is_silent_outside_a_terminal(environment, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_track_draws_a_bar_below_what_is_shown(environment):
+def test_track_draws_a_bar_below_other_output(environment):
     environment.setenv("COLUMNS", "80")
     terminal = Terminal()
     environment.setattr(sys, "stdout", terminal)

@@ -36,7 +36,7 @@ def test_summary_of_any_tree(make):
     assert lines[-1].replace(",", "").split() == ["total", str(sum(len(t.reshape(-1)) for t in tensors)), str(stored)]
 
 
-def test_summary_shows_other_leaves_plainly_and_brackets_as_they_are():
+def test_summary_shows_other_leaves_and_does_not_interpret_brackets():
     lines = printed(report.summary("[red]net", {"n": 3, "name": "[bold]x", "none": None}))
     assert lines[0] == "[red]net"
     assert [line.split("  ")[0] for line in lines[3:-2]] == ["n", "name"]
@@ -74,7 +74,7 @@ def test_table_reads_strings_of_numbers_as_numbers(cells, right):
     assert all((len(line) == len("a wide head")) == right for line in lines[2:])
 
 
-def test_table_wraps_text_and_never_cuts_it():
+def test_table_wraps_text_and_never_truncates_it():
     text = " ".join(f"word{i}" for i in range(40))
     lines = printed(report.table(["n", "text", "value"], [[123_456, text, 1.5]], title="A [title]"))
     assert lines[0] == "A [title]" and max(map(len, lines)) <= 80
@@ -82,7 +82,7 @@ def test_table_wraps_text_and_never_cuts_it():
     assert lines[3].startswith("123,456") and lines[3].endswith("1.5")
 
 
-def test_table_folds_numbers_that_do_not_fit_and_never_cuts_them():
+def test_table_folds_numbers_that_do_not_fit_and_never_truncates_them():
     numbers = [12_345_678 * i for i in range(1, 13)]
     lines = printed(report.table(["n"] * 12, [numbers]), width=12 * 4 + 11 * 2)
     assert max(map(len, lines)) <= 70
@@ -91,5 +91,5 @@ def test_table_folds_numbers_that_do_not_fit_and_never_cuts_them():
 
 
 def test_table_refuses_rows_of_another_length():
-    with pytest.raises(ValueError, match=r"table: row 1: expected 2 cells, one for each of \['a', 'b'\], got 3"):
+    with pytest.raises(ValueError, match=r"table: row 1: expected 2 cells, one per column of \['a', 'b'\], got 3"):
         report.table(["a", "b"], [[1, 2], [1, 2, 3]])

@@ -1,4 +1,4 @@
-"""scan and sgd_step against loops in Python."""
+"""scan and sgd_step against Python loops."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ import funcnet as fn
 from funcnet import tree
 
 
-def test_scan_is_a_loop_over_any_tree():
+def test_scan_equals_a_loop_over_any_tree():
     def f(carry, x):
         after = Affine(carry.w + x["a"], carry.b * 0.5)
         return after, {"w": after.w, "none": None, "pair": (x["n"], after.b.sum())}
@@ -30,7 +30,7 @@ def test_scan_by_length_with_xs_and_without_outputs():
     assert total == 10
 
 
-def test_scan_of_no_steps_still_knows_its_outputs():
+def test_scan_of_no_steps_returns_empty_outputs():
     carry, ys = fn.scan(lambda c, x: (c + x, {"y": x * 2}), numbers(2), torch.zeros(0, 2).double())
     assert tree.equal(carry, numbers(2))
     assert tree.equal(ys, {"y": torch.zeros(0, 2).double()})
@@ -48,7 +48,7 @@ def test_nested_scans_record_every_tenth():
     assert_close(every_tenth, torch.tensor(1.01, dtype=torch.float64) ** torch.arange(0, 50, 10))
 
 
-def test_scan_is_differentiable_and_maps():
+def test_scan_composes_with_derivatives_and_vmap():
     def final(w, x):
         return fn.scan(lambda c, x: (torch.tanh(w * c + x), None), torch.zeros(()).double(), x)[0]
 
@@ -70,7 +70,7 @@ def test_a_carry_may_hold_numbers_and_names():
 
 
 @pytest.mark.parametrize("change", [1, 2, 3])
-def test_the_form_of_the_carry_is_checked_at_every_step(change):
+def test_the_carry_is_checked_at_every_step(change):
     def f(carry, i):
         return carry.double() if i + 1 == change else carry, None
 
@@ -99,7 +99,7 @@ def test_sgd_step_keeps_the_dtype_of_the_parameters(dtype, rate, shape):
     assert_close(after, (1 - torch.as_tensor(rate) * 0.5).to(dtype).expand(params.shape))
 
 
-def test_sgd_step_keeps_what_has_no_gradient_and_takes_tensors():
+def test_sgd_step_keeps_leaves_without_gradient_and_accepts_tensors():
     params = {"w": numbers(2), "n": 3, "frozen": numbers(1)}
     grads = {"w": numbers(2, seed=1), "n": None, "frozen": None}
     for rate in (0.3, torch.tensor(0.3).double()):

@@ -1,4 +1,4 @@
-"""Tensors that the step of a scan holds."""
+"""Tensors that the step of a scan captures."""
 
 import torch
 from tables import numbers
@@ -17,7 +17,7 @@ def rows(length):
 MODULE = torch.nn.Linear(3, 3).double()
 
 
-def test_parameters_that_only_autograd_knows_do_not_keep_a_loop_from_being_one():
+def test_a_loop_with_parameters_of_autograd_stays_a_loop():
     def f(x):
         return fn.scan(lambda h, row: (torch.tanh(MODULE(h) + row), None), x, rows(4))[0].sum()
 
@@ -27,7 +27,7 @@ def test_parameters_that_only_autograd_knows_do_not_keep_a_loop_from_being_one()
         assert tree.difference(run(X), fn.grad(f)(X), rtol=1e-12) is None
 
 
-def test_rebinding_leaves_the_function_as_it_is():
+def test_rebinding_does_not_change_the_function():
     a, b = numbers(3), numbers(3, seed=1)
     held = [a, "name"]
     f = lambda x: (held[0] * x, held[1])  # noqa: E731

@@ -1,4 +1,4 @@
-"""Derivatives of a scan inside jit: loops again, whatever the step holds, and equal to those of the loop in Python."""
+"""Derivatives of a scan inside jit are loops, whatever the step captures, and equal those of a Python loop."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ def rows(length):
 
 
 def recurrent(w, x, length):
-    """A net that closes over its parameters; each step puts out two values."""
+    """Run a net that closes over its parameters; each step outputs two values."""
 
     def step(h, row):
         h = torch.tanh(h @ w["w"] + row + w["b"])
@@ -46,7 +46,7 @@ def bound_early(w, x, length):
 
 
 def counting(w, x, length):
-    """A carry with whole numbers, a constant, a dataclass and a key, which gives every step its noise."""
+    """Carry whole numbers, a constant, a dataclass and a key, which gives every step its noise."""
 
     def step(carry, _):
         state, count, key, scale = carry
@@ -61,7 +61,7 @@ def counting(w, x, length):
 
 
 def learned(w, x, length):
-    """Gradient descent whose step size, start and loss are differentiated."""
+    """Run gradient descent whose step size, start and loss are differentiated."""
 
     def loss(p, row):
         return ((p @ w["w"] - row).square() * x).sum()
@@ -75,7 +75,7 @@ def learned(w, x, length):
 
 
 def mapped(w, x, length):
-    """A step that maps over what it holds, and over its carry."""
+    """Map over captured tensors and over the carry in each step."""
 
     def step(c, row):
         each = fn.vmap(lambda column, c: torch.sin(column * c + row).sum(), in_dims=(1, 0))(w["w"], c)
@@ -86,7 +86,7 @@ def mapped(w, x, length):
 
 
 def nested(w, x, length):
-    """A scan in a scan, which both hold parameters; the inner one reads the outer carry."""
+    """Run a scan in a scan, both of which capture parameters; the inner one reads the outer carry."""
 
     def outer(c, row):
         inner = lambda d, r: (torch.tanh(d * w["b"] + c), d.sum())  # noqa: E731
@@ -98,7 +98,7 @@ def nested(w, x, length):
 
 
 def in_front(w, x, length):
-    """What the step holds is computed from the parameters, and it uses the same function twice."""
+    """Capture tensors that are computed from the parameters, and use the same function twice."""
     layer = fn.serial(fn.as_layer(lambda h: h @ (w["w"] @ w["w"].T)), torch.tanh)
 
     def twice(h):
@@ -114,13 +114,13 @@ def remembered(w, x, length):
 
 
 def unused(w, x, length):
-    """A carry that is handed on as it is, one that nobody reads, rows that nobody reads."""
+    """Scan with a carry that is passed on unchanged, one that nobody reads, and rows that nobody reads."""
     (a, b, _), _ = fn.scan(lambda c, row: ((c[0], c[1] * w["b"], row), None), (x, x, x), rows(length))
     return (a * b).sum()
 
 
 def layered(w, x, length):
-    """A Python loop of scans, whose variables the steps share."""
+    """Run a Python loop of scans, whose variables the steps share."""
     for scale, weight in ((0.5, w["w"]), (1.5, w["w"].cos()), (-1.0, w["w"] @ w["w"])):
         step = lambda h, row: (torch.tanh(scale * h @ weight + row), h)  # noqa: B023, E731
         x, ys = fn.scan(step, x, rows(length))
@@ -128,7 +128,7 @@ def layered(w, x, length):
 
 
 def sharing(w, x, length):
-    """Two functions with one variable, which the step sets for the other."""
+    """Share one variable between two functions; the step sets it for the other."""
     scale = 0.0
 
     def weight():
@@ -143,7 +143,7 @@ def sharing(w, x, length):
 
 
 def called(w, x, length):
-    """A module that holds the parameters while it is called, and others before and after."""
+    """Call a module that holds the parameters only during the call."""
     params = {"linear.weight": w["w"], "linear.bias": w["b"]}
     return torch.func.functional_call(LOOPING, params, (x, rows(length)))
 
@@ -184,7 +184,7 @@ def numbers_like(w):
 
 
 def transformed(scan, name, length):
-    """The transformed loop as a function of its parameters and start, and where to evaluate it."""
+    """Return the transformed loop as a function of its parameters and start, and the point to evaluate it at."""
     f = TRANSFORMS[name](partial(scan, length=length))
     return f, (W, torch.stack([X, X.cos()]) if "vmap" in name else X)
 
@@ -192,7 +192,7 @@ def transformed(scan, name, length):
 @pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("scan", SCANS)
 def test_derivatives_of_a_loop_are_loops(scan, name):
-    """As many operations for any number of steps, and the values of the loop in Python."""
+    """Check that the number of operations is the same for any number of steps, and the values are those of a loop."""
     (f, at), (longer, _) = transformed(scan, name, 4), transformed(scan, name, 40)
     run = fn.jit(f, backend="eager")
     operations = run.explain(*at).operations
@@ -219,7 +219,7 @@ def test_short_loops(scan, length):
 
 
 def mapped_and_held(w):
-    """The step holds one example of w and, below the vmap the same tensor, all of it."""
+    """Capture one example of w and also the whole of w, which is the same tensor below the vmap."""
 
     def each(a):
         c, ys = fn.scan(lambda c, _: ((c * w.sum() + a).sin(), c * a), w.sum() * a, length=3)
@@ -229,7 +229,7 @@ def mapped_and_held(w):
 
 
 @pytest.mark.parametrize("transform", [fn.grad, fn.jacfwd, fn.hessian])
-def test_a_step_may_hold_a_tensor_and_one_example_of_it(transform):
+def test_a_step_may_capture_a_tensor_and_one_example_of_it(transform):
     f = transform(mapped_and_held)
     assert tree.difference(fn.jit(f, backend="eager")(X), f(X), rtol=1e-11, atol=1e-12) is None
 
@@ -268,14 +268,14 @@ def of_complex_outputs(w):
 
 @pytest.mark.parametrize("f", [of_complex, of_complex_outputs])
 @pytest.mark.parametrize("transform", [fn.grad, fn.jacfwd, fn.hessian])
-def test_complex_numbers_are_looped_over(f, transform):
+def test_complex_carries_are_loops(f, transform):
     run = fn.jit(transform(f), backend="eager")
     assert "scan" in run.explain(W["b"]).operations
     assert tree.difference(run(W["b"]), transform(f)(W["b"]), rtol=1e-10) is None
 
 
 @pytest.mark.parametrize("f", [of_hidden, of_hidden_in_a_gradient, of_what_is_its_own_copy])
-def test_what_cannot_be_a_loop_is_unrolled(f):
+def test_a_scan_that_cannot_be_a_loop_is_unrolled(f):
     run = fn.jit(fn.grad(f), backend="eager")
     assert "scan" not in run.explain(W["b"]).operations
     assert tree.difference(run(W["b"]), fn.grad(f)(W["b"]), rtol=1e-12) is None

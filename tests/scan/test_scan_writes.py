@@ -1,4 +1,4 @@
-"""A step of scan may write to its carry and its slice, which are its own; init, xs and ys never change."""
+"""A step of scan may write to its own carry and slice; init, xs and ys never change."""
 
 import pytest
 import torch
@@ -59,7 +59,7 @@ def first(tree):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("step, init, expected", STEPS)
-def test_writes_reach_the_steps_own_carry_and_slice_only(mode, step, init, expected):
+def test_writes_affect_only_the_step_s_carry_and_slice(mode, step, init, expected):
     start, xs = fn.tree.map(torch.clone, init), XS.clone()
     last, ys = MODES[mode](lambda i, x: fn.scan(step, i, x))(start, xs)
     assert torch.equal(ys, torch.tensor(expected))
@@ -68,7 +68,7 @@ def test_writes_reach_the_steps_own_carry_and_slice_only(mode, step, init, expec
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, fn.jit, lambda f: fn.jit(f, backend="eager")])
-def test_gradients_through_writes_are_those_of_sums(transform):
+def test_gradients_through_writes_equal_those_of_sums(transform):
     def loss(xs):
         return fn.scan(add, torch.zeros(()), xs)[1].sum()
 
@@ -80,7 +80,7 @@ def test_gradients_through_writes_are_those_of_sums(transform):
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, fn.jit])
-def test_nested_scans_write_to_their_own(transform):
+def test_nested_scans_write_to_their_own_carries(transform):
     def outer(c, x):
         c *= 2
         inner, ys = fn.scan(add, c, torch.stack([x, x]))
@@ -94,7 +94,7 @@ def test_nested_scans_write_to_their_own(transform):
     assert torch.equal(ys, torch.tensor([[3.0, 4.0], [10.0, 12.0]]))
 
 
-def test_a_carry_of_one_step_and_of_none_stays():
+def test_init_is_unchanged_by_one_step_and_by_none():
     for length in (0, 1):
         init = torch.zeros(2)
         for transform in (lambda f: f, fn.jit):
@@ -126,7 +126,7 @@ def test_a_write_to_a_closed_over_tensor_is_refused(mode, write):
         run(XS)
 
 
-def test_a_step_writes_always_or_never():
+def test_a_step_must_write_always_or_never():
     steps = iter(range(4))
 
     def step(c, x):
@@ -134,7 +134,7 @@ def test_a_step_writes_always_or_never():
             c += x
         return c, None
 
-    with pytest.raises(ImpureError, match="in step 2, to which it did not in step 0"):
+    with pytest.raises(ImpureError, match="in step 2 that it did not write to in step 0"):
         fn.scan(step, torch.zeros(()), XS)
 
 

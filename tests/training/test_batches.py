@@ -1,4 +1,4 @@
-"""Minibatches: every example once an epoch, in an order that the key alone makes."""
+"""Minibatches: every example occurs once per epoch, in an order that depends only on the key."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ import funcnet as fn
 DATA = {"x": torch.zeros(10, 2), "y": [torch.zeros(10)]}
 
 
-def test_every_example_comes_once_an_epoch():
+def test_every_example_occurs_once_per_epoch():
     blocks = fn.batches(fn.random.key(1), DATA, 5, epochs=3)
     assert blocks.shape == (6, 5) and blocks.dtype == torch.int64
     orders = blocks.reshape(3, 10)
@@ -19,7 +19,7 @@ def test_every_example_comes_once_an_epoch():
     assert not torch.equal(fn.batches(fn.random.key(2), DATA, 5, epochs=3), blocks)
 
 
-def test_one_epoch_is_the_permutation_of_its_key():
+def test_one_epoch_equals_the_permutation_of_its_key():
     key = fn.random.key(5)
     assert torch.equal(fn.batches(key, DATA, 10)[0], fn.random.permutation(key, 10))
 
@@ -67,6 +67,6 @@ def test_blocks_are_the_xs_of_scan_and_map_over_keys():
         (lambda: fn.batches(fn.random.key(0), torch.tensor(0.0), 1), "a common leading axis"),
     ],
 )
-def test_errors_teach(call, message):
+def test_bad_input_gets_a_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()

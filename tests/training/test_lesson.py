@@ -1,6 +1,6 @@
 """Whole training runs: JAX's trajectories step by step in eager mode, and torch.nn with torch.optim.SGD.
 
-tests/jit/test_lesson.py holds the staged runs to the same trajectories.
+tests/jit/test_lesson.py compares compiled runs with the same trajectories.
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ RUNS = {f"{run['gate']} {'-'.join(map(str, run['sizes']))} {i}": run for i, run 
 
 
 def mlp(sizes):
-    """Dense layers with sigmoids between; params are the layers' and () for each sigmoid."""
+    """Build dense layers with sigmoids between them; params holds the layers' and () for each sigmoid."""
     parts = [part for size in sizes[1:] for part in (fn.dense(size), torch.sigmoid)]
     return fn.serial(*parts[:-1])
 
@@ -36,7 +36,7 @@ def loss_of(model, x, y):
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_jax_s_trajectories(run):
-    steps = min(run["steps"], 3_001)  # as far as eager mode gets in reasonable time
+    steps = min(run["steps"], 3_001)  # more steps take too long in eager mode
     y = GATES[run["gate"]]
     model = mlp(run["sizes"])
     loss = loss_of(model, POINTS, y)
@@ -52,7 +52,7 @@ def test_jax_s_trajectories(run):
 
 
 def module(sizes, dtype):
-    """The net as the lesson writes it in torch.nn, from torch's generator with a fixed seed."""
+    """Build the net as in the lesson, with torch.nn, from torch's generator with a fixed seed."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         linears = [nn.Linear(a, b, dtype=dtype) for a, b in pairwise(sizes)]
@@ -77,8 +77,8 @@ def train_module(net, x, y, steps):
 
 # (bound of the losses, bound of the last parameters); in float32 the two runs round differently at every step.
 BOUNDS = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-5, 1e-2)}
-# The deep net leaves the plateau suddenly, at step 4,901, which turns the smallest difference in time into a large one
-# in the loss. In float32 its losses are compared up to there, and at the end.
+# The deep net leaves the plateau suddenly, at step 4,901, which turns the smallest difference in time into a large
+# difference in the loss. In float32 its losses are compared up to that step, and at the end.
 COMPARED = {(2, 1): 10_001, (2, 2, 1): 10_001, (2, 10, 10, 10, 1): 4_800}
 
 

@@ -1,4 +1,4 @@
-"""Functions whose arguments torch checks by their values, in Python: right and checked under jit and vmap."""
+"""Functions whose arguments torch checks by reading values in Python are right and checked under jit and vmap."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ V = Y.abs() + 0.1
 COUNTS = torch.tensor([1, 0, 3])
 gaussian = functional.gaussian_nll_loss
 
-FUNCTIONS = {  # and arguments, and those that are wrong
+FUNCTIONS = {  # name: (function, arguments, wrong arguments)
     "gaussian_nll_loss": (gaussian, (X, Y, V), (X, Y, -V)),
     "one variance per row": (lambda x, y, v: gaussian(x, y, v, full=True, reduction="sum"), (X, Y, V[:, 0]), None),
     "one variance per column": (lambda x, y, v: gaussian(x, y, v, reduction="none"), (X, Y, V[:1]), None),

@@ -1,4 +1,4 @@
-"""Gradients derived by hand, written out here, equal `fn.grad` to 1e-12 in float64."""
+"""Gradients derived by hand equal `fn.grad` to 1e-12 in float64."""
 
 import torch
 from programs import GATES, POINTS

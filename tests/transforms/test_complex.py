@@ -1,4 +1,4 @@
-"""Complex numbers: gradients as backward() gives them, every other derivative as on pairs of real numbers."""
+"""Complex numbers: gradients equal those of backward(), all other derivatives those on pairs of real numbers."""
 
 import math
 
@@ -12,7 +12,7 @@ DTYPES = [torch.complex64, torch.complex128]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_gradients_of_a_module_are_those_of_backward(dtype):
+def test_gradients_of_a_module_equal_those_of_backward(dtype):
     module, params, x, loss = fourier(dtype)
     module(x).square().mean().backward()
     want = {name: parameter.grad for name, parameter in module.named_parameters()}
@@ -40,7 +40,7 @@ def test_gradients_of_examples_and_their_norms():
     assert (noisy["w"] - clipped["w"]).imag.ne(0).all() and noisy["w"].dtype == torch.complex128
 
 
-def test_norms_and_products_are_those_of_pairs():
+def test_norms_and_products_equal_those_of_pairs():
     tree = {"z": W, "x": torch.tensor([1.0, 2.0], dtype=torch.float64), "n": 3}
     other = fn.tree.scale(0.5, {**tree, "z": W.flip(0) * 1j})
     real, real_other = fn.tree.ravel(tree)[0], fn.tree.ravel(other)[0]
@@ -70,7 +70,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_derivative_is_that_of_the_pairs(name):
+def test_every_derivative_equals_that_of_pairs(name):
     f = FUNCTIONS[name]
     g, vector, _ = real_form(f, W)
     v = complex_like(3, 4, seed=5)
@@ -124,11 +124,11 @@ def test_a_complex_loss_is_refused():
     with pytest.raises(TypeError, match=r"got complex64 tensor of shape \(\).* Take its \.abs\(\) or \.real"):
         fn.grad(lambda z: z.sum())(Z)
     for project in (fn.optim.projections.projection_non_negative, fn.optim.projections.projection_simplex):
-        with pytest.raises(TypeError, match="expected real tensors, got a complex64"):
+        with pytest.raises(TypeError, match="expected real tensors, got complex64"):
             project({"z": Z})
 
 
-def test_curvature_products_are_those_of_pairs():
+def test_curvature_products_equal_those_of_pairs():
     _, params, x, loss = fourier()
     _, vector, unravel = real_form(lambda p: loss(p, x), params)
     v = fn.tree.map(lambda p: torch.ones_like(p) * (1 + 0.5j if p.is_complex() else 1), params)
@@ -173,7 +173,7 @@ def test_matrices_and_lines():
     assert torch.allclose(fn.optim.incremental_update(W, W * 0, torch.tensor(0.25)), W / 4)
 
 
-def test_checks_and_modules_know_complex_leaves():
+def test_checks_and_modules_support_complex_leaves():
     with pytest.raises(ValueError, match="check_finite"):
         fn.checking.check_finite({"z": torch.tensor([1, complex("nan")])})
     (row,) = fn.checking.compare({"z": Z + 3j}, {"z": Z})

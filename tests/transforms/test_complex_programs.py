@@ -34,7 +34,7 @@ PROGRAMS = {
     "inner vmap": (lambda x: fn.vmap(TURN)(x) * 1j, X),
     "scan": (lambda x: fn.scan(ROTATE, ORIGIN, x), X),
     "gradient of a scan": (fn.grad(lambda x: fn.scan(ROTATE, ORIGIN, x)[0].abs()), X),
-    "gradient of a scan by its carry": (fn.grad(lambda z: fn.scan(ROTATE, z, X)[0].abs()), Z[0]),
+    "gradient with respect to the carry of a scan": (fn.grad(lambda z: fn.scan(ROTATE, z, X)[0].abs()), Z[0]),
     "lanes of a scan": (fn.vmap(lambda x: fn.scan(ROTATE, ORIGIN, x)), torch.stack([X, X.flip(0)])),
     "constants": (lambda z: (torch.tensor(1j) * z, torch.full_like(z, 2j), z.new_full((2,), 1 - 1j), z == 1j), Z),
     "constants in place": (lambda z: (z * 1).fill_(2j).add_(z, alpha=1j).mul_(1 - 2j), Z),

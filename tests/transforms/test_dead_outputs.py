@@ -1,4 +1,4 @@
-"""Outputs that nobody differentiates take no part in a derivative: zero times an infinite derivative would be NaN."""
+"""Outputs without a cotangent take no part in a derivative: zero times an infinite derivative would be NaN."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ LOSSES = {
         lambda c, w: ((0.9 * c[0] * w + c[1].detach(), c[1] + distance(c[0])), None), lambda w: (w, ZERO)
     )(w)[0][0].sum(),
 }
-# of -: 0.9^3; 2 (1 + 0.9^2 + 0.9^4); 4 * 0.9^3; by the chain rule, w = 1
+# the expected gradients by the chain rule at w = 1: 0.9^3; 2 (1 + 0.9^2 + 0.9^4); 4 * 0.9^3
 VALUES = {
     "an output": 0.729,
     "one of several outputs": 2 * (1 + 0.81 + 0.6561),

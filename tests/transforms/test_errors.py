@@ -20,7 +20,7 @@ ERRORS = {
     "integers": (
         lambda: fn.grad(lambda p: p["w"].sum())({"w": torch.tensor([1, 2])}),
         TypeError,
-        r"grad: expected a floating-point or complex tensor to differentiate by, got int64 tensor of shape \(2,\) on "
+        r"grad: expected a floating-point or complex tensor to differentiate, got int64 tensor of shape \(2,\) on "
         r"cpu at path "
         r'"0.w"',
     ),
@@ -58,18 +58,18 @@ ERRORS = {
         ValueError,
         r"linearize: .* expected a tangent .*\(2,\).* got .*\(3,\)",
     ),
-    "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 names no positional argument"),
+    "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 is not the position"),
     "argnums twice": (
         lambda: fn.grad(lambda x, y: x * y, (0, -2))(torch.ones(()), torch.ones(())),
         ValueError,
         r"grad: expected argnums to name each argument once, got \(0, -2\)",
     ),
-    "primals that are no tuple": (
+    "primals that are not a tuple": (
         lambda: fn.jvp(torch.sin, torch.ones(1), (torch.ones(1),)),
         TypeError,
         r"jvp: expected primals to be a tuple of f's arguments, got float32 tensor of shape \(1,\)",
     ),
-    "tangents that are no tuple": (
+    "tangents that are not a tuple": (
         lambda: fn.jvp(torch.sin, [torch.ones(1)], torch.ones(1)),
         TypeError,
         r"jvp: expected tangents to be a tuple of f's arguments, got float32 tensor",
@@ -79,7 +79,7 @@ ERRORS = {
         ValueError,
         r"^jvp: the trees differ in structure at the root: tuple with entry 0 and tuple with entries 0, 1",
     ),
-    "a cotangent of another form": (
+    "a cotangent of another structure": (
         lambda: fn.vjp(lambda x: {"a": x}, torch.ones(1))[1]({"b": torch.ones(1)}),
         ValueError,
         r"^vjp: the trees differ in structure at the root: dict with entry a and dict with entry b",
@@ -109,13 +109,13 @@ ERRORS = {
         ValueError,
         r'vmap: at path "0.w": in_dims asks for axis 0, got shape \(\)',
     ),
-    "in_dims of another form": (
+    "in_dims of another structure": (
         lambda: fn.vmap(torch.sin, in_dims=(0, 0))(torch.ones(2)),
         ValueError,
         r"vmap: expected in_dims to be an int, None or a prefix .* got \(0, 0\)",
     ),
     "nothing mapped": (lambda: fn.vmap(lambda x: x)(3), ValueError, "got no mapped tensor"),
-    "out_dims of another form": (
+    "out_dims of another structure": (
         lambda: fn.vmap(lambda x: [x], out_dims=(0, 1))(torch.ones(2)),
         ValueError,
         r"^vmap: expected out_dims .* at the root: tuple with entries 0, 1 and list with entry 0\.$",
@@ -126,8 +126,8 @@ ERRORS = {
         "path \"0\": expected in_dims .* 'a'",
     ),
     "half an axis": (lambda: fn.vmap(torch.sin, 0, 1.0)(torch.ones(2)), TypeError, "expected out_dims .* got 1.0"),
-    "chunks of nothing": (lambda: fn.vmap(torch.sin, chunk_size=0), ValueError, "chunk_size of at least 1.* got 0"),
-    "chunks of less": (lambda: fn.vmap(torch.sin, chunk_size=-1), ValueError, "chunk_size of at least 1.* got -1"),
+    "chunks of size 0": (lambda: fn.vmap(torch.sin, chunk_size=0), ValueError, "chunk_size of at least 1.* got 0"),
+    "chunks of size -1": (lambda: fn.vmap(torch.sin, chunk_size=-1), ValueError, "chunk_size of at least 1.* got -1"),
     "out_dims too far": (
         lambda: fn.vmap(torch.sin, out_dims=1)(torch.ones(2)),
         ValueError,

@@ -1,4 +1,4 @@
-"""Writes that reach an argument or a closed-over tensor are errors in every transformation, unless .data hides them."""
+"""Writes to an argument or a closed-over tensor are errors in every transformation, unless .data hides them."""
 
 from types import SimpleNamespace
 
@@ -74,7 +74,7 @@ def test_a_write_to_a_closed_over_tensor_is_refused(write, transform):
 
 
 @pytest.mark.parametrize("place", ["another argument", "a keyword", "an attribute", "a list"])
-def test_out_reaches_what_is_not_differentiated(place):
+def test_out_writes_to_tensors_that_are_not_differentiated(place):
     holder, buffers, buffer = SimpleNamespace(buffer=torch.zeros(3)), [torch.zeros(3)], torch.zeros(3)
 
     def f(x, buffer=None):
@@ -88,7 +88,7 @@ def test_out_reaches_what_is_not_differentiated(place):
         fn.grad(f)(torch.ones(3), *args, **options)
 
 
-def test_out_may_be_a_tensor_that_the_function_makes():
+def test_out_may_be_a_tensor_that_the_function_creates():
     held = torch.ones(3)
 
     def f(x):

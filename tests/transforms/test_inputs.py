@@ -1,4 +1,4 @@
-"""numpy arrays and Python numbers as inputs of the transformations, which behave as in JAX."""
+"""numpy arrays and Python numbers as inputs of the transformations behave as in JAX."""
 
 import pytest
 import torch
@@ -103,7 +103,7 @@ def test_the_derivative_of_a_scan_from_a_number():
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, fn.jit], ids=["eager", "jit"])
-def test_an_integer_carry_that_becomes_floating_says_so(wrap):
+def test_an_integer_carry_that_becomes_floating_is_named(wrap):
     with pytest.raises(ValueError, match=r"An integer became floating at path 'n': start from a float, such as 0\.0"):
         wrap(lambda: fn.scan(lambda c, x: ({"n": c["n"] + x}, None), {"n": 0}, torch.arange(3.0)))()
 
@@ -115,5 +115,5 @@ def test_keyword_arguments_of_vmap_are_mapped(wrap):
     assert wrap(fn.vmap(lambda *, a: a + 1))(a=torch.zeros(2)).tolist() == [1.0, 1.0]
     with pytest.raises(ValueError, match=r"got \{'0': 3, 'y': 2\}"):
         f(torch.ones(2, 3), y=torch.ones(2))
-    with pytest.raises(ValueError, match=r'keyword arguments are mapped over axis 0, and the one at path "y" is a 0-d'):
+    with pytest.raises(ValueError, match=r'keyword arguments are mapped over axis 0, but the one at path "y" is a 0-d'):
         f(torch.ones(2, 3), y=torch.tensor(1.0))

@@ -1,6 +1,6 @@
-"""Linear algebra under vmap: derivatives of a batch are those of a loop, at every nesting and in compiled programs.
+"""Linear algebra under vmap: derivatives of a batch equal those of a loop, at every nesting and in compiled programs.
 
-torch's batching rule of lu_solve, which funcnet.transforms.linear_systems replaces, gave numbers of other matrices.
+torch's batching rule for lu_solve, which funcnet.transforms.linear_systems replaces, mixes up the matrices of a batch.
 """
 
 import pytest
@@ -87,14 +87,14 @@ EXACT = SOLVERS | {name: OTHERS[name] for name in ("cholesky_inverse", "househol
 
 
 def each(names):
-    """One test per name, most of them slow."""
+    """Parametrise by name; most of the tests are slow."""
     return pytest.mark.parametrize(
         "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
     )
 
 
 def matrices(*batch, dtype=torch.float64):
-    """Random ones, whose rows an LU factorisation permutes each in its own way."""
+    """Return random matrices whose LU factorisations have different row permutations."""
     a = torch.randn(*batch, N, N, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(batch)))
     return (a + 2 * torch.eye(N).roll(1, 0)).to(dtype)
 
@@ -105,8 +105,8 @@ def assert_equal(got, want, tolerance=1e-8):
 
 
 @each(ALL)
-def test_derivatives_of_a_batch_are_those_of_a_loop(name):
-    a = matrices(N)  # as many as their size, by which axes could be mistaken for each other
+def test_derivatives_of_a_batch_equal_those_of_a_loop(name):
+    a = matrices(N)  # the batch has the size of the matrices, so that mixed-up axes would not raise an error
     for kind, transform in TRANSFORMS.items():
         f = transform(ALL[name])
         if (name, kind) != ("eigh", "jacrev of jacfwd"):  # NaN in torch, in the loop as well
@@ -114,7 +114,7 @@ def test_derivatives_of_a_batch_are_those_of_a_loop(name):
 
 
 @each(EXACT)
-def test_hessians_are_finite_differences(name):
+def test_hessians_equal_finite_differences(name):
     a, eps = matrices(4), 1e-5
     gradient = fn.vmap(fn.grad(EXACT[name]))
     columns = [(gradient(a + step) - gradient(a - step)) / (2 * eps) for step in eps * torch.eye(9).reshape(9, 3, 3)]
@@ -124,7 +124,7 @@ def test_hessians_are_finite_differences(name):
 
 
 @each(SOLVERS)
-def test_vmaps_inside_each_other_and_inside_a_gradient(name):
+def test_nested_vmaps_and_vmaps_inside_a_gradient(name):
     f, a = SOLVERS[name], matrices(2, N)
     flat = a.flatten(0, 1)
     for transform in (fn.grad, fn.jacfwd, fn.hessian):

@@ -15,7 +15,7 @@ DEPTH, BLOCK, WIDTH = 24, 4, 32
 
 
 class LiveBytes(TorchDispatchMode):
-    """Count the bytes of all storages that operations make, from when they are made until they are freed."""
+    """Count the bytes of all storages that operations allocate, until they are freed."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +41,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def deep(wrap):
-    """A net of 24 layers, in blocks of 4 whose application is wrapped."""
+    """Build a net of 24 layers, in blocks of 4 whose apply is wrapped."""
     blocks = [fn.mlp([WIDTH] * BLOCK, activation=torch.tanh, activate_last=True) for _ in range(DEPTH // BLOCK)]
     return fn.serial(*(block._replace(apply=wrap(block.apply)) for block in blocks))
 
@@ -82,11 +82,11 @@ def test_the_peak_memory_of_a_deep_net_s_gradient_is_at_most_half():
             fn.grad(loss_of(model))(params, x)
         peaks[name] = memory.peak / x.nbytes
         assert memory.live < 0.1 * memory.peak
-    assert peaks["plain"] > DEPTH  # at least what each layer keeps for its derivative
+    assert peaks["plain"] > DEPTH  # at least the values that each layer keeps for its derivative
     assert peaks["remat"] < 0.5 * peaks["plain"]
 
 
-def test_gradients_of_trees_with_strangers_are_equal():
+def test_gradients_of_trees_with_other_leaves_are_equal():
     def f(params, x, times):
         for _ in range(times):
             x = torch.tanh(params["w"] @ x + params["table"][params["index"]])
@@ -133,7 +133,7 @@ def itself(f):
     return f
 
 
-def test_results_may_be_shared_by_what_is_mapped():
+def test_mapped_examples_may_share_results():
     def f(w, wrap):
         each = wrap(lambda w, x: (w.sin(), w * x, x))
         return fn.vmap(lambda x: sum(part**2 for part in each(w, x)))(numbers(4, 3))

@@ -1,4 +1,4 @@
-"""remat of functions that hold tensors: found wherever they are held, or refused."""
+"""remat of functions that capture tensors: captures are found wherever they are held, or refused."""
 
 from functools import cached_property, lru_cache, partial
 
@@ -46,7 +46,7 @@ def class_of(w):
 
 
 @pytest.mark.parametrize("make", CAPTURES.values(), ids=CAPTURES)
-def test_what_the_function_holds_is_differentiated_wherever_it_is(make):
+def test_captured_tensors_are_differentiated_wherever_they_are(make):
     w, x = torch.tensor(2.0, dtype=torch.float64), numbers(3)
 
     def along(w):
@@ -77,7 +77,7 @@ class Slots:
 
 
 class Same:
-    """Its copy is itself."""
+    """An object whose copy is the object itself."""
 
     def __init__(self, w):
         self.w = w
@@ -97,8 +97,8 @@ HIDDEN = {
     "in a class that is made inside": lambda w: (lambda made: lambda x: made().times(x))(class_of(w)),
     "in a generator": lambda w: (lambda held: lambda x: next(held) * x)(w for _ in range(99)),
     "in a cache": lambda w: (lambda held: lambda x: held() * x)(lru_cache(lambda: w)),
-    "in what is its own copy": lambda w: (lambda held: lambda x: held.w * x)(Same(w)),
-    "in what cannot be copied": lambda w: (lambda held: lambda x: held.w * x)(Uncopied(w)),
+    "in an object that is its own copy": lambda w: (lambda held: lambda x: held.w * x)(Same(w)),
+    "in an object that cannot be copied": lambda w: (lambda held: lambda x: held.w * x)(Uncopied(w)),
 }
 INSIDE = {
     "alone": lambda f: f,
@@ -110,7 +110,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
 @pytest.mark.parametrize("make", HIDDEN.values(), ids=HIDDEN)
-def test_what_the_function_hides_is_refused(make, inside):
+def test_hidden_tensors_are_refused(make, inside):
     message = "remat: the function uses a tensor that is differentiated or mapped outside, and holds it where it cannot"
     w, x = torch.tensor(2.0), torch.ones(3)
     with pytest.raises(ValueError, match=message):
@@ -134,12 +134,12 @@ class Lazy:
         raise AssertionError(name)
 
 
-def test_objects_on_the_way_are_not_asked_for_attributes():
+def test_attributes_of_other_objects_are_not_read():
     x, lazy, numbers_ = torch.ones(3), Lazy(), [0.5] * 10
     assert torch.equal(fn.grad(lambda x: fn.remat(lambda y: (x * y, lazy, numbers_)[0])(x).sum())(x), 2 * x)
 
 
-def test_what_is_hidden_and_not_used_does_no_harm():
+def test_unused_hidden_tensors_are_allowed():
     w, x = torch.tensor(2.0), torch.ones(3)
     assert torch.equal(fn.grad(lambda x: fn.remat(lambda x, _: x * w)(x, Slots(x)).sum())(x), w * x)
 
@@ -179,7 +179,7 @@ class Squared(Scale):
 
 
 @pytest.mark.parametrize("f", [in_a_loop, in_a_list, in_an_object, in_what_is_computed_once])
-def test_what_the_function_holds_is_kept_until_derivatives_are_computed(f):
+def test_captures_are_frozen_until_derivatives_are_computed(f):
     x = numbers(3)
     for transform in (fn.grad, fn.hessian, lambda f: lambda x: fn.jvp(fn.grad(f), (x,), (x.cos(),))):
         got, want = (transform(lambda x, wrap=wrap: f(wrap, x).sum())(x) for wrap in (fn.remat, itself))
@@ -211,7 +211,7 @@ def test_a_module_s_parameters_are_found():
         assert_close(got, parameter.grad)
 
 
-def test_a_function_may_lead_back_to_itself():
+def test_a_function_may_capture_itself():
     def f(x):
         return fn.grad(lambda a: later(a))(x) * Scale(torch.tensor(3.0)).gradient(x)
 

@@ -1,4 +1,4 @@
-"""Transformations on pytrees: against torch.func on plain tensors, closed forms, each other and finite differences."""
+"""Transformations on pytrees: against torch.func on plain tensors, known formulas, each other, finite differences."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def slope(params):
 
 
 @trees
-def test_gradients_have_the_form_of_the_argument_and_none_at_strangers(make):
+def test_gradients_are_like_the_argument_with_none_at_other_leaves(make):
     params = make()
     value, gradient = fn.value_and_grad(cubes)(params)
     assert_close(value, cubes(params))
@@ -64,7 +64,7 @@ def test_jacobian_with_aux_several_arguments_and_chunks():
     assert tree.equal(fn.jacfwd(lambda x, y: (x * y, 7), -1, has_aux=True)(x, y), (torch.diag(x), 7))
 
 
-def test_passes_forwards_at_elements_that_share_memory():
+def test_forward_mode_with_elements_that_share_memory():
     x, tangent = numbers(1).expand(3), numbers(3, seed=1)
     assert_close(fn.jvp(torch.sin, (x,), (tangent,))[1], x.cos() * tangent)
     assert_close(fn.jacfwd(torch.sin)(x), torch.diag(x.cos()))
@@ -85,13 +85,13 @@ def test_derivatives_of_a_0d_tensor_and_a_number_keep_the_dtype(dtype):
     assert fn.hessian(lambda x: (x**2).sum() * 2.0)(x).dtype == dtype
 
 
-def test_jacobians_by_several_dtypes():
+def test_jacobians_with_respect_to_several_dtypes():
     x, y = torch.ones(1), torch.ones(2).double()
     by_x, by_y = fn.jacfwd(lambda x, y: x * y * 2.0, (0, 1))(x, y)
     assert tree.equal((by_x, by_y), (2 * torch.ones(2, 1).double(), 2 * torch.eye(2).double()))
 
 
-def test_derivatives_by_no_numbers():
+def test_derivatives_with_respect_to_empty_tensors():
     nothing = torch.zeros(0, 2)
     assert fn.jacfwd(lambda x: x**2)(nothing).shape == (0, 2, 0, 2)
     assert fn.hessian(lambda x: (x**2).sum())(nothing).shape == (0, 2, 0, 2)
@@ -99,7 +99,7 @@ def test_derivatives_by_no_numbers():
 
 
 @pytest.mark.parametrize("chunk_size, expected", [(None, [6]), (4, [4, 2]), (6, [6]), (9, [6])])
-def test_jacrev_runs_no_more_passes_at_once_than_asked(chunk_size, expected):
+def test_jacrev_runs_at_most_chunk_size_passes_at_once(chunk_size, expected):
     sizes = []
 
     class Square(torch.autograd.Function):
@@ -135,7 +135,7 @@ def test_jacrev_runs_no_more_passes_at_once_than_asked(chunk_size, expected):
 
 
 class Push(torch.autograd.Function):
-    """x^3 with a derivative in forward mode alone."""
+    """Computes x^3 with a derivative in forward mode only."""
 
     generate_vmap_rule = True
 
@@ -153,7 +153,7 @@ class Push(torch.autograd.Function):
 
 
 class PushOfPull(torch.autograd.Function):
-    """x^4 / 4, whose derivative is `Push` and so can be differentiated forwards alone."""
+    """Computes x^4 / 4, whose derivative is `Push`, so it can be differentiated again in forward mode only."""
 
     generate_vmap_rule = True
 
@@ -175,7 +175,7 @@ class PushOfPull(torch.autograd.Function):
         return Push.apply(ctx.saved_tensors[0]) * cotangent
 
 
-def test_jacfwd_goes_forwards_and_hessian_forwards_over_backwards():
+def test_jacfwd_uses_forward_mode_and_hessian_forward_over_reverse():
     x = numbers(3)
     assert_close(fn.jacfwd(Push.apply)(x), torch.diag(3 * x**2))
     with pytest.raises(NotImplementedError):
@@ -215,7 +215,7 @@ def test_remat_passes_integers_through_derivatives():
     assert y.requires_grad and not count.requires_grad
 
 
-def test_a_list_is_a_pair_too():
+def test_a_list_may_be_the_pair():
     assert fn.grad(lambda x: [x**2, "aux"], has_aux=True)(torch.tensor(3.0)) == (torch.tensor(6.0), "aux")
 
 
@@ -243,7 +243,7 @@ def test_aux_may_hold_anything():
     assert tree.equal(fn.vjp(f, x, has_aux=True)[2], f(x)[1])
 
 
-def test_gradients_by_several_arguments_and_by_the_last():
+def test_gradients_with_respect_to_several_arguments_and_the_last():
     x, y = numbers(2), numbers(2, seed=1)
     assert tree.equal(fn.grad(lambda x, y, k: (x * y).sum() * k, (0, 1))(x, y, k=2), (2 * y, 2 * x))
     assert tree.equal(fn.grad(lambda x, y: (x * y).sum(), -1)(x, y), x)

@@ -42,19 +42,19 @@ def test_vmap_of_no_examples_and_of_one():
     assert tree.equal(fn.vmap(torch.sum)(torch.ones(1, 3)), torch.tensor([3.0]))
 
 
-def test_vmap_of_paths_that_read_alike():
+def test_vmap_of_ambiguous_paths():
     both = {1: torch.ones(3), "1": torch.ones(4)}
     with pytest.raises(ValueError, match="expected one size"):
         fn.vmap(lambda p: p)(both)
 
 
-def test_vmap_takes_lists_of_axes():
+def test_vmap_accepts_lists_of_axes():
     x, y = numbers(2, 3), numbers(3)
     assert_close(fn.vmap(torch.mul, in_dims=[1, 0])(x, y), x.T * y[:, None])
     doubled, squared = fn.vmap(lambda x: [2 * x, x**2], out_dims=[0, 1])(x)
     assert_close((doubled, squared), (2 * x, (x**2).T))
 
 
-def test_vmap_tells_what_it_maps():
+def test_vmap_exposes_its_function_and_axes():
     mapped = fn.vmap(torch.sin, in_dims=1, out_dims=-1, chunk_size=3)
     assert (mapped.f, mapped.in_dims, mapped.out_dims, mapped.chunk_size) == (torch.sin, 1, -1, 3)

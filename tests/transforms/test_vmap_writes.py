@@ -1,4 +1,4 @@
-"""A function under vmap may write to tensors that it makes; one that the examples share is refused, in every mode."""
+"""A function under vmap may write to tensors that it creates; writes to shared ones are refused in every mode."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def by_copy(x, i):
 def of_a_constant(x, i):
     out = AT.clone().float()
     out[1:] *= x[0]
-    for k in torch.arange(3):  # values that nothing is written to can be read
+    for k in torch.arange(3):  # values of tensors that are not written to can be read
         out[int(k)] += x[1]
     return out
 
@@ -203,7 +203,7 @@ def test_a_shape_that_does_not_fit_is_torchs_own_error():
         fn.vmap(f)(X)
 
 
-def test_a_global_and_an_attribute_count_as_closed_over():
+def test_globals_and_attributes_count_as_closed_over():
     class Counter:
         total = None
 
@@ -218,7 +218,7 @@ def test_a_global_and_an_attribute_count_as_closed_over():
         fn.vmap(f)(X)
 
 
-def test_an_index_that_is_copied_as_a_buffer_is_stays_an_index():
+def test_an_index_that_is_copied_like_a_buffer_stays_an_index():
     def f(x):
         total, i = torch.zeros(()).clone(), torch.tensor(1).clone()
         total += x[i]
@@ -237,6 +237,6 @@ def test_an_index_that_is_copied_as_a_buffer_is_stays_an_index():
     ],
     ids=["vmap", "vmap of grad", "jacrev", "jvp"],
 )
-def test_checks_of_purity_leave_torch_compile_one_graph(f):
+def test_purity_checks_do_not_break_torch_compile_graphs(f):
     torch._dynamo.reset()
     torch.testing.assert_close(torch.compile(f, fullgraph=True, backend="eager")(X), f(X))

@@ -1,4 +1,4 @@
-"""Dataclasses as nodes."""
+"""Registration of dataclasses as nodes."""
 
 import dataclasses
 
@@ -8,12 +8,12 @@ from tables import Affine, numbers
 from funcnet import tree
 
 
-def test_registering_what_is_no_dataclass_is_an_error():
+def test_registering_a_class_that_is_not_a_dataclass_is_an_error():
     with pytest.raises(TypeError, match="register_dataclass: expected a dataclass, got int"):
         tree.register_dataclass(int)
 
 
-def test_rebuilding_a_dataclass_runs_none_of_its_code():
+def test_rebuilding_a_dataclass_does_not_run_its_code():
     @tree.register_dataclass
     @dataclasses.dataclass
     class Positive:
@@ -26,7 +26,7 @@ def test_rebuilding_a_dataclass_runs_none_of_its_code():
     assert tree.map(lambda x: None, Positive(2.0)).x is None
 
 
-def test_other_metadata_leaves_a_field_a_child():
+def test_a_field_with_other_metadata_is_a_child():
     @tree.register_dataclass
     @dataclasses.dataclass
     class Length:

@@ -1,4 +1,4 @@
-"""Laws of trees over a table of every kind of node, and hypothesis's trees."""
+"""Laws of trees over a table of every kind of node, and over trees from hypothesis."""
 
 import copy
 
@@ -50,14 +50,14 @@ def test_map_over_several_trees_and_with_paths(make):
     assert tree.leaves(tree.map_with_path(lambda path, leaf: path, make())) == tree.paths(make())
 
 
-def test_map_keeps_the_absent_and_hands_subtrees_over():
+def test_map_keeps_none_and_passes_subtrees():
     assert tree.map(lambda a, b: (a, b), {"a": None, "b": 1}, {"a": {"c": 2}, "b": [3, None]}) == {
         "a": None,
         "b": (1, [3, None]),
     }
 
 
-def test_map_lets_errors_of_the_function_through():
+def test_map_does_not_catch_errors_of_the_function():
     with pytest.raises(ValueError, match="from inside"):
         tree.map(lambda leaf: (_ for _ in ()).throw(ValueError("from inside")), [1])
 
@@ -72,7 +72,7 @@ def test_map_lets_errors_of_the_function_through():
         (None, r"at the root: dict with entries b, w and None"),
     ],
 )
-def test_trees_of_another_form_are_an_error_with_the_path(other, message):
+def test_trees_of_another_structure_are_an_error_with_the_path(other, message):
     with pytest.raises(ValueError, match="tree.map: the trees differ in structure " + message):
         tree.map(lambda a, b: a, {"w": [1], "b": 1}, other)
 
@@ -109,13 +109,13 @@ def test_leaves_that_do_not_fit_are_an_error_with_the_path(operation, other, got
         tree.stack([a, b]) if operation == "stack" else getattr(tree, operation)(a, b)
 
 
-def test_what_is_wrong_with_the_number_is_torch_s_to_say():
+def test_errors_about_the_scalar_are_those_of_torch():
     with pytest.raises(RuntimeError, match="must match the size"):
         tree.scale(torch.ones(3), [torch.ones(2)])
 
 
 @pytest.mark.parametrize("call", [tree.broadcast_prefix, lambda prefix, of: tree.partition(of, prefix)])
-def test_no_prefix_is_an_error_with_the_path(call):
+def test_a_tree_that_is_not_a_prefix_is_an_error_with_the_path(call):
     with pytest.raises(ValueError, match=r'tree.broadcast_prefix: .* at path "a": tuple .* 0, 1 and list with entry 0'):
         call({"a": (True, False)}, {"a": [torch.ones(1)]})
 
@@ -170,7 +170,7 @@ def test_unravel_undoes_ravel(make):
 
 
 @trees
-def test_arithmetic_is_that_of_the_ravelled_vectors(make):
+def test_arithmetic_equals_that_of_ravelled_vectors(make):
     a, b = make(), tree.scale(0.3, make())
     (u, unravel), (v, _) = tree.ravel(a), tree.ravel(b)
     close = {"rtol": 1e-6, "atol": 1e-7}
@@ -188,7 +188,7 @@ def test_arithmetic_is_differentiable():
     fn.checking.check_grads(lambda x: (tree.dot(x, x), tree.norm(x), tree.ravel(x)[0]), (x,), order=2)
 
 
-def test_a_tree_without_numbers_gives_float32_whatever_the_default():
+def test_a_tree_without_numbers_gives_float32_for_any_default():
     torch.set_default_dtype(torch.float64)
     try:
         with torch.device("meta"):
@@ -211,7 +211,7 @@ def test_the_norm_has_a_gradient_at_zero():
 
 
 @trees
-def test_equal_to_a_copy_and_to_nothing_else(make):
+def test_a_tree_equals_only_its_copy(make):
     assert tree.equal(make(), copy.deepcopy(make()))
     assert not tree.equal(make(), [make()])
 
@@ -233,13 +233,13 @@ def test_equal_to_a_copy_and_to_nothing_else(make):
         (Affine(1, 2), Affine(1, 2, "other"), "at the root: Affine with entries w, b and Affine"),
     ],
 )
-def test_difference_names_the_first_place(a, b, message):
+def test_difference_names_the_first_path(a, b, message):
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(tree.difference(a, b))
     assert not tree.equal(a, b)
 
 
-def test_nan_equals_nan_and_tolerances_are_held():
+def test_nan_equals_nan_and_tolerances_are_respected():
     nan = torch.tensor([float("nan"), 1.0])
     assert tree.equal(nan, nan.clone())
     assert tree.equal(float("nan"), -float("nan")) and not tree.equal(float("nan"), 1.0)

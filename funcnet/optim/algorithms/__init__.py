@@ -1,4 +1,4 @@
-"""Whole optimizers, such as `adam`, and the transformation that is the heart of each, such as `scale_by_adam`.
+"""Whole optimizers, such as `adam`, and the core transformation of each, such as `scale_by_adam`.
 
 To add an optimizer, write a file here, add its names to the lists below and a line to OPTIMIZERS in tests/tables.py,
 which holds it to every law, and test it against a reference in tests/optim.

@@ -1,4 +1,4 @@
-"""Adadelta."""
+"""The Adadelta optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScaleByAdaDeltaState(NamedTuple):
-    """What Adadelta remembers."""
+    """The state of Adadelta."""
 
     e_g: Params  # like params: the mean of squared gradients
     e_x: Params  # like params: the mean of squared updates
 
 
 def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransformation:
-    """Give updates the size of earlier updates, as `adadelta` does before its step size."""
+    """Rescale updates to the size of earlier updates, as `adadelta` does before its step size."""
     check_fraction("scale_by_adadelta", rho=rho)
     check_not_negative("scale_by_adadelta", eps=eps)
     return on_pairs(
@@ -39,7 +39,7 @@ def adadelta(
     weight_decay: ScalarOrSchedule = 0.0,
     weight_decay_mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend along the gradient by steps as large as earlier ones.
+    """Descend along the gradient by steps of the size of earlier steps.
 
     e = rho e + (1 - rho) g², d = g sqrt(x + eps) / sqrt(e + eps), x = rho x + (1 - rho) d², u = -learning_rate d,
     where g includes weight_decay p. torch.optim.Adadelta has the same formula. (Optax's default learning_rate, None,
@@ -48,9 +48,9 @@ def adadelta(
     Args:
         learning_rate: A number without unit, a 0-d tensor or a schedule.
         rho: Decay of e and x, in [0, 1).
-        eps: Starts the steps and keeps the divisor from 0.
+        eps: Makes the first steps nonzero and keeps the divisor from 0.
         weight_decay: Added to the gradient times p; a number, a 0-d tensor or a schedule.
-        weight_decay_mask: Which leaves decay, as in `masked`. None: all.
+        weight_decay_mask: The leaves that decay, as in `masked`. None: all.
     Returns:
         The transformation. State: a tuple, with a `ScaleByAdaDeltaState` second.
     Source:

@@ -1,4 +1,4 @@
-"""Adafactor."""
+"""The Adafactor optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from funcnet.optim.transforms.scaling import scale, scale_by_learning_rate, scal
 
 
 class FactoredState(NamedTuple):
-    """What is known of the squared gradients; a leaf has either a row and a column, or all entries."""
+    """Moving averages of the squared gradients; each leaf has either a row and a column, or all entries."""
 
     count: Count  # 0-d int64, updates seen so far
     v_row: Params  # means over the largest axis, None for a leaf that is not factored
@@ -47,7 +47,7 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: int = 128,
     epsilon: Scalar = 1e-30,
 ) -> GradientTransformation:
-    """Divide updates by a root mean square that is kept as an outer product, as `adafactor` does."""
+    """Divide updates by a root mean square that is stored as an outer product, as `adafactor` does."""
     check_fraction("scale_by_factored_rms", decay_rate=decay_rate)
     check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
@@ -69,25 +69,26 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend along the gradient over a root mean square that needs the memory of a row and a column.
+    """Descend along the gradient over a root mean square that is stored as a row and a column.
 
     With b = 1 - t^-decay_rate, over the two largest axes of a leaf: row = b row + (1 - b) mean_columns(g² + eps),
     column = b column + (1 - b) mean_rows(g² + eps), v = row column / mean(row), d = g / sqrt(v). Then
     u = -learning_rate max(rms(p), 1e-3) d / max(1, rms(d) / clipping_threshold) - weight_decay_rate p.
 
-    torch.optim.Adafactor factors the last two axes whatever their size, bounds v below instead of adding eps, takes
-    min(learning_rate, 1 / sqrt(t)) for the learning rate, and multiplies the weight decay by it.
+    torch.optim.Adafactor factors the last two axes whatever their size, bounds v from below instead of adding eps, uses
+    min(learning_rate, 1 / sqrt(t)) as the learning rate, and multiplies the weight decay by it.
 
     Args:
-        learning_rate: The step over the size of a leaf; None for 1.
-        min_dim_size_to_factor: Leaves whose second largest axis is shorter keep all entries of v.
+        learning_rate: The step relative to the size of a leaf; None for 1.
+        min_dim_size_to_factor: Leaves whose second largest axis is shorter store all entries of v.
         decay_rate: The exponent of the decay.
-        decay_offset: Subtracted from the step count, to start anew in the middle of a run.
-        multiply_by_parameter_scale: Whether steps are in proportion to the size of the leaf.
+        decay_offset: Subtracted from the step count, to restart the decay in the middle of a run.
+        multiply_by_parameter_scale: Whether steps are proportional to the size of the leaf.
         clipping_threshold: The largest root mean square of d; None for no bound.
-        momentum: Decay of an average of the updates, as in `ema` without debias; None for none.
-        dtype_momentum: Of that average.
-        weight_decay_rate, weight_decay_mask: How fast which leaves decay; not multiplied by the learning rate.
+        momentum: Decay of an average of the updates, as in `ema` without debias; None for no average.
+        dtype_momentum: The dtype of that average.
+        weight_decay_rate, weight_decay_mask: The decay rate, which is not multiplied by the learning rate, and a mask
+            of the leaves that decay.
         eps: Added to squared gradients.
         factored: Whether any leaf is factored.
     Returns:
@@ -166,7 +167,7 @@ def _factored_update(
 
 
 def _held_shape(g: Tensor, *, which: int | None, size: int | None) -> tuple[int, ...] | None:
-    """The shape of a leaf of the state: without the axis over which squares are averaged, or whole if not factored."""
+    """Return the shape of a leaf of the state: without the averaged axis, or the full shape if it is not factored."""
     axes = _axes(g, size)
     if which is None:
         return tuple(g.shape) if axes is None else None
@@ -174,7 +175,7 @@ def _held_shape(g: Tensor, *, which: int | None, size: int | None) -> tuple[int,
 
 
 def _axes(x: Tensor, size: int | None) -> tuple[int, int] | None:
-    """The second largest and the largest axis; None for a leaf that is not factored."""
+    """Return the second largest and the largest axis, or None for a leaf that is not factored."""
     if size is None or x.ndim < 2:
         return None
     second, largest = sorted(range(x.ndim), key=lambda axis: x.shape[axis])[-2:]

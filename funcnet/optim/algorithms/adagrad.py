@@ -1,4 +1,4 @@
-"""AdaGrad."""
+"""The AdaGrad optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScaleByRssState(NamedTuple):
-    """What AdaGrad remembers."""
+    """The state of AdaGrad."""
 
-    sum_of_squares: Params  # like params: of all gradients
+    sum_of_squares: Params  # like params: the sum of all squared gradients
 
 
 def scale_by_rss(initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7) -> GradientTransformation:
@@ -60,6 +60,6 @@ def _rss_update(
 
 
 def _inverse_root(s: Tensor, eps: Scalar) -> Tensor:
-    """1 / sqrt(s + eps), and 0 where s is 0; the first `where` keeps its gradient finite there."""
+    """Compute 1 / sqrt(s + eps), or 0 where s is 0; the first `where` keeps its gradient finite there."""
     seen = s > 0
     return torch.where(seen, torch.rsqrt(torch.where(seen, s + eps, 1)), 0)

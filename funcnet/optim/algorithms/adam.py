@@ -1,4 +1,4 @@
-"""Adam and its near kin: with decoupled weight decay, with Nesterov's momentum."""
+"""Adam and its close variants: with decoupled weight decay, with Nesterov momentum."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScaleByAdamState(NamedTuple):
-    """What Adam remembers."""
+    """The state of Adam."""
 
     count: Count  # 0-d int64, updates seen so far
     mu: Params  # like params, in mu_dtype: the mean of gradients
@@ -78,9 +78,9 @@ def adam(
         b1, b2: Decay of m and of v, in [0, 1).
         eps: Added to the root; gradient unit.
         eps_root: Added below the root; a positive one keeps derivatives of the update finite where g is 0.
-        mu_dtype: Of m, and of v if it is wider than the parameters: torch.float32 for bfloat16 parameters, whose
-            eight bits could not hold b2 v. (Optax keeps v in the dtype of the parameters.)
-        nesterov: Take b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) for m̂.
+        mu_dtype: The dtype of m, and of v if it is wider than that of the parameters: use torch.float32 for bfloat16
+            parameters, whose eight bits could not hold b2 v. (Optax keeps v in the dtype of the parameters.)
+        nesterov: Whether m̂ is b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) instead.
     Returns:
         The transformation. State: a tuple, with a `ScaleByAdamState` first.
     Source:
@@ -107,15 +107,15 @@ def adamw(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Descend as `adam` does, and let the weights decay apart from it.
+    """Descend as `adam` does, with decoupled weight decay.
 
-    u = -learning_rate (m̂ / (sqrt(v̂ + eps_root) + eps) + weight_decay p). torch.optim.AdamW lets p decay before it
-    takes the step, which is the same sum; its default weight_decay is 1e-2.
+    u = -learning_rate (m̂ / (sqrt(v̂ + eps_root) + eps) + weight_decay p). torch.optim.AdamW applies the decay before
+    the step, which gives the same sum; its default weight_decay is 1e-2.
 
     Args:
         learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov: As for `adam`.
         weight_decay: A number, a 0-d tensor or a schedule; multiplied by the learning rate.
-        mask: Which leaves decay, as in `masked`. None: all.
+        mask: The leaves that decay, as in `masked`. None: all.
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
     """
@@ -193,7 +193,7 @@ def _adam_update(
 def _corrections(
     count: Tensor, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The bias of both means moved into three numbers, for fewer operations a leaf (section 2 of the paper).
+    """Return both bias corrections as three numbers, for fewer operations per leaf (section 2 of the paper).
 
     m̂ / (sqrt(v̂ + eps_root) + eps) = m / (r sqrt(v + eps_root w) + eps (1 - b1^t)), where w = 1 - b2^t and
     r = (1 - b1^t) / sqrt(w).

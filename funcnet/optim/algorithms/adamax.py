@@ -1,4 +1,4 @@
-"""Adamax."""
+"""The Adamax optimizer."""
 
 from functools import partial
 from typing import Any
@@ -64,7 +64,7 @@ def adamaxw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamax` does, and let the weights decay apart from it, as in `adamw`."""
+    """Descend as `adamax` does, with decoupled weight decay as in `adamw`."""
     return chain(
         scale_by_adamax(b1, b2, eps), add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)
     )

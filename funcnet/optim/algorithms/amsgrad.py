@@ -1,4 +1,4 @@
-"""AMSGrad."""
+"""The AMSGrad optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,12 +24,12 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScaleByAmsgradState(NamedTuple):
-    """What AMSGrad remembers."""
+    """The state of AMSGrad."""
 
     count: Count  # 0-d int64, updates seen so far
     mu: Params  # like params, in mu_dtype: the mean of gradients
     nu: Params  # like params, in mu_dtype if that is wider than theirs: the mean of squared gradients
-    nu_max: Params  # like nu: the largest it has been
+    nu_max: Params  # like nu: its maximum so far
 
 
 def scale_by_amsgrad(
@@ -68,15 +68,15 @@ def amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
-    """Descend as `adam` does, with the largest v so far in place of v.
+    """Descend as `adam` does, with the maximum of v so far in place of v.
 
-    s = max(s, v̂), u = -learning_rate m̂ / (sqrt(s + eps_root) + eps): the largest of the corrected v̂, as in Optax.
-    torch.optim.Adam(amsgrad=True) corrects the largest: s = max(s, v), u = -learning_rate m̂ / (sqrt(s / (1 - b2^t))
-    + eps). The paper corrects neither.
+    s = max(s, v̂), u = -learning_rate m̂ / (sqrt(s + eps_root) + eps): the maximum of the corrected v̂, as in Optax.
+    torch.optim.Adam(amsgrad=True) corrects the maximum: s = max(s, v), u = -learning_rate m̂ / (sqrt(s / (1 - b2^t))
+    + eps). The paper uses no bias correction.
 
     Args:
         learning_rate, b1, b2, eps, eps_root, mu_dtype: As for `adam`.
-        bias_correction_mu, bias_correction_nu: Whether m and v are divided by what their weights sum to.
+        bias_correction_mu, bias_correction_nu: Whether m and v are divided by the sum of their weights.
     Source:
         Reddi, Kale, Kumar (2018), On the Convergence of Adam and Beyond, https://arxiv.org/abs/1904.09237
     """

@@ -17,12 +17,13 @@ def lamb(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamw` does, each leaf by a step in proportion to its size: d = m̂ / (sqrt(v̂ + eps_root) + eps).
+    """Descend as `adamw` does, with the step of each leaf proportional to its norm.
 
-    u = -learning_rate |p| / |d + weight_decay p| (d + weight_decay p), with m̂ and v̂ as for `adam`.
+    d = m̂ / (sqrt(v̂ + eps_root) + eps), u = -learning_rate |p| / |d + weight_decay p| (d + weight_decay p), with m̂ and
+    v̂ as for `adam`.
 
     Args:
-        learning_rate: The step over the size of a leaf; a number, a 0-d tensor or a schedule.
+        learning_rate: The step relative to the norm of a leaf; a number, a 0-d tensor or a schedule.
         b1, b2, eps, eps_root: As for `adam`.
         weight_decay, mask: As for `adamw`.
     Source:

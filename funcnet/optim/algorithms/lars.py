@@ -18,15 +18,15 @@ def lars(
     momentum: Scalar = 0.9,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Descend with momentum, each leaf by a step in proportion to its size: d = g + weight_decay p.
+    """Descend with momentum, with the step of each leaf proportional to its norm.
 
-    m = momentum m - learning_rate trust_coefficient |p| / (|d| + eps) d, u = m.
+    d = g + weight_decay p, m = momentum m - learning_rate trust_coefficient |p| / (|d| + eps) d, u = m.
 
     Args:
         learning_rate: A number, a 0-d tensor or a schedule.
-        weight_decay, weight_decay_mask: How fast which leaves decay, as in `add_decayed_weights`.
+        weight_decay, weight_decay_mask: The decay rate and the leaves that decay, as in `add_decayed_weights`.
         trust_coefficient, eps: As in `scale_by_trust_ratio`.
-        trust_ratio_mask: Which leaves' steps are scaled, as in `masked`; biases mostly are not.
+        trust_ratio_mask: The leaves whose steps are scaled, as in `masked`; biases usually are not.
         momentum, nesterov: As in `trace`.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888

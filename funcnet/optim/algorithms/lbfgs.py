@@ -30,27 +30,27 @@ ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy=
 
 
 class ScaleByLBFGSState(NamedTuple):
-    """The last steps, the newest last."""
+    """The last steps, with the newest at the end."""
 
     count: Count  # 0-d int64, updates seen so far
     params: Params  # the last parameters
     updates: Updates  # the last gradient
     diff_params_memory: Params  # like params with a leading axis of memory_size: steps
-    diff_updates_memory: Updates  # like it: differences of gradients
-    weights_memory: Tensor  # (memory_size,), one over their inner products; 0 where there is no step yet
+    diff_updates_memory: Updates  # the same shapes: differences of gradients
+    weights_memory: Tensor  # (memory_size,), inverses of their inner products; 0 in unused slots
 
 
 def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> GradientTransformation:
-    """Multiply updates by an inverse Hessian that the last steps tell, as `lbfgs` does before its step size.
+    """Multiply updates by an inverse Hessian estimated from the last steps, as `lbfgs` does before its step size.
 
     Args:
-        memory_size: How many steps are remembered.
-        scale_init_precond: Whether the first guess of the inverse Hessian is (y · s) / (y · y) for the last step s and
-            difference of gradients y, and min(1, 1 / |g|) before there is one; or 1.
+        memory_size: The number of steps to store.
+        scale_init_precond: Whether the initial inverse Hessian is (y · s) / (y · y) for the last step s and difference
+            of gradients y, and min(1, 1 / |g|) before the first step. If not, it is 1.
     Returns:
         The transformation. It needs params. State: `ScaleByLBFGSState`.
     Raises:
-        ValueError: A memory of no step.
+        ValueError: memory_size is below 1.
     """
     if memory_size < 1:
         raise ValueError(f"lbfgs: expected a memory_size of at least 1, got {memory_size}.")
@@ -68,18 +68,18 @@ def lbfgs(
     scale_init_precond: bool = True,
     linesearch: GradientTransformation | None = ZOOM,
 ) -> GradientTransformation:
-    """Descend by an approximate Newton step, of a length that a line search finds: u = -s H g.
+    """Descend by an approximate Newton step, with a step size from a line search: u = -s H g.
 
-    H is the inverse Hessian that follows from a first guess and the last memory_size steps. torch.optim.LBFGS has the
-    same H; its first guess is min(1, 1 / |g|₁), its search another one.
+    H is the inverse Hessian that results from an initial estimate and the last memory_size steps. torch.optim.LBFGS has
+    the same H; its initial estimate is min(1, 1 / |g|₁), and its line search is different.
 
     Args:
         learning_rate: The first step size that the search tries; None for 1.
         memory_size, scale_init_precond: As for `scale_by_lbfgs`.
-        linesearch: What finds s; None for s = learning_rate.
+        linesearch: The line search that finds s; None for s = learning_rate.
     Returns:
-        The transformation. With a line search, update takes `value=`, `grad=` and `value_fn=`, as
-        `scale_by_zoom_linesearch` says. State: a tuple, with a `ScaleByLBFGSState` first.
+        The transformation. With a line search, update takes `value=`, `grad=` and `value_fn=`; see
+        `scale_by_zoom_linesearch`. State: a tuple, with a `ScaleByLBFGSState` first.
     Source:
         Liu, Nocedal (1989), On the limited memory BFGS method, https://doi.org/10.1007/BF01589116; Nocedal, Wright
         (2006), Numerical Optimization, algorithm 7.4.
@@ -144,7 +144,7 @@ def _first_guess(gradient: Updates, change: Updates, product: Tensor, known: Ten
 
 
 def _two_loops(updates: Updates, state: ScaleByLBFGSState, guess: Tensor) -> Updates:
-    """H g, from the newest step to the oldest and back (algorithm 7.4)."""
+    """Compute H g, from the newest step to the oldest and back (algorithm 7.4)."""
     memory = state.diff_params_memory, state.diff_updates_memory
     pairs = [tree.map(lambda rows, i=i: rows[i], memory) for i in range(len(state.weights_memory))]
     kept: list[Tensor] = []

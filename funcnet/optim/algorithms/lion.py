@@ -1,4 +1,4 @@
-"""Lion."""
+"""The Lion optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScaleByLionState(NamedTuple):
-    """What Lion remembers."""
+    """The state of Lion."""
 
     count: Count  # 0-d int64, updates seen so far
     mu: Params  # like params, in mu_dtype: the mean of gradients
@@ -56,8 +56,8 @@ def lion(
 
     Args:
         learning_rate: Step size, parameter unit; 3 to 10 times smaller than Adam's.
-        b1, b2: Decay of the mean in the update, and of the mean that is kept; in [0, 1).
-        mu_dtype: Of m. None: that of the parameters.
+        b1, b2: Decay of the mean in the update, and of the mean in the state; in [0, 1).
+        mu_dtype: The dtype of m. None: that of the parameters.
         weight_decay, mask: As for `adamw`.
     Returns:
         The transformation. State: a tuple, with a `ScaleByLionState` first.

@@ -1,4 +1,4 @@
-"""Muon."""
+"""The Muon optimizer."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -34,7 +34,7 @@ STANDARD: Coefficients = (3.4445, -4.7750, 2.0315)
 
 
 class MuonState(NamedTuple):
-    """What Muon remembers."""
+    """The state of Muon."""
 
     count: Count  # 0-d int64, updates seen so far
     mu: Params  # like params, in mu_dtype: the mean of gradients
@@ -50,7 +50,7 @@ def scale_by_muon(
     nesterov: bool = True,
     adaptive: bool = False,
 ) -> GradientTransformation:
-    """Replace mean gradients, of matrices, by the nearest orthogonal matrices, as `muon` does before its step size."""
+    """Replace mean gradients of matrices by the nearest orthogonal matrices, as `muon` does before its step size."""
     check_fraction("scale_by_muon", beta=beta)
     check_not_negative("scale_by_muon", eps=eps)
     coefficients = _per_step(ns_coeffs, ns_steps)
@@ -82,7 +82,7 @@ def muon(
     m = beta m + (1 - beta) g, o = orthogonalize(m̂), with m̂ as for `adam`;
     u = -learning_rate (sqrt(max(1, out / in)) o + weight_decay p), for a matrix of shape (in, out).
 
-    torch.optim.Muon takes m for m̂, shapes (out, in), and computes in bfloat16.
+    torch.optim.Muon uses m in place of m̂, assumes shapes (out, in), and computes in bfloat16.
 
     Args:
         learning_rate: Step size; a number, a 0-d tensor or a schedule.
@@ -91,18 +91,18 @@ def muon(
         beta: Decay of m, in [0, 1).
         eps: Keeps norms from 0.
         weight_decay, weight_decay_mask: As for `adamw`.
-        mu_dtype: Of m. None: that of the parameters.
+        mu_dtype: The dtype of m. None: that of the parameters.
         nesterov: Whether m̂ looks ahead, as in `nadam`.
-        adaptive: Multiply o by the sum of m̂ o.
-        adam_b1, adam_b2, adam_eps_root, adam_weight_decay, adam_learning_rate: For the other leaves; the learning rate
-            is by default the same.
-        consistent_rms: Scale o by sqrt(max(in, out)) consistent_rms instead, the root mean square of a step.
+        adaptive: Whether to multiply o by the sum of m̂ o.
+        adam_b1, adam_b2, adam_eps_root, adam_weight_decay, adam_learning_rate: For the other leaves; their learning
+            rate defaults to learning_rate.
+        consistent_rms: If given, the root mean square of a step: scale o by sqrt(max(in, out)) consistent_rms instead.
     Returns:
         The transformation. State: a `PartitionState` with the labels "muon" and "adam".
     Raises:
-        ValueError: Fewer polynomials than steps.
+        ValueError: There are fewer polynomials than steps.
     Source:
-        Jordan et al. (2024), Muon, https://kellerjordan.github.io/posts/muon/; in the form of optax.contrib.muon.
+        Jordan et al. (2024), Muon, https://kellerjordan.github.io/posts/muon/; options as in optax.contrib.muon.
     """
     adam_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     matrices = chain(
@@ -118,13 +118,13 @@ def muon(
 
 
 def orthogonalize(x: Tensor, coefficients: Sequence[Coefficients], eps: Scalar = 1e-8) -> Tensor:
-    """Approach u vᵀ of the singular value decomposition x = u s vᵀ by Newton-Schulz steps.
+    """Approximate u vᵀ of the singular value decomposition x = u s vᵀ by Newton-Schulz steps.
 
     x = x / (|x| + eps), then x = a x + (b (x xᵀ) + c (x xᵀ)²) x for each polynomial (a, b, c).
 
     Args:
         x: (m, n).
-        coefficients: The polynomials; the standard one takes singular values into about [0.7, 1.2] in five steps.
+        coefficients: The polynomials; the standard one maps singular values into about [0.7, 1.2] in five steps.
         eps: Keeps the norm from 0.
     Returns:
         (m, n).

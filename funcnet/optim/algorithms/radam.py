@@ -1,4 +1,4 @@
-"""Rectified Adam."""
+"""The rectified Adam optimizer."""
 
 from functools import partial
 from typing import Any
@@ -56,12 +56,12 @@ def radam(
 
     With ρ∞ = 2 / (1 - b2) - 1, ρ = ρ∞ - 2 t b2^t / (1 - b2^t) and
     r² = (ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ): u = -learning_rate r m̂ / (sqrt(v̂ + eps_root) + eps) where
-    ρ >= threshold, else -learning_rate m̂. torch.optim.RAdam has sqrt(1 - b2^t) / (sqrt(v) + eps) for the quotient,
-    and ρ > 5; the two agree for eps = 0.
+    ρ >= threshold, else -learning_rate m̂. torch.optim.RAdam has sqrt(1 - b2^t) / (sqrt(v) + eps) in place of the last
+    factor, and ρ > 5 in place of the condition; the two agree for eps = 0.
 
     Args:
         learning_rate, b1, b2, eps, eps_root, nesterov: As for `adam`.
-        threshold: The least ρ at which v is trusted.
+        threshold: The smallest ρ at which v is used.
     Returns:
         The transformation. State: a tuple, with a `ScaleByAdamState` first.
     Source:
@@ -101,7 +101,7 @@ def _radam_update(
 
 
 def _rectifier(count: Tensor, b2: Scalar, threshold: Scalar, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Whether the variance is tractable, and r, which is 1 where it is not."""
+    """Return whether the variance is tractable, and r, which is 1 where it is not."""
     t = count.to(dtype)
     most = 2 / (1 - b2) - 1
     length = most - 2 * t * b2**t / (1 - b2**t)

@@ -1,4 +1,4 @@
-"""RMSProp."""
+"""The RMSProp optimizer."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,14 +26,14 @@ from funcnet.optim.transforms.trace import trace
 
 
 class ScaleByRmsState(NamedTuple):
-    """What RMSProp remembers."""
+    """The state of RMSProp."""
 
     count: Count  # 0-d int64, updates seen so far
     nu: Params  # like params: the mean of squared gradients
 
 
 class ScaleByRStdDevState(NamedTuple):
-    """What centred RMSProp remembers."""
+    """The state of centred RMSProp."""
 
     count: Count  # 0-d int64, updates seen so far
     mu: Params  # like params: the mean of gradients
@@ -100,14 +100,14 @@ def rmsprop(
 
     Args:
         learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
-        decay: Of v, in [0, 1).
+        decay: Decay of v, in [0, 1).
         eps: Keeps the divisor from 0; gradient unit squared, or gradient unit outside the root.
-        initial_scale: The first v.
-        eps_in_sqrt: Whether eps is below the root.
-        centered: Subtract from v the square of the gradients' mean, m = decay m + (1 - decay) g.
-        momentum: Of the scaled updates, as in `trace`; None for none.
-        nesterov: Whether momentum looks ahead.
-        bias_correction: Whether v and m are divided by what their weights sum to.
+        initial_scale: The initial v.
+        eps_in_sqrt: Whether eps is added inside the root.
+        centered: Whether to subtract from v the square of the gradients' mean, m = decay m + (1 - decay) g.
+        momentum: Momentum of the scaled updates, as in `trace`; None for no momentum.
+        nesterov: Whether the momentum looks ahead.
+        bias_correction: Whether v and m are divided by the sum of their weights.
     Returns:
         The transformation. State: a tuple, with a `ScaleByRmsState` or `ScaleByRStdDevState` first.
     Source:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, as it is and with noise or signs alone."""
+"""Stochastic gradient descent: plain, with momentum, with noise, or with signs only."""
 
 import torch
 from torch import Tensor
@@ -16,21 +16,21 @@ def sgd(
     nesterov: bool = False,
     accumulator_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Descend along the gradient, with momentum if asked: m = g + momentum m, u = -learning_rate m.
+    """Descend along the gradient, optionally with momentum: m = g + momentum m, u = -learning_rate m.
 
-    With nesterov u = -learning_rate (g + momentum m), with the new m. torch.optim.SGD has the same formula; its
-    weight_decay is `add_decayed_weights` before this in a chain, its maximize a `scale(-1)` before both.
+    With nesterov, u = -learning_rate (g + momentum m), with the new m. torch.optim.SGD has the same formula; for its
+    weight_decay, put `add_decayed_weights` before this in a chain, and for its maximize, `scale(-1)` before both.
 
     Args:
         learning_rate: Step size, parameter unit squared over loss unit.
-        momentum: In [0, 1); None keeps no state.
-        nesterov: Whether to look ahead; without momentum it changes nothing.
-        accumulator_dtype: Of m. None: that of the parameters.
+        momentum: In [0, 1); None for no momentum and no state.
+        nesterov: Whether to look ahead; it has no effect without momentum.
+        accumulator_dtype: The dtype of m. None: that of the parameters.
     Returns:
         The transformation. State: a tuple, with a `TraceState` first if there is momentum.
     Source:
         Sutskever, Martens, Dahl, Hinton (2013), On the importance of initialization and momentum in deep learning,
-        https://proceedings.mlr.press/v28/sutskever13.html; in the form of optax.sgd and torch.optim.SGD.
+        https://proceedings.mlr.press/v28/sutskever13.html; the formula is that of optax.sgd and torch.optim.SGD.
     Example:
         >>> optimizer = fn.optim.sgd(0.1)
         >>> optimizer.update(torch.tensor(2.0), optimizer.init(torch.tensor(1.0)))
@@ -43,7 +43,7 @@ def sgd(
 def noisy_sgd(
     learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
 ) -> GradientTransformation:
-    """Descend along the gradient plus noise that fades: u = -learning_rate (g + n), n ~ N(0, eta / t^gamma).
+    """Descend along the gradient plus decaying noise: u = -learning_rate (g + n), n ~ N(0, eta / t^gamma).
 
     Args:
         learning_rate: Step size.
@@ -55,7 +55,7 @@ def noisy_sgd(
 
 
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
-    """Descend by the sign of the gradient alone: u = -learning_rate sign(g).
+    """Descend by the sign of the gradient: u = -learning_rate sign(g).
 
     Source:
         Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, https://arxiv.org/abs/1802.04434

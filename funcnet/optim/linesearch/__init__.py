@@ -1,4 +1,4 @@
-"""Step sizes that a search along the line finds."""
+"""Step sizes found by a line search."""
 
 from funcnet.optim.linesearch.step_size import (
     ScaleByZoomLinesearchState,

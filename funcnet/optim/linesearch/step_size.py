@@ -1,4 +1,4 @@
-"""Step sizes that a search along the line finds."""
+"""Step sizes found by a line search."""
 
 import inspect
 from collections.abc import Callable
@@ -31,15 +31,15 @@ from funcnet.transforms import value_and_grad
 
 
 class ZoomLinesearchInfo(NamedTuple):
-    """How the last search went."""
+    """Diagnostics of the last search."""
 
     num_linesearch_steps: Tensor  # 0-d int64, evaluations of the loss
-    decrease_error: Tensor  # 0-d, by how much the loss falls short of a sufficient decrease; 0 if it does not
-    curvature_error: Tensor  # 0-d, by how much the slope is still too steep; 0 if it is not
+    decrease_error: Tensor  # 0-d, violation of the decrease condition; 0 if it holds
+    curvature_error: Tensor  # 0-d, violation of the curvature condition; 0 if it holds
 
 
 class ScaleByZoomLinesearchState(NamedTuple):
-    """Where the last search ended."""
+    """The result of the last search."""
 
     learning_rate: Tensor  # 0-d, the step size
     value: Tensor  # 0-d, the loss there; infinite before the first search
@@ -61,29 +61,29 @@ def scale_by_zoom_linesearch(
     """Scale updates by a step s that satisfies the strong Wolfe conditions along them.
 
     f(p + s u) <= f(p) + slope_rtol s f' (or, near a minimum, its approximation by slopes), and
-    |slope at s| <= curv_rtol |f'|, where f' is the slope at 0. The search doubles s until an interval holds such a
-    step, then interpolates by cubics and parabolas into it. What it cannot find it replaces by the best step that
-    decreases the loss. When it is mapped, differentiated or staged, its end cannot be seen and it always evaluates the
-    loss max_linesearch_steps times; elsewhere it ends when it has found a step.
+    |slope at s| <= curv_rtol |f'|, where f' is the slope at 0. The search increases s until an interval contains such a
+    step, then narrows the interval by cubic and parabolic interpolation. If it finds no such step, it returns the best
+    step that decreases the loss. Inside vmap, derivatives and jit the stopping condition has no known value, and the
+    search always evaluates the loss max_linesearch_steps times; elsewhere it stops when it has found a step.
 
     Args:
-        max_linesearch_steps: Most evaluations of the loss.
+        max_linesearch_steps: The maximum number of evaluations of the loss.
         max_learning_rate: The largest step. None: no bound.
-        tol: By how much the conditions may be missed.
-        increase_factor: Of s while the interval is sought.
-        slope_rtol, curv_rtol: Of the conditions; 0 < slope_rtol < curv_rtol < 1.
-        approx_dec_rtol: How much above f(p) the approximate condition allows, relative; None for the exact one alone.
-        stepsize_precision: The interval that is too short to go on in.
-        initial_guess_strategy: "one", or "keep" for the last step.
+        tol: Tolerance of the conditions.
+        increase_factor: The factor by which s grows until an interval is found.
+        slope_rtol, curv_rtol: Constants of the conditions; 0 < slope_rtol < curv_rtol < 1.
+        approx_dec_rtol: Relative increase above f(p) that the approximate condition allows; None: only the exact one.
+        stepsize_precision: The search stops when the interval is shorter than this.
+        initial_guess_strategy: "one", or "keep" to start from the last step.
     Returns:
-        The transformation. Update takes the loss as `value=`, its gradient `grad=` and the loss itself as a function of
-        the parameters, `value_fn=`; extra arguments that value_fn names are passed on to it.
+        The transformation. Update takes the loss as `value=`, its gradient as `grad=` and the loss as a function of the
+        parameters as `value_fn=`; extra arguments that value_fn names are passed on to it.
         State: `ScaleByZoomLinesearchState`.
     Raises:
-        ValueError: Another strategy; at update, one of the three missing.
+        ValueError: The strategy is unknown; at update, one of the three arguments is missing.
     Source:
         Nocedal, Wright (2006), Numerical Optimization, algorithms 3.5 and 3.6; Hager, Zhang (2005) for the approximate
-        condition; in the form of optax.scale_by_zoom_linesearch.
+        condition; options as in optax.scale_by_zoom_linesearch.
     """
     check_count("scale_by_zoom_linesearch", max_linesearch_steps=max_linesearch_steps)
     if initial_guess_strategy not in ("one", "keep"):
@@ -103,10 +103,10 @@ def scale_by_zoom_linesearch(
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Params]]:
-    """Transform a loss into a function that returns its value and gradient as a line search left them in a state.
+    """Transform a loss into a function that returns its value and gradient from the state of a line search.
 
-    The function is called as f(params, *args, state=state, **kwargs); where the state holds no finite value, as before
-    the first search, it computes them.
+    The function is called as f(params, *args, state=state, **kwargs). If the value in the state is not finite, as
+    before the first search, the function computes value and gradient.
 
     Source:
         optax.value_and_grad_from_state.
@@ -119,7 +119,7 @@ def _value_and_grad_from_state(
 ) -> tuple[Tensor, Params]:
     found = find(state, ScaleByZoomLinesearchState)
     if found is None:
-        raise ValueError("value_and_grad_from_state: expected a state of a line search, got none in it.")
+        raise ValueError("value_and_grad_from_state: expected a state that holds the state of a line search, got none.")
     known = found.value.isfinite()
     if is_certain(known):
         return found.value, found.grad

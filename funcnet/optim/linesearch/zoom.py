@@ -19,7 +19,7 @@ class Point(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A search on its way: first for an interval that holds a good step, then into it."""
+    """The state of a search, which first looks for an interval that contains a good step, then narrows it."""
 
     count: Count
     last: Point
@@ -27,9 +27,9 @@ class Search(NamedTuple):
     low: Point  # the better end of the interval
     high: Point
     reference: Point  # a third point for the cubic
-    safe: Point  # the best point so far of sufficient decrease, at step 0 while there is none
+    safe: Point  # the best point so far with sufficient decrease, at step 0 if there is none
     safe_grad: Params
-    found: Tensor  # whether there is an interval
+    found: Tensor  # whether an interval is found
     done: Tensor
     failed: Tensor
     decrease_error: Tensor
@@ -53,14 +53,14 @@ class Rules(NamedTuple):
 def find_step(
     start: Point, grad: Params, along: Callable[[Tensor], tuple[Point, Params]], guess: Tensor, rules: Rules
 ) -> Search:
-    """Search along a line from its start, until a step is good or the steps are used up.
+    """Search along a line from its start, until a step is good or the maximum number of steps is reached.
 
     Args:
-        start: Step 0.
+        start: The point at step 0.
         grad: The gradient there.
-        along: From a step to its point and the gradient there.
+        along: A function from a step to its point and the gradient there.
         guess: The first step to try.
-        rules: When a step is good.
+        rules: The conditions for a good step.
     """
     no = torch.zeros_like(start.value, dtype=torch.bool)
     unknown = torch.full_like(start.value, float("inf"))
@@ -96,7 +96,7 @@ def _try_next(
     guess: Tensor,
     rules: Rules,
 ) -> Search:
-    """Evaluate the loss at one more step, and narrow the search by what it says."""
+    """Evaluate the loss at one more step, and narrow the search by the result."""
     wider = torch.where(search.count == 0, guess, search.last.step * rules.increase_factor)
     bounded = wider if rules.max_learning_rate is None else wider.clamp(max=rules.max_learning_rate)
     new, grad = along(torch.where(search.found, _between(search), bounded))
@@ -128,7 +128,7 @@ def _try_next(
 
 
 def _interval(search: Search, new: Point, decrease: Tensor, good: Tensor) -> tuple[Tensor, Point, Point, Point]:
-    """The interval between the last two steps, and whether it holds a good one (algorithm 3.5)."""
+    """Return the interval between the last two steps, and whether it contains a good step (algorithm 3.5)."""
     too_far = (decrease > 0) | ((new.value >= search.last.value) & (search.count > 0))
     turned = (new.slope >= 0) & ~too_far
     low, high = select(turned, (new, search.last), (search.last, new))
@@ -136,7 +136,7 @@ def _interval(search: Search, new: Point, decrease: Tensor, good: Tensor) -> tup
 
 
 def _into_interval(search: Search, new: Point, decrease: Tensor) -> tuple[Tensor, Point, Point, Point]:
-    """The part of the interval that still holds a good step (algorithm 3.6)."""
+    """Return the part of the interval that still contains a good step (algorithm 3.6)."""
     low, high = search.low, search.high
     worse = (decrease > 0) | (new.value >= low.value)
     beyond = (new.slope * (high.step - low.step) >= 0) & ~worse
@@ -145,7 +145,7 @@ def _into_interval(search: Search, new: Point, decrease: Tensor) -> tuple[Tensor
 
 
 def _between(search: Search) -> Tensor:
-    """A step within the interval: the minimum of a cubic, else that of a parabola, else the middle."""
+    """Choose a step within the interval: the minimum of a cubic, else of a parabola, else the midpoint."""
     low, high = search.low, search.high
     left, right, length = torch.minimum(low.step, high.step), torch.maximum(low.step, high.step), high.step - low.step
     cubic, parabola = _cubic_minimum(low, high, search.reference), _parabola_minimum(low, high)
@@ -156,7 +156,7 @@ def _between(search: Search) -> Tensor:
 
 
 def _cubic_minimum(a: Point, b: Point, c: Point) -> Tensor:
-    """Where the cubic through three points, with the slope of the first, is lowest; at the first if nowhere."""
+    """Return the minimiser of the cubic through three points with the first's slope; the first if there is none."""
     db, dc = b.step - a.step, c.step - a.step
     rise_b, rise_c = b.value - a.value - a.slope * db, c.value - a.value - a.slope * dc
     scale = (db * dc) ** 2 * (db - dc)
@@ -168,13 +168,13 @@ def _cubic_minimum(a: Point, b: Point, c: Point) -> Tensor:
 
 
 def _parabola_minimum(a: Point, b: Point) -> Tensor:
-    """Where the parabola through two points, with the slope of the first, is lowest; at the first if nowhere."""
+    """Return the minimiser of the parabola through two points with the first's slope; the first if there is none."""
     length = b.step - a.step
     return a.step - _quotient(a.slope * length**2, 2 * (b.value - a.value - a.slope * length))
 
 
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0, with finite derivatives there."""
+    """Compute a / b, or 0 where b is 0, with finite derivatives there."""
     return torch.where(b == 0, 0, a / torch.where(b == 0, 1, b))
 
 
@@ -192,10 +192,10 @@ def _curvature_error(new: Point, start: Point, rules: Rules) -> Tensor:
 
 
 def _positive(error: Tensor) -> Tensor:
-    """max(error, 0), and infinity for NaN: the loss is not defined there."""
+    """Compute max(error, 0), or infinity for NaN, where the loss is undefined."""
     return torch.where(error.isnan(), float("inf"), error.clamp(min=0))
 
 
 def is_certain(flag: Tensor) -> bool:
-    """Tell whether a flag is known and true; within vmap, grad or a tracer its value is not to be read."""
+    """Tell whether a flag is known to be true; inside vmap, grad or a trace its value cannot be read."""
     return type(flag) is Tensor and not _torch.is_wrapped(flag) and not _torch.is_dispatching() and bool(flag)

@@ -1,8 +1,8 @@
 """Schedules: hyper-parameters as functions of the step count.
 
-A schedule takes an int or a 0-d integer tensor and returns a 0-d float64 tensor, exact to rounding whatever the dtype
-of the parameters, which the transformation that uses it casts. Values may be tensors, to be differentiated or mapped;
-so may step counts, except the boundaries between pieces, which are ints.
+A schedule takes an int or a 0-d integer tensor and returns a 0-d float64 tensor, so that it is exact to rounding
+whatever the dtype of the parameters; the transformation that uses it casts the value. Values may be tensors, which can
+be differentiated or mapped; so may step counts, except the boundaries between pieces, which are ints.
 """
 
 from funcnet.optim.schedules.curves import (

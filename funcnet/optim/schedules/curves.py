@@ -1,4 +1,4 @@
-"""Schedules along one curve."""
+"""Schedules that follow a single curve."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ def constant_schedule(value: Scalar) -> Schedule:
 def linear_schedule(
     init_value: Scalar, end_value: Scalar, transition_steps: Steps, transition_begin: Steps = 0
 ) -> Schedule:
-    """Go from init_value to end_value along a line, as `polynomial_schedule` of power 1.
+    """Interpolate linearly from init_value to end_value: `polynomial_schedule` with power 1.
 
     Example:
         >>> fn.optim.linear_schedule(1.0, 0.0, 10)(4)
@@ -37,13 +37,13 @@ def polynomial_schedule(
 ) -> Schedule:
     """Go from init_value to end_value along a power: (init_value - end_value) (1 - s)^power + end_value.
 
-    s = (t - transition_begin) / transition_steps, kept within 0 and 1; without steps it stays at init_value.
+    s = (t - transition_begin) / transition_steps, clipped to [0, 1]. With transition_steps of 0, the value is constant.
 
     Args:
         init_value, end_value: The first and the last value.
         power: 1 for a line; above 1 the end is approached more gently.
-        transition_steps: Length of the way.
-        transition_begin: Step at which it begins.
+        transition_steps: Length of the transition.
+        transition_begin: Step at which the transition begins.
     """
     return partial(
         _polynomial,
@@ -65,15 +65,15 @@ def exponential_decay(
 ) -> Schedule:
     """Multiply by decay_rate every transition_steps: init_value decay_rate^((t - transition_begin) / transition_steps).
 
-    Without steps, or with a decay_rate of 0, it stays at init_value.
+    With transition_steps of 0 or less, or a decay_rate of 0, the value is constant.
 
     Args:
         init_value: The value until transition_begin.
-        transition_steps: Steps to one factor.
+        transition_steps: Number of steps per factor.
         decay_rate: The factor. Below 1 the value falls, above 1 it rises.
         transition_begin: Step at which the decay begins.
         staircase: Whether the exponent is rounded down, so that the value falls in steps.
-        end_value: The value goes no further than this. None: no bound.
+        end_value: Bound on the value. None: no bound.
     """
     return partial(
         _exponential,
@@ -89,17 +89,17 @@ def exponential_decay(
 def cosine_decay_schedule(
     init_value: Scalar, decay_steps: Steps, alpha: Scalar = 0.0, exponent: Scalar = 1.0
 ) -> Schedule:
-    """Fall along half a cosine: init_value ((1 - alpha) c^exponent + alpha).
+    """Decay along half a cosine: init_value ((1 - alpha) c^exponent + alpha).
 
     c = (1 + cos(π min(t / decay_steps, 1))) / 2.
 
     Args:
         init_value: The first value.
-        decay_steps: Length of the way.
-        alpha: The last value over the first.
+        decay_steps: Length of the decay.
+        alpha: The ratio of the last value to the first.
         exponent: Power of the cosine.
     Raises:
-        ValueError: No decay_steps.
+        ValueError: decay_steps is below 1.
     Source:
         Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
     Example:
@@ -107,7 +107,7 @@ def cosine_decay_schedule(
         tensor(0.5000, dtype=torch.float64)
     """
     if isinstance(decay_steps, int) and decay_steps < 1:
-        raise ValueError(f"cosine_decay_schedule: expected at least 1 of decay_steps, got {decay_steps}.")
+        raise ValueError(f"cosine_decay_schedule: expected decay_steps of at least 1, got {decay_steps}.")
     return partial(_cosine, init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent)
 
 
@@ -163,10 +163,10 @@ def half_cosine(count: Steps, steps: Steps) -> Tensor:
 
 
 def exact(count: Steps) -> Tensor:
-    """Give a step count the precision that a schedule computes in."""
+    """Convert a step count to the precision in which schedules are computed."""
     return count.double() if isinstance(count, Tensor) else torch.full((), count, dtype=torch.float64)
 
 
 def number(value: Scalar, like: Tensor) -> Tensor:
-    """Make a value a tensor of the precision that a schedule computes in."""
+    """Convert a value to a tensor of the precision in which schedules are computed."""
     return value.to(like.dtype) if isinstance(value, Tensor) else torch.full_like(like, value)

@@ -1,4 +1,4 @@
-"""Schedules put together from pieces."""
+"""Schedules composed of pieces."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ def piecewise_constant_schedule(
 
     Args:
         init_value: The first value.
-        boundaries_and_scales: From each step at which the value changes to the factor, which counts from then on.
+        boundaries_and_scales: A dict from each step at which the value changes to its factor.
     Example:
         >>> fn.optim.piecewise_constant_schedule(1.0, {4: 0.5})(4)
         tensor(0.5000, dtype=torch.float64)
@@ -31,14 +31,14 @@ def piecewise_constant_schedule(
 def piecewise_interpolate_schedule(
     interpolate_type: str, init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | None = None
 ) -> Schedule:
-    """Multiply by a factor on the way to each boundary, along a line or half a cosine.
+    """Multiply by a factor between boundaries, interpolating along a line or half a cosine.
 
     Args:
         interpolate_type: "linear" or "cosine".
         init_value: The first value.
-        boundaries_and_scales: From each step at which a way ends to its factor.
+        boundaries_and_scales: A dict from the step at which each piece ends to its factor.
     Raises:
-        ValueError: Another interpolate_type.
+        ValueError: interpolate_type is another string.
     """
     if interpolate_type not in _INTERPOLATIONS:
         raise ValueError(
@@ -60,14 +60,14 @@ def linear_onecycle_schedule(
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 1e4,
 ) -> Schedule:
-    """Rise to a peak, fall as far, and fall further at the end, along lines.
+    """Rise linearly from a base value to a peak, fall back to the base value, and then fall further.
 
     Args:
         transition_steps: Length of the cycle.
         peak_value: The highest value.
-        pct_start, pct_final: The parts of the cycle at which the peak, and the foot behind it, are reached.
-        div_factor: The peak over the foot, where the cycle starts.
-        final_div_factor: The foot over the last value.
+        pct_start, pct_final: The fractions of the cycle at which the peak, and then the base value, are reached.
+        div_factor: The ratio of the peak to the base value, at which the cycle starts.
+        final_div_factor: The ratio of the base value to the last value.
     Source:
         Smith, Topin (2018), Super-Convergence, https://arxiv.org/abs/1708.07120
     """
@@ -86,11 +86,11 @@ def cosine_onecycle_schedule(
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 1e4,
 ) -> Schedule:
-    """Rise to a peak and fall below the start, along halves of cosines.
+    """Rise to a peak and fall below the initial value, each along half a cosine.
 
     Args:
         transition_steps, peak_value, pct_start, div_factor: As in `linear_onecycle_schedule`.
-        final_div_factor: The first value over the last.
+        final_div_factor: The ratio of the first value to the last.
     """
     pieces = {
         int(pct_start * transition_steps): div_factor,
@@ -100,7 +100,7 @@ def cosine_onecycle_schedule(
 
 
 def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Steps) -> Schedule:
-    """Rise along a line to peak_value, and stay."""
+    """Rise linearly to peak_value, and remain there."""
     return linear_schedule(init_value, peak_value, warmup_steps)
 
 
@@ -112,15 +112,15 @@ def warmup_cosine_decay_schedule(
     end_value: Scalar = 0.0,
     exponent: Scalar = 1.0,
 ) -> Schedule:
-    """Rise along a line, then fall along half a cosine.
+    """Rise linearly, then decay along half a cosine.
 
     Args:
         init_value, peak_value, end_value: The first, the highest and the last value.
-        warmup_steps: Length of the rise.
-        decay_steps: Length of both together.
+        warmup_steps: Length of the warmup.
+        decay_steps: Length of warmup and decay together.
         exponent: Power of the cosine.
     Raises:
-        ValueError: A rise that leaves no step to fall in.
+        ValueError: decay_steps is not more than warmup_steps.
     Example:
         >>> schedule = fn.optim.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20)
         >>> [round(float(schedule(step)), 3) for step in (0, 4, 5, 20)]
@@ -128,7 +128,7 @@ def warmup_cosine_decay_schedule(
     """
     if isinstance(decay_steps, int) and decay_steps <= warmup_steps:
         raise ValueError(
-            f"warmup_cosine_decay_schedule: expected decay_steps, which count the warmup, to be more than warmup_steps "
+            "warmup_cosine_decay_schedule: expected decay_steps, which include warmup, to be more than warmup_steps "
             f"{warmup_steps}, got {decay_steps}."
         )
     cosine = partial(
@@ -151,16 +151,16 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """Rise along a line to peak_value in warmup_steps, then decay as `exponential_decay` does from there."""
+    """Rise linearly to peak_value in warmup_steps, then decay as `exponential_decay` does from there."""
     decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
 
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
-    """Warm up and decay again and again: stochastic gradient descent with warm restarts.
+    """Repeat warmup and decay: stochastic gradient descent with warm restarts.
 
     Args:
-        cosine_kwargs: For each round the arguments of `warmup_cosine_decay_schedule`.
+        cosine_kwargs: For each cycle the arguments of `warmup_cosine_decay_schedule`.
     Source:
         Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
     """
@@ -170,17 +170,17 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
 
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
-    """Follow one schedule after another; each counts from the boundary at which it takes over.
+    """Follow one schedule after another; each counts steps from the boundary at which it begins.
 
     Args:
         schedules: At least one.
-        boundaries: The steps at which the second and each later one begins.
+        boundaries: The steps at which the second and each later schedule begins.
     Raises:
-        ValueError: Not one boundary less than schedules.
+        ValueError: The number of boundaries is not one less than that of schedules.
     """
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
-            f"join_schedules: expected one boundary less than schedules, got {len(schedules)} schedules and "
+            f"join_schedules: expected one boundary fewer than schedules, got {len(schedules)} schedules and "
             f"{len(boundaries)} boundaries."
         )
     return partial(_join, schedules=tuple(schedules), boundaries=tuple(boundaries))

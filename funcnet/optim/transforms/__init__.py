@@ -1,4 +1,4 @@
-"""Parts of optimizers: transformations of updates, and how they are chained and restricted to some of the leaves."""
+"""Parts of optimizers: transformations of updates, their chaining, and their restriction to some of the leaves."""
 
 from funcnet.optim.transforms.adding import AddNoiseState, WeightDecaySchedule, add_decayed_weights, add_noise
 from funcnet.optim.transforms.clipping import adaptive_grad_clip, clip, clip_by_block_rms, clip_by_global_norm

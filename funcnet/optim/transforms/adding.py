@@ -27,28 +27,28 @@ from funcnet.optim.transforms.masking import TreeOrFunction, masked
 
 
 class WeightDecaySchedule(NamedTuple):
-    """How far the schedule of a weight decay is."""
+    """The state of a scheduled weight decay."""
 
     count: Count  # 0-d int64, updates seen so far
 
 
 class AddNoiseState(NamedTuple):
-    """What noise remembers."""
+    """The state of `add_noise`."""
 
     count: Count  # 0-d int64, updates seen so far
-    rng_key: Tensor  # (2,) int32, the key of the next draw
+    rng_key: Tensor  # (2,) int32, the key for the next draw
 
 
 def add_decayed_weights(
     weight_decay: ScalarOrSchedule = 0.0, mask: TreeOrFunction | None = None
 ) -> GradientTransformation:
-    """Add the decay of the weights to updates: u = g + weight_decay p.
+    """Add weight decay to updates: u = g + weight_decay p.
 
-    Before the scaling by squared gradients this is L2 regularisation, after it decoupled weight decay.
+    Before the scaling by squared gradients this is L2 regularisation; after it, decoupled weight decay.
 
     Args:
         weight_decay: A number, a 0-d tensor or a schedule.
-        mask: Which leaves decay, as in `masked`. None: all.
+        mask: The leaves that decay, as in `masked`. None: all.
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
     """
@@ -62,12 +62,12 @@ def add_decayed_weights(
 
 
 def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransformation:
-    """Add normal noise of a variance that falls: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
+    """Add normal noise with a decaying variance: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
 
     Args:
         eta: Variance at the first update.
-        gamma: How fast it falls.
-        key: A key, or the seed of one. The same key makes the same noise in every run.
+        gamma: Exponent of its decay.
+        key: A key, or a seed. The same key gives the same noise in every run.
     Returns:
         The transformation. State: `AddNoiseState`.
     Source:

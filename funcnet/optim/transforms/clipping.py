@@ -64,12 +64,12 @@ def adaptive_grad_clip(
     """Bound the norm of every unit's update by a fraction of its weights' norm: |u| <= clipping max(|p|, eps).
 
     Args:
-        clipping: The largest update over the weights.
-        eps: Least norm of weights, so that those at 0 can move.
-        axis: The axes over which a unit's weights lie. None: all of a vector, the first of a matrix (its inputs) or of
-            a 3-d tensor, all but the last of 4 and 5 axes.
+        clipping: The largest ratio of an update's norm to that of the weights.
+        eps: Lower bound on the norm of weights, so that weights at 0 can move.
+        axis: The axes that index the weights of one unit. None: all of a vector, the first of a matrix (its inputs) or
+            of a 3-d tensor, all but the last of 4 and 5 axes.
     Raises:
-        ValueError: A leaf of more than 5 axes, without `axis`.
+        ValueError: A leaf has more than 5 axes, and `axis` is None.
     Source:
         Brock, De, Smith, Simonyan (2021), High-Performance Large-Scale Image Recognition Without Normalization,
         https://arxiv.org/abs/2102.06171
@@ -106,8 +106,8 @@ def _adaptive_grad_clip(
 def _unit_norm(x: Tensor, axis: int | tuple[int, ...] | None) -> Tensor:
     if axis is None and x.ndim > 5:
         raise ValueError(
-            f"adaptive_grad_clip: expected leaves of at most 5 axes, got shape {tuple(x.shape)}. Say with `axis` over "
-            "which axes the weights of one unit lie."
+            f"adaptive_grad_clip: expected leaves of at most 5 axes, got shape {tuple(x.shape)}. Set `axis` to "
+            "the axes that index the weights of one unit."
         )
     over = _unit_axes(x) if axis is None else axis
     return torch.linalg.vector_norm(x, dim=over, keepdim=True) if x.ndim else x.abs()

@@ -1,4 +1,4 @@
-"""Transformations one after another."""
+"""Chains of transformations."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -17,7 +17,7 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
         The transformation. State: a tuple of their states.
     Raises:
         TypeError: A part is not a transformation.
-        ValueError: At update, a state that does not have one entry per transformation.
+        ValueError: At update, the state does not have one entry per transformation.
     Example:
         >>> optimizer = fn.optim.chain(fn.optim.clip(1.0), fn.optim.sgd(0.1))
         >>> optimizer.update(torch.tensor(5.0), optimizer.init(torch.tensor(0.0)))[0]

@@ -13,19 +13,19 @@ from funcnet.optim.states import with_state
 
 
 class EmaState(NamedTuple):
-    """What the average remembers."""
+    """The state of `ema`."""
 
     count: Count  # 0-d int64, updates seen so far
     ema: Params  # like params, in accumulator_dtype
 
 
 def ema(decay: Scalar, debias: bool = True, accumulator_dtype: torch.dtype | None = None) -> GradientTransformation:
-    """Replace updates by their moving average: m = decay m + (1 - decay) g, over 1 - decay^t if debias.
+    """Replace updates by their moving average: m = decay m + (1 - decay) g, divided by 1 - decay^t if debias.
 
     Args:
         decay: In [0, 1).
-        debias: Whether to divide by what the weights sum to, as the average starts from 0.
-        accumulator_dtype: Of the average. None: that of the parameters.
+        debias: Whether to divide by the sum of the weights, because the average starts from 0.
+        accumulator_dtype: The dtype of the average. None: that of the parameters.
     Returns:
         The transformation. State: `EmaState`.
     """

@@ -1,4 +1,4 @@
-"""Transformations of a part of the parameters."""
+"""Transformations of some of the parameters."""
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
@@ -13,19 +13,19 @@ TreeOrFunction = Tree | Callable[[Params], Tree]
 
 
 class MaskedState(NamedTuple):
-    """What a masked transformation remembers."""
+    """The state of a masked transformation."""
 
-    inner_state: State  # of the chosen leaves, None for the others
+    inner_state: State  # of the selected leaves, None for the others
 
 
 class PartitionState(NamedTuple):
-    """What the transformations of a partition remember."""
+    """The states of the transformations of a partition."""
 
     inner_states: dict[Hashable, State]  # by label
 
 
 def by_path(f: Callable[[str], Any]) -> Callable[[Params], Tree]:
-    """Make a mask, or labels, of a function of a leaf's path, such as "0.w".
+    """Make a mask, or labels, from a function of a leaf's path, such as "0.w".
 
     Example:
         >>> fn.optim.by_path(lambda path: path.endswith("w"))({"w": torch.zeros(1), "b": torch.zeros(1)})
@@ -35,16 +35,16 @@ def by_path(f: Callable[[str], Any]) -> Callable[[Params], Tree]:
 
 
 def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTransformation:
-    """Apply a transformation to some leaves and leave the updates of the others as they are.
+    """Apply a transformation to some leaves and leave the updates of the others unchanged.
 
     Args:
-        inner: What is applied.
-        mask: A tree of bools like the parameters, or a prefix of it (such as one bool a layer); or a function that
-            makes one of a tree like the parameters, such as `by_path` returns.
+        inner: The transformation to apply.
+        mask: A tree of bools like the parameters, or a prefix of it (such as one bool per layer); or a function from a
+            tree like the parameters to such a mask, for example one made by `by_path`.
     Returns:
         The transformation. State: `MaskedState`.
     Raises:
-        ValueError: The mask is no prefix of the parameters.
+        ValueError: The mask is not a prefix of the parameters.
     Example:
         >>> decay = fn.optim.masked(fn.optim.add_decayed_weights(0.1), {"w": True, "b": False})
         >>> params = {"w": torch.tensor(2.0), "b": torch.tensor(2.0)}
@@ -68,12 +68,12 @@ def partition(
 
     Args:
         transforms: The transformations by label.
-        param_labels: A tree of labels like the parameters, or a prefix of it; or a function that makes one of a tree
-            like the parameters, such as `by_path` returns.
+        param_labels: A tree of labels like the parameters, or a prefix of it; or a function from a tree like the
+            parameters to such labels, for example one made by `by_path`.
     Returns:
         The transformation. State: `PartitionState`.
     Raises:
-        ValueError: A label without a transformation; labels that are no prefix of the parameters.
+        ValueError: A label has no transformation, or the labels are not a prefix of the parameters.
     Example:
         >>> parts = {"train": fn.optim.sgd(0.1), "freeze": fn.optim.set_to_zero()}
         >>> optimizer = fn.optim.partition(parts, fn.optim.by_path(lambda path: "freeze" if path == "b" else "train"))
@@ -147,7 +147,7 @@ def _resolve(tree_or_function: TreeOrFunction, params: Params) -> Tree:
 
 
 def _labels(param_labels: TreeOrFunction, params: Params) -> Tree:
-    """The label of every leaf; None where there is none."""
+    """Return the label of every leaf, and None where there is no leaf."""
     return tree.map(lambda _, label: label, params, tree.broadcast_prefix(_resolve(param_labels, params), params))
 
 

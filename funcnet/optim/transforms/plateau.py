@@ -1,4 +1,4 @@
-"""A step size that falls when the loss no longer does."""
+"""A step size that is reduced when the loss stops improving."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,9 +25,9 @@ from funcnet.optim.states import with_state
 
 
 class ReduceLROnPlateauState(NamedTuple):
-    """What is known of the loss."""
+    """The state of `reduce_on_plateau`."""
 
-    scale: Tensor  # 0-d, what updates are multiplied by
+    scale: Tensor  # 0-d, the factor of updates
     best_value: Tensor  # 0-d, the lowest mean loss so far
     plateau_count: Tensor  # 0-d int64, means in a row without improvement
     cooldown_count: Tensor  # 0-d int64, means still to be ignored
@@ -50,16 +50,16 @@ def reduce_on_plateau(
 
     Args:
         factor: In (0, 1).
-        patience: How many values in a row may bring no improvement until the scale falls, which it does at the last of
-            them; with 0, as with 1, at each. (Optax's 0 lets it fall at every improvement instead.)
-        rtol, atol: Least relative and absolute improvement.
-        cooldown: How many values are ignored after each reduction.
-        accumulation_size: How many values are averaged to one.
-        min_scale: The scale falls no lower.
+        patience: The number of values in a row without improvement after which the scale is reduced; 0 is the same as
+            1. (In Optax, 0 reduces the scale at every improvement.)
+        rtol, atol: The smallest relative and absolute improvement.
+        cooldown: The number of values to ignore after each reduction.
+        accumulation_size: The number of values to average into one.
+        min_scale: Lower bound on the scale.
     Returns:
         The transformation. State: `ReduceLROnPlateauState`.
     Raises:
-        ValueError: At update, no value.
+        ValueError: At update, `value` is missing.
     Source:
         optax.contrib.reduce_on_plateau and torch.optim.lr_scheduler.ReduceLROnPlateau.
     Example:
@@ -133,7 +133,7 @@ def _judge(
     cooldown: int | Tensor,
     min_scale: Scalar,
 ) -> ReduceLROnPlateauState:
-    """What a whole mean says."""
+    """Update the state by a complete mean."""
     improved = mean < (1 - rtol) * state.best_value - atol
     cooling = state.cooldown_count > 0
     waited = torch.where(improved | cooling, 0, state.plateau_count + 1)

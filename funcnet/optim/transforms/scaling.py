@@ -27,7 +27,7 @@ from funcnet.optim.states import with_state
 
 
 class ScaleByScheduleState(NamedTuple):
-    """How far a schedule is."""
+    """The state of a schedule."""
 
     count: Count  # 0-d int64, updates seen so far
 
@@ -47,7 +47,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply updates by the value of a schedule: u = step_size_fn(t) g, with t = 0 at the first update.
 
     Args:
-        step_size_fn: From a 0-d int64 tensor to a number or a 0-d tensor.
+        step_size_fn: A function from a 0-d int64 tensor to a number or a 0-d tensor.
     Returns:
         The transformation. State: `ScaleByScheduleState`.
     """
@@ -81,13 +81,13 @@ def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation
 def scale_by_trust_ratio(
     min_norm: Scalar = 0.0, trust_coefficient: Scalar = 1.0, eps: Scalar = 0.0
 ) -> GradientTransformation:
-    """Make the update of each leaf as large as its parameter: u = g trust_coefficient |p| / (|g| + eps).
+    """Scale the update of each leaf in proportion to its parameter: u = g trust_coefficient |p| / (|g| + eps).
 
-    Where |p| or |g| is 0 the update stays as it is.
+    Where |p| or |g| is 0, the update is unchanged.
 
     Args:
-        min_norm: Least value of either norm.
-        trust_coefficient: Size of the update over that of the parameter.
+        min_norm: Lower bound on either norm.
+        trust_coefficient: The ratio of the update's norm to that of the parameter.
         eps: Added to the norm of the update.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
@@ -97,7 +97,7 @@ def scale_by_trust_ratio(
 
 
 def centralize() -> GradientTransformation:
-    """Subtract from updates of two or more axes their mean over all axes but the first.
+    """Subtract the mean over all axes except the first from updates with two or more axes.
 
     Source:
         Yong, Huang, Hua, Zhang (2020), Gradient Centralization, https://arxiv.org/abs/2004.01461
@@ -156,7 +156,7 @@ def _trust(
         norms = (torch.linalg.vector_norm(x) for x in (p, g))
         size, step = (norm.clamp(min=cast(min_norm, norm)) for norm in norms)
         none = (size == 0) | (step == 0)
-        # the norm that is 0 is replaced before it divides, so that the gradient stays finite
+        # a norm of 0 is replaced before the division, so that the gradient is finite
         ratio = trust_coefficient * size / (torch.where(none, 1, step) + eps)
         return g * torch.where(none, 1, ratio)
 

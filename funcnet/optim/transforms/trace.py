@@ -1,4 +1,4 @@
-"""Momentum."""
+"""Momentum: the decaying sum of updates."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from funcnet.optim.states import with_state
 
 
 class TraceState(NamedTuple):
-    """What momentum remembers."""
+    """The state of `trace`."""
 
     trace: Params  # like params, in accumulator_dtype: the decaying sum of gradients
 
@@ -27,7 +27,7 @@ def trace(
     Args:
         decay: In [0, 1).
         nesterov: Whether to look one step ahead.
-        accumulator_dtype: Of the sum. None: that of the parameters.
+        accumulator_dtype: The dtype of the sum. None: that of the parameters.
     Returns:
         The transformation. State: `TraceState`.
     Example:

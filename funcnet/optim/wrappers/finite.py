@@ -14,13 +14,13 @@ from funcnet.tree import Tree
 
 
 class ZeroNansState(NamedTuple):
-    """What was found at the last update."""
+    """The leaves in which the last update found NaN."""
 
     found_nan: Tree  # like params, of 0-d bools
 
 
 class ApplyIfFiniteState(NamedTuple):
-    """What was found so far."""
+    """The state of `apply_if_finite`."""
 
     notfinite_count: Tensor  # 0-d int64, updates in a row that were not finite
     last_finite: Tensor  # 0-d bool, whether the last update was finite
@@ -29,7 +29,7 @@ class ApplyIfFiniteState(NamedTuple):
 
 
 def zero_nans() -> GradientTransformation:
-    """Replace NaN in updates by 0, and remember in which leaves there was any.
+    """Replace NaN in updates by 0, and record the leaves that held NaN.
 
     Example:
         >>> part = fn.optim.zero_nans()
@@ -43,8 +43,8 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     """Apply a transformation to updates that are finite; drop the others, which change neither parameters nor state.
 
     Args:
-        inner: What is applied.
-        max_consecutive_errors: After so many dropped updates in a row the next is applied, whatever it holds.
+        inner: The transformation to apply.
+        max_consecutive_errors: After this many dropped updates in a row, the next is applied even if it is not finite.
     Returns:
         The transformation. State: `ApplyIfFiniteState`.
     Example:

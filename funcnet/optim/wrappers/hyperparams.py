@@ -13,7 +13,7 @@ from funcnet.optim.states import find, with_state
 
 
 class InjectHyperparamsState(NamedTuple):
-    """The hyper-parameters of an optimizer beside its own state."""
+    """The hyper-parameters of an optimizer and its own state."""
 
     count: Count  # 0-d int64, updates seen so far
     hyperparams: dict[str, Tensor]  # those of the last update, or of the first
@@ -29,14 +29,14 @@ def inject_hyperparams(
 
     Args:
         inner_factory: Builds the optimizer, such as `adam`.
-        static_args: Names of its arguments that stay as they are: functions that are no schedules, such as a mask, and
-            integers that are no quantities, such as a number of steps. Bools, strings and trees stay anyway.
-        hyperparam_dtype: Of numbers and schedules. None: the widest of the parameters.
+        static_args: Names of the arguments that are not hyper-parameters: functions other than schedules, such as a
+            mask, and integers such as a number of steps. Bools, strings and trees are always static.
+        hyperparam_dtype: The dtype of numbers and schedules. None: the widest of the parameters.
     Returns:
         A function of the arguments of inner_factory that returns a transformation. State: `InjectHyperparamsState`,
         whose hyperparams may be replaced between updates (`state._replace`); a schedule overwrites its own.
     Raises:
-        ValueError: A static argument that inner_factory does not have.
+        ValueError: inner_factory does not have one of the static arguments.
     Example:
         >>> optimizer = fn.optim.inject_hyperparams(fn.optim.sgd)(fn.optim.linear_schedule(1.0, 0.0, 10))
         >>> state = optimizer.init(torch.tensor(0.0))
@@ -71,10 +71,10 @@ def inject_hyperparams(
 
 
 def get_hyperparams(state: State) -> dict[str, Tensor]:
-    """Find in a state the current values of the hyper-parameters that `inject_hyperparams` put there.
+    """Return the current values of the hyper-parameters that `inject_hyperparams` keeps in a state.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The state holds none.
     """
     found = find(state, InjectHyperparamsState)
     if found is None:

@@ -13,7 +13,7 @@ from funcnet.optim.states import with_state
 
 
 class LookaheadState(NamedTuple):
-    """What lookahead remembers."""
+    """The state of `lookahead`."""
 
     fast_state: State  # of the fast optimizer
     steps_since_sync: Tensor  # 0-d int64
@@ -38,14 +38,14 @@ def lookahead(
 
     Args:
         fast_optimizer: Makes the fast steps from the gradient at the fast parameters.
-        sync_period: Fast steps to a slow one, at least 1.
+        sync_period: Fast steps per slow step, at least 1.
         slow_step_size: In [0, 1].
-        reset_state: Whether the fast optimizer starts anew after each slow step.
+        reset_state: Whether to reset the state of the fast optimizer after each slow step.
     Returns:
-        The transformation. It takes `LookaheadParams` and the gradient by the fast ones; its updates have the form of
-        `LookaheadParams`. State: `LookaheadState`.
+        The transformation. It takes `LookaheadParams` and the gradient with respect to the fast parameters; its updates
+        are `LookaheadParams`, too. State: `LookaheadState`.
     Raises:
-        ValueError: A period below 1; parameters of another form.
+        ValueError: sync_period is below 1, or the parameters are not `LookaheadParams`.
     Source:
         Zhang, Lucas, Hinton, Ba (2019), Lookahead Optimizer, algorithm 1, https://arxiv.org/abs/1907.08610
     Example:

@@ -18,27 +18,27 @@ SkipFunction = Callable[[Updates, Tensor, Params | None], tuple[Tensor, Tree]]
 
 
 class MultiStepsState(NamedTuple):
-    """What is gathered so far."""
+    """The state of `MultiSteps`."""
 
-    mini_step: Tensor  # 0-d int64, gradients gathered since the last step
+    mini_step: Tensor  # 0-d int64, gradients accumulated since the last step
     gradient_step: Tensor  # 0-d int64, steps taken so far
     inner_opt_state: State
-    acc_grads: Params  # like params, in accumulator_dtype: the mean or the sum of the gathered gradients
-    skip_state: Tree = ()  # what should_skip_update_fn told of the last gradient
+    acc_grads: Params  # like params, in accumulator_dtype: the mean or the sum of the accumulated gradients
+    skip_state: Tree = ()  # the tree that should_skip_update_fn returned for the last gradient
 
 
 @dataclass(frozen=True)
 class MultiSteps:
-    """Gather the gradients of several minibatches for one step of an optimizer; the updates between are zero.
+    """Accumulate the gradients of several minibatches for one step of an optimizer; other updates are zero.
 
     Args:
         opt: The optimizer that takes the step.
-        every_k_schedule: How many gradients make a step: a number, or a function of the steps taken so far.
-        use_grad_mean: Whether the optimizer gets the mean of the gradients, or their sum.
-        should_skip_update_fn: From a gradient, the steps taken so far and the parameters to a 0-d bool, whether to go
-            on as if this gradient had never been, and a tree that the state shows; such as `skip_not_finite`, or
-            `skip_large_updates` with its bound. None: every gradient counts.
-        accumulator_dtype: Of what is gathered. None: that of the parameters.
+        every_k_schedule: The number of gradients per step: a number, or a function of the steps taken so far.
+        use_grad_mean: Whether the optimizer gets the mean of the gradients instead of their sum.
+        should_skip_update_fn: A function from a gradient, the steps taken so far and the parameters to a 0-d bool,
+            whether to ignore this gradient, and a tree that is kept in the state; such as `skip_not_finite`, or a
+            partial of `skip_large_updates` with its bound. None: no gradient is skipped.
+        accumulator_dtype: The dtype of the accumulated gradients. None: that of the parameters.
     Example:
         >>> optimizer = fn.optim.MultiSteps(fn.optim.sgd(1.0), 2)
         >>> state = optimizer.init(torch.tensor(0.0))
@@ -68,7 +68,7 @@ class MultiSteps:
     def update(
         self, updates: Updates, state: MultiStepsState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, MultiStepsState]:
-        """Gather one gradient, and take a step if it is the last of its block."""
+        """Accumulate one gradient, and take a step if it is the last of its block."""
         check_state(MultiStepsState, state, updates, like=("acc_grads",))
         steps = self.every_k_schedule
         length = steps(state.gradient_step) if callable(steps) else steps
@@ -92,11 +92,11 @@ class MultiSteps:
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
     def gradient_transformation(self) -> GradientTransformation:
-        """Return this as a transformation, to be part of a chain."""
+        """Return this as a transformation that can be part of a chain."""
         return GradientTransformation(init=self.init, update=self.update)
 
     def _judge(self, updates: Updates, gradient_step: Tensor, params: Params | None) -> tuple[Tensor, Tree]:
-        """Whether a gradient is to be skipped, and what is told of it."""
+        """Return whether to skip a gradient, and the tree to keep in the state."""
         if self.should_skip_update_fn is None:
             return torch.zeros_like(gradient_step, dtype=torch.bool), ()
         return self.should_skip_update_fn(updates, gradient_step, params)
@@ -116,7 +116,7 @@ def skip_not_finite(updates: Updates, gradient_step: Tensor, params: Params | No
     """Tell `MultiSteps` to skip a gradient that holds NaN or infinity.
 
     Returns:
-        Whether to skip, a 0-d bool; and {"should_skip": the same, "num_not_finite": how many entries are not finite}.
+        Whether to skip, a 0-d bool; and {"should_skip": the same, "num_not_finite": the number of non-finite entries}.
     """
     counts = [(~g.isfinite()).sum() for g in tree.leaves(updates)]
     count = torch.stack(counts).sum() if counts else torch.zeros_like(gradient_step)
@@ -126,7 +126,7 @@ def skip_not_finite(updates: Updates, gradient_step: Tensor, params: Params | No
 def skip_large_updates(
     updates: Updates, gradient_step: Tensor, params: Params | None, max_squared_norm: Scalar
 ) -> tuple[Tensor, Tree]:
-    """Tell `MultiSteps` to skip a gradient whose squared norm is not below a bound, which a `partial` gives.
+    """Tell `MultiSteps` to skip a gradient whose squared norm is not below a bound; set the bound with `partial`.
 
     Returns:
         Whether to skip, a 0-d bool; and {"should_skip": the same, "norm_squared": the squared norm}.

@@ -34,14 +34,14 @@ from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
 class ScheduleFreeState(NamedTuple):
-    """What a schedule-free optimizer remembers beside the parameters y that it trains."""
+    """The state of a schedule-free optimizer besides the parameters y that it trains."""
 
-    b1: Tensor  # 0-d, the part of the average x in y
-    weight_sum: Tensor  # 0-d, of the iterates so far
+    b1: Tensor  # 0-d, the weight of the average x in y
+    weight_sum: Tensor  # 0-d, the sum of the weights of the iterates so far
     step_count: Tensor  # 0-d int64, starts at 1
     max_lr: Tensor  # 0-d, the largest learning rate so far
     base_optimizer_state: State
-    z: Params  # like params, in state_dtype: where the base optimizer is
+    z: Params  # like params, in state_dtype: the iterate of the base optimizer
 
 
 def schedule_free(
@@ -53,15 +53,16 @@ def schedule_free(
 ) -> GradientTransformation:
     """Train at a point between a base optimizer's iterate and the average of all its iterates.
 
-    z = z + base update, x = (1 - c) x + c z, y = b1 x + (1 - b1) z. y is what is trained and where gradients are taken;
-    x is the result, which `schedule_free_eval_params` returns. c = w / sum of all w, w = (largest learning rate)^power.
+    z = z + base update, x = (1 - c) x + c z, y = b1 x + (1 - b1) z. The parameters y are trained, and gradients are
+    taken there; x is the result, which `schedule_free_eval_params` returns. c = w / sum of all w, with
+    w = (largest learning rate)^power.
 
     Args:
-        base_optimizer: Without momentum, for b1 takes its place.
-        learning_rate: That of the base optimizer.
+        base_optimizer: An optimizer without momentum, which b1 replaces.
+        learning_rate: The learning rate of the base optimizer.
         b1: In (0, 1).
-        weight_lr_power: How much more later iterates count while the learning rate rises.
-        state_dtype: Of z. None: that of the parameters.
+        weight_lr_power: The power above; a larger one gives later iterates more weight while the learning rate rises.
+        state_dtype: The dtype of z. None: that of the parameters.
     Returns:
         The transformation. State: `ScheduleFreeState`.
     Source:
@@ -84,14 +85,14 @@ def schedule_free_eval_params(state: State, params: Params) -> Params:
     """Return the average x = (y - (1 - b1) z) / b1, the parameters to evaluate and to keep.
 
     Args:
-        state: Of `schedule_free`, or of a chain that holds one.
-        params: Those that are trained, y.
+        state: The state of `schedule_free`, or of a chain that contains it.
+        params: The parameters that are trained, y.
     Raises:
         ValueError: The state holds no `ScheduleFreeState`.
     """
     found = find(state, ScheduleFreeState)
     if found is None:
-        raise ValueError("schedule_free_eval_params: expected a state of schedule_free, got none in it.")
+        raise ValueError("schedule_free_eval_params: expected a state that holds the state of schedule_free, got none.")
     return tree.map(lambda y, z: y if z is None else as_dtype(_average(y, z, found.b1), y.dtype), params, found.z)
 
 
@@ -103,12 +104,12 @@ def schedule_free_sgd(
     weight_lr_power: Scalar = 2.0,
     state_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Descend as `sgd` does, schedule-free.
+    """Descend as `sgd` does, without a schedule.
 
     Args:
         learning_rate: Step size, a number or a 0-d tensor.
-        warmup_steps: Steps in which it rises from 0. None: none.
-        weight_decay: Added to the gradient times p. None: none.
+        warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
+        weight_decay: Added to the gradient times p. None: no decay.
         b1, weight_lr_power, state_dtype: As for `schedule_free`.
     """
     rate = _warmed_up(learning_rate, warmup_steps)
@@ -126,11 +127,11 @@ def schedule_free_adamw(
     weight_lr_power: Scalar = 2.0,
     state_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamw` does, schedule-free and with b1 of the average in place of momentum.
+    """Descend as `adamw` does, without a schedule, and with b1 of the average in place of momentum.
 
     Args:
         learning_rate: Step size, a number or a 0-d tensor.
-        warmup_steps: Steps in which it rises from 0. None: none.
+        warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
         b2, eps, weight_decay: As for `adamw`.
         b1, weight_lr_power, state_dtype: As for `schedule_free`.
     """
@@ -177,7 +178,7 @@ def _free_update(
     max_lr = as_dtype(torch.maximum(state.max_lr, torch.zeros_like(state.max_lr) + rate), state.max_lr.dtype)
     weight = max_lr**weight_lr_power
     weight_sum = as_dtype(state.weight_sum + weight, state.weight_sum.dtype)
-    # while the learning rate is 0 nothing has any weight
+    # while the learning rate is 0, all weights are 0
     part = weight / torch.where(weight_sum == 0, 1, weight_sum)
     step, base_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra)
     z = apply_updates(state.z, step)
