@@ -25,6 +25,7 @@ through all of them, later ones from the signature straight to the kernel.
             passes/dead_code.py              remove what no result depends on
             passes/hoist.py                  move what a loop need not repeat in front of it
             passes/varying.py                find the values that differ between lanes
+        verification.py                  the checks between passes and, in native/verification.py, between stages
         native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
