@@ -81,7 +81,10 @@ FLOORS = {  # of each folder that is layered, its files and folders, the lowest 
         {"statements"},
         {"kernel"},
     ],
-    "compiler/native/c/functions": [{"activations", "elementary", "integers", "rounding", "series", "sorting"}],
+    "compiler/native/c/functions": [
+        {"lanes"},
+        {"activations", "elementary", "integers", "rounding", "series", "sorting"},
+    ],
 }
 HEIGHT = {
     folder: {name: height for height, names in enumerate(floors) for name in names} for folder, floors in FLOORS.items()
@@ -202,6 +205,15 @@ def test_every_kind_of_statement_has_a_case_wherever_one_has():
     for group in (loop_ir.Statement.__args__, loop_ir.Part.__args__):
         names = {other.__name__ for other in group}
         assert all(names <= case for case in found if case & names)
+
+
+def test_one_file_knows_how_lanes_hold_bools():
+    """And the table which primitives take the place of others there."""
+    folder = PACKAGE / "compiler/native/c"
+    assert {path.name for path in folder.rglob("*.py") if "torch.bool" in attributes(path)} == {
+        "primitives.py",
+        "writer.py",
+    }
 
 
 def test_lowering_knows_no_machine():

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.c.functions import activations, series
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
@@ -102,7 +103,7 @@ def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
     """A function of lanes that calls one of scalars."""
     names = _LETTERS[: find(name).arity]
     call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
-    loop = f"for (int i = 0; i < L; ++i) r[i] = {call};"
+    loop = each_lane(f"r[i] = {call};")
     return f"{_head(name, kind, names)} {{ {flushed}{kind} r; {loop} return r; }}"
 
 
@@ -124,7 +125,7 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
   {scalar} {arrays};
   {copies}
   VECTORISE
-  for (int i = 0; i < L; ++i) r_[i] = {call};
+  {each_lane(f"r_[i] = {call};")}
   __builtin_memcpy(&r, r_, sizeof r);
   return r;
 }}"""
