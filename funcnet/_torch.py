@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import DisableTorchFunction, _functorch, _len_torch_dispatch_stack
+from torch._C import DisableTorchFunction, _functorch, _len_torch_dispatch_stack, _len_torch_function_stack
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch, _pytree
 
@@ -124,3 +124,11 @@ def as_if_exporting() -> Iterator[None]:
     finally:
         for flag, value in zip(flags, before, strict=True):
             setattr(torch.compiler, flag, value)
+
+
+def default_device() -> torch.device:
+    """Return torch's default device: the CPU, quickly, if no mode is active, as a default device is one."""
+    return torch.get_default_device() if _len_torch_function_stack() else _CPU
+
+
+_CPU = torch.device("cpu")

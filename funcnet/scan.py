@@ -6,20 +6,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
 from funcnet.differentiable_scan import differentiable_loop
+from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener
 from funcnet.transforms.purity import Pure, refusal, writes
 from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, numbers_as_tensors
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
 
 
+@boundary
 def scan(
     f: Callable[[Carry, Any], tuple[Carry, Any]],
     init: Carry,
@@ -39,8 +43,8 @@ def scan(
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
-        init: The first carry.
-        xs: A tree of tensors with a common leading axis; step i gets x = xs[i]. None: x is None.
+        init: The first carry. Numbers in it become 0-d tensors, and so do numbers that f returns in their place.
+        xs: A tree of tensors or numpy arrays with a common leading axis; step i gets x = xs[i]. None: x is None.
         length: The number of steps; may be left out when xs tells it.
         unroll: How many steps a compiled loop takes at a time; it changes the speed only.
     Returns:
@@ -50,12 +54,14 @@ def scan(
             an unroll below 1.
         TypeError: f returns no pair; a length or unroll that is no int.
         RuntimeError: f writes in place to a tensor that it closes over, or to its carry or slice in some steps only.
+            Outside of `jit` the write has happened by then, and one through `.data` is not seen.
     Source:
         jax.lax.scan.
     Example:
         >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
         (tensor(10), tensor([0, 1, 3, 6]))
     """
+    init, xs = numbers_as_tensors(arrays_as_tensors(init)), arrays_as_tensors(xs)
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
@@ -72,9 +78,8 @@ def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any
     with Pure("scan", f, ()):
         for i in range(length):
             carry, x = own.handed((carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
-            after, y = _pair(f(carry, x))
+            after, y = _stepped(f, carry, x)
             own.check(i)
-            _check_carry(carry, after)
             carry = after
             ys.append(_stackable(y))
         return tree.map(_fresh, carry), tree.stack(ys) if ys else _no_outputs(f, init, xs)
@@ -123,11 +128,10 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
         before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
-        after, y = _pair(f(before, x))
-        _check_carry(before, after)
-        numbers = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
-        if message := tree.difference(*numbers):
-            raise ValueError(f"scan: a number in the carry changes {message}. Inside jit, carry it as a tensor.")
+        after, y = _stepped(f, before, x)
+        others = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
+        if message := tree.difference(*others):
+            raise ValueError(f"scan: a constant in the carry changes {message}. Inside jit, carry tensors.")
         return Flattener().split(after), outputs.split(_stackable(y))
 
     carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
@@ -158,6 +162,23 @@ def _as_int(name: str, value: Any) -> int:
         raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
 
 
+def _stepped(f: Callable[..., Any], carry: Any, x: Any) -> tuple[Any, Any]:
+    """Take one step, and check that the carry stays like itself; numbers in it become tensors like those before."""
+    after, y = _pair(f(carry, x))
+    if any(map(is_number, tree.leaves(after))) and tree.structure(after) == tree.structure(carry):
+        after = tree.map(_like, carry, after)
+    _check_carry(carry, after)
+    return after, y
+
+
+def _like(before: Any, after: Any) -> Any:
+    """Make a number a tensor like the one in the carry before, if its kind allows that."""
+    if not (is_number(after) and tree.is_tensor(before)):
+        return after
+    made = number_as_tensor(after)
+    return made.to(before.dtype) if torch.can_cast(made.dtype, before.dtype) else made
+
+
 def _pair(result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(
@@ -173,8 +194,18 @@ def _check_carry(before: Tree, after: Tree) -> None:
         )
         raise ValueError(
             f"scan: expected f to return a carry like the one it got, they differ {tree.difference(*kinds)}. "
-            "Give init the structure, shapes and dtypes that f returns."
+            f"Give init the structure, shapes and dtypes that f returns{_promoted(before, after)}."
         )
+
+
+def _promoted(before: Tree, after: Tree) -> str:
+    """Say where an integer carry has become floating, if it has."""
+    if tree.structure(before) != tree.structure(after):
+        return ""
+    pairs = zip(tree.paths(before), tree.leaves(before), tree.leaves(after), strict=True)
+    grown = [path for path, a, b in pairs if tree.is_tensor(a) and not tree.is_inexact(a) and tree.is_inexact(b)]
+    where = f" at path {grown[0]!r}" if grown and grown[0] else ""
+    return f". An integer became floating{where}: start from a float, such as 0.0" if grown else ""
 
 
 def _forms(carry: Tree) -> tuple[Any, list[Any]]:
@@ -195,6 +226,5 @@ def _stackable(y: Tree) -> Tree:
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """The ys of zero steps, whose form only a step on made-up values can tell."""
     carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
-    after, y = _pair(f(carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs)))
-    _check_carry(init, after)
+    _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs))
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))

@@ -23,12 +23,19 @@ BACKENDS = [*QUICK, pytest.param("inductor", marks=pytest.mark.slow)]
 FLOATS = (torch.float32, torch.float64)
 
 
-def rows(*columns, inductor):
-    """Every combination with the quick backends, and inductor with the rows that are named."""
+def rows(*columns, inductor, quick=None):
+    """Every combination with native and eager, and inductor with the rows that are named.
+
+    Inductor is slow, and so is native but for the rows in `quick`, if that is given.
+    """
     every = [(*row, backend) for row in product(*columns) for backend in QUICK]
     every += [(*row, "inductor") for row in inductor]
-    slow = lambda row: pytest.mark.slow if row[-1] == "inductor" else ()  # noqa: E731
-    return [pytest.param(*row, marks=slow(row), id="-".join(map(str, row))) for row in every]
+
+    def marks(row):
+        few = quick is not None and row[-1] == "native" and row[:-1] not in quick
+        return pytest.mark.slow if row[-1] == "inductor" or few else ()
+
+    return [pytest.param(*row, marks=marks(row), id="-".join(map(str, row))) for row in every]
 
 
 def mostly_slow(table: dict, quick: tuple[str, ...]) -> list:

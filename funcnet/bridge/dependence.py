@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
-from funcnet.bridge.hidden_state import MISSING, Attribute, Memory, leaves, separate
+from funcnet.bridge.hidden_state import MISSING, Attribute, Memory, holder, leaves, separate
 
 _COMPARISONS = (
     "__eq__",
@@ -177,8 +177,11 @@ class Judge:
 
     def is_harmless(self, changed: Mapping[Attribute, Any], run: Callable[..., Any], first: Any) -> bool:
         watch = Watch(separate(changed))
-        with watch.reading(changed):
-            second = run(watch)
+        try:
+            with watch.reading(changed):
+                second = run(watch)
+        except Exception:  # the first run had none
+            return False
         agree = same(first, second)
         if not watch.used and not watch.reaches(second):
             return agree is not False
@@ -187,7 +190,8 @@ class Judge:
         self.memory.rewind()
         watch = Watch([])
         run(watch, follow=True)
-        return not any(watch.reaches(vars(part).get(name)) for part, name in self.memory.changed() if part is not None)
+        changed = self.memory.changed()
+        return not any(watch.reaches(holder(part, name).get(name)) for part, name in changed if part is not None)
 
     def error(self, changed: list[Attribute]) -> ValueError:
         names = [name if part is None else ".".join(filter(None, (self.paths[part], name))) for part, name in changed]
@@ -196,7 +200,9 @@ class Judge:
             f"{self.name}: forward changes {', '.join(map(repr, sorted(names)))}, and the answer of the next call "
             "depends on it, expected a module that keeps such things in buffers. Make it one in the constructor, as in "
             f"self.register_buffer({name!r}, torch.zeros(3)), a number as a 0-d tensor, and assign a tensor of the "
-            "same shape to it in forward: it is then part of the state."
+            "same shape to it in forward: it is then part of the state. If it is a table that grows with the input, "
+            "call the module on its longest input before from_module. If a number decides only what forward prints or "
+            "logs, count, print and log outside of forward."
         )
 
 

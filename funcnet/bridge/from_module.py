@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from funcnet import _torch, tree
 from funcnet.bridge.dependence import Judge, Watch
 from funcnet.bridge.hidden_state import Memory, adopt, attributes
-from funcnet.bridge.intercept import Calls, Place
+from funcnet.bridge.intercept import Calls, Place, averaging
 from funcnet.bridge.parameter_names import Names
 from funcnet.bridge.randomness import Draws
 from funcnet.random import Key
@@ -92,6 +92,8 @@ class Apply:
         self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
+        norms = (part for part in self.parts if isinstance(part, nn.modules.batchnorm._BatchNorm))
+        self.averaging = [norm for norm in norms if norm.momentum is None]
         self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
         self.trainable: list[bool] = tree.leaves(trainable(module))
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
@@ -104,15 +106,16 @@ class Apply:
         """Run the module."""
         values, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
 
-        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Tensor]]:
+        def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Any]]:
             buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
             places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
             with Calls(Draws(self.name, key), values, self.foreign, places), ExitStack() as stack:
                 for watch in modes:
                     stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
                 self._put(values, buffers)
+                stack.enter_context(averaging(self.averaging))
                 output = self.module(*own_args, **own_kwargs)
-                return output, [store[name] for (store, name), *_ in self.of_buffers]
+                return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
         # Models that are exported have no Python branch on values, which vmap and jit refuse.
         with _LOCK, self.memory.kept(), _torch.as_if_exporting():

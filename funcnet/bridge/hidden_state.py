@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from funcnet import _torch, tree
 
 _CONTAINERS = (dict, list, set, deque)
-_OWN = ("_parameters", "_buffers", "_flat_weights", "_flat_weight_refs")  # where a call puts its tensors
+_OWN = ("_parameters", "_buffers")  # where a call puts its tensors
+_IGNORED = (*_OWN, "_flat_weights", "_flat_weight_refs", "_non_persistent_buffers_set")  # what follows from these
 
 Attribute = tuple[nn.Module | None, str]  # of a part, or of a class
 
@@ -107,23 +108,31 @@ class Memory:
         written = {id(tensor) for tensor, mark in self.marks if _mark(tensor) != mark}
         found: dict[Attribute, Any] = {}
         for (part, root, store), start in zip(self.stores, self.start, strict=True):
-            if root in _OWN or (not written and _alike(store, start)):
-                continue
-            for name, value in _differences(store, start, written):
-                found[part, root or name] = store if root else value
+            if root in _OWN:  # what was there is a part of the state
+                new = ((name, value) for name, value in _differences(store, start, set()) if value in (None, MISSING))
+                found.update({(part, name): value for name, value in new})
+            elif root not in _IGNORED and (written or not _alike(store, start)):
+                for name, value in _differences(store, start, written):
+                    found[part, root or name] = store if root else value
         for (owner, name), value in zip(self.outside, self.values, strict=True):
             if _look_up(owner, name) is not value:
                 found[None, _label(owner, name)] = value
-        return {each: value for each, value in found.items() if each[1] not in _OWN}
+        return {each: value for each, value in found.items() if each[1] not in _IGNORED}
 
 
 def separate(changed: Mapping[Attribute, Any]) -> list[Tensor]:
     """Give attributes containers and tensors of their own, so that a next call leaves alone those of the last one."""
     copies: dict[int, Any] = {}
     for part, name in changed:
-        if part is not None and name in vars(part):
-            vars(part)[name] = _separate(vars(part)[name], copies)
+        if part is not None and name in (store := holder(part, name)):
+            store[name] = _separate(store[name], copies)
     return [value for value in copies.values() if isinstance(value, Tensor)]
+
+
+def holder(part: nn.Module, name: str) -> dict[str, Any]:
+    """Find which of a part's dicts holds an attribute."""
+    stores = (getattr(part, own) for own in _OWN)
+    return next((store for store in stores if name in store), vars(part))
 
 
 def _separate(value: Any, copies: dict[int, Any]) -> Any:

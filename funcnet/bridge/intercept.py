@@ -4,7 +4,8 @@ A mode sees every call. What draws random numbers does so from a key, by the rul
 the place of kernels that write to their arguments, or that torch.func cannot transform or only slowly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from types import FunctionType
 from typing import Any
@@ -140,13 +141,34 @@ def _attention(
     return thin(calls.draws, weights, dropout_p, True, weights.shape, "dropout of attention") @ value
 
 
+class Average(float):
+    """The momentum of a BatchNorm for which torch takes 1 / num_batches_tracked, by its value."""
+
+
+@contextmanager
+def averaging(norms: Sequence[Any]) -> Iterator[None]:
+    """Let some BatchNorms, whose momentum is None, hand `Average` over to batch_norm."""
+    try:
+        for norm in norms:
+            norm.momentum = Average()
+        yield
+    finally:
+        for norm in norms:
+            norm.momentum = None
+
+
 def _normalise(calls: Calls, function: Any, *args: Any) -> Tensor:
     """Let batch_norm and instance_norm write to statistics of their own, batched by vmap where x is."""
-    x, weight, bias, mean, var, by_batch, *rest = args
+    x, weight, bias, mean, var, by_batch, momentum, *rest = args
     if not by_batch or mean is None:
         return function(*args)
     after = [stat + x.new_zeros(stat.shape, dtype=stat.dtype) for stat in (mean, var)]
-    y: Tensor = function(x, weight, bias, *after, by_batch, *rest)
+    is_average = isinstance(momentum, Average)
+    y: Tensor = function(x, weight, bias, *after, by_batch, 1.0 if is_average else momentum, *rest)
+    if is_average:
+        ((store, _), *_) = calls.places[id(mean)]
+        part = 1 / store["num_batches_tracked"].to(torch.float64)
+        after = [part * new + (1 - part) * stat for stat, new in zip((mean, var), after, strict=True)]
     for stat, new in zip((mean, var), after, strict=True):
         places = calls.places.get(id(stat))
         if places is None:  # part of a buffer, or of no interest to the module

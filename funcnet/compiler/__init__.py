@@ -40,8 +40,59 @@ through all of them, later ones from the signature straight to the kernel.
     replay.py                        the eager backend: one operation of torch after the other
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
+    calls.py                         the arguments of a call, and the compiled function that takes them
+    number_arguments.py, tracing/numbers.py, tracing/number_rules.py
+                                     Python numbers as arguments that are traced
+    lowered.py, native/text.py       a call at each stage as text
 
 A file imports only from floors beneath its own: tests/test_architecture.py lists them.
+
+One function at each stage, an ensemble of lanes (a star marks a buffer of vectors, one element per lane):
+
+    >>> import torch
+    >>> import funcnet as fn
+    >>> def f(x):
+    ...     return (2 * x).exp().sum()
+    >>> lowered = fn.jit(fn.vmap(f)).lower(torch.ones(5, 3))
+    >>> print(lowered.as_text("program"))
+    (v0: float32[3]) ->
+      v1: float32[3] = aten.mul.Tensor(v0, 2)
+      v2: float32[3] = aten.exp(v1)
+      v3: float32[] = aten.sum.dim_IntList(v2, [])
+      return [v3]
+    >>> print(lowered.as_text("loops"), end="")
+    in0*: float32[3]
+    out0*: float32[1]
+    for i < 3:
+      x0 = mul(in0*[i], 2.0)  # float32
+      x1 = exp(x0)  # float32
+      t2*[0] add= x1
+    for one element:
+      out0*[0] = t2*[0]
+    >>> print(*[line.strip() for line in lowered.as_text("c").splitlines() if " = exp_" in line], sep="\\n")
+    const vf32 n6 = exp_vf32(n5);
+
+FUNCNET_DUMP=folder writes the three texts of every kernel that is compiled.
+
+Recipes, each with the files to touch in order:
+
+A native rule for an operation of ATen, from scalar primitives that exist:
+    1. native/lowering/: a formula in elementwise.py (one element from one element), or a rule in reductions.py,
+       views.py, indexing.py or sorting.py. table.py collects the tables of these files.
+    2. tests/compiler/test_native_rules.py or test_elementwise.py: a row, checked alone and in lanes, all dtypes.
+    3. `PYTHONPATH=tests python -m opinfo` writes tests/opinfo/table.txt again; the operation is now "native" there.
+A new scalar primitive:
+    1. native/c/primitives.py: a row. Every table that lowering and the writer need is made from these rows.
+    2. native/c/functions/: its C text, if C has no operator or function for it.
+    3. tests/compiler/test_function_accuracy.py: its error in ulp; test_coverage.py compiles every row for every dtype.
+A new statement of the loops:
+    1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
+    2. native/cost.py, fission.py, memory.py, text.py and c/statements.py: these cases.
+    3. tests/compiler/: what it computes; test_falls.py holds that no pass and no writer ignores an unknown statement.
+A new backend:
+    1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.
+    2. backends.py: its name and when "auto" takes it.
+    3. tests/backends.py: its name in BACKENDS, so that every test of jit runs on it.
 
 Glossary:
     trace, tracer       One run of a function to record it; a tensor without values that stands for one in the program.
@@ -62,7 +113,8 @@ Glossary:
 """
 
 from funcnet.compiler.errors import StagingError
-from funcnet.compiler.jit import Explanation, Jit, jit
+from funcnet.compiler.jit import Jit, jit
+from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.tracing.trace import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "StagingError", "is_differentiating", "jit", "loop"]
+__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "is_differentiating", "jit", "loop"]

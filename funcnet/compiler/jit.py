@@ -1,5 +1,6 @@
 """jit: trace a function once per signature, and run the compiled program from then on."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -9,42 +10,66 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.backends import NAMES, Choice, choose
-from funcnet.compiler.captures import Path, check_objects, is_function, places, read
+from funcnet.compiler.backends import NAMES
+from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
+from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.lanes import Lanes
-from funcnet.compiler.program import Apply, Program, Scan, walk
+from funcnet.compiler.lowered import Explanation, Lowered
+from funcnet.compiler.number_arguments import NumberArguments
+from funcnet.compiler.program import Apply, Scan, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import are_plain, global_settings, signature, static, tensor_key, unhashable
-from funcnet.compiler.tracing.spec import TensorSpec
-from funcnet.compiler.tracing.trace import trace
-from funcnet.compiler.tracing.tracer import check_result
+from funcnet.compiler.signature import (
+    are_plain,
+    difference,
+    global_settings,
+    signature,
+    static,
+    unhashable,
+    with_traced,
+)
+from funcnet.compiler.tracing.numbers import NumberNeededError
+from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
-from funcnet.tree import Structure
+from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
-def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | None = None) -> "Jit":
+def jit(
+    f: Callable[..., Any],
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    backend: str = "auto",
+    progress: Progress | None = None,
+) -> "Jit":
     """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
-    f runs once per signature: the structure of its arguments, the shapes, strides, dtypes and devices of their
-    tensors, and the values of all other leaves, which become constants. What it computes is recorded and compiled. f
-    must be pure and must not steer Python by the values of its tensors; that i in x[i] is a tensor is no steering. The
-    tensors that f closes over are read again at each call, in the variables, attributes and containers where f found
-    them; so are those of functions among the arguments and of the instance of a jitted method. Every number or object
-    that f closes over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost
-    `vmap`, as in jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an
-    argument; after an outermost vmap they are views of memory in which the lanes are innermost.
+    f runs once for each signature of its arguments: their structure, the shapes, strides, dtypes and devices of their
+    tensors, and the values of other leaves, which become constants. The run is recorded and compiled. f must be pure,
+    and Python must not branch on the values of its tensors; indexing by a tensor, `x[i]`, is allowed. The tensors that
+    f closes over are read again at each call, in the variables, attributes and containers where f found them; so are
+    those of functions among the arguments and of the instance of a jitted method. Every number or object that f closes
+    over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in
+    jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an argument; after
+    an outermost vmap they are views of memory in which the lanes are innermost.
+
+    A float among the arguments is traced, and so is an int from its second value on: a new learning rate or step count
+    is not a new program. f sees a number to compute with. If Python needs its value, as for a shape, a branch or
+    `math.sqrt`, that number becomes a constant after all, and f is traced again for each of its values.
 
     Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
     [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
     matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes go on.
+    An operation whose result nothing reads is dropped, and an index out of range in it is not reported.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
+        static_argnums: Positions of arguments whose numbers are always constants.
+        static_argnames: Names of keyword arguments whose numbers are always constants.
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
@@ -57,7 +82,7 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     Raises:
         ValueError: There is no such backend.
         TypeError: f or progress cannot be called. Called with an object that holds tensors and is not a pytree node.
-        StagingError: At the first call: f reads values of tensors in Python, or is not pure.
+        StagingError: At the first call: f reads values of tensors in Python, or is not pure; no tensor has changed.
         IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
@@ -68,60 +93,51 @@ def jit(f: Callable[..., Any], *, backend: str = "auto", progress: Progress | No
     for name, value in (("f", f), ("progress", progress)):
         if not callable(value) and (name == "f" or value is not None):
             raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
-    return Jit(f, backend, progress)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What runs a call of a jitted function.
-
-    Attributes:
-        backend: "native", "inductor" or "eager".
-        reason: Why this one.
-        operations: How often each operation stands in the program, scans' bodies included; "scan" counts the loops.
-        kernel_size: Bytes of the compiled library; 0 for other backends.
-        cache_hit: Whether the compiled library came from the disk.
-    """
-
-    backend: str
-    reason: str
-    operations: dict[str, int]
-    kernel_size: int
-    cache_hit: bool
+    return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 
 class Jit:
     """A function that is traced at its first call per signature; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None = None) -> None:
+    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
-        self._programs: dict[Hashable, _Compiled] = {}
+        self._programs: dict[Hashable, Compiled] = {}
+        self._traced, self._traces = traced, 0
+        self._last: Request | None = None
         self.owner: type | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
+    @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled program for these arguments; trace and compile the function first if there is none."""
         if transformed():
             return self._untraced(args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        key, tensors, others = signature(leaves, structure)
-        holders = self._holders(others, args, kwargs)
-        if not are_plain(tensors):
+        request = self._request(args, kwargs)
+        if not are_plain(request.tensors):
             return self._untraced(args, kwargs)
-        call = self._find(key, args, kwargs, holders)
+        request, call = self._find(request)
         compiled = call.compiled
-        captures = compiled.captures(holders)
+        captures = compiled.captures(request.holders)
         if captures is None:
             self._calls.clear()
             self._programs.clear()
             return self(*args, **kwargs)
         if captures and not are_plain(captures):
             return self._untraced(args, kwargs)
-        return compiled.rebuild(compiled.choice.kernel([*tensors, *captures], call.lanes))
+        return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
+
+    def _request(self, args: Any, kwargs: Any) -> Request:
+        leaves, structure = tree.flatten((args, kwargs))
+        if any(map(is_array, leaves)):
+            return self._request(*arrays_as_tensors((args, kwargs)))
+        key, tensors, numbers, others = signature(leaves, structure)
+        traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
+        key = with_traced(key, leaves, traced) if traced else key
+        return Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
 
     def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
         """List what may hold tensors that are no arguments: the function, functions among its arguments, an instance.
@@ -146,111 +162,103 @@ class Jit:
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Say how these arguments run, without running them."""
-        key, _, others = signature(*tree.flatten((args, kwargs)))
-        compiled = self._find(key, args, kwargs, self._holders(others, args, kwargs)).compiled
-        choice = compiled.choice
-        names = (_name(op) for op in walk(compiled.program.block))
+        _, call = self._find(self._request(args, kwargs))
+        program, choice = call.compiled.program, call.compiled.choice
+        names = (_name(op) for op in walk(program.block))
         return Explanation(
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def _find(self, key: Hashable, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Look up how a signature runs; trace and compile the function when it is new."""
-        try:
-            call = self._calls.get(key)
-        except TypeError as error:
-            raise unhashable(args, kwargs) from error
-        if call is None:
-            call = self._calls[key] = self._prepare(args, kwargs, holders)
-        return call
+    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+        """Trace the function for these arguments without compiling it, to look at what becomes of it.
 
-    def _prepare(self, args: Any, kwargs: Any, holders: list[Any]) -> "_Call":
-        """Trace a call, unless one that differs in the number of lanes only is known."""
-        lanes = Lanes.of(self.f, args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        specs = lanes.specs([leaf for leaf in leaves if isinstance(leaf, Tensor)])
+        Example:
+            >>> text = fn.jit(lambda x: 2 * x).lower(torch.ones(3)).as_text("c")
+        """
+        request = self._request(args, kwargs)
+        try:
+            lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
+            program, _ = trace_call(lanes, request, lanes.specs(request.inputs()))
+        except NumberNeededError as error:
+            self._keep(request, error)
+            return self.lower(*args, **kwargs)
+        return Lowered(program, partial(self._compiled, request), partial(self.explain, *args, **kwargs))
+
+    def _compiled(self, request: Request) -> "Jit":
+        self._find(request)
+        return self
+
+    def _keep(self, request: Request, error: NumberNeededError) -> None:
+        """Keep the numbers whose values the function needs as constants from now on."""
+        self._traced.fix(request.structure, [request.traced[i] for i in error.numbers])
+
+    def _find(self, request: Request) -> tuple[Request, "_Call"]:
+        """Look up how a signature runs; trace and compile the function when it is new.
+
+        Numbers whose values the function needs become constants: the request that is returned says which are traced.
+        """
+        try:
+            call = self._calls.get(request.key)
+        except TypeError as error:
+            raise unhashable(request.args, request.kwargs) from error
+        if call is not None:
+            return request, call
+        if isinstance(found := self._prepare(request), NumberNeededError):
+            self._keep(request, found)
+            return self._find(self._request(request.args, request.kwargs))
+        self._calls[request.key] = found
+        self._count(request)
+        return request, found
+
+    def _count(self, request: Request) -> None:
+        """Warn of a function that is traced again and again."""
+        self._traces += 1
+        if self._traces == MANY and self._last is not None:
+            name = getattr(self.f, "__name__", type(self.f).__name__)
+            warnings.warn(
+                f"jit: {name} is traced for the {MANY}th time, which takes far longer than a run. Last,"
+                f" {difference(self._last.key, request.key, (request.args, request.kwargs))}. Pass what changes as a"
+                " tensor, keep shapes the same, and jit a function once, outside of loops.",
+                stacklevel=4,
+            )
+        self._last = request
+
+    def _prepare(self, request: Request) -> "_Call | NumberNeededError":
+        """Trace a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
+        lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
+        specs = lanes.specs(request.inputs())
         rest = iter(specs)
-        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in leaves)
-        key = (structure, lanes.in_dims, *parts, global_settings())
+        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
+        key = (request.structure, lanes.in_dims, request.traced, *parts, global_settings())
         if key not in self._programs:
-            self._programs[key] = _compile(lanes, leaves, structure, specs, holders, self.backend, self.progress)
+            try:
+                self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
+            except NumberNeededError as error:
+                return error
         return _Call(self._programs[key], lanes.size)
+
+
+MANY = 10  # traces of a function, from which on something is wrong
 
 
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
-        explain: Callable[..., Explanation] = self.func.explain  # type: ignore[attr-defined]
-        return explain(*self.args, *args, **kwargs)
+        jitted: Jit = self.func  # type: ignore[assignment]
+        return jitted.explain(*self.args, *args, **kwargs)
 
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A traced and compiled function, and how its results become a pytree again."""
-
-    program: Program
-    choice: Choice
-    structure: Structure
-    template: list[Any]  # the result's leaves, None where a tensor belongs
-    positions: list[int]  # where the tensors belong
-    keys: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # where these are
-
-    def rebuild(self, tensors: Sequence[Tensor]) -> Any:
-        leaves = self.template.copy()
-        for position, tensor in zip(self.positions, tensors, strict=True):
-            leaves[position] = tensor
-        return tree.unflatten(self.structure, leaves)
-
-    def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless their keys are those of the trace."""
-        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(t is not None and tensor_key(t) == before for t, before in zip(found, self.keys, strict=True))
-        return found if same else None
+    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+        jitted: Jit = self.func  # type: ignore[assignment]
+        return jitted.lower(*self.args, *args, **kwargs)
 
 
 @dataclass(frozen=True)
 class _Call:
     """How one signature runs."""
 
-    compiled: _Compiled
+    compiled: Compiled
     lanes: int | None
-
-
-class _Body:
-    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
-
-    def __init__(self, lanes: Lanes, leaves: Sequence[Any], structure: Structure) -> None:
-        self.lanes, self.leaves, self.inputs = lanes, leaves, structure
-
-    def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
-        rest = iter(tensors)
-        leaves = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        args, kwargs = tree.unflatten(self.inputs, leaves)
-        result = self.lanes.f(*args, **kwargs)
-        found, self.structure = tree.flatten(result)
-        check_result(result)
-        self.out_dims = self.lanes.result_dims(result)
-        self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
-        self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
-        return [found[i] for i in self.positions]
-
-
-def _compile(
-    lanes: Lanes,
-    leaves: Sequence[Any],
-    structure: Structure,
-    specs: Sequence[TensorSpec],
-    holders: list[Any],
-    backend: str,
-    progress: Progress | None,
-) -> _Compiled:
-    body = _Body(lanes, leaves, structure)
-    program = lanes.program(trace(body, specs), body.out_dims)
-    choice, keys = choose(program, backend, progress), [tensor_key(tensor) for tensor in program.captures]
-    found = places(program.captures, holders)
-    return _Compiled(program, choice, body.structure, body.template, body.positions, keys, found)
 
 
 def _name(op: Apply | Scan) -> str:

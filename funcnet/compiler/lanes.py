@@ -34,14 +34,14 @@ class Lanes:
     chunk_size: int | None = None
 
     @classmethod
-    def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree) -> "Lanes":
-        """Take a vmap apart. Its keyword arguments are shared, as torch.func's are."""
+    def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree, numbers: int = 0) -> "Lanes":
+        """Return the lanes of a vmap. Traced numbers are shared."""
         if not isinstance(f, Vmap):
             return cls(f)
-        dims = batching.axes("in_dims", f.in_dims, args)
-        size = batching.common_size(tree.partition(args, batching.is_mapped(args, dims))[0], dims)
-        shared = (None for leaf in tree.leaves(kwargs) if isinstance(leaf, Tensor))
-        return cls(f.f, (*_per_tensor(args, dims), *shared), size, f.out_dims, f.chunk_size)
+        arguments = args, kwargs
+        dims = batching.argument_axes(f.in_dims, arguments)
+        size = batching.common_size(tree.partition(arguments, batching.is_mapped(arguments, dims))[0], dims)
+        return cls(f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size)
 
     def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
         """Return the specs of the tensors as one lane sees them."""

@@ -9,22 +9,48 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet._torch import default_device
 from funcnet.tree import Structure
 
 
-def signature(leaves: Sequence[Any], structure: Structure) -> tuple[Hashable, list[Tensor], list[Any]]:
-    """Return the signature of a call, its tensors, and the leaves that may hold further tensors."""
+def signature(
+    leaves: Sequence[Any], structure: Structure
+) -> tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]:
+    """Return the signature of a call, its tensors, where numbers are, and the leaves that may hold further tensors."""
     key: list[Any] = [structure, global_settings()]
-    tensors, others = [], []
-    for leaf in leaves:
+    tensors, numbers, others = [], [], []
+    for i, leaf in enumerate(leaves):
         if isinstance(leaf, Tensor):
             key.append(tensor_key(leaf))
             tensors.append(leaf)
         else:
             key.append(static(leaf))
-            if leaf.__class__ not in _SIMPLE:
+            if leaf.__class__ is float or leaf.__class__ is int:
+                numbers.append(i)
+            elif leaf.__class__ not in _SIMPLE:
                 others.append(leaf)
-    return tuple(key), tensors, others
+    return tuple(key), tensors, numbers, others
+
+
+def with_traced(key: tuple[Hashable, ...], leaves: Sequence[Any], traced: Sequence[int]) -> tuple[Hashable, ...]:
+    """Leave the values of traced numbers out of a key."""
+    kept = list(key)
+    for i in traced:
+        kept[i + _HEAD] = leaves[i].__class__
+    return tuple(kept)
+
+
+_HEAD = 2  # entries of a key before those of the leaves
+
+
+def difference(before: tuple[Hashable, ...], now: tuple[Hashable, ...], arguments: Any) -> str:
+    """Say in what two keys differ."""
+    if before[0] != now[0]:
+        return "the structure of the arguments changed"
+    for i, path in enumerate(tree.paths(arguments), _HEAD):
+        if before[i] != now[i]:
+            return f"the argument at path {path!r} (0: positional, 1: keyword arguments) changed"
+    return "a global setting, or the number of a closed-over tensor, changed"
 
 
 def are_plain(tensors: Sequence[Tensor]) -> bool:
@@ -33,7 +59,7 @@ def are_plain(tensors: Sequence[Tensor]) -> bool:
     return all(t.__class__ in _PLAIN and not (recording and t.requires_grad) for t in tensors)
 
 
-_SIMPLE = {int, str, bool, float, complex, torch.dtype, torch.device, torch.Size}
+_SIMPLE = {str, bool, complex, torch.dtype, torch.device, torch.Size}
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
@@ -43,7 +69,7 @@ def tensor_key(tensor: Tensor) -> Hashable:
 
 def global_settings() -> Hashable:
     """Return the global settings that the meaning of a function depends on."""
-    return torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+    return torch.get_default_dtype(), default_device(), torch.is_autocast_enabled("cpu")
 
 
 def static(leaf: Any) -> Hashable:

@@ -5,6 +5,13 @@ leading ones. A key given to `apply` switches randomness on; without one, every 
 
 A layer with state has the forms `init_with_state(key, x) -> (params, state)` and `apply_with_state(params, state, x, *,
 key=None, train) -> (y, state)`, in which every other layer works as well.
+
+A new layer touches these files, in order:
+    1. A file here, with a builder that returns `Layer(init, apply)`: written for one example, as vmap makes batches.
+    2. The lists below and in funcnet/__init__.py.
+    3. tests/tables.py: a row of LAYERS, which crosses it with every law, vmap, jit and every dtype.
+    4. tests/layers/test_torch.py: the module of torch.nn that it equals, if there is one, and tests/golden/ for JAX.
+    5. bridge/layer_rules.py: the same module, so that from_sequential and to_sequential know it.
 """
 
 from funcnet.layers.activations import step

@@ -2,6 +2,13 @@
 
 `base` has the protocol; `transforms` are parts of optimizers, `algorithms` whole ones, `wrappers` change a whole one.
 `torch.load` reads every state with its default, weights_only=True, once this package has been imported.
+
+A new optimizer touches these files, in order:
+    1. A file in algorithms/ (or transforms/, wrappers/): a NamedTuple for its state, and a builder that returns
+       `GradientTransformation(init, update)`. Hyper-parameters may be tensors; `ranges` checks them.
+    2. The `__all__` of that folder's `__init__`; from there it is public here.
+    3. tests/tables.py: a row of OPTIMIZERS, which crosses it with every law, jit, vmap and saved states.
+    4. tests/optim/test_torch.py or test_optax.py: the trajectory of its model in float64.
 """
 
 from torch.serialization import add_safe_globals

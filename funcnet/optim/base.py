@@ -208,7 +208,13 @@ def _update_on_pairs(
     update: Callable[..., tuple[Updates, State]],
     **extra: Any,
 ) -> tuple[Updates, State]:
-    pairs, state = update(tree.view_as_real(updates), state, tree.view_as_real(params), **extra)
+    real_updates, real_params = tree.view_as_real(updates), tree.view_as_real(params)
+    try:
+        pairs, state = update(real_updates, state, real_params, **extra)
+    except ValueError as error:
+        if real_updates is updates and real_params is params:
+            raise
+        raise ValueError(f"{error} These are shapes of pairs: a complex tensor has a last axis of 2 more.") from error
     return tree.view_as_complex(pairs, updates), state
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -46,12 +47,19 @@ def check_count(operation: str, **values: Any) -> None:
 
 def _check(operation: str, expected: str, in_range: Callable[[Any], bool], values: dict[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, Tensor) and not value.ndim:
-            continue
+        if (isinstance(value, Tensor) and not value.ndim) or isinstance(value, torch.SymFloat | torch.SymInt):
+            continue  # the latter is a number that jit traces
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{operation}: expected {name} to be {expected}, got {tree.describe(value)}.")
+            raise TypeError(
+                f"{operation}: expected {name} to be {expected}, got {tree.describe(value)}.{_remedy(name, value)}"
+            )
         if not in_range(value):
             raise ValueError(f"{operation}: expected {name} to be {expected}, got {value}.")
+
+
+def _remedy(name: str, value: Any) -> str:
+    """Name the conversion of an array, such as NumPy's, with one element."""
+    return f" Convert it by float({name})." if getattr(value, "size", None) == 1 else ""
 
 
 def _not_negative(value: Any) -> bool:

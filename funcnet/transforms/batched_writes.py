@@ -2,7 +2,7 @@
 
 torch.func.vmap refuses such a write, as the tensor has no room for a batch. When it does, the function runs again, and
 the tensors that it makes as it made that one, by the same operation and of the same dtype, get a batch axis from the
-beginning. What needs no such write runs once.
+beginning. What needs no such write, and no value, runs once.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from funcnet import _torch, tree
+from funcnet.transforms.argument_checks import FUNCTIONS
 from funcnet.transforms.flatten import Function
 from funcnet.transforms.purity import refusal
 
@@ -25,7 +26,8 @@ _REFUSALS = (
     "doesn't match the broadcast shape",
     "doesn't work on out=",
 )
-_BY_MASK = "Attempting to batch over indexing with a boolean mask"
+# and of a choice by a mask, or of a value that a function checks
+_READS = ("Attempting to batch over indexing with a boolean mask", "data-dependent control flow", "aten::equal")
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
 _DATA: Any = Tensor.data
@@ -40,7 +42,7 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
         try:
             return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
         except RuntimeError as error:
-            if not _is_refusal(error) and _BY_MASK not in str(error):
+            if not _is_refusal(error) and not any(text in str(error) for text in _READS):
                 raise
         while True:
             try:
@@ -85,7 +87,7 @@ class _Buffers(TorchFunctionMode):
         self.made_by: Any = WeakIdKeyDictionary()
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options = dict(kwargs or {})
+        func, options = FUNCTIONS.get(func, func), dict(kwargs or {})
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
         if func is Tensor.__setitem__ and _is_choice(*args):

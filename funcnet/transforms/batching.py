@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.tracebacks import boundary
 from funcnet.transforms.batched_writes import vmap_with_buffers
 from funcnet.transforms.flatten import Flattener, Function, transformed
 from funcnet.transforms.purity import Pure
 from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors
 
 
 def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
@@ -22,9 +24,10 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
     Where torch.func.vmap has no room for such a write, f runs again, and makes its tensors with a batch axis.
 
     Args:
-        f: Any function of pytrees. Keyword arguments reach it unbatched.
+        f: Any function of pytrees.
         in_dims: The axis to map over in every tensor: an int, None for an argument that all examples share, or a tree
-            of them that is a prefix of the tuple of arguments. Leaves that are no tensors are shared by all.
+            of them that is a prefix of the tuple of arguments. Keyword arguments are mapped over axis 0, as in JAX.
+            Leaves that are not tensors or numpy arrays are shared by all.
         out_dims: The axis at which results are stacked, likewise a prefix of the result; None for a result that does
             not depend on the mapped arguments.
         chunk_size: How many examples to compute at once; fewer need less memory. None: all.
@@ -34,7 +37,8 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments; a
             chunk_size below 1.
         TypeError: An axis that is neither an int nor None.
-        RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it. The
+            write may have happened by then, and one through `.data` of a tensor that f closes over is not seen.
     Example:
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
@@ -53,21 +57,23 @@ class Vmap:
     out_dims: Any
     chunk_size: int | None
 
+    @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
-        dims = axes("in_dims", self.in_dims, args)
-        mapped, shared = tree.partition(args, is_mapped(args, dims))
+        arguments = arrays_as_tensors((args, kwargs) if kwargs else (args,))
+        dims = argument_axes(self.in_dims, arguments)
+        mapped, shared = tree.partition(arguments, is_mapped(arguments, dims))
         size = common_size(mapped, dims)
         tensors, structure = tree.flatten(mapped)
         in_dims, results = tuple(tree.leaves(dims)), _Results(self.out_dims)
 
         @wraps(self.f)
         def flat(*tensors: Tensor) -> Any:
-            args = tree.combine(tree.unflatten(structure, tensors), shared)
-            return results.split(self.f(*args, **kwargs))
+            args, *keywords = tree.combine(tree.unflatten(structure, tensors), shared)
+            return results.split(self.f(*args, **(keywords[0] if keywords else {})))
 
         batched = vmap_with_buffers(flat, in_dims)
-        with Pure("vmap", self.f, (args, kwargs)):
+        with Pure("vmap", self.f, arguments):
             return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
 
 
@@ -109,6 +115,15 @@ def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
     return end
 
 
+_KEYWORDS = "the axis of keyword arguments"
+
+
+def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> Tree:
+    """Return the mapped axis of every tensor in (args, kwargs), or in (args,)."""
+    args, *keywords = arguments
+    return axes("in_dims", in_dims, args), *(axes(_KEYWORDS, 0, kwargs) for kwargs in keywords)
+
+
 def axes(name: str, dims: Any, args: Tree) -> Tree:
     """The axis at every tensor of `args` that is mapped, counted from the front, and None elsewhere."""
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
@@ -131,10 +146,11 @@ def common_size(mapped: Tree, dims: Tree) -> int:
     sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
     found: list[int] = tree.leaves(sizes)
     if len(set(found)) != 1:
-        by_path = dict(zip(tree.paths(sizes), found, strict=True)) or "no mapped tensor"
+        paths = (path.partition(".")[2] for path in tree.paths(sizes))  # without 0 for args and 1 for kwargs
+        by_path = dict(zip(paths, found, strict=True)) or "no mapped tensor"
         raise ValueError(
             f"vmap: expected one size of the mapped axis in all arguments, got {by_path}."
-            " Paths start with the argument's position; in_dims None shares an argument among all examples."
+            " Paths start with the argument's position or keyword; in_dims None shares an argument among all examples."
         )
     return found[0]
 
@@ -145,6 +161,11 @@ def _axis(name: str, path: str, leaf: Any, dim: Any) -> int | None:
     if dim is None or not isinstance(leaf, Tensor):
         return None
     count = leaf.ndim + (name == "out_dims")
+    if name == _KEYWORDS and not leaf.ndim:
+        raise ValueError(
+            f"vmap: keyword arguments are mapped over axis 0, and the one at {tree.place(path)} is a 0-d tensor."
+            " Pass it by position with in_dims None there, or close over it, to share it among all examples."
+        )
     if not -count <= dim < count:
         raise ValueError(
             f"vmap: at {tree.place(path)}: {name} asks for axis {dim}, got shape {tuple(leaf.shape)}. "

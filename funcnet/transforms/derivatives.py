@@ -8,6 +8,7 @@ import torch.func
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import (
     Argnums,
     Call,
@@ -20,8 +21,9 @@ from funcnet.transforms.flatten import (
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
-from funcnet.transforms.purity import Pure, Refusals
+from funcnet.transforms.purity import NEAR, Pure
 from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors
 
 
 def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
@@ -41,11 +43,14 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         TypeError: The argument holds no floating-point or complex tensor, or f returns something else than a 0-d one,
             or with has_aux than a pair.
         ValueError: An argnum that is no positional argument, or comes twice.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. A write by `out=`, or to an
+            argument under `no_grad`, has happened by then.
     Example:
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
     """
 
+    @boundary
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
@@ -65,6 +70,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         (tensor(9.), tensor(6.))
     """
 
+    @boundary
     @wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
@@ -74,6 +80,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
 
 def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
+    kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
 
     def scalar(*tensors: Tensor) -> Any:
         value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
@@ -81,13 +88,19 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
         return (value, auxiliary.split(*aux)) if has_aux else value
 
     by = tuple(range(len(inputs.tensors)))
-    with Refusals(name):
+    with Pure(name, f, _given(inputs, kwargs), NEAR):
         grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
 
 
+def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
+    """List the tensors that are differentiated and those that are arguments themselves, which costs no search."""
+    return [*inputs.tensors, *(arg for arg in (*inputs.args, *kwargs.values()) if isinstance(arg, Tensor))]
+
+
+@boundary
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
     """Push tangents forward: evaluate f and its derivative along the tangents, in one forward pass.
 
@@ -102,6 +115,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
         TypeError: The primals, or the result, hold no floating-point or complex tensor; primals or tangents are no
             tuple.
         ValueError: A tangent is missing, or of another shape or dtype than its primal.
+        RuntimeError: f writes in place to a primal or to a tensor that it closes over. The write may have happened by
+            then.
     Example:
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
@@ -117,6 +132,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     return out, call.derivative(cast(call.outputs, pushed)), *aux
 
 
+@boundary
 def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Evaluate f and return with it the function that pulls a cotangent of the result back to the primals.
 
@@ -139,7 +155,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
-    with Refusals("vjp"):
+    with Pure("vjp", f, _given(inputs, {}), NEAR):
         pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
@@ -150,6 +166,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     return out, pullback, *aux
 
 
+@boundary
 def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     """Evaluate f and return with it the linear function of tangents that is its derivative there.
 
@@ -252,10 +269,11 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
 
 
 def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
+    @boundary
     @wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        inputs = Inputs(name, args, argnums)
-        call = Call(name, lambda *args: f(*args, **kwargs), inputs, has_aux)
+        inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
+        call = Call(name, lambda *args: f(*args, **options), inputs, has_aux)
         by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
         with Pure(name, f, args):
             rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))

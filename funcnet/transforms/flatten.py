@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors, floats_as_tensors, is_number, number_as_tensor
 from funcnet.tree.nodes import map_as
 
 Function = Callable[..., Any]
@@ -48,9 +49,9 @@ class Inputs:
     """The floating-point and complex tensors of some arguments, which are differentiated, and the way back."""
 
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
-        self.name, self.args, self.single = name, args, isinstance(argnums, int)
+        self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
         self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
-        picked = tuple(args[i] for i in self.argnums)
+        picked = tuple(floats_as_tensors(self.args[i]) for i in self.argnums)
         self.floating = Flattener(tree.is_inexact)
         self.tensors = self.floating.split(picked)
         if not self.tensors:
@@ -188,6 +189,8 @@ def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
 
 def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:
     def check(path: str, primal: Tensor, tangent: Any) -> Tensor:
+        if is_number(tangent) and not primal.ndim:
+            return number_as_tensor(tangent, primal.dtype)
         if isinstance(tangent, Tensor) and (tangent.shape, tangent.dtype) == (primal.shape, primal.dtype):
             return tangent
         raise ValueError(
@@ -195,6 +198,7 @@ def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ..
             f"got {tree.describe(tangent)}."
         )
 
+    given = arrays_as_tensors(given)
     places = tree.unflatten(tree.structure(like), tree.paths(like))
     return tuple(tree.leaves(map_as(name, check, places, like, given)))
 
@@ -207,7 +211,7 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
     if classes := {type(leaf).__name__ for leaf in leaves if is_dataclass(leaf)}:
         mend = f"Make {', '.join(sorted(classes))} a node with fn.tree.register_dataclass."
     else:
-        mend = "Make numbers tensors with torch.tensor(3.0) and integer tensors floating with .to(torch.float32)."
+        mend = "Make integers floating: 3.0 for 3, .to(torch.float32) for a tensor."
     found = found or "an empty tree"
     return f"{name}: expected a floating-point or complex tensor to differentiate by, got {found}. {mend}"
 

@@ -1,7 +1,9 @@
 """Writes in place that a pure function may not do: to its arguments and to the tensors that it closes over.
 
 A function may write to tensors that it makes. A write that reaches another one is found by torch's version counters
-after the call, which views share with the tensor viewed, or by torch.func itself during the call.
+after the call, when the tensor has changed already, or by torch.func itself during the call, before it does. Views
+share the counter of the tensor viewed. `x.data` of a tensor that no derivative is taken of has a counter of its own:
+a write to that is not seen under vmap, scan and remat, and changes the tensor.
 """
 
 from collections.abc import Iterable
@@ -25,6 +27,7 @@ REMEDY = (
 # what torch.func says of a write to a tensor that is differentiated, and to one from outside of its function
 _REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
 _MOST = 256  # objects searched for closed-over tensors, so that a data set that a function holds costs no time
+NEAR = 8  # objects searched where torch.func finds all writes but those of out=
 _Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
 _LIBRARIES = ("torch", "funcnet", "optree")
@@ -56,13 +59,13 @@ class Refusals:
 class Pure(Refusals):
     """Raise, at the end of a `with`, if a function wrote to its arguments or to tensors that it closes over."""
 
-    def __init__(self, name: str, f: Function, arguments: Any) -> None:
+    def __init__(self, name: str, f: Function, arguments: Any, most: int = _MOST) -> None:
         super().__init__(name)
         self.arguments: list[_Kept] = []
         self.closed_over: list[_Kept] = []
         if not torch.compiler.is_compiling():
             self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
-            self.closed_over = _counted(closed_over(f))
+            self.closed_over = _counted(closed_over(f, most))
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
@@ -73,10 +76,10 @@ class Pure(Refusals):
                     raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
 
 
-def closed_over(f: Function) -> list[Tensor]:
+def closed_over(f: Function, most: int = _MOST) -> list[Tensor]:
     """List the tensors to which a function leads by its closure, arguments given early, attributes and globals.
 
-    The search is breadth-first and ends after some hundreds of objects.
+    The search is breadth-first, sees all that the function holds itself, and looks no deeper after `most` objects.
     """
     found, seen, rest = list[Tensor](), set[int](), [f]
     for value in rest:
@@ -86,7 +89,7 @@ def closed_over(f: Function) -> list[Tensor]:
         seen.add(id(value))
         if issubclass(kind, Tensor):
             found.append(value)
-        elif len(rest) < _MOST:
+        elif len(rest) < most or value is f:
             rest.extend(islice(_inside(kind, value), _MOST))
     return found
 

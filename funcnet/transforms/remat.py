@@ -12,6 +12,7 @@ from funcnet.transforms.closures import NoHiddenTensors, frozen, leads_to_tensor
 from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.structural_zeros import materialised, pullback, pushforward
+from funcnet.tree.conversion import arrays_as_tensors
 
 
 def remat(f: Function) -> Function:
@@ -28,6 +29,8 @@ def remat(f: Function) -> Function:
         ValueError: f uses a tensor that is differentiated or mapped outside, from where it cannot be found: a global
             variable, a set, or an object with __slots__; or it returns an object that holds tensors and is no node.
         TypeError: f is no function; of a layer, its `apply` is.
+        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has happened by
+            then; one through `.data` is not seen.
     Source:
         Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174; named as in JAX.
@@ -46,7 +49,7 @@ def remat(f: Function) -> Function:
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
     f, outside = frozen(f), lurking((f, args, kwargs))
     held, inputs, results = wrapped(f), Flattener(), Flattener()
-    tensors = inputs.split((held, args, kwargs))
+    tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         others, args, kwargs = inputs.rebuild(tensors)

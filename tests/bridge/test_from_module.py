@@ -174,3 +174,25 @@ def test_a_gradient_step_as_a_native_kernel(name):
     jitted = fn.jit(step)
     assert_close(jitted(params, state, KEY), step(params, state, KEY), atol=1e-9)
     assert jitted.explain(params, state, KEY).backend == "native"
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda f: f, lambda f: fn.jit(f, backend="eager"), lambda f: lambda *a: mapped(f, *a)]
+)
+@pytest.mark.parametrize("train", [True, False])
+def test_batch_norm_with_cumulative_statistics(train, wrap):
+    module = nn.Sequential(nn.BatchNorm1d(3, momentum=None), nn.BatchNorm1d(3)).double().train(train)
+    apply, params, state = fn.from_module(module)
+    assert apply.module[0].momentum is None
+    for i in range(3):
+        x = torch.linspace(-1, 2 + i, 12, dtype=torch.float64).reshape(4, 3).sin()
+        y, state = wrap(apply)(params, state, x)
+        torch.testing.assert_close(y, module(x))
+    _, _, expected = fn.from_module(module)
+    assert fn.tree.allclose(state, expected, rtol=1e-12)
+    assert fn.to_module(apply, params, state)[0].momentum is None is apply.module[0].momentum
+
+
+def mapped(apply, params, state, x):
+    both = fn.vmap(apply, in_dims=(None, None, 0))(params, state, torch.stack([x + 1, x]))
+    return fn.tree.map(lambda leaf: leaf[1], both)

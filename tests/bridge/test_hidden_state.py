@@ -145,6 +145,11 @@ class ByGlobalList(nn.Linear):
         return LAST[0] + len(LAST)
 
 
+def with_buffer(module, value):
+    module.register_buffer("h", value)
+    return module
+
+
 ZEROS = lambda: torch.zeros(3)  # noqa: E731
 REFUSED = {
     "a tensor written in place": (lambda: Memory(then(lambda m, y: m.h.add_(1), lambda m, y: y + m.h), h=ZEROS()), "h"),
@@ -206,6 +211,31 @@ REFUSED = {
         ),
         "scale",
     ),
+    "a buffer that was None": (
+        lambda: with_buffer(Memory(assigned("h", lambda m, y: y if m.h is None else y + m.h.detach())), None),
+        "h",
+    ),
+    "a buffer registered in forward": (
+        lambda: Memory(
+            then(lambda m, y: m.register_buffer("h", y), lambda m, y: y + m.h.detach() if hasattr(m, "h") else y)
+        ),
+        "h",
+    ),
+    "a parameter made in forward": (
+        lambda: Memory(
+            then(
+                lambda m, y: m.register_parameter("h", nn.Parameter(torch.ones(3))),
+                lambda m, y: y * 2 if hasattr(m, "h") else y,
+            )
+        ),
+        "h",
+    ),
+    "a number that decides what is printed": (
+        lambda: Memory(
+            then(lambda m, y: setattr(m, "n", m.n + 1), lambda m, y: print("many") or y if m.n % 9 == 8 else y), n=0
+        ),
+        "n",
+    ),
     "a list of the class": (
         lambda: OfList(then(lambda m, y: m.history.append(y), lambda m, y: y + len(m.history))),
         "OfList.history",
@@ -235,6 +265,49 @@ def test_other_memory_is_refused(make, name, request):
         with pytest.raises(ValueError, match=match):
             fn.grad(lambda p, apply=apply, state=state: apply(p, state, X)[0].sum())(params)
     assert OfClass.total == COUNT == len(LAST) == len(OfList.history) == 0
+
+
+class Table(nn.Module):
+    """It adds a row per row of its input, from a table that grows with the longest input yet."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.cell = nn.Linear(3, 3)
+        self.grow(length)
+
+    def grow(self, length):
+        self.length = length
+        self.register_buffer("table", torch.arange(length).sin()[:, None], persistent=False)
+
+    def forward(self, x):
+        if len(x) > self.length:
+            self.grow(len(x))
+        return self.cell(x) + self.table[: len(x)]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fn.jit])
+@pytest.mark.parametrize("length", [0, 2])
+def test_a_table_that_grows_is_refused_until_it_has_grown(length, wrap):
+    module, x = Table(length), torch.stack([X] * 4)
+    apply, params, state = fn.from_module(module)
+    with pytest.raises(ValueError, match=r"changes 'length'.*call the module on its longest input before from_module"):
+        wrap(apply)(params, state, x)
+    expected = module(x)
+    apply, params, state = fn.from_module(module)
+    for count in (4, 1):
+        torch.testing.assert_close(wrap(apply)(params, state, x[:count])[0], expected[:count])
+
+
+def test_a_table_that_is_made_for_each_input_is_a_cache():
+    def step(module, y):
+        if not hasattr(module, "table") or len(module.table) < len(y):
+            module.register_buffer("table", torch.arange(float(len(y)))[:, None], persistent=True)
+        return y + module.table[: len(y)]
+
+    module, x = Memory(step), torch.stack([X] * 4)
+    apply, params, state = fn.from_module(module)
+    for count in (2, 4, 1):
+        torch.testing.assert_close(apply(params, state, x[:count])[0], module(x[:count]))
 
 
 def lazily(module, y):

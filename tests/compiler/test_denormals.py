@@ -4,7 +4,6 @@ import platform
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import torch
@@ -192,22 +191,3 @@ def test_threads_of_blas_keep_the_mode_of_the_caller() -> None:
     """They begin inside of a kernel, live on, and run torch's operations later."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", BLAS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_denormals_cost_no_time() -> None:
-    """A microcode assist for each would take tens of times as long; the bound leaves room for a busy machine."""
-
-    def run(x: Tensor) -> Tensor:
-        return fn.scan(lambda c, _: (c * 0.9, None), x, length=500)[0]
-
-    call = jit(run, backend="native")
-    denormal, normal = torch.full((4096,), 1e-44), torch.full((4096,), 1e15)
-
-    def seconds(x: Tensor) -> float:
-        start = time.perf_counter()
-        call(x)
-        return time.perf_counter() - start
-
-    pairs = [(seconds(denormal), seconds(normal)) for _ in range(20)]
-    slow, quick = (min(column) for column in zip(*pairs, strict=True))
-    assert slow < 4 * quick

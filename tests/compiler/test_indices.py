@@ -37,7 +37,10 @@ INDEXED = {
 }
 
 
-@pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=[(torch.float64,), (torch.int64,)]))
+INDEXED = [(torch.float64,), (torch.int64,)]
+
+
+@pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=INDEXED, quick=INDEXED))
 def test_indexed(dtype: torch.dtype, backend: str) -> None:
     x, index = rand(4, 5, dtype=torch.float64).mul(10).to(dtype), torch.tensor([3, 0, 3, 1])
     check(INDEXED, x, index, backend=backend, ulp=16)
@@ -95,7 +98,9 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, *(pytest.param(d, marks=pytest.mark.slow) for d in (FLOATS[1], torch.int64))]
+)
 def test_many_writes_to_few_places(dtype: torch.dtype) -> None:
     x = numbers(300, dtype=torch.int64).to(dtype)  # whole, so that sums are exact
     check(lambda x, i: [f(x, i) for f in WRITES.values()], x, few(300, 4), ulp=0)

@@ -103,9 +103,17 @@ RESULT = ("result",)  # whose zeros have the sign of a sum in some order
 PROGRAMS = [of_layouts, of_batches, of_parts_of_batches, of_steps, of_products]
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("size", SMALL, ids=str)
-def test_operands_however_they_lie(size: tuple[int, int, int], dtype: torch.dtype) -> None:
+def some_slow(sizes: list, quick: dict) -> list:
+    """Every size with every dtype; of each size at most one dtype is in the quick suite."""
+    slow = pytest.mark.slow
+    return [pytest.param(size, d, marks=() if quick.get(size) == d else slow) for size in sizes for d in FLOATS]
+
+
+QUICK_SMALL = dict(zip(SMALL[:5], FLOATS * 3, strict=False)) | {SMALL[-1]: torch.float64}
+
+
+@pytest.mark.parametrize("size, dtype", some_slow(SMALL, QUICK_SMALL), ids=str)
+def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     rows, inner, columns = size
     a, b = whole(rows, inner, dtype=dtype), whole(inner, columns, dtype=dtype)
     for program in PROGRAMS:
@@ -113,14 +121,13 @@ def test_operands_however_they_lie(size: tuple[int, int, int], dtype: torch.dtyp
 
 
 @pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("size", LARGE, ids=str)
-def test_large_operands_however_they_lie(size, dtype, wins, monkeypatch) -> None:
+@pytest.mark.parametrize("size, dtype", some_slow(LARGE, {LARGE[1]: torch.float32}), ids=str)
+def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: wins)
-    test_operands_however_they_lie(size, dtype)
+    test_operands_of_every_layout(size, dtype)
 
 
-@pytest.mark.parametrize("size", SMALL[:5], ids=str)
+@pytest.mark.parametrize("size", [*SMALL[:4], pytest.param(SMALL[4], marks=pytest.mark.slow)], ids=str)
 def test_over_lanes(size: tuple[int, int, int]) -> None:
     rows, inner, columns = size
     a, b = whole(rows, inner), whole(inner, columns)
@@ -159,6 +166,7 @@ def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
     assert target.wins()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector, flag", [(16, "-march=x86-64-v2"), (32, "-march=haswell")])
 @pytest.mark.skipif(
     "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="takes narrower vectors than it has"
@@ -169,7 +177,7 @@ def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> 
     narrower = dataclasses.replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
     monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
-        test_operands_however_they_lie(size, torch.float32)
+        test_operands_of_every_layout(size, torch.float32)
     test_over_lanes((7, 8, 9))
 
 

@@ -49,6 +49,7 @@ def program(choices: list[tuple[int, int, int]], a: Tensor, b: Tensor) -> list[T
     return values[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_random_programs(backend: str) -> None:
     @settings(max_examples=5 if backend == "inductor" else 25, deadline=None, derandomize=True)

@@ -6,6 +6,9 @@ import pytest
 import torch
 from backends import BACKENDS, FLOATS, check, rand, rows
 
+import funcnet as fn
+from funcnet.compiler import jit
+
 nan, inf = math.nan, math.inf
 
 REDUCTIONS = {
@@ -43,7 +46,7 @@ REDUCED = ((2, 3, 5), (1, 2, 1), (3, 50, 33), (4, 2, 100))
 FEW = [((2, 3, 5), torch.float64), ((1, 2, 1), torch.float64), ((3, 50, 33), torch.float32)]
 
 
-@pytest.mark.parametrize("shape, dtype, backend", rows(REDUCED, FLOATS, inductor=FEW))
+@pytest.mark.parametrize("shape, dtype, backend", rows(REDUCED, FLOATS, inductor=FEW, quick=FEW))
 def test_reductions(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
     check(REDUCTIONS, rand(*shape, dtype=dtype), backend=backend, ulp=64, atol=400 * torch.finfo(dtype).eps)
 
@@ -67,3 +70,11 @@ EXTREMA = {
 def test_extrema_pass_nan_on(backend: str) -> None:
     x = torch.tensor([[1.0, nan, 3.0], [4.0, 5.0, -inf]])
     check(EXTREMA, x, backend=backend)
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+def test_deviations_of_the_largest_numbers_are_infinite_not_nan(lanes):
+    f = lambda x: (x.var(), x.std(), *torch.var_mean(x), *torch.std_mean(x))  # noqa: E731
+    for x in (torch.tensor([3.4e38, -3.4e38, 3e38]), torch.tensor([1e20, -1e20, 3e20]), torch.tensor([1.0, torch.nan])):
+        got = [y[0] for y in jit(fn.vmap(f), backend="native")(x[None])] if lanes else jit(f, backend="native")(x)
+        torch.testing.assert_close(tuple(got), f(x), equal_nan=True)

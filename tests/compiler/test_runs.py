@@ -60,7 +60,7 @@ def test_a_run_equals_the_eager_one(sizes: list[int], dtype: torch.dtype, backen
         torch.testing.assert_close(a, b, rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", [SIZES[0], *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in SIZES[1:])])
 @pytest.mark.parametrize("dtype, bound", [(torch.float32, 2e-5), (torch.float64, 1e-12)])
 def test_a_lane_is_the_same_bit_for_bit_wherever_it_is(sizes: list[int], dtype: torch.dtype, bound: float) -> None:
     params = weights(sizes, dtype, lanes=37)

@@ -1,6 +1,7 @@
 """Zeros of both signs, infinities and NaN come out of native kernels as out of ATen's, alone and over lanes."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -158,3 +159,15 @@ def test_quotients_of_tiny_numbers() -> None:
     got, remainder = fn.jit(lambda a, b: [a // b, a % b], backend="native")(a, b)
     assert torch.equal(got, a // b)
     torch.testing.assert_close(remainder, a % b, rtol=0, atol=torch.finfo(torch.float32).tiny)
+
+
+@pytest.mark.parametrize("add", [torch.logaddexp, torch.logaddexp2])
+def test_sums_of_exponentials_in_float64_among_lanes_of_float32(add: Callable) -> None:
+    ends = torch.tensor([math.inf, -math.inf, math.nan, 0.0, -1.0, 88.0, -200.0, 3e38])
+    x, y = torch.cartesian_prod(ends, ends).T
+
+    def f(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        total, before = fn.scan(lambda c, z: (add(c, z.double()), c.float()), x.double(), torch.stack([y, x]))
+        return add(x.double(), y.double()).float(), total - before.sum()
+
+    torch.testing.assert_close(fn.jit(fn.vmap(f), backend="native")(x, y), fn.vmap(f)(x, y), equal_nan=True)

@@ -67,6 +67,46 @@ def test_numbers_are_taken_and_refused_as_in_eager_mode(side):
     assert len(differing) <= 1
 
 
+def by_mask(x, number):
+    x = x.clone()
+    x[x > 0] = number
+    return x
+
+
+FILLS = {
+    "full": lambda x, n: torch.full((2,), n, dtype=x.dtype),
+    "full_like": torch.full_like,
+    "new_full": lambda x, n: x.new_full((2,), n),
+    "fill": torch.fill,
+    "fill_": lambda x, n: x.clone().fill_(n),
+    "scalar_tensor": lambda x, n: torch.scalar_tensor(n, dtype=x.dtype),
+    "masked_fill": lambda x, n: x.masked_fill(x > 0, n),
+    "masked_fill_": lambda x, n: x.clone().masked_fill_(x > 0, n),
+    "a mask": by_mask,
+    "index_fill": lambda x, n: x.index_fill(0, torch.tensor([0]), n),
+    "scatter": lambda x, n: x.scatter(0, torch.tensor([0]), n),
+    "where": lambda x, n: torch.where(x > 0, n, x),
+    "pad": lambda x, n: functional.pad(x, (1, 1), value=n),
+    "fill_diagonal_": lambda x, n: torch.stack([x, x]).fill_diagonal_(n),
+    "linspace": lambda x, n: torch.linspace(0, n, 3, dtype=x.dtype),
+}
+NARROW = [torch.uint8, torch.int8, torch.int32, torch.int64, torch.float16, torch.float32]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILLS)
+def test_a_number_beyond_its_dtype_is_refused_as_in_eager_mode(name):
+    calls = [
+        (lambda x, n=n: FILLS[name](x, n), (torch.ones(2, dtype=dtype),))
+        for dtype in NARROW
+        if (name, dtype) != ("linspace", torch.float16)  # whose infinity comes of another rule
+        for n in (200, 255.0, -1, 300, -300, 2**31, 2**40, 1e40, -0.5, float("nan"), float("inf"), True)
+    ]
+    assert compare(calls) == []
+    with pytest.raises(RuntimeError, match="value cannot be converted to type uint8_t without overflow"):
+        fn.jit(lambda x: FILLS[name](x, 300))(torch.ones(2, dtype=torch.uint8))
+
+
 @pytest.mark.parametrize("f", [lambda m: 1.0 - m, lambda m: m - m, lambda m: -m, lambda m: m - 1])
 @pytest.mark.parametrize(
     "transform",
@@ -94,3 +134,11 @@ def test_a_refused_number_is_not_a_refused_dtype():
     with pytest.raises(RuntimeError, match="Integers to negative integer powers"):
         fn.jit(lambda x: x**-1)(x)
     assert torch.equal(fn.jit(lambda x: x**2)(x), x**2)
+
+
+@pytest.mark.parametrize("f", [torch.remainder, torch.minimum, torch.div], ids=lambda f: f.__name__)
+def test_a_bool_among_the_operands_of_a_pass_forwards(f):
+    """torch's formulas subtract its tangent, a bool tensor of zeros, which torch does not compute."""
+    mask, x = torch.tensor(True), torch.tensor([0.5, 1.5, 2.5])
+    for derivative in (lambda x: fn.jvp(lambda y: f(mask, y), (x,), (x,)), fn.jacfwd(lambda y: f(mask, y))):
+        assert fn.tree.difference(fn.jit(derivative)(x), derivative(x), atol=1e-6) is None

@@ -45,6 +45,30 @@ def test_an_index_that_torch_refuses(name: str, last: int, backend: str) -> None
         jit(f, backend=backend)(w, bad)
 
 
+POOLED = {
+    "1d": (functional.max_unpool1d, torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[[0, 3], [1, 2]]])),
+    "2d": (functional.max_unpool2d, torch.tensor([[[[1.0]], [[3.0]]]]), torch.tensor([[[[2]], [[1]]]])),
+    "3d": (functional.max_unpool3d, torch.tensor([[[[1.0]]], [[[3.0]]]]), torch.tensor([[[[2]]], [[[1]]]])),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", mostly_slow(POOLED, ("1d",)))
+def test_an_unpooled_index_outside_of_its_own_volume(name: str, backend: str) -> None:
+    pool, x, good = POOLED[name]
+    f = lambda x, index: pool(x, index, 2)  # noqa: E731
+    torch.testing.assert_close(jit(f, backend=backend)(x, good), f(x, good))
+    torch.testing.assert_close(jit(fn.vmap(f), backend=backend)(x[None], good[None])[0], f(x, good))
+    for index in (-1, 8 if name == "3d" else 4):  # in the first of two volumes; it would be an index of the second
+        bad = good.flatten().index_fill(0, torch.tensor(0), index).reshape(good.shape)
+        with pytest.raises(RuntimeError, match="invalid max index"):
+            f(x, bad)
+        with pytest.raises(IndexError, match="out of"):
+            jit(f, backend=backend)(x, bad)
+        with pytest.raises(IndexError, match="out of"):
+            jit(fn.vmap(f), backend=backend)(torch.stack([x] * 2), torch.stack([good, bad]))
+
+
 FILLS = {
     "number": lambda w, i: w.index_fill(0, i, 5.0),
     "tensor": lambda w, i: w.index_fill(1, i, w[0, 1]),

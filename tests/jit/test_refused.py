@@ -85,5 +85,5 @@ def test_values_that_leave_their_scan_or_their_staging_are_refused():
 
     with pytest.raises(StagingError, match="used outside of the function or scan body that made it"):
         jit(f)(X)
-    with pytest.raises(StagingError, match="met a traced tensor whose staging has ended"):
+    with pytest.raises(StagingError, match="met a traced tensor whose tracing has ended"):
         kept[0] + 1

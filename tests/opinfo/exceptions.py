@@ -1,6 +1,6 @@
 """Operators and values that are left out of the comparison with torch, and why."""
 
-_BY_VALUES = "torch chooses the formula of this derivative by the values, which staging does not have"
+_BY_VALUES = "torch chooses the formula of this derivative by the values, which tracing does not have"
 _NO_INTEGER = "no integer is infinite or NaN, and what C makes of them differs"
 _DIFFERENCE = "torch's rule adds a part of the difference of two neighbours, which is NaN where both are infinite"
 _MASK = "torch's rule multiplies by a mask, so that an infinity left out is NaN"

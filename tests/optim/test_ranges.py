@@ -95,3 +95,12 @@ WRONG = {
 def test_things_of_the_wrong_kind_are_errors(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_an_array_of_numpy_is_refused_with_the_conversion():
+    array = pytest.importorskip("numpy").array(0.5)
+    for name, parameter in dict.fromkeys(row[:2] for row in ROWS):
+        build = getattr(fn.optim, name)
+        given = {k: v for k, v in NEEDED.items() if k in inspect.signature(build).parameters} | {parameter: array}
+        with pytest.raises(TypeError, match=r"expected \w+ to be .*, got array.*by float\(\w+\)"):
+            build(**given)

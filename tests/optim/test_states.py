@@ -85,3 +85,13 @@ def test_frozen_and_masked_leaves_may_have_any_gradient():
 def test_updates_that_broadcast_or_meet_integers_are_refused(step, param, update):
     with pytest.raises(ValueError, match=r'at path "w": expected leaves that fit together'):
         step({"w": param}, {"w": update})
+
+
+@pytest.mark.parametrize("build", [fn.optim.adam, fn.optim.lion, fn.optim.rmsprop, fn.optim.adagrad])
+def test_errors_about_complex_parameters_explain_their_shapes(build):
+    z, optimizer = torch.ones(3, dtype=torch.complex64), build(0.1)
+    with pytest.raises(ValueError, match=r"of shape \(2, 2\).*a complex tensor has a last axis of 2 more"):
+        optimizer.update({"w": z[:2]}, optimizer.init({"w": z}), {"w": z[:2]})
+    with pytest.raises(ValueError) as error:
+        optimizer.update({"w": z.real[:2]}, optimizer.init({"w": z.real}), {"w": z.real[:2]})
+    assert "complex" not in str(error.value)

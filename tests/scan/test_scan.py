@@ -63,9 +63,10 @@ def test_a_carry_may_hold_numbers_and_names():
         return {"n": carry["n"] + 1, "name": "xor", "x": carry["x"] * carry["n"]}, None
 
     carry, _ = fn.scan(f, {"n": 1, "name": "xor", "x": torch.tensor(1.0)}, length=4)
-    assert tree.equal(carry, {"n": 5, "name": "xor", "x": torch.tensor(24.0)})
-    with pytest.raises(ValueError, match=r'number in the carry changes at path "n": 1 and 2. Inside jit, carry it as'):
-        fn.jit(lambda x: fn.scan(f, {"n": 1, "name": "xor", "x": x}, length=4)[0]["x"])(torch.tensor(1.0))
+    assert tree.equal(carry, {"n": torch.tensor(5), "name": "xor", "x": torch.tensor(24.0)})
+    assert fn.jit(lambda x: fn.scan(f, {"n": 1, "name": "xor", "x": x}, length=4)[0]["x"])(torch.tensor(1.0)) == 24
+    with pytest.raises(ValueError, match=r"a constant in the carry changes .*'a' and 'b'. Inside jit, carry tensors"):
+        fn.jit(lambda: fn.scan(lambda c, _: ("b", None), "a", length=2))()
 
 
 @pytest.mark.parametrize("change", [1, 2, 3])

@@ -126,6 +126,23 @@ def test_a_function_without_such_writes_runs_once():
     assert len(runs) == 1
 
 
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("transform", [lambda f: f, lambda f: fn.vmap(lambda x: f(x[None]))])
+def test_a_step_may_write_a_mapped_value_to_an_unmapped_carry_or_slice(transform, length):
+    def f(x):
+        def step(carry, row):
+            carry[0] += x.sum()
+            row[1:] = x[..., 1:].reshape(-1)
+            return carry, row * 2
+
+        return fn.scan(step, torch.zeros(2), torch.ones(length, 3))
+
+    got = fn.jit(lambda x: transform(fn.vmap(f))(x), backend="eager")(X)  # not outermost, so that it is not lanes
+    expected = fn.vmap(f)(X)
+    torch.testing.assert_close([y.flatten() for y in got], [y.flatten() for y in expected])
+    torch.testing.assert_close(expected[0][:, 0], X.sum(1) * length)
+
+
 SHARED = {
     "unmapped, one value": (lambda x, w: w.add_(1.0) * x),
     "unmapped, many values": (lambda x, w: w.add_(x)),

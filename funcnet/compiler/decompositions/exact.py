@@ -89,7 +89,13 @@ def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
 
 
-RULES: dict[Any, Callable[..., Tensor]] = {
+def _std_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """Not by the root of a variance, which may be too large for its dtype."""
+    deviation: Tensor = aten.std.correction(x, dim, correction=correction, keepdim=keepdim)
+    return deviation, aten.mean.dim(x, dim, keepdim)
+
+
+RULES: dict[Any, Callable[..., Any]] = {
     aten.addmm.default: _addmm,
     aten.addmv.default: _addmm,
     aten.baddbmm.default: _baddbmm,
@@ -98,5 +104,6 @@ RULES: dict[Any, Callable[..., Tensor]] = {
     aten.hardswish_backward.default: _hardswish_backward,
     aten.celu.default: _celu,
     aten.elu_backward.default: _elu_backward,
+    aten.std_mean.correction: _std_mean,
     aten.smooth_l1_loss_backward.default: _smooth_l1_backward,
 }

@@ -1,6 +1,7 @@
 """Decompositions of lookups and writes by rows whose indices do not count from the end, as indices of tensors do."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +59,17 @@ def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[
     return loss if reduction else loss.reshape(target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
 
 
+def _max_unpool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Put an index outside of its own volume outside of all volumes, which torch's rule writes to as one row."""
+
+    def rule(x: Tensor, index: Tensor, output_size: Sequence[int], *args: Any) -> Tensor:
+        volume, batch = math.prod(output_size), math.prod(x.shape[: -len(output_size)])
+        is_inside = (index >= 0) & (index < volume)
+        return function(x, torch.where(is_inside, index, batch * volume), output_size, *args)
+
+    return rule
+
+
 def index_select(x: Tensor, dim: int, index: Tensor) -> Any:
     """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
@@ -83,5 +95,7 @@ def rules() -> dict[Any, Callable[..., Any]]:
         aten.index_copy.default: _by_rows(torchs.index_copy),
         aten.index_fill.int_Scalar: _index_fill,
         aten.index_fill.int_Tensor: _index_fill,
+        aten.max_unpool2d.default: _max_unpool(torchs.max_unpool2d),
+        aten.max_unpool3d.default: _max_unpool(torchs.max_unpool3d),
         aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
     }

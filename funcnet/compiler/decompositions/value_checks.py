@@ -12,21 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import unwrapped
+from funcnet.transforms import argument_checks
+from funcnet.transforms.argument_checks import require
 
 aten = torch.ops.aten
 
-FALSE = "Expected Tensor with single nonzero value, but got zero"
 PROBABILITIES = {name: f"all elements of {name} should be between 0 and 1" for name in ("input", "target")}
-
-
-def require(condition: Tensor, message: str = FALSE) -> None:
-    """Add a check that a condition, one number, is not zero, for all examples of the batches around it."""
-    if condition.numel() != 1:
-        raise RuntimeError(f"expected a condition of one element, got one of shape {tuple(condition.shape)}.")
-    found = unwrapped(condition)
-    found = found if found.dtype == torch.bool else found != 0
-    aten._assert_async.msg(found if found.ndim == 0 else found.all(), message)
 
 
 def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
@@ -68,6 +59,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     aten._assert_async.msg: require,
     torch._is_all_true: _is_all_true,
     torch.nn.functional.one_hot: _one_hot,
+    **argument_checks.FUNCTIONS,
     **{f: _of_quantile(f) for f in (torch.quantile, torch.nanquantile, Tensor.quantile, Tensor.nanquantile)},
 }
 

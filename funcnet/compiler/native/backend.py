@@ -1,10 +1,13 @@
 """The native backend: a program as one C function, run over blocks of lanes on torch's number of threads."""
 
 import ctypes
+import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +21,7 @@ from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
+from funcnet.compiler.native.text import text
 from funcnet.compiler.native.verification import checked
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
@@ -239,6 +243,16 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
 
+def dump(found: Translation) -> None:
+    """Write a kernel's program, loops and C text into the folder that FUNCNET_DUMP names, if it does."""
+    if folder := os.environ.get("FUNCNET_DUMP"):
+        name = hashlib.sha256(found.text.encode()).hexdigest()[:16]
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        stages = {"program.txt": repr(found.program.block), "loops.txt": text(found.loops), "c": found.text}
+        for ending, content in stages.items():
+            Path(folder, f"{name}.{ending}").write_text(content)
+
+
 def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """Compile a program to a native kernel, which counts its steps if a callback wants to know.
 
@@ -249,6 +263,7 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """
     target = Target.host()
     found = translate(program, target, counted=progress is not None)
+    dump(found)
     library = toolchain.load(found.text)
     blas.link(library.handle)
     statements, plan = found.loops.statements, found.plan

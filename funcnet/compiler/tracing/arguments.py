@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+
+SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)  # traced Python numbers
 
 
 def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
@@ -33,3 +36,12 @@ def hashable(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(hashable(item) for item in value)
     return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
+
+
+def plain(value: Any) -> Any:
+    """Replace symbolic numbers by Python numbers of the same kind, which give the same dtypes and shapes."""
+    if isinstance(value, SYMBOLS):
+        return value.node.kind(1)
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return type(value)([plain(item) for item in value]) if isinstance(value, tuple | list) else value

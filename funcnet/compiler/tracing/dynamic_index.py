@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from funcnet._torch import unwrapped
 from funcnet.compiler.decompositions import value_checks
+from funcnet.compiler.errors import reads_value
+from funcnet.compiler.tracing import number_rules, numbers
 from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.nested_vmap import is_batching
 from funcnet.compiler.tracing.tracer import Tracer
@@ -21,6 +23,17 @@ from funcnet.compiler.tracing.tracer import Tracer
 Result = TypeVar("Result")
 
 MASKS = (torch.bool, torch.uint8)
+
+# what a user writes where Python asks a tensor for its value
+_READERS = {
+    Tensor.__bool__: "`if` or bool()",
+    Tensor.__float__: "float()",
+    Tensor.__int__: "int()",
+    Tensor.__index__: "range(), a shape or the index of a list",
+    Tensor.__complex__: "complex()",
+    Tensor.__contains__: "`in`",
+    Tensor.item: ".item()",
+}
 
 
 def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., Result]:
@@ -44,9 +57,13 @@ class _Elements(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
-            return _take(self.storage, *args)
+            return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
-            return _put(self.storage, *args)
+            return _put(self.storage, args[0], numbers.index(args[1]), args[2])
+        if func in _READERS and isinstance(unwrapped(args[0]), Tracer):
+            raise reads_value(_READERS[func])
+        if func in number_rules.FUNCTIONS:
+            return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
         return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from funcnet.compiler.tracing.arguments import flat
 
+aten = torch.ops.aten
+
 _verdicts: dict[Hashable, Exception | None] = {}
 _MOST = 10_000  # verdicts to keep
 
 
 def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
     """Raise what the kernel of an operation raises for arguments of these dtypes."""
+    _check_constants(func, args, kwargs)
     if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
         return
     key = func, _kinds(args), _kinds(tuple(kwargs.values()))
@@ -30,6 +33,17 @@ def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
         error = _verdicts[key] = _verdict(func, args, kwargs)
     if error is not None:
         raise type(error)(*error.args)
+
+
+def _check_constants(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+    """Raise torch's error for a number that a tensor of its dtype cannot hold: a program would wrap it."""
+    for place in _CONSTANTS.get(func.overloadpacket, ()):
+        if isinstance(number := args[place] if place < len(args) else 0, bool | int | float | complex):
+            dtype = kwargs.get("dtype") or (args[0].dtype if isinstance(args[0], Tensor) else None)
+            shapes = (arg.shape if isinstance(arg, Tensor) else arg for arg in args[:place])
+            # in a tensor of one element, a floating-point number too large becomes infinite
+            size = [2] if any(isinstance(shape, tuple | list) and shape for shape in shapes) else []
+            aten.full.default(size, number, dtype=dtype, device="cpu")
 
 
 def _verdict(func: Any, args: Any, kwargs: dict[str, Any]) -> Exception | None:
@@ -83,5 +97,23 @@ _NAMES = (
     " median nanmedian mode nansum dot vdot mm bmm mv addmm addmv baddbmm _softmax _log_softmax sort topk trace norm"
     " linalg_vector_norm mse_loss smooth_l1_loss huber_loss rsub convolution"
 )
-_PACKETS = [getattr(torch.ops.aten, name) for name in _NAMES.split()]
+_PACKETS = [getattr(aten, name) for name in _NAMES.split()]
 _OTHERS = {getattr(packet, name) for packet in _PACKETS for name in packet.overloads()}
+
+# operations that fill with numbers, and which of their arguments these are
+_CONSTANTS = {
+    aten.scalar_tensor: (0,),
+    aten.linspace: (0, 1),
+    aten.full: (1,),
+    aten.full_like: (1,),
+    aten.fill: (1,),
+    aten.fill_: (1,),
+    aten.new_full: (2,),
+    aten.masked_fill: (2,),
+    aten.masked_fill_: (2,),
+    aten.constant_pad_nd: (2,),
+    aten.index_fill: (3,),
+    aten.index_fill_: (3,),
+    aten.scatter: (3,),
+    aten.scatter_: (3,),
+}

@@ -26,6 +26,8 @@ class Recorder(TorchDispatchMode):
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
         self.captured: dict[int, tuple[Tensor, Tracer]] = {}
+        self.has_numbers = False
+        self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python asked for
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
 
     @contextmanager

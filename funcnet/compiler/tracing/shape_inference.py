@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -16,12 +17,13 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     Raises:
         StagingError: The operation is random, its result's shape depends on values, or torch has no shape rule for it.
     """
-    _check(func, args)
+    rule = _SHAPES[func] if func in _SHAPES and _is_default(args, kwargs) else func
+    _check(rule, args)
     options = {name: _meta(value) for name, value in kwargs.items()}
     if any(argument.name == "device" for argument in func._schema.arguments):
         options["device"] = META
     try:
-        return _physical(func(*_meta(args), **options))
+        return _physical(rule(*_meta(args), **options))
     except NotImplementedError as error:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
@@ -43,7 +45,31 @@ def holds_tensors(value: Any) -> bool:
     return bool(_tensors(value))
 
 
+def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None) -> tuple[Tensor, ...]:
+    """Shapes of the default driver on the CPU, which returns neither residuals nor singular values."""
+    is_vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
+    given = b[..., None] if is_vector else b
+    if a.ndim < 2 or a.ndim != given.ndim or a.shape[-2] != given.shape[-2] or a.dtype != b.dtype:
+        raise RuntimeError(
+            "torch.linalg.lstsq: expected matrices (*, m, n) and (*, m, k) or (*, m) of one dtype, got"
+            f" {tuple(a.shape)} of {a.dtype} and {tuple(b.shape)} of {b.dtype}{user_line()}."
+        )
+    batch = torch.broadcast_shapes(a.shape[:-2], given.shape[:-2])
+    solution = a.new_empty(*batch, a.shape[-1], *(() if is_vector else b.shape[-1:]))
+    none = a.new_empty(0, dtype=a.real.dtype if a.is_complex() else a.dtype)
+    return solution, none, a.new_empty(a.shape[:-2], dtype=torch.int64), none.clone()
+
+
+def _is_default(args: Any, kwargs: dict[str, Any]) -> bool:
+    return not kwargs.get("driver") and all(tensor.device.type == "cpu" for tensor in _tensors(args))
+
+
+_SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
+
+
 def _check(func: Any, args: Any) -> None:
+    if func in _SHAPES.values():
+        return
     if torch.Tag.nondeterministic_seeded in func.tags:
         raise draws_random(str(func), user_line())
     dynamic = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
@@ -59,6 +85,8 @@ def _by_mask(func: Any, args: Any) -> bool:
 def _meta(value: Any) -> Any:
     if isinstance(value, Tracer):
         return value.meta
+    if isinstance(value, SYMBOLS):
+        return plain(value)
     return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
 
 

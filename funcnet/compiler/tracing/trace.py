@@ -14,18 +14,21 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from funcnet import _torch
+from funcnet._torch import is_in_dual_level
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.program import Block, Program, Scan, Var
-from funcnet.compiler.tracing import shape_inference
-from funcnet.compiler.tracing.arguments import flat, map_tensors, refill
+from funcnet.compiler.tracing import number_rules, shape_inference
+from funcnet.compiler.tracing.arguments import flat, map_tensors, plain, refill
 from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
 from funcnet.compiler.tracing.nested_vmap import Batches, batched
+from funcnet.compiler.tracing.numbers import NumberNeededError, argument, find, need, revive
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
 from funcnet.compiler.tracing.tracer import Tracer
@@ -45,20 +48,21 @@ _READS = (
 )
 
 
-def trace(f: Callable[[list[Tensor]], Sequence[Tensor]], signature: Sequence[TensorSpec]) -> Program:
+def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[TensorSpec], numbers: int = 0) -> Program:
     """Run f once on tensors of these specs, which have no values, and return the program of what it did.
 
     Args:
-        f: Takes the list of tensors; returns a sequence of tensors.
+        f: Takes the list of tensors, of which the last are symbolic numbers; returns a sequence of tensors.
         signature: One spec per tensor.
+        numbers: How many of them are numbers.
     Raises:
+        NumberNeededError: f cannot be traced with some of the numbers.
         StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
     """
     tracing = Trace()
     arguments = [tracing.input(spec, tracing.root, "an argument") for spec in signature]
     params = [a.value for a in arguments]
-    with tracing.active():
-        results = tracing.atoms(with_elements(f, tracing.storage)([*arguments]))
+    results = tracing.run(f, arguments, numbers)
     tracing.storage.check_lost()
     captures = list(tracing.captured.values())
     tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
@@ -101,6 +105,25 @@ class Trace(Recorder):
         super().__init__()
         self.storage = Storage(self)
 
+    def run(self, f: Callable[[list[Any]], Sequence[Tensor]], arguments: list[Tracer], count: int) -> tuple[Var, ...]:
+        """Call f with tensors, and with symbolic numbers in place of the last ones; return the values of its results.
+
+        Any error may come from the numbers, to which Python code and torch are less used than to plain ones.
+        """
+        first = len(arguments) - count
+        symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
+        self.has_numbers = count > 0
+        try:
+            with self.active():
+                results = self.atoms(with_elements(f, self.storage)([*arguments[:first], *symbols]))
+        except Exception as error:
+            if not count:
+                raise
+            raise NumberNeededError(self.needed or frozenset(range(count))) from error
+        if self.needed:
+            raise NumberNeededError(self.needed)
+        return results
+
     @contextmanager
     def active(self) -> Iterator[None]:
         try:
@@ -121,7 +144,9 @@ class Trace(Recorder):
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
             return func(*args, **kwargs)  # our own, made while the mode is on
-        if not self.is_inside_rule:
+        if self.has_numbers and (found := find(args, kwargs)):
+            return self.with_numbers(found, func, args, kwargs)
+        if self.is_users:
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in table.WRITING:
             return self.storage.update(func, args, kwargs)
@@ -134,6 +159,22 @@ class Trace(Recorder):
             if result is not NotImplemented:
                 return self.laid_out(result, func, args, kwargs)
         return self.record(func, args, kwargs)
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the user chose the operation: no rule did, nor a pass forwards, where zeros may have any dtype."""
+        return not self.is_inside_rule and not is_in_dual_level()
+
+    def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
+        """Carry out an operation that has symbolic numbers among its arguments."""
+        if self.is_users:
+            check_dtypes(func, plain(args), plain(kwargs))
+        if func._schema.is_mutable:
+            return self.storage.update(func, args, kwargs)
+        if (rule := number_rules.find(func) or table.find(func)) is None:
+            need(self, frozenset().union(*(symbol.node.sources for symbol in found)))
+        with self.inside_rule():
+            return rule(*revive(args), **revive(kwargs))
 
     def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
@@ -176,8 +217,9 @@ class Trace(Recorder):
         step = with_elements(step, self.storage)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            # in memory of their own, row-major as those of a longer loop
-            return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
+            with _torch.without_torch_function():  # vmap would batch these copies as it does what the user makes
+                # in memory of their own, row-major as those of a longer loop
+                return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
         self.blocks.append(body)

@@ -122,7 +122,8 @@ def _moments(
 
     def variance(emit: Any, squares: Any, *rest: Any) -> Any:
         for shift in rest:
-            squares = emit("maximum", emit("sub", squares, emit("div", emit("mul", shift, shift), count)), 0)
+            exact = emit("maximum", emit("sub", squares, emit("div", emit("mul", shift, shift), count)), 0)
+            squares = emit("where", emit("lt", squares, math.inf), exact, squares)
         return emit("div", squares, degrees)
 
     means = whole(total.buffer, squares.shape)

@@ -84,13 +84,13 @@ static inline T nextafter_S(T a, T b) {
 }"""
 LOGADDEXP = """
 static inline T logaddexp_S(T a, T b) {
-  const T high = maximum_S(a, b), d = minimum_S(a, b) - high;
-  return sel_S((a == b) & (d != d), high, high + log1p_S(exp_S(d)));
+  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
+  return high + log1p_S(exp_S(d));
 }"""
 LOGADDEXP2 = """
 static inline T logaddexp2_S(T a, T b) {
-  const T high = maximum_S(a, b), d = minimum_S(a, b) - high;
-  return sel_S((a == b) & (d != d), high, fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high));
+  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
+  return fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high);
 }"""
 REMAINDER = """
 static inline T remainder_S(T x, T y) { LIFTS

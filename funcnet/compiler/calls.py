@@ -1,0 +1,122 @@
+"""A call of a jitted function: its arguments, and the traced and compiled function that runs them."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.compiler.backends import Choice, choose
+from funcnet.compiler.captures import Path, places, read
+from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.number_arguments import parameter
+from funcnet.compiler.program import Program
+from funcnet.compiler.progress import Progress
+from funcnet.compiler.signature import tensor_key
+from funcnet.compiler.tracing.arguments import SYMBOLS
+from funcnet.compiler.tracing.numbers import index
+from funcnet.compiler.tracing.spec import TensorSpec
+from funcnet.compiler.tracing.trace import trace
+from funcnet.compiler.tracing.tracer import check_result
+from funcnet.tree import Structure
+
+
+@dataclass(slots=True)
+class Request:
+    """A call's arguments, and what tracing it depends on."""
+
+    args: Any
+    kwargs: Any
+    leaves: list[Any]
+    structure: Structure
+    key: tuple[Hashable, ...]
+    tensors: list[Tensor]
+    traced: tuple[int, ...]  # which leaves are traced numbers
+    holders: list[Any]
+
+    def inputs(self) -> list[Tensor]:
+        """Return what a program takes: the tensors, then the traced numbers as tensors."""
+        return [*self.tensors, *(parameter(self.leaves[i]) for i in self.traced)] if self.traced else self.tensors
+
+    def constants(self) -> list[Any]:
+        """Return the leaves, without the values of traced numbers."""
+        return [leaf.__class__ if i in self.traced else leaf for i, leaf in enumerate(self.leaves)]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A traced and compiled function, and how its results become a pytree again."""
+
+    program: Program
+    choice: Choice
+    structure: Structure
+    template: list[Any]  # the result's leaves, None where a tensor belongs
+    positions: list[int]  # where the tensors belong
+    numbers: list[int]  # which of these are Python numbers
+    capture_keys: list[Hashable]  # of the closed-over tensors
+    places: list[list[Path]]  # where these are
+
+    def rebuild(self, tensors: Sequence[Tensor]) -> Any:
+        leaves = self.template.copy()
+        for position, tensor in zip(self.positions, tensors, strict=True):
+            leaves[position] = tensor
+        for position in self.numbers:
+            leaves[position] = leaves[position].item()
+        return tree.unflatten(self.structure, leaves)
+
+    def captures(self, holders: list[Any]) -> list[Tensor] | None:
+        """Read the closed-over tensors from their places; return None unless their keys are those of the trace."""
+        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
+        same = all(
+            t is not None and tensor_key(t) == before for t, before in zip(found, self.capture_keys, strict=True)
+        )
+        return found if same else None
+
+
+class _Body:
+    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
+
+    def __init__(self, lanes: Lanes, request: Request) -> None:
+        self.lanes, self.request = lanes, request
+
+    def __call__(self, inputs: list[Any]) -> list[Tensor]:
+        args, kwargs = tree.unflatten(self.request.structure, self._leaves(inputs))
+        result = self.lanes.f(*args, **kwargs)
+        found, self.structure = tree.flatten(result)
+        check_result(result)
+        self.numbers = [i for i, leaf in enumerate(found) if isinstance(leaf, SYMBOLS)]
+        if self.lanes.in_dims is not None:
+            for i in self.numbers:
+                found[i].node.needed()  # a result that lanes share is a constant
+        self.out_dims = self.lanes.result_dims(result)
+        found = [*map(index, found)]
+        self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
+        self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
+        return [found[i] for i in self.positions]
+
+    def _leaves(self, inputs: list[Any]) -> list[Any]:
+        """Put tensors and symbolic numbers in their places among the leaves."""
+        tensors, numbers = iter(inputs), iter(inputs[len(self.request.tensors) :])
+        leaves = self.request.leaves
+        return [
+            next(tensors) if isinstance(leaf, Tensor) else next(numbers) if i in self.request.traced else leaf
+            for i, leaf in enumerate(leaves)
+        ]
+
+
+def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
+    """Trace a call; return the program, and what is known of the result."""
+    body = _Body(lanes, request)
+    block = trace(body, specs, len(request.traced))
+    return lanes.program(block, body.out_dims), body
+
+
+def compile_call(
+    lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, progress: Progress | None
+) -> Compiled:
+    """Trace a call and prepare its program for a backend."""
+    program, body = trace_call(lanes, request, specs)
+    choice, found = choose(program, backend, progress), places(program.captures, request.holders)
+    captured = [tensor_key(tensor) for tensor in program.captures]
+    return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)

@@ -1,0 +1,162 @@
+"""Operations with traced numbers among their arguments, carried out with 0-d tensors of the dtype that they take."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler.tracing.arguments import SYMBOLS, plain
+from funcnet.compiler.tracing.numbers import DTYPES
+
+aten = torch.ops.aten
+
+
+def beside(x: Any, number: Any) -> Any:
+    """Return a symbolic number as a 0-d tensor of the dtype in which an operation on it and x computes."""
+    if not isinstance(number, SYMBOLS):
+        return number
+    return number.node.tensor(torch.result_type(plain(x), plain(number)))
+
+
+def cast(number: Any, dtype: torch.dtype | None) -> Tensor:
+    """Return a number as a 0-d tensor; by default of the dtype of a tensor made from it."""
+    kind = number.node.kind
+    made: Tensor = number.node.tensor(dtype or (torch.get_default_dtype() if kind is float else DTYPES[kind]))
+    return made
+
+
+def find(func: Any) -> Callable[..., Any] | None:
+    """Return how an operation is done with symbolic numbers among its arguments."""
+    return _RULES.get(func.overloadpacket)
+
+
+def _binary(packet: Any) -> Callable[..., Any]:
+    def run(x: Any, y: Any, *, alpha: Any = None, **options: Any) -> Any:
+        y = y if alpha is None else y * alpha
+        return packet(beside(y, x), beside(x, y), **options)
+
+    return run
+
+
+def _arithmetic(packet: Any) -> Callable[..., Any]:
+    """Compute in float32 where torch's kernels for 16 bits do."""
+    run = _binary(packet)
+
+    def wide(x: Any, y: Any, **options: Any) -> Any:
+        halves = {t.dtype for t in (x, y) if isinstance(t, Tensor)} & _HALF
+        if not halves:
+            return run(x, y, **options)
+        return run(*(t.float() if isinstance(t, Tensor) else t for t in (x, y)), **options).to(*halves)
+
+    return wide
+
+
+def _rsub(x: Any, y: Any, alpha: Any = 1) -> Any:
+    return aten.sub(beside(x, y), x * alpha)
+
+
+def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
+    bounds = [torch.full_like(x, b) if isinstance(b, int | float) else beside(x, b) for b in (low, high)]
+    return aten.clamp.Tensor(x, *bounds)
+
+
+def _full(shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+    return cast(number, dtype).expand(shape).clone(memory_format=torch.contiguous_format)
+
+
+def _full_like(x: Tensor, number: Any, **options: Any) -> Any:
+    return _fill(torch.zeros_like(x, **options), number)
+
+
+def _new_full(x: Tensor, shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+    return _full(shape, number, dtype=dtype or x.dtype)
+
+
+def _fill(x: Tensor, number: Any) -> Any:
+    return aten.fill.Tensor(x, cast(number, x.dtype))
+
+
+def _scalar_tensor(number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Any:
+    return cast(number, dtype).clone()
+
+
+def _masked_fill(x: Tensor, mask: Tensor, number: Any) -> Any:
+    return aten.masked_fill.Tensor(x, mask, cast(number, x.dtype))
+
+
+def _where(mask: Tensor, x: Any, y: Any) -> Any:
+    return aten.where.self(mask, beside(y, x), beside(x, y))
+
+
+def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Any:
+    return x + value * a * b
+
+
+def _addcdiv(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Any:
+    return x + value * (a / b)
+
+
+def _lerp(x: Tensor, y: Tensor, weight: Any) -> Any:
+    return aten.lerp.Tensor(x, y, cast(weight, x.dtype))
+
+
+_HALF = {torch.float16, torch.bfloat16}
+_ARITHMETIC = "add sub mul div true_divide"
+_SIMPLE = (
+    "floor_divide remainder fmod pow eq ne lt le gt ge maximum minimum fmax fmin atan2"
+    " copysign xlogy hypot clamp_min clamp_max"
+)
+_RULES: dict[Any, Callable[..., Any]] = {
+    **{(packet := getattr(aten, name)): _arithmetic(packet) for name in _ARITHMETIC.split()},
+    **{(packet := getattr(aten, name)): _binary(packet) for name in _SIMPLE.split()},
+    aten.rsub: _rsub,
+    aten.clamp: _clamp,
+    aten.full: _full,
+    aten.full_like: _full_like,
+    aten.new_full: _new_full,
+    aten.fill: _fill,
+    aten.scalar_tensor: _scalar_tensor,
+    aten._to_copy: _scalar_tensor,
+    aten.masked_fill: _masked_fill,
+    aten.where: _where,
+    aten.addcmul: _addcmul,
+    aten.addcdiv: _addcdiv,
+    aten.lerp: _lerp,
+}
+
+
+def _power(x: Any, y: Any) -> Any:
+    """Raise to a power that is a tensor, whose derivative does not ask for its value."""
+    return torch.pow(beside(y, x), beside(x, y))
+
+
+def _scaled(func: Any) -> Callable[..., Any]:
+    """Multiply by alpha first: torch's derivative asks whether it is 1."""
+
+    def run(x: Any, y: Any, *, alpha: Any = 1, **options: Any) -> Any:
+        return func(x, y * alpha, **options) if isinstance(alpha, SYMBOLS) else func(x, y, alpha=alpha, **options)
+
+    return run
+
+
+def _making(func: Any) -> Callable[..., Any]:
+    """Make a tensor of a number."""
+
+    full: Any = torch.full  # whose types do not know symbolic numbers
+
+    def run(data: Any, **options: Any) -> Any:
+        return full((), data, **options) if isinstance(data, SYMBOLS) else func(data, **options)
+
+    return run
+
+
+# what a function calls, done otherwise above torch's derivatives
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    torch.pow: _power,
+    Tensor.pow: _power,
+    Tensor.__pow__: _power,
+    Tensor.__rpow__: lambda x, y: _power(y, x),
+    **{f: _making(f) for f in (torch.tensor, torch.as_tensor)},
+    **{f: _scaled(f) for f in (torch.add, torch.sub, Tensor.add, Tensor.sub, Tensor.add_, Tensor.sub_)},
+}

@@ -1,0 +1,245 @@
+"""Traced Python numbers: parameters of a program, 0-d tensors of float64 or int64, which a function sees as numbers.
+
+A function gets torch's symbolic number in the place of a float or int. Python's operators on it are recorded, and so
+are operations that take it together with tensors, with the dtypes that a Python number gives (`number_rules`). Where
+Python asks for its value, as for a shape or a branch, tracing ends with an error that says which arguments must be
+constants.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NoReturn
+
+import torch
+from torch import SymBool, SymFloat, SymInt, Tensor
+
+from funcnet.compiler.errors import StagingError
+from funcnet.compiler.program import Var
+from funcnet.compiler.tracing.arguments import SYMBOLS, flat
+from funcnet.compiler.tracing.recorder import Recorder
+from funcnet.compiler.tracing.spec import META
+
+aten = torch.ops.aten
+
+DTYPES = {int: torch.int64, float: torch.float64, bool: torch.bool}
+_KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
+_CPU = torch.device("cpu")
+
+
+class NumberNeededError(StagingError):
+    """A function cannot be traced with these of its traced numbers.
+
+    Attributes:
+        numbers: Their positions among the traced numbers.
+    """
+
+    def __init__(self, numbers: frozenset[int]) -> None:
+        super().__init__("jit: Python needs the value of a number that is traced.")
+        self.numbers = numbers
+
+
+@cache
+def _meta(dtype: torch.dtype) -> Tensor:
+    return torch.zeros((), dtype=dtype, device=META)
+
+
+class Number:
+    """A 0-d value of the program, and which traced arguments it depends on: the node of a symbolic number.
+
+    Its operations are recorded without torch's dispatcher, so that no transformation around them takes part.
+    """
+
+    def __init__(self, trace: Recorder, var: Var, sources: frozenset[int]) -> None:
+        self.trace, self.var, self.sources = trace, var, sources
+        self.kind = _KINDS[var.dtype]
+
+    def tensor(self, dtype: torch.dtype) -> Tensor:
+        """Return the number as a 0-d tensor."""
+        result: Tensor = self.trace.wrap(_meta(dtype), self._as(dtype))
+        return result
+
+    def cast(self, kind: type) -> "Number":
+        return Number(self.trace, self._as(DTYPES[kind]), self.sources)
+
+    def _as(self, dtype: torch.dtype) -> Var:
+        if dtype == self.var.dtype:
+            return self.var
+        (var,) = self.trace.apply(aten._to_copy.default, (self.var,), {"dtype": dtype}, [_meta(dtype)], _CPU)
+        return var
+
+    def constant(self, value: float) -> "Number":
+        dtype = DTYPES[type(value)]
+        (var,) = self.trace.apply(aten.full.default, ([], value), {"dtype": dtype}, [_meta(dtype)], _CPU)
+        return Number(self.trace, var, frozenset())
+
+    def apply(self, kind: type, func: Any, operands: Sequence["Number"], **options: Any) -> "Number":
+        args = tuple(number.var for number in operands)
+        (var,) = self.trace.apply(func, args, options, [_meta(DTYPES[kind])], _CPU)
+        return Number(self.trace, var, self.sources.union(*(number.sources for number in operands)))
+
+    # What torch's C++ asks of a node. It asks for the value by further names.
+
+    def is_int(self) -> bool:
+        return self.kind is int
+
+    def is_float(self) -> bool:
+        return self.kind is float
+
+    def is_bool(self) -> bool:
+        return self.kind is bool
+
+    def is_symbolic(self) -> bool:
+        return True
+
+    def is_constant(self) -> bool:
+        return False
+
+    is_nested_int = has_hint = is_constant
+
+    def maybe_as_int(self) -> None:
+        """Say that the value is not known, as the questions below do."""
+
+    maybe_as_float = maybe_as_bool = constant_int = constant_bool = nested_int = maybe_as_int
+
+    def __repr__(self) -> str:
+        return f"traced {self.kind.__name__}"
+
+    _graph_repr = __str__ = __repr__
+
+    def needed(self, *_: Any) -> NoReturn:
+        need(self.trace, self.sources)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "str":  # a method, which would hide the type in here
+            return self.__repr__
+        if name.startswith("__") or name in ("shape", "numel"):
+            raise AttributeError(name)
+        return self.needed
+
+
+class _Arithmetic:
+    """Python's operators on traced numbers; torch's own would load its symbolic algebra, and refuse some powers."""
+
+    node: Number
+
+    def __neg__(self) -> Any:
+        return symbol(self.node.apply(self.node.kind, aten.neg.default, [self.node]))
+
+    def __abs__(self) -> Any:
+        return symbol(self.node.apply(self.node.kind, aten.abs.default, [self.node]))
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __sym_float__(self) -> Any:
+        return symbol(self.node.cast(float))
+
+    def __bool__(self) -> bool:
+        self.node.needed()
+
+    __float__ = __int__ = __index__ = __hash__ = __trunc__ = __floor__ = __ceil__ = __divmod__ = __bool__
+
+
+class TracedFloat(_Arithmetic, SymFloat):
+    """A Python float whose value is an argument of the program."""
+
+    __class__ = property(lambda _: float)  # isinstance(x, float) holds as without jit
+
+
+class TracedInt(_Arithmetic, SymInt):
+    """A Python int whose value is an argument of the program."""
+
+    __class__ = property(lambda _: int)  # isinstance(x, int) holds as without jit
+
+
+class TracedBool(_Arithmetic, SymBool):
+    """A comparison of traced numbers."""
+
+    __class__ = property(lambda _: bool)  # isinstance(x, bool) holds as without jit
+
+
+_CLASSES: dict[type, Any] = {float: TracedFloat, int: TracedInt, bool: TracedBool}
+
+# operator -> kind of the result (None: float if an operand is one), kind of the operands, operation, options
+_OPERATORS: dict[str, tuple[type | None, type | None, Any, dict[str, Any]]] = {
+    "add": (None, None, aten.add.Tensor, {}),
+    "sub": (None, None, aten.sub.Tensor, {}),
+    "mul": (None, None, aten.mul.Tensor, {}),
+    "mod": (None, None, aten.remainder.Tensor, {}),
+    "floordiv": (None, None, aten.div.Tensor_mode, {"rounding_mode": "floor"}),
+    "truediv": (float, float, aten.div.Tensor, {}),
+    "pow": (float, float, aten.pow.Tensor_Tensor, {}),
+    "eq": (bool, None, aten.eq.Tensor, {}),
+    "ne": (bool, None, aten.ne.Tensor, {}),
+    "lt": (bool, None, aten.lt.Tensor, {}),
+    "le": (bool, None, aten.le.Tensor, {}),
+    "gt": (bool, None, aten.gt.Tensor, {}),
+    "ge": (bool, None, aten.ge.Tensor, {}),
+}
+_REFLECTED = ("add", "sub", "mul", "mod", "floordiv", "truediv", "pow")
+
+
+def _operate(name: str, x: Any, y: Any) -> Any:
+    """Carry out an operator on two numbers, one of which is traced."""
+    node = x.node if isinstance(x, SYMBOLS) else y.node
+    if not all(isinstance(value, (int, float, *SYMBOLS)) for value in (x, y)):
+        return NotImplemented
+    left, right = (value.node if isinstance(value, SYMBOLS) else node.constant(value) for value in (x, y))
+    kind, common, func, options = _OPERATORS[name]
+    if name == "pow" and float not in (left.kind, right.kind):
+        return _integer_power(left, x, y)
+    common = common or (float if float in (left.kind, right.kind) else int)
+    return symbol(node.apply(kind or common, func, [left.cast(common), right.cast(common)], **options))
+
+
+def _integer_power(base: Number, x: Any, y: Any) -> Any:
+    """Raise an int to a power, whose value Python needs: that of a negative one is a float."""
+    if not isinstance(y, int):
+        y.node.needed()
+    if y < 0:
+        return _operate("pow", symbol(base.cast(float)), float(y))
+    exponent = base.constant(int(y))
+    return symbol(base.apply(int, aten.pow.Tensor_Tensor, [base.cast(int), exponent]))
+
+
+for _name in _OPERATORS:
+    setattr(_Arithmetic, f"__{_name}__", lambda self, other, name=_name: _operate(name, self, other))
+for _name in _REFLECTED:
+    setattr(_Arithmetic, f"__r{_name}__", lambda self, other, name=_name: _operate(name, other, self))
+
+
+def need(trace: Recorder, numbers: frozenset[int]) -> NoReturn:
+    """Give up tracing numbers, whose values Python asks for; note which, as the user's code may catch the error."""
+    trace.needed |= numbers
+    raise NumberNeededError(numbers)
+
+
+def symbol(number: Number) -> Any:
+    """Return what Python sees of a number."""
+    return _CLASSES[number.kind](number)
+
+
+def argument(trace: Recorder, var: Var, position: int) -> Any:
+    """Return the symbolic number of a parameter of the program."""
+    return symbol(Number(trace, var, frozenset([position])))
+
+
+def find(args: Any, kwargs: dict[str, Any]) -> list[Any]:
+    """List the symbolic numbers among the arguments of an operation."""
+    return [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, SYMBOLS)]
+
+
+def revive(value: Any) -> Any:
+    """Give symbolic numbers that have been through torch's C++ their class again."""
+    if isinstance(value, SYMBOLS):
+        return symbol(value.node)
+    if isinstance(value, dict):
+        return {name: revive(item) for name, item in value.items()}
+    return type(value)([revive(item) for item in value]) if isinstance(value, tuple | list) else value
+
+
+def index(value: Any) -> Any:
+    """Replace symbolic numbers in an index by 0-d tensors."""
+    if isinstance(value, SYMBOLS):
+        return value.node.tensor(DTYPES[value.node.kind])
+    return type(value)(map(index, value)) if isinstance(value, tuple | list) else value

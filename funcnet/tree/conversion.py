@@ -1,0 +1,54 @@
+"""Tensors made of the inputs that people have: numpy arrays and Python numbers."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.tree.nodes import Tree, leaves, map_with_path, place
+from funcnet.tree.nodes import map as map_leaves
+
+
+def is_array(leaf: Any) -> bool:
+    """Tell whether a leaf is a numpy array or scalar, without importing numpy."""
+    return type(leaf).__module__ == "numpy" and hasattr(leaf, "__array_interface__")
+
+
+def is_number(leaf: Any) -> bool:
+    """Tell whether a leaf is a Python number, one that jit traces included."""
+    return isinstance(leaf, bool | int | float | complex)
+
+
+def arrays_as_tensors(values: Tree) -> Any:
+    """Replace numpy arrays by tensors of the same dtype, and numpy's scalars by Python numbers.
+
+    Raises:
+        TypeError: An array of objects, texts or another dtype that torch does not have.
+    """
+    return map_with_path(_array_as_tensor, values) if any(map(is_array, leaves(values))) else values
+
+
+def numbers_as_tensors(values: Tree) -> Any:
+    """Replace Python numbers, booleans included, by 0-d tensors of the dtype that torch.tensor gives them."""
+    return map_leaves(lambda leaf: number_as_tensor(leaf) if is_number(leaf) else leaf, values)
+
+
+def floats_as_tensors(values: Tree) -> Any:
+    """Replace Python floats and complex numbers, which have derivatives, by 0-d tensors."""
+    return map_leaves(lambda leaf: number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf, values)
+
+
+def number_as_tensor(number: Any, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.full((), number, dtype=dtype)
+
+
+def _array_as_tensor(path: str, leaf: Any) -> Any:
+    if not is_array(leaf):
+        return leaf
+    if not hasattr(leaf, "__setitem__"):
+        return leaf.item()
+    try:
+        return torch.tensor(leaf.copy())  # without the negative strides that torch does not have
+    except (TypeError, ValueError) as error:
+        kind = f"a numpy array of dtype {leaf.dtype}"
+        raise TypeError(f"at {place(path)}: expected an array of a dtype that torch has, got {kind}.") from error
