@@ -259,13 +259,12 @@ def test_what_belongs_to_one_layer_is_used_there_alone(path):
 
 
 PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
-PRIVATE_USES = {"compiler"}  # which still has its own; everything else asks funcnet/_torch.py
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_private_names_of_torch_are_used_in_one_file(path):
     names = {name for name in {*attributes(path), *imports(path)} if PRIVATE.fullmatch(name)}
-    assert unit(path) in {"_torch", *PRIVATE_USES} or all(is_within(name, "torch.ops") for name in names)
+    assert unit(path) == "_torch" or all(is_within(name, "torch.ops") for name in names)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet import _torch
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
@@ -114,7 +115,7 @@ class Storage:
         before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
         with self.recorder.inside_rule():
             after = functional(before, *args[1:], **kwargs)
-        _run_on_metadata(func, args, kwargs)
+        _torch.run_on_metadata(func, args, kwargs)
         target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
         return target
 
@@ -145,17 +146,6 @@ def root(tensor: Tracer) -> Tracer:
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
     return tensor
-
-
-def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Let torch's meta kernel change the sizes and strides of the tensor itself; there is no public way."""
-    before = torch._C._meta_in_tls_dispatch_include()
-    torch._C._set_meta_in_tls_dispatch_include(True)
-    try:
-        with torch._C._DisableTorchDispatch():
-            func(*args, **kwargs)
-    finally:
-        torch._C._set_meta_in_tls_dispatch_include(before)
 
 
 def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
