@@ -17,7 +17,7 @@ from torch._C import (
     _len_torch_dispatch_stack,
     _len_torch_function_stack,
 )
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch, _pytree
 
@@ -152,6 +152,7 @@ def storage_number(tensor: Tensor) -> int:
 # Operations and subclasses. Checked: torch/_ops.py, torch/_decomp, torch/_refs, torch/_tensor.py, 2.13.0.
 
 Operation = OpOverload
+Overloads = OpOverloadPacket  # the operations of one name
 assert_async = torch._assert_async
 is_all_true = torch._is_all_true
 untouched_by_torch_function = _disabled_torch_function_impl  # as __torch_function__ of a subclass that torch dispatches

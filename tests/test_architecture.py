@@ -258,6 +258,36 @@ def test_what_belongs_to_one_layer_is_used_there_alone(path):
     assert not foreign | random | uninitialised
 
 
+def annotations(path):
+    """The types of every parameter and result in a file's signatures."""
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef):
+            arguments = (
+                *node.args.posonlyargs,
+                *node.args.args,
+                *node.args.kwonlyargs,
+                node.args.vararg,
+                node.args.kwarg,
+            )
+            yield from (a.annotation for a in arguments if a is not None and a.annotation is not None)
+            yield node.returns
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "native" in path.parts], ids=lambda path: path.name)
+def test_signatures_of_the_native_backend_name_real_types(path):
+    types = [ast.unparse(annotation) for annotation in annotations(path) if annotation is not None]
+    assert not [type for type in types if re.search(r"\bAny\b", type)]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "tracing" in path.parts], ids=lambda path: path.name)
+def test_tracing_passes_nothing_but_arguments_and_results_of_operations_untyped(path):
+    """Their types are those of every operation of torch: no object of ours goes by Any."""
+    for node in (node for node in nodes(path) if isinstance(node, ast.FunctionDef)):
+        for argument in (*node.args.args, *node.args.kwonlyargs):
+            if argument.arg in ("recorder", "storage", "trace", "tracing", "owner", "block", "view", "scan"):
+                assert "Any" not in ast.unparse(argument.annotation), f"{node.name}({argument.arg})"
+
+
 PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import DispatchMode
+from funcnet._torch import DispatchMode, Operation
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Apply, Block, Var, variables
@@ -41,7 +41,7 @@ class Recorder(DispatchMode):
             self.is_inside_rule = before
 
     def apply(
-        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
+        self, func: Operation, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
     ) -> tuple[Var, ...]:
         """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
         if table.is_identity(func, args, kwargs, metas):

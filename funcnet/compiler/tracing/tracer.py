@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from funcnet import _torch, tree
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
 
@@ -88,7 +89,7 @@ class ViewOrigin:
 
     viewed: Tracer
     meta: Tensor
-    func: Any
+    func: Operation
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 

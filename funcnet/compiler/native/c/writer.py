@@ -7,11 +7,10 @@ scalar, and the same text serves both.
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
-from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.buffers import Buffer, Counter, View
 from funcnet.compiler.native.loop_ir import Const, Operand
 from funcnet.compiler.native.target import Target
 
@@ -40,7 +39,7 @@ class Writer:
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
-        self.names: dict[Any, str] = {}
+        self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
 
     def put(self, line: str) -> None:
@@ -57,7 +56,7 @@ class Writer:
         self.depth -= 1
         self.put("}")
 
-    def name(self, thing: Buffer | Any, prefix: str = "v") -> str:
+    def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
         """The C name of a buffer or counter."""
         if thing not in self.names:
             self.names[thing] = f"{prefix}{next(self.numbers)}"
