@@ -99,6 +99,7 @@ class Scatter:
 
 
 Part = Node | Store | Accumulate | Scatter
+_Reading = Gather | Accumulate  # which read their view
 
 
 @dataclass(eq=False)
@@ -275,11 +276,10 @@ def operands(part: Part) -> tuple[Operand, ...]:
             never(part)
 
 
-def sources(part: Part) -> Iterator[View]:
-    """Yield the views that one part of a nest's body reads."""
-    yield from (value for value in operands(part) if isinstance(value, View))
-    if isinstance(part, Gather | Accumulate):
-        yield part.view
+def sources(part: Part) -> list[View]:
+    """List the views that one part of a nest's body reads."""
+    found = [value for value in operands(part) if isinstance(value, View)]
+    return [*found, part.view] if isinstance(part, _Reading) else found
 
 
 def written(part: Part) -> View | None:
