@@ -1,4 +1,4 @@
-"""What the native backend makes of a program: its loops and its C text."""
+"""The stages of a program in the native backend: its loops and its C text."""
 
 from dataclasses import replace
 

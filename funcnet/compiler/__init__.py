@@ -87,7 +87,7 @@ A new scalar primitive:
     3. tests/compiler/test_function_accuracy.py: its error in ulp; test_coverage.py compiles every row for every dtype.
 A new statement of the loops:
     1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
-    2. native/cost.py, fission.py, memory.py, text.py and c/statements.py: these cases.
+    2. native/cost.py, memory.py, text.py, verification.py and c/statements.py: these cases.
     3. tests/compiler/: what it computes; test_falls.py holds that no pass and no writer ignores an unknown statement.
 A new backend:
     1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.

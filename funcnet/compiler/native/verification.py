@@ -85,7 +85,7 @@ class _Verifier:
 
 
 def _started(statement: Statement) -> set[Buffer]:
-    """The buffers that a nest gives their first values itself: those of its reductions, and what it stores in order."""
+    """The buffers that a nest reads only after it has given them values: those of its reductions and of some stores."""
     if not isinstance(statement, Nest):
         return set()
     reduced = {part.view.buffer for part in statement.body if isinstance(part, Accumulate)}
