@@ -3,13 +3,21 @@
 When torch changes, this is the file to adapt. No other file of this package imports a private module of torch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import DisableTorchFunction, _functorch, _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C import (
+    DisableTorchFunction,
+    DispatchKey,
+    _disabled_torch_function_impl,
+    _functorch,
+    _len_torch_dispatch_stack,
+    _len_torch_function_stack,
+)
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch, _pytree
 
@@ -63,6 +71,35 @@ def derivative_levels() -> int:
     return sum(layer.key() != _functorch.TransformType.Vmap for layer in stack)
 
 
+def batches() -> list[tuple[int, int]] | None:
+    """List the levels and batch sizes of the vmaps that run now, outermost first; None with a derivative among them."""
+    stack = _functorch.get_interpreter_stack() or []
+    if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
+        return None
+    return [(layer.level(), _functorch.CVmapInterpreterPtr(layer).batchSize()) for layer in stack]
+
+
+def is_batching() -> bool:
+    """Tell whether a vmap runs now."""
+    stack = _functorch.get_interpreter_stack() or []
+    return any(layer.key() == _functorch.TransformType.Vmap for layer in stack)
+
+
+def is_batched(tensor: Tensor) -> bool:
+    """Tell whether the outermost wrapper of a tensor is that of a vmap."""
+    return _functorch.is_batchedtensor(tensor)
+
+
+def add_batch(tensor: Tensor, level: int) -> Tensor:
+    """Turn a whole batch, along the first axis, into what one example of a vmap sees."""
+    return _functorch._add_batch_dim(tensor, 0, level)
+
+
+def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:
+    """Turn what one example of a vmap sees into the whole batch, along the first axis."""
+    return _functorch._remove_batch_dim(tensor, level, size, 0)
+
+
 # Modes and forward-mode derivatives. Checked: torch/utils/_python_dispatch.py, torch/autograd/forward_ad.py, 2.13.0.
 
 
@@ -79,6 +116,14 @@ def is_in_dispatch_mode() -> bool:
 def is_in_dual_level() -> bool:
     """Tell whether a level of torch's forward-mode differentiation is open."""
     return forward_ad._current_level >= 0
+
+
+DispatchMode = _python_dispatch.TorchDispatchMode  # in public use, in a private module
+
+
+def dispatch_modes() -> list[DispatchMode]:
+    """List the dispatch modes that are active in this thread, outermost first."""
+    return _python_dispatch._get_current_dispatch_mode_stack()
 
 
 def without_torch_function() -> AbstractContextManager[None]:
@@ -102,6 +147,57 @@ def viewed(tensor: Tensor) -> Tensor:
 def storage_number(tensor: Tensor) -> int:
     """Identify the memory of a tensor, which its views share; raise NotImplementedError if it has none."""
     return tensor.untyped_storage()._cdata
+
+
+# Operations and subclasses. Checked: torch/_ops.py, torch/_decomp, torch/_refs, torch/_tensor.py, 2.13.0.
+
+Operation = OpOverload
+Overloads = OpOverloadPacket  # the operations of one name
+assert_async = torch._assert_async
+is_all_true = torch._is_all_true
+untouched_by_torch_function = _disabled_torch_function_impl  # as __torch_function__ of a subclass that torch dispatches
+
+
+def is_composite(operation: OpOverload) -> bool:
+    """Tell whether torch itself computes an operation by others."""
+    return operation.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd)
+
+
+def core_decompositions(further: Sequence[OpOverload]) -> dict[Any, Callable[..., Any]]:
+    """Collect torch's rules for core ATen, of which torch.export's public table is made, and for further operations."""
+    from torch._decomp import core_aten_decompositions, get_decompositions
+
+    return {**core_aten_decompositions(), **get_decompositions(further)}
+
+
+def decomposition(name: str) -> Callable[..., Any]:
+    """Find torch's rule of this name."""
+    from torch._decomp import decompositions
+
+    return getattr(decompositions, name)
+
+
+def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Fill rows, by operations that have no rule of their own to fill."""
+    return torch._refs.index_fill(x, dim, index, value)
+
+
+def make_wrapper(kind: type, like: Tensor, device: torch.device) -> Any:
+    """Make a tensor of a subclass, with the shape, strides and dtype of another one, that is never stored."""
+    make: Any = Tensor._make_wrapper_subclass  # whose annotations ask for more than it does
+    start = like.storage_offset()
+    return make(kind, like.size(), dtype=like.dtype, device=device, strides=like.stride(), storage_offset=start)
+
+
+def run_on_metadata(operation: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """Let torch's meta kernel change the sizes and strides of the tensor itself."""
+    before = torch._C._meta_in_tls_dispatch_include()
+    torch._C._set_meta_in_tls_dispatch_include(True)
+    try:
+        with torch._C._DisableTorchDispatch():
+            operation(*args, **kwargs)
+    finally:
+        torch._C._set_meta_in_tls_dispatch_include(before)
 
 
 # torch.export. Checked: torch/compiler/__init__.py, torch/utils/_pytree.py, 2.13.0.

@@ -34,6 +34,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler": [
         {"errors", "program", "signature", "captures", "number_arguments"},
+        {"verification"},
         {"decompositions", "progress"},
         {"passes"},
         {"tracing", "native"},
@@ -61,7 +62,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"buffers", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
-        {"contractions", "cost", "fission", "memory", "text"},
+        {"contractions", "cost", "fission", "memory", "text", "verification"},
         {"c"},
         {"lowering"},
         {"backend"},
@@ -82,7 +83,10 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"statements"},
         {"kernel"},
     ],
-    "compiler/native/c/functions": [{"activations", "elementary", "integers", "rounding", "series", "sorting"}],
+    "compiler/native/c/functions": [
+        {"lanes"},
+        {"activations", "elementary", "integers", "rounding", "series", "sorting"},
+    ],
 }
 HEIGHT = {
     folder: {name: height for height, names in enumerate(floors) for name in names} for folder, floors in FLOORS.items()
@@ -199,13 +203,21 @@ def test_a_match_of_statements_refuses_unknown_ones(path):
         )
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_match_of_statements_handles_every_kind(kind):
+def test_a_match_of_statements_handles_every_kind():
     """mypy also checks this where `never` ends a match."""
     found = [cases(node) for path in MODULES for node in nodes(path) if isinstance(node, ast.Match)]
     for group in (loop_ir.Statement.__args__, loop_ir.Part.__args__):
         names = {other.__name__ for other in group}
         assert all(names <= case for case in found if case & names)
+
+
+def test_one_file_knows_how_lanes_hold_bools():
+    """And the table which primitives take the place of others there."""
+    folder = PACKAGE / "compiler/native/c"
+    assert {path.name for path in folder.rglob("*.py") if "torch.bool" in attributes(path)} == {
+        "primitives.py",
+        "writer.py",
+    }
 
 
 def test_lowering_does_not_depend_on_the_machine():
@@ -246,14 +258,43 @@ def test_names_of_one_layer_are_used_only_there(path):
     assert not foreign | random | uninitialised
 
 
+def annotations(path):
+    """The types of every parameter and result in a file's signatures."""
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef):
+            arguments = (
+                *node.args.posonlyargs,
+                *node.args.args,
+                *node.args.kwonlyargs,
+                node.args.vararg,
+                node.args.kwarg,
+            )
+            yield from (a.annotation for a in arguments if a is not None and a.annotation is not None)
+            yield node.returns
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "native" in path.parts], ids=lambda path: path.name)
+def test_signatures_of_the_native_backend_name_real_types(path):
+    types = [ast.unparse(annotation) for annotation in annotations(path) if annotation is not None]
+    assert not [type for type in types if re.search(r"\bAny\b", type)]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "tracing" in path.parts], ids=lambda path: path.name)
+def test_tracing_passes_nothing_but_arguments_and_results_of_operations_untyped(path):
+    """Their types are those of every operation of torch: no object of ours goes by Any."""
+    for node in (node for node in nodes(path) if isinstance(node, ast.FunctionDef)):
+        for argument in (*node.args.args, *node.args.kwonlyargs):
+            if argument.arg in ("recorder", "storage", "trace", "tracing", "owner", "block", "view", "scan"):
+                assert "Any" not in ast.unparse(argument.annotation), f"{node.name}({argument.arg})"
+
+
 PRIVATE = re.compile(r"torch(\.[A-Za-z]\w*)*\._[A-Za-z].*")
-PRIVATE_USES = {"compiler"}  # which still has private uses; all other code uses funcnet/_torch.py
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_private_names_of_torch_are_used_in_one_file(path):
     names = {name for name in {*attributes(path), *imports(path)} if PRIVATE.fullmatch(name)}
-    assert unit(path) in {"_torch", *PRIVATE_USES} or all(is_within(name, "torch.ops") for name in names)
+    assert unit(path) == "_torch" or all(is_within(name, "torch.ops") for name in names)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ through all of them, later ones from the signature straight to the kernel.
             passes/dead_code.py              remove what no result depends on
             passes/hoist.py                  move what a loop need not repeat in front of it
             passes/varying.py                find the values that differ between lanes
+        verification.py                  the checks between passes and, in native/verification.py, between stages
         native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
@@ -86,7 +87,7 @@ A new scalar primitive:
     3. tests/compiler/test_function_accuracy.py: its error in ulp; test_coverage.py compiles every row for every dtype.
 A new statement of the loops:
     1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
-    2. native/cost.py, fission.py, memory.py, text.py and c/statements.py: these cases.
+    2. native/cost.py, memory.py, text.py, verification.py and c/statements.py: these cases.
     3. tests/compiler/: what it computes; test_falls.py holds that no pass and no writer ignores an unknown statement.
 A new backend:
     1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.

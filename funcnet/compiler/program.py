@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation
+
 
 @dataclass(eq=False)
 class Var:
@@ -29,7 +31,7 @@ class Apply:
     One without outputs is a check of values; it stays in the program although nothing reads it.
     """
 
-    target: torch._ops.OpOverload
+    target: Operation
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[Var, ...]

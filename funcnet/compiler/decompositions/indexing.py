@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import decomposition, index_fill
+
 aten = torch.ops.aten
 
 
@@ -42,7 +44,7 @@ def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """Fill rows, whose indices do count from the end, unlike those of the rows that torch's rule copies."""
     size = x.shape[dim] if x.ndim else 1
-    filled: Tensor = torch._refs.index_fill(x, dim, torch.where(index < 0, index + size, index), value)
+    filled: Tensor = index_fill(x, dim, torch.where(index < 0, index + size, index), value)
     return filled
 
 
@@ -86,16 +88,14 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
 
 def rules() -> dict[Any, Callable[..., Any]]:
     """Return the rules, some of which are torch's with other indices."""
-    from torch._decomp import decompositions as torchs
-
     return {
         aten.embedding.default: _embedding,
         aten.embedding_dense_backward.default: _embedding_dense_backward,
-        aten.index_add.default: _by_rows(torchs.index_add),
-        aten.index_copy.default: _by_rows(torchs.index_copy),
+        aten.index_add.default: _by_rows(decomposition("index_add")),
+        aten.index_copy.default: _by_rows(decomposition("index_copy")),
         aten.index_fill.int_Scalar: _index_fill,
         aten.index_fill.int_Tensor: _index_fill,
-        aten.max_unpool2d.default: _max_unpool(torchs.max_unpool2d),
-        aten.max_unpool3d.default: _max_unpool(torchs.max_unpool3d),
+        aten.max_unpool2d.default: _max_unpool(decomposition("max_unpool2d")),
+        aten.max_unpool3d.default: _max_unpool(decomposition("max_unpool3d")),
         aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
     }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import core_decompositions, is_composite
 from funcnet.compiler.decompositions import exact, indexing, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
@@ -28,7 +29,7 @@ def find(func: Any) -> Rule | None:
         return rule
     if func.namespace == "prims":
         return func.impl_aten  # torch's rules may end in its own primitives
-    composite = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    composite = is_composite(func)
     return func.decompose if composite else None
 
 
@@ -50,14 +51,8 @@ _MAYBE_COPIES = {aten._to_copy.default, aten.view.default, aten.expand.default}
 @cache
 def rules() -> dict[Any, Rule]:
     """Collect torch's rules for core ATen, its rules for the operations of `_FURTHER`, and the ones below."""
-    from torch._decomp import (
-        core_aten_decompositions,
-        get_decompositions,
-    )  # what torch.export's public table is made of
-
     found = {
-        **core_aten_decompositions(),
-        **get_decompositions(_FURTHER),
+        **core_decompositions(_FURTHER),
         **value_checks.rules(),
         **indexing.rules(),
         **_OWN,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import assert_async, decomposition, is_all_true
 from funcnet.transforms import argument_checks
 from funcnet.transforms.argument_checks import require
 
@@ -41,7 +42,7 @@ def _is_all_true(x: Tensor) -> Any:
     """Take a distribution's validation of its arguments to hold, and check it."""
     frame = sys._getframe(2)
     if not frame.f_globals.get("__name__", "").startswith("torch.distributions"):
-        return torch._is_all_true(x)
+        return is_all_true(x)
     seen = frame.f_locals
     kind = type(seen.get("self")).__name__
     parameter = (
@@ -54,10 +55,10 @@ def _is_all_true(x: Tensor) -> Any:
 
 # functions whose own checks would ask for values, or be left out, while a function is traced
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    torch._assert_async: require,
+    assert_async: require,
     aten._assert_async.default: require,
     aten._assert_async.msg: require,
-    torch._is_all_true: _is_all_true,
+    is_all_true: _is_all_true,
     torch.nn.functional.one_hot: _one_hot,
     **argument_checks.FUNCTIONS,
     **{f: _of_quantile(f) for f in (torch.quantile, torch.nanquantile, Tensor.quantile, Tensor.nanquantile)},
@@ -112,12 +113,10 @@ def _cholesky(x: Tensor, upper: bool = False) -> Tensor:
 
 def rules() -> dict[Any, Callable[..., Any]]:
     """Return the rules of operations that torch checks inside, by simpler ones and a check."""
-    from torch._decomp import decompositions as torchs
-
     return {
         aten._functional_assert_async.msg: _assertion,
-        aten.binary_cross_entropy.default: _probabilities(torchs.binary_cross_entropy, 0),
-        aten.binary_cross_entropy_backward.default: _probabilities(torchs.binary_cross_entropy_backward, 1),
+        aten.binary_cross_entropy.default: _probabilities(decomposition("binary_cross_entropy"), 0),
+        aten.binary_cross_entropy_backward.default: _probabilities(decomposition("binary_cross_entropy_backward"), 1),
         aten.cholesky.default: _cholesky,
         **{op: _factorisation(op, name) for op, name in _FACTORISATIONS.items()},
     }

@@ -23,6 +23,7 @@ from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.text import text
+from funcnet.compiler.native.verification import checked
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
 
@@ -247,9 +248,9 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
     """
     program = passes.run(program)
-    loops = lower(program, RULES, target)
-    loops = contractions.choose(loops, target)
-    loops = fission.separate(loops, target)
+    loops = checked(lower(program, RULES, target))
+    loops = checked(contractions.choose(loops, target))
+    loops = checked(fission.separate(loops, target))
     plan = memory.plan(loops, target)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 

@@ -36,7 +36,7 @@ def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
 
 
 def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
-    """The product of operands as its method takes them, those that are copied and what it packs into."""
+    """The product of operands as its method takes them, copied where that takes dense ones."""
     left, right = product.left, product.right
     match product.how:
         case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":

@@ -48,7 +48,7 @@ class Index:
 
 @dataclass(eq=False)
 class Node:
-    """A scalar computed once an iteration of its nest."""
+    """A scalar computed once per iteration of its nest."""
 
     op: str
     args: "tuple[Operand, ...]"
@@ -58,7 +58,7 @@ class Node:
 
 @dataclass(eq=False)
 class Gather(Node):
-    """The element of a view at computed indices, one argument an axis; an index out of range sets the error flag."""
+    """The element of a view at computed indices, one argument per axis; an index out of range sets the error flag."""
 
     view: View
 
@@ -99,6 +99,7 @@ class Scatter:
 
 
 Part = Node | Store | Accumulate | Scatter
+_Reading = Gather | Accumulate  # which read their view
 
 
 @dataclass(eq=False)
@@ -121,7 +122,7 @@ class Method(Enum):
 
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; how, and what it packs into, is chosen after lowering."""
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; method and panel are chosen after lowering."""
 
     out: View
     left: View
@@ -178,7 +179,7 @@ Statement = Nest | Contract | Cumulate | Sort | Check | Loop
 
 @dataclass(eq=False)
 class LoopProgram:
-    """A lowered program: what it reads and writes, its statements, and the messages of the checks among them."""
+    """A lowered program: its arguments and results, its statements, and the messages of the checks among them."""
 
     inputs: list[Buffer]
     shapes: list[tuple[int, ...]]
@@ -275,11 +276,10 @@ def operands(part: Part) -> tuple[Operand, ...]:
             never(part)
 
 
-def sources(part: Part) -> Iterator[View]:
-    """Yield the views that one part of a nest's body reads."""
-    yield from (value for value in operands(part) if isinstance(value, View))
-    if isinstance(part, Gather | Accumulate):
-        yield part.view
+def sources(part: Part) -> list[View]:
+    """List the views that one part of a nest's body reads."""
+    found = [value for value in operands(part) if isinstance(value, View)]
+    return [*found, part.view] if isinstance(part, _Reading) else found
 
 
 def written(part: Part) -> View | None:

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet._torch import unwrapped
+from funcnet._torch import is_batching, unwrapped
 from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.errors import reads_value
 from funcnet.compiler.tracing import number_rules, numbers
 from funcnet.compiler.tracing.functionalize import Storage, root
-from funcnet.compiler.tracing.nested_vmap import is_batching
 from funcnet.compiler.tracing.tracer import Tracer
 
 Result = TypeVar("Result")

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet import _torch
+from funcnet._torch import Operation, Overloads
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
@@ -34,7 +36,7 @@ class Storage:
         self.lost: dict[int, tuple[Tracer, str]] = {}
         self.part_written: str | None = None
 
-    def note_view(self, results: list[Any], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def note_view(self, results: list[Any], func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Remember that a result is a view of the first argument."""
         (result,) = results
         result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
@@ -64,7 +66,7 @@ class Storage:
                 f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; take x[i].clone() if x is to stay."
             )
 
-    def update(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def update(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Carry out an in-place or out= operation: compute the new values, then write them."""
         args, kwargs = self.recorder.lift(args), self.recorder.lift(kwargs)
         if torch.Tag.inplace_view in func.tags:
@@ -90,7 +92,7 @@ class Storage:
                 f" tensor{self.part_written}. Build the tensor with torch.complex, or write to the whole."
             )
 
-    def write(self, func: Any, target: Tracer, value: Var) -> None:
+    def write(self, func: Operation, target: Tracer, value: Var) -> None:
         """Give a tensor, and the tensor that it is a view of, a new value."""
         if target.source or target.depth < len(self.recorder.blocks):
             raise StagingError(
@@ -105,7 +107,7 @@ class Storage:
             target.seen = parent.value
         target.value = value
 
-    def _reshape_in_place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
+    def _reshape_in_place(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
         """Carry out squeeze_ and its like: the tensor becomes a view of its former self."""
         target, functional = args[0], _functional(func)
         if not any(getattr(functional, name).is_view for name in functional.overloads()):
@@ -114,7 +116,7 @@ class Storage:
         before.lineage, before.seen, before.depth = target.lineage, target.seen, target.depth
         with self.recorder.inside_rule():
             after = functional(before, *args[1:], **kwargs)
-        _run_on_metadata(func, args, kwargs)
+        _torch.run_on_metadata(func, args, kwargs)
         target.meta, target.value, target.lineage, target.seen = after.meta, after.value, after.lineage, after.seen
         return target
 
@@ -132,7 +134,7 @@ class Storage:
             inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
         return self.read(inserted)
 
-    def _check_shapes(self, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> None:
+    def _check_shapes(self, func: Operation, args: Any, kwargs: Any, targets: list[Any]) -> None:
         """Let torch raise its own errors, and refuse what would change the shape of a tensor."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
@@ -145,17 +147,6 @@ def root(tensor: Tracer) -> Tracer:
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
     return tensor
-
-
-def _run_on_metadata(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Let torch's meta kernel change the sizes and strides of the tensor itself; there is no public way."""
-    before = torch._C._meta_in_tls_dispatch_include()
-    torch._C._set_meta_in_tls_dispatch_include(True)
-    try:
-        with torch._C._DisableTorchDispatch():
-            func(*args, **kwargs)
-    finally:
-        torch._C._set_meta_in_tls_dispatch_include(before)
 
 
 def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
@@ -215,7 +206,7 @@ _OF_COMPLEX = (
 )
 
 
-def _functional(func: Any) -> Any:
+def _functional(func: Operation) -> Overloads:
     """Find the operation that returns what an in-place or out= one writes."""
     written = func._schema.name.removeprefix("aten::")
     name = written.removesuffix("_")
@@ -235,7 +226,7 @@ def _swap(value: Any, copies: dict[int, Tracer]) -> Any:
     return copies.get(id(value), value)
 
 
-def _bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _bind(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     names = [argument.name for argument in func._schema.arguments]
     return dict(zip(names, args, strict=False)) | kwargs
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.tracing.arguments import flat
 
 aten = torch.ops.aten
@@ -19,7 +20,7 @@ _verdicts: dict[Hashable, Exception | None] = {}
 _MOST = 10_000  # verdicts to keep
 
 
-def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+def check_dtypes(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
     """Raise what the kernel of an operation raises for arguments of these dtypes."""
     _check_constants(func, args, kwargs)
     if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
@@ -35,7 +36,7 @@ def check_dtypes(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
         raise type(error)(*error.args)
 
 
-def _check_constants(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+def _check_constants(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
     """Raise torch's error for a number that a tensor of its dtype cannot hold: a program would wrap it."""
     for place in _CONSTANTS.get(func.overloadpacket, ()):
         if isinstance(number := args[place] if place < len(args) else 0, bool | int | float | complex):
@@ -46,7 +47,7 @@ def _check_constants(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
             aten.full.default(size, number, dtype=dtype, device="cpu")
 
 
-def _verdict(func: Any, args: Any, kwargs: dict[str, Any]) -> Exception | None:
+def _verdict(func: Operation, args: Any, kwargs: dict[str, Any]) -> Exception | None:
     """Return the error of the kernel if its reason are the dtypes, so that there is none with others."""
     tensors = [leaf for leaf in flat([args, [*kwargs.values()]]) if isinstance(leaf, Tensor)]
     if any(tensor.device.type != "cpu" for tensor in tensors):  # other devices have other kernels
@@ -57,7 +58,7 @@ def _verdict(func: Any, args: Any, kwargs: dict[str, Any]) -> Exception | None:
     return error if None in (_error(func, args, kwargs, change) for change in changes) else None
 
 
-def _error(func: Any, args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> Exception | None:
+def _error(func: Operation, args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> Exception | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

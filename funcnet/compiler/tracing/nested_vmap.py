@@ -1,7 +1,7 @@
 """A scan inside a vmap that is not outermost: one loop whose carries hold the whole batch.
 
 torch.func has no public way to take a batch out of its wrapper in the middle of a vmap and to put it back, so this file
-uses what torch.func.vmap itself is made of.
+uses, by way of _torch, what torch.func.vmap itself is made of.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch._C import _functorch
+
+from funcnet import _torch
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 Loop = Callable[..., tuple[list[Tensor], list[Tensor]]]
@@ -24,28 +25,20 @@ class Batches:
     @classmethod
     def active(cls) -> "Batches | None":
         """Return the vmaps that are active; None when there is another transformation among them."""
-        stack = _functorch.get_interpreter_stack() or []
-        if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
-            return None
-        return cls(tuple((i.level(), _functorch.CVmapInterpreterPtr(i).batchSize()) for i in stack))
+        levels = _torch.batches()
+        return None if levels is None else cls(tuple(levels))
 
     def unwrap(self, tensor: Tensor) -> Tensor:
         """Turn what one example sees into the whole batch, batch axes first."""
         for level, size in reversed(self.levels):
-            tensor = _functorch._remove_batch_dim(tensor, level, size, 0)
+            tensor = _torch.remove_batch(tensor, level, size)
         return tensor
 
     def wrap(self, tensor: Tensor) -> Tensor:
         """Turn a whole batch, batch axes first, into what one example sees."""
         for level, _ in self.levels:
-            tensor = _functorch._add_batch_dim(tensor, 0, level)
+            tensor = _torch.add_batch(tensor, level)
         return tensor
-
-
-def is_batching() -> bool:
-    """Tell whether a vmap is active."""
-    stack = _functorch.get_interpreter_stack() or []
-    return any(layer.key() == _functorch.TransformType.Vmap for layer in stack)
 
 
 def batched(loop: Loop, batches: Batches) -> Loop:
@@ -59,8 +52,8 @@ def batched(loop: Loop, batches: Batches) -> Loop:
         length: int,
         unroll: int,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        shared = [not _functorch.is_batchedtensor(x) for x in xs]
-        if not any(map(_functorch.is_batchedtensor, (*init, *xs))):
+        shared = [not _torch.is_batched(x) for x in xs]
+        if not any(map(_torch.is_batched, (*init, *xs))):
             with suppress(_BatchedError):
                 return loop(_unbatched(step), init, xs, length, unroll)
 
@@ -85,7 +78,7 @@ def _unbatched(step: Step) -> Step:
 
     def run(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         new, ys = step(carries, slices)
-        if any(map(_functorch.is_batchedtensor, (*new, *ys))):
+        if any(map(_torch.is_batched, (*new, *ys))):
             raise _BatchedError
         return new, ys
 

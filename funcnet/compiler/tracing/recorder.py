@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from funcnet._torch import DispatchMode, Operation
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Apply, Block, Var, variables
@@ -16,11 +16,11 @@ from funcnet.compiler.tracing.spec import META, TensorSpec, check_dense, spec_of
 from funcnet.compiler.tracing.tracer import Tracer
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(DispatchMode):
     """The blocks under construction, outermost first; operations on values are recorded into them."""
 
     def __init__(self) -> None:
-        TorchDispatchMode.__init__(self)
+        DispatchMode.__init__(self)
         self.is_inside_rule = False
         self.root = Block(())
         self.blocks = [self.root]
@@ -41,7 +41,7 @@ class Recorder(TorchDispatchMode):
             self.is_inside_rule = before
 
     def apply(
-        self, func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
+        self, func: Operation, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
     ) -> tuple[Var, ...]:
         """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
         if table.is_identity(func, args, kwargs, metas):

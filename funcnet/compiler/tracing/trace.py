@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from funcnet import _torch
-from funcnet._torch import is_in_dual_level
+from funcnet._torch import dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
@@ -74,7 +73,7 @@ def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Tensor
 
 def current() -> "Trace | None":
     """Return the trace that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
-    modes = reversed(_get_current_dispatch_mode_stack())
+    modes = reversed(dispatch_modes())
     return next((mode for mode in modes if isinstance(mode, Trace)), None)
 
 

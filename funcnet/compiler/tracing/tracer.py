@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
 
@@ -39,14 +39,12 @@ class Tracer(Tensor):
     taken: tuple[Any, ...]
 
     # torch's documented way for subclasses that are dispatched, and a text; torch's annotations do not foresee these
-    vars().update(__torch_function__=torch._C._disabled_torch_function_impl, __repr__=_describe)
+    vars().update(__torch_function__=_torch.untouched_by_torch_function, __repr__=_describe)
 
     @staticmethod
     def __new__(cls, meta: Tensor, value: Var, owner: object, depth: int, source: str = "") -> "Tracer":
         """Make a tensor that torch dispatches, batches and differentiates but never stores."""
-        make: Any = torch.Tensor._make_wrapper_subclass  # private, and the only way torch has
-        layout = {"strides": meta.stride(), "storage_offset": meta.storage_offset()}
-        self: Tracer = make(cls, meta.size(), dtype=meta.dtype, device=value.device, **layout)
+        self: Tracer = _torch.make_wrapper(cls, meta, value.device)
         self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
         self.lineage = self.seen = None
         self.taken = ()
@@ -91,7 +89,7 @@ class ViewOrigin:
 
     viewed: Tracer
     meta: Tensor
-    func: Any
+    func: Operation
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 

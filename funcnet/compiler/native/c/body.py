@@ -6,6 +6,7 @@ import torch
 
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, applied
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
@@ -83,12 +84,11 @@ class Body:
         """The expression of a node."""
         op, row = applied(node.op, node.args[-1].dtype, node.varying)
         if row.kind is Kind.INFIX:
-            a, b = (self.read(x, place, node.varying and x.dtype == torch.bool) for x in node.args)
+            a, b = (self.read(x, place, self.writer.is_mask(x.dtype, node.varying)) for x in node.args)
             return f"{a} {row.symbol} {b}"
         args = [self.read(x, place, node.varying) for x in node.args]
         if row.kind is Kind.COMPARISON:
-            text = f"{args[0]} {row.symbol} {args[1]}"
-            return f"__builtin_convertvector({text}, vb8)" if node.varying else text
+            return self.writer.truth(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
@@ -103,7 +103,7 @@ class Body:
             case "neg":
                 return f"-{args[0]}"
             case "not":
-                return ("!" if node.dtype == torch.bool and not node.varying else "~") + args[0]
+                return ("!" if kind == "b8" else "~") + args[0]
             case "cast":
                 return self.cast(node, args[0])
         raise InternalError(f"the C writer has no case for the primitive {node.op}")
@@ -118,13 +118,13 @@ class Body:
     def cast(self, node: Node, text: str) -> str:
         """A conversion between dtypes."""
         source, kind = node.args[0], self.writer.type(node)
-        if node.dtype == torch.bool:
-            return f"__builtin_convertvector({text} != 0, vb8)" if node.varying else f"{text} != 0"
+        if kind in ("b8", "vb8"):
+            return self.writer.truth(f"{text} != 0", node.varying)
         if node.dtype == torch.float32 and source.dtype == torch.float64:
             return self.writer.call("narrow", kind, text)
         if not node.varying:
             return f"({kind}){text}"
-        return f"__builtin_convertvector({'-' if source.dtype == torch.bool else ''}{text}, {kind})"
+        return f"__builtin_convertvector({self.writer.unmask(text, source.dtype)}, {kind})"
 
     def accumulate(self, part: Accumulate, place: Place) -> None:
         """One step of a reduction."""
@@ -148,25 +148,23 @@ class Body:
         buffer, at = node.view.buffer, self.computed(node.view, node.args, place)
         if not any(x.varying for x in node.args):
             return self.writer.element(buffer, at)
-        result, minus = self.writer.fresh("g"), "-" if buffer.dtype == torch.bool and not buffer.varying else ""
-        lane = (
-            f"({self.writer.element(buffer, at)})[i]" if buffer.varying else f"{minus}{self.writer.name(buffer)}[{at}]"
-        )
+        result, element = self.writer.fresh("g"), self.writer.element(buffer, at)
+        lane = f"({element})[i]" if buffer.varying else self.writer.mask(element, buffer.dtype)
         self.writer.put(f"{self.writer.type(node)} {result};")
-        self.writer.put(f"for (int i = 0; i < L; ++i) {result}[i] = {lane};")
+        self.writer.put(each_lane(f"{result}[i] = {lane};"))
         return result
 
     def scatter(self, part: Scatter, place: Place) -> None:
         """A store at computed indices, lane by lane where they vary."""
         view = part.view
-        op = "=" if not part.accumulate else "|=" if view.dtype == torch.bool else "+="
+        op = f"{applied('add', view.dtype, view.varying)[1].symbol}=" if part.accumulate else "="
         held, target = (
             self.writer.fresh("h"),
             f"{self.writer.name(view.buffer)}[{self.computed(view, part.indices, place)}]",
         )
         self.writer.put(f"const {self.writer.type(view)} {held} = {self.read(part.value, place, view.varying)};")
         if any(x.varying for x in part.indices):
-            self.writer.put(f"for (int i = 0; i < L; ++i) {target}[i] {op} {held}[i];")
+            self.writer.put(each_lane(f"{target}[i] {op} {held}[i];"))
         else:
             self.writer.put(f"{target} {op} {held};")
 

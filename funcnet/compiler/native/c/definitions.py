@@ -6,10 +6,12 @@ T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.c.functions import activations, series
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
 # P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
@@ -84,7 +86,7 @@ def _text(name: str, kind: str, scalar: str) -> str:
     text = row.floats if scalar in _BOUNDS else row.booleans if scalar == "b8" else row.integers
     if not text:
         raise UnsupportedError(f"the native backend has no {name} of {scalar}")
-    return _filled(text if isinstance(text, str) else text(kind, scalar), kind, scalar)
+    return _filled(text, kind, scalar) if isinstance(text, str) else _plain(text(kind, scalar), kind, scalar)
 
 
 def _library(name: str, kind: str, scalar: str) -> str:
@@ -102,7 +104,7 @@ def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
     """A function of lanes that calls one of scalars."""
     names = _LETTERS[: find(name).arity]
     call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
-    loop = f"for (int i = 0; i < L; ++i) r[i] = {call};"
+    loop = each_lane(f"r[i] = {call};")
     return f"{_head(name, kind, names)} {{ {flushed}{kind} r; {loop} return r; }}"
 
 
@@ -124,7 +126,7 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
   {scalar} {arrays};
   {copies}
   VECTORISE
-  for (int i = 0; i < L; ++i) r_[i] = {call};
+  {each_lane(f"r_[i] = {call};")}
   __builtin_memcpy(&r, r_, sizeof r);
   return r;
 }}"""
@@ -132,12 +134,22 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
 
 def _filled(text: str, kind: str, scalar: str) -> str:
     """Put the blocks, series and constants of a floating type into a text, and the type itself."""
-    if scalar not in _BOUNDS:
-        return _plain(text, kind, scalar)
-    for key, value in {**_BLOCKS, **series.texts(scalar), **_BOUNDS[scalar]}.items():
-        text = re.sub(rf"\b{key}\b", value, text)
-    text = text.replace("INFINITY_", "__builtin_inf()").replace("NAN_", '__builtin_nan("")')
+    if scalar in _BOUNDS:
+        for fill in _fillings(scalar):
+            text = fill(text)
+        text = text.replace("INFINITY_", "__builtin_inf()").replace("NAN_", '__builtin_nan("")')
     return _plain(text, kind, scalar)
+
+
+@cache
+def _fillings(scalar: str) -> list[Callable[[str], str]]:
+    """The substitutions in their order: blocks hold series, and both hold constants."""
+    return [_substitution(table) for table in (_BLOCKS, series.texts(scalar), _BOUNDS[scalar])]
+
+
+def _substitution(table: dict[str, str]) -> Callable[[str], str]:
+    pattern = re.compile(rf"\b(?:{'|'.join(table)})\b")
+    return lambda text: pattern.sub(lambda match: table[match[0]], text)
 
 
 def _plain(text: str, kind: str, scalar: str) -> str:

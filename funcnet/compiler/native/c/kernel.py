@@ -1,8 +1,7 @@
 """The C text of a whole kernel: types, functions, the block function and its entry point."""
 
-import torch
-
 from funcnet.compiler.native.c import definitions, matmul
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
@@ -144,9 +143,9 @@ def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
     for axis, size in enumerate(shape):
         writer.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
     index = " + ".join(f"i{axis} * strides[{start + axis}]" for axis in range(len(shape))) or "0"
-    lane = f"(lane + l < lanes ? lane + l : lanes - 1) * strides[{start + len(shape)}]"
-    minus = "-" if buffer.dtype == torch.bool else ""
-    writer.put(f"for (i64 l = 0; l < L; ++l) {writer.name(buffer)}[e][l] = {minus}base[{index} + {lane}];")
+    lane = f"(lane + i < lanes ? lane + i : lanes - 1) * strides[{start + len(shape)}]"
+    element = writer.mask(f"base[{index} + {lane}]", buffer.dtype)
+    writer.put(each_lane(f"{writer.name(buffer)}[e][i] = {element};"))
     writer.put("++e;")
     for _ in range(len(shape) + 1):
         writer.close()

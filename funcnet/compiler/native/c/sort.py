@@ -2,8 +2,7 @@
 
 import math
 
-import torch
-
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Sort
 
@@ -16,17 +15,19 @@ def sort(writer: Writer, s: Sort) -> None:
     loops = [axis for axis in range(len(place)) if axis != s.axis]
     for axis in loops:
         writer.open(f"for (i64 i{axis} = 0; i{axis} < {s.source.shape[axis]}; ++i{axis})")
-    writer.open("for (int l = 0; l < L; ++l)" if s.source.varying else "")
-    lane = "[l]" if s.source.varying else ""
-    minus = "-" if lane and s.source.dtype == torch.bool else ""
+    writer.open(each_lane("").rstrip() if s.source.varying else "")
+    lane = "[i]" if s.source.varying else ""
     i, keys, order, at = f"i{s.axis}", writer.name(s.keys.buffer), writer.name(s.order.buffer), writer.fresh("a")
     line = f"for (i64 {i} = 0; {i} < {size}; ++{i})"
     values, indices = (
         f"{writer.name(out.buffer)}[{writer.address(out, place)}]{lane}" for out in (s.values, s.indices)
     )
-    writer.put(f"{line} {keys}[{i}] = {minus}({writer.load(s.source, place)}){lane}, {order}[{i}] = {i};")
+    key, value = f"({writer.load(s.source, place)}){lane}", f"{keys}[{at} + {i}]"
+    if lane:
+        key, value = writer.unmask(key, s.source.dtype), writer.mask(value, s.source.dtype)
+    writer.put(f"{line} {keys}[{i}] = {key}, {order}[{i}] = {i};")
     merge = "descending" if s.descending else "ascending"
     writer.put(f"const i64 {at} = {writer.call(merge, writer.type(s.keys), keys, order, str(size))};")
-    writer.put(f"{line} {values} = {minus}{keys}[{at} + {i}], {indices} = {order}[{at} + {i}];")
+    writer.put(f"{line} {values} = {value}, {indices} = {order}[{at} + {i}];")
     for _ in range(len(loops) + 1):
         writer.close()

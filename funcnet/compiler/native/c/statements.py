@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from funcnet.compiler.native.c.cumulate import cumulate
+from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import Walk
 from funcnet.compiler.native.c.sort import sort
@@ -38,8 +39,9 @@ class Statements:
     def check(self, check: Check) -> None:
         """Set the code of an error, unless an earlier check failed, where a condition is false."""
         value = self.writer.load(check.view, [0] * len(check.view.shape))
-        lanes, each = ("for (int i = 0; i < L; ++i) ", f"({value})[i]") if check.view.varying else ("", value)
-        self.writer.put(f"{lanes}if (!{each} && flags_ < FAILED) flags_ += {check.code} * FAILED;")
+        varying = check.view.varying
+        line = f"if (!{f'({value})[i]' if varying else value} && flags_ < FAILED) flags_ += {check.code} * FAILED;"
+        self.writer.put(each_lane(line) if varying else line)
 
     def loop(self, loop: Loop) -> None:
         """The steps of a scan; the stop flag ends it between two of them."""

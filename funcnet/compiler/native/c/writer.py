@@ -7,11 +7,10 @@ scalar, and the same text serves both.
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
-from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.buffers import Buffer, Counter, View
 from funcnet.compiler.native.loop_ir import Const, Operand
 from funcnet.compiler.native.target import Target
 
@@ -40,7 +39,7 @@ class Writer:
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
-        self.names: dict[Any, str] = {}
+        self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
 
     def put(self, line: str) -> None:
@@ -57,7 +56,7 @@ class Writer:
         self.depth -= 1
         self.put("}")
 
-    def name(self, thing: Buffer | Any, prefix: str = "v") -> str:
+    def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
         """The C name of a buffer or counter."""
         if thing not in self.names:
             self.names[thing] = f"{prefix}{next(self.numbers)}"
@@ -101,22 +100,45 @@ class Writer:
             return self.from_memory(buffer, f"{self.name(buffer)} + ({index}) * padded")
         return f"{self.name(buffer)}[{index}]"
 
+    # A bool is 0 or 1 in memory and where it is a scalar. In the lanes of a vector it is a mask: 0 or -1, so that it
+    # chooses by bits, in numbers as wide as those of the widest float.
+
     def from_memory(self, buffer: Buffer, pointer: str) -> str:
-        """The lanes at a pointer; a bool is a byte in memory and a mask in a register."""
+        """The lanes at a pointer."""
         if buffer.dtype == torch.bool:
-            return f"-__builtin_convertvector(*(const vu8 *)({pointer}), vb8)"
+            return self.mask(f"__builtin_convertvector(*(const vu8 *)({pointer}), vb8)", buffer.dtype)
         return f"*({self.type(buffer)} *)({pointer})"
+
+    def to_memory(self, buffer: Buffer, pointer: str, value: str) -> str:
+        """Write lanes to a pointer."""
+        if buffer.dtype == torch.bool:
+            value = self.unmask(f"({value})", buffer.dtype)
+            return f"*(vu8 *)({pointer}) = __builtin_convertvector({value}, vu8);"
+        return f"*({self.type(buffer)} *)({pointer}) = {value};"
+
+    def mask(self, text: str, dtype: torch.dtype) -> str:
+        """A scalar, or scalars, as lanes hold them."""
+        return f"-{text}" if dtype == torch.bool else text
+
+    def unmask(self, text: str, dtype: torch.dtype) -> str:
+        """The element of a lane, or of all lanes, as scalars are."""
+        return f"-{text}" if dtype == torch.bool else text
+
+    def is_mask(self, dtype: torch.dtype, varying: bool) -> bool:
+        """Tell whether an element is a mask."""
+        return varying and dtype == torch.bool
+
+    def truth(self, comparison: str, varying: bool) -> str:
+        """The bool that a comparison gives."""
+        return f"__builtin_convertvector({comparison}, vb8)" if varying else comparison
 
     def store(self, view: View, place: Place, value: str) -> None:
         """Write an element."""
-        index = self.address(view, place)
-        buffer = view.buffer
-        if buffer.kind != "output" or not buffer.varying:
-            self.put(f"{self.name(buffer)}[{index}] = {value};")
-        elif buffer.dtype == torch.bool:
-            self.put(f"*(vu8 *)({self.name(buffer)} + ({index}) * padded) = __builtin_convertvector(-({value}), vu8);")
+        index, buffer = self.address(view, place), view.buffer
+        if buffer.kind == "output" and buffer.varying:
+            self.put(self.to_memory(buffer, f"{self.name(buffer)} + ({index}) * padded", value))
         else:
-            self.put(f"*({self.type(buffer)} *)({self.name(buffer)} + ({index}) * padded) = {value};")
+            self.put(f"{self.name(buffer)}[{index}] = {value};")
 
     def constant(self, const: Const) -> str:
         """A C literal."""
@@ -129,7 +151,7 @@ class Writer:
             return (
                 f"({kind}){'-' if value < 0 else ''}__builtin_inf()" if math.isinf(value) else f"({kind}){value.hex()}"
             )
-        if const.dtype == torch.bool:
+        if kind[0] == "b":
             return str(int(const.value))
         if kind[0] == "u":
             return f"({kind}){const.value}ULL"

@@ -5,7 +5,6 @@ the result, those of PREDICATES in the dtype that they have in common.
 """
 
 import math
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 def elementwise(formula: Formula) -> Rule:
     """Rule of an operation whose operands are cast to the dtype of its result."""
 
-    def rule(lowering: Lowering, *args: Value | Number, **options: Any) -> Value:
+    def rule(lowering: Lowering, *args: Value | Number, **options: object) -> Value:
         dtype = lowering.op.outputs[0].dtype
         return _mapped(
             lowering,
@@ -33,7 +32,7 @@ def elementwise(formula: Formula) -> Rule:
 def with_numbers(formula: Formula) -> Rule:
     """Rule of an operation whose tensors are cast to the dtype of its result, and whose numbers are not."""
 
-    def rule(lowering: Lowering, *args: Value | Number, **options: Any) -> Value:
+    def rule(lowering: Lowering, *args: Value | Number, **options: object) -> Value:
         dtype = lowering.op.outputs[0].dtype
 
         def cast(emit: Emit, *xs: Operand | Number) -> Operand:
@@ -154,7 +153,7 @@ def _where(lowering: Lowering, condition: Value, x: Value, y: Value) -> Value:
     )
 
 
-def _cast(lowering: Lowering, x: Value, **_: Any) -> Value:
+def _cast(lowering: Lowering, x: Value, **_: object) -> Value:
     """The same values in the dtype of the result."""
     dtype = lowering.op.outputs[0].dtype
     return x if x.dtype == dtype else _mapped(lowering, lambda emit, x: emit.cast(x, dtype), (x,))
@@ -171,11 +170,11 @@ def _check(lowering: Lowering, condition: Value, message: str) -> list[Value]:
     return []
 
 
-def _full(lowering: Lowering, _: Any, value: Number, **__: Any) -> Value:
+def _full(lowering: Lowering, _: object, value: Number, **__: object) -> Value:
     return Splat(Const(value, lowering.op.outputs[0].dtype), lowering.op.outputs[0].shape)
 
 
-def _arange(lowering: Lowering, start: Number, _: Number, step: Number = 1, **__: Any) -> Value:
+def _arange(lowering: Lowering, start: Number, _: Number, step: Number = 1, **__: object) -> Value:
     dtype = lowering.op.outputs[0].dtype
     return _mapped(lowering, lambda emit: emit("add", emit("mul", emit.cast(Index(0), dtype), step), start), ())
 

@@ -1,8 +1,7 @@
 """Rules of gathers, scatters, joins and padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -13,8 +12,10 @@ from funcnet.compiler.native.lowering import views
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 
+Place = Callable[..., Sequence[Operand]]  # of emit and the indices: one operand for each axis
 
-def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Any, *indices: Value) -> Value:
+
+def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Place, *indices: Value) -> Value:
     """out[i] = source[place(i)], where place(emit, *indices) gives one operand for each axis of the source."""
     view = lowering.view(source)
 
@@ -27,7 +28,7 @@ def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: An
     return lowering.map(shape, formula, *indices, after=[view])
 
 
-def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: Any) -> Value:
+def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: object) -> Value:
     return _gathered(lowering, x, index.shape, _at(dim, len(x.shape)), index)
 
 
@@ -38,7 +39,7 @@ def _index_select(lowering: Lowering, x: Value, dim: int, index: Value) -> Value
     return _gathered(lowering, x, lowering.op.outputs[0].shape, _at(dim, len(x.shape)), along)
 
 
-def _layout(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Any, list[View]]:
+def _layout(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Place, list[View]]:
     """The shape of x[indices], the place in x of each of its elements, and the indices lined up with its axes."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
     chosen = [index for index in indices if index is not None]
@@ -72,7 +73,7 @@ def _scattered(
     lowering: Lowering,
     base: Value,
     shape: Sequence[int],
-    place: Any,
+    place: Place,
     value: Value | Number,
     indices: Sequence[Value],
     accumulate: bool,
@@ -92,13 +93,13 @@ def _scattered(
 
 
 def _index_put(
-    lowering: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: Any
+    lowering: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: object
 ) -> Value:
     shape, place, aligned = _layout(lowering, x, indices)
     return _scattered(lowering, x, shape, place, values, aligned, accumulate)
 
 
-def _at(axis: int, rank: int) -> Any:
+def _at(axis: int, rank: int) -> Place:
     """The place of an element: one axis by the index, which does not count from the end, the others by its own."""
     return lambda emit, i: [_not_negative(emit, i) if a == axis % rank else Index(a) for a in range(rank)]
 
@@ -157,11 +158,19 @@ def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0)
     return out
 
 
-def _slice_scatter(lowering: Lowering, x: Value, source: Value, *args: Any) -> Value:
+def _slice_scatter(
+    lowering: Lowering,
+    x: Value,
+    source: Value,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Value:
     """A copy of x in which a slice is source."""
     out = lowering.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
     lowering.store(out, x)
-    part = views._slice(out, *args)
+    part = views._slice(out, dim, start, end, step)
     lowering.scope.add(Nest(part.shape, [Store(part, lowering.view(source).expand(part.shape))]), out)
     return out
 

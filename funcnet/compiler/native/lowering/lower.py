@@ -7,7 +7,6 @@ elsewhere. A later operation of the same shape joins the nest of its operands wh
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -31,7 +30,7 @@ from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Program, Scan, Var
 
-Rule = Callable[..., Any]
+Rule = Callable[..., Value | list[Value]]
 
 
 class Lowering:
@@ -97,7 +96,7 @@ class Lowering:
             self.values[var] = value
         return None
 
-    def _argument(self, arg: Any) -> Any:
+    def _argument(self, arg: object) -> object:
         if isinstance(arg, Var):
             return self.values[arg]
         return type(arg)(self._argument(item) for item in arg) if isinstance(arg, list | tuple) else arg

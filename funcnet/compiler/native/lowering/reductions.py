@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.buffers import whole
-from funcnet.compiler.native.loop_ir import Const, Cumulate, Index
+from funcnet.compiler.native.loop_ir import Const, Cumulate, Index, Operand
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
-from funcnet.compiler.native.lowering.values import Number, Value
+from funcnet.compiler.native.lowering.values import Emit, Number, Value
 
 Dims = int | Sequence[int] | None
 
@@ -27,7 +26,7 @@ def _as(lowering: Lowering, value: Value, dtype: torch.dtype) -> Value:
 
 
 def _reduction(op: str, identity: Number) -> Rule:
-    def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+    def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: object) -> Value:
         return lowering.reduce(op, _as(lowering, x, lowering.op.outputs[0].dtype), _axes(x, dim), identity, keepdim)
 
     return rule
@@ -57,8 +56,8 @@ def _place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim:
     best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
     end = Const(torch.iinfo(torch.int64).max, torch.int64)
 
-    def index(emit: Any, x: Any, best: Any) -> Any:
-        place: Any = Const(0, torch.int64)
+    def index(emit: Emit, x: Operand, best: Operand) -> Operand:
+        place: Operand = Const(0, torch.int64)
         for axis in axes:
             place = emit("add", emit("mul", place, emit.nest.shape[axis]), Index(axis))
         hit = emit("or", emit("eq", x, best), emit("ne", x, x))
@@ -71,7 +70,7 @@ def _arg(op: str, sign: int) -> Rule:
     return lambda lowering, x, dim=None, keepdim=False: _place(lowering, x, op, sign, dim, keepdim)
 
 
-def _mean(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: Any) -> Value:
+def _mean(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: object) -> Value:
     axes = _axes(x, dim)
     total = lowering.reduce("add", _as(lowering, x, lowering.op.outputs[0].dtype), axes, 0, keepdim)
     count = math.prod(x.shape[axis] for axis in axes)
@@ -84,9 +83,11 @@ def _deviation(root: bool) -> Rule:
     The squares of a standard deviation may leave the range of float32.
     """
 
-    def rule(lowering: Lowering, x: Value, dim: Dims = None, **options: Any) -> Value:
+    def rule(
+        lowering: Lowering, x: Value, dim: Dims = None, *, correction: Number | None = None, keepdim: bool = False
+    ) -> Value:
         dtype = x.dtype if lowering.lanes and not root else torch.float64
-        variance, _ = _moments(lowering, x, dtype, dim, **options)
+        variance, _ = _moments(lowering, x, dtype, dim, correction=correction, keepdim=keepdim)
         return lowering.map(
             variance.shape,
             lambda emit, v: emit.cast(emit("sqrt", v) if root else v, lowering.op.outputs[0].dtype),
@@ -120,7 +121,7 @@ def _moments(
     )
     sums: list[Value] = [squares] if dtype != x.dtype else [squares, lowering.reduce("add", centred, axes, 0, keepdim)]
 
-    def variance(emit: Any, squares: Any, *rest: Any) -> Any:
+    def variance(emit: Emit, squares: Operand, *rest: Operand) -> Operand:
         for shift in rest:
             exact = emit("maximum", emit("sub", squares, emit("div", emit("mul", shift, shift), count)), 0)
             squares = emit("where", emit("lt", squares, math.inf), exact, squares)
@@ -163,7 +164,7 @@ def _running_extremum(op: str) -> Rule:
     def rule(lowering: Lowering, x: Value, dim: int) -> list[Value]:
         axis = dim % max(len(x.shape), 1)
 
-        def place(emit: Any, x: Any, best: Any) -> Any:
+        def place(emit: Emit, x: Operand, best: Operand) -> Operand:
             index = Index(axis) if emit.nest.shape else Const(0, torch.int64)
             hit = emit("or", emit("eq", x, best), emit("ne", x, x))
             return emit("where", hit, index, Const(0, torch.int64), dtype=torch.int64)
@@ -183,7 +184,7 @@ def _product(lowering: Lowering, left: Value, right: Value) -> Value:
 
 
 def _vector_norm(
-    lowering: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: Any
+    lowering: Lowering, x: Value, ord: Number = 2, dim: Dims = None, keepdim: bool = False, **_: object
 ) -> Value:
     axes = _axes(x, dim)
     x = lowering.map(x.shape, lambda emit, x: emit("abs", x), _as(lowering, x, lowering.op.outputs[0].dtype))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ Move = Callable[..., View]
 def moved(move: Move) -> Rule:
     """Rule of a view operation: a splat stays one, a value that keeps its shape stays where it is."""
 
-    def rule(lowering: Lowering, x: Value, *args: Any, **options: Any) -> Value:
+    def rule(lowering: Lowering, x: Value, *args: object, **options: object) -> Value:
         if isinstance(x, Splat):
             return Splat(x.const, lowering.op.outputs[0].shape)
         return move(lowering.view(x), *args, **options)
@@ -25,7 +24,7 @@ def moved(move: Move) -> Rule:
     return rule
 
 
-def _reshape(lowering: Lowering, x: Value, *_: Any) -> Value:
+def _reshape(lowering: Lowering, x: Value, *_: object) -> Value:
     """The same elements in another shape: by strides, or by a row-major copy."""
     shape = lowering.op.outputs[0].shape
     if x.dtype != lowering.op.outputs[0].dtype:
@@ -50,7 +49,7 @@ def _bits(lowering: Lowering, x: Value) -> Value:
     return lowering.map(x.shape, lambda emit, x: emit.cast(x, dtype), x)
 
 
-def _expand(lowering: Lowering, x: Value, *_: Any, **__: Any) -> Value:
+def _expand(lowering: Lowering, x: Value, *_: object, **__: object) -> Value:
     shape = lowering.op.outputs[0].shape
     if isinstance(x, Splat):
         return Splat(x.const, shape)

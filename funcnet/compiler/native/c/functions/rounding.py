@@ -2,13 +2,15 @@
 
 import re
 
+from funcnet.compiler.native.c.functions.lanes import each_lane
+
 
 def fma(kind: str, scalar: str) -> str:
     """One rounding: gcc makes one instruction of the builtin, lane by lane, and clang of an expression."""
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
-    loop = f"for (int i = 0; i < {count[0] if count else 'L'}; ++i)"
-    lanes = f"{kind} r; {loop} r[i] = {builtin}(a[i], b[i], c[i]); return r;"
+    loop = each_lane(f"r[i] = {builtin}(a[i], b[i], c[i]);", count[0] if count else "L")
+    lanes = f"{kind} r; {loop} return r;"
     exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
     return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
 #if defined(__clang__) && (defined(__FMA__) || defined(__aarch64__))
@@ -28,7 +30,8 @@ def product_error(kind: str, scalar: str) -> str:
     clang must not see fma(a, b, -p): it takes p for the product in there, and zero for the result.
     """
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
-    lanes = f"{kind} r; for (int i = 0; i < L; ++i) r[i] = {builtin}(a[i], b[i], -p[i]); return r;"
+    loop = each_lane(f"r[i] = {builtin}(a[i], b[i], -p[i]);")
+    lanes = f"{kind} r; {loop} return r;"
     exact = f"return {builtin}(a, b, -p);" if kind == scalar else lanes
     split = "4097.0f" if scalar == "f32" else "134217729.0"
     return f"""static inline {kind} product_error_{kind}({kind} a, {kind} b, {kind} p) {{

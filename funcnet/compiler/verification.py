@@ -1,0 +1,138 @@
+"""Check a program between passes: every value assigned once, read in scope, of the shape and dtype that torch gives it.
+
+The tests set FUNCNET_VERIFY; without it nothing is checked.
+"""
+
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.compiler.errors import InternalError
+from funcnet.compiler.program import Apply, Block, Program, Scan, Var, inputs
+
+VERIFYING = bool(os.environ.get("FUNCNET_VERIFY"))
+Kind = tuple[tuple[int, ...], torch.dtype]
+
+
+def checked(program: Program) -> Program:
+    """Return a program, verified if the tests ask for it."""
+    if VERIFYING:
+        verify(program)
+    return program
+
+
+def verify(program: Program) -> None:
+    """Check a program.
+
+    Raises:
+        InternalError: A pass has broken it; the message says where.
+    """
+    _Verifier().block(program.block, frozenset())
+    for name, dims, values in (
+        ("in_dims", program.in_dims, program.block.params),
+        ("out_dims", program.out_dims, program.block.results),
+    ):
+        if dims is not None and len(dims) != len(values):
+            raise InternalError(f"{name} has {len(dims)} entries for {len(values)} values")
+
+
+class _Verifier:
+    def __init__(self) -> None:
+        self.assigned = set[Var]()
+
+    def block(self, block: Block, outside: frozenset[Var]) -> None:
+        """Check a block, which may read the values outside of it."""
+        scope = {*outside, *self.assign(block.params, "a parameter")}
+        for op in block.ops:
+            self.in_scope(inputs(op), scope, _name(op))
+            if isinstance(op, Scan):
+                _check_scan(op)
+                self.block(op.body, frozenset(scope))
+            else:
+                _check_outputs(op)
+            scope.update(self.assign(op.outputs, _name(op)))
+        self.in_scope(block.results, scope, "a result")
+
+    def assign(self, values: Sequence[Var], name: str) -> Sequence[Var]:
+        for var in values:
+            if var in self.assigned:
+                raise InternalError(f"{name} assigns a value that has been assigned before: {_kind(var)}")
+            self.assigned.add(var)
+        return values
+
+    def in_scope(self, values: Iterable[Var], scope: set[Var], name: str) -> None:
+        for var in values:
+            if var not in scope:
+                raise InternalError(f"{name} reads a value that is not in scope: {_kind(var)}")
+
+
+def _check_scan(scan: Scan) -> None:
+    """Check that carries keep their shapes and dtypes, and that slices and outputs have those of one step."""
+    carries, stacked = len(scan.init), [_stacked(var, scan.length) for var in scan.body.results[len(scan.init) :]]
+    kinds = [*map(_kind, scan.init)]
+    slices = [_stacked(var, scan.length) for var in scan.body.params[carries:]]
+    pairs = {
+        "a carry": (kinds, [*map(_kind, scan.body.params[:carries])]),
+        "a new carry": (kinds, [*map(_kind, scan.body.results[:carries])]),
+        "a last carry": (kinds, [*map(_kind, scan.outputs[:carries])]),
+        "an input": ([*map(_kind, scan.xs)], slices),
+        "an output": (stacked, [*map(_kind, scan.outputs[carries:])]),
+    }
+    for name, (want, got) in pairs.items():
+        if want != got:
+            raise InternalError(f"{name} of a scan has another shape or dtype: expected {want}, got {got}")
+
+
+def _check_outputs(op: Apply) -> None:
+    """Check outputs against torch's shape rules; those that an operation leaves out have their place, too."""
+    if not op.outputs:
+        return
+    key = op.target, _hashable(op.args), _hashable(tuple(op.kwargs.items())), torch.get_default_dtype()
+    if key not in _known:
+        _known[key] = _inferred(op)
+    got = [*map(_kind, op.outputs)]
+    if len(got) != len(_known[key]) or any(b is not None and a != b for a, b in zip(got, _known[key], strict=True)):
+        raise InternalError(f"{op.target} has outputs of another shape or dtype: expected {_known[key]}, got {got}")
+
+
+_known: dict[Hashable, list[Kind | None]] = {}
+
+
+def _inferred(op: Apply) -> list[Kind | None]:
+    options = {name: torch.device("meta") if name == "device" else _meta(value) for name, value in op.kwargs.items()}
+    if any(argument.name == "device" for argument in op.target._schema.arguments):
+        options["device"] = torch.device("meta")
+    try:
+        results = op.target(*_meta(op.args), **options)
+    except Exception as error:
+        raise InternalError(f"{op.target} refuses its arguments: {error}") from error
+    listed = results if isinstance(results, tuple | list) else [results]
+    leaves = [leaf for item in listed for leaf in (item if isinstance(item, tuple | list) else [item])]
+    return [(tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else None for leaf in leaves]
+
+
+def _meta(value: Any) -> Any:
+    if isinstance(value, Var):
+        return torch.empty(value.shape, dtype=value.dtype, device="meta")
+    return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
+
+
+def _hashable(value: Any) -> Hashable:
+    if isinstance(value, Var):
+        return _kind(value)
+    return tuple(map(_hashable, value)) if isinstance(value, tuple | list) else (type(value), repr(value))
+
+
+def _kind(var: Var) -> Kind:
+    return var.shape, var.dtype
+
+
+def _stacked(var: Var, length: int) -> Kind:
+    return (length, *var.shape), var.dtype
+
+
+def _name(op: Apply | Scan) -> str:
+    return "a scan" if isinstance(op, Scan) else str(op.target)
