@@ -15,7 +15,8 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.transforms import vmap
-from funcnet.transforms.closures import NoHiddenTensors, frozen, lurking, rebind, wrapped
+from funcnet.transforms.closures import NoHiddenTensors, closed, rebind
+from funcnet.transforms.remat import Recomputed, distinct
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
 
 Step = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensors, Tensors]]  # (carry, x) -> (carry, y)
@@ -26,106 +27,85 @@ def differentiable_loop(
     scan: Scan, step: Step, init: Tensors, xs: Tensors, length: int, unroll: int
 ) -> tuple[Tensors, Tensors]:
     """Run the loop with `scan` as one custom autograd function, whose derivatives are loops themselves."""
-    step, carries = frozen(step), len(init)
-    held, outside = tuple(wrapped(step)), tuple(lurking(step))
-    loop = _Loop(partial(scan, unroll=unroll), partial(_keep, step), held, outside, carries, length)
-    apply: Callable[..., Tensors] = _Scan.apply
-    results = apply(loop, *held, *init, *xs)
+    step, held, outside = closed(step)
+    carries = len(init)
+    loop = _Loop(_Step(partial(_keep, step), held, carries), partial(scan, unroll=unroll), outside, length)
+    results = loop(*held, *init, *xs)
     return results[:carries], results[2 * carries :]
-
-
-@dataclass(frozen=True, eq=False)
-class _Loop:
-    """A step that also outputs the carry before it, and the tensors that it captures from outer levels."""
-
-    scan: Scan
-    step: Step
-    held: Tensors
-    outside: Tensors
-    carries: int
-    length: int
-
-    def holding(self, held: Tensors) -> "_Step":
-        """Return the step with these captured tensors instead."""
-        return _Step(rebind(self.step, self.held, held), held, self.carries)
-
-    def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        return _cut(len(self.held), self.carries, tensors)
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
     """A step as a function of all tensors that it depends on: captured tensors, carry and slices."""
 
-    step: Step
+    f: Step
     held: Tensors
     carries: int
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         held, carry, x = self.cut(tensors)
-        after, y = rebind(self.step, self.held, held)(carry, x)
+        after, y = self.holding(held).f(carry, x)
         return *after, *y
 
+    def holding(self, held: Tensors) -> "_Step":
+        """Return the step with these tensors instead."""
+        return replace(self, f=rebind(self.f, self.held, held), held=held)
+
     def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        return _cut(len(self.held), self.carries, tensors)
+        """Tell the tensors that the step holds, those of the carry and those of the slices apart."""
+        start, end = len(self.held), len(self.held) + self.carries
+        return tuple(tensors[:start]), tuple(tensors[start:end]), tuple(tensors[end:])
 
 
-def _cut(held: int, carries: int, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """Split the tensors into those that the step captures, the carry and the slices."""
-    return tuple(tensors[:held]), tuple(tensors[held : held + carries]), tuple(tensors[held + carries :])
+@dataclass(frozen=True, eq=False)
+class _Loop(Recomputed):
+    """A loop as a function of all tensors that it depends on, which also returns the carry before each step.
 
+    Attributes:
+        f: One step; its outputs begin with the carry before it.
+        outside: Tensors of levels outside, to which the step may lead without using them.
+    """
 
-class _Scan(torch.autograd.Function):
-    """A loop as a function of all tensors that it depends on, which also returns the carry before each step."""
+    f: _Step
+    scan: Scan
+    outside: Tensors
+    length: int
 
-    @staticmethod
-    def forward(loop: _Loop, *tensors: Tensor) -> Tensors:
-        held, init, xs = loop.cut(tensors)
-        with NoHiddenTensors("scan", tensors, loop.outside, autograd=False):  # a traced program is not recorded
-            carry, ys = loop.scan(loop.holding(held).step, init, xs, loop.length)
+    def run(self, *tensors: Tensor) -> Tensors:
+        held, init, xs = self.f.cut(tensors)
+        with NoHiddenTensors("scan", tensors, self.outside, autograd=False):  # a traced program is not recorded
+            carry, ys = self.scan(self.f.holding(held).f, init, xs, self.length)
         return *carry, *ys
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
-        ctx.loop, *tensors = inputs
-        held, init, xs = ctx.loop.cut(tensors)
-        ctx.save_for_backward(*held, *output[len(init) : 2 * len(init)], *xs)
-        ctx.save_for_forward(*tensors)
-        ctx.set_materialize_grads(False)
+    def kept(self, tensors: Tensors, results: Tensors) -> Tensors:
+        held, init, xs = self.f.cut(tensors)
+        return *held, *results[len(init) : 2 * len(init)], *xs
 
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        held, befores, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
-        carries = ctx.loop.carries
-        rows = _reversed((befores, xs, cotangents[carries:]))
-        step, of_last = ctx.loop.holding(held), cotangents[:carries]
-        by_held, by_init, by_xs = _pull_back(ctx.loop.scan, step, of_last, rows, ctx.loop.length)
-        return None, *by_held, *by_init, *_reversed(by_xs)
+    def pull(self, kept: Tensors, cotangents: Partial) -> Partial:
+        held, befores, xs = self.f.cut(kept)
+        of_last, of_outputs = cotangents[: self.f.carries], cotangents[self.f.carries :]
+        rows = _reversed((befores, xs, of_outputs))
+        by_held, by_init, by_xs = _pull_back(self.scan, self.f.holding(held), of_last, rows, self.length)
+        return *by_held, *by_init, *_reversed(by_xs)
 
-    @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        held, init, xs = ctx.loop.cut(_apart(ctx.saved_tensors))
-        of_held, of_init, of_xs = ctx.loop.cut(tangents)
-        push = partial(_push, ctx.loop.holding(held), _Live(_places(of_init)), of_held)
+    def push(self, primals: Tensors, tangents: Partial) -> tuple[Tensors, Partial]:
+        held, init, xs = self.f.cut(primals)
+        of_held, of_init, of_xs = self.f.cut(tangents)
+        push = partial(_push, self.f.holding(held), _Live(_places(of_init)), of_held)
         carry = init, materialised(init, of_init)
-        (_, of_carry), (ys, of_ys) = ctx.loop.scan(push, carry, (xs, of_xs), ctx.loop.length)
-        return *of_carry, *materialised(ys, of_ys)
+        (last, of_last), (ys, of_ys) = self.scan(push, carry, (xs, of_xs), self.length)
+        return (*last, *ys), (*of_last, *of_ys)
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, loop: _Loop, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
-        """Loop over the whole batch; every carry is batched, even if its initial value is not."""
-        held, init, xs = loop.cut(_apart(tensors))
-        of_held, of_init, of_xs = loop.cut(in_dims[1:])
-        many = (
-            x.expand(info.batch_size, *x.shape) if d is None else x.movedim(d, 0)
-            for x, d in zip(init, of_init, strict=True)
-        )
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
+        """Loop over the whole batch; all carries are batches, whatever they begin from."""
+        held, init, xs = self.f.cut(distinct(tensors))
+        of_held, of_init, of_xs = self.f.cut(dims)
+        many = (x.expand(size, *x.shape) if d is None else x.movedim(d, 0) for x, d in zip(init, of_init, strict=True))
         rows = (x if d is None else x.movedim(d, 1) for x, d in zip(xs, of_xs, strict=True))
-        dims = of_held, 0, tuple(None if dim is None else 0 for dim in of_xs)
-        step = partial(_batched, dims, loop.holding(held).step, held)
-        apply: Callable[..., Tensors] = _Scan.apply
-        results = apply(replace(loop, step=step, held=held), *held, *many, *rows)
-        return results, (0,) * loop.carries + (1,) * (len(results) - loop.carries)
+        in_dims = of_held, 0, tuple(None if dim is None else 0 for dim in of_xs)
+        step = self.f.holding(held)
+        results = replace(self, f=replace(step, f=partial(_batched, in_dims, step)))(*held, *many, *rows)
+        return results, (0,) * step.carries + (1,) * (len(results) - step.carries)
 
 
 def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
@@ -133,13 +113,13 @@ def _keep(step: Step, carry: Tensors, x: Tensors) -> tuple[Tensors, Tensors]:
     return after, (*carry, *y)
 
 
-def _batched(dims: Any, step: Step, held: Tensors, carry: Tensors, x: Tensors) -> Any:
+def _batched(dims: Any, step: _Step, carry: Tensors, x: Tensors) -> Any:
     """Take a step of a whole batch."""
 
-    def take(others: Tensors, carry: Tensors, x: Tensors) -> Any:
-        return rebind(step, held, others)(carry, x)
+    def take(held: Tensors, carry: Tensors, x: Tensors) -> Any:
+        return step.holding(held).f(carry, x)
 
-    return vmap(take, dims)(held, carry, x)
+    return vmap(take, dims)(step.held, carry, x)
 
 
 @dataclass(eq=False)
@@ -246,12 +226,3 @@ def _floating(tensors: Any) -> Any:
 
 def _reversed(rows: Any) -> Any:
     return tree.map(lambda row: row.flip(0), rows)
-
-
-def _apart(tensors: Sequence[Tensor]) -> Tensors:
-    """Make each tensor a distinct object, so that a step recognises the ones that it captures by identity.
-
-    Two tensors that are distinct at a level of torch.func may be one object below it. A pullback may also run after its
-    level has ended; an operation unwraps tensors that were saved at it.
-    """
-    return tuple(tensor.view_as(tensor) for tensor in tensors)

@@ -7,6 +7,10 @@ as arguments, and bound again inside the function.
 The function runs again when derivatives are computed. By then the variable of a Python loop around it may have its next
 value, and a module that was called with other parameters may have its own again. So the function is frozen when it is
 called.
+
+Functions are copied for that. A recording of the operations of the first run could find the tensors, but not take the
+place of the copy: a second run also reads numbers, which no operation shows, and a replay without a second run would
+differentiate through a torch.autograd.Function inside, whose own rule no mode sees.
 """
 
 import copy
@@ -27,31 +31,27 @@ from funcnet.tree import Tree
 
 
 class HiddenTensorError(ValueError):
-    """A function uses a tensor of an outer transformation and holds it where `wrapped` does not find it."""
+    """A function uses a tensor of an outer transformation and holds it where `closed` does not find it."""
 
 
-def wrapped(f: Function) -> list[Tensor]:
-    """List the tensors captured by f that belong to a level of torch.func, or that autograd records."""
+def closed(f: Function, arguments: Tree = ()) -> tuple[Function, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Freeze a function, and find the tensors of transformations outside.
+
+    Returns:
+        f, whatever its variables, and the attributes that lead it to tensors, become later; the tensors held by f that
+        are at a level of torch.func, or that autograd records; and all tensors at a level of torch.func to which f and
+        the arguments lead in any way.
+    """
+    kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
     recording = torch.is_grad_enabled()
 
-    def outside(tensor: Tensor) -> bool:
+    def is_outside(tensor: Tensor) -> bool:
         level = _torch.level(tensor)
         return level > 0 or (level == _torch.NO_LEVEL and recording and tensor.requires_grad)
 
-    return [tensor for tensor in _tensors(_held(f, {}, {})) if outside(tensor)]
-
-
-def lurking(value: Tree) -> list[Tensor]:
-    """List the tensors at a level of torch.func that are reachable from a value in any way."""
-    if not _torch.is_transforming():
-        return []
-    return [tensor for tensor in _tensors(_reached(value)) if _torch.level(tensor) > 0]
-
-
-def frozen(f: Function) -> Function:
-    """Return a snapshot of f that later changes of its variables and attributes do not affect."""
-    kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
-    return kept
+    held = filter(is_outside, _tensors(_held(kept, {}, {})))
+    reached = _tensors(_reached((f, arguments))) if _torch.is_transforming() else ()
+    return kept, tuple(held), tuple(tensor for tensor in reached if _torch.level(tensor) > 0)
 
 
 def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Function:

@@ -1,5 +1,7 @@
 """Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, update_wrapper
 from typing import Any
 
@@ -8,10 +10,10 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.transforms.batching import vmap
-from funcnet.transforms.closures import NoHiddenTensors, frozen, leads_to_tensors, lurking, rebind, wrapped
+from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensors, rebind
 from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.purity import Pure
-from funcnet.transforms.structural_zeros import materialised, pullback, pushforward
+from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
 from funcnet.tree.conversion import arrays_as_tensors
 
 
@@ -48,21 +50,20 @@ def remat(f: Function) -> Function:
 
 
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
-    f, outside = frozen(f), lurking((f, args, kwargs))
-    held, inputs, results = wrapped(f), Flattener(), Flattener()
+    f, held, outside = closed(f, (args, kwargs))
+    inputs, results = Flattener(), Flattener()
     tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))
 
-    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+    def flat(*tensors: Tensor) -> Tensors:
         others, args, kwargs = inputs.rebuild(tensors)
         with NoHiddenTensors("remat", tensors, outside):
             return _whole(results, rebind(f, held, others)(*args, **kwargs))
 
-    apply: Function = _Remat.apply
     with Pure("remat", f, (args, kwargs)):
-        return results.rebuild(apply(flat, *tensors))
+        return results.rebuild(Recomputed(flat)(*tensors))
 
 
-def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
+def _whole(results: Flattener, result: Any) -> Tensors:
     tensors = results.split(result)
     for leaf in filter(leads_to_tensors, results.rest):
         raise ValueError(
@@ -73,41 +74,81 @@ def _whole(results: Flattener, result: Any) -> tuple[Tensor, ...]:
     return tensors
 
 
+@dataclass(frozen=True, eq=False)
+class Recomputed:
+    """f(*tensors) as one step of differentiation that keeps its arguments and nothing else.
+
+    Its methods are the rules that autograd and torch.func ask for, with the outermost level of torch.func peeled off
+    the tensors. A cotangent or tangent is None where it is zero by structure, and for integers.
+    """
+
+    f: Function
+
+    def __call__(self, *tensors: Tensor) -> Tensors:
+        apply: Callable[..., Tensors] = _Remat.apply
+        return apply(self, *tensors)
+
+    def run(self, *tensors: Tensor) -> Tensors:
+        return tuple(out.view_as(out) for out in self.f(*tensors))  # autograd takes no argument back as a result
+
+    def kept(self, tensors: Tensors, results: Tensors) -> Tensors:
+        """Choose the tensors that the backward pass is given."""
+        return tensors
+
+    def pull(self, primals: Tensors, cotangents: Partial) -> Partial:
+        """Pull one cotangent per result back to one per argument, from the tensors kept."""
+        weights, results = Flattener(), Flattener()
+
+        def pull(*tensors: Tensor) -> Tensors:
+            given = weights.rebuild(tensors[len(primals) :])
+            return results.split(pullback(self.f, tensors[: len(primals)])(given))
+
+        # torch.func records the backward pass, to be differentiated in turn, so that has to be rematerialised as well
+        pulled = Recomputed(pull)(*primals, *weights.split([*cotangents]))
+        return tuple(results.rebuild(pulled))
+
+    def push(self, primals: Tensors, tangents: Partial) -> tuple[Tensors, Partial]:
+        """Compute the results, and push one tangent per argument forward to one per result."""
+        return pushforward(self.f, primals, tangents)
+
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
+        """Compute the results of a batch from the axis of each tensor, if it has one; return them and their axes."""
+        # The rule that torch generates adds up the gradient of a result that all examples share once per example.
+        results = Recomputed(vmap(self.f, dims))(*tensors)
+        return results, (0,) * len(results)
+
+
 class _Remat(torch.autograd.Function):
-    """f(*tensors) as one autograd function that saves its arguments and nothing else."""
+    """The call of a step, which is an argument itself."""
 
     @staticmethod
-    def forward(f: Function, *tensors: Tensor) -> Any:
-        return tuple(out.view_as(out) for out in f(*tensors))  # autograd does not accept an argument as a result
+    def forward(step: Recomputed, *tensors: Tensor) -> Tensors:
+        return step.run(*tensors)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
-        ctx.f, *tensors = inputs
-        ctx.save_for_backward(*tensors)
+    def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
+        ctx.step, *tensors = inputs
+        ctx.save_for_backward(*ctx.step.kept(tensors, output))
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        # A pullback may run after its level of torch.func has ended; an operation unwraps tensors saved at that level.
-        primals = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-        weights, results = Flattener(), Flattener()
-
-        def pull(*tensors: Tensor) -> tuple[Tensor, ...]:
-            given = weights.rebuild(tensors[len(primals) :])
-            return results.split(pullback(ctx.f, tensors[: len(primals)])(given))
-
-        # torch.func records the backward pass, so that it can be differentiated; it is rematerialised as well
-        apply: Function = _Remat.apply
-        return None, *results.rebuild(apply(pull, *primals, *weights.split([*cotangents])))
+        return None, *ctx.step.pull(distinct(ctx.saved_tensors), cotangents)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Any:
-        return materialised(*pushforward(ctx.f, ctx.saved_tensors, tangents))
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        return materialised(*ctx.step.push(distinct(ctx.saved_tensors), tangents))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, f: Function, *tensors: Tensor) -> Any:
-        # The rule that torch generates adds the gradient of a result that all examples share once per example.
-        apply: Function = _Remat.apply
-        results = apply(vmap(f, in_dims[1:]), *tensors)
-        return results, (0,) * len(results)
+    def vmap(info: Any, in_dims: Any, step: Recomputed, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
+        return step.batch(info.batch_size, in_dims[1:], tensors)
+
+
+def distinct(tensors: Sequence[Tensor]) -> Tensors:
+    """Make each tensor its own object, by which a step that holds it knows it.
+
+    Two that were distinct at a level of torch.func may be one below it. A pullback may also run after its level has
+    ended; an operation unwraps the tensors that were saved at it.
+    """
+    return tuple(tensor.view_as(tensor) for tensor in tensors)
