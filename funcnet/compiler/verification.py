@@ -107,6 +107,8 @@ def _inferred(op: Apply) -> list[Kind | None]:
         options["device"] = torch.device("meta")
     try:
         results = op.target(*_meta(op.args), **options)
+    except NotImplementedError:  # torch has no shape rule for it, so that tracing took one of ours
+        return [None] * len(op.outputs)
     except Exception as error:
         raise InternalError(f"{op.target} refuses its arguments: {error}") from error
     listed = results if isinstance(results, tuple | list) else [results]

@@ -20,14 +20,14 @@ def branch(x):
 
 READS = [
     (branch, "branch"),
-    (lambda x: x * x.sum().item(), "_local_scalar_dense"),
+    (lambda x: x * x.sum().item(), r"\.item\(\)"),
     (lambda x: x[x > 0], "index.Tensor"),
     (lambda x: x.nonzero(), "nonzero"),
     (lambda x: x.tolist(), "tolist"),
     (lambda x: x.numpy(), "numpy"),
     (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),
     (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "needs the values"),
-    (fn.grad(lambda x: x.sum() * float(x[0, 0])), "_local_scalar_dense"),
+    (fn.grad(lambda x: x.sum() * float(x[0, 0])), r"float\(\)"),
     (fn.vmap(lambda row: torch.tensor(row.tolist())), "needs the values"),
 ]
 
