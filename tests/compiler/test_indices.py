@@ -37,10 +37,10 @@ INDEXED = {
 }
 
 
-INDEXED = [(torch.float64,), (torch.int64,)]
+FEW = [(torch.float64,), (torch.int64,)]
 
 
-@pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=INDEXED, quick=INDEXED))
+@pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=FEW, quick=FEW))
 def test_indexed(dtype: torch.dtype, backend: str) -> None:
     x, index = rand(4, 5, dtype=torch.float64).mul(10).to(dtype), torch.tensor([3, 0, 3, 1])
     check(INDEXED, x, index, backend=backend, ulp=16)

@@ -66,6 +66,7 @@ def test_results_that_all_lanes_share(backend):
         jit(fn.vmap(lambda rate: (rate, rate), out_dims=(0, None)), backend=backend)(RATES)
 
 
-def test_keyword_arguments_are_shared_by_all_lanes():
+def test_keyword_arguments_are_mapped_over_their_first_axis():
     f = fn.vmap(lambda rate, *, x: rate + x.sum())
-    assert fn.tree.difference(jit(f)(RATES, x=X), f(RATES, x=X), atol=1e-12) is None
+    x = torch.stack([X * rate for rate in RATES])
+    assert fn.tree.difference(jit(f)(RATES, x=x), f(RATES, x=x), atol=1e-12) is None
