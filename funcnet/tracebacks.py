@@ -17,7 +17,10 @@ _LIBRARIES = ("funcnet", "torch", "optree", "contextlib", "functools")
 
 
 def boundary(f: Callable[P, R]) -> Callable[P, R]:
-    """Shorten the tracebacks of errors that leave a function."""
+    """Shorten the tracebacks of errors that leave a function.
+
+    It is for functions of modules and methods: torch.compile cannot trace the making of a wrapper.
+    """
 
     @wraps(f)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

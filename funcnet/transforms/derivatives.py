@@ -50,7 +50,6 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         {'x': tensor([2., 4.]), 'steps': None}
     """
 
-    @boundary
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
@@ -70,7 +69,6 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         (tensor(9.), tensor(6.))
     """
 
-    @boundary
     @wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
@@ -78,6 +76,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
     return value_and_gradient
 
 
+@boundary
 def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
     kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
@@ -269,19 +268,25 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
 
 
 def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
-    @boundary
     @wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
         call = Call(name, lambda *args: f(*args, **options), inputs, has_aux)
-        by, pairs = tuple(range(len(inputs.tensors))), Pairs(name, call, inputs.tensors)
-        with Pure(name, f, args):
-            rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
-        _, *aux = call.rebuild(results)
-        derivative = call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)])
+        derivative, *aux = _jacobian_of(call, transform)
         return (derivative, *aux) if has_aux else derivative
 
     return jacobian
+
+
+@boundary
+def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
+    """Return the Jacobian of a call, and its auxiliary result if it has one."""
+    inputs = call.inputs
+    by, pairs = tuple(range(len(inputs.tensors))), Pairs(call.name, call, inputs.tensors)
+    with Pure(call.name, call.f, inputs.args):
+        rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
+    _, *aux = call.rebuild(results)
+    return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux
 
 
 def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
