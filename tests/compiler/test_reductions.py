@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from backends import BACKENDS, FLOATS, check, rand, rows
+from backends import BACKENDS, FLOATS, check, check_alone, rand, rows
 
 import funcnet as fn
 from funcnet.compiler import jit
@@ -78,3 +78,22 @@ def test_deviations_of_the_largest_numbers_are_infinite_not_nan(lanes):
     for x in (torch.tensor([3.4e38, -3.4e38, 3e38]), torch.tensor([1e20, -1e20, 3e20]), torch.tensor([1.0, torch.nan])):
         got = [y[0] for y in jit(fn.vmap(f), backend="native")(x[None])] if lanes else jit(f, backend="native")(x)
         torch.testing.assert_close(tuple(got), f(x), equal_nan=True)
+
+
+BACKWARDS = {
+    "sum of squares": lambda x: x.flip(-1).square().sum(),
+    "sum of squares, all axes": lambda x: x.flip(0, 1).square().sum(),
+    "two sums": lambda x: (x.flip(-1) * x).sum() + x.flip(-1).sum(),
+    "var": lambda x: x.flip(-1).var(),
+    "norm": lambda x: x.flip(1).norm(),
+    "logsumexp": lambda x: x.flip(1).logsumexp((0, 1)),
+    "rolled": lambda x: (x.roll(1, -1) * 1.5).sum(),
+    "rolled squares": lambda x: x.roll(-1, 1).square().sum(),
+    "maximum": lambda x: (x.flip(-1) * 1.5).amax(),
+}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(3, 2), (5, 3), (4, 3, 2), (40, 9)], ids=str)
+def test_reductions_in_descending_and_in_rolled_order(shape, dtype):
+    check_alone(BACKWARDS, rand(*shape, dtype=dtype), backend="native", ulp=64, atol=400 * torch.finfo(dtype).eps)

@@ -24,9 +24,11 @@ typedef __UINT16_TYPE__ u16;
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))
+#define KEEP_SCALAR
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
+#define KEEP_SCALAR __asm__ volatile("");  // without effect, but no loop around it becomes one of vectors
 #endif
 #if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
 #define FLUSHED 0x8040

@@ -69,12 +69,22 @@ class Walk(Sums):
 
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
         """The indices of one level from first to end."""
-        i = f"i{level}"
-        if level == len(self.sizes) - 1 and not self.nest.sequential:
+        i, is_last = f"i{level}", level == len(self.sizes) - 1
+        if is_last and not self.nest.sequential:
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
         self.loops(level + 1, [*place, i])
+        if not is_last and self.reduces(level):
+            self.writer.put("KEEP_SCALAR")
         self.writer.close()
+
+    def reduces(self, level: int) -> bool:
+        """Tell whether a reduction goes over a level and all levels inside of it.
+
+        gcc 12 may make vectors of such an outer loop. If the inner one has elements in descending order of memory, or
+        at computed indices, these vectors then hold the wrong elements.
+        """
+        return any(not any(self.strides(s.view)[level:]) for s in self.accumulations())
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """A long inner reduction of scalars as some interleaved ones, which are vectors to the compiler."""
