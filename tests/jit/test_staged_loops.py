@@ -103,6 +103,18 @@ def test_scan_inside_vmap_stays_one_loop():
     assert operations(f, X).count("scan") == 1
 
 
+def test_the_shared_stack_of_a_scan_is_a_result_of_every_lane():
+    shared = torch.ones(1)
+
+    def f(x):
+        _, stack = scan(lambda c, _: (c, shared), x, length=2)
+        carry, _ = scan(lambda c, _: (c + 1, None), stack, length=0)
+        return carry, stack
+
+    x = torch.zeros(5)
+    assert fn.tree.difference(jit(fn.vmap(f), backend="native")(x), fn.vmap(f)(x)) is None
+
+
 def test_loop_is_none_where_a_scan_is_a_python_loop():
     seen = []
 

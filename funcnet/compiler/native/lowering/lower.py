@@ -212,10 +212,7 @@ class Lowering:
         for var, source in zip(op.body.params[count:], sources, strict=True):
             steps = (*source.steps, (loop.counter, source.strides[0]))
             self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)
-        stacks = [
-            self.destination.get(var) or self.temporary(var.shape, var.dtype, var in self.program.varying)
-            for var in op.outputs[count:]
-        ]
+        stacks = [self._stack(var) for var in op.outputs[count:]]
         outer, self.scope = self.scope, Scope(loop.body)
         for inner in op.body.ops:
             self.lower(inner)
@@ -230,6 +227,13 @@ class Lowering:
         self.scope = outer
         self.scope.add(loop, *carries, *stacks)
         self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
+
+    def _stack(self, var: Var) -> View:
+        """Return the memory of a stacked output: that of a result, unless its lanes only repeat a shared value."""
+        varying, result = var in self.program.varying, self.destination.get(var)
+        if result is not None and result.varying == varying:
+            return result
+        return self.temporary(var.shape, var.dtype, varying)
 
     def _carry(self, start: Var, var: Var) -> View:
         self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.program.varying)
