@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Sums, Vectors
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, operands
 
 
 class Walk(Sums):
@@ -74,17 +75,21 @@ class Walk(Sums):
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
         self.loops(level + 1, [*place, i])
-        if not is_last and self.reduces(level):
+        if not is_last and self.reduces(level) and self.is_irregular():
             self.writer.put("KEEP_SCALAR")
         self.writer.close()
 
     def reduces(self, level: int) -> bool:
-        """Tell whether a reduction goes over a level and all levels inside of it.
-
-        gcc 12 may make vectors of such an outer loop. If the inner one has elements in descending order of memory, or
-        at computed indices, these vectors then hold the wrong elements.
-        """
+        """Tell whether a reduction goes over a level and all levels inside of it."""
         return any(not any(self.strides(s.view)[level:]) for s in self.accumulations())
+
+    def is_irregular(self) -> bool:
+        """Tell whether the last level reads elements in descending order of memory or at computed indices.
+
+        gcc 12 makes vectors of an outer loop around it, which then hold the wrong elements.
+        """
+        read = [value for part in self.nest.body for value in (part, *operands(part))]
+        return any(isinstance(x, Gather) or (isinstance(x, View) and self.strides(x)[-1] < 0) for x in read)
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """A long inner reduction of scalars as some interleaved ones, which are vectors to the compiler."""
