@@ -126,6 +126,11 @@ def dispatch_modes() -> list[DispatchMode]:
     return _python_dispatch._get_current_dispatch_mode_stack()
 
 
+def without_dispatch_modes() -> AbstractContextManager[Any]:
+    """Return a context in which no dispatch mode sees the operations."""
+    return _python_dispatch._disable_current_modes()
+
+
 def without_torch_function() -> AbstractContextManager[None]:
     """Return a context in which torch function modes and tensor subclasses do not see the calls."""
     return DisableTorchFunction()

@@ -8,20 +8,18 @@ view: a write to it that x[i] = y does not bring back to its place is an error.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet._torch import is_batching, unwrapped
+from funcnet._torch import is_batched, is_batching, is_wrapped, unwrap, unwrapped, without_dispatch_modes
 from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.errors import reads_value
 from funcnet.compiler.tracing import number_rules, numbers
 from funcnet.compiler.tracing.functionalize import Storage, root
+from funcnet.compiler.tracing.shape_inference import MASKS
 from funcnet.compiler.tracing.tracer import Tracer
 
 Result = TypeVar("Result")
-
-MASKS = (torch.bool, torch.uint8)
 
 # what a user writes where Python asks a tensor for its value
 _READERS = {
@@ -32,6 +30,8 @@ _READERS = {
     Tensor.__complex__: "complex()",
     Tensor.__contains__: "`in`",
     Tensor.item: ".item()",
+    Tensor.tolist: "tolist()",
+    Tensor.numpy: "numpy()",
 }
 
 
@@ -60,10 +60,21 @@ class _Elements(TorchFunctionMode):
         if func is Tensor.__setitem__:
             return _put(self.storage, args[0], numbers.index(args[1]), args[2])
         if func in _READERS and isinstance(unwrapped(args[0]), Tracer):
-            raise reads_value(_READERS[func])
+            value = self.value(func, args[0])
+            with without_dispatch_modes():
+                return func(value, *args[1:], **(kwargs or {}))
         if func in number_rules.FUNCTIONS:
             return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
         return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
+
+    def value(self, func: Any, x: Tensor) -> Tensor:
+        """Return the value of a tensor that Python asks for, if it depends on constants alone."""
+        while is_wrapped(x) and not is_batched(x):
+            x = unwrap(x)
+        known = self.storage.recorder.constants.find(self.storage.read(x)) if isinstance(x, Tracer) else None
+        if known is None:
+            raise reads_value(_READERS[func])
+        return known
 
 
 def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
