@@ -17,6 +17,7 @@ from torch._C import (
     _len_torch_dispatch_stack,
     _len_torch_function_stack,
 )
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch, _pytree
@@ -126,9 +127,11 @@ def dispatch_modes() -> list[DispatchMode]:
     return _python_dispatch._get_current_dispatch_mode_stack()
 
 
-def without_dispatch_modes() -> AbstractContextManager[Any]:
-    """Return a context in which no dispatch mode sees the operations."""
-    return _python_dispatch._disable_current_modes()
+@contextmanager
+def on_values() -> Iterator[None]:
+    """Run operations on tensors with values, seen neither by dispatch modes nor by transformations of torch.func."""
+    with _python_dispatch._disable_current_modes(), temporarily_clear_interpreter_stack():
+        yield
 
 
 def without_torch_function() -> AbstractContextManager[None]:

@@ -76,6 +76,48 @@ def test_a_numpy_mask_of_a_closure():
     assert fn.tree.difference(jitted(X), X[MASK] + X[1]) is None
 
 
+KNOWN = torch.tensor(MASK)
+CLOSED = {
+    "a mask": lambda x: x[KNOWN],
+    "a computed mask": lambda x: x[~KNOWN],
+    "indices": lambda x: x[KNOWN.nonzero()[:, 0]],
+    "a branch": lambda x: x if KNOWN[1] else 2 * x,
+    "a number": lambda x: x[: KNOWN.sum().item()],
+    "classes": lambda x: x @ torch.nn.functional.one_hot(KNOWN.long())[:2].to(x),
+    "a write": lambda x: x.clone().masked_scatter(KNOWN[:, None], 3 * x),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_closed_over_tensor_whose_values_were_read_is_read_again(name):
+    f = CLOSED[name]
+    try:
+        for jitted in (fn.jit(f, backend="eager"), fn.jit(fn.grad(lambda x: f(x).sin().sum()), backend="eager")):
+            for mask in (MASK, [False, True, True, False], MASK):
+                KNOWN.copy_(torch.tensor(mask))
+                assert fn.tree.difference(jitted(X), jitted.f(X)) is None
+    finally:
+        KNOWN.copy_(torch.tensor(MASK))
+
+
+def test_numpy_arrays_made_of_closed_over_tensors():
+    numpy, mask = pytest.importorskip("numpy"), torch.tensor(MASK)
+    for f in (
+        lambda x: x[mask.numpy()],
+        lambda x: x[numpy.asarray(mask)],
+        lambda x: x * torch.tensor(mask.tolist())[0],
+    ):
+        assert fn.tree.difference(fn.jit(f, backend="eager")(X), f(X)) is None
+
+
+def test_values_that_are_nan_are_read_once():
+    bound = torch.tensor([1.0, torch.nan])
+    jitted = fn.jit(lambda x: x if bound.isnan().any() else 2 * x, backend="eager")
+    assert torch.equal(jitted(X), X) and torch.equal(jitted(X), X)
+    bound.fill_(0)
+    assert torch.equal(jitted(X), 2 * X)
+
+
 @pytest.mark.parametrize(
     "f",
     [

@@ -1,23 +1,32 @@
-"""Values that are known while tracing: those of tensors that the function makes of Python's numbers, lists and arrays.
+"""Values that are known while tracing: those of tensors made of Python values, and of closed-over tensors.
 
 A value is computed when Python asks for it, from the operations that were recorded: of a mask in a list, of lengths
-that were sorted, of an index computed from `torch.arange`.
+that were sorted, of an index computed from `torch.arange`. Closed-over tensors whose values were asked for are noted,
+because the program is right only as long as they keep these values.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from funcnet._torch import unwrapped, without_dispatch_modes
+from funcnet._torch import on_values
 from funcnet.compiler.program import Apply, Var, substitute, variables
 from funcnet.compiler.tracing.arguments import flat
 
 
 class Constants:
-    """The values that do not depend on arguments, by the variables that they are of."""
+    """The values that do not depend on arguments.
+
+    Attributes:
+        values: Those that are known, by their variables.
+        captured: The closed-over tensors.
+        fixed: The values of those closed-over tensors that were asked for.
+    """
 
     def __init__(self) -> None:
         self.values: dict[Var, Tensor] = {}
+        self.captured: dict[Var, Tensor] = {}
+        self.fixed: dict[Var, Tensor] = {}
         self.makers: dict[Var, tuple[int, Apply]] = {}  # with the number of the operation, in order of recording
 
     def note(self, op: Apply) -> None:
@@ -29,23 +38,30 @@ class Constants:
         ops = self._needed(var)
         if ops is None:
             return None
-        with without_dispatch_modes():
+        with on_values():
             for op in ops:
                 args, kwargs = substitute([op.args, [*op.kwargs.values()]], self.values)
                 results = op.target(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
-                self.values.update(zip(op.outputs, map(unwrapped, flat(results)), strict=True))
+                self.values.update(zip(op.outputs, flat(results), strict=True))
         return self.values[var]
 
     def _needed(self, var: Var) -> Sequence[Apply] | None:
         """List the operations that lead to a value, in their order; None if one of them is not of constants."""
-        found, rest = dict[int, Apply](), [var]
+        found, captured, rest = dict[int, Apply](), list[Var](), [var]
         while rest:
-            if (var := rest.pop()) in self.values:
-                continue
+            var = rest.pop()
             number, op = self.makers.get(var, (0, None))
-            if op is None:
+            if var in self.captured and var not in self.values:
+                captured.append(var)
+            elif op is None and var not in self.values:
                 return None
-            if number not in found:
+            elif op is not None and var not in self.values and number not in found:
                 found[number] = op
                 rest.extend(variables((op.args, tuple(op.kwargs.values()))))
+        self._fix(captured)
         return [found[number] for number in sorted(found)]
+
+    def _fix(self, captured: Sequence[Var]) -> None:
+        with on_values():
+            self.fixed.update({var: self.captured[var].detach().clone() for var in captured})
+        self.values.update(self.fixed)

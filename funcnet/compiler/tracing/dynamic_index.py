@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet._torch import is_batched, is_batching, is_wrapped, unwrap, unwrapped, without_dispatch_modes
+from funcnet._torch import is_batched, is_batching, is_wrapped, on_values, unwrap, unwrapped
 from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.errors import reads_value
 from funcnet.compiler.tracing import number_rules, numbers
@@ -32,6 +32,7 @@ _READERS = {
     Tensor.item: ".item()",
     Tensor.tolist: "tolist()",
     Tensor.numpy: "numpy()",
+    Tensor.__array__: "a numpy array",
 }
 
 
@@ -59,9 +60,9 @@ class _Elements(TorchFunctionMode):
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
             return _put(self.storage, args[0], numbers.index(args[1]), args[2])
-        if func in _READERS and isinstance(unwrapped(args[0]), Tracer):
+        if func in _READERS and isinstance(args[0], Tensor):
             value = self.value(func, args[0])
-            with without_dispatch_modes():
+            with on_values():
                 return func(value, *args[1:], **(kwargs or {}))
         if func in number_rules.FUNCTIONS:
             return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
@@ -71,7 +72,8 @@ class _Elements(TorchFunctionMode):
         """Return the value of a tensor that Python asks for, if it depends on constants alone."""
         while is_wrapped(x) and not is_batched(x):
             x = unwrap(x)
-        known = self.storage.recorder.constants.find(self.storage.read(x)) if isinstance(x, Tracer) else None
+        recorder = self.storage.recorder
+        known = None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
         if known is None:
             raise reads_value(_READERS[func])
         return known

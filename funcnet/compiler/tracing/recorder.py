@@ -87,6 +87,7 @@ class Recorder(DispatchMode):
         if id(tensor) not in self.captured:
             tracer = self.input(spec_of(tensor), self.root, "a closed-over tensor")
             self.captured[id(tensor)] = tensor, tracer
+            self.constants.captured[tracer.value] = tensor
         return self.captured[id(tensor)][1]
 
     def check(self, tracer: Tracer) -> Tracer:

@@ -71,7 +71,8 @@ def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Tensor
     tracing.root.results = results
     unalias(tracing.root)
     remove_dead(tracing.root)
-    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures))
+    fixed = (tracing.constants.fixed.get(tracer.value) for _, tracer in captures)
+    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures), fixed=tuple(fixed))
 
 
 def current() -> "Trace | None":
