@@ -4,6 +4,7 @@ torch's kernels write to what they make, which vmap refuses, and read the memory
 traced does not have.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -51,6 +52,20 @@ def packed(x: Tensor, sizes: list[int]) -> Tensor:
     return x.flatten(0, 1).index_select(0, torch.tensor(places, device=x.device))
 
 
+def pad_rows(
+    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Tensor:
+    """Stack sequences, each padded to the longest, as torch.nn.utils.rnn.pad_sequence does."""
+    longest = max(len(rows) for rows in sequences)
+    padded = [_extended(rows, longest - len(rows), padding_value, padding_side) for rows in sequences]
+    return torch.stack(padded, 0 if batch_first else 1)
+
+
+def _extended(rows: Tensor, count: int, value: float, side: str) -> Tensor:
+    parts = rows, rows.new_full((count, *rows.shape[1:]), value)
+    return torch.cat(parts if side == "right" else parts[::-1])
+
+
 def numbers_in(lengths: Tensor) -> list[int]:
     """Read lengths, which a function that is mapped or traced over them does not have."""
     try:
@@ -77,4 +92,4 @@ def _check_lengths(lengths: list[int], shape: Any) -> None:
         )
 
 
-RULES = {"_pack_padded_sequence": pack, "_pad_packed_sequence": pad}
+RULES = {"pad_sequence": pad_rows, "_pack_padded_sequence": pack, "_pad_packed_sequence": pad}
