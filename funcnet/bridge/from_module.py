@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import _torch, tree
+from funcnet.bridge.custom_functions import by_rules
 from funcnet.bridge.dependence import Judge, Watch
 from funcnet.bridge.hidden_state import Memory, adopt, attributes
 from funcnet.bridge.intercept import Calls, Place, averaging
@@ -118,7 +119,7 @@ class Apply:
                 return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
         # While exporting, models avoid Python branches on values, which vmap and jit refuse.
-        with _LOCK, self.memory.kept(), _torch.as_if_exporting():
+        with _LOCK, self.memory.kept(), _torch.as_if_exporting(), by_rules():
             output, after = run()
             self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
