@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, overrides
 from torch._C import (
     DisableTorchFunction,
     DispatchKey,
@@ -136,6 +136,25 @@ def on_values() -> Iterator[None]:
         yield
 
 
+def function_modes() -> list[Any]:
+    """List the torch function modes that are active, outermost first."""
+    return overrides._get_current_function_mode_stack()
+
+
+@contextmanager
+def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
+    """Switch torch function modes on again where they are off; their own __enter__ is not for that."""
+    active = {id(mode) for mode in function_modes()}
+    missing = [mode for mode in modes if id(mode) not in active]
+    for mode in missing:
+        overrides._push_mode(mode)
+    try:
+        yield
+    finally:
+        for _ in missing:
+            overrides._pop_mode()
+
+
 def without_torch_function() -> AbstractContextManager[None]:
     """Return a context in which torch function modes and tensor subclasses do not see the calls."""
     return DisableTorchFunction()
@@ -237,8 +256,9 @@ def as_if_exporting() -> Iterator[None]:
 
 @contextmanager
 def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
-    """Let rule(cls, *args) apply, in this thread, what torch.func refuses: Functions whose forward takes a context.
+    """Let rule(apply, cls, *args) apply Functions under torch.func in this thread; `apply` is what torch.func does.
 
+    Without it, torch.func refuses those whose forward takes a context.
     A checkpoint is a call that saves no memory meanwhile; its recomputation would come after the end of the context.
     """
     before = getattr(_thread, "rule", None)
@@ -280,9 +300,8 @@ def _is_setup_context_defined(method: Any) -> Any:
 
 
 def _custom_function_call(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    rule = getattr(_thread, "rule", None)
-    is_older = not _TORCHS[function, "_is_setup_context_defined"](cls.setup_context)
-    return rule(cls, *args) if rule and is_older else _TORCHS[function, "custom_function_call"](cls, *args, **kwargs)
+    rule, original = getattr(_thread, "rule", None), _TORCHS[function, "custom_function_call"]
+    return rule(original, cls, *args, **kwargs) if rule else original(cls, *args, **kwargs)
 
 
 class _Checkpoint:
@@ -309,6 +328,16 @@ _OURS: dict[tuple[Any, str], Any] = {
     (checkpoint, "_checkpoint_without_reentrant_generator"): _hooks_of_checkpoint,
 }
 _TORCHS: dict[tuple[Any, str], Any] = {(module, name): getattr(module, name) for module, name in _OURS}
+
+
+def takes_context(cls: Any) -> bool:
+    """Tell whether the forward of a Function takes a context, as torch.func does not allow."""
+    return not _TORCHS[function, "_is_setup_context_defined"](cls.setup_context)
+
+
+def hooks(tensor: Tensor) -> tuple[Callable[[Tensor], Tensor | None], ...]:
+    """List the hooks of a tensor, each of which may replace the gradient with respect to it."""
+    return tuple((tensor._backward_hooks or {}).values())
 
 
 def is_backward_hook(cls: type) -> bool:

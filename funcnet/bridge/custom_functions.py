@@ -4,8 +4,9 @@ torch.func wants a forward without a context, and setup_context. Here forward ge
 tensors that it saves, or keeps in attributes, become further results, which torch.func hands on to backward.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,13 +24,67 @@ def by_rules() -> AbstractContextManager[None]:
     return _torch.functions_by(_applied)
 
 
-def _applied(cls: Class, *args: Any) -> Any:
+def _applied(apply: Any, cls: Class, *args: Any, **kwargs: Any) -> Any:
     if _torch.is_backward_hook(cls):
         raise ValueError(
             "from_module: a part of the module has a backward hook, which torch.func does not call, expected none."
-            " Remove it from the module; the gradients that fn.grad returns can be changed or recorded there."
+            " Remove it, and let forward call y.register_hook(f) on the tensor whose gradient f is to see or to change."
         )
-    return _call(cls, args)
+    return _call(cls, args) if _torch.takes_context(cls) else apply(_with_vmap_rule(cls), *args, **kwargs)
+
+
+@cache
+def _with_vmap_rule(cls: Any) -> Class:
+    """Let vmap map over a Function of the newer form that says nothing about it."""
+    if cls.generate_vmap_rule or cls.vmap is not torch.autograd.Function.vmap:
+        return cls
+    return type(cls.__name__, (cls,), {"generate_vmap_rule": True})
+
+
+_REFUSALS = ("data pointer", "numpy()", "requires_grad_()", "does not require grad", "saved tensor hooks")
+
+
+@contextmanager
+def _explained(cls: Class, part: str) -> Iterator[None]:
+    """Say what to write where a Function leaves torch's operations, or calls torch.autograd."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(text in str(error) for text in _REFUSALS):
+            raise
+        raise ValueError(
+            f"from_module: {part} of the autograd.Function {cls.__name__} reads values outside of torch or calls"
+            " torch.autograd, expected operations of torch on its tensors. Compute with torch instead of numpy, and in"
+            " place of torch.autograd.grad or backward() use torch.func.vjp."
+        ) from error
+
+
+def hooked(tensor: Tensor, hooks: Sequence[Callable[[Tensor], Tensor | None]]) -> Tensor:
+    """Let hooks see and replace the gradient with respect to a tensor, whatever transformation computes it."""
+    return _Hooked.apply(tensor, hooks) if hooks else tensor  # type: ignore[no-untyped-call]
+
+
+class _Hooked(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, hooks: Any) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, ctx.hooks = inputs
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        for hook in ctx.hooks:
+            replaced = hook(grad)
+            grad = grad if replaced is None else replaced
+        return grad, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return tangent.view_as(tangent)
 
 
 class _Record:
@@ -77,17 +132,19 @@ class _Call:
         places: For each of these, which it is of the arguments, the results and the further results.
         like: The shapes and dtypes of the results.
         further: How many further results there are.
+        modes: The torch function modes around the call, which torch.func switches off in its parts.
     """
 
     def __init__(self, cls: Class) -> None:
         self.cls, self.results, self.kept = cls, Flattener(), Flattener()
         self.places: list[int] = []
         self.like: list[tuple[torch.Size, torch.dtype]] = []
-        self.further = 0
+        self.further, self.modes = 0, _torch.function_modes()
 
     def forward(self, *inputs: Any) -> tuple[Tensor, ...]:
         record, given = _Record([tree.is_inexact(value) for value in inputs]), _tensors(inputs)
-        outputs = self.results.split(self.cls.forward(record, *inputs))
+        with self.resumed(), _explained(self.cls, "forward"):
+            outputs = self.results.split(self.cls.forward(record, *inputs))
         known, held = [*given, *outputs], self.kept.split(vars(record))
         new = [tensor for tensor in held if _position(tensor, known) is None]
         self.further = len(new)
@@ -96,6 +153,12 @@ class _Call:
         # autograd takes no argument back as a result
         own = [out if _position(out, given) is None else out.view_as(out) for out in outputs]
         return (*own, *(tensor.detach() for tensor in new))
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Run a part as code around the call runs."""
+        with by_rules(), _torch.in_function_modes(self.modes):
+            yield
 
     def own(self, outputs: Sequence[Any]) -> Sequence[Any]:
         """Choose the results of the Function itself."""
@@ -113,7 +176,7 @@ class _Call:
 
     def pull(self, saved: Any, needed: Sequence[bool], cotangents: Sequence[Any]) -> tuple[Tensor | None, ...]:
         given, record = self.results.alone(cotangents), _Record(needed, self.kept.rebuild(saved))
-        with by_rules():
+        with self.resumed(), _explained(self.cls, "backward"):
             grads = self.cls.backward(record, *(given if isinstance(given, tuple) else (given,)))
         return (grads if isinstance(grads, tuple) else (grads,))[: len(needed)]
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
-from torch_modules import filled, numbers
+from torch_modules import assert_gradients_are_the_modules, filled, numbers
 
 import funcnet as fn
 
@@ -118,6 +118,88 @@ class Writing(Function):
         return g
 
 
+class Rectified(Function):
+    """Writes to a part of its gradient that a mask chooses."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        g = g.clone()
+        g[x < 0] = 0
+        return g
+
+
+class Nearest(Function):
+    """Adds gradients to a tensor that all examples share."""
+
+    @staticmethod
+    def forward(ctx, x, table):
+        place = (x[:, None] - table).square().sum(-1).argmin(1)
+        ctx.save_for_backward(place, table)
+        return table[place]
+
+    @staticmethod
+    def backward(ctx, g):
+        place, table = ctx.saved_tensors
+        return g, torch.zeros_like(table).index_add_(0, place, g)
+
+
+class Newer(Function):
+    """Of the newer form, and says nothing about vmap."""
+
+    @staticmethod
+    def forward(x):
+        return x.exp()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0]
+
+
+class Noisy(Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.kept = torch.rand_like(x) > 0.5
+        return x * ctx.kept
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.kept
+
+
+class Outside(Function):
+    """Leaves torch in its forward, or differentiates in its backward."""
+
+    @staticmethod
+    def forward(ctx, x, inner):
+        ctx.save_for_backward(x)
+        return x.sin() if inner else torch.tensor(x.detach().numpy()).sin()
+
+    @staticmethod
+    def backward(ctx, g):
+        x = ctx.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad(x.sin(), x, g)[0], None
+
+
+class Table(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.table = nn.Linear(3, 3), nn.Parameter(torch.ones(5, 3))
+
+    def forward(self, x):
+        return Nearest.apply(self.a(x.reshape(-1, 3)), self.table)
+
+
 class Net(nn.Module):
     def __init__(self, between):
         super().__init__()
@@ -141,34 +223,46 @@ CUSTOM = {
     "straight": Straight.apply,
     "product": lambda x: sum(Product.apply(x, 2 * x)),
     "largest": largest,
+    "rectified": Rectified.apply,
+    "newer": Newer.apply,
     "one inside another's backward": lambda x: Swish.apply(Clip.apply(x, 0.2)),
 }
 
 
-def assert_gradients_are_the_modules(module):
-    module = filled(module)
-    module(X).sin().sum().backward()
-    apply, params, state = fn.from_module(module)
-
-    def loss(params, x):
-        return apply(params, state, x)[0].sin().sum()
-
-    grads = fn.grad(loss)(params, X)
-    want = {name: p.grad for name, p in module.named_parameters()}
-    assert (
-        fn.tree.difference(dict(zip(fn.tree.paths(grads), fn.tree.leaves(grads), strict=True)), want, atol=1e-12)
-        is None
-    )
-    rows = X[:, None]
-    loop = fn.tree.stack([fn.grad(loss)(params, row) for row in rows])
-    batched = fn.vmap(fn.grad(loss), in_dims=(None, 0))
-    for f in (batched, fn.jit(batched, backend="eager")):
-        assert fn.tree.difference(f(params, rows), loop, atol=1e-12) is None
-
-
 @pytest.mark.parametrize("name", CUSTOM)
 def test_functions_that_take_a_context(name):
-    assert_gradients_are_the_modules(Net(CUSTOM[name]))
+    assert_gradients_are_the_modules(Net(CUSTOM[name]), X[:, None])
+
+
+def test_a_function_that_adds_to_a_tensor_that_examples_share():
+    assert_gradients_are_the_modules(Table(), X[:, None])
+
+
+@pytest.mark.parametrize("inner, part", [(False, "forward"), (True, "backward")])
+def test_a_function_that_leaves_torch_is_refused_with_a_remedy(inner, part):
+    pytest.importorskip("numpy")
+    apply, params, state = fn.from_module(Net(lambda x: Outside.apply(x, inner)))
+    batched = fn.vmap(fn.grad(lambda params, x: apply(params, state, x)[0].sum()), in_dims=(None, 0))
+    with pytest.raises(
+        ValueError, match=f"{part} of the autograd.Function Outside reads values outside .*torch.func.vjp"
+    ):
+        batched(params, X.float())
+
+
+def test_random_numbers_inside_of_a_function_come_from_the_key():
+    apply, params, state = fn.from_module(Net(Noisy.apply).double())
+    keys = fn.random.split(fn.random.key(2), 3)
+
+    def loss(params, key):
+        return apply(params, state, X, key=key)[0].sin().sum()
+
+    loop = fn.tree.stack([fn.grad(loss)(params, key) for key in keys])
+    before = torch.get_rng_state()
+    batched = fn.vmap(fn.grad(loss), in_dims=(None, 0))
+    for f in (batched, fn.jit(batched, backend="eager")):
+        assert fn.tree.difference(f(params, keys), loop, atol=1e-12) is None
+    assert torch.equal(torch.get_rng_state(), before)
+    assert fn.value_and_grad(loss)(params, keys[0])[0] == loss(params, keys[0]) != loss(params, keys[1])
 
 
 @pytest.mark.parametrize("name", ["swish", "exp"])
@@ -269,3 +363,37 @@ def test_backward_hooks_are_refused_where_they_would_not_run(register):
     assert fn.tree.difference(y, module(X.float()).detach()) is None
     with pytest.raises(ValueError, match="backward hook, which torch.func does not call"):
         fn.grad(lambda params: apply(params, state, X.float())[0].sum())(params)
+
+
+def observed(x):
+    x = x.sin()
+    if x.requires_grad:
+        x.register_hook(lambda grad: 0.5 * grad)
+    return x
+
+
+def test_hooks_of_tensors_and_parameters_change_gradients():
+    assert_gradients_are_the_modules(Net(observed), X[:, None])
+    module = Net(torch.tanh)
+    module.a.weight.register_hook(lambda grad: grad.clamp(-0.1, 0.1))
+    module.a.weight.register_hook(lambda grad: None)
+    module.b.bias.register_hook(lambda grad: 3 * grad)
+    assert_gradients_are_the_modules(module, X[:, None])
+    apply, params, state = fn.from_module(module)
+    models = fn.tree.stack([params, fn.tree.scale(2, params)])
+    total = fn.grad(lambda models: fn.vmap(lambda params: apply(params, state, X)[0].sin().sum())(models).sum())
+    each = fn.vmap(fn.grad(lambda params: apply(params, state, X)[0].sin().sum()))
+    assert fn.tree.difference(total(models), each(models), atol=1e-12) is None
+    hessian = fn.vmap(fn.hessian(lambda x: apply(params, state, x)[0].sin().sum()))
+    plain, _, _ = fn.from_module(filled(Net(torch.tanh)))
+    assert (
+        fn.tree.difference(hessian(X), fn.vmap(fn.hessian(lambda x: plain(params, state, x)[0].sin().sum()))(X)) is None
+    )
+
+
+def test_scripted_functions():
+    assert_gradients_are_the_modules(Net(torch.jit.script(scripted)), X[:, None])
+
+
+def scripted(x):
+    return x * torch.sigmoid(x)
