@@ -24,7 +24,7 @@ def by_rules() -> AbstractContextManager[None]:
     return _torch.functions_by(_applied)
 
 
-def _applied(apply: Any, cls: Class, *args: Any, **kwargs: Any) -> Any:
+def _applied(apply: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
     if _torch.is_backward_hook(cls):
         raise ValueError(
             "from_module: a part of the module has a backward hook, which torch.func does not call, expected none."
