@@ -18,6 +18,7 @@ from funcnet.compiler.tracing import number_rules, numbers
 from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.shape_inference import MASKS
 from funcnet.compiler.tracing.tracer import Tracer
+from funcnet.transforms import argument_checks
 
 Result = TypeVar("Result")
 
@@ -61,22 +62,22 @@ class _Elements(TorchFunctionMode):
         if func is Tensor.__setitem__:
             return _put(self.storage, args[0], numbers.index(args[1]), args[2])
         if func in _READERS and isinstance(args[0], Tensor):
-            value = self.value(func, args[0])
-            with on_values():
-                return func(value, *args[1:], **(kwargs or {}))
+            if (value := self.value(args[0])) is not None:
+                with on_values():
+                    return func(value, *args[1:], **(kwargs or {}))
+            if func is not Tensor.__bool__ or (answer := argument_checks.assumed(args[0])) is None:
+                raise reads_value(_READERS[func])
+            return answer
         if func in number_rules.FUNCTIONS:
             return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
         return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
-    def value(self, func: Any, x: Tensor) -> Tensor:
-        """Return the value of a tensor that Python asks for, if it depends on constants alone."""
+    def value(self, x: Tensor) -> Tensor | None:
+        """Return the value of a tensor that Python asks for; None if it depends on anything but constants."""
         while is_wrapped(x) and not is_batched(x):
             x = unwrap(x)
         recorder = self.storage.recorder
-        known = None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
-        if known is None:
-            raise reads_value(_READERS[func])
-        return known
+        return None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
 
 
 def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:

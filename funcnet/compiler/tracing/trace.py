@@ -16,7 +16,7 @@ from torch import Tensor
 
 from funcnet import _torch
 from funcnet._torch import dispatch_modes, is_in_dual_level
-from funcnet.compiler.decompositions import table
+from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.passes.aliasing import unalias
@@ -220,12 +220,19 @@ class Trace(Recorder):
         return refill(metas, iter(results))
 
     def of_constants(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Carry out an operation that asks for values, if these are known."""
+        """Carry out an operation that asks for values, if these are known or the size of the result is given."""
         if func is torch.ops.aten.masked_select.default:
             with self.inside_rule():
                 x, mask = torch.broadcast_tensors(*args)
                 return torch.ops.aten.index.Tensor(x, [mask])
-        known = map_tensors(partial(self.known_value, func), (args, kwargs))
+        try:
+            known = map_tensors(partial(self.known_value, func), (args, kwargs))
+        except StagingError:
+            with self.inside_rule():
+                result = value_checks.SIZED[func](*args, **kwargs) if func in value_checks.SIZED else NotImplemented
+            if result is NotImplemented:
+                raise
+            return result
         return map_tensors(self.constant, func(*known[0], **known[1]))
 
     def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
