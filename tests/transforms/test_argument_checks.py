@@ -68,6 +68,9 @@ FUNCTIONS = {  # name: (function, arguments, wrong arguments)
         (X, COUNTS),
         None,
     ),
+    "index_select by a 0-d index": (fn.jacrev(lambda x: x.index_select(1, torch.tensor(2)).sin()), (X,), None),
+    "of a 0-d tensor": (fn.jacrev(lambda x: torch.index_select(x.sum(), 0, torch.tensor(0)).sin()), (X,), None),
+    "var of a 0-d tensor": (fn.jacrev(lambda x: x[0, 0].var(correction=0) * x), (X,), None),
     "bincount": (lambda n: torch.bincount(n, minlength=4), (COUNTS,), None),
     "bincount by a method": (lambda n, w: n.bincount(w, 5).sin(), (COUNTS, V[0]), None),
     "gradient by bincount": (
