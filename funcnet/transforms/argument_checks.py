@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true, unwrapped
+from funcnet.transforms.ctc import ctc_loss
 
 aten = torch.ops.aten
 
@@ -161,6 +162,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     is_all_true: _is_all_true,
     Tensor.__bool__: _truth,
     torch.nn.functional.one_hot: _one_hot,
+    torch.nn.functional.ctc_loss: ctc_loss,
     torch.nn.functional.gaussian_nll_loss: _gaussian_nll_loss,
     **dict.fromkeys((torch.cov, Tensor.cov), _cov),
     **dict.fromkeys((torch.corrcoef, Tensor.corrcoef), _corrcoef),

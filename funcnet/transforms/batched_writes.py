@@ -32,6 +32,7 @@ _READS = (
     "data-dependent control flow",
     "aten::equal",
     "Number of indices",
+    "data pointer",
 )
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
