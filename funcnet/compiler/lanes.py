@@ -1,7 +1,7 @@
 """An outermost vmap: which axes of the arguments and results are lanes; the function is traced for one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -59,7 +59,9 @@ class Lanes:
         if self.in_dims is None:
             return block
         in_dims = (*self.in_dims, *(None for _ in block.captures))
-        program = Program(filled(block.block), in_dims, out_dims, block.captures, self.chunk_size)
+        program = replace(
+            block, block=filled(block.block), in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size
+        )
         _check_shared(program)
         return program
 

@@ -26,8 +26,14 @@ _REFUSALS = (
     "doesn't match the broadcast shape",
     "doesn't work on out=",
 )
-# and its messages for indexing by a mask, and for a value that a function reads
-_READS = ("Attempting to batch over indexing with a boolean mask", "data-dependent control flow", "aten::equal")
+# and its messages for indexing by a mask, for a value that a function reads, and for a 0-d index of rows
+_READS = (
+    "Attempting to batch over indexing with a boolean mask",
+    "data-dependent control flow",
+    "aten::equal",
+    "Number of indices",
+    "data pointer",
+)
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
 _DATA: Any = Tensor.data
@@ -91,9 +97,7 @@ class _Buffers(TorchFunctionMode):
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
         if func is Tensor.__setitem__ and _is_choice(*args):
-            x, mask, value = args
-            mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
-            return self.call(Tensor.copy_, (x, torch.where(mask, value, x)), {})
+            return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
         return self.call(func, args, kwargs or {})
 
     def call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -142,6 +146,11 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
     """Tell whether x[index] = value chooses between x and one number, element by element."""
     by_mask = isinstance(index, Tensor) and index.dtype == torch.bool
     return by_mask and not (isinstance(value, Tensor) and value.ndim)
+
+
+def _chosen(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """Return x after x[mask] = value."""
+    return torch.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), value, x)
 
 
 def _base(tensor: Tensor) -> Tensor:
