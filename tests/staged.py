@@ -3,7 +3,7 @@
 import torch
 
 import funcnet as fn
-from funcnet.compiler import jit
+from funcnet.compiler import jit, passes
 from funcnet.compiler.program import Scan, walk
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
@@ -13,7 +13,7 @@ W = torch.linspace(0.5, -1.0, 8, dtype=torch.float64).reshape(4, 2)
 
 
 def program(f, *tensors):
-    return trace(lambda inputs: f(*inputs), [spec_of(tensor) for tensor in tensors])
+    return passes.run(trace(lambda inputs: f(*inputs), [spec_of(tensor) for tensor in tensors]))
 
 
 def operations(f, *tensors):

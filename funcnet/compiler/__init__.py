@@ -17,15 +17,15 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
         decompositions/table.py          operations by simpler ones
     program.py                       the result of tracing: blocks of operations on values that are assigned once
-    passes/lane_checks.py            fill the lanes that fail a check with NaN
+    passes/__init__.py               the passes over the program, in order; every backend gets their result
+        passes/lane_checks.py            fill the lanes that fail a check with NaN
+        passes/aliasing.py               copy results that are arguments, or views of them
+        passes/dead_code.py              remove the operations that no result depends on
+        passes/hoist.py                  move loop-invariant operations in front of their loop
+        passes/varying.py                find the values that differ between lanes
+        verification.py                  the checks between passes and, in native/verification.py, between stages
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage, and the threads that run it
-        passes/__init__.py               the passes over the program, which the other backends run, too:
-            passes/aliasing.py               copy results that are arguments, or views of them
-            passes/dead_code.py              remove what no result depends on
-            passes/hoist.py                  move what a loop need not repeat in front of it
-            passes/varying.py                find the values that differ between lanes
-        verification.py                  the checks between passes and, in native/verification.py, between stages
         native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed

@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import passes
 from funcnet.compiler.backends import Choice, choose
 from funcnet.compiler.captures import Path, places, read
-from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.lanes import Lanes, check_shared
 from funcnet.compiler.number_arguments import parameter
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
@@ -106,10 +107,12 @@ class _Body:
 
 
 def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
-    """Trace a call; return the program, and what is known of the result."""
+    """Trace a call and run the passes; return the program, and the structure of the result."""
     body = _Body(lanes, request)
-    block = trace(body, specs, len(request.traced))
-    return lanes.program(block, body.out_dims), body
+    traced = trace(body, specs, len(request.traced))
+    program = passes.run(lanes.program(traced, body.out_dims))
+    check_shared(program)
+    return program, body
 
 
 def compile_call(

@@ -1,14 +1,12 @@
 """An outermost vmap: which axes of the arguments and results are lanes; the function is traced for one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.passes.lane_checks import filled
-from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
 from funcnet.compiler.tracing.spec import TensorSpec, spec_of
 from funcnet.transforms import Vmap, batching
@@ -54,14 +52,12 @@ class Lanes:
             return None
         return tuple(_per_tensor(result, batching.axes("out_dims", self.out_dims, result)))
 
-    def program(self, block: Program, out_dims: tuple[int | None, ...] | None) -> Program:
+    def program(self, traced: Program, out_dims: tuple[int | None, ...] | None) -> Program:
         """Add the lane axes to a traced program."""
         if self.in_dims is None:
-            return block
-        in_dims = (*self.in_dims, *(None for _ in block.captures))
-        program = Program(filled(block.block), in_dims, out_dims, block.captures, self.chunk_size)
-        _check_shared(program)
-        return program
+            return traced
+        in_dims = (*self.in_dims, *(None for _ in traced.captures))
+        return replace(traced, in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size)
 
 
 def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
@@ -78,11 +74,10 @@ def _without_axis(spec: TensorSpec, dim: int | None) -> TensorSpec:
     return TensorSpec(shape, stride, spec.dtype, spec.device)
 
 
-def _check_shared(program: Program) -> None:
+def check_shared(program: Program) -> None:
     """Raise if a result is to be shared by all lanes but differs between them."""
-    lanes = varying(program.block, program.in_dims)
-    for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=True)):
-        if dim is None and var in lanes:
+    for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=False)):
+        if dim is None and var in program.varying:
             raise ValueError(
                 f"jit: vmap's out_dims is None for tensor {i} of the result, of shape {var.shape}, which depends on the"
                 " mapped arguments. Set out_dims to an axis there."

@@ -65,7 +65,7 @@ class ReplayKernel:
 
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return ReplayKernel(passes.run(program), _as_it_is, progress)
+    return ReplayKernel(program, _unchanged, progress)
 
 
 def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
@@ -84,13 +84,13 @@ def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Re
     return transform(names.constants["block"], block)
 
 
-def _as_it_is(run: Replay, block: Block) -> Replay:
+def _unchanged(run: Replay, block: Block) -> Replay:
     return run
 
 
 def _over_lanes(program: Program, lanes: int) -> Program:
     """Trace a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
-    run, dims = replay(program.block, _as_it_is), program.in_dims or ()
+    run, dims = replay(program.block, _unchanged), program.in_dims or ()
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
     batch = vmap(run, program.in_dims, program.out_dims)

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler import passes
 from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
@@ -229,38 +228,36 @@ _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # hal
 
 @dataclass(frozen=True)
 class Translation:
-    """A program at each stage on its way to C."""
+    """The results of the stages from a program to C."""
 
-    program: Program
     loops: LoopProgram
     plan: Plan
     text: str
 
 
 def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
-    """Translate a traced program to C: every stage, in order.
+    """Translate a program to C: every stage, in order.
 
     Args:
-        program: What to translate.
+        program: A traced program after `passes.run`.
         target: The machine that will run it.
         counted: Whether the kernel says how many steps it has done.
     Raises:
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
     """
-    program = passes.run(program)
     loops = checked(lower(program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     plan = memory.plan(loops, target)
-    return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
+    return Translation(loops, plan, emit(loops, plan, target, counted=counted))
 
 
-def dump(found: Translation) -> None:
+def dump(program: Program, found: Translation) -> None:
     """Write a kernel's program, loops and C text into the folder that FUNCNET_DUMP names, if it does."""
     if folder := os.environ.get("FUNCNET_DUMP"):
         name = hashlib.sha256(found.text.encode()).hexdigest()[:16]
         Path(folder).mkdir(parents=True, exist_ok=True)
-        stages = {"program.txt": repr(found.program.block), "loops.txt": text(found.loops), "c": found.text}
+        stages = {"program.txt": repr(program.block), "loops.txt": text(found.loops), "c": found.text}
         for ending, content in stages.items():
             Path(folder, f"{name}.{ending}").write_text(content)
 
@@ -275,10 +272,10 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """
     target = Target.host()
     found = translate(program, target, counted=progress is not None)
-    dump(found)
+    dump(program, found)
     library = toolchain.load(found.text)
     blas.link(library.handle)
     statements, plan = found.loops.statements, found.plan
     steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
     total, messages = work(statements, target), found.loops.messages
-    return NativeKernel(found.program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
+    return NativeKernel(program, target, library, plan.lanes, plan.size, total, progress, steps, messages)

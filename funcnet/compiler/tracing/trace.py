@@ -18,8 +18,6 @@ from funcnet._torch import dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
-from funcnet.compiler.passes.aliasing import unalias
-from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.program import Block, Program, Scan, Var
 from funcnet.compiler.tracing import number_rules, shape_inference
 from funcnet.compiler.tracing.arguments import flat, map_tensors, plain, refill
@@ -66,8 +64,6 @@ def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Tensor
     captures = list(tracing.captured.values())
     tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
     tracing.root.results = results
-    unalias(tracing.root)
-    remove_dead(tracing.root)
     return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures))
 
 
