@@ -25,21 +25,21 @@ def flat(value: Any) -> list[Any]:
 
 
 def refill(value: Any, results: Iterator[Any]) -> Any:
-    """Put the results in the place of the meta tensors."""
+    """Replace the leaves of nested tuples and lists by the results, in order."""
     if isinstance(value, tuple | list):
         return type(value)([refill(item, results) for item in value])
     return next(results)
 
 
 def hashable(value: Any) -> Any:
-    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
+    """Make arguments hashable; 1, 1.0, True, 0.0 and -0.0 all differ."""
     if isinstance(value, tuple | list):
         return tuple(hashable(item) for item in value)
     return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
 
 
 def plain(value: Any) -> Any:
-    """Replace symbolic numbers by Python numbers of the same kind, which give the same dtypes and shapes."""
+    """Replace symbolic numbers by Python numbers of the same type, which give the same dtypes and shapes."""
     if isinstance(value, SYMBOLS):
         return value.node.kind(1)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Operations with traced numbers among their arguments, carried out with 0-d tensors of the dtype that they take."""
+"""Operations with traced numbers among their arguments, computed with 0-d tensors of the fitting dtype."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,21 +13,21 @@ aten = torch.ops.aten
 
 
 def beside(x: Any, number: Any) -> Any:
-    """Return a symbolic number as a 0-d tensor of the dtype in which an operation on it and x computes."""
+    """Return a symbolic number as a 0-d tensor of the dtype in which torch computes with it and x."""
     if not isinstance(number, SYMBOLS):
         return number
     return number.node.tensor(torch.result_type(plain(x), plain(number)))
 
 
 def cast(number: Any, dtype: torch.dtype | None) -> Tensor:
-    """Return a number as a 0-d tensor; by default of the dtype of a tensor made from it."""
+    """Return a number as a 0-d tensor, by default of the dtype that torch.tensor(number) has."""
     kind = number.node.kind
     made: Tensor = number.node.tensor(dtype or (torch.get_default_dtype() if kind is float else DTYPES[kind]))
     return made
 
 
 def find(func: Any) -> Callable[..., Any] | None:
-    """Return how an operation is done with symbolic numbers among its arguments."""
+    """Return the rule of an operation with symbolic numbers among its arguments; None if there is none."""
     return _RULES.get(func.overloadpacket)
 
 
@@ -40,7 +40,7 @@ def _binary(packet: Any) -> Callable[..., Any]:
 
 
 def _arithmetic(packet: Any) -> Callable[..., Any]:
-    """Compute in float32 where torch's kernels for 16 bits do."""
+    """Compute in float32 where torch's kernels for 16-bit dtypes do."""
     run = _binary(packet)
 
     def wide(x: Any, y: Any, **options: Any) -> Any:
@@ -127,12 +127,12 @@ _RULES: dict[Any, Callable[..., Any]] = {
 
 
 def _power(x: Any, y: Any) -> Any:
-    """Raise to a power that is a tensor, whose derivative does not ask for its value."""
+    """Raise to a power that is a tensor: its derivative does not read the value of the exponent."""
     return torch.pow(beside(y, x), beside(x, y))
 
 
 def _scaled(func: Any) -> Callable[..., Any]:
-    """Multiply by alpha first: torch's derivative asks whether it is 1."""
+    """Multiply by alpha first: torch's derivative tests whether alpha is 1."""
 
     def run(x: Any, y: Any, *, alpha: Any = 1, **options: Any) -> Any:
         return func(x, y * alpha, **options) if isinstance(alpha, SYMBOLS) else func(x, y, alpha=alpha, **options)
@@ -141,9 +141,9 @@ def _scaled(func: Any) -> Callable[..., Any]:
 
 
 def _making(func: Any) -> Callable[..., Any]:
-    """Make a tensor of a number."""
+    """Return a rule that creates a tensor from a traced number."""
 
-    full: Any = torch.full  # whose types do not know symbolic numbers
+    full: Any = torch.full  # torch's annotations do not allow symbolic numbers
 
     def run(data: Any, **options: Any) -> Any:
         return full((), data, **options) if isinstance(data, SYMBOLS) else func(data, **options)
@@ -151,7 +151,7 @@ def _making(func: Any) -> Callable[..., Any]:
     return run
 
 
-# what a function calls, done otherwise above torch's derivatives
+# functions with a rule that applies before torch's autograd
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.pow: _power,
     Tensor.pow: _power,

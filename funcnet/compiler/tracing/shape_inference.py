@@ -29,7 +29,7 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
-    """Return the device of an operation's results, by torch's rule that 0-d CPU tensors go anywhere."""
+    """Return the device of an operation's results; 0-d CPU tensors may be combined with tensors on any device."""
     if kwargs.get("device") is not None:
         return torch.device(kwargs["device"])
     tensors = _tensors((args, tuple(kwargs.values())))
@@ -41,12 +41,12 @@ def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
 
 
 def holds_tensors(value: Any) -> bool:
-    """Tell whether there is a tensor inside of arguments."""
+    """Tell whether there is a tensor inside nested arguments."""
     return bool(_tensors(value))
 
 
 def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None) -> tuple[Tensor, ...]:
-    """Shapes of the default driver on the CPU, which returns neither residuals nor singular values."""
+    """Return the shapes of the default driver on the CPU, whose residuals and singular values are empty."""
     is_vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
     given = b[..., None] if is_vector else b
     if a.ndim < 2 or a.ndim != given.ndim or a.shape[-2] != given.shape[-2] or a.dtype != b.dtype:
@@ -91,7 +91,7 @@ def _meta(value: Any) -> Any:
 
 
 def _physical(value: Any) -> Any:
-    """Leave out the marks of conjugate and negative views: a program computes them, so that nothing else knows them."""
+    """Resolve conjugate and negative views, which a program computes, so that no result carries their bits."""
     if isinstance(value, tuple | list):
         return type(value)([_physical(item) for item in value])
     return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value

@@ -10,11 +10,11 @@ from funcnet.compiler.native.c.body import combined
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Const, Cumulate
 
-WIDENED = ("add", "mul")  # what runs in float64 along an axis, lest its rounding errors pile up
+WIDENED = ("add", "mul")  # computed in float64, because rounding errors accumulate along an axis
 
 
 def cumulate(writer: Writer, statement: Cumulate) -> None:
-    """A running sum, product or extremum along one axis."""
+    """Print a running sum, product or extremum along one axis."""
     out, axis = statement.out, statement.axis
     if not math.prod(out.shape):
         return
@@ -29,7 +29,7 @@ def cumulate(writer: Writer, statement: Cumulate) -> None:
 
 
 def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
-    """One line of a running reduction; sums and products of float32 in float64, as in ATen."""
+    """Print one line of a running reduction; sums and products of float32 are in float64, as in ATen."""
     out, source, axis = statement.out, statement.source, statement.axis
     like, total = _widened(out) if statement.op in WIDENED else out, writer.fresh("a")
     first = [0 if a == axis else i for a, i in enumerate(place)]
@@ -43,7 +43,7 @@ def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
 
 
 def _log_sums(writer: Writer, statement: Cumulate, place: list[str]) -> None:
-    """One line of log(exp(x[0]) + … + exp(x[i])): the highest so far, and the sum of the rest relative to it."""
+    """Print one line of log(exp(x[0]) + … + exp(x[i])), from the running maximum m and the sum of exp(x - m)."""
     out, axis, kind = statement.out, statement.axis, writer.type(statement.out)
     high, total = writer.fresh("a"), writer.fresh("a")
     for name, start in ((high, -math.inf), (total, 0)):
@@ -55,13 +55,13 @@ def _log_sums(writer: Writer, statement: Cumulate, place: list[str]) -> None:
 
 
 def _widened(view: View) -> View:
-    """The same elements in float64, if they are in float32."""
+    """Return a view with float64 in place of float32."""
     wide = replace(view.buffer, dtype=torch.float64)
     return replace(view, buffer=wide) if view.dtype == torch.float32 else view
 
 
 def _convert(writer: Writer, text: str, source: View, to: View) -> str:
-    """An element of one floating dtype in that of another view."""
+    """Convert an element of one floating dtype to that of another view."""
     if source.dtype == to.dtype:
         return text
     if to.dtype == torch.float32:

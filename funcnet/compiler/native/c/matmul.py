@@ -1,4 +1,4 @@
-"""Matrix products in C: written out when tiny, else in tiles whose sums stay in registers."""
+"""Matrix products in C: written out if tiny, else in tiles whose sums stay in registers."""
 
 import itertools
 import math
@@ -11,11 +11,11 @@ from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Contract, Method
 
-COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
+COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
 
 
 def contract(writer: Writer, product: Contract) -> None:
-    """Print one product, in loops over its batch axes."""
+    """Print one product, inside loops over its batch axes."""
     *batch, rows, columns = product.out.shape
     inner = product.left.shape[-1]
     if math.prod(product.out.shape) * inner <= writer.target.tiny_product:
@@ -45,7 +45,7 @@ def _unrolled(
             )
             step = (
                 f"{a} * {b}" if inner == 1 else writer.call("fma", kind, a, b, total)
-            )  # from 0 on, also where all are -0
+            )  # starts at 0, so that a sum of terms -0 is 0
             writer.put(f"{total} = {step};")
         writer.store(product.out, [*batch, i, j], total)
 
@@ -60,7 +60,7 @@ def _zero(writer: Writer, product: Contract) -> str:
 
 
 def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
-    """Rows and columns of a tile: most multiplications a load among those that fit the registers and waste least."""
+    """Choose rows and columns of a tile that fits the registers: least waste, then most multiplications per load."""
 
     def cost(tile: tuple[int, int]) -> float:
         m, n = tile
@@ -73,13 +73,13 @@ def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
 
 
 def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
-    """The full steps of a range and what is left: (first, end, step)."""
+    """Split a range into full steps and a remainder: (first, end, step)."""
     full = size - size % step
     return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
 
 
 def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A product in tiles of elements, those at the edges smaller."""
+    """Print a product in tiles of elements, smaller ones at the edges."""
     target = writer.target
     registers = target.vector_registers if product.out.varying else target.scalar_registers
     tall, wide = _tile_size(rows, columns, registers)
@@ -95,7 +95,7 @@ def _tiles(
     columns: tuple[int, int, int],
     inner: int,
 ) -> None:
-    """All tiles of one size."""
+    """Print all tiles of one size."""
     kind, m, n = writer.type(product.out), rows[2], columns[2]
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
@@ -119,7 +119,7 @@ def _tiles(
 def _summed(
     writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: int, most: int
 ) -> Iterator[list[list[str]]]:
-    """The loop over the inner axis, in blocks if it is long: yields what the sums are after it."""
+    """Print the loop over the inner axis, in blocks if it is long; yield the expressions of the sums after it."""
     blocks = -(-inner // most)
     length = -(-inner // max(blocks, 1))
     if blocks > 1:
@@ -142,9 +142,9 @@ def _declare(writer: Writer, kind: str, names: list[list[str]], zero: str) -> No
 
 
 def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+    """Print a call of torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
 
-    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    It runs in the caller's floating-point mode, because its threads outlive the call and keep the mode they start in.
     """
     scalar = writer.type(product.out)
     writer.used.add(("gemm", scalar))
@@ -169,7 +169,7 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
 
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
+    """Print a product of shared matrices by vectors of neighbouring columns; the last vector may be partly used."""
     width = min(writer.target.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
     tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
@@ -183,7 +183,7 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
 
 def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of a range, its very last step by itself if that is ragged."""
+    """Yield the parts of a range; the last step is a part of its own if it is only partly used."""
     for first, end, step in parts:
         alone = ragged and end == parts[-1][1] and end - first > step
         yield first, end - step if alone else end, step
@@ -192,7 +192,7 @@ def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int,
 
 
 def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], inner: int, size: int, used: int) -> View:
-    """Copy so many columns of right into neighbouring memory, where they stay in the cache while all rows pass by."""
+    """Print a copy of `size` columns of right to contiguous memory, which stays in the cache for all rows of left."""
     assert product.panel is not None
     panel, right = replace(product.panel, shape=(inner, size), strides=(size, 1)), product.right
     scalar = writer.type(panel)
@@ -216,7 +216,7 @@ def _vectors(
     width: int,
     used: int,
 ) -> None:
-    """The tiles of one height in a column of tiles, whose last vector is stored in part if it is not all used."""
+    """Print the tiles of one height in a column of tiles; of a partly used last vector, only that part is stored."""
     out, left, right = product.out, product.left, product.right
     scalar, m, packed = writer.type(out), rows[2], product.panel is not None
     kind = f"w{width}{scalar}"
@@ -241,6 +241,6 @@ def _vectors(
 
 
 def parse(kind: str) -> tuple[int, str]:
-    """The length and the element of a vector's type: w16f32 -> (16, f32)."""
+    """Return the length and the element type of a vector type: w16f32 -> (16, f32)."""
     width, _, scalar = kind.removeprefix("w").partition("f")
     return int(width), "f" + scalar

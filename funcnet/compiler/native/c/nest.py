@@ -1,4 +1,4 @@
-"""The loops of a nest in C: their order, and the parts that its reductions need."""
+"""The loops of a nest in C, with separate loops for long reductions."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from funcnet.compiler.native.loop_ir import Accumulate
 
 
 class Walk(Sums):
-    """The loops of one nest."""
+    """Prints the loops of one nest."""
 
     def print(self) -> None:
         """Print the start values of the reductions, then the loops."""
@@ -40,7 +40,7 @@ class Walk(Sums):
             self.writer.put(f"for (i64 i = 0; i < {buffer.size}; ++i) {self.writer.name(buffer)}[i] = {value};")
 
     def loops(self, level: int, place: list[str]) -> None:
-        """The loop of one group of axes; reductions that it does not index live in a register meanwhile."""
+        """Print the loop of one group of axes; reductions whose target it does not index are in registers."""
         if level == len(self.sizes):
             self.once(place)
             return
@@ -58,7 +58,7 @@ class Walk(Sums):
             self.finish(s, level, place)
 
     def walk(self, level: int, place: list[str]) -> None:
-        """The loop of one level, in the parts that its sums need."""
+        """Print the loop of one level, interleaved or in blocks as its sums need."""
         cut = [s for s, at in self.cuts.items() if at == level]
         if self.sums and self.interleaves(level):
             self.interleaved(level, place, cut)
@@ -68,7 +68,7 @@ class Walk(Sums):
             self.loop(level, place, "0", str(self.sizes[level]))
 
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
-        """The indices of one level from first to end."""
+        """Print the loop over the indices of one level from first to end."""
         i, is_last = f"i{level}", level == len(self.sizes) - 1
         if is_last and not self.nest.sequential:
             self.writer.put("VECTORISE")
@@ -79,15 +79,15 @@ class Walk(Sums):
         self.writer.close()
 
     def reduces(self, level: int) -> bool:
-        """Tell whether a reduction goes over a level and all levels inside of it.
+        """Tell whether a reduction runs over a level and all levels inside it.
 
-        gcc 12 may make vectors of such an outer loop. If the inner one has elements in descending order of memory, or
-        at computed indices, these vectors then hold the wrong elements.
+        gcc 12 may vectorise such an outer loop, and then reads the wrong elements if the inner loop has a negative
+        stride or computed indices.
         """
         return any(not any(self.strides(s.view)[level:]) for s in self.accumulations())
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
-        """A long inner reduction of scalars as some interleaved ones, which are vectors to the compiler."""
+        """Print a long inner reduction of scalars as several interleaved ones, which the C compiler vectorises."""
         size, rest = self.sizes[level], self.sizes[level] % self.ways
         names = {s: self.writer.fresh("w") for s in self.sums}
         plain = [s for s in names if s not in cut]
@@ -110,14 +110,12 @@ class Walk(Sums):
             self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
 
     def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
-        """Some indices of the last level at a time."""
+        """Print a loop over the last level that runs several indices per iteration."""
         totals = dict(self.sums)
         self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
         self.writer.put("VECTORISE")
         if level in self.cuts.values():
-            self.writer.put(
-                "UNROLL(1)"
-            )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
+            self.writer.put("UNROLL(1)")  # else gcc 12 may vectorise across the few steps of a block, four times slower
         self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
         self.writer.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
@@ -129,7 +127,7 @@ class Walk(Sums):
     # Long sums
 
     def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
-        """Interleaved sums of blocks, each of which is added to the totals vector by vector."""
+        """Print interleaved sums in blocks; each block is added to the totals vector by vector."""
         with self.block(level, self.sizes[level] - self.sizes[level] % self.ways, BLOCK * self.ways) as (first, end):
             for s in dict.fromkeys(vector[0] for vector in vectors):
                 self.partial(s, names[s])
@@ -141,7 +139,7 @@ class Walk(Sums):
                 )
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
-        """The loop of one level in blocks, at the end of each of which their sums go into the totals."""
+        """Print the loop of one level in blocks; the sums of each block are added to the totals at its end."""
         held, spared = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
         for s in spared:
             self.clear(s, SUMS, level, place)
@@ -156,7 +154,7 @@ class Walk(Sums):
 
     @contextmanager
     def block(self, level: int, size: int, length: int) -> Iterator[tuple[str, str]]:
-        """A loop over blocks of the indices of one level: yields where each begins and ends."""
+        """Print a loop over blocks of the indices of one level; yield the first index and the end of a block."""
         first = f"b{level}"
         end = f"{first} + {length}"
         self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")

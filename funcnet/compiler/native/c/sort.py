@@ -8,7 +8,7 @@ from funcnet.compiler.native.loop_ir import Sort
 
 
 def sort(writer: Writer, s: Sort) -> None:
-    """Print a sort: every line, lane by lane, goes through the scratch."""
+    """Print a sort: each line of each lane is copied to the scratch and sorted there."""
     if not math.prod(s.source.shape):
         return
     size, place = s.source.shape[s.axis], [f"i{axis}" for axis in range(len(s.source.shape))]
