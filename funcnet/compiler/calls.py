@@ -1,4 +1,4 @@
-"""A call of a jitted function: its arguments, and the traced and compiled function that runs them."""
+"""A call of a jitted function: its arguments, and the compiled function that runs it."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from funcnet.tree import Structure
 
 @dataclass(slots=True)
 class Request:
-    """A call's arguments, and what tracing it depends on."""
+    """The arguments of a call, and the key of its trace."""
 
     args: Any
     kwargs: Any
@@ -33,30 +33,30 @@ class Request:
     structure: Structure
     key: tuple[Hashable, ...]
     tensors: list[Tensor]
-    traced: tuple[int, ...]  # which leaves are traced numbers
+    traced: tuple[int, ...]  # positions of the traced numbers among the leaves
     holders: list[Any]
 
     def inputs(self) -> list[Tensor]:
-        """Return what a program takes: the tensors, then the traced numbers as tensors."""
+        """Return the inputs of the program: the tensors, then the traced numbers as tensors."""
         return [*self.tensors, *(parameter(self.leaves[i]) for i in self.traced)] if self.traced else self.tensors
 
     def constants(self) -> list[Any]:
-        """Return the leaves, without the values of traced numbers."""
+        """Return the leaves, with traced numbers replaced by their types."""
         return [leaf.__class__ if i in self.traced else leaf for i, leaf in enumerate(self.leaves)]
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A traced and compiled function, and how its results become a pytree again."""
+    """A traced and compiled function, and the structure of its result."""
 
     program: Program
     choice: Choice
     structure: Structure
     template: list[Any]  # the result's leaves, None where a tensor belongs
-    positions: list[int]  # where the tensors belong
-    numbers: list[int]  # which of these are Python numbers
+    positions: list[int]  # positions of the tensors among the leaves
+    numbers: list[int]  # positions of the tensors that become Python numbers
     capture_keys: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # where these are
+    places: list[list[Path]]  # paths to each of them
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         leaves = self.template.copy()
@@ -67,7 +67,7 @@ class Compiled:
         return tree.unflatten(self.structure, leaves)
 
     def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless their keys are those of the trace."""
+        """Read the closed-over tensors at their places; return None if a key differs from that of the trace."""
         found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
         same = all(
             t is not None and tensor_key(t) == before for t, before in zip(found, self.capture_keys, strict=True)
@@ -76,7 +76,7 @@ class Compiled:
 
 
 class _Body:
-    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
+    """A function of pytrees as a function of their tensors; it records the structure of its result."""
 
     def __init__(self, lanes: Lanes, request: Request) -> None:
         self.lanes, self.request = lanes, request
@@ -89,7 +89,7 @@ class _Body:
         self.numbers = [i for i, leaf in enumerate(found) if isinstance(leaf, SYMBOLS)]
         if self.lanes.in_dims is not None:
             for i in self.numbers:
-                found[i].node.needed()  # a result that lanes share is a constant
+                found[i].node.needed()  # a number in the result is the same for all lanes: a constant
         self.out_dims = self.lanes.result_dims(result)
         found = [*map(index, found)]
         self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
@@ -97,7 +97,7 @@ class _Body:
         return [found[i] for i in self.positions]
 
     def _leaves(self, inputs: list[Any]) -> list[Any]:
-        """Put tensors and symbolic numbers in their places among the leaves."""
+        """Insert tensors and symbolic numbers at their positions among the leaves."""
         tensors, numbers = iter(inputs), iter(inputs[len(self.request.tensors) :])
         leaves = self.request.leaves
         return [

@@ -1,4 +1,4 @@
-"""An outermost vmap: which axes of the arguments and results are lanes; the function is traced for one."""
+"""An outermost vmap: which axes of the arguments and results are lanes. The function is traced for one lane."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from funcnet.tree import Tree
 
 @dataclass(frozen=True)
 class Lanes:
-    """What a function does for one lane, and how the lanes lie in its arguments and results.
+    """The function of one lane, and the lane axes of its arguments and results.
 
     Attributes:
-        f: The function of one lane; the jitted function itself if that is no vmap.
-        in_dims: The lane axis of each tensor among the arguments, None for a shared one; None if there are no lanes.
-        size: How many lanes there are.
+        f: The function of one lane; the jitted function itself if it is not a vmap.
+        in_dims: The lane axis of each tensor among the arguments, None for a shared tensor; None without a vmap.
+        size: The number of lanes.
         out_dims: As given to vmap.
         chunk_size: As given to vmap.
     """
@@ -42,12 +42,12 @@ class Lanes:
         return cls(f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size)
 
     def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
-        """Return the specs of the tensors as one lane sees them."""
+        """Return the specs of the tensors in one lane."""
         dims = self.in_dims or (None,) * len(tensors)
         return [_without_axis(spec_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
 
     def result_dims(self, result: Tree) -> tuple[int | None, ...] | None:
-        """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
+        """Return the lane axis of each tensor of the result; None without a vmap."""
         if self.in_dims is None:
             return None
         return tuple(_per_tensor(result, batching.axes("out_dims", self.out_dims, result)))
@@ -61,7 +61,7 @@ class Lanes:
 
 
 def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
-    """List the axes of a tree's tensors, None included, which would be no leaf."""
+    """List the axes of a tree's tensors, None included."""
     found: list[int | None] = []
     tree.map(lambda leaf, dim: found.append(dim) if isinstance(leaf, Tensor) else None, values, dims)
     return found
@@ -75,7 +75,7 @@ def _without_axis(spec: TensorSpec, dim: int | None) -> TensorSpec:
 
 
 def check_shared(program: Program) -> None:
-    """Raise if a result is to be shared by all lanes but differs between them."""
+    """Raise if out_dims says that all lanes share a result, but it differs between them."""
     for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=False)):
         if dim is None and var in program.varying:
             raise ValueError(

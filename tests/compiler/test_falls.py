@@ -1,4 +1,4 @@
-"""jit never falls back in silence: a fault of the compiler, or a C compiler that does not work here, is said aloud."""
+"""jit never falls back silently: a bug in the native backend, or a C compiler that does not work, gives a warning."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def falls(message: str, error: type[Exception], number: float) -> None:
-    """A function of its own warns and is replayed; asked for, native raises."""
+    """Check that `auto` warns and falls back to eager for a new function, and that `native` raises."""
     f = lambda x: x * number  # noqa: E731
     call = jit(f)
     with pytest.warns(UserWarning, match=message):
@@ -54,13 +54,13 @@ def test_a_primitive_without_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     falls("there is no primitive frobnicate", InternalError, 2.5)
 
 
-def test_a_rule_that_gives_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_with_a_result_of_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "mul", lambda lowering, x, y: lowering.view(x).expand((3, 2)))
     falls(r"its rule gives torch.float32\[3, 2\]", InternalError, 3.5)
 
 
 class Unknown:
-    """A kind of statement that nobody knows."""
+    """A kind of statement that no stage knows."""
 
 
 HOST = Target.host()
@@ -76,14 +76,14 @@ WALKS = {
 
 
 @pytest.mark.parametrize("walk", WALKS)
-def test_a_statement_that_is_not_known(walk: str) -> None:
+def test_an_unknown_statement(walk: str) -> None:
     for statement in (Unknown(), loop_ir.Loop(Counter(3), 1, [Unknown()])):
         with pytest.raises(AssertionError, match="no case for Unknown"):
             WALKS[walk](LoopProgram([], [], [], [statement], False))
 
 
 @pytest.mark.parametrize("walk", ["reads", "writes", "plan"])
-def test_a_part_of_a_nest_that_is_not_known(walk: str) -> None:
+def test_an_unknown_part_of_a_nest(walk: str) -> None:
     with pytest.raises(AssertionError, match="no case for Unknown"):
         WALKS[walk](LoopProgram([], [], [], [loop_ir.Nest((2,), [Unknown()])], False))
 
@@ -93,7 +93,7 @@ def statements_of(program: LoopProgram) -> Statements:
     return Statements(Writer(1, target), memory.plan(program, target))
 
 
-def test_a_statement_that_the_printer_does_not_know() -> None:
+def test_an_unknown_statement_in_the_printer() -> None:
     program = loops(trace(lambda t: [t[0] * 2], [spec_of(X)]))
     statements, (nest,) = statements_of(program), program.statements
     with pytest.raises(AssertionError, match="no case for Unknown"):
@@ -103,7 +103,7 @@ def test_a_statement_that_the_printer_does_not_know() -> None:
         statements.print(nest)
 
 
-def test_a_product_by_a_way_that_is_not_known() -> None:
+def test_an_unknown_method_of_a_product() -> None:
     a = torch.ones(9, 9)
     program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
     (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
@@ -113,7 +113,7 @@ def test_a_product_by_a_way_that_is_not_known() -> None:
 
 
 def script(folder: Path, text: str) -> str:
-    """A C compiler that is the one of this machine but for what the text does first."""
+    """Return a C compiler: a script that runs the text, then this machine's compiler."""
     path = folder / "cc"
     path.write_text(f'#!/bin/sh\n{text}\nexec {toolchain.compiler().command[0]} "$@"\n')
     path.chmod(0o700)
@@ -135,7 +135,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_c_compiler_that_does_not_work_here(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_c_compiler_that_does_not_work(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, message = BROKEN[name]
     monkeypatch.setenv("CC", script(folder, text))
     falls(message, NoCompilerError, 4.5)
@@ -149,7 +149,7 @@ def test_a_c_compiler_that_cannot_be_started(folder: Path, monkeypatch: pytest.M
     falls("cannot be started", NoCompilerError, 5.5)
 
 
-def test_no_folder_takes_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
@@ -157,7 +157,7 @@ def test_no_folder_takes_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     falls("write its kernel nowhere.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
 
 
-def test_a_folder_whose_files_may_not_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_files_are_not_executable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = toolchain.ctypes.CDLL
 
     def refuse(path: str) -> object:
@@ -170,7 +170,7 @@ def test_a_folder_whose_files_may_not_be_run(folder: Path, monkeypatch: pytest.M
         assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
 
 
-def test_each_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_cause_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "/nowhere/cc")
     with pytest.warns(UserWarning, match="/nowhere/cc"):
         jit(torch.sin)(X)
@@ -180,7 +180,7 @@ def test_each_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
         jit(torch.tan)(X)
 
 
-def test_an_operation_without_a_rule_is_named_and_no_fault() -> None:
+def test_an_operation_without_a_rule_is_named_without_a_warning() -> None:
     call = jit(lambda x: torch.fft.fft(x).real)
     assert call.explain(X).backend == "eager" and "fft" in call.explain(X).reason
 

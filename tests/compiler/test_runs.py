@@ -1,6 +1,6 @@
-"""Whole training runs, on every backend as eager ones; in native kernels the same in every lane, and interruptible.
+"""Whole training runs equal eager ones on every backend; native runs are the same in every lane, and interruptible.
 
-Inductor and eager mode round differently in another order of sums, so no bits are compared but those of native lanes.
+The backends sum in different orders and so round differently: only native lanes are compared bit for bit.
 """
 
 import os
@@ -158,7 +158,7 @@ def test_a_delay_line_of_carries_that_start_as_one(backend: str) -> None:
 
 
 @pytest.mark.parametrize("unroll", [1, 2, 3, 10**9])
-def test_unrolling_changes_no_bit(unroll: int) -> None:
+def test_unrolling_does_not_change_a_bit(unroll: int) -> None:
     f = lambda c, xs, unroll=1: scan(lambda c, x: ((c * x).sin(), c), c, xs, unroll=unroll)  # noqa: E731
     c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
     for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
@@ -170,7 +170,7 @@ def test_unrolling_changes_no_bit(unroll: int) -> None:
 def test_interrupt_stops_a_long_run_within_a_second() -> None:
     forever = lambda p: scan(lambda c, _: (torch.sin(c), None), p, length=30_000_000)[0]  # noqa: E731
     f = jit(forever, backend="native")
-    assert f.explain(torch.ones(64)).backend == "native"  # built before the clock starts
+    assert f.explain(torch.ones(64)).backend == "native"  # built before the timer starts
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     start = time.monotonic()
@@ -191,14 +191,14 @@ def test_lanes_last_in_memory_come_out_in_order(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_lanes_at_all(backend: str) -> None:
+def test_zero_lanes(backend: str) -> None:
     assert jit(fn.vmap(lambda r: r * 2), backend=backend)(torch.zeros(0, 3)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows, more, columns", [(2, 1, 4), (2, 2, 8), (4, 1, 4), (1, 1, 8), (3, 2, 16)])
 def test_part_of_a_join_is_read_as_it_was_written(rows, more, columns, dtype):
-    """A vector of one store, read beside another store as vectors of half its width: gcc 12 gets that wrong."""
+    """A vector of one store is read as vectors of half its width next to another store, which gcc 12 miscompiled."""
 
     def f(x, y, w):
         doubled = x * 2

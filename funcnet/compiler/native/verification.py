@@ -149,4 +149,4 @@ def _check_target(view: View, part: Store | Accumulate | Scatter, nest: Nest) ->
     if part.value.dtype != view.dtype:
         raise InternalError(f"a {kind} writes {part.value.dtype} to a view of {view.dtype}")
     if part.value.varying and not view.varying:
-        raise InternalError(f"a {kind} writes what differs between lanes to memory that they share")
+        raise InternalError(f"a {kind} writes a varying value to a shared buffer")

@@ -1,4 +1,4 @@
-"""Which values of a program differ between the lanes of an outermost vmap."""
+"""Find the values of a program that differ between the lanes of an outermost vmap."""
 
 from funcnet.compiler.program import Apply, Block, Var, inputs
 

@@ -263,7 +263,7 @@ class Lowering:
         return copy
 
     def _in_place(self, carry: View, value: Pending) -> bool:
-        """Tell whether a nest may overwrite an old carry by the new one: it reads that element only, later nests none."""
+        """Tell whether a nest may overwrite an old carry by the new one: other elements of the old one are not read."""
         if value.scope is not self.scope:
             return False
         position = self.scope.statements.index(value.nest)

@@ -20,5 +20,5 @@ def operations(f, *tensors):
     return [str(op.target) if not isinstance(op, Scan) else "scan" for op in walk(program(f, *tensors).block)]
 
 
-def assert_staged_equals(f, *args, backend="eager"):
+def assert_traced_equals(f, *args, backend="eager"):
     assert fn.tree.difference(jit(f, backend=backend)(*args), f(*args), atol=1e-12) is None
