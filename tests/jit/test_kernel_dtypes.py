@@ -67,6 +67,13 @@ def test_numbers_are_accepted_or_refused_as_in_eager_mode(side):
     assert len(differing) <= 1
 
 
+def test_dtypes_of_convolutions_are_taken_and_refused_as_in_eager_mode():
+    convolve = lambda x, w: functional.conv1d(x, w, dilation=3, groups=2)  # noqa: E731
+    x, w = torch.ones(1, 4, 9), torch.ones(6, 2, 3)
+    kinds = [torch.int64, torch.float32, torch.float64]
+    assert compare([(convolve, (x.to(d), w.to(e))) for d in kinds for e in kinds]) == []
+
+
 def by_mask(x, number):
     x = x.clone()
     x[x > 0] = number

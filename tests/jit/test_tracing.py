@@ -151,16 +151,18 @@ CONVOLUTIONS = [
     ((1, 3, 5, 7), (2, 3, 2, 3), {"stride": (2, 1), "padding": (0, 2)}),
     ((2, 4, 6, 5), (4, 1, 3, 3), {"padding": 1, "groups": 4}),
     ((1, 2, 4, 3, 5), (3, 2, 2, 1, 2), {"stride": (1, 2, 3)}),
+    ((1, 2, 20), (4, 2, 3), {"dilation": 4}),
 ]
 
 
 @pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("bias", [(), (2,)], ids=["alone", "bias"])
 @pytest.mark.parametrize("x, w, options", CONVOLUTIONS, ids=str)
-def test_convolutions_and_their_gradients(x, w, options, backend):
+def test_convolutions_and_their_gradients(x, w, options, bias, backend):
     convolve = getattr(functional, f"conv{len(x) - 2}d")
-    shapes = [x, w, w[:1]]
+    shapes = [x, w, w[:1]][: 2 + len(bias)]
     arguments = [fn.random.normal(fn.random.key(i), shape, dtype=torch.float64) for i, shape in enumerate(shapes)]
-    both = fn.value_and_grad(lambda x, w, bias: convolve(x, w, bias, **options).sin().sum(), (0, 1, 2))
+    both = fn.value_and_grad(lambda *args: convolve(*args, **options).sin().sum(), (0, 1, *bias))
     assert fn.tree.difference(jit(both, backend=backend)(*arguments), both(*arguments), atol=1e-10) is None
 
 

@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Sums, Vectors
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, operands
 
 
 class Walk(Sums):
@@ -74,17 +75,21 @@ class Walk(Sums):
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
         self.loops(level + 1, [*place, i])
-        if not is_last and self.reduces(level):
+        if not is_last and self.reduces(level) and self.is_irregular():
             self.writer.put("KEEP_SCALAR")
         self.writer.close()
 
     def reduces(self, level: int) -> bool:
-        """Tell whether a reduction runs over a level and all levels inside it.
-
-        gcc 12 may vectorise such an outer loop, and then reads the wrong elements if the inner loop has a negative
-        stride or computed indices.
-        """
+        """Tell whether a reduction runs over a level and all levels inside it."""
         return any(not any(self.strides(s.view)[level:]) for s in self.accumulations())
+
+    def is_irregular(self) -> bool:
+        """Tell whether the last level reads elements with a negative stride or at computed indices.
+
+        gcc 12 may vectorise an outer loop around it, and then reads the wrong elements.
+        """
+        read = [value for part in self.nest.body for value in (part, *operands(part))]
+        return any(isinstance(x, Gather) or (isinstance(x, View) and self.strides(x)[-1] < 0) for x in read)
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """Print a long inner reduction of scalars as several interleaved ones, which the C compiler vectorises."""
