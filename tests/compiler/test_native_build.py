@@ -1,4 +1,4 @@
-"""The kernel cache: kernels are found again, damaged or foreign files are not loaded, its size is bounded."""
+"""The kernel cache: found again, never trusted when damaged or foreign, bounded, and not needed."""
 
 import os
 import shutil
@@ -66,7 +66,7 @@ def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None
 
 
 def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> None:
-    in_another_process(SOURCE, 42)  # in this process the loaded library would be reused
+    in_another_process(SOURCE, 42)  # a library that this process has loaded would come from its memory
     (path,) = kernels(folder)
     in_another_process(SOURCE.replace("42", "43"), 43)
     (other,) = set(kernels(folder)) - {path}
@@ -80,7 +80,7 @@ def in_another_process(source: str, result: int) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", text], check=True)
 
 
-def test_files_of_another_user_are_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_belongs_to_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     mine = os.geteuid()
     monkeypatch.setattr(toolchain.os, "geteuid", lambda: mine + 1)
@@ -89,14 +89,14 @@ def test_files_of_another_user_are_not_used(folder: Path, monkeypatch: pytest.Mo
     assert len(kernels(folder)) == 1
 
 
-def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
+def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
     assert toolchain.load(SOURCE).function() == 42
     assert not list(folder.iterdir())
 
 
-def test_a_read_only_folder_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.parent.joinpath("file").write_text("")
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(folder.parent / "file" / "cache"))
     assert toolchain.load(SOURCE).function() == 42
@@ -117,7 +117,7 @@ def test_a_full_disk_falls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not kernels(folder)
 
 
-def test_a_changed_compiler_builds_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_compiler_builds_anew(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     wrapper = tmp_path / "othercc"
     wrapper.write_text(f'#!/bin/sh\nexec {toolchain.compiler().command[0]} -DOTHER=1 "$@"\n')
@@ -158,7 +158,7 @@ def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
         toolchain.compiler()
 
 
-def test_kernels_in_a_read_only_folder_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_to_be_read_only_serves_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     scratch = toolchain.tempfile.TemporaryDirectory
 

@@ -1,8 +1,8 @@
 """From C text to a loaded function: the C compiler and the kernel cache on disk.
 
-A cached file is a shared object followed by a digest of it and of its key. It is loaded only if this user owns the
-file and the folder, nobody else may write to them, and the digest matches; otherwise it is built again. A kernel is
-built under a temporary name and renamed into place, so that concurrent processes never see half a file.
+A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file
+that belong to this user and that nobody else may write, and only when the digest holds; else it is built anew. A kernel
+is built under a temporary name and renamed into place, so that processes that build at once never see half a file.
 """
 
 import atexit
@@ -38,21 +38,21 @@ _FLAGS = (
 )
 _GCC = (
     "-fvect-cost-model=unlimited",
-    "-fno-tree-fre",  # gcc 12 miscompiles reads of parts of a wider write
-    "-fno-tree-pre",  # it carries values from step to step of a loop, which is then not vectorised
-    "-mtune=generic",  # otherwise constants may be moved from integer registers, which is 3 to 6 % slower
+    "-fno-tree-fre",  # in which gcc 12 takes wrong numbers from a wide write that is read again in parts
+    "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
+    "-mtune=generic",  # else constants may come from integer registers instead of memory, which takes 3 to 6 % longer
 )
-_SIZE = 256 * 2**20  # default of FUNCNET_CACHE_SIZE: largest size of the cache, in bytes
+_SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
 _DIGEST = hashlib.sha256().digest_size
 
 
 class _CompileError(Exception):
-    """The C compiler failed; the message is the compiler's."""
+    """The C compiler failed; the message is its own."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C compiler: command, flags for this machine, macros that identify it, and bytes of a vector."""
+    """A C compiler: its command, the flags for this machine, the macros that tell it from others, bytes of a vector."""
 
     command: tuple[str, ...]
     flags: tuple[str, ...]
@@ -71,7 +71,7 @@ class Library:
 
 
 def compiler() -> Compiler:
-    """Return the C compiler: the first of $CC, gcc, clang and cc that exists.
+    """Return the C compiler: $CC, gcc, clang or cc, the first that is there.
 
     Raises:
         NoCompilerError: There is none; the message names what to install.
@@ -93,7 +93,7 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
 
 
 def _probe(command: tuple[str, ...]) -> Compiler:
-    """Read a compiler's predefined macros, which give its version and this machine's instructions."""
+    """Ask a compiler for its macros, which tell its version and this machine's instructions."""
     try:
         macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
     except _CompileError as error:
@@ -116,10 +116,10 @@ def _run(command: Sequence[str]) -> str:
 
 
 def load(source: str) -> Library:
-    """Load the kernel of a C text from the cache; build it if it is not there.
+    """Load the kernel of a C text, from the cache or freshly built.
 
     Raises:
-        NoCompilerError: There is no working C compiler, or no folder to write the kernel to.
+        NoCompilerError: There is no C compiler, it does not work here, or no folder takes the kernel.
         InternalError: The C compiler refuses the text.
     """
     cc = compiler()
@@ -127,7 +127,7 @@ def load(source: str) -> Library:
     folder = _folder()
     found = folder and _cached(folder / f"{key}.so", key)
     if folder and found:
-        with suppress(OSError):  # files in the folder may not be executable
+        with suppress(OSError):  # of a folder whose files may not be run
             return _open(folder / f"{key}.so", found, True)
     failures: list[str] = []
     for private in (False, True):
@@ -148,7 +148,7 @@ def _open(path: Path, size: int, cached: bool) -> Library:
 
 
 def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:
-    """Build a kernel next to its place in the cache and rename it."""
+    """Build a kernel beside its place in the cache and rename it there."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
         text, built = Path(scratch, "kernel.c"), Path(scratch, "kernel.so")
         text.write_text(source)
@@ -167,7 +167,7 @@ def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:
 
 
 def _cause(cc: Compiler, folder: Path, error: _CompileError) -> Exception:
-    """Return the error for a failure: the C compiler does not work or was killed, or it refuses our text."""
+    """Tell a C compiler that does not work, or is killed, from one that refuses a text of ours."""
     text = folder / "least.c"
     text.write_text("int kernel(void) { return 0; }\n")
     try:
@@ -184,14 +184,14 @@ def _digest(content: bytes, key: str) -> bytes:
 
 
 def _cached(path: Path, key: str) -> int:
-    """Return the size of a cached kernel; 0 unless it is complete and only this user can write to it."""
+    """The size of a kernel in the cache that is whole and this user's own, or 0."""
     try:
         if not _own(path, stat.S_ISREG):
             return 0
         content = path.read_bytes()
         whole = content[-_DIGEST:] == _digest(content[:-_DIGEST], key)
         if whole:
-            with suppress(OSError):  # the folder may be read-only
+            with suppress(OSError):  # a folder to be read only
                 os.utime(path)
     except OSError:
         return 0
@@ -199,13 +199,13 @@ def _cached(path: Path, key: str) -> int:
 
 
 def _own(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Tell whether a path is of this kind, not a link, owned by this user and writable by nobody else."""
+    """Whether a path is of a kind, no link, belongs to this user, and nobody else may write it."""
     status = path.lstat()
     return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _folder() -> Path | None:
-    """Return the cache folder, created if necessary; None if there is no safe one."""
+    """The cache folder, made if need be; None where there is no safe one."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("FUNCNET_CACHE_DIR") or Path(base, "funcnet"))
     try:
@@ -217,14 +217,14 @@ def _folder() -> Path | None:
 
 @lru_cache(maxsize=1)
 def _private() -> Path:
-    """Return a folder of this process that is removed at its end."""
+    """A folder of this process, gone at its end."""
     folder = tempfile.mkdtemp(prefix="funcnet-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
 def _prune(folder: Path, keep: str) -> None:
-    """Remove the least recently used kernels until the cache fits its limit."""
+    """Remove the kernels that were used longest ago until the cache fits its bound."""
     bound = int(os.environ.get("FUNCNET_CACHE_SIZE") or _SIZE)
     kernels = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.so"))
     excess = sum(size for _, size, _ in kernels) - bound
