@@ -1,12 +1,13 @@
 """Arguments and results of ATen operations: tensors in nested tuples, lists and dicts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)  # traced Python numbers
+Symbol = torch.SymInt | torch.SymFloat | torch.SymBool  # a traced Python number
+SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
@@ -20,7 +21,7 @@ def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
     return value
 
 
-def flat(value: Any) -> list[Any]:
+def flat(value: object) -> list[Any]:
     return [leaf for item in value for leaf in flat(item)] if isinstance(value, tuple | list) else [value]
 
 
@@ -31,7 +32,7 @@ def refill(value: Any, results: Iterator[Any]) -> Any:
     return next(results)
 
 
-def hashable(value: Any) -> Any:
+def hashable(value: object) -> Hashable:
     """Make arguments hashable; 1, 1.0, True, 0.0 and -0.0 all differ."""
     if isinstance(value, tuple | list):
         return tuple(hashable(item) for item in value)

@@ -54,7 +54,7 @@ class _Elements(TorchFunctionMode):
         super().__init__()
         self.storage = storage
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
@@ -112,7 +112,7 @@ def _axis(x: Tensor, parts: tuple[Any, ...], position: int) -> int:
     return sum(map(_width, parts[:position]))
 
 
-def _width(part: Any) -> int:
+def _width(part: object) -> int:
     """Return the number of axes that an index consumes."""
     if part is None or isinstance(part, bool):
         return 0

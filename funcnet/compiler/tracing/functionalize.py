@@ -134,7 +134,9 @@ class Storage:
             inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
         return self.read(inserted)
 
-    def _check_shapes(self, func: Operation, args: Any, kwargs: Any, targets: list[Any]) -> None:
+    def _check_shapes(
+        self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], targets: list[Tracer]
+    ) -> None:
         """Let torch check the arguments, and raise if a tensor would change its shape."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
@@ -149,7 +151,7 @@ def root(tensor: Tracer) -> Tracer:
     return tensor
 
 
-def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
+def _reshape(before: Tensor, part: Tensor, *_: object) -> Tensor:
     return part.reshape(before.shape)
 
 
@@ -157,7 +159,7 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
     return part.permute([[d % before.ndim for d in dims].index(i) for i in range(before.ndim)])
 
 
-def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
+def _shrink(before: Tensor, part: Tensor, *_: object, **__: object) -> Tensor:
     """Undo an expand along axes of size 1. A write to several copies of an element is an error in torch, too."""
     if part.numel() not in (0, before.numel()):
         raise StagingError(
@@ -235,5 +237,5 @@ def _is_written(argument: Any) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return list(value) if isinstance(value, tuple | list) else [value]

@@ -20,7 +20,7 @@ _verdicts: dict[Hashable, Exception | None] = {}
 _MOST = 10_000  # cached verdicts
 
 
-def check_dtypes(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
+def check_dtypes(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise the error that the kernel of an operation raises for these dtypes."""
     _check_constants(func, args, kwargs)
     if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
@@ -36,7 +36,7 @@ def check_dtypes(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
         raise type(error)(*error.args)
 
 
-def _check_constants(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
+def _check_constants(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise torch's error for a number outside of the range of its dtype, which a program would wrap around."""
     for place in _CONSTANTS.get(func.overloadpacket, ()):
         if isinstance(number := args[place] if place < len(args) else 0, bool | int | float | complex):
@@ -47,7 +47,7 @@ def _check_constants(func: Operation, args: Any, kwargs: dict[str, Any]) -> None
             aten.full.default(size, number, dtype=dtype, device="cpu")
 
 
-def _verdict(func: Operation, args: Any, kwargs: dict[str, Any]) -> Exception | None:
+def _verdict(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception | None:
     """Return the kernel's error if the dtypes cause it: the same call with other dtypes succeeds."""
     tensors = [leaf for leaf in flat([args, [*kwargs.values()]]) if isinstance(leaf, Tensor)]
     if any(tensor.device.type != "cpu" for tensor in tensors):  # other devices have other kernels
@@ -60,13 +60,15 @@ def _verdict(func: Operation, args: Any, kwargs: dict[str, Any]) -> Exception | 
     return error if None in (_error(func, args, kwargs, change) for change in changes) else None
 
 
-def _plain(args: Any) -> Any:
+def _plain(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a convolution's arguments with the geometry that small tensors allow: no dilation, one group."""
     x, weight, bias, _, _, _, is_transposed, *_ = args
     return x, weight, bias, [1], [0], [1], is_transposed, [0], 1
 
 
-def _error(func: Operation, args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> Exception | None:
+def _error(
+    func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Any], Any]
+) -> Exception | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -92,7 +94,7 @@ def _changed(dtype: torch.dtype, number: int | None, value: Any) -> Any:
     return number if number is not None and isinstance(value, bool | float | complex) else _small(value)
 
 
-def _kinds(value: Any) -> Any:
+def _kinds(value: object) -> Hashable:
     """Return a key of all that a kernel's verdict depends on: dtypes, and numbers such as a negative exponent."""
     if isinstance(value, tuple | list):
         return tuple(map(_kinds, value))

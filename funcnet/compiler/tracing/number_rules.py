@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation, Overloads
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.numbers import DTYPES
 
@@ -26,12 +27,12 @@ def cast(number: Any, dtype: torch.dtype | None) -> Tensor:
     return made
 
 
-def find(func: Any) -> Callable[..., Any] | None:
+def find(func: Operation) -> Callable[..., Any] | None:
     """Return the rule of an operation with symbolic numbers among its arguments; None if there is none."""
     return _RULES.get(func.overloadpacket)
 
 
-def _binary(packet: Any) -> Callable[..., Any]:
+def _binary(packet: Overloads) -> Callable[..., Any]:
     def run(x: Any, y: Any, *, alpha: Any = None, **options: Any) -> Any:
         y = y if alpha is None else y * alpha
         return packet(beside(y, x), beside(x, y), **options)
@@ -39,7 +40,7 @@ def _binary(packet: Any) -> Callable[..., Any]:
     return run
 
 
-def _arithmetic(packet: Any) -> Callable[..., Any]:
+def _arithmetic(packet: Overloads) -> Callable[..., Any]:
     """Compute in float32 where torch's kernels for 16-bit dtypes do."""
     run = _binary(packet)
 
@@ -61,7 +62,7 @@ def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
     return aten.clamp.Tensor(x, *bounds)
 
 
-def _full(shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+def _full(shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Tensor:
     return cast(number, dtype).expand(shape).clone(memory_format=torch.contiguous_format)
 
 
@@ -69,7 +70,7 @@ def _full_like(x: Tensor, number: Any, **options: Any) -> Any:
     return _fill(torch.zeros_like(x, **options), number)
 
 
-def _new_full(x: Tensor, shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+def _new_full(x: Tensor, shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Tensor:
     return _full(shape, number, dtype=dtype or x.dtype)
 
 
@@ -77,7 +78,7 @@ def _fill(x: Tensor, number: Any) -> Any:
     return aten.fill.Tensor(x, cast(number, x.dtype))
 
 
-def _scalar_tensor(number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Any:
+def _scalar_tensor(number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Any:
     return cast(number, dtype).clone()
 
 
@@ -131,7 +132,7 @@ def _power(x: Any, y: Any) -> Any:
     return torch.pow(beside(y, x), beside(x, y))
 
 
-def _scaled(func: Any) -> Callable[..., Any]:
+def _scaled(func: Callable[..., Any]) -> Callable[..., Any]:
     """Multiply by alpha first: torch's derivative tests whether alpha is 1."""
 
     def run(x: Any, y: Any, *, alpha: Any = 1, **options: Any) -> Any:
@@ -140,7 +141,7 @@ def _scaled(func: Any) -> Callable[..., Any]:
     return run
 
 
-def _making(func: Any) -> Callable[..., Any]:
+def _making(func: Callable[..., Any]) -> Callable[..., Any]:
     """Return a rule that creates a tensor from a traced number."""
 
     full: Any = torch.full  # torch's annotations do not allow symbolic numbers

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.program import Var
-from funcnet.compiler.tracing.arguments import SYMBOLS, flat
+from funcnet.compiler.tracing.arguments import SYMBOLS, Symbol, flat
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META
 
@@ -71,7 +72,7 @@ class Number:
         (var,) = self.trace.apply(aten.full.default, ([], value), {"dtype": dtype}, [_meta(dtype)], _CPU)
         return Number(self.trace, var, frozenset())
 
-    def apply(self, kind: type, func: Any, operands: Sequence["Number"], **options: Any) -> "Number":
+    def apply(self, kind: type, func: Operation, operands: Sequence["Number"], **options: Any) -> "Number":
         args = tuple(number.var for number in operands)
         (var,) = self.trace.apply(func, args, options, [_meta(DTYPES[kind])], _CPU)
         return Number(self.trace, var, self.sources.union(*(number.sources for number in operands)))
@@ -105,7 +106,7 @@ class Number:
 
     _graph_repr = __str__ = __repr__
 
-    def needed(self, *_: Any) -> NoReturn:
+    def needed(self, *_: object) -> NoReturn:
         need(self.trace, self.sources)
 
     def __getattr__(self, name: str) -> Any:
@@ -121,16 +122,16 @@ class _Arithmetic:
 
     node: Number
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Symbol:
         return symbol(self.node.apply(self.node.kind, aten.neg.default, [self.node]))
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Symbol:
         return symbol(self.node.apply(self.node.kind, aten.abs.default, [self.node]))
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> "_Arithmetic":
         return self
 
-    def __sym_float__(self) -> Any:
+    def __sym_float__(self) -> Symbol:
         return symbol(self.node.cast(float))
 
     def __bool__(self) -> bool:
@@ -157,10 +158,10 @@ class TracedBool(_Arithmetic, SymBool):
     __class__ = property(lambda _: bool)  # isinstance(x, bool) holds as without jit
 
 
-_CLASSES: dict[type, Any] = {float: TracedFloat, int: TracedInt, bool: TracedBool}
+_CLASSES: dict[type, type[Symbol]] = {float: TracedFloat, int: TracedInt, bool: TracedBool}
 
 # operator -> kind of the result (None: float if an operand is one), kind of the operands, operation, options
-_OPERATORS: dict[str, tuple[type | None, type | None, Any, dict[str, Any]]] = {
+_OPERATORS: dict[str, tuple[type | None, type | None, Operation, dict[str, Any]]] = {
     "add": (None, None, aten.add.Tensor, {}),
     "sub": (None, None, aten.sub.Tensor, {}),
     "mul": (None, None, aten.mul.Tensor, {}),
@@ -213,17 +214,17 @@ def need(trace: Recorder, numbers: frozenset[int]) -> NoReturn:
     raise NumberNeededError(numbers)
 
 
-def symbol(number: Number) -> Any:
+def symbol(number: Number) -> Symbol:
     """Return the symbolic number that Python sees."""
     return _CLASSES[number.kind](number)
 
 
-def argument(trace: Recorder, var: Var, position: int) -> Any:
+def argument(trace: Recorder, var: Var, position: int) -> Symbol:
     """Return the symbolic number of a parameter of the program."""
     return symbol(Number(trace, var, frozenset([position])))
 
 
-def find(args: Any, kwargs: dict[str, Any]) -> list[Any]:
+def find(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Symbol]:
     """List the symbolic numbers among the arguments of an operation."""
     return [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, SYMBOLS)]
 

@@ -5,13 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
 
 
-def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return the operation's results as meta tensors.
 
     Raises:
@@ -28,7 +29,7 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
 
-def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
+def device(func: Operation, args: Any, kwargs: dict[str, Any]) -> torch.device:
     """Return the device of an operation's results; 0-d CPU tensors may be combined with tensors on any device."""
     if kwargs.get("device") is not None:
         return torch.device(kwargs["device"])
@@ -40,7 +41,7 @@ def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
     return next(iter(devices), torch.device("cpu"))
 
 
-def holds_tensors(value: Any) -> bool:
+def holds_tensors(value: object) -> bool:
     """Tell whether there is a tensor inside nested arguments."""
     return bool(_tensors(value))
 
@@ -97,7 +98,7 @@ def _physical(value: Any) -> Any:
     return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, tuple | list):
         return [tensor for item in value for tensor in _tensors(item)]
     return [value] if isinstance(value, Tensor) else []

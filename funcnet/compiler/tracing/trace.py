@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
-from funcnet._torch import dispatch_modes, is_in_dual_level
+from funcnet._torch import Operation, dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.program import Block, Program, Scan, Var
 from funcnet.compiler.tracing import number_rules, shape_inference
-from funcnet.compiler.tracing.arguments import flat, map_tensors, plain, refill
+from funcnet.compiler.tracing.arguments import Symbol, flat, map_tensors, plain, refill
 from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
@@ -135,7 +135,7 @@ class Trace(Recorder):
     def _should_skip_dynamo(cls) -> bool:
         return False  # otherwise torch imports dynamo, 0.7 s, only to disable it here
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Operation, types: object, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
             return func(*args, **kwargs)  # made by shape inference
@@ -160,7 +160,7 @@ class Trace(Recorder):
         """Whether the user chose the operation, not a decomposition or forward-mode AD, where zeros have any dtype."""
         return not self.is_inside_rule and not is_in_dual_level()
 
-    def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
+    def with_numbers(self, found: Sequence[Symbol], func: Operation, args: Any, kwargs: Any) -> Any:
         """Trace an operation with symbolic numbers among its arguments."""
         if self.is_users:
             check_dtypes(func, plain(args), plain(kwargs))
@@ -171,7 +171,7 @@ class Trace(Recorder):
         with self.inside_rule():
             return rule(*revive(args), **revive(kwargs))
 
-    def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def laid_out(self, result: Any, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results of a decomposition the strides of torch's kernel: they decide whether a later reshape copies."""
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
         tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
@@ -188,7 +188,7 @@ class Trace(Recorder):
         differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
         return self.wrap(meta, tensor.value) if differs else tensor
 
-    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def record(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         metas = shape_inference.infer(func, args, kwargs)
@@ -247,6 +247,6 @@ class Trace(Recorder):
         return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
 
 
-def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
+def _is_new(leaf: object, given: Sequence[Tensor]) -> bool:
     """Tell whether a result is neither a view nor one of the arguments."""
     return isinstance(leaf, Tracer) and leaf.lineage is None and not any(leaf is tensor for tensor in given)

@@ -12,7 +12,7 @@ from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
 
 
-def _describe(tensor: Tensor, *, tensor_contents: Any = None) -> str:
+def _describe(tensor: Tensor, *, tensor_contents: object = None) -> str:
     return f"traced {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
 
 
@@ -57,7 +57,7 @@ class Tracer(Tensor):
             " return what it computes; it must not keep it in a global, an attribute or a list outside."
         )
 
-    def __deepcopy__(self, memo: Any) -> Tensor:
+    def __deepcopy__(self, memo: object) -> Tensor:
         return self.clone()
 
     @property
@@ -66,7 +66,7 @@ class Tracer(Tensor):
         return self.detach()
 
     @data.setter
-    def data(self, _: Any) -> NoReturn:
+    def data(self, _: object) -> NoReturn:
         raise StagingError(
             f"jit: x.data is assigned to{user_line()}. A traced function is pure: return the new tensor instead."
         )
