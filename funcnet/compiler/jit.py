@@ -258,13 +258,13 @@ MANY = 10  # traces of a function at which to warn
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
+    func: Jit
+
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
-        jitted: Jit = self.func  # type: ignore[assignment]
-        return jitted.explain(*self.args, *args, **kwargs)
+        return self.func.explain(*self.args, *args, **kwargs)
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
-        jitted: Jit = self.func  # type: ignore[assignment]
-        return jitted.lower(*self.args, *args, **kwargs)
+        return self.func.lower(*self.args, *args, **kwargs)
 
 
 @dataclass(frozen=True)
