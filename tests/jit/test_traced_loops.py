@@ -115,6 +115,35 @@ def test_the_shared_stack_of_a_scan_is_a_result_of_every_lane():
     assert fn.tree.difference(jit(fn.vmap(f), backend="native")(x), fn.vmap(f)(x)) is None
 
 
+def rows(x):
+    """Return a stack that does not depend on x, (4, 4)."""
+    return scan(lambda c, _: (c, torch.full((4,), 0.7)), x.sum(), length=4)[1]
+
+
+def own_rows(x):
+    return scan(lambda c, _: (c, x), x.sum(), length=4)[1]
+
+
+def filled(x):
+    stack = rows(x)
+    stack.view(2, 8)[:, 3:5].copy_(x[:2])
+    return stack
+
+
+def scattered(x):
+    stack = rows(x)
+    stack.view(16).scatter_(0, x[:1].long(), 0.5)
+    return stack
+
+
+@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("f", [lambda x: rows(x).view(16), lambda x: own_rows(x).view(16), filled, scattered])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_the_stack_of_a_scan_in_a_vmap_is_viewed_and_written_as_in_eager_mode(f, backend):
+    x = torch.arange(12.0).reshape(3, 4)
+    assert fn.tree.difference(jit(lambda x: fn.vmap(f)(x), backend=backend)(x), torch.stack([*map(f, x)])) is None
+
+
 def test_loop_is_none_if_a_scan_is_a_python_loop():
     seen = []
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from funcnet import _torch
@@ -55,7 +56,7 @@ def batched(loop: Loop, batches: Batches) -> Loop:
         shared = [not _torch.is_batched(x) for x in xs]
         if not any(map(_torch.is_batched, (*init, *xs))):
             with suppress(_BatchedError):
-                return loop(_unbatched(step), init, xs, length, unroll)
+                return _created(*loop(_unbatched(step), init, xs, length, unroll))
 
         def whole(carries: list[Tensor], slices: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             each = [x if alike else batches.wrap(x) for x, alike in zip(slices, shared, strict=True)]
@@ -64,9 +65,18 @@ def batched(loop: Loop, batches: Batches) -> Loop:
 
         stacked = [x if alike else batches.unwrap(x).movedim(depth, 0) for x, alike in zip(xs, shared, strict=True)]
         carries, ys = loop(whole, [batches.unwrap(c) for c in init], stacked, length, unroll)
-        return [batches.wrap(c) for c in carries], [batches.wrap(y.movedim(0, depth)) for y in ys]
+        return _created([batches.wrap(c) for c in carries], [batches.wrap(y.movedim(0, depth)) for y in ys])
 
     return run
+
+
+def _created(carries: list[Tensor], ys: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the results as a function of torch creates them: row by row in memory, and with a maker.
+
+    The latter is what vmap needs for a buffer that the examples share until the function writes to it.
+    """
+    new = [x.clone(memory_format=torch.contiguous_format) for x in (*carries, *ys)]
+    return new[: len(carries)], new[len(carries) :]
 
 
 class _BatchedError(Exception):
