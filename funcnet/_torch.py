@@ -91,12 +91,12 @@ def is_batched(tensor: Tensor) -> bool:
 
 
 def add_batch(tensor: Tensor, level: int) -> Tensor:
-    """Turn a whole batch, along the first axis, into what one example of a vmap sees."""
+    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
     return _functorch._add_batch_dim(tensor, 0, level)
 
 
 def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:
-    """Turn what one example of a vmap sees into the whole batch, along the first axis."""
+    """Return the whole batch, along the first axis, from the tensor of one example of a vmap."""
     return _functorch._remove_batch_dim(tensor, level, size, 0)
 
 
@@ -178,13 +178,13 @@ def decomposition(name: str) -> Callable[..., Any]:
 
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """Fill rows, by operations that have no rule of their own to fill."""
+    """Fill rows, by torch's reference implementation."""
     return torch._refs.index_fill(x, dim, index, value)
 
 
 def make_wrapper(kind: type, like: Tensor, device: torch.device) -> Any:
     """Make a tensor of a subclass, with the shape, strides and dtype of another one, that is never stored."""
-    make: Any = Tensor._make_wrapper_subclass  # whose annotations ask for more than it does
+    make: Any = Tensor._make_wrapper_subclass  # its annotations require more arguments than it does
     start = like.storage_offset()
     return make(kind, like.size(), dtype=like.dtype, device=device, strides=like.stride(), storage_offset=start)
 

@@ -212,8 +212,8 @@ def _functional(func: Operation) -> Overloads:
     """Find the functional variant of an in-place or out= operation."""
     written = func._schema.name.removeprefix("aten::")
     name = written.removesuffix("_")
-    beside = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
-    if not hasattr(aten, name) or (name == written and beside):
+    also_other = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
+    if not hasattr(aten, name) or (name == written and also_other):
         raise StagingError(
             f"jit: {func} works in place and has no functional variant{user_line()}, so it cannot be traced."
         )

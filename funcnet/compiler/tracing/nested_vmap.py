@@ -71,9 +71,9 @@ def batched(loop: Loop, batches: Batches) -> Loop:
 
 
 def _created(carries: list[Tensor], ys: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the results as a function of torch creates them: row by row in memory, and with a maker.
+    """Return row-major copies of the results, as an operation of torch would create them.
 
-    The latter is what vmap needs for a buffer that the examples share until the function writes to it.
+    vmap needs an operation that creates a buffer in order to write different values per example to it.
     """
     new = [x.clone(memory_format=torch.contiguous_format) for x in (*carries, *ys)]
     return new[: len(carries)], new[len(carries) :]

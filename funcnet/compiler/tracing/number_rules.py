@@ -13,7 +13,7 @@ from funcnet.compiler.tracing.numbers import DTYPES
 aten = torch.ops.aten
 
 
-def beside(x: Any, number: Any) -> Any:
+def as_operand(x: Any, number: Any) -> Any:
     """Return a symbolic number as a 0-d tensor of the dtype in which torch computes with it and x."""
     if not isinstance(number, SYMBOLS):
         return number
@@ -35,7 +35,7 @@ def find(func: Operation) -> Callable[..., Any] | None:
 def _binary(packet: Overloads) -> Callable[..., Any]:
     def run(x: Any, y: Any, *, alpha: Any = None, **options: Any) -> Any:
         y = y if alpha is None else y * alpha
-        return packet(beside(y, x), beside(x, y), **options)
+        return packet(as_operand(y, x), as_operand(x, y), **options)
 
     return run
 
@@ -54,11 +54,11 @@ def _arithmetic(packet: Overloads) -> Callable[..., Any]:
 
 
 def _rsub(x: Any, y: Any, alpha: Any = 1) -> Any:
-    return aten.sub(beside(x, y), x * alpha)
+    return aten.sub(as_operand(x, y), x * alpha)
 
 
 def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
-    bounds = [torch.full_like(x, b) if isinstance(b, int | float) else beside(x, b) for b in (low, high)]
+    bounds = [torch.full_like(x, b) if isinstance(b, int | float) else as_operand(x, b) for b in (low, high)]
     return aten.clamp.Tensor(x, *bounds)
 
 
@@ -87,7 +87,7 @@ def _masked_fill(x: Tensor, mask: Tensor, number: Any) -> Any:
 
 
 def _where(mask: Tensor, x: Any, y: Any) -> Any:
-    return aten.where.self(mask, beside(y, x), beside(x, y))
+    return aten.where.self(mask, as_operand(y, x), as_operand(x, y))
 
 
 def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Any:
@@ -129,7 +129,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
 
 def _power(x: Any, y: Any) -> Any:
     """Raise to a power that is a tensor: its derivative does not read the value of the exponent."""
-    return torch.pow(beside(y, x), beside(x, y))
+    return torch.pow(as_operand(y, x), as_operand(x, y))
 
 
 def _scaled(func: Callable[..., Any]) -> Callable[..., Any]:
