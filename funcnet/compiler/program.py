@@ -101,13 +101,16 @@ def free(block: Block) -> Iterator[Var]:
     yield from (var for var in variables(block.results) if var not in bound)
 
 
-def variables(value: Any) -> Iterator[Var]:
-    """Yield the values inside nested tuples and lists of arguments."""
-    if isinstance(value, Var):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from variables(item)
+def variables(value: Any) -> list[Var]:
+    """List the values inside nested tuples and lists of arguments."""
+    found, rest = list[Var](), [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, Var):
+            found.append(item)
+        elif isinstance(item, tuple | list):
+            rest.extend(reversed(item))
+    return found
 
 
 def substitute(value: Any, mapping: dict[Any, Any]) -> Any:

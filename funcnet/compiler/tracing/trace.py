@@ -173,9 +173,10 @@ class Trace(Recorder):
 
     def laid_out(self, result: Any, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results of a decomposition the strides of torch's kernel: they decide whether a later reshape copies."""
+        if func not in table.rules():
+            return result
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
-        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
-        if func not in table.rules() or all(tensor.is_contiguous() for tensor in tensors):
+        if all(leaf.is_contiguous() for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)):
             return result
         try:
             metas = shape_inference.infer(func, self.lift(args), self.lift(kwargs))
