@@ -7,6 +7,7 @@ through all of them, later ones from the signature straight to the kernel.
     signature.py                     the key of a program: structure, shapes, strides, dtypes, devices, constants
     captures.py                      the paths to the tensors that a function closes over, which each call reads again
     lanes.py                         an outermost vmap: which axes are lanes; one lane is traced
+    calls.py                         trace a call, run the passes, and choose a backend; rebuild the result
     tracing/trace.py                 run the function once on tensors without values, under a dispatch mode
         tracing/tracer.py                such a tensor
         tracing/recorder.py              record operations into the block that they belong to
@@ -37,10 +38,10 @@ through all of them, later ones from the signature straight to the kernel.
             native/c/definitions.py          the C functions that a kernel calls
         native/toolchain.py              C text -> loaded library, through the cache on disk
         native/blas.py                   link the library to torch's BLAS
+        native/cost.py                   estimate the work of a run: a long one is split over threads
     replay.py                        the eager backend: call torch's operations one by one
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
-    calls.py                         the arguments of a call; tracing and compilation for them
     number_arguments.py, tracing/numbers.py, tracing/number_rules.py
                                      traced Python numbers among the arguments
     lowered.py, native/text.py       the text of a call at each stage

@@ -40,9 +40,9 @@ class Choice:
 
 
 def choose(program: Program, backend: str, progress: Progress | None = None) -> Choice:
-    """Prepare a program for the backend asked for; "auto" takes the fastest one that can run it."""
+    """Prepare a program for the requested backend; "auto" takes the fastest one that can run it."""
     if backend != "auto":
-        return Choice(_prepare(program, backend, progress), backend, "asked for")
+        return Choice(_prepare(program, backend, progress), backend, "requested")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:

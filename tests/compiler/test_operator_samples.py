@@ -79,7 +79,7 @@ def test_products_of_integers_truncate_their_factors(beta, alpha):
 
 
 def test_addbmm_of_unequal_numbers_of_matrices_is_an_error():
-    with pytest.raises(RuntimeError, match="as many matrices, got 4 and 5"):
+    with pytest.raises(RuntimeError, match="equal numbers of matrices, got 4 and 5"):
         jit(torch.addbmm)(rand(2, 4), rand(4, 2, 3), rand(5, 3, 4))
 
 

@@ -112,8 +112,8 @@ def products(name: str, take) -> dict:
     return {(b, a): lambda x, y, z, b=b, a=a: call(x, take(y), z, beta=b, alpha=a) for b, a in FACTORS}
 
 
-def spared(name: str, kind: str, alpha: float) -> bool:
-    """Skip cases where ATen differs: small batches multiply by an alpha of 0, and vectorised sums turn -0 into 0."""
+def differs_in_aten(name: str, kind: str, alpha: float) -> bool:
+    """Tell whether ATen differs: small batches multiply by an alpha of 0, and vectorised sums turn -0 into 0."""
     return (name == "baddbmm" and not alpha and kind == "infinities") or (name == "addmv" and kind == "zeros")
 
 
@@ -127,7 +127,7 @@ def test_products_that_are_added(dtype: torch.dtype) -> None:
         for name in ("addmm", "addmv", "addbmm", "baddbmm")
         for kind, take in INNER.items()
         for factors, f in products(name, take).items()
-        if not spared(name, kind, factors[1])
+        if not differs_in_aten(name, kind, factors[1])
     }
     margin = 64 * torch.finfo(dtype).eps
     check_alone(table, *args, backend="native", atol=margin)

@@ -128,7 +128,7 @@ def test_backends_agree(backend):
 
     labels = torch.tensor([3, 0, 1])
     explained = (run := jit(f, backend=backend)).explain(X, labels)
-    assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "asked for", 1)
+    assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "requested", 1)
     assert fn.tree.difference(run(X, labels), f(X, labels), atol=1e-12) is None
 
 

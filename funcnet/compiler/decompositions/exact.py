@@ -59,7 +59,9 @@ def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
 def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """Compute the sum of the matrix products as one product of concatenated matrices."""
     if a.shape[0] != b.shape[0]:
-        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+        raise RuntimeError(
+            f"addbmm: expected equal numbers of matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}."
+        )
     return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
 
 

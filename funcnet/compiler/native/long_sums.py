@@ -17,7 +17,7 @@ def is_exactable(view: View, op: str) -> bool:
     return op == "add" and view.dtype.is_floating_point
 
 
-def spare(view: View, op: str) -> tuple[View, View] | None:
+def scratch(view: View, op: str) -> tuple[View, View] | None:
     """Allocate memory for a long sum with kept axes inside reduced ones: the sums of one block, and the errors."""
     axes = [axis for axis, size in enumerate(view.shape) if size != 1]
     reduced = [axis for axis in axes if not view.strides[axis]]

@@ -78,14 +78,14 @@ class Store:
 class Accumulate:
     """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes.
 
-    A long sum whose inner axes are kept has extra buffers: the sums of one block, and the rounding errors.
+    A long sum whose inner axes are kept has scratch for the sums of one block and for the rounding errors.
     """
 
     view: View
     value: Operand
     op: str
     identity: Const
-    spare: tuple[View, View] | None = None
+    scratch: tuple[View, View] | None = None
 
 
 @dataclass(eq=False)
@@ -250,10 +250,10 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the extra buffers of a statement's long sums, including those in a loop's body."""
+    """Yield the scratch of a statement's long sums, including those in a loop's body."""
     match statement:
         case Nest():
-            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
         case Contract() | Cumulate() | Sort() | Check():
             pass
         case Loop():

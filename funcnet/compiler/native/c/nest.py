@@ -45,7 +45,7 @@ class Walk(Sums):
         if level == len(self.sizes):
             self.once(place)
             return
-        begun = [s for s in self.cuts if s.spare and self.strides(s.view).index(0) == level]
+        begun = [s for s in self.cuts if s.scratch and self.strides(s.view).index(0) == level]
         held = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
         start = self.expand([*place, *[0] * len(self.sizes[level:])])
         for s in begun:
@@ -145,17 +145,17 @@ class Walk(Sums):
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """Print the loop of one level in blocks; the sums of each block are added to the totals at its end."""
-        held, spared = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
-        for s in spared:
+        held, outside = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
+        for s in outside:
             self.clear(s, SUMS, level, place)
-            self.spared.add(s)
+            self.in_scratch.add(s)
         length = max(1, BLOCK // max(self.chain(s, level + 1) for s in cut))
         with self.block(level, self.sizes[level], length) as (first, end):
             with self.registers(held):
                 self.loop(level, place, first, end)
-            for s in spared:
+            for s in outside:
                 self.join(s, level, place)
-        self.spared.difference_update(spared)
+        self.in_scratch.difference_update(outside)
 
     @contextmanager
     def block(self, level: int, size: int, length: int) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.long_sums import LONG, is_exactable
 from funcnet.compiler.native.loop_ir import Accumulate, Nest
 
-SUMS, ERRORS = 0, 1  # positions in the extra buffers of a long sum
+SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
 Vectors = list[tuple[Accumulate, str, str, int]]  # per sum: vectors of totals and of errors, their first index
 
 
@@ -18,7 +18,7 @@ class Sums(Body):
     """The body of a nest, and the registers or buffers of its reductions.
 
     A long sum is cut into blocks at one level of the loops. If the sum is in a register from this level inwards, so is
-    the sum of a block; else the latter is in an extra buffer, which loops over the kept axes add to the total.
+    the sum of a block; else the latter is in scratch, which loops over the kept axes add to the total.
     """
 
     def __init__(self, writer: Writer, nest: Nest):
@@ -28,7 +28,7 @@ class Sums(Body):
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
         self.cuts = {s: level for s, level in cuts.items() if level is not None}
         self.errors: dict[Accumulate, str] = {}  # registers of the rounding errors of long sums
-        self.spared: set[Accumulate] = set()  # sums whose blocks are now in extra buffers
+        self.in_scratch: set[Accumulate] = set()  # sums whose blocks are now in scratch
 
     def accumulations(self) -> Iterator[Accumulate]:
         """Yield the reductions of the nest."""
@@ -63,15 +63,14 @@ class Sums(Body):
         self.writer.put(f"{kind} {self.sums[s]} = {self.writer.load(self.target(s), start)};")
         if self.cuts.get(s, -1) >= level:
             self.errors[s] = self.writer.fresh("e")
-            self.writer.put(
-                f"{kind} {self.errors[s]} = {self.writer.load(s.spare[ERRORS], start) if s.spare else self.zero(s)};"
-            )
+            error = self.writer.load(s.scratch[ERRORS], start) if s.scratch else self.zero(s)
+            self.writer.put(f"{kind} {self.errors[s]} = {error};")
 
     def unload(self, s: Accumulate, start: Place) -> None:
         """Store a reduction to memory."""
         total, error = self.sums.pop(s), self.errors.pop(s, "")
-        if error and s.spare:
-            self.writer.store(s.spare[ERRORS], start, error)
+        if error and s.scratch:
+            self.writer.store(s.scratch[ERRORS], start, error)
         elif error:
             total = self.writer.call("total", self.writer.type(s.view), total, error)
         self.writer.store(self.target(s), start, total)
@@ -123,25 +122,25 @@ class Sums(Body):
         return min(self.ways, self.writer.target.vector // s.view.dtype.itemsize)
 
     def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
-        """Set the sums or errors in extra buffers to zero."""
-        assert s.spare
+        """Set the sums or errors in scratch to zero."""
+        assert s.scratch
         with self.across(s, level, place) as at:
-            self.writer.store(s.spare[which], at, self.zero(s))
+            self.writer.store(s.scratch[which], at, self.zero(s))
 
     def join(self, s: Accumulate, level: int, place: list[str]) -> None:
-        """Add the sums of a block in an extra buffer to the totals, and set them to zero."""
-        assert s.spare
-        sums, errors = s.spare
+        """Add the sums of a block in scratch to the totals, and set them to zero."""
+        assert s.scratch
+        sums, errors = s.scratch
         with self.across(s, level, place) as at:
             terms = self.writer.load(s.view, at), self.writer.load(sums, at), f"&{self.writer.load(errors, at)}"
             self.writer.store(s.view, at, self.writer.call("compensate", self.writer.type(s.view), *terms))
             self.writer.store(sums, at, self.zero(s))
 
     def finish(self, s: Accumulate, level: int, place: list[str]) -> None:
-        """Add the errors in an extra buffer to the totals."""
-        assert s.spare
+        """Add the errors in scratch to the totals."""
+        assert s.scratch
         with self.across(s, level, place) as at:
-            terms = self.writer.load(s.view, at), self.writer.load(s.spare[ERRORS], at)
+            terms = self.writer.load(s.view, at), self.writer.load(s.scratch[ERRORS], at)
             self.writer.store(s.view, at, self.writer.call("total", self.writer.type(s.view), *terms))
 
     @contextmanager
@@ -162,7 +161,7 @@ class Sums(Body):
 
     def target(self, s: Accumulate) -> View:
         """Return the view in which a reduction without a register is accumulated."""
-        return s.spare[SUMS] if s.spare and s in self.spared else s.view
+        return s.scratch[SUMS] if s.scratch and s in self.in_scratch else s.view
 
     def zero(self, s: Accumulate) -> str:
         """Return the identity of a reduction."""

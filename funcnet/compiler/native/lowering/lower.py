@@ -181,7 +181,7 @@ class Lowering:
         kept = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
         out = self.temporary(kept, value.dtype, operand.varying)
         target = out.expand(value.shape)
-        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.spare(target, op)))
+        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.scratch(target, op)))
         self.scope.ready[out.buffer] = self.scope.statements.index(nest)
         shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
         return whole(out.buffer, shape)
