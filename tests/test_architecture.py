@@ -146,6 +146,11 @@ def test_no_files_of_the_compiler_import_each_other_in_a_circle():
     assert not left
 
 
+def test_passes_are_called_by_their_pipeline_only():
+    users = {relative(path) for path in MODULES if any(".compiler.passes." in module for module in imports(path))}
+    assert users == {"compiler/passes/__init__.py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_no_import_is_only_for_types(path):
     assert "typing.TYPE_CHECKING" not in {*imports(path), *attributes(path)}

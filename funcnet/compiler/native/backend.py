@@ -174,7 +174,7 @@ class _Call:
             self.spread([blocks * i // workers for i in range(workers + 1)])
 
     def check(self) -> None:
-        """Raise the error of the run, if any. A failed check takes precedence over the errors that it guards against."""
+        """Raise the error of the run, if any. A failed check takes precedence: it guards against the other errors."""
         if not any(control.flags for control in self.controls):
             return
         met = [control.flags for control in self.controls]
