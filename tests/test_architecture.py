@@ -59,7 +59,8 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"trace"},
     ],
     "compiler/native": [
-        {"buffers", "toolchain"},
+        {"buffers", "kernel_cache"},
+        {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
         {"contractions", "cost", "fission", "memory", "text", "verification"},

@@ -277,7 +277,7 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     found = translate(program, target, counted=progress is not None)
     dump(found)
     library = toolchain.load(found.text)
-    blas.link(library.handle)
+    blas.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
     total, messages = work(statements, target), found.loops.messages

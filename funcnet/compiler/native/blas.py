@@ -26,10 +26,10 @@ def layout(matrix: View) -> tuple[str, int] | None:
     return None
 
 
-def link(library: ctypes.CDLL) -> None:
-    """Set a compiled kernel's pointers to BLAS, if it has any."""
+def link(library: ctypes.CDLL, text: str) -> None:
+    """Set the pointers to BLAS of a kernel, those that its text defines."""
     for kind, symbol in _SYMBOLS.items():
-        if hasattr(library, f"gemm_{kind}"):
+        if f"gemm_{kind}" in text:
             pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
             ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
 
