@@ -33,7 +33,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"report"},
     ],
     "compiler": [
-        {"errors", "program", "signature", "captures", "number_arguments"},
+        {"errors", "forks", "program", "signature", "captures", "number_arguments"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},
@@ -65,7 +65,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"target"},
         {"contractions", "cost", "fission", "memory", "text", "verification"},
         {"c"},
-        {"lowering"},
+        {"lowering", "translation"},
         {"backend"},
     ],
     "compiler/native/lowering": [

@@ -4,19 +4,35 @@ A program without a scan is compiled whole. With scans, what lies between them i
 loops run in Python, and the body of every innermost scan is compiled: its time is what a long loop consists of.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from funcnet.compiler import passes
+from funcnet.compiler import forks, passes
 from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.replay import Replay, ReplayKernel
 
 
+class InductorKernel(ReplayKernel):
+    """A program that torch.compile compiles, for several threads."""
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+        """Run the program.
+
+        Raises:
+            RuntimeError: This process was forked; the threads of the compiled code are those of its parent.
+        """
+        if forks.is_child:
+            raise RuntimeError(f"jit: the inductor backend does not run in a forked process. {forks.REMEDY}")
+        return super().__call__(tensors, lanes)
+
+
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program to be compiled by torch.compile when it first runs."""
-    return ReplayKernel(passes.run(program), _compiled_if_innermost, progress)
+    return InductorKernel(passes.run(program), _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
 from funcnet.compiler.captures import check_objects, is_function
@@ -66,6 +67,9 @@ def jit(
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
 
+    After `os.fork`, as in the workers of a DataLoader, the first call of a jitted function in the child sets torch to
+    one thread, because OpenMP would wait for the parent's threads; kernels that call BLAS are compiled again without.
+
     Args:
         f: Any function of pytrees; its results are pytrees, too.
         static_argnums: Positions of arguments whose numbers are always constants.
@@ -115,6 +119,8 @@ class Jit:
     @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled program for these arguments; trace and compile the function first if there is none."""
+        if forks.is_new:
+            forks.adapt()
         if transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from funcnet.compiler import forks
 from funcnet.compiler.native import blas, toolchain
 
 _FEW = 2  # threads of MKL's that on AMD's processors are slower than one of ours
@@ -28,6 +29,7 @@ class Target:
         stacks: Bytes of all of them.
         slack: Bytes after a temporary that may be read, never used, past its end.
         streams: Arrays that one nest may walk over.
+        short_streams: Arrays of a short nest, in which they matter to the C compiler's time only.
         short_nest: Elements of a nest for which the loop itself costs more than its streams.
         unroll: Iterations of a nest that are written out; the C compiler unrolls more where that pays.
         unroll_most: Steps of a scan at a time; C compilers refuse to read some larger numbers.
@@ -54,6 +56,7 @@ class Target:
     stacks: int = 256 * 1024
     slack: int = 64
     streams: int = 16
+    short_streams: int = 128
     short_nest: int = 256
     unroll: int = 2
     unroll_most: int = 1024
@@ -81,7 +84,7 @@ class Target:
         Raises:
             NoCompilerError: There is no C compiler, which knows the machine's instructions.
         """
-        floats = filter(blas.has_gemm, (torch.float32, torch.float64))
+        floats = filter(blas.has_gemm, () if forks.is_child else (torch.float32, torch.float64))
         return cls(toolchain.compiler().vector, gemm=frozenset(floats), gemm_wins=wins())
 
 
