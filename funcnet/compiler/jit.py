@@ -32,6 +32,7 @@ from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
+from funcnet.transforms.wrapped import global_name
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
@@ -112,6 +113,11 @@ class Jit:
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
         self.owner: type | None = None
+
+    def __reduce__(self) -> Any:
+        """Pickle the function, or its name if it is found by that; it is traced again on the other side."""
+        options = self.backend, self.progress, *self._traced.static
+        return global_name(self) or (_made, (self.f, self.owner, *options))
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
@@ -256,6 +262,12 @@ class Jit:
             except NumberNeededError as error:
                 return error
         return _Call(self._programs[key], lanes.size)
+
+
+def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
+    made = Jit(f, backend, progress, NumberArguments(*static))
+    made.owner = owner
+    return made
 
 
 MANY = 10  # traces of a function, from which on something is wrong

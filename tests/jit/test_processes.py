@@ -13,8 +13,20 @@ import pytest
 PROGRAMS = """
 import os, sys, threading, time, torch, funcnet as fn
 torch.manual_seed(0)
-chain = fn.jit(lambda x: (x.sin() * 2 + x.exp()).sum(0))
-product = fn.jit(lambda x: (x @ x) / 1000)
+
+
+@fn.jit
+def chain(x):
+    return (x.sin() * 2 + x.exp()).sum(0)
+
+
+
+
+@fn.jit
+def product(x):
+    return (x @ x) / 1000
+
+
 loop = fn.jit(lambda x: fn.scan(lambda c, _: (torch.tanh(c @ x * 1e-3) + 1, c.sum()), x, length=3))
 gradient = fn.jit(fn.grad(lambda x: ((x @ x) ** 2).mean()))
 x = torch.randn(1200, 1200)
