@@ -25,7 +25,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"report"},
     ],
     "compiler": [
-        {"errors", "program", "signature", "captures", "number_arguments"},
+        {"errors", "forks", "program", "signature", "captures", "number_arguments"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},
@@ -51,12 +51,13 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"trace"},
     ],
     "compiler/native": [
-        {"buffers", "toolchain"},
+        {"buffers", "kernel_cache"},
+        {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
         {"contractions", "cost", "fission", "memory", "text", "verification"},
         {"c"},
-        {"lowering"},
+        {"lowering", "translation"},
         {"backend"},
     ],
     "compiler/native/lowering": [

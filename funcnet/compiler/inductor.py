@@ -4,18 +4,35 @@ A program without a scan is compiled whole. With scans, the loops run in Python,
 innermost scan is compiled, because a long run spends its time there, and all other operations are replayed one by one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from funcnet.compiler import forks
 from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.replay import Replay, ReplayKernel
 
 
+class InductorKernel(ReplayKernel):
+    """A program that torch.compile compiles, for several threads."""
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+        """Run the program.
+
+        Raises:
+            RuntimeError: This process was forked; the threads of the compiled code are those of its parent.
+        """
+        if forks.is_child:
+            raise RuntimeError(f"jit: the inductor backend does not run in a forked process. {forks.REMEDY}")
+        return super().__call__(tensors, lanes)
+
+
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
     """Prepare a program; torch.compile compiles it when it first runs."""
-    return ReplayKernel(program, _compiled_if_innermost, progress)
+    return InductorKernel(program, _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
 from funcnet.compiler.captures import check_objects, is_function
@@ -31,6 +32,7 @@ from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
+from funcnet.transforms.wrapped import global_name
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
@@ -65,6 +67,9 @@ def jit(
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
+
+    After `os.fork`, as in the workers of a DataLoader, the first call of a jitted function in the child sets torch to
+    one thread, because OpenMP would wait for the parent's threads; kernels that call BLAS are compiled again without.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
@@ -109,12 +114,19 @@ class Jit:
         self._last: Request | None = None
         self.owner: type | None = None
 
+    def __reduce__(self) -> Any:
+        """Pickle the function, or its name if it is found by that; it is traced again on the other side."""
+        options = self.backend, self.progress, *self._traced.static
+        return global_name(self) or (_made, (self.f, self.owner, *options))
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
     @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
+        if forks.is_new:
+            forks.adapt()
         if transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
@@ -250,6 +262,12 @@ class Jit:
             except NumberNeededError as error:
                 return error
         return _Call(self._programs[key], lanes.size)
+
+
+def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
+    made = Jit(f, backend, progress, NumberArguments(*static))
+    made.owner = owner
+    return made
 
 
 MANY = 10  # traces of a function at which to warn

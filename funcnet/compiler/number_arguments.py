@@ -26,6 +26,11 @@ class NumberArguments:
         self._constant: set[Hashable] = set()
         self._known: set[Hashable] = set()  # structures whose static arguments are already in _constant
 
+    @property
+    def static(self) -> tuple[list[int], list[str]]:
+        """The positions and names of static arguments."""
+        return sorted(self._argnums), sorted(self._argnames)
+
     def positions(
         self, structure: Hashable, leaves: Sequence[Any], numbers: Sequence[int], args: Any, kwargs: Any
     ) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, update_wrapper
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensor
 from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
+from funcnet.transforms.wrapped import wrapped
 from funcnet.tree.conversion import arrays_as_tensors
 
 
@@ -46,7 +46,7 @@ def remat(f: Function) -> Function:
             f"remat: expected a function, got {f!r}. For a layer, wrap its apply: "
             "layer._replace(apply=fn.remat(layer.apply))."
         )
-    return update_wrapper(partial(_rematerialised, f), f)
+    return wrapped(_rematerialised, f)
 
 
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:

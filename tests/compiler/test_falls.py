@@ -8,7 +8,7 @@ from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, cost, fission, loop_ir, memory, toolchain
+from funcnet.compiler.native import blas, contractions, cost, fission, kernel_cache, loop_ir, memory, toolchain
 from funcnet.compiler.native.buffers import Counter
 from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.statements import Statements
@@ -26,6 +26,7 @@ X = torch.tensor([1.0, 2.0])
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(backends, "_warned", set())
+    monkeypatch.setattr(kernel_cache, "_warned_of", set())
     toolchain._compiler.cache_clear()
     yield tmp_path
     toolchain._compiler.cache_clear()
@@ -141,6 +142,47 @@ def test_a_c_compiler_that_does_not_work(name: str, folder: Path, monkeypatch: p
     falls(message, NoCompilerError, 4.5)
 
 
+@pytest.mark.parametrize("flag", ["-c", "-static", "-E"])
+def test_flags_that_make_no_library_are_one_warning(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", f"{toolchain.compiler().command[0]} {flag}")
+    falls(rf"\$CC names, '\w+ {flag}', makes no shared libraries", NoCompilerError, 8.5)
+    call = jit(lambda x: x * 9.5)  # a second warning would be an error here
+    assert torch.equal(call(X), X * 9.5) and len(call.explain(X).reason) < 500
+
+
+UNDONE = ["-ffast-math", "-Ofast", "-ffinite-math-only", "-funsafe-math-optimizations", "-fvisibility=hidden", "-O0 -g"]
+SPECIAL = torch.tensor([1.0, torch.nan, torch.inf, -torch.inf, -0.0, 1e-40, 3e38])
+PARTS = [
+    torch.isnan,
+    torch.nan_to_num,
+    torch.exp,
+    lambda x: x * 0,
+    lambda x: 0 - x,
+    lambda x: x - x,
+    lambda x: x / 3,
+    lambda x: torch.where(x != x, 1.0, x),
+    lambda x: torch.maximum(x, x.flip(0)),
+    lambda x: (x + 1e30) - 1e30,
+    lambda x: x.signbit(),
+    lambda x: x.sum(),
+    lambda x: x[::2].amax(),
+]
+
+
+def special_values(x):
+    return [f(x) for f in PARTS]
+
+
+@pytest.mark.parametrize("flags", [UNDONE[0], *(pytest.param(flags, marks=pytest.mark.slow) for flags in UNDONE[1:])])
+def test_flags_that_would_change_results_are_undone(flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    want = jit(special_values, backend="native")(SPECIAL)
+    monkeypatch.setenv("CC", f"{toolchain.compiler().command[0]} {flags}")
+    got = jit(special_values, backend="native")(SPECIAL)
+    for a, b, eager in zip(got, want, special_values(SPECIAL), strict=True):
+        assert torch.equal(a.nan_to_num(7), b.nan_to_num(7)) and torch.equal(a.isnan(), eager.isnan())
+    assert torch.tensor(1e-40) / 2 != 0  # the library has not changed the mode of this process
+
+
 def test_a_c_compiler_that_cannot_be_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "cc"
     path.write_text("no program")
@@ -166,8 +208,9 @@ def test_a_folder_whose_files_are_not_executable(folder: Path, monkeypatch: pyte
         return load(path)
 
     monkeypatch.setattr(toolchain.ctypes, "CDLL", refuse)
-    for _ in range(2):
+    with pytest.warns(UserWarning, match="takes no kernels: failed to map segment"):
         assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
+    assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
 
 
 def test_each_cause_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:

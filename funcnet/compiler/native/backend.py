@@ -1,27 +1,26 @@
 """The native backend: a program as one C function, run over blocks of lanes by as many threads as torch uses."""
 
 import ctypes
-import hashlib
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from funcnet.compiler import forks
+from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Loop, LoopProgram
+from funcnet.compiler.native.loop_ir import Loop
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
-from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
-from funcnet.compiler.native.text import text
+from funcnet.compiler.native.translation import Translation
 from funcnet.compiler.native.verification import checked
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
@@ -41,6 +40,8 @@ class NativeKernel:
     steps: int = 0  # of the outermost loops, for progress
     messages: Sequence[str] = ()  # one per check in the program
     arenas: list[Tensor] = field(default_factory=list)  # arenas that no thread uses now
+    is_linked: bool = False  # to torch's BLAS
+    unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
     templates: list[Tensor] = field(init=False)  # one per result: its shape and dtype, by an expanded scalar
     pointers: tuple[Any, Any] = field(init=False)  # ctypes arrays of pointers: to arguments, to results
 
@@ -78,6 +79,8 @@ class NativeKernel:
 
     def run(self, tensors: Sequence[Tensor], count: int, *, checked: bool = True) -> list[Tensor]:
         """Run the program for a number of lanes; raise the errors of the run if checked."""
+        if self.is_linked and forks.is_child:
+            return self._without_blas().run(tensors, count, checked=checked)
         held = self._arguments(tensors)
         padded = -(-count // self.lanes) * self.lanes
         outputs = self._outputs(padded)
@@ -88,6 +91,17 @@ class NativeKernel:
         if self.progress is not None:
             self.progress(call.total, call.total)
         return self._deliver(outputs, count)
+
+    def _without_blas(self) -> "NativeKernel":
+        """Compile the program again, for a process whose BLAS may wait for threads and locks of its parent."""
+        try:
+            self.unlinked = self.unlinked or prepare(self.program, self.progress)
+        except (NoCompilerError, InternalError) as error:
+            raise RuntimeError(
+                "jit: BLAS, which this program calls, does not run in a forked process, and it cannot be compiled"
+                f" without: {error} {forks.REMEDY}"
+            ) from error
+        return self.unlinked
 
     def _of_no_lanes(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return results for an axis of no lanes: a lane of zeros is run to compute the shared results."""
@@ -193,6 +207,7 @@ class _Call:
         threads = [threading.Thread(target=self.part, args=part, daemon=True) for part in parts]
         for thread in threads:
             thread.start()
+        process = os.getpid()
         try:
             for thread in threads:
                 while thread.is_alive():  # a join without a timeout may miss an interrupt
@@ -205,6 +220,8 @@ class _Call:
             for thread in threads:
                 thread.join()
             raise
+        if os.getpid() != process:
+            raise RuntimeError(f"jit: the progress callback forked: its child has no part of the run. {forks.REMEDY}")
 
     def part(self, control: "_Control", arena: Tensor, first: int, last: int) -> None:
         """Run the blocks from first to last. C runs without the interpreter's lock."""
@@ -226,15 +243,6 @@ class _Control(ctypes.Structure):
 _fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty
 
 
-@dataclass(frozen=True)
-class Translation:
-    """The results of the stages from a program to C."""
-
-    loops: LoopProgram
-    plan: Plan
-    text: str
-
-
 def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
     """Translate a program to C: every stage, in order.
 
@@ -249,17 +257,7 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     plan = memory.plan(loops, target)
-    return Translation(loops, plan, emit(loops, plan, target, counted=counted))
-
-
-def dump(program: Program, found: Translation) -> None:
-    """Write a kernel's program, loops and C text into the folder that FUNCNET_DUMP names, if it is set."""
-    if folder := os.environ.get("FUNCNET_DUMP"):
-        name = hashlib.sha256(found.text.encode()).hexdigest()[:16]
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        stages = {"program.txt": repr(program.block), "loops.txt": text(found.loops), "c": found.text}
-        for ending, content in stages.items():
-            Path(folder, f"{name}.{ending}").write_text(content)
+    return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
 
 def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
@@ -272,10 +270,12 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     """
     target = Target.host()
     found = translate(program, target, counted=progress is not None)
-    dump(program, found)
+    found.dump()
     library = toolchain.load(found.text)
-    blas.link(library.handle)
+    is_linked = blas.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
     total, messages = work(statements, target), found.loops.messages
-    return NativeKernel(program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
+    kernel = NativeKernel(program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
+    kernel.is_linked = is_linked
+    return kernel

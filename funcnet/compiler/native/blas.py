@@ -26,12 +26,13 @@ def layout(matrix: View) -> tuple[str, int] | None:
     return None
 
 
-def link(library: ctypes.CDLL) -> None:
-    """Set a compiled kernel's pointers to BLAS, if it has any."""
-    for kind, symbol in _SYMBOLS.items():
-        if hasattr(library, f"gemm_{kind}"):
-            pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
-            ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
+def link(library: ctypes.CDLL, text: str) -> bool:
+    """Set the pointers to BLAS of a kernel, those that its text defines; tell whether there are any."""
+    used = {kind: symbol for kind, symbol in _SYMBOLS.items() if f"gemm_{kind}" in text}
+    for kind, symbol in used.items():
+        pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
+        ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
+    return bool(used)
 
 
 @cache

@@ -31,21 +31,21 @@ def separate(program: LoopProgram, target: Target) -> LoopProgram:
 
 
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
-    if not isinstance(statement, Nest) or not _is_crowded(statement, target):
+    if not isinstance(statement, Nest):
+        yield statement
+        return
+    most = target.streams if math.prod(statement.shape) >= target.short_nest else target.short_streams
+    if len(_streams(statement)) <= most:
         yield statement
         return
     gathered = Nest(statement.shape, [], statement.sequential)
     for chain in _chains(statement):
         longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > target.streams:
+        if gathered.body and len(_streams(longer)) > most:
             yield gathered
             longer = chain
         gathered = longer
     yield gathered
-
-
-def _is_crowded(nest: Nest, target: Target) -> bool:
-    return math.prod(nest.shape) >= target.short_nest and len(_streams(nest)) > target.streams
 
 
 def _streams(nest: Nest) -> set[Buffer]:

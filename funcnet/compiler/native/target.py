@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from funcnet.compiler import forks
 from funcnet.compiler.native import blas, toolchain
 
 _FEW = 2  # threads with which MKL on AMD processors is slower than one thread of ours
@@ -28,6 +29,7 @@ class Target:
         stacks: Size of all temporaries on the stack, in bytes.
         slack: Bytes past the end of a temporary that may be read, though not used.
         streams: Most arrays that one nest may walk over.
+        short_streams: Most arrays that a short nest may walk over; more only cost compile time.
         short_nest: Elements of a nest below which the number of its streams does not matter.
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
@@ -54,6 +56,7 @@ class Target:
     stacks: int = 256 * 1024
     slack: int = 64
     streams: int = 16
+    short_streams: int = 128
     short_nest: int = 256
     unroll: int = 2
     unroll_most: int = 1024
@@ -81,7 +84,7 @@ class Target:
         Raises:
             NoCompilerError: There is no C compiler to ask for the machine's instructions.
         """
-        floats = filter(blas.has_gemm, (torch.float32, torch.float64))
+        floats = filter(blas.has_gemm, () if forks.is_child else (torch.float32, torch.float64))
         return cls(toolchain.compiler().vector, gemm=frozenset(floats), gemm_wins=wins())
 
 
