@@ -3,12 +3,13 @@
 When torch changes, this is the file to adapt. No other file of this package imports a private module of torch.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, overrides
 from torch._C import (
     DisableTorchFunction,
     DispatchKey,
@@ -17,9 +18,11 @@ from torch._C import (
     _len_torch_dispatch_stack,
     _len_torch_function_stack,
 )
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import OpOverload, OpOverloadPacket
-from torch.autograd import forward_ad
-from torch.utils import _python_dispatch, _pytree
+from torch.autograd import forward_ad, function
+from torch.nn.modules._functions import BackwardHookFunction
+from torch.utils import _python_dispatch, _pytree, checkpoint
 
 # torch.func: each transformation that runs is a level; a tensor at a level is a wrapper around one at a lower level.
 # Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
@@ -126,6 +129,32 @@ def dispatch_modes() -> list[DispatchMode]:
     return _python_dispatch._get_current_dispatch_mode_stack()
 
 
+@contextmanager
+def on_values() -> Iterator[None]:
+    """Run operations on tensors with values, seen neither by dispatch modes nor by transformations of torch.func."""
+    with _python_dispatch._disable_current_modes(), temporarily_clear_interpreter_stack():
+        yield
+
+
+def function_modes() -> list[Any]:
+    """List the torch function modes that are active, outermost first."""
+    return overrides._get_current_function_mode_stack()
+
+
+@contextmanager
+def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
+    """Switch torch function modes on again where they are off; their own __enter__ is not for that."""
+    active = {id(mode) for mode in function_modes()}
+    missing = [mode for mode in modes if id(mode) not in active]
+    for mode in missing:
+        overrides._push_mode(mode)
+    try:
+        yield
+    finally:
+        for _ in missing:
+            overrides._pop_mode()
+
+
 def without_torch_function() -> AbstractContextManager[None]:
     """Return a context in which torch function modes and tensor subclasses do not see the calls."""
     return DisableTorchFunction()
@@ -220,6 +249,100 @@ def as_if_exporting() -> Iterator[None]:
     finally:
         for flag, value in zip(flags, before, strict=True):
             setattr(torch.compiler, flag, value)
+
+
+# Functions with derivatives of their own. Checked: torch/autograd/function.py, torch/utils/checkpoint.py, 2.13.0.
+
+
+@contextmanager
+def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
+    """Let rule(apply, cls, *args) apply Functions under torch.func in this thread; `apply` is what torch.func does.
+
+    Without it, torch.func refuses those whose forward takes a context.
+    A checkpoint is a call that saves no memory meanwhile; its recomputation would come after the end of the context.
+    """
+    before = getattr(_thread, "rule", None)
+    with _lock:
+        _contexts.append(rule)
+        _replace(_OURS)
+    _thread.rule = rule
+    try:
+        yield
+    finally:
+        _thread.rule = before
+        with _lock:
+            _contexts.pop()
+            _replace(_OURS if _contexts else _TORCHS)
+
+
+_lock, _thread = threading.Lock(), threading.local()
+_contexts: list[Any] = []  # those of all threads
+
+
+def _replace(functions: dict[tuple[Any, str], Any]) -> None:
+    for (module, name), value in functions.items():
+        setattr(module, name, value)
+
+
+class _InTwoSteps:
+    """The answer to whether setup_context is defined: False where torch binds arguments, then True where it refuses."""
+
+    asked = False
+
+    def __bool__(self) -> bool:
+        before, self.asked = self.asked, True
+        return before
+
+
+def _is_setup_context_defined(method: Any) -> Any:
+    defined = _TORCHS[function, "_is_setup_context_defined"](method)
+    return defined if defined or getattr(_thread, "rule", None) is None else _InTwoSteps()
+
+
+def _custom_function_call(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    rule, original = getattr(_thread, "rule", None), _TORCHS[function, "custom_function_call"]
+    return rule(original, cls, *args, **kwargs) if rule else original(cls, *args, **kwargs)
+
+
+class _Checkpoint:
+    """A checkpoint with use_reentrant=True."""
+
+    @staticmethod
+    def apply(run: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
+        if getattr(_thread, "rule", None) is None:
+            return _TORCHS[checkpoint, "CheckpointFunction"].apply(run, preserve_rng_state, *args)
+        return run(*args)
+
+
+def _hooks_of_checkpoint(*args: Any, **kwargs: Any) -> Iterator[None]:
+    if getattr(_thread, "rule", None) is None:
+        yield from _TORCHS[checkpoint, "_checkpoint_without_reentrant_generator"](*args, **kwargs)
+    else:
+        yield
+
+
+_OURS: dict[tuple[Any, str], Any] = {
+    (function, "_is_setup_context_defined"): _is_setup_context_defined,
+    (function, "custom_function_call"): _custom_function_call,
+    (checkpoint, "CheckpointFunction"): _Checkpoint,
+    (checkpoint, "_checkpoint_without_reentrant_generator"): _hooks_of_checkpoint,
+}
+_TORCHS: dict[tuple[Any, str], Any] = {(module, name): getattr(module, name) for module, name in _OURS}
+
+
+def takes_context(cls: Any) -> bool:
+    """Tell whether the forward of a Function takes a context, as torch.func does not allow."""
+    return not _TORCHS[function, "_is_setup_context_defined"](cls.setup_context)
+
+
+def hooks(tensor: Tensor) -> tuple[Callable[[Tensor], Tensor | None], ...]:
+    """List the hooks of a tensor, each of which may replace the gradient with respect to it."""
+    return tuple((tensor._backward_hooks or {}).values())
+
+
+def is_backward_hook(cls: type) -> bool:
+    """Tell whether a Function is there to call the backward hooks of a module."""
+    return cls is BackwardHookFunction
 
 
 def default_device() -> torch.device:

@@ -81,3 +81,31 @@ def assert_close(a, b, atol=1e-12):
 
 def loop(f, *columns):
     return fn.tree.stack([f(*row) for row in zip(*columns, strict=True)])
+
+
+def gradients(module, *inputs):
+    """Return the gradients of backward() by dotted name, zero for parameters that the output does not depend on."""
+    for parameter in module.parameters():
+        parameter.grad = None
+    scalar(module(*inputs)).backward()
+    named = module.named_parameters()
+    return {name: p.new_zeros(p.shape) if p.grad is None else p.grad.to_dense() for name, p in named}
+
+
+def assert_gradients_are_the_modules(module, *inputs, atol=1e-12, backend="eager"):
+    """Compare with backward() for each example: inputs have a leading axis of examples."""
+    module = filled(module)
+    apply, params, state = fn.from_module(module)
+
+    def loss(params, *inputs):
+        return scalar(apply(params, state, *inputs)[0])
+
+    def by_name(grads):
+        return dict(zip(fn.tree.paths(grads), fn.tree.leaves(grads), strict=True))
+
+    want = loop(lambda *row: gradients(module, *row), *inputs)
+    one, batched = fn.grad(loss), fn.vmap(fn.grad(loss), in_dims=(None, *(0 for _ in inputs)))
+    first = [column[0] for column in inputs]
+    assert_close(by_name(one(params, *first)), {name: grads[0] for name, grads in want.items()}, atol)
+    for f in (batched, fn.jit(batched, backend=backend)):
+        assert_close(by_name(f(params, *inputs)), want, atol)

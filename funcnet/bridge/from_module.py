@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import _torch, tree
+from funcnet.bridge.custom_functions import by_rules, hooked
 from funcnet.bridge.dependence import Judge, Watch
 from funcnet.bridge.hidden_state import Memory, adopt, attributes
 from funcnet.bridge.intercept import Calls, Place, averaging
@@ -98,13 +99,16 @@ class Apply:
         self.trainable: list[bool] = tree.leaves(trainable(module))
         self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
         self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
+        named = _parameters(module)
+        self.hooks = [_torch.hooks(named[first]) for first, *_ in self.params.all_names()]
         self._remember()
 
     def __call__(
         self, params: Tree, state: Tree, /, *args: Any, key: Key | None = None, **kwargs: Any
     ) -> tuple[Any, Tree]:
         """Run the module."""
-        values, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
+        given, held = self.params.match(self.name, params), self.buffers.match(self.name, state)
+        values = [*map(hooked, given, self.hooks)]
 
         def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Any]]:
             buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
@@ -118,7 +122,7 @@ class Apply:
                 return output, [store.get(name) for (store, name), *_ in self.of_buffers]
 
         # While exporting, models avoid Python branches on values, which vmap and jit refuse.
-        with _LOCK, self.memory.kept(), _torch.as_if_exporting():
+        with _LOCK, self.memory.kept(), _torch.as_if_exporting(), by_rules():
             output, after = run()
             self.judge.check(run, (output, after), (args, kwargs))
         return _as_tree(output), tree.unflatten(self.buffers.structure, after)
@@ -191,6 +195,8 @@ def _without_values(module: nn.Module) -> nn.Module:
     for value in (value for part in module.modules() for value in vars(part).values()):
         if isinstance(value, Tensor):  # torch refuses to copy a tensor that is not a leaf of autograd
             memo.setdefault(id(value), value.detach().clone())
+        elif isinstance(value, torch.jit.ScriptFunction):  # nor does it copy these, which do not change
+            memo.setdefault(id(value), value)
     module = copy.deepcopy(module, memo)
     adopt(module)
     return module

@@ -17,9 +17,10 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
+from funcnet.bridge import embeddings, packing
 from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
-from funcnet.bridge.recurrent import recur
+from funcnet.bridge.recurrent import CELLS, recur
 
 Reference = ref[Tensor]
 Place = tuple[dict[str, Any], str]  # the dict of parameters or buffers that holds a tensor, and its name
@@ -185,6 +186,11 @@ def _recur(calls: Calls, function: Any, *args: Any) -> tuple[Tensor, ...]:
     return recur(calls.draws, function, *args)
 
 
+def _with_plain(rule: Any) -> Any:
+    """Ignore the mode and the function that a rule replaces."""
+    return lambda calls, function, *args, **kwargs: rule(*args, **kwargs)
+
+
 def _weight_norm(calls: Calls, function: Any, v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """Compute g v / ||v|| by plain operations: torch's kernel has no forward derivative."""
     axes = None if dim == -1 else [axis for axis in range(v.ndim) if axis != dim]
@@ -206,6 +212,7 @@ _RULES: dict[str, Any] = {
     "gru": _recur,
     "rnn_tanh": _recur,
     "rnn_relu": _recur,
+    **{name: _with_plain(rule) for name, rule in (embeddings.RULES | packing.RULES | CELLS).items()},
     "_weight_norm": _weight_norm,
     "embedding_renorm_": _no_renorm,
 }

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -67,12 +68,22 @@ class Compiled:
         return tree.unflatten(self.structure, leaves)
 
     def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors at their places; return None if a key differs from that of the trace."""
+        """Read the closed-over tensors at their places; return None unless the program is valid for them.
+
+        It is if their keys, and the values that the trace has read, are those of the trace.
+        """
         found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(
-            t is not None and tensor_key(t) == before for t, before in zip(found, self.capture_keys, strict=True)
-        )
+        same = all(map(_fits, found, self.capture_keys, self.program.fixed))
         return found if same else None
+
+
+def _fits(tensor: Tensor | None, key: Hashable, fixed: Tensor | None) -> bool:
+    return tensor is not None and tensor_key(tensor) == key and (fixed is None or _same(tensor, fixed))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Compare values; NaN equals NaN here, or a function that reads one would be traced again for ever."""
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 class _Body:

@@ -67,13 +67,14 @@ class Program:
 
     The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
     outermost vmap; an entry None there is a tensor that all lanes share. `varying` are the values that differ between
-    lanes; `passes.run` sets it.
+    lanes; `passes.run` sets it. `fixed` holds the values of captures that the trace has read, None for the others.
     """
 
     block: Block
     in_dims: tuple[int | None, ...] | None = None
     out_dims: tuple[int | None, ...] | None = None
     captures: tuple[Tensor, ...] = ()
+    fixed: tuple[Tensor | None, ...] = ()
     chunk_size: int | None = None
     varying: frozenset[Var] = frozenset()
 

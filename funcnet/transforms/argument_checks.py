@@ -4,13 +4,15 @@ Under vmap there is one value per example, and during tracing values are not kno
 """
 
 import math
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet._torch import unwrapped
+from funcnet._torch import assert_async, is_all_true, unwrapped
 
 aten = torch.ops.aten
 
@@ -24,6 +26,63 @@ def require(condition: Tensor, message: str = _FALSE) -> None:
     found = unwrapped(condition)
     found = found if found.dtype == torch.bool else found != 0
     aten._assert_async.msg(found if found.ndim == 0 else found.all(), message)
+
+
+def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
+    if x.dtype != torch.int64 or num_classes < 1:
+        return torch.nn.functional.one_hot(x, num_classes)  # raises, or asks for the largest label
+    require((x >= 0).all(), "Class values must be non-negative.")
+    require((x < num_classes).all(), "Class values must be smaller than num_classes.")
+    return (x[..., None] == torch.arange(num_classes, device=x.device)).to(torch.int64)
+
+
+def _is_all_true(x: Tensor) -> Any:
+    """Take a distribution's validation of its arguments to hold, and check it."""
+    frame = _distribution()
+    if frame is None:
+        return is_all_true(x)
+    seen = frame.f_locals
+    kind = type(seen.get("self")).__name__
+    parameter = (
+        f"parameter {seen.get('param')} of distribution {kind} to satisfy the constraint {seen.get('constraint')}"
+    )
+    value = f"value argument to be within the support ({seen.get('support')}) of the distribution {kind}"
+    require(x.all(), f"Expected {parameter if 'param' in seen else value}, but found invalid values")
+    return True
+
+
+# where distributions ask whether their arguments are valid, and the answer that means it
+_VALIDATIONS = {
+    ("constraints", "check"): True,
+    ("continuous_bernoulli", "__init__"): True,
+    ("geometric", "__init__"): True,
+    ("wishart", "_mvdigamma"): True,
+    ("wishart", "__init__"): False,
+}
+
+
+def assumed(x: Tensor) -> bool | None:
+    """Take the arguments of a distribution to be valid if it asks for that, and check it; otherwise return None."""
+    if (frame := _distribution()) is None:
+        return None
+    place = frame.f_globals["__name__"].rpartition(".")[2], frame.f_code.co_name
+    if _VALIDATIONS.get(place):  # the other answer may also mean a warning only
+        require(x, "Expected valid arguments of a distribution, but found invalid values")
+    return _VALIDATIONS.get(place)
+
+
+def _truth(x: Tensor) -> bool:
+    answer = assumed(x)
+    return bool(x) if answer is None else answer
+
+
+def _distribution() -> FrameType | None:
+    """Return the frame of torch.distributions that calls a function, if one does."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "funcnet":
+        frame = frame.f_back
+    is_torchs = frame is not None and frame.f_globals.get("__name__", "").startswith("torch.distributions.")
+    return frame if is_torchs else None
 
 
 def _gaussian_nll_loss(
@@ -86,6 +145,12 @@ def _corrcoef(x: Tensor) -> Tensor:
 
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    assert_async: require,
+    aten._assert_async.default: require,
+    aten._assert_async.msg: require,
+    is_all_true: _is_all_true,
+    Tensor.__bool__: _truth,
+    torch.nn.functional.one_hot: _one_hot,
     torch.nn.functional.gaussian_nll_loss: _gaussian_nll_loss,
     **dict.fromkeys((torch.cov, Tensor.cov), _cov),
     **dict.fromkeys((torch.corrcoef, Tensor.corrcoef), _corrcoef),

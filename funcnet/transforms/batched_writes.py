@@ -91,9 +91,7 @@ class _Buffers(TorchFunctionMode):
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
         if func is Tensor.__setitem__ and _is_choice(*args):
-            x, mask, value = args
-            mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim))
-            return self.call(Tensor.copy_, (x, torch.where(mask, value, x)), {})
+            return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
         return self.call(func, args, kwargs or {})
 
     def call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -142,6 +140,11 @@ def _is_choice(x: Tensor, index: Any, value: Any) -> bool:
     """Tell whether x[index] = value chooses between x and one number, element by element."""
     by_mask = isinstance(index, Tensor) and index.dtype == torch.bool
     return by_mask and not (isinstance(value, Tensor) and value.ndim)
+
+
+def _chosen(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """Return x after x[mask] = value."""
+    return torch.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), value, x)
 
 
 def _base(tensor: Tensor) -> Tensor:

@@ -140,16 +140,11 @@ def test_attention_equals_torch(options):
         assert_close(apply({}, {}, q, k, v, mask, **options)[0], expected)
 
 
-def test_packed_sequences_use_torchs_kernel():
+def test_packed_sequences_as_arguments():
     module = filled(nn.LSTM(3, 4, 2, dropout=0.5)).eval()
     packed = pack_padded_sequence(numbers(5, 3, 3), torch.tensor([5, 3, 2]))
     apply, params, state = fn.from_module(module)
     assert_close(_data(apply(params, state, packed)[0]), _data(module(packed)))
-    apply, params, state = fn.from_module(module.train())
-    with pytest.raises(
-        ValueError, match="dropout between layers of a packed sequence, in lstm, draws from torch's global"
-    ):
-        apply(params, state, packed, key=KEY)
 
 
 def _data(result):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import distributions
 from torch.nn import functional
 
 import funcnet as fn
@@ -17,6 +18,19 @@ V = Y.abs() + 0.1
 COUNTS = torch.tensor([1, 0, 3])
 gaussian = functional.gaussian_nll_loss
 
+EYE = torch.eye(4, dtype=torch.float64)
+DISTRIBUTIONS = {
+    "Normal": lambda x, y: distributions.Normal(x, x.exp()).log_prob(y).sum(),
+    "Categorical": lambda x, y: distributions.Categorical(logits=x).log_prob((y > 0).long()[:, 0]).sum(),
+    "OneHotCategorical": lambda x, y: distributions.OneHotCategorical(logits=x[:3]).log_prob(torch.eye(3)).sum(),
+    "Geometric": lambda x, y: distributions.Geometric(x.sigmoid()).log_prob(torch.ones(())).sum(),
+    "Multinomial": lambda x, y: distributions.Multinomial(4, logits=x[0]).log_prob(torch.tensor([2.0, 1.0, 1.0])),
+    "MultivariateNormal": lambda x, y: distributions.MultivariateNormal(
+        torch.zeros(4), covariance_matrix=x @ x.T + EYE
+    ).log_prob(y[:, 0]),
+    "Wishart": lambda x, y: distributions.Wishart(5.0, covariance_matrix=x @ x.T + EYE).log_prob(EYE),
+    "VonMises": lambda x, y: distributions.VonMises(x, x.exp()).log_prob(y).sum(),
+}
 FUNCTIONS = {  # name: (function, arguments, wrong arguments)
     "gaussian_nll_loss": (gaussian, (X, Y, V), (X, Y, -V)),
     "one variance per row": (lambda x, y, v: gaussian(x, y, v, full=True, reduction="sum"), (X, Y, V[:, 0]), None),
@@ -42,6 +56,29 @@ FUNCTIONS = {  # name: (function, arguments, wrong arguments)
     "corrcoef of a vector": (lambda x: x[0].corrcoef(), (X,), None),
     "corrcoef of complex numbers": (lambda x, y: torch.corrcoef(torch.complex(x, y)).imag, (X, Y), None),
     "gradient of corrcoef": (fn.grad(lambda x: torch.corrcoef(x).sin().sum()), (X,), None),
+    "one_hot": (lambda n: functional.one_hot(n, 4), (COUNTS,), None),
+    "one_hot by keyword": (lambda n: functional.one_hot(n, num_classes=4), (COUNTS,), None),
+    "gradient of one_hot": (
+        fn.grad(lambda x, n: (x.log_softmax(0) * functional.one_hot(n, 4).T).sum()),
+        (X, COUNTS),
+        (X, COUNTS + 1),
+    ),
+    "multilabel_soft_margin_loss": (
+        fn.grad(lambda x, n: functional.multilabel_soft_margin_loss(x.T, functional.one_hot(n, 4))),
+        (X, COUNTS),
+        None,
+    ),
+    "bincount": (lambda n: torch.bincount(n, minlength=4), (COUNTS,), None),
+    "bincount by a method": (lambda n, w: n.bincount(w, 5).sin(), (COUNTS, V[0]), None),
+    "gradient by bincount": (
+        fn.grad(lambda x, n: (torch.bincount(n, V[0], minlength=4)[:, None] * x).sin().sum()),
+        (X, COUNTS),
+        None,
+    ),
+    "repeat_interleave": (lambda x: x.repeat_interleave(torch.tensor([2, 0, 1]), 1), (X,), None),
+    "repeat_interleave to a size": (lambda x, n: x.repeat_interleave(n, 1, output_size=4), (X, COUNTS), None),
+    "nll_loss": (fn.grad(lambda x, n: functional.nll_loss(x.log_softmax(0).T, n, ignore_index=0)), (X, COUNTS), None),
+    **{f"log_prob of {name}": (fn.grad(f), (X, Y), None) for name, f in DISTRIBUTIONS.items()},
     "lstsq": (lambda a, b: torch.linalg.lstsq(a, b).solution, (X, Y), None),
     "lstsq of a vector": (lambda a, b: torch.linalg.lstsq(a.mT, b[:3, :1]).solution[:, 0], (X, Y), None),
     "rank": (lambda a: torch.linalg.lstsq(a, a).rank, (X,), None),
@@ -49,7 +86,7 @@ FUNCTIONS = {  # name: (function, arguments, wrong arguments)
 }
 
 
-@pytest.mark.filterwarnings("ignore:cov():UserWarning")
+@pytest.mark.filterwarnings("ignore:cov():UserWarning", "ignore:There is a performance drop", "ignore:.*df values")
 @pytest.mark.parametrize("transform", TRANSFORMATIONS)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_equals_torch_without_the_transformation(name, transform):
@@ -66,6 +103,25 @@ def test_arguments_are_checked(name, transform):
     with pytest.raises(RuntimeError) as got:
         TRANSFORMATIONS[transform](f, *bad)
     assert str(got.value) == str(wanted.value)
+
+
+WRONG = {
+    "a scale": lambda x: distributions.Normal(0.0, -x.exp()).log_prob(x).sum(),
+    "a value": lambda x: distributions.Exponential(x.exp()).log_prob(-x.exp()).sum(),
+    "probabilities": lambda x: distributions.Geometric(-x.exp()).log_prob(torch.ones(())).sum(),
+    "an asymmetric matrix": lambda x: distributions.MultivariateNormal(
+        torch.zeros(3), covariance_matrix=x[:3] + 3 * torch.eye(3)
+    ).log_prob(x[0]),
+    "labels": lambda x: (functional.one_hot((9 * x[0].exp()).long(), 2) * x[0, 0]).sum(),
+    "a size": lambda x: torch.bincount((2 * x[0].exp()).long(), minlength=1)[0] * x.sum(),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_values_are_errors_in_traced_functions(name):
+    for f in (WRONG[name], fn.grad(WRONG[name])):
+        with pytest.raises(RuntimeError, match="valid|below minlength|smaller than num_classes"):
+            fn.jit(f, backend="eager")(X)
 
 
 @pytest.mark.parametrize("transform", TRANSFORMATIONS)

@@ -5,28 +5,19 @@ the program. The native backend raises after the run, a replay at once. In the l
 floating-point values fills the failed lane with NaN and the other lanes continue; other checks raise there, too.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet._torch import assert_async, decomposition, is_all_true
+from funcnet._torch import decomposition
 from funcnet.transforms import argument_checks
 from funcnet.transforms.argument_checks import require
 
 aten = torch.ops.aten
 
 PROBABILITIES = {name: f"all elements of {name} should be between 0 and 1" for name in ("input", "target")}
-
-
-def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
-    if x.dtype != torch.int64 or num_classes < 1:
-        return torch.nn.functional.one_hot(x, num_classes)  # raises, or reads the largest label
-    require((x >= 0).all(), "Class values must be non-negative.")
-    require((x < num_classes).all(), "Class values must be smaller than num_classes.")
-    return (x[..., None] == torch.arange(num_classes, device=x.device)).to(torch.int64)
 
 
 def _of_quantile(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -38,28 +29,8 @@ def _of_quantile(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
-def _is_all_true(x: Tensor) -> Any:
-    """Return True for a distribution's validation of its arguments, and record it as a check."""
-    frame = sys._getframe(2)
-    if not frame.f_globals.get("__name__", "").startswith("torch.distributions"):
-        return is_all_true(x)
-    seen = frame.f_locals
-    kind = type(seen.get("self")).__name__
-    parameter = (
-        f"parameter {seen.get('param')} of distribution {kind} to satisfy the constraint {seen.get('constraint')}"
-    )
-    value = f"value argument to be within the support ({seen.get('support')}) of the distribution {kind}"
-    require(x.all(), f"Expected {parameter if 'param' in seen else value}, but found invalid values")
-    return True
-
-
 # functions whose own checks would read values, or be dropped, during tracing
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    assert_async: require,
-    aten._assert_async.default: require,
-    aten._assert_async.msg: require,
-    is_all_true: _is_all_true,
-    torch.nn.functional.one_hot: _one_hot,
     **argument_checks.FUNCTIONS,
     **{f: _of_quantile(f) for f in (torch.quantile, torch.nanquantile, Tensor.quantile, Tensor.nanquantile)},
 }
@@ -71,6 +42,34 @@ def is_check(func: Any) -> bool:
 
 
 _STATIC = {aten._assert_tensor_metadata.default}
+
+
+def _bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """Count, or sum the weights, up to minlength, which values must stay below."""
+    if x.ndim != 1 or x.is_floating_point() or not minlength:
+        return NotImplemented
+    require((x >= 0).all(), "bincount only supports 1-d non-negative integral inputs.")
+    require((x < minlength).all(), "jit: bincount expected values below minlength, which is the size of its result.")
+    dtype = torch.int64 if weights is None else torch.float64 if weights.dtype != torch.float32 else torch.float32
+    counted = torch.ones_like(x, dtype=dtype) if weights is None else weights.to(dtype)
+    return torch.zeros(minlength, dtype=dtype, device=x.device).index_put((x,), counted, accumulate=True)
+
+
+def _repeat_interleave(repeats: Tensor, *, output_size: int | None = None) -> Tensor:
+    """Repeat each index as often as asked, to a size that is given."""
+    if output_size is None or repeats.ndim != 1:
+        return NotImplemented
+    ends = repeats.cumsum(0)
+    require((repeats >= 0).all(), "repeats can not be negative")
+    require(repeats.sum() == output_size, "allocated size does not match required size")
+    return torch.searchsorted(ends, torch.arange(output_size, device=ends.device), right=True).to(repeats.dtype)
+
+
+# operations whose results have shapes that depend on values, unless an argument gives a size
+SIZED: dict[Any, Callable[..., Any]] = {
+    aten.bincount.default: _bincount,
+    aten.repeat_interleave.Tensor: _repeat_interleave,
+}
 
 
 def _assertion(condition: Tensor, message: str, token: Tensor) -> Tensor:

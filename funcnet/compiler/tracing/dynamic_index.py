@@ -8,20 +8,19 @@ error unless x[i] = y copies it back.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from funcnet._torch import is_batching, unwrapped
+from funcnet._torch import is_batched, is_batching, is_wrapped, on_values, unwrap, unwrapped
 from funcnet.compiler.decompositions import value_checks
 from funcnet.compiler.errors import reads_value
 from funcnet.compiler.tracing import number_rules, numbers
 from funcnet.compiler.tracing.functionalize import Storage, root
+from funcnet.compiler.tracing.shape_inference import MASKS
 from funcnet.compiler.tracing.tracer import Tracer
+from funcnet.transforms import argument_checks
 
 Result = TypeVar("Result")
-
-MASKS = (torch.bool, torch.uint8)
 
 # methods by which Python reads the value of a tensor, and the code that calls them
 _READERS = {
@@ -32,6 +31,9 @@ _READERS = {
     Tensor.__complex__: "complex()",
     Tensor.__contains__: "`in`",
     Tensor.item: ".item()",
+    Tensor.tolist: "tolist()",
+    Tensor.numpy: "numpy()",
+    Tensor.__array__: "a numpy array",
 }
 
 
@@ -59,11 +61,23 @@ class _Elements(TorchFunctionMode):
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
             return _put(self.storage, args[0], numbers.index(args[1]), args[2])
-        if func in _READERS and isinstance(unwrapped(args[0]), Tracer):
-            raise reads_value(_READERS[func])
+        if func in _READERS and isinstance(args[0], Tensor):
+            if (value := self.value(args[0])) is not None:
+                with on_values():
+                    return func(value, *args[1:], **(kwargs or {}))
+            if func is not Tensor.__bool__ or (answer := argument_checks.assumed(args[0])) is None:
+                raise reads_value(_READERS[func])
+            return answer
         if func in number_rules.FUNCTIONS:
             return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
         return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
+
+    def value(self, x: Tensor) -> Tensor | None:
+        """Return the value of a tensor that Python asks for; None if it depends on anything but constants."""
+        while is_wrapped(x) and not is_batched(x):
+            x = unwrap(x)
+        recorder = self.storage.recorder
+        return None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
 
 
 def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:

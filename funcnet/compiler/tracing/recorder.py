@@ -12,6 +12,7 @@ from funcnet.compiler.decompositions import table
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Apply, Block, Var, variables
 from funcnet.compiler.tracing.arguments import hashable, map_tensors
+from funcnet.compiler.tracing.constants import Constants
 from funcnet.compiler.tracing.spec import META, TensorSpec, check_dense, spec_of
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -25,6 +26,7 @@ class Recorder(DispatchMode):
         self.root = Block(())
         self.blocks = [self.root]
         self.home: dict[Var, Block] = {}
+        self.constants = Constants()
         self.captured: dict[int, tuple[Tensor, Tracer]] = {}
         self.has_numbers = False
         self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python needs
@@ -51,7 +53,9 @@ class Recorder(DispatchMode):
         if block not in self.blocks:
             block = self.innermost(variables((args, tuple(kwargs.values()))))
             outputs = tuple(self.var(*_shape_and_dtype(meta), device, block) for meta in metas)
-            block.ops.append(Apply(func, args, kwargs, outputs))
+            op = Apply(func, args, kwargs, outputs)
+            block.ops.append(op)
+            self.constants.note(op)
             self.known[key] = block, outputs
         return outputs
 
@@ -83,6 +87,7 @@ class Recorder(DispatchMode):
         if id(tensor) not in self.captured:
             tracer = self.input(spec_of(tensor), self.root, "a closed-over tensor")
             self.captured[id(tensor)] = tensor, tracer
+            self.constants.captured[tracer.value] = tensor
         return self.captured[id(tensor)][1]
 
     def check(self, tracer: Tracer) -> Tracer:

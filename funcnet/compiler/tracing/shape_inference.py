@@ -6,25 +6,26 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import Operation
-from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.errors import StagingError, draws_random, user_line
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
+
+MASKS = (torch.bool, torch.uint8)
 
 
 def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return the operation's results as meta tensors.
 
     Raises:
-        StagingError: The operation is random, its result's shape depends on values, or torch has no shape rule for it.
+        StagingError: The operation is random, or torch has no shape rule for it.
     """
-    rule = _SHAPES[func] if func in _SHAPES and _is_default(args, kwargs) else func
-    _check(rule, args)
+    _check(func)
     options = {name: _meta(value) for name, value in kwargs.items()}
     if any(argument.name == "device" for argument in func._schema.arguments):
         options["device"] = META
     try:
-        return _physical(rule(*_meta(args), **options))
+        return _physical(_rule(func, args, kwargs)(*_meta(args), **options))
     except NotImplementedError as error:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
@@ -61,26 +62,31 @@ def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None
     return solution, none, a.new_empty(a.shape[:-2], dtype=torch.int64), none.clone()
 
 
-def _is_default(args: Any, kwargs: dict[str, Any]) -> bool:
-    return not kwargs.get("driver") and all(tensor.device.type == "cpu" for tensor in _tensors(args))
-
-
 _SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
 
 
-def _check(func: Any, args: Any) -> None:
-    if func in _SHAPES.values():
-        return
+def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Return our own rule for the shapes of an operation's results, or the operation."""
+    if func not in _SHAPES or kwargs.get("driver") or any(tensor.device.type != "cpu" for tensor in _tensors(args)):
+        return func
+    return _SHAPES[func]
+
+
+def _check(func: Any) -> None:
     if torch.Tag.nondeterministic_seeded in func.tags:
         raise draws_random(str(func), user_line())
+
+
+def reads_values(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Tell whether the results of an operation, or their shapes, depend on the values of its arguments."""
+    if _rule(func, args, kwargs) is not func:
+        return False
     dynamic = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
-    if dynamic or torch.Tag.data_dependent_output in func.tags or _by_mask(func, args):
-        raise reads_value(str(func))
+    return dynamic or torch.Tag.data_dependent_output in func.tags or _by_mask(func, args)
 
 
 def _by_mask(func: Any, args: Any) -> bool:
-    masks = (torch.bool, torch.uint8)
-    return func is torch.ops.aten.index.Tensor and any(t is not None and t.dtype in masks for t in args[1])
+    return func is torch.ops.aten.index.Tensor and any(t is not None and t.dtype in MASKS for t in args[1])
 
 
 def _meta(value: Any) -> Any:

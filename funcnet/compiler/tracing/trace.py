@@ -8,6 +8,7 @@ operation that has been recorded with the same arguments is not recorded again.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from funcnet import _torch
 from funcnet._torch import Operation, dispatch_modes, is_in_dual_level
-from funcnet.compiler.decompositions import table
+from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
 from funcnet.compiler.program import Block, Program, Scan, Var
@@ -44,6 +45,8 @@ _READS = (
     "torch.allclose",
 )
 
+_INDEXED = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default}
+
 
 def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[TensorSpec], numbers: int = 0) -> Program:
     """Run f once on tensors of these specs, without values, and return the program of its operations.
@@ -64,7 +67,8 @@ def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Tensor
     captures = list(tracing.captured.values())
     tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
     tracing.root.results = results
-    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures))
+    fixed = (tracing.constants.fixed.get(tracer.value) for _, tracer in captures)
+    return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures), fixed=tuple(fixed))
 
 
 def current() -> "Trace | None":
@@ -145,6 +149,8 @@ class Trace(Recorder):
             check_dtypes(func, args, kwargs)
         if func._schema.is_mutable and func not in table.WRITING:
             return self.storage.update(func, args, kwargs)
+        if func is torch.ops.aten.lift_fresh.default:
+            self.constant(args[0])
         if func is torch.ops.aten.as_strided.default:
             self.storage.check_strided()
         decomposition = table.find(func)
@@ -192,6 +198,10 @@ class Trace(Recorder):
     def record(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
+        if func in _INDEXED:
+            args = self.without_masks(args)
+        if shape_inference.reads_values(func, args, kwargs):
+            return self.of_constants(func, args, kwargs)
         metas = shape_inference.infer(func, args, kwargs)
         if is_check(func) and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
             self.apply(func, self.values(args), self.values(kwargs), [], shape_inference.device(func, args, kwargs))
@@ -205,6 +215,44 @@ class Trace(Recorder):
         if func.is_view:
             self.storage.note_view(results, func, args, kwargs)
         return refill(metas, iter(results))
+
+    def of_constants(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Carry out an operation that asks for values, if these are known or the size of the result is given."""
+        if func is torch.ops.aten.masked_select.default:
+            with self.inside_rule():
+                x, mask = torch.broadcast_tensors(*args)
+                return torch.ops.aten.index.Tensor(x, [mask])
+        try:
+            known = map_tensors(partial(self.known_value, func), (args, kwargs))
+        except StagingError:
+            with self.inside_rule():
+                result = value_checks.SIZED[func](*args, **kwargs) if func in value_checks.SIZED else NotImplemented
+            if result is NotImplemented:
+                raise
+            return result
+        return map_tensors(self.constant, func(*known[0], **known[1]))
+
+    def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Replace the masks among indices whose values are known by the places that they choose."""
+        found: list[Any] = []
+        for index in args[1]:
+            is_mask = index is not None and index.dtype in shape_inference.MASKS
+            known = self.constants.find(self.storage.read(self.lift_tensor(index))) if is_mask else None
+            found += [index] if known is None else map(self.constant, known.nonzero(as_tuple=True))
+        return args[0], found, *args[2:]
+
+    def known_value(self, func: Any, tensor: Tensor) -> Tensor:
+        """Return the values of a tensor that depends on constants alone."""
+        if (value := self.constants.find(self.storage.read(self.lift_tensor(tensor)))) is None:
+            raise reads_value(str(func))
+        return value
+
+    def constant(self, tensor: Tensor) -> Tracer:
+        """Bring in a tensor that the function has made of Python's values."""
+        tracer = self.lift_tensor(tensor)
+        if not isinstance(tensor, Tracer):
+            self.constants.values[tracer.value] = tensor
+        return tracer
 
     def scan(
         self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int

@@ -71,12 +71,6 @@ class Tracer(Tensor):
             f"jit: x.data is assigned to{user_line()}. A traced function is pure: return the new tensor instead."
         )
 
-    def tolist(self) -> NoReturn:
-        raise reads_value("tolist()")
-
-    def numpy(self, *, force: bool = False) -> NoReturn:
-        raise reads_value("numpy()")
-
     def __format__(self, spec: str) -> str:
         if spec:
             raise reads_value(f"formatting by {spec!r}")

@@ -1,0 +1,67 @@
+"""Values that are known while tracing: those of tensors made of Python values, and of closed-over tensors.
+
+A value is computed when Python asks for it, from the operations that were recorded: of a mask in a list, of lengths
+that were sorted, of an index computed from `torch.arange`. Closed-over tensors whose values were asked for are noted,
+because the program is right only as long as they keep these values.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from funcnet._torch import on_values
+from funcnet.compiler.program import Apply, Var, substitute, variables
+from funcnet.compiler.tracing.arguments import flat
+
+
+class Constants:
+    """The values that do not depend on arguments.
+
+    Attributes:
+        values: Those that are known, by their variables.
+        captured: The closed-over tensors.
+        fixed: The values of those closed-over tensors that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[Var, Tensor] = {}
+        self.captured: dict[Var, Tensor] = {}
+        self.fixed: dict[Var, Tensor] = {}
+        self.makers: dict[Var, tuple[int, Apply]] = {}  # with the number of the operation, in order of recording
+
+    def note(self, op: Apply) -> None:
+        """Remember by which operation values are made."""
+        self.makers.update(dict.fromkeys(op.outputs, (len(self.makers), op)))
+
+    def find(self, var: Var) -> Tensor | None:
+        """Return the value of a variable; None if it depends on anything but constants."""
+        ops = self._needed(var)
+        if ops is None:
+            return None
+        with on_values():
+            for op in ops:
+                args, kwargs = substitute([op.args, [*op.kwargs.values()]], self.values)
+                results = op.target(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
+                self.values.update(zip(op.outputs, flat(results), strict=True))
+        return self.values[var]
+
+    def _needed(self, var: Var) -> Sequence[Apply] | None:
+        """List the operations that lead to a value, in their order; None if one of them is not of constants."""
+        found, captured, rest = dict[int, Apply](), list[Var](), [var]
+        while rest:
+            var = rest.pop()
+            number, op = self.makers.get(var, (0, None))
+            if var in self.captured and var not in self.values:
+                captured.append(var)
+            elif op is None and var not in self.values:
+                return None
+            elif op is not None and var not in self.values and number not in found:
+                found[number] = op
+                rest.extend(variables((op.args, tuple(op.kwargs.values()))))
+        self._fix(captured)
+        return [found[number] for number in sorted(found)]
+
+    def _fix(self, captured: Sequence[Var]) -> None:
+        with on_values():
+            self.fixed.update({var: self.captured[var].detach().clone() for var in captured})
+        self.values.update(self.fixed)
