@@ -143,7 +143,7 @@ def function_modes() -> list[Any]:
 
 @contextmanager
 def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
-    """Switch torch function modes on again where they are off; their own __enter__ is not for that."""
+    """Enable torch function modes where they are disabled; their __enter__ does not do that."""
     active = {id(mode) for mode in function_modes()}
     missing = [mode for mode in modes if id(mode) not in active]
     for mode in missing:
@@ -256,7 +256,7 @@ def as_if_exporting() -> Iterator[None]:
 
 @contextmanager
 def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
-    """Let rule(apply, cls, *args) apply Functions under torch.func in this thread; `apply` is what torch.func does.
+    """Apply Functions under torch.func by rule(apply, cls, *args) in this thread; `apply` is torch.func's own rule.
 
     Without it, torch.func refuses those whose forward takes a context.
     A checkpoint is a call that saves no memory meanwhile; its recomputation would come after the end of the context.
@@ -276,7 +276,7 @@ def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
 
 
 _lock, _thread = threading.Lock(), threading.local()
-_contexts: list[Any] = []  # those of all threads
+_contexts: list[Any] = []  # of all threads
 
 
 def _replace(functions: dict[tuple[Any, str], Any]) -> None:

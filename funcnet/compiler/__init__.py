@@ -14,6 +14,7 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/functionalize.py         turn in-place operations into new values
         tracing/dynamic_index.py         x[i] for a tensor i
         tracing/nested_vmap.py           a scan inside a vmap
+        tracing/constants.py             values that are known during tracing
         tracing/kernel_dtypes.py         dtypes that torch's kernels refuse
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
         decompositions/table.py          operations in terms of simpler ones
@@ -36,12 +37,14 @@ through all of them, later ones from the signature straight to the kernel.
         native/c/kernel.py               loops -> C text, by native/c/statements.py
             native/c/primitives.py           the table of scalar operations
             native/c/definitions.py          the C functions that a kernel calls
-        native/toolchain.py              C text -> loaded library, through the cache on disk
+        native/translation.py            the result of each stage
+        native/toolchain.py              C text -> loaded library, through the cache on disk (native/kernel_cache.py)
         native/blas.py                   link the library to torch's BLAS
         native/cost.py                   estimate the work of a run: a long one is split over threads
     replay.py                        the eager backend: call torch's operations one by one
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
+    forks.py                         forked processes, which have no threads of OpenMP and BLAS
     number_arguments.py, tracing/numbers.py, tracing/number_rules.py
                                      traced Python numbers among the arguments
     lowered.py, native/text.py       the text of a call at each stage

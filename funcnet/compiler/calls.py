@@ -82,7 +82,7 @@ def _fits(tensor: Tensor | None, key: Hashable, fixed: Tensor | None) -> bool:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    """Compare values; NaN equals NaN here, or a function that reads one would be traced again for ever."""
+    """Compare values. NaN equals NaN, so that a function that reads one is not traced again at each call."""
     return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
 
 

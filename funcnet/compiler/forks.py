@@ -1,15 +1,15 @@
-"""Forked processes: a child has neither the threads of its parent nor the locks that they would release.
+"""Forked processes: a child has none of its parent's threads, and some locks that they held are never released.
 
-OpenMP and threaded BLAS wait for these threads for ever. In a child, jitted functions therefore use one thread, and
-native kernels multiply matrices by themselves. Processes made by spawn or forkserver are not children in this sense.
+OpenMP and threaded BLAS would wait for these threads forever. So in a child, jitted functions use one thread, and
+native kernels do not call BLAS. Processes made by spawn or forkserver are not children in this sense.
 """
 
 import os
 
 import torch
 
-is_child = False  # whether this process was made by a fork since this module was imported
-is_new = False  # whether it has not called a jitted function since
+is_child = False  # whether this process was forked after this module was imported
+is_new = False  # whether no jitted function has been called in it yet
 REMEDY = (
     "Start processes with spawn or forkserver instead: multiprocessing.get_context('spawn'), or"
     " multiprocessing_context='spawn' of a DataLoader."
@@ -17,7 +17,7 @@ REMEDY = (
 
 
 def adapt() -> None:
-    """Make torch run on one thread in a new child; its loops of several would wait for those of the parent."""
+    """Set torch to one thread in a new child: parallel loops would wait for the threads of the parent."""
     global is_new
     is_new = False
     torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from funcnet.compiler.replay import Replay, ReplayKernel
 
 
 class InductorKernel(ReplayKernel):
-    """A program that torch.compile compiles, for several threads."""
+    """A program that torch.compile compiles; its code may run on several threads."""
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
         """Run the program.

@@ -115,7 +115,7 @@ class Jit:
         self.owner: type | None = None
 
     def __reduce__(self) -> Any:
-        """Pickle the function, or its name if it is found by that; it is traced again on the other side."""
+        """Pickle the function, or its name if it can be imported; it is traced again after unpickling."""
         options = self.backend, self.progress, *self._traced.static
         return global_name(self) or (_made, (self.f, self.owner, *options))
 

@@ -1,4 +1,4 @@
-"""Functions made of functions: they bind as methods do, keep their names, and pickle."""
+"""Functions made from functions: they bind as methods, keep their names, and can be pickled."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 
 
 class Wrapped(partial[Any]):
-    """A function whose calls are those of a rule with the original function and options before the arguments."""
+    """A function that calls a rule with the original function and options before its arguments."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
@@ -34,7 +34,7 @@ def wrapped(rule: Function, f: Function, *options: Any) -> Function:
 
 
 def global_name(function: Any) -> str | None:
-    """Return the name by which a function is pickled; None unless it is found there, as one that decorates another is.
+    """Return the name by which a function is pickled; None if importing that name gives another object.
 
     Cloudpickle takes functions of the main module by value, because another process does not have them.
     """

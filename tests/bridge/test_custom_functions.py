@@ -150,7 +150,7 @@ class Nearest(Function):
 
 
 class Newer(Function):
-    """Of the newer form, and says nothing about vmap."""
+    """A Function of the newer signature without a rule for vmap."""
 
     @staticmethod
     def forward(x):
@@ -215,7 +215,7 @@ def largest(x):
     return x * value[..., None] + place[..., None]
 
 
-# name: what is done between two layers
+# name: the function between two layers
 CUSTOM = {
     "clip": lambda x: Clip.apply(x, 0.1),
     "swish": Swish.apply,

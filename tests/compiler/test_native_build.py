@@ -125,7 +125,7 @@ def test_a_full_disk_falls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not kernels(folder)
 
 
-def test_a_changed_compiler_builds_anew(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_compiler_builds_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     wrapper = tmp_path / "othercc"
     wrapper.write_text(f'#!/bin/sh\nexec {toolchain.compiler().command[0]} -DOTHER=1 "$@"\n')

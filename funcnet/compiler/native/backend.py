@@ -93,7 +93,7 @@ class NativeKernel:
         return self._deliver(outputs, count)
 
     def _without_blas(self) -> "NativeKernel":
-        """Compile the program again, for a process whose BLAS may wait for threads and locks of its parent."""
+        """Compile the program without BLAS, which may wait for threads and locks of the parent process."""
         try:
             self.unlinked = self.unlinked or prepare(self.program, self.progress)
         except (NoCompilerError, InternalError) as error:

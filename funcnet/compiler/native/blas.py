@@ -27,7 +27,7 @@ def layout(matrix: View) -> tuple[str, int] | None:
 
 
 def link(library: ctypes.CDLL, text: str) -> bool:
-    """Set the pointers to BLAS of a kernel, those that its text defines; tell whether there are any."""
+    """Set the pointers to BLAS that a kernel's text defines; tell whether there are any."""
     used = {kind: symbol for kind, symbol in _SYMBOLS.items() if f"gemm_{kind}" in text}
     for kind, symbol in used.items():
         pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)

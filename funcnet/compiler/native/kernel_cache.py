@@ -1,7 +1,7 @@
-"""The kernel cache on disk: where it is, which of its files are trusted, and what is removed from it.
+"""The kernel cache on disk: its folder, the checks of its files, and its size.
 
-A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file
-that belong to this user and that nobody else may write, and only when the digest holds.
+A cached file is a shared object followed by a digest of it and of its key. It is loaded only if this user owns the
+file and the folder, nobody else may write to them, and the digest matches.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
+_SIZE = 256 * 2**20  # default of FUNCNET_CACHE_SIZE: largest size of the cache, in bytes
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 _DIGEST = hashlib.sha256().digest_size
-_BUILD, _PRIVATE = "build-", "funcnet-build-"  # prefixes of the folders of builds, in the cache and outside of it
-_HOUR = 3600  # seconds after which a build has been killed
+_BUILD, _PRIVATE = "build-", "funcnet-build-"  # prefixes of build folders, inside and outside the cache
+_HOUR = 3600  # seconds after which a build is considered killed
 
 
 def folder() -> Path | None:
-    """Return the cache folder, made if need be; None where there is no safe one, of which it warns if one is named."""
+    """Return the cache folder, created if necessary; None, with a warning for a named folder, if it is not safe."""
     named = os.environ.get("FUNCNET_CACHE_DIR")
     try:
         place = Path(named or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "funcnet"))
@@ -37,7 +37,7 @@ def folder() -> Path | None:
 
 
 def unusable(reason: str) -> None:
-    """Warn, once, that the folder that FUNCNET_CACHE_DIR names takes no kernels; a default one is not missed."""
+    """Warn once that the folder in FUNCNET_CACHE_DIR cannot be used; there is no warning for the default folder."""
     if named := os.environ.get("FUNCNET_CACHE_DIR"):
         _warn_of(named, f"jit: FUNCNET_CACHE_DIR={named!r} takes no kernels: {reason}. Each process compiles its own.")
 
@@ -46,7 +46,7 @@ _warned_of = set[str]()
 
 
 def _warn_of(value: str, message: str) -> None:
-    """Warn once of each value of an environment variable."""
+    """Warn once per value of an environment variable."""
     if value not in _warned_of:
         _warned_of.add(value)
         warnings.warn(message, stacklevel=2)
@@ -54,7 +54,7 @@ def _warn_of(value: str, message: str) -> None:
 
 @contextmanager
 def scratch(place: Path | None) -> Iterator[Path]:
-    """Make a folder to build in, in the cache or, where that is None, in the temporary directory; it is removed."""
+    """Create a build folder in the cache or, without one, in the temporary directory; remove it at the end."""
     prefix = _PRIVATE if place is None else _BUILD
     outside = Path(tempfile.gettempdir())
     sweep(outside if place is None else place)
@@ -66,20 +66,20 @@ def sweep(place: Path) -> None:
     """Remove the folders of builds that were killed."""
     for prefix, parent in ((_BUILD, place), (_PRIVATE, Path(tempfile.gettempdir()))):
         for path in parent.glob(f"{prefix}*"):
-            with suppress(OSError):  # one that another process removes, or that is not a build's
+            with suppress(OSError):  # another process removes it, or it is not a build folder
                 if _own(path, stat.S_ISDIR) and path.stat().st_mtime < time.time() - _HOUR:
                     _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Remove the files that builds write, then their folder, which other files keep."""
+    """Remove the files of a build, then its folder unless it contains other files."""
     for file in path.glob("*.[cos]*"):
         file.unlink()
     path.rmdir()
 
 
 def seal(path: Path, key: str) -> int:
-    """Append the digest to a shared object that has been built; return the size without it."""
+    """Append the digest to a built shared object; return the size without it."""
     content = path.read_bytes()
     with path.open("ab") as file:
         file.write(_digest(content, key))
@@ -92,14 +92,14 @@ def _digest(content: bytes, key: str) -> bytes:
 
 
 def find(path: Path, key: str) -> int:
-    """Return the size of a kernel in the cache that is whole and this user's own, or 0."""
+    """Return the size of a cached kernel; 0 unless it is complete and only this user can write to it."""
     try:
         if not _own(path, stat.S_ISREG):
             return 0
         content = path.read_bytes()
         whole = content[-_DIGEST:] == _digest(content[:-_DIGEST], key)
         if whole:
-            with suppress(OSError):  # a folder to be read only
+            with suppress(OSError):  # the folder may be read-only
                 os.utime(path)
     except OSError:
         return 0
@@ -107,13 +107,13 @@ def find(path: Path, key: str) -> int:
 
 
 def _own(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether a path is of a kind, no link, belongs to this user, and nobody else may write it."""
+    """Tell whether a path is of this kind, not a link, owned by this user and writable by nobody else."""
     status = path.lstat()
     return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def prune(place: Path, keep: str) -> None:
-    """Remove the kernels that were used longest ago until the cache fits its bound."""
+    """Remove the least recently used kernels until the cache fits its limit."""
     kernels = sorted(_kernels(place))
     excess = sum(size for _, size, _ in kernels) - _bound()
     for _, size, path in kernels:
@@ -124,7 +124,7 @@ def prune(place: Path, keep: str) -> None:
 
 
 def _kernels(place: Path) -> Iterator[tuple[float, int, Path]]:
-    """Yield the time, size and path of each kernel that no other process removes meanwhile."""
+    """Yield the time, size and path of each kernel, except those that another process removes."""
     for path in place.glob("*.so"):
         with suppress(OSError):
             status = path.stat()
@@ -132,7 +132,7 @@ def _kernels(place: Path) -> Iterator[tuple[float, int, Path]]:
 
 
 def _bound() -> int:
-    """Return the bytes that the cache may hold."""
+    """Return the largest size of the cache, in bytes."""
     text = os.environ.get("FUNCNET_CACHE_SIZE") or str(_SIZE)
     if found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.ASCII | re.IGNORECASE):
         return int(float(found[1]) * 2 ** _UNITS[found[2].upper()])

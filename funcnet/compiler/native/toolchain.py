@@ -1,7 +1,7 @@
-"""From C text to a loaded function: the C compiler, and kernels that it has built or that the cache holds.
+"""From C text to a loaded function: the C compiler, and kernels that are built or cached.
 
-A kernel is built and loaded in a folder of its own and then renamed into the cache. Thus processes that build at once
-never see half a file, and a kernel that another process removes from the cache has been loaded before.
+A kernel is built and loaded in a folder of its own and then renamed into the cache. So concurrent processes
+never see half a file, and a kernel may be removed from the cache by another process as soon as it is built.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from pathlib import Path
 from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import kernel_cache
 
-_EXACT = (  # undo the flags of $CC by which arithmetic differs from IEEE's
+_EXACT = (  # undo flags of $CC that change IEEE arithmetic
     "-fno-fast-math",
     "-fno-finite-math-only",
     "-fno-unsafe-math-optimizations",
@@ -46,21 +46,21 @@ _FLAGS = (
 )
 _GCC = (
     "-fvect-cost-model=unlimited",
-    "-fno-tree-fre",  # in which gcc 12 takes wrong numbers from a wide write that is read again in parts
-    "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
-    "-mtune=generic",  # else constants may come from integer registers instead of memory, which takes 3 to 6 % longer
+    "-fno-tree-fre",  # gcc 12 miscompiles reads of parts of a wider write
+    "-fno-tree-pre",  # it carries values from step to step of a loop, which is then not vectorised
+    "-mtune=generic",  # otherwise constants may be moved from integer registers, which is 3 to 6 % slower
 )
 _LEAST = "int kernel(void) { return 0; }\n"
-_UNLOADABLE = (OSError, AttributeError, UnicodeError)  # of ctypes: no library, no function, a path that is not UTF-8
+_UNLOADABLE = (OSError, AttributeError, UnicodeError)  # from ctypes: no library, no function, a path that is not UTF-8
 
 
 class _CompileError(Exception):
-    """The C compiler failed; the message is its own."""
+    """The C compiler failed; the message is the compiler's."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C compiler: its command, the flags for this machine, the macros that tell it from others, bytes of a vector."""
+    """A C compiler: command, flags for this machine, macros that identify it, and bytes of a vector."""
 
     command: tuple[str, ...]
     flags: tuple[str, ...]
@@ -79,7 +79,7 @@ class Library:
 
 
 def compiler() -> Compiler:
-    """Return the C compiler: $CC, gcc, clang or cc, the first that is there.
+    """Return the C compiler: the first of $CC, gcc, clang and cc that exists.
 
     Raises:
         NoCompilerError: There is none; the message names what to install.
@@ -101,7 +101,7 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
 
 
 def _probe(command: tuple[str, ...]) -> Compiler:
-    """Ask a compiler for its macros, which tell its version and this machine's instructions."""
+    """Read a compiler's predefined macros, which give its version and this machine's instructions."""
     try:
         macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
     except _CompileError as error:
@@ -124,10 +124,10 @@ def _run(command: Sequence[str]) -> str:
 
 
 def load(source: str) -> Library:
-    """Load the kernel of a C text, from the cache or freshly built.
+    """Load the kernel of a C text from the cache; build it if it is not there.
 
     Raises:
-        NoCompilerError: There is no C compiler, it does not work here, or no folder takes the kernel.
+        NoCompilerError: There is no working C compiler, or no folder to write the kernel to.
         InternalError: The C compiler refuses the text.
     """
     cc = compiler()
@@ -135,7 +135,7 @@ def load(source: str) -> Library:
     key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
     folder = kernel_cache.folder()
     if folder and (size := kernel_cache.find(folder / f"{key}.so", key)):
-        with suppress(*_UNLOADABLE):  # of a folder whose files may not be run
+        with suppress(*_UNLOADABLE):  # files in the folder may not be executable
             return _open(folder / f"{key}.so", size, True)
     if os.environ.get("CC") and (fault := _fault(cc)):
         raise NoCompilerError(fault)
@@ -143,7 +143,7 @@ def load(source: str) -> Library:
 
 
 def _built(cc: Compiler, source: str, folder: Path | None, key: str) -> Library:
-    """Build a kernel in the cache, or where that is not possible in the temporary directory."""
+    """Build a kernel in the cache or, if that is not possible, in the temporary directory."""
     failures: list[str] = []
     for place in [folder, None] if folder else [None]:
         try:
@@ -185,14 +185,14 @@ def _install(cc: Compiler, source: str, folder: Path | None, key: str) -> Librar
 
 
 def _build(cc: Compiler, source: str, path: Path) -> None:
-    """Compile a text to a shared library beside it."""
+    """Compile a text to a shared library next to it."""
     text = path.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
     _run([*cc.command, *cc.flags, "-o", str(path), str(text), "-lm"])
 
 
 def _cause(cc: Compiler, error: _CompileError) -> Exception:
-    """Tell a C compiler that does not work, or is killed, from one that refuses a text of ours."""
+    """Return the error for a failure: the C compiler does not work or was killed, or it refuses our text."""
     if fault := _fault(cc):
         return NoCompilerError(fault)
     if re.search(r"status -\d|[Kk]illed|out of memory|virtual memory exhausted", str(error)):
@@ -202,7 +202,7 @@ def _cause(cc: Compiler, error: _CompileError) -> Exception:
 
 @lru_cache(maxsize=8)
 def _fault(cc: Compiler) -> str:
-    """Build the least kernel; say why that cannot be loaded, or nothing where it can."""
+    """Build a minimal kernel; describe why it cannot be loaded, or return ""."""
     with kernel_cache.scratch(None) as scratch:
         built = scratch / "least.so"
         try:
@@ -210,24 +210,24 @@ def _fault(cc: Compiler) -> str:
             _open(built, 0, False)
         except (_CompileError, *_UNLOADABLE) as error:
             if built.exists() and not _may_run(built):
-                return ""  # for which the folder is to blame
+                return ""  # the folder is the cause
             name = f"that $CC names, {shlex.join(cc.command)!r}," if os.environ.get("CC") else shlex.join(cc.command)
             return f"the C compiler {name} makes no shared libraries that can be loaded: {_shortened(error, scratch)}"
     return ""
 
 
 def _may_run(path: Path) -> bool:
-    """Whether the file system lets files be run."""
+    """Tell whether files in a folder may be executed."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC):
             return True
     except PermissionError:
         return False
-    except (OSError, ValueError):  # another fault of the file, which may be empty
+    except (OSError, ValueError):  # another error, as the file may be empty
         return True
 
 
 def _shortened(error: Exception, scratch: Path) -> str:
-    """The first lines of an error."""
+    """Return the first lines of an error."""
     _, _, text = str(error).replace(f"{scratch}{os.sep}", "").rpartition("status ")
     return " ".join(text.split())[:300]

@@ -1,4 +1,4 @@
-"""A program at each stage on its way to C."""
+"""The result of each stage from a program to C."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from funcnet.compiler.program import Program
 
 @dataclass(frozen=True)
 class Translation:
-    """A program after all passes, its loops, where their temporaries are, and the C text."""
+    """A program after all passes, its loops, the memory of their temporaries, and the C text."""
 
     program: Program
     loops: LoopProgram
@@ -21,7 +21,7 @@ class Translation:
     text: str
 
     def dump(self) -> None:
-        """Write the program, the loops and the C text into the folder that FUNCNET_DUMP names, if it does."""
+        """Write the program, the loops and the C text into the folder that FUNCNET_DUMP names, if it is set."""
         if folder := os.environ.get("FUNCNET_DUMP"):
             name = hashlib.sha256(self.text.encode()).hexdigest()[:16]
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ _SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
 
 
 def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return our own rule for the shapes of an operation's results, or the operation."""
+    """Return our rule for the shapes of an operation's results, or the operation itself."""
     if func not in _SHAPES or kwargs.get("driver") or any(tensor.device.type != "cpu" for tensor in _tensors(args)):
         return func
     return _SHAPES[func]

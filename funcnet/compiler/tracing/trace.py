@@ -217,7 +217,7 @@ class Trace(Recorder):
         return refill(metas, iter(results))
 
     def of_constants(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Carry out an operation that asks for values, if these are known or the size of the result is given."""
+        """Trace an operation that reads values, if these are known or the size of the result is given."""
         if func is torch.ops.aten.masked_select.default:
             with self.inside_rule():
                 x, mask = torch.broadcast_tensors(*args)
@@ -233,7 +233,7 @@ class Trace(Recorder):
         return map_tensors(self.constant, func(*known[0], **known[1]))
 
     def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Replace the masks among indices whose values are known by the places that they choose."""
+        """Replace the masks with known values among indices by the indices that they select."""
         found: list[Any] = []
         for index in args[1]:
             is_mask = index is not None and index.dtype in shape_inference.MASKS
@@ -242,13 +242,13 @@ class Trace(Recorder):
         return args[0], found, *args[2:]
 
     def known_value(self, func: Any, tensor: Tensor) -> Tensor:
-        """Return the values of a tensor that depends on constants alone."""
+        """Return the value of a tensor; raise if it depends on an argument."""
         if (value := self.constants.find(self.storage.read(self.lift_tensor(tensor)))) is None:
             raise reads_value(str(func))
         return value
 
     def constant(self, tensor: Tensor) -> Tracer:
-        """Bring in a tensor that the function has made of Python's values."""
+        """Return the tracer of a tensor that the function has made from Python values."""
         tracer = self.lift_tensor(tensor)
         if not isinstance(tensor, Tracer):
             self.constants.values[tracer.value] = tensor
