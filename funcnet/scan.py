@@ -15,7 +15,8 @@ from funcnet.differentiable_scan import differentiable_loop
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener
-from funcnet.transforms.purity import Pure, refusal, writes
+from funcnet.transforms.purity import Pure, writes
+from funcnet.transforms.refusals import refusal
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, numbers_as_tensors
 

@@ -18,7 +18,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from funcnet import _torch, tree
 from funcnet.transforms.argument_checks import FUNCTIONS
 from funcnet.transforms.flatten import Function
-from funcnet.transforms.purity import refusal
+from funcnet.transforms.refusals import refusal
 
 # torch.func.vmap's error messages for a write of batched values to a tensor without a batch axis
 _REFUSALS = (

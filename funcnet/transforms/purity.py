@@ -18,42 +18,13 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.transforms.flatten import Function
+from funcnet.transforms.refusals import Refusals, refusal
 
-REMEDY = (
-    "Write to a copy made inside the function, such as x.clone() or torch.zeros_like(x), or use the operation that"
-    " returns a new tensor; and return the result."
-)
-
-# torch.func's error messages for a write to a differentiated tensor, and to a tensor from outside its function
-_REFUSALS = ("a leaf Variable that requires grad is being used in an in-place", "would mutate a captured Tensor")
 _MOST = 256  # objects searched for closed-over tensors, so that a function that holds a data set stays fast to call
 NEAR = 8  # objects searched where torch.func finds all writes except those by out=
 _Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
 _LIBRARIES = ("torch", "funcnet", "optree")
-
-
-class ImpureError(RuntimeError):
-    """A function writes in place to an argument or to a tensor that it closes over."""
-
-
-def refusal(name: str, target: str) -> ImpureError:
-    """Build the error for a write to a tensor that a function did not create."""
-    return ImpureError(f"{name}: the function writes in place to {target}, but it has to be pure. {REMEDY}")
-
-
-class Refusals:
-    """Context manager that replaces torch.func's errors about in-place writes by ImpureError."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, RuntimeError) and any(text in str(error) for text in _REFUSALS):
-            raise refusal(self.name, "an argument or a closed-over tensor") from error
 
 
 class Pure(Refusals):

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from funcnet import tree
 from funcnet.transforms.derivatives import cast, unshared
 from funcnet.transforms.flatten import Flattener
-from funcnet.transforms.purity import Refusals
+from funcnet.transforms.refusals import Refusals
 
 Tensors = tuple[Tensor, ...]
 Partial = Sequence[Tensor | None]  # derivatives, None where they are structurally zero

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import funcnet as fn
-from funcnet.transforms.purity import ImpureError
+from funcnet.transforms.refusals import ImpureError
 
 XS = torch.arange(1.0, 5.0)
 

@@ -7,7 +7,7 @@ import torch
 
 import funcnet as fn
 from funcnet.compiler.errors import StagingError
-from funcnet.transforms.purity import ImpureError
+from funcnet.transforms.refusals import ImpureError
 
 
 def with_add_(x):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 import funcnet as fn
-from funcnet.transforms.purity import ImpureError
+from funcnet.transforms.refusals import ImpureError
 
 X = torch.tensor([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0], [2.0, 2.0, 0.0], [-3.0, 1.0, 5.0]])
 AT = torch.tensor([0, 2, 1, 2])

@@ -18,7 +18,7 @@ from funcnet.compiler.tracing import shape_inference
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer, ViewOrigin
-from funcnet.transforms.purity import REMEDY
+from funcnet.transforms.refusals import REMEDY
 
 aten = torch.ops.aten
 
