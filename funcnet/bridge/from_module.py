@@ -2,8 +2,9 @@
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import compress
 from typing import Any
 from weakref import ref
 
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from funcnet import _torch, tree
 from funcnet.bridge.custom_functions import by_rules, hooked
 from funcnet.bridge.dependence import Judge, Watch
-from funcnet.bridge.hidden_state import Memory, adopt, attributes
+from funcnet.bridge.frozen import Trainable, frozen_names
+from funcnet.bridge.hidden_state import Memory, adopt, attributes, holder
 from funcnet.bridge.intercept import Calls, Place, averaging
+from funcnet.bridge.outputs import as_tree, register_caches
 from funcnet.bridge.parameter_names import Names
 from funcnet.bridge.randomness import Draws
 from funcnet.random import Key
@@ -23,12 +26,16 @@ from funcnet.tree import Tree
 _LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's export flags are global
 
 
-def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
+def from_module(module: nn.Module, *, trainable: Trainable = None) -> tuple["Apply", Tree, Tree]:
     """Turn a torch module into a pure function, and its parameters and buffers into trees.
 
     Args:
         module: Any module. It is not modified, and the results share no memory with it: training it, or switching it
             between train and eval, does not affect them.
+        trainable: Which parameters are in params. None: all. True: those that require gradients. Names, such as
+            "head" or ("encoder.layer.11", "head.bias"): these parameters, and those of these submodules. A function:
+            the parameters for whose dotted names it returns True. The others are in the state, which a call returns
+            unchanged there, so that gradients, optimizers and per-example gradients see the chosen ones only.
     Returns:
         (apply, params, state). apply(params, state, *args, key=None, **kwargs) -> (output, new_state) is the module's
         forward in the mode, train or eval, that the module is in now. params and state are nested dicts by dotted name,
@@ -36,14 +43,16 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
         and the tensors in plain attributes that methods assign and read, such as a hidden state. Other changes that
         forward makes, to a list or a counter for example, are undone; it is an error if the next output depends on
         them. All random operations, such as dropout in train mode, draw from `key`. Pass a forward argument named key
-        by position. In the output, mappings that are not pytrees (ModelOutput of transformers) become dicts.
+        by position. In the output, mappings that are not pytrees (ModelOutput of transformers) become dicts, and
+        dataclasses become nodes with their fields as children; so do the caches of transformers, as arguments too.
         The module runs as under torch.export, without the fused kernels that torch.func cannot transform; under `jit`,
         a TransformerEncoder with a mask also needs is_causal=False (or True), because otherwise it reads the mask.
         A closure or hook that holds the module itself, such as a lambda made in its constructor, cannot be copied; it
         is an error if it reads the module's tensors.
     Raises:
-        TypeError: The argument is not a module.
-        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. From apply: params or state
+        TypeError: The argument is not a module, or trainable is of another type.
+        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. `trainable` chooses none, or
+            names what the module does not have. From apply: params or state
             has another structure or shape; a tied weight is given twice with different values; a random operation has
             no key or no rule; forward writes to a parameter, or uses a tensor of the original module; or the output
             depends on values that the module keeps outside its state.
@@ -61,7 +70,11 @@ def from_module(module: nn.Module) -> tuple["Apply", Tree, Tree]:
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"from_module: expected a torch.nn.Module, got {module!r}.")
-    return Apply(module), _copies("parameters", _parameters(module)), _copies("state", _buffers(module))
+    parameters = _parameters(module)
+    frozen = frozen_names(parameters, trainable)
+    apply = Apply(module, frozen)
+    held = _buffers(module) | {name: parameters.pop(name) for name in frozen}
+    return apply, _copies("parameters", parameters), _copies("state", held)
 
 
 def _copies(kind: str, tensors: Mapping[str, Tensor]) -> Tree:
@@ -88,19 +101,23 @@ class Apply:
     Made by `from_module`. It holds a copy of the module on the meta device; a call puts the tensors in.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, frozen: Collection[str] = ()) -> None:
+        self.frozen = frozenset(frozen)
         self.module, self.name = _without_values(module), f"from_module({type(module).__name__})"
         self.foreign = {id(t): ref(t) for t in (*_parameters(module).values(), *_buffers(module).values())}
         self.parts = list(self.module.modules())
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
         norms = (part for part in self.parts if isinstance(part, nn.modules.batchnorm._BatchNorm))
         self.averaging = [norm for norm in norms if norm.momentum is None]
-        self.params, self.buffers = Names("parameters", _parameters(self.module)), self._state(module)
-        self.trainable: list[bool] = tree.leaves(trainable(module))
-        self.of_params = [self._places(names, "_parameters") for names in self.params.all_names()]
-        self.of_buffers = [self._places(names, "_buffers") for names in self.buffers.all_names()]
-        named = _parameters(module)
-        self.hooks = [_torch.hooks(named[first]) for first, *_ in self.params.all_names()]
+        named = _parameters(self.module)
+        held = _buffers(self.module) | {name: named.pop(name) for name in self.frozen}
+        self.params, self.buffers = Names("parameters", named), Names("state", held, tuple(attributes(module)))
+        self.of_params = [self._places(names) for names in self.params.all_names()]
+        self.of_buffers = [self._places(names) for names in self.buffers.all_names()]
+        self.is_frozen = [first in self.frozen for first, *_ in self.buffers.all_names()]
+        originals = [_parameters(module)[first] for first, *_ in self.params.all_names()]
+        self.trainable = [parameter.requires_grad for parameter in originals]
+        self.hooks = [*map(_torch.hooks, originals)]
         self._remember()
 
     def __call__(
@@ -111,9 +128,12 @@ class Apply:
         values = [*map(hooked, given, self.hooks)]
 
         def run(*modes: Watch, follow: bool = False) -> tuple[Any, list[Any]]:
-            buffers, (own_args, own_kwargs) = _cloned(held), _cloned((args, kwargs))
+            pairs = zip(held, self.is_frozen, strict=True)
+            buffers = [tensor if frozen else tensor.clone() for tensor, frozen in pairs]
+            own_args, own_kwargs = _cloned((args, kwargs))
             places = {id(buffer): each for buffer, each in zip(buffers, self.of_buffers, strict=True)}
-            with Calls(Draws(self.name, key), values, self.foreign, places), ExitStack() as stack:
+            fixed = [*values, *compress(held, self.is_frozen)]
+            with Calls(Draws(self.name, key), fixed, self.foreign, places), ExitStack() as stack:
                 for watch in modes:
                     stack.enter_context(watch).follow((own_args, own_kwargs) if follow else ())
                 self._put(values, buffers)
@@ -125,7 +145,7 @@ class Apply:
         with _LOCK, self.memory.kept(), _torch.as_if_exporting(), by_rules():
             output, after = run()
             self.judge.check(run, (output, after), (args, kwargs))
-        return _as_tree(output), tree.unflatten(self.buffers.structure, after)
+        return as_tree(output), tree.unflatten(self.buffers.structure, after)
 
     def __copy__(self) -> "Apply":
         """Return itself, so that remat and scan, which copy the captures of a function, do not copy the module."""
@@ -140,6 +160,7 @@ class Apply:
         self._remember()
 
     def _remember(self) -> None:
+        register_caches()
         self.memory = Memory(self.parts)
         self.judge = Judge(self.name, self.memory, {part: path for path, part in self.module.named_modules()})
 
@@ -152,17 +173,15 @@ class Apply:
         values, buffers = self.params.match("to_module", params), self.buffers.match("to_module", state or {})
         for like, value, trained in zip(tree.leaves(self.params.like), values, self.trainable, strict=True):
             memo[id(like)] = nn.Parameter(value.detach().clone(), requires_grad=trained)
-        for like, value in zip(tree.leaves(self.buffers.like), buffers, strict=True):
-            memo[id(like)] = value.detach().clone()
+        for like, value, frozen in zip(tree.leaves(self.buffers.like), buffers, self.is_frozen, strict=True):
+            copied = value.detach().clone()
+            memo[id(like)] = nn.Parameter(copied, requires_grad=False) if frozen else copied
         return copy.deepcopy(self.module, memo)
 
-    def _state(self, module: nn.Module) -> Names:
-        return Names("state", _buffers(self.module), tuple(attributes(module)))
-
-    def _places(self, names: Sequence[str], kind: str) -> list[Place]:
-        """Find the places of tensors in the module; a tied tensor has several."""
+    def _places(self, names: Sequence[str]) -> list[Place]:
+        """Find the places of a tensor in the module; a tied tensor has several."""
         split = [name.rpartition(".") for name in names]
-        return [(getattr(self.module.get_submodule(owner), kind), last) for owner, _, last in split]
+        return [(holder(self.module.get_submodule(owner), last), last) for owner, _, last in split]
 
     def _put(self, params: list[Tensor], buffers: list[Tensor]) -> None:
         for tensor, places in zip((*params, *buffers), (*self.of_params, *self.of_buffers), strict=True):
@@ -215,27 +234,3 @@ def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
             " Build the module outside torch.device('meta'), or load its values with to_empty and load_state_dict."
         )
     return tensor
-
-
-_CONSTANTS = (Tensor, bool, int, float, complex, str, bytes, torch.dtype, torch.device)
-
-
-def _as_tree(output: Any, path: str = "") -> Any:
-    """Convert mappings that are not nodes to dicts, and refuse leaves that could contain tensors."""
-    leaves, structure = tree.flatten(output)
-    if all(isinstance(leaf, _CONSTANTS) for leaf in leaves):
-        return output
-    places = [f"{path}.{inner}" if path and inner else path or inner for inner in tree.paths(output)]
-    return tree.unflatten(structure, [_as_node(leaf, place) for leaf, place in zip(leaves, places, strict=True)])
-
-
-def _as_node(leaf: Any, path: str) -> Any:
-    if isinstance(leaf, _CONSTANTS):
-        return leaf
-    if isinstance(leaf, Mapping):
-        return _as_tree(dict(leaf), path)
-    raise TypeError(
-        f"from_module: in the output, at {tree.place(path)}: expected a tensor, a constant or a pytree, got an object"
-        f" of {type(leaf).__name__}. Let the module return the tensors in it (transformers: use_cache=False leaves out"
-        " the cache), or register its class with optree."
-    )

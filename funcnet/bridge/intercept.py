@@ -197,6 +197,12 @@ def _weight_norm(calls: Calls, function: Any, v: Tensor, g: Tensor, dim: int = 0
     return v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=True))
 
 
+def _require_grad(calls: Calls, function: Any, x: Tensor, requires_grad: bool = True) -> Tensor:
+    """Leave it to the transformation, as for the inputs of transformers' checkpoints; torch.func refuses the call."""
+    result: Tensor = x if requires_grad and _torch.is_transforming() else function(x, requires_grad)
+    return result
+
+
 def _no_renorm(calls: Calls, *_: Any) -> Tensor:
     raise ValueError(
         f"{calls.draws.name}: an embedding with max_norm writes to its parameter, expected a pure forward."
@@ -213,6 +219,7 @@ _RULES: dict[str, Any] = {
     "rnn_tanh": _recur,
     "rnn_relu": _recur,
     **{name: _with_plain(rule) for name, rule in (embeddings.RULES | packing.RULES | CELLS).items()},
+    "requires_grad_": _require_grad,
     "_weight_norm": _weight_norm,
     "embedding_renorm_": _no_renorm,
 }

@@ -1,9 +1,11 @@
 """Registration of dataclasses as pytree nodes."""
 
 import dataclasses
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import optree
+from torch import Tensor
 from torch.serialization import add_safe_globals
 
 from funcnet.tree.nodes import NAMESPACE
@@ -34,6 +36,13 @@ def register_dataclass(cls: Class) -> Class:
     """
     if not dataclasses.is_dataclass(cls):
         raise TypeError(f"register_dataclass: expected a dataclass, got {cls.__name__}. Put @dataclass below it.")
+    register_fields(cls)
+    add_safe_globals([cls])
+    return cls
+
+
+def register_fields(cls: type[Any]) -> None:
+    """Make a dataclass a node, as `register_dataclass` does."""
     fields = dataclasses.fields(cls)
     static = tuple(field.name for field in fields if field.metadata.get("static"))
     children = tuple(field.name for field in fields if field.name not in static)
@@ -42,14 +51,43 @@ def register_dataclass(cls: Class) -> Class:
         return [getattr(node, n) for n in children], tuple(getattr(node, n) for n in static), children
 
     def unflatten_node(metadata: Any, values: Any) -> Any:
-        node = object.__new__(cls)
-        for name, value in (*zip(children, values, strict=True), *zip(static, metadata, strict=True)):
-            object.__setattr__(node, name, value)
-        return node
+        return _rebuilt(cls, (*children, *static), (*values, *metadata))
 
+    _register(cls, flatten_node, unflatten_node)
+
+
+def register_attributes(cls: type[Any]) -> None:
+    """Make a class a node: its attributes that are tensors, containers or nodes are children, the others structure."""
+
+    def flatten_node(node: Any) -> tuple[Any, Any, Any]:
+        attributes = dict(vars(node))
+        known = attributes.pop(_CHILDREN, ())
+        children = tuple(name for name in sorted(attributes) if name in known or _is_child(attributes[name]))
+        static = tuple((name, attributes[name]) for name in sorted(attributes) if name not in children)
+        return [attributes[name] for name in children], (children, static), children
+
+    def unflatten_node(metadata: Any, values: Any) -> Any:
+        children, static = metadata
+        names = *children, *(name for name, _ in static), _CHILDREN
+        return _rebuilt(cls, names, (*values, *(value for _, value in static), children))
+
+    _register(cls, flatten_node, unflatten_node)
+
+
+_CHILDREN = "_children_of_node"  # which attributes are children, whatever has replaced the tensors in them
+
+
+def _is_child(value: Any) -> bool:
+    return isinstance(value, Tensor) or not optree.tree_is_leaf(value, none_is_leaf=True, namespace=NAMESPACE)
+
+
+def _rebuilt(cls: type[Any], names: Iterable[str], values: Iterable[Any]) -> Any:
+    node = object.__new__(cls)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(node, name, value)
+    return node
+
+
+def _register(cls: Any, flatten_node: Any, unflatten_node: Any) -> None:
     entry = optree.GetAttrEntry
-    optree.register_pytree_node(
-        cast(Any, cls), flatten_node, unflatten_node, path_entry_type=entry, namespace=NAMESPACE
-    )
-    add_safe_globals([cls])
-    return cls
+    optree.register_pytree_node(cls, flatten_node, unflatten_node, path_entry_type=entry, namespace=NAMESPACE)

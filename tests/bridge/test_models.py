@@ -185,11 +185,44 @@ def test_a_training_step_is_one_native_kernel(name):
     assert jitted.explain(*args).backend == "native"
 
 
-def test_a_cache_in_the_output_is_refused_with_a_remedy():
+def test_a_cache_is_a_node():
     model, inputs = build("GPT-2")
+    model.config.use_cache = True
     apply, params, state = fn.from_module(model.eval())
-    with pytest.raises(TypeError, match=r'output, at path "cache": .* DynamicCache\. .*use_cache=False'):
-        apply(params, state, **inputs, use_cache=True)
+    expected = model(**inputs)
+    output, _ = apply(params, state, **inputs)
+    (name,) = set(output) - {"logits"}
+    cache = output[name]
+    assert type(cache) is transformers.DynamicCache and len(fn.tree.leaves(cache)) == 4
+    assert_close(output["logits"], expected.logits.detach())
+    following = TOKENS[:, :1]
+    want = model(following, **{name: expected[name]}).logits.detach()
+
+    def step(tokens, cache):
+        return apply(params, state, tokens, **{name: cache})[0]
+
+    for f in (step, fn.jit(step, backend="eager")):
+        assert_close(f(following, cache)["logits"], want)
+        assert cache.get_seq_length() == 7  # the argument is not written to
+    batched = fn.vmap(step)(
+        following[:, None], fn.vmap(lambda row: apply(params, state, row)[0][name])(TOKENS[:, None])
+    )
+    assert_close(batched["logits"][:, 0], want, 1e-11)
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_gradient_checkpointing(use_reentrant):
+    model, inputs = build("GPT-2")
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    plain, params, state = fn.from_module(model.train())
+    model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+    apply, _, _ = fn.from_module(model)
+    gradients = [fn.grad(loss_of(f, state)) for f in (apply, plain)]
+    assert_close(*(f(params, inputs) for f in gradients), 1e-11)
+    rows = one_by_one(inputs)
+    assert_close(*(fn.vmap(f, in_dims=(None, 0))(params, rows) for f in gradients), 1e-11)
 
 
 def test_names_and_ties_of_gpt2():
