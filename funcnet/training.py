@@ -1,5 +1,6 @@
 """Parts of a training loop besides `scan`: one step of gradient descent, shuffled minibatches."""
 
+import math
 from typing import Any, TypeVar
 
 import torch
@@ -18,15 +19,20 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
     Args:
         params: Any tree.
         grads: Like params; a parameter whose gradient is None stays the same.
-        learning_rate: In units of the parameter squared over the loss; may be a tensor.
+        learning_rate: At least 0, in units of the parameter squared over the loss; may be a tensor.
     Returns:
         The new parameters, in the dtypes of the old ones, which are not modified.
     Raises:
-        ValueError: The trees differ in structure, or a gradient does not have the shape of its parameter.
+        ValueError: The trees differ in structure, a gradient does not have the shape of its parameter, or the learning
+            rate is a negative number or not finite.
     Example:
         >>> fn.sgd_step({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)}, 0.1)
         {'w': tensor(0.8000)}
     """
+
+    is_known = not isinstance(learning_rate, torch.SymFloat | torch.SymInt)  # the numbers that jit traces
+    if is_known and isinstance(learning_rate, int | float) and not 0 <= learning_rate < math.inf:
+        raise ValueError(f"sgd_step: expected a finite learning_rate of at least 0, got {learning_rate}.")
 
     def descend(p: Any, g: Tensor | None) -> Any:
         if g is None:

@@ -46,6 +46,16 @@ ERRORS = {
         ValueError,
         r'^sgd_step: at path "w": expected leaves that fit together, got .*\(1,\) on cpu and .*\(3,\) on cpu\.',
     ),
+    "a negative learning rate": (
+        lambda: fn.sgd_step({"w": X}, {"w": X}, -0.1),
+        ValueError,
+        r"sgd_step: expected a finite learning_rate of at least 0, got -0.1",
+    ),
+    "a learning rate that is NaN": (
+        lambda: fn.sgd_step({"w": X}, {"w": X}, float("nan")),
+        ValueError,
+        r"sgd_step: expected a finite learning_rate of at least 0, got nan",
+    ),
     "learning rates that would widen the parameter": (
         lambda: fn.sgd_step({"w": torch.zeros(1)}, {"w": torch.zeros(1)}, torch.tensor([0.1, 0.2])),
         RuntimeError,

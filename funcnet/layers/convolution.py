@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from funcnet import initializers
 from funcnet.initializers import Initializer
-from funcnet.layers.layer import Layer, LayerError, Params, check_fits, draw, matching, parameter
+from funcnet.layers.layer import Layer, LayerError, Params, check_fits, check_names, draw, matching, parameter
 from funcnet.layers.windows import Padding, Sizes, Window, check_axes, extend, fold, margins, window
 from funcnet.random import Key
 
@@ -68,6 +68,7 @@ def _conv_init(
 ) -> Params:
     axes = len(window.size)
     check_axes("conv", x, axes + 1, "channels" + ", size" * axes)
+    margins("conv", x, window)
     channels = x.shape[-axes - 1]
     if channels % groups:
         raise LayerError(
@@ -81,6 +82,7 @@ def _conv_init(
 def _conv(params: Params, x: Tensor, *, window: Window, groups: int, key: Key | None = None) -> Tensor:
     axes = len(window.size)
     w = parameter("conv", params, "w", ndim=axes + 2)
+    check_names("conv", params, ("w", "b"))
     check_fits("conv", "w", w, x, size=w.shape[1] * groups, axis=-axes - 1)
     b = matching("conv", params, "b", w, what="w", axis=0) if "b" in params else None
     added, own = margins("conv", x, window), (0,) * axes

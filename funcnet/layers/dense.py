@@ -7,7 +7,7 @@ from torch import Tensor
 
 from funcnet import initializers, tree
 from funcnet.initializers import Initializer
-from funcnet.layers.layer import Layer, LayerError, Params, check_example, draw, matching, parameter
+from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_names, draw, matching, parameter
 from funcnet.random import Key
 
 
@@ -29,7 +29,8 @@ def dense(
         apply: (*, in) -> (*, features), dtype of x.
     Raises:
         ValueError: features is not an integer, or is negative.
-        LayerError: The last axis, dtype or device of x does not match w, or b does not fit.
+        LayerError: The last axis, dtype or device of x does not match w, b does not fit, or params has other entries.
+            Without "b" in params, apply adds none.
     Example:
         >>> layer = fn.dense(3)
         >>> params = layer.init(fn.random.key(0), torch.zeros(2))
@@ -51,6 +52,7 @@ def _dense_init(key: Key, x: Tensor, *, features: int, inits: dict[str, Initiali
 def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
     """Apply the affine map of `dense`; the sizes are those of params."""
     w = matching("dense", params, "w", x, ndim=2)
+    check_names("dense", params, ("w", "b"))
     return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
 
 
@@ -87,10 +89,15 @@ def embedding(
 
 
 def _embedding_init(key: Key, x: Tensor, *, shape: tuple[int, int], w_init: Initializer, dtype: torch.dtype) -> Params:
+    _check_integers(x)
     return {"w": w_init(key, shape, dtype, x.device)}
 
 
 def _embedding(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
+    _check_integers(x)
+    return parameter("embedding", params, "w", ndim=2)[x.long()]
+
+
+def _check_integers(x: Tensor) -> None:
     if not tree.is_tensor(x) or x.is_floating_point() or x.dtype == torch.bool:
         raise LayerError("embedding", "w", f"expected integers to look up, got {tree.describe(x)}.")
-    return parameter("embedding", params, "w", ndim=2)[x.long()]

@@ -1,6 +1,6 @@
 """The Layer type, its errors for inputs that do not fit, and the conversion of functions to layers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
@@ -163,6 +163,13 @@ def check_example(operation: str, x: Any, axes: int = 1) -> None:
     if not tree.is_floating(x) or x.ndim < axes:
         needed = "a last axis" if axes == 1 else f"at least {axes} axes"
         raise LayerError(operation, "", f"expected a floating-point x with {needed}, got {tree.describe(x)}.")
+
+
+def check_names(operation: str, params: Params, names: Sequence[str]) -> None:
+    """Refuse params with an entry that the layer does not read."""
+    if isinstance(params, Mapping) and len(params) > sum(name in params for name in names):
+        expected = " and ".join(f'"{name}"' for name in names)
+        raise LayerError(operation, "", f"expected no entries besides {expected}, got {tree.describe(params)}.")
 
 
 def parameter(operation: str, params: Params, name: str, ndim: int) -> Tensor:

@@ -4,7 +4,7 @@ Numbers are checked. Tensors and schedules pass, because their values may not be
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -43,6 +43,20 @@ def check_fraction(operation: str, **values: Any) -> None:
 def check_count(operation: str, **values: Any) -> None:
     """Raise unless each value is an integer of at least 1, or a 0-d tensor."""
     _check(operation, "an integer of at least 1", lambda value: isinstance(value, Integral) and int(value) >= 1, values)
+
+
+def check_finite(operation: str, **values: Any) -> None:
+    """Raise unless each value is a finite number, or a 0-d tensor."""
+    _check(operation, "a finite number or a 0-d tensor", lambda value: -math.inf < value < math.inf, values)
+
+
+def check_parts(operation: str, parts: Iterable[Any]) -> None:
+    """Raise TypeError unless all parts are transformations."""
+    for part in parts:
+        if not (hasattr(part, "init") and hasattr(part, "update")):
+            raise TypeError(
+                f"{operation}: expected transformations, such as clip(1.0), sgd(0.1), got {tree.describe(part)}."
+            )
 
 
 def _check(operation: str, expected: str, in_range: Callable[[Any], bool], values: dict[str, Any]) -> None:

@@ -32,8 +32,11 @@ def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
     """Make a key from the low 32 bits of a seed. Use it for one draw, or split it: reusing it repeats the numbers.
 
     Args:
-        seed: An int, or a 0-d integer tensor, whose device is that of the key.
+        seed: An int of at most 64 bits, or a 0-d integer tensor, whose device is that of the key.
         device: The device of the key if the seed is an int, and of everything drawn from it.
+    Raises:
+        TypeError: The seed is neither.
+        ValueError: It has more than 64 bits.
     Example:
         >>> fn.random.key(42)
         tensor([ 0, 42], dtype=torch.int32)
@@ -63,7 +66,8 @@ def fold_in(key: Key, data: int | Tensor) -> Key:
 
     Args:
         key: A key, which should not be used for anything else.
-        data: An int, or a 0-d integer tensor (also inside vmap or scan); only the low 32 bits are used.
+        data: An int of at most 64 bits, or a 0-d integer tensor (also inside vmap or scan); only the low 32 bits are
+            used.
     Example:
         >>> fn.random.fold_in(fn.random.key(0), 7)
         tensor([-1578141107,   292468403], dtype=torch.int32)
@@ -208,7 +212,9 @@ def _word(operation: str, name: str, value: int | Tensor, device: torch.device |
     """Make a 0-d int32 tensor of an integer's low 32 bits."""
     if isinstance(value, torch.SymInt):  # a number that jit traces
         value = torch.full((), value, dtype=torch.int64, device=device)
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise ValueError(f"random.{operation}: expected {name} to have at most 64 bits, got {value}.")
         return torch.full((), ((value + (1 << 31)) & WORD) - (1 << 31), dtype=torch.int32, device=device)
     if not isinstance(value, Tensor) or value.dtype not in INTEGERS or value.ndim:
         expected = f"random.{operation}: expected {name} to be an int or a 0-d integer tensor, got {describe(value)}."

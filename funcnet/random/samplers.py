@@ -40,12 +40,15 @@ def uniform(
         dtype: float32, float64, float16 or bfloat16.
         minval: The lower bound, a number or a tensor that broadcasts to shape.
         maxval: The upper bound, likewise. For bounds other than 0 and 1, float64 may differ from JAX by rounding.
+    Raises:
+        ValueError: minval and maxval are numbers, and minval is the larger one.
     Example:
         >>> fn.random.uniform(fn.random.key(0), (3,))
         tensor([0.9477, 0.9786, 0.3323])
     """
     if not isinstance(minval, Tensor) and not isinstance(maxval, Tensor) and (minval, maxval) == (0, 1):
         return _sample("uniform", key, shape, dtype, lambda unit: unit)
+    _check_order("uniform", "minval", minval, "maxval", maxval)
     return _sample("uniform", key, shape, dtype, _between, minval=minval, maxval=maxval)
 
 
@@ -78,10 +81,13 @@ def truncated_normal(
         upper: The upper bound, likewise.
         shape: The shape of the result, to which the bounds broadcast; by default their common shape.
         dtype: float32, float64, float16 or bfloat16.
+    Raises:
+        ValueError: lower and upper are numbers, and lower is the larger one.
     Example:
         >>> fn.random.truncated_normal(fn.random.key(0), -1.0, 1.0, (3,))
         tensor([ 0.8619,  0.9413, -0.2910])
     """
+    _check_order("truncated_normal", "lower", lower, "upper", upper)
     return _sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=lower, upper=upper)
 
 
@@ -92,10 +98,14 @@ def bernoulli(key: Key, p: Scalar = 0.5, shape: Shape | None = None) -> Tensor:
         key: A key.
         p: A number, which is taken as float32, or a floating-point tensor; float32 resolves it to 2^-23.
         shape: The shape of the result, to which p broadcasts; by default the shape of p.
+    Raises:
+        ValueError: p is a number outside [0, 1].
     Example:
         >>> fn.random.bernoulli(fn.random.key(0), 0.95, (3,))
         tensor([ True, False,  True])
     """
+    if isinstance(p, int | float) and not 0 <= p <= 1:
+        raise ValueError(f"random.bernoulli: expected p to be a probability in [0, 1], got {p}.")
     dtype = p.dtype if isinstance(p, Tensor) else torch.float32
     return _sample("bernoulli", key, shape, dtype, torch.lt, p=p)
 
@@ -190,6 +200,12 @@ def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool =
     if independent:
         return x.gather(axis, _shuffle(key, x.shape, axis))
     return x.index_select(axis, _shuffle(key, (x.size(axis),), 0))
+
+
+def _check_order(operation: str, lower: str, low: Scalar, upper: str, high: Scalar) -> None:
+    """Refuse bounds in the wrong order, and NaN; the values of tensors are not read."""
+    if isinstance(low, int | float) and isinstance(high, int | float) and not low <= high:
+        raise ValueError(f"random.{operation}: expected {lower} to be at most {upper}, got {low} and {high}.")
 
 
 def _sample(

@@ -31,6 +31,26 @@ ERRORS = {
         fn.LayerError,
         r'dense: at params path "head.w": expected a last axis of 5',
     ),
+    "an entry of another layer": (
+        lambda: fn.dense(3).apply(fn.dense(3).init(KEY, X) | {"scale": torch.ones(3)}, X),
+        fn.LayerError,
+        r'dense: .*expected no entries besides "w" and "b", got dict with entries',
+    ),
+    "an entry of another layer, in conv": (
+        lambda: fn.conv(2, (1,)).apply(fn.conv(2, (1,)).init(KEY, X) | {"weight": torch.ones(3)}, X),
+        fn.LayerError,
+        r'conv: .*expected no entries besides "w" and "b"',
+    ),
+    "init with less than the kernel": (
+        lambda: fn.conv(2, (5, 5)).init(KEY, torch.zeros(1, 3, 3)),
+        fn.LayerError,
+        "conv: .*at least as large as the kernel",
+    ),
+    "init of an embedding with floats": (
+        lambda: fn.embedding(3, 4).init(KEY, X),
+        fn.LayerError,
+        "embedding: .*expected integers to look up, got float32 tensor",
+    ),
     "wrong width at a norm": (
         lambda: apply(NAMED, torch.zeros(4, 3)),
         fn.LayerError,

@@ -87,6 +87,16 @@ WRONG = {
     "an iterator": (lambda: fn.optim.sgd(0.1, 0.9).init(torch.nn.Linear(1, 1).parameters()), "got generator"),
     "no gradient per step": (lambda: fn.optim.MultiSteps(fn.optim.sgd(0.1), 0), "every_k_schedule to be an integer"),
     "no step of a search": (lambda: fn.optim.scale_by_zoom_linesearch(0), "max_linesearch_steps to be an integer"),
+    "a number to mask": (lambda: fn.optim.masked(0.1, True), "masked: expected transformations.*got 0.1"),
+    "a rate per label": (lambda: fn.optim.partition({"a": 0.1}, "a"), "partition: expected transformations.*got 0.1"),
+    "a number per k": (lambda: fn.optim.MultiSteps(0.1, 2), "MultiSteps: expected transformations.*got 0.1"),
+    "a number to look ahead": (lambda: fn.optim.lookahead(0.1, 2, 0.5), "lookahead: expected transformations"),
+    "a number, if finite": (lambda: fn.optim.apply_if_finite(0.1, 2), "apply_if_finite: expected transformations"),
+    "a factor that is NaN": (lambda: fn.optim.scale(math.nan), "scale: expected step_size to be a finite number"),
+    "a word for a rate": (
+        lambda: fn.optim.constant_schedule("0.1"),
+        "constant_schedule: expected value to be a finite",
+    ),
     "a growing factor": (lambda: fn.optim.reduce_on_plateau(2.0), r"factor to be a number in \[0, 1\]"),
 }
 
@@ -95,6 +105,13 @@ WRONG = {
 def test_values_of_the_wrong_type_are_errors(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("steps", [0, -5])
+def test_schedules_without_transition_are_constant(steps):
+    for t in (0, 3, 100):
+        assert fn.optim.linear_schedule(1.0, 0.0, steps)(t) == 1.0  # as Optax's
+        assert fn.optim.exponential_decay(1.0, steps, 0.5)(t) == 1.0
 
 
 def test_a_numpy_array_is_refused_with_a_remedy():

@@ -165,6 +165,35 @@ ERRORS = {
     ),
     "a batch to fold": (lambda: random.fold_in(random.split(KEY), 1), ValueError, "random.fold_in: expected one key"),
     "data of no key": (lambda: random.key_data(KEY[:1]), TypeError, "random.key_data: expected a key"),
+    "a seed of 65 bits": (lambda: random.key(2**64), ValueError, "random.key: expected seed to have at most 64 bits"),
+    "a negative seed of 65 bits": (lambda: random.key(-(2**63) - 1), ValueError, "expected seed to have at most 64"),
+    "a bool seed": (lambda: random.key(True), TypeError, "random.key: expected seed to be an int .*got True"),
+    "data of 65 bits": (
+        lambda: random.fold_in(KEY, 2**64),
+        ValueError,
+        "random.fold_in: expected data to have at most",
+    ),
+    "a probability above 1": (
+        lambda: random.bernoulli(KEY, 2.0),
+        ValueError,
+        r"random.bernoulli: expected p to be a probability in \[0, 1\], got 2.0",
+    ),
+    "a probability that is NaN": (lambda: random.bernoulli(KEY, math.nan), ValueError, "a probability in .*got nan"),
+    "bounds in the wrong order": (
+        lambda: random.uniform(KEY, (2,), minval=2.0, maxval=1.0),
+        ValueError,
+        "random.uniform: expected minval to be at most maxval, got 2.0 and 1.0",
+    ),
+    "a bound that is NaN": (
+        lambda: random.uniform(KEY, maxval=math.nan),
+        ValueError,
+        "at most maxval, got 0.0 and nan",
+    ),
+    "truncation in the wrong order": (
+        lambda: random.truncated_normal(KEY, 1, -1),
+        ValueError,
+        "random.truncated_normal: expected lower to be at most upper, got 1 and -1",
+    ),
     "a float seed": (
         lambda: random.key(0.5),
         TypeError,

@@ -128,11 +128,14 @@ class Trace(Recorder):
         try:
             with self:
                 yield
+        except StagingError:
+            raise
         except RuntimeError as error:
-            if any(hint in str(error) for hint in _READS):
-                raise reads_value("this operation", user_line(error)) from error
-            if "called random operation" in str(error):
-                raise draws_random("this operation", user_line(error)) from error
+            origin = _origin(error)
+            if any(hint in str(origin) for hint in _READS):
+                raise reads_value("this operation", user_line(origin)) from error
+            if "called random operation" in str(origin):
+                raise draws_random("this operation", user_line(origin)) from error
             raise
 
     @classmethod
@@ -294,6 +297,13 @@ class Trace(Recorder):
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by their current values."""
         return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return torch's error, of which a transformation may have changed the message."""
+    while isinstance(error.__cause__, RuntimeError):
+        error = error.__cause__
+    return error
 
 
 def _is_new(leaf: object, given: Sequence[Tensor]) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.optim.base import Scalar, Schedule
+from funcnet.optim.ranges import check_finite
 
 Steps = int | Tensor
 
@@ -17,6 +18,7 @@ def constant_schedule(value: Scalar) -> Schedule:
         >>> fn.optim.constant_schedule(0.3)(7)
         tensor(0.3000, dtype=torch.float64)
     """
+    check_finite("constant_schedule", value=value)
     return partial(_constant, value=value)
 
 
@@ -37,7 +39,8 @@ def polynomial_schedule(
 ) -> Schedule:
     """Go from init_value to end_value along a power: (init_value - end_value) (1 - s)^power + end_value.
 
-    s = (t - transition_begin) / transition_steps, clipped to [0, 1]. With transition_steps of 0, the value is constant.
+    s = (t - transition_begin) / transition_steps, clipped to [0, 1]. If transition_steps is not positive,
+    the value is constant, as in Optax.
 
     Args:
         init_value, end_value: The first and the last value.
@@ -45,6 +48,7 @@ def polynomial_schedule(
         transition_steps: Length of the transition.
         transition_begin: Step at which the transition begins.
     """
+    check_finite("polynomial_schedule", init_value=init_value, end_value=end_value, power=power)
     return partial(
         _polynomial,
         init_value=init_value,
@@ -65,7 +69,7 @@ def exponential_decay(
 ) -> Schedule:
     """Multiply by decay_rate every transition_steps: init_value decay_rate^((t - transition_begin) / transition_steps).
 
-    With transition_steps of 0 or less, or a decay_rate of 0, the value is constant.
+    If transition_steps is not positive, or decay_rate is 0, the value is constant, as in Optax.
 
     Args:
         init_value: The value until transition_begin.
@@ -75,6 +79,7 @@ def exponential_decay(
         staircase: Whether the exponent is rounded down, so that the value falls in steps.
         end_value: Bound on the value. None: no bound.
     """
+    check_finite("exponential_decay", init_value=init_value, decay_rate=decay_rate)
     return partial(
         _exponential,
         init_value=init_value,
@@ -108,6 +113,7 @@ def cosine_decay_schedule(
     """
     if isinstance(decay_steps, int) and decay_steps < 1:
         raise ValueError(f"cosine_decay_schedule: expected decay_steps of at least 1, got {decay_steps}.")
+    check_finite("cosine_decay_schedule", init_value=init_value, alpha=alpha, exponent=exponent)
     return partial(_cosine, init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent)
 
 
@@ -125,7 +131,7 @@ def _polynomial(
     transition_begin: Steps,
 ) -> Tensor:
     t = exact(count)
-    steps, begin = number(transition_steps, t), number(transition_begin, t).clamp(min=0)
+    steps, begin = (number(n, t).clamp(min=0) for n in (transition_steps, transition_begin))
     left = 1 - torch.minimum((t - begin).clamp(min=0), steps) / steps.clamp(min=1)
     return (init_value - end_value) * left**power + end_value
 

@@ -1,11 +1,12 @@
 """Chains of transformations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates
+from funcnet.optim.ranges import check_parts
 
 Parts = tuple[GradientTransformation, ...]
 
@@ -23,7 +24,7 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
         >>> optimizer.update(torch.tensor(5.0), optimizer.init(torch.tensor(0.0)))[0]
         tensor(-0.1000)
     """
-    _check_parts("chain", transformations)
+    check_parts("chain", transformations)
     return GradientTransformation(
         init=partial(_chain_init, parts=transformations), update=partial(_chain_update, parts=transformations)
     )
@@ -45,20 +46,12 @@ def named_chain(*transformations: tuple[str, GradientTransformation]) -> Gradien
         {'clip': (), 'sgd': ((), ())}
     """
     parts = dict(transformations)
-    _check_parts("named_chain", parts.values())
+    check_parts("named_chain", parts.values())
     if len(parts) < len(transformations):
         raise ValueError(f"named_chain: expected names that differ, got {[name for name, _ in transformations]}.")
     return GradientTransformation(
         init=partial(_named_chain_init, parts=parts), update=partial(_named_chain_update, parts=parts)
     )
-
-
-def _check_parts(operation: str, parts: Iterable[Any]) -> None:
-    for part in parts:
-        if not (hasattr(part, "init") and hasattr(part, "update")):
-            raise TypeError(
-                f"{operation}: expected transformations, such as clip(1.0), sgd(0.1), got {tree.describe(part)}."
-            )
 
 
 def _chain_init(params: Params, *, parts: Parts) -> State:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero
+from funcnet.optim.ranges import check_parts
 from funcnet.optim.states import with_state
 from funcnet.tree import Tree
 
@@ -44,6 +45,7 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
     Returns:
         The transformation. State: `MaskedState`.
     Raises:
+        TypeError: inner is not a transformation.
         ValueError: The mask is not a prefix of the parameters.
     Example:
         >>> decay = fn.optim.masked(fn.optim.add_decayed_weights(0.1), {"w": True, "b": False})
@@ -51,6 +53,7 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
         >>> decay.update(fn.tree.zeros_like(params), decay.init(params), params)[0]
         {'w': tensor(0.2000), 'b': tensor(0.)}
     """
+    check_parts("masked", [inner])
     return with_state(
         MaskedState, partial(_masked_init, inner=inner, mask=mask), partial(_masked_update, inner=inner, mask=mask)
     )
@@ -73,6 +76,7 @@ def partition(
     Returns:
         The transformation. State: `PartitionState`.
     Raises:
+        TypeError: A value of transforms is not a transformation.
         ValueError: A label has no transformation, or the labels are not a prefix of the parameters.
     Example:
         >>> parts = {"train": fn.optim.sgd(0.1), "freeze": fn.optim.set_to_zero()}
@@ -82,6 +86,7 @@ def partition(
         {'w': tensor(-0.1000), 'b': tensor(0.)}
     """
     transforms = dict(transforms)
+    check_parts("partition", transforms.values())
     return with_state(
         PartitionState,
         init=partial(_partition_init, transforms=transforms, param_labels=param_labels),

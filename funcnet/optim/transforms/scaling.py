@@ -22,7 +22,7 @@ from funcnet.optim.base import (
     stateless,
     zero_count,
 )
-from funcnet.optim.ranges import check_not_negative, check_rate
+from funcnet.optim.ranges import check_finite, check_not_negative, check_rate
 from funcnet.optim.states import with_state
 
 
@@ -40,6 +40,7 @@ def scale(step_size: Scalar) -> GradientTransformation:
         >>> double.update(torch.tensor(3.0), double.init(None))
         (tensor(6.), ())
     """
+    check_finite("scale", step_size=step_size)
     return stateless(partial(_scale, step_size=step_size))
 
 

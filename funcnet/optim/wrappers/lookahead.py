@@ -8,7 +8,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
-from funcnet.optim.ranges import check_fraction
+from funcnet.optim.ranges import check_fraction, check_parts
 from funcnet.optim.states import with_state
 
 
@@ -54,6 +54,7 @@ def lookahead(
         >>> optimizer.update(torch.tensor(1.0), optimizer.init(params), params)[0]
         LookaheadParams(fast=tensor(-0.5000), slow=tensor(-0.5000))
     """
+    check_parts("lookahead", [fast_optimizer])
     check_fraction("lookahead", slow_step_size=slow_step_size)
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")

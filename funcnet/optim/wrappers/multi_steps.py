@@ -10,7 +10,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, as_dtype, select, zero_count
-from funcnet.optim.ranges import check_count
+from funcnet.optim.ranges import check_count, check_parts
 from funcnet.optim.states import check_state
 from funcnet.tree import Tree
 
@@ -56,6 +56,7 @@ class MultiSteps:
     accumulator_dtype: torch.dtype | None = torch.float32
 
     def __post_init__(self) -> None:
+        check_parts("MultiSteps", [self.opt])
         if not callable(self.every_k_schedule):
             check_count("MultiSteps", every_k_schedule=self.every_k_schedule)
 
