@@ -35,7 +35,7 @@ def _applied(apply: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
 
 @cache
 def _with_vmap_rule(cls: Any) -> Class:
-    """Give a Function of the newer signature a generated rule for vmap, unless it has one."""
+    """Let vmap map over a Function that has setup_context and no rule for vmap."""
     if cls.generate_vmap_rule or cls.vmap is not torch.autograd.Function.vmap:
         return cls
     return type(cls.__name__, (cls,), {"generate_vmap_rule": True})

@@ -55,7 +55,8 @@ def register_caches() -> None:
 def _with_subclasses(cls: type | None) -> Iterator[type]:
     if cls is not None:
         yield cls
-        for other in cls.__subclasses__():
+        subclasses: list[type] = cls.__subclasses__()
+        for other in subclasses:
             yield from _with_subclasses(other)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true, unwrapped
+from funcnet.transforms.ctc import ctc_loss
 
 aten = torch.ops.aten
 
@@ -144,13 +145,24 @@ def _corrcoef(x: Tensor) -> Tensor:
     return torch.complex(c.real.clamp(-1, 1), c.imag.clamp(-1, 1)) if c.is_complex() else c.clamp(-1, 1)
 
 
+def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Take a 0-d index as one of a single element: torch's batching rule takes it for as many as the axis has."""
+    if index.ndim:
+        return torch.index_select(input, dim, index)
+    if input.ndim:
+        return torch.index_select(input, dim, index.reshape(1))
+    return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
     assert_async: require,
     aten._assert_async.default: require,
     aten._assert_async.msg: require,
     is_all_true: _is_all_true,
     Tensor.__bool__: _truth,
     torch.nn.functional.one_hot: _one_hot,
+    torch.nn.functional.ctc_loss: ctc_loss,
     torch.nn.functional.gaussian_nll_loss: _gaussian_nll_loss,
     **dict.fromkeys((torch.cov, Tensor.cov), _cov),
     **dict.fromkeys((torch.corrcoef, Tensor.corrcoef), _corrcoef),

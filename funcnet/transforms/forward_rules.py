@@ -35,8 +35,11 @@ def _with_rules(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 class _Rules(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        rule = _RULES.get(getattr(function, "__name__", ""))
-        if rule is None or kwargs.get("out") is not None or not _is_differentiated_again((args, kwargs)):
+        name = getattr(function, "__name__", "")
+        rule = _RULES.get(name)
+        if rule is None or kwargs.get("out") is not None:
+            return function(*args, **kwargs)
+        if name not in _WITHOUT and not _is_differentiated_again((args, kwargs)):
             return function(*args, **kwargs)
         return rule(*args, **kwargs)
 
@@ -108,7 +111,20 @@ def _householder_product(input: Tensor, tau: Tensor) -> Tensor:
     return product
 
 
+def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
+    return linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], p, -1)
+
+
+def _pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    rows, columns = torch.triu_indices(len(input), len(input), 1, device=input.device)
+    return linalg.vector_norm(input[rows] - input[columns], p, -1)
+
+
+_WITHOUT = ("cdist", "pdist")  # operations without any forward derivative
+
 _RULES: dict[str, Callable[..., Any]] = {
+    "cdist": _cdist,
+    "pdist": _pdist,
     "linalg_solve": _solve,
     "linalg_solve_ex": _solve_ex,
     "linalg_tensorsolve": _tensorsolve,

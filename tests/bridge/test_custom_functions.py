@@ -150,7 +150,7 @@ class Nearest(Function):
 
 
 class Newer(Function):
-    """A Function of the newer signature without a rule for vmap."""
+    """Has setup_context, and no rule for vmap."""
 
     @staticmethod
     def forward(x):

@@ -210,6 +210,7 @@ def test_a_cache_is_a_node():
     assert_close(batched["logits"][:, 0], want, 1e-11)
 
 
+@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_enable. is deprecated:FutureWarning")
 @pytest.mark.parametrize("use_reentrant", [True, False])
 def test_gradient_checkpointing(use_reentrant):
     model, inputs = build("GPT-2")

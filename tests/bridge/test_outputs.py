@@ -56,7 +56,7 @@ def loss_and_output(apply, params, state):
     return output.logits.square().sum(), output
 
 
-def test_a_node_by_itself_is_no_safe_global_of_torch_load():
+def test_torch_load_does_not_trust_classes_of_outputs():
     apply, params, state = fn.from_module(Net().double())
     apply(params, state, X)
     assert not {Output, Inner} & set(torch.serialization.get_safe_globals())

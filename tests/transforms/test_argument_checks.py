@@ -18,6 +18,15 @@ V = Y.abs() + 0.1
 COUNTS = torch.tensor([1, 0, 3])
 gaussian = functional.gaussian_nll_loss
 
+LABELS = torch.tensor([[1, 1], [2, 1]])
+
+
+def ctc(x, labels, steps=(4,), sizes=(3,), **options):
+    """Return the loss of scores with an axis of classes at the end, by time."""
+    lengths = (torch.as_tensor(n) for n in (steps, sizes))
+    return functional.ctc_loss(x.log_softmax(-1), labels, *lengths, **options)
+
+
 EYE = torch.eye(4, dtype=torch.float64)
 DISTRIBUTIONS = {
     "Normal": lambda x, y: distributions.Normal(x, x.exp()).log_prob(y).sum(),
@@ -66,6 +75,21 @@ FUNCTIONS = {  # name: (function, arguments, wrong arguments)
     "multilabel_soft_margin_loss": (
         fn.grad(lambda x, n: functional.multilabel_soft_margin_loss(x.T, functional.one_hot(n, 4))),
         (X, COUNTS),
+        None,
+    ),
+    "index_select by a 0-d index": (fn.jacrev(lambda x: x.index_select(1, torch.tensor(2)).sin()), (X,), None),
+    "of a 0-d tensor": (fn.jacrev(lambda x: torch.index_select(x.sum(), 0, torch.tensor(0)).sin()), (X,), None),
+    "var of a 0-d tensor": (fn.jacrev(lambda x: x[0, 0].var(correction=0) * x), (X,), None),
+    "ctc_loss": (fn.grad(lambda x, n: ctc(x, n.clamp(1, 2))), (X, COUNTS), None),
+    "ctc_loss of a batch": (
+        fn.grad(lambda x: ctc(torch.stack([x, 2 * x], 1), LABELS, torch.tensor([4, 3]), torch.tensor([2, 1]))),
+        (X,),
+        None,
+    ),
+    "ctc_loss without alignments": (lambda x: ctc(x[:2], LABELS[0], (2,), (2,)), (X,), None),
+    "zero in place of infinity": (
+        fn.grad(lambda x: ctc(x[:2], LABELS[0], torch.tensor([2]), torch.tensor([2]), zero_infinity=True)),
+        (X,),
         None,
     ),
     "bincount": (lambda n: torch.bincount(n, minlength=4), (COUNTS,), None),
