@@ -42,6 +42,8 @@ class Target:
         tall_product: Rows from which on packing is.
         panel: Bytes of a row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that a product by vectors or by BLAS does in the time of one operation.
+        poll: Operations between two looks at the stop flag, some 0.1 ms, or 30 ms of the slowest ones.
+        poll_product: Multiplications, times the bytes of a number, of a call of BLAS, which cannot be stopped: 0.2 s.
         short_run: Operations, of all lanes of a block at once, of a run too short to be worth threads.
         long_run: Operations from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C.
     """
@@ -69,6 +71,8 @@ class Target:
     tall_product: int = 16
     panel: int = 512
     product_speed: int = 64
+    poll: int = 1 << 20
+    poll_product: int = 1 << 36
     short_run: int = 3_000_000
     long_run: int = 20_000_000
 

@@ -65,7 +65,8 @@ class Walk(Sums):
         elif cut:
             self.blocks(level, place, cut)
         else:
-            self.loop(level, place, "0", str(self.sizes[level]))
+            with self.stretches(level, self.sizes[level]) as (first, end):
+                self.loop(level, place, first, end)
 
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
         """The indices of one level from first to end."""
@@ -97,7 +98,8 @@ class Walk(Sums):
         if cut:
             self.steps_in_blocks(level, place, names, vectors)
         else:
-            self.steps(level, place, names, "0", str(size - rest))
+            with self.stretches(level, size - rest, self.ways) as (first, end):
+                self.steps(level, place, names, first, end)
         if rest:
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
@@ -159,6 +161,7 @@ class Walk(Sums):
         """A loop over blocks of the indices of one level: yields where each begins and ends."""
         first = f"b{level}"
         end = f"{first} + {length}"
-        self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
-        yield first, f"({end} < {size} ? {end} : {size})"
-        self.writer.close()
+        with self.stretches(level, size, length) as (start, stop):
+            self.writer.open(f"for (i64 {first} = {start}; {first} < {stop}; {first} += {length})")
+            yield first, f"({end} < {size} ? {end} : {size})"
+            self.writer.close()
