@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
@@ -183,7 +182,7 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 @contextmanager
 def _calls(
     writer: Writer, rows: int, columns: int, inner: int, size: int
-) -> Iterator[tuple[str | int, str | int, Any, Any]]:
+) -> Iterator[tuple[str | int, str | int, str | int, str | int]]:
     """The calls of one product, which cannot be stopped: yields the first row and column of each, and how many."""
     most = writer.target.poll_product // (inner * size)
     if rows * columns <= most:
