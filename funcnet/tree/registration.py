@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import optree
 from torch.serialization import add_safe_globals
 
-from funcnet.tree.nodes import NAMESPACE
+from funcnet.tree.flattening import NAMESPACE
 
 Class = TypeVar("Class", bound=type[Any])
 

@@ -23,7 +23,7 @@ _HOUR = 3600  # seconds after which a build has been killed
 
 
 def folder() -> Path | None:
-    """Return the cache folder, made if need be; None where there is no safe one, of which it warns if one is named."""
+    """Return the cache folder, made if need be; None, with a warning if one is named, where none is safe."""
     named = os.environ.get("FUNCNET_CACHE_DIR")
     try:
         place = Path(named or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "funcnet"))
