@@ -185,6 +185,35 @@ def test_the_workers_of_a_data_loader(method: str, tmp_path: Path) -> None:
     passes(LOADER.format(methods=[method]), tmp_path, limit=120)
 
 
+HELD = """
+entered, leave = threading.Event(), threading.Event()
+
+
+class Scaled(torch.nn.Module):
+    def forward(self, x):
+        if threading.current_thread() is not threading.main_thread():
+            entered.set()
+            leave.wait()
+        return 2 * x
+
+
+apply, params, state = fn.from_module(Scaled())
+thread = threading.Thread(target=lambda: apply(params, state, x))
+thread.start()
+entered.wait()
+doubled = fn.jit(lambda x: apply(params, state, x)[0])
+right = in_child(lambda: is_right([doubled(x)], [2 * x.double()]))
+leave.set()
+thread.join()
+assert right
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_while_another_thread_runs_a_module(tmp_path: Path) -> None:
+    passes(HELD, tmp_path)
+
+
 REFUSED = """
 compiled = fn.jit(lambda x: (x.sin() @ x).sum(), backend="inductor")
 compiled(x)

@@ -185,7 +185,7 @@ def _install(cc: Compiler, source: str, folder: Path | None, key: str) -> Librar
 
 
 def _build(cc: Compiler, source: str, path: Path) -> None:
-    """Compile a text to a shared library next to it."""
+    """Compile a text to a shared library in the folder of the text."""
     text = path.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
     _run([*cc.command, *cc.flags, "-o", str(path), str(text), "-lm"])

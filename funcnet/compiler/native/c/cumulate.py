@@ -19,13 +19,17 @@ def cumulate(writer: Writer, statement: Cumulate) -> None:
     if not math.prod(out.shape):
         return
     others = [a for a in range(len(out.shape)) if a != axis]
-    for a in others:
-        writer.open(f"for (i64 i{a} = 0; i{a} < {out.shape[a]}; ++i{a})")
-    (_log_sums if statement.op == "logaddexp" else _running)(
-        writer, statement, [f"i{a}" for a in range(len(out.shape))]
-    )
-    for _ in others:
-        writer.close()
+    place = [f"i{a}" for a in range(len(out.shape))]
+    print_line = _log_sums if statement.op == "logaddexp" else _running
+    lines = math.prod(out.shape[a] for a in others[1:])
+    length = max(1, writer.target.poll // (lines * out.shape[axis]))
+    with writer.stretches("0", out.shape[others[0]] if others else 1, length) as (first, end):
+        for a in others:
+            ends = (first, end) if a == others[0] else (0, out.shape[a])
+            writer.open(f"for (i64 i{a} = {ends[0]}; i{a} < {ends[1]}; ++i{a})")
+        print_line(writer, statement, place)
+        for _ in others:
+            writer.close()
 
 
 def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
@@ -35,11 +39,12 @@ def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
     first = [0 if a == axis else i for a, i in enumerate(place)]
     writer.put(f"{writer.type(like)} {total} = {_convert(writer, writer.load(source, first), source, like)};")
     writer.store(out, first, _convert(writer, total, like, out))
-    writer.open(f"for (i64 i{axis} = 1; i{axis} < {out.shape[axis]}; ++i{axis})")
-    step = _convert(writer, writer.load(source, place), source, like)
-    writer.put(f"{total} = {combined(writer, statement.op, like, total, step)};")
-    writer.store(out, place, _convert(writer, total, like, out))
-    writer.close()
+    with writer.stretches("1", out.shape[axis], writer.target.poll) as (start, end):
+        writer.open(f"for (i64 i{axis} = {start}; i{axis} < {end}; ++i{axis})")
+        step = _convert(writer, writer.load(source, place), source, like)
+        writer.put(f"{total} = {combined(writer, statement.op, like, total, step)};")
+        writer.store(out, place, _convert(writer, total, like, out))
+        writer.close()
 
 
 def _log_sums(writer: Writer, statement: Cumulate, place: list[str]) -> None:
@@ -49,9 +54,11 @@ def _log_sums(writer: Writer, statement: Cumulate, place: list[str]) -> None:
     for name, start in ((high, -math.inf), (total, 0)):
         value = writer.constant(Const(start, out.dtype))
         writer.put(f"{kind} {name} = {writer.splat(value, out.dtype) if out.varying else value};")
-    writer.open(f"for (i64 i{axis} = 0; i{axis} < {out.shape[axis]}; ++i{axis})")
-    writer.store(out, place, writer.call("logsum", kind, writer.load(statement.source, place), f"&{high}", f"&{total}"))
-    writer.close()
+    with writer.stretches("0", out.shape[axis], writer.target.poll) as (first, end):
+        writer.open(f"for (i64 i{axis} = {first}; i{axis} < {end}; ++i{axis})")
+        step = writer.call("logsum", kind, writer.load(statement.source, place), f"&{high}", f"&{total}")
+        writer.store(out, place, step)
+        writer.close()
 
 
 def _widened(view: View) -> View:

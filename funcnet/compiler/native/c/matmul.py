@@ -11,6 +11,7 @@ from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Contract, Method
 
+_SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
 COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
 
 
@@ -29,6 +30,12 @@ def contract(writer: Writer, product: Contract) -> None:
     ways[product.how](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()
+
+
+def _poll(writer: Writer, product: Contract) -> None:
+    """Look at the stop flag once per row of tiles, in a product that takes long."""
+    if math.prod(product.out.shape) * product.left.shape[-1] > writer.target.poll * writer.target.product_speed // 4:
+        writer.stop()
 
 
 def _unrolled(
@@ -98,6 +105,7 @@ def _tiles(
     """Print all tiles of one size."""
     kind, m, n = writer.type(product.out), rows[2], columns[2]
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    _poll(writer, product)
     writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
     with _summed(
@@ -149,23 +157,47 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
     scalar = writer.type(product.out)
     writer.used.add(("gemm", scalar))
     writer.open("")
-    arguments = []
+    names = []
     for name, view in (("b", product.right), ("a", product.left)):
         found = blas.layout(view)
         assert found is not None
-        letter, leading = found
-        writer.put(f"const int ld{name} = {leading};")
-        arguments += [f'"{letter}"', f"&{writer.load(view, [*batch, 0, 0])}, &ld{name}"]
-    writer.put(f"const int m = {rows}, n = {columns}, k = {inner};")
+        writer.put(f"const int ld{name} = {found[1]};")
+        names.append(found[0])
     writer.put(f"const {scalar} one = 1, zero = 0;")
-    out = writer.load(product.out, [*batch, 0, 0])
-    writer.put("set_mode(mode_);")
-    writer.put(
-        f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
-        f"&{out}, &n);"
-    )
-    writer.put("set_mode(mode_ | FLUSHED);")
+    with _calls(writer, rows, columns, inner, product.out.dtype.itemsize) as (i, j, m, n):
+        out, left, right = (
+            writer.load(view, [*batch, *at])
+            for view, at in ((product.out, (i, j)), (product.left, (i, 0)), (product.right, (0, j)))
+        )
+        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {columns};")
+        writer.put("set_mode(mode_);")
+        writer.put(
+            f'gemm_{scalar}("{names[0]}", "{names[1]}", &n, &m, &k, &one, &{right}, &ldb, &{left}, &lda, &zero, '
+            f"&{out}, &ldc);"
+        )
+        writer.put("set_mode(mode_ | FLUSHED);")
     writer.close()
+
+
+@contextmanager
+def _calls(
+    writer: Writer, rows: int, columns: int, inner: int, size: int
+) -> Iterator[tuple[str | int, str | int, str | int, str | int]]:
+    """The calls of one product, which cannot be stopped: yields the first row and column of each, and how many."""
+    most = writer.target.poll_product // (inner * size)
+    if rows * columns <= most:
+        yield 0, 0, rows, columns
+        return
+    height = _part(rows, most // min(math.isqrt(most), columns))
+    width = _part(columns, most // height)
+    with writer.stretches("0", rows, height) as (i, end), writer.stretches("0", columns, width) as (j, stop):
+        yield i, j, f"{end} - {i}", f"{stop} - {j}"
+
+
+def _part(size: int, most: int) -> int:
+    """Cut a range into equal parts of some vectors each, and not too short for BLAS."""
+    parts = -(-size // max(_SIDE, most))
+    return -(-size // (64 * parts)) * 64
 
 
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
@@ -221,6 +253,7 @@ def _vectors(
     scalar, m, packed = writer.type(out), rows[2], product.panel is not None
     kind = f"w{width}{scalar}"
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    _poll(writer, product)
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
     with _summed(writer, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
         for c in range(n):

@@ -66,7 +66,8 @@ class Walk(Sums):
         elif cut:
             self.blocks(level, place, cut)
         else:
-            self.loop(level, place, "0", str(self.sizes[level]))
+            with self.stretches(level, self.sizes[level]) as (first, end):
+                self.loop(level, place, first, end)
 
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
         """Print the loop over the indices of one level from first to end."""
@@ -102,7 +103,8 @@ class Walk(Sums):
         if cut:
             self.steps_in_blocks(level, place, names, vectors)
         else:
-            self.steps(level, place, names, "0", str(size - rest))
+            with self.stretches(level, size - rest, self.ways) as (first, end):
+                self.steps(level, place, names, first, end)
         if rest:
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
@@ -162,6 +164,7 @@ class Walk(Sums):
         """Print a loop over blocks of the indices of one level; yield the first index and the end of a block."""
         first = f"b{level}"
         end = f"{first} + {length}"
-        self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
-        yield first, f"({end} < {size} ? {end} : {size})"
-        self.writer.close()
+        with self.stretches(level, size, length) as (start, stop):
+            self.writer.open(f"for (i64 {first} = {start}; {first} < {stop}; {first} += {length})")
+            yield first, f"({end} < {size} ? {end} : {size})"
+            self.writer.close()

@@ -49,7 +49,7 @@ class Statements:
         if loop.unroll > 1:
             self.writer.put(f"UNROLL({min(loop.unroll, self.writer.target.unroll_most)})")
         self.writer.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
-        self.writer.put("if (control[0]) return;")
+        self.writer.stop()
         self.block(loop, loop.body)
         if loop in self.counted:
             self.writer.put("++*(volatile i64 *)(control + 2);")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.body import Body
@@ -27,8 +27,23 @@ class Sums(Body):
         self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
         self.cuts = {s: level for s, level in cuts.items() if level is not None}
+        self.polls = self.poll_level()
         self.errors: dict[Accumulate, str] = {}  # registers of the rounding errors of long sums
         self.in_scratch: set[Accumulate] = set()  # sums whose blocks are now in scratch
+
+    def poll_level(self) -> tuple[int, int]:
+        """The level of the loops that looks at the stop flag, and after how many of its steps."""
+        most, inner = self.writer.target.poll, len(self.nest.body)
+        for level in reversed(range(len(self.sizes))):
+            if inner * self.sizes[level] > most:
+                return level, max(most // inner, 1)
+            inner *= self.sizes[level]
+        return -1, 0
+
+    def stretches(self, level: int, size: int, multiple: int = 1) -> AbstractContextManager[tuple[str, str]]:
+        """The first indices of a level, in stretches of whole blocks if it looks at the stop flag."""
+        at, length = self.polls
+        return self.writer.stretches("0", size, max(length // multiple, 1) * multiple if at == level else size)
 
     def accumulations(self) -> Iterator[Accumulate]:
         """Yield the reductions of the nest."""

@@ -6,7 +6,8 @@ scalar, and the same text serves both.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -55,6 +56,22 @@ class Writer:
         """End a block."""
         self.depth -= 1
         self.put("}")
+
+    @contextmanager
+    def stretches(self, first: str, size: int, length: int) -> Iterator[tuple[str, str]]:
+        """Cut a range from `first` to `size` into stretches, and yield the ends of each: before it, a run may stop."""
+        if length >= size:
+            yield first, str(size)
+            return
+        p = self.fresh("p")
+        self.open(f"for (i64 {p} = {first}; {p} < {size}; {p} += {length})")
+        self.stop()
+        yield p, f"({p} + {length} < {size} ? {p} + {length} : {size})"
+        self.close()
+
+    def stop(self) -> None:
+        """End the block function here if that has been asked for."""
+        self.put("if (control[0]) return;")
 
     def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
         """Return the C name of a buffer or counter."""
