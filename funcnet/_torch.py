@@ -94,12 +94,12 @@ def is_batched(tensor: Tensor) -> bool:
 
 
 def add_batch(tensor: Tensor, level: int) -> Tensor:
-    """Turn a whole batch, along the first axis, into what one example of a vmap sees."""
+    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
     return _functorch._add_batch_dim(tensor, 0, level)
 
 
 def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:
-    """Turn what one example of a vmap sees into the whole batch, along the first axis."""
+    """Return the whole batch, along the first axis, from the tensor of one example of a vmap."""
     return _functorch._remove_batch_dim(tensor, level, size, 0)
 
 
@@ -143,7 +143,7 @@ def function_modes() -> list[Any]:
 
 @contextmanager
 def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
-    """Switch torch function modes on again where they are off; their own __enter__ is not for that."""
+    """Enable torch function modes where they are disabled; their __enter__ does not do that."""
     active = {id(mode) for mode in function_modes()}
     missing = [mode for mode in modes if id(mode) not in active]
     for mode in missing:
@@ -207,13 +207,13 @@ def decomposition(name: str) -> Callable[..., Any]:
 
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """Fill rows, by operations that have no rule of their own to fill."""
+    """Fill rows, by torch's reference implementation."""
     return torch._refs.index_fill(x, dim, index, value)
 
 
 def make_wrapper(kind: type, like: Tensor, device: torch.device) -> Any:
     """Make a tensor of a subclass, with the shape, strides and dtype of another one, that is never stored."""
-    make: Any = Tensor._make_wrapper_subclass  # whose annotations ask for more than it does
+    make: Any = Tensor._make_wrapper_subclass  # its annotations require more arguments than it does
     start = like.storage_offset()
     return make(kind, like.size(), dtype=like.dtype, device=device, strides=like.stride(), storage_offset=start)
 
@@ -256,7 +256,7 @@ def as_if_exporting() -> Iterator[None]:
 
 @contextmanager
 def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
-    """Let rule(apply, cls, *args) apply Functions under torch.func in this thread; `apply` is what torch.func does.
+    """Apply Functions under torch.func by rule(apply, cls, *args) in this thread; `apply` is torch.func's own rule.
 
     Without it, torch.func refuses those whose forward takes a context.
     A checkpoint is a call that saves no memory meanwhile; its recomputation would come after the end of the context.
@@ -276,7 +276,7 @@ def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
 
 
 _lock, _thread = threading.Lock(), threading.local()
-_contexts: list[Any] = []  # those of all threads
+_contexts: list[Any] = []  # of all threads
 
 
 def _replace(functions: dict[tuple[Any, str], Any]) -> None:

@@ -52,7 +52,7 @@ class _Step:
         return replace(self, f=rebind(self.f, self.held, held), held=held)
 
     def cut(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        """Tell the tensors that the step holds, those of the carry and those of the slices apart."""
+        """Split tensors into those that the step holds, those of the carry and those of the slices."""
         start, end = len(self.held), len(self.held) + self.carries
         return tuple(tensors[:start]), tuple(tensors[start:end]), tuple(tensors[end:])
 
@@ -63,7 +63,7 @@ class _Loop(Recomputed):
 
     Attributes:
         f: One step; its outputs begin with the carry before it.
-        outside: Tensors of levels outside, to which the step may lead without using them.
+        outside: Tensors at outer levels that are reachable from the step, whether it uses them or not.
     """
 
     f: _Step
@@ -97,7 +97,7 @@ class _Loop(Recomputed):
         return (*last, *ys), (*of_last, *of_ys)
 
     def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
-        """Loop over the whole batch; all carries are batches, whatever they begin from."""
+        """Loop over the whole batch; all carries are batches, even if their initial values are shared."""
         held, init, xs = self.f.cut(distinct(tensors))
         of_held, of_init, of_xs = self.f.cut(dims)
         many = (x.expand(size, *x.shape) if d is None else x.movedim(d, 0) for x, d in zip(init, of_init, strict=True))
@@ -124,7 +124,7 @@ def _batched(dims: Any, step: _Step, carry: Tensors, x: Tensors) -> Any:
 
 @dataclass(eq=False)
 class _Live:
-    """The carries whose derivative is not structurally zero, at the start and, once a step has run, in the loop.
+    """The carries whose derivative is not structurally zero, at the start and, after the first step, in the loop.
 
     Attributes:
         held: For each captured tensor, whether a cotangent reaches it.
@@ -212,7 +212,7 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _joined(length: int, first: Tensor | None, others: Tensor | None) -> Tensor | None:
-    """Put the derivative with respect to one slice in front of those with respect to the others."""
+    """Put the derivative with respect to the first slice before those with respect to the others."""
     if first is not None:
         rest = first.new_zeros(length, *first.shape) if others is None else others
         return torch.cat([first[None], rest])

@@ -66,8 +66,8 @@ def scan(
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
-    if (staged := loop()) is not None:
-        return _flat_loop(staged, f, init, xs, steps, unroll)
+    if (recorded := loop()) is not None:
+        return _flat_loop(recorded, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:
         with suppress(HiddenTensorError):
             return _flat_loop(partial(differentiable_loop, scan), f, init, xs, steps, unroll)

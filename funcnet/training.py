@@ -30,7 +30,8 @@ def sgd_step(params: Params, grads: Tree, learning_rate: float | Tensor) -> Para
         {'w': tensor(0.8000)}
     """
 
-    if isinstance(learning_rate, int | float) and not 0 <= learning_rate < math.inf:
+    is_known = not isinstance(learning_rate, torch.SymFloat | torch.SymInt)  # the numbers that jit traces
+    if is_known and isinstance(learning_rate, int | float) and not 0 <= learning_rate < math.inf:
         raise ValueError(f"sgd_step: expected a finite learning_rate of at least 0, got {learning_rate}.")
 
     def descend(p: Any, g: Tensor | None) -> Any:

@@ -53,7 +53,7 @@ def whole(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
 
 
-LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
+LANES = 19  # not a multiple of 4, 8 or 16, the lanes of a block
 
 
 def check(f, *args: Tensor, backend: str = "native", ulp: float = 4, atol: float = 0.0, unsigned=()) -> None:

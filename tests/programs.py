@@ -1,4 +1,4 @@
-"""Programs that several tests run: the net of the lesson, its loss and its training; losses of any tree."""
+"""Programs that several tests run: the net of the lesson, its loss and its training; a loss of any tree."""
 
 import torch
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from funcnet.compiler import passes
 from funcnet.compiler.native.backend import Translation, translate
 from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.target import Target
@@ -10,7 +11,7 @@ from funcnet.compiler.program import Program
 
 def translated(program: Program, *, counted: bool = False, **machine: int) -> Translation:
     """Return the results of all stages, for this machine or one with other properties, such as vector=64."""
-    return translate(program, replace(Target.host(), **machine), counted=counted)
+    return translate(passes.run(program), replace(Target.host(), **machine), counted=counted)
 
 
 def loops(program: Program) -> LoopProgram:

@@ -101,7 +101,7 @@ ERRORS = {
         TypeError,
         r"jit: expected f to be callable, got float32 tensor of shape \(4, 2\)",
     ),
-    "progress that cannot be called": (
+    "progress that is not callable": (
         lambda: fn.jit(torch.sin, progress=True),
         TypeError,
         "jit: expected progress to be callable, got True",

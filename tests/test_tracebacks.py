@@ -49,7 +49,7 @@ def libraries(found):
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_only_the_users_frames_are_shown(call):
     found = frames(call)
-    assert len(libraries(found)) <= 2  # the outermost call of the library itself
+    assert len(libraries(found)) <= 2  # the outermost call of the library
     assert found[-1].name in ("product", "branch")
 
 

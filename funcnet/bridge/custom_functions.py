@@ -1,4 +1,4 @@
-"""autograd.Functions of the older signature forward(ctx, ...), as much third-party code has them, under torch.func.
+"""autograd.Functions of the older signature forward(ctx, ...), common in third-party code, under torch.func.
 
 torch.func wants a forward without a context, and setup_context. Here forward gets a record in place of the context; the
 tensors that it saves, or keeps in attributes, become further results, which torch.func hands on to backward.
@@ -46,7 +46,7 @@ _REFUSALS = ("data pointer", "numpy()", "requires_grad_()", "does not require gr
 
 @contextmanager
 def _explained(cls: Class, part: str) -> Iterator[None]:
-    """Say what to write where a Function leaves torch's operations, or calls torch.autograd."""
+    """Return the remedy for a Function that uses other than torch's operations, or calls torch.autograd."""
     try:
         yield
     except RuntimeError as error:
@@ -88,7 +88,7 @@ class _Hooked(torch.autograd.Function):
 
 
 class _Record:
-    """A context for forward or for backward: it keeps what it is given."""
+    """A context for forward or for backward: it stores what they save."""
 
     def __init__(self, needs_input_grad: Sequence[bool], attributes: dict[str, Any] | None = None) -> None:
         self.saved_tensors: Sequence[Any] = ()
@@ -103,7 +103,7 @@ class _Record:
         """Keep nothing: forward derivatives follow from backward."""
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
-        """Leave it to backward, which ignores the cotangents of these."""
+        """Do nothing: backward ignores the cotangents of these outputs."""
 
     def mark_dirty(self, *tensors: Any) -> None:
         raise ValueError(
@@ -116,7 +116,7 @@ class _Record:
 
 
 def _call(cls: Class, args: tuple[Any, ...]) -> Any:
-    """Apply a Function that takes a context by one that does not."""
+    """Apply a Function that takes a context through one that does not."""
     call = _Call(cls)
     parts = {name: staticmethod(getattr(call, name)) for name in ("forward", "setup_context", "backward", "jvp")}
     new: Any = type(cls.__name__, (torch.autograd.Function,), parts | {"generate_vmap_rule": True})
@@ -150,7 +150,7 @@ class _Call:
         self.further = len(new)
         self.places = [_position(tensor, [*known, *new]) or 0 for tensor in held]
         self.like = [(out.shape, out.dtype) for out in outputs]
-        # autograd takes no argument back as a result
+        # autograd does not accept an argument as a result
         own = [out if _position(out, given) is None else out.view_as(out) for out in outputs]
         return (*own, *(tensor.detach() for tensor in new))
 

@@ -33,7 +33,7 @@ def embedding_bag(
     of_index, used = _bag_of_each(indices, offsets), indices != padding
     sizes = used.new_zeros(len(offsets), dtype=indices.dtype).index_add(0, of_index, used.to(indices.dtype))[:count]
     rows = torch.embedding(weight, indices, padding, scale_grad_by_freq, False)
-    places = torch.where(used, of_index, len(offsets))  # what is left out goes to a row of its own
+    places = torch.where(used, of_index, len(offsets))  # omitted indices go to an extra row
     if mode == _MAX:
         empty = rows.new_zeros(len(offsets) + 1, rows.shape[1])
         bags = empty.scatter_reduce(0, places[:, None].expand_as(rows), rows, "amax", include_self=False)[:count]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from funcnet import _torch, tree
+from funcnet.compiler import passes
 from funcnet.compiler.program import Program
 from funcnet.compiler.replay import prepare
 from funcnet.compiler.tracing.spec import spec_of
@@ -78,7 +79,7 @@ def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flat
     inputs, outputs = Flattener(), Flattener()
     tensors = inputs.split(args)
     program = trace(lambda given: outputs.split(f(*inputs.rebuild(given))), [spec_of(tensor) for tensor in tensors])
-    return program, outputs
+    return passes.run(program), outputs
 
 
 def _names(flattener: Flattener, root: str = "") -> list[str]:

@@ -1,6 +1,7 @@
 """A torch module as a pure function of its parameters and buffers."""
 
 import copy
+import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,6 +25,16 @@ from funcnet.random import Key
 from funcnet.tree import Tree
 
 _LOCK = threading.RLock()  # a module holds the tensors of one call at a time, and torch's export flags are global
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child: the thread that holds it may have stayed in the parent."""
+    global _LOCK
+    _LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def from_module(module: nn.Module, *, trainable: Trainable = None) -> tuple["Apply", Tree, Tree]:

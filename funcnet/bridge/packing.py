@@ -1,7 +1,7 @@
-"""Packed sequences by plain operations: lookups whose places follow from the lengths, which Python has to know.
+"""Packed sequences by plain operations: lookups at indices computed from the lengths, whose values must be known.
 
-torch's kernels write to what they make, which vmap refuses, and read the memory of the lengths, which a tensor that is
-traced does not have.
+torch's kernels write to new tensors in place, which vmap refuses, and read the memory of the lengths, which a traced
+tensor does not have.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which backend runs a program."""
+"""Choose the backend that runs a program."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ NAMES = ("auto", "native", "inductor", "eager")
 
 
 class Kernel(Protocol):
-    """A program that a backend has prepared: called with its parameters' tensors and how many lanes they hold."""
+    """A program that a backend has prepared: called with the tensors of its parameters and the number of lanes."""
 
     @property
     def size(self) -> int:
-        """Bytes of compiled code; 0 if there is none."""
+        """Bytes of compiled code; 0 for backends without any."""
 
     @property
     def cached(self) -> bool:
-        """Whether that came from the disk."""
+        """Whether the compiled code came from the disk cache."""
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A program ready to run, by which backend, and why by this one."""
+    """A program that is ready to run, the backend that runs it, and the reason for this backend."""
 
     kernel: Kernel
     backend: str
@@ -40,9 +40,9 @@ class Choice:
 
 
 def choose(program: Program, backend: str, progress: Progress | None = None) -> Choice:
-    """Prepare a program for the backend asked for; "auto" finds the fastest that can run it."""
+    """Prepare a program for the requested backend; "auto" takes the fastest one that can run it."""
     if backend != "auto":
-        return Choice(_prepare(program, backend, progress), backend, "asked for")
+        return Choice(_prepare(program, backend, progress), backend, "requested")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
@@ -54,9 +54,9 @@ def choose(program: Program, backend: str, progress: Progress | None = None) -> 
     except NoCompilerError as error:
         _warn_once(f"jit falls back to the eager backend: {error}")
         return Choice(_prepare(program, "eager", progress), "eager", str(error))
-    except Exception as error:  # a fault of ours: said aloud, and an error in the tests, but the program runs
+    except Exception as error:  # a bug in the compiler: a warning here and an error in the tests
         warnings.warn(
-            f"jit falls back to the eager backend: the native one fails, by a fault of its own, with {error!r};"
+            f"jit falls back to the eager backend: a bug in the native backend raised {error!r};"
             ' backend="native" shows where.',
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""A call of a jitted function: its arguments, and the traced and compiled function that runs them."""
+"""A call of a jitted function: its arguments, and the compiled function that runs it."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import passes
 from funcnet.compiler.backends import Choice, choose
 from funcnet.compiler.captures import Path, places, read
-from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.lanes import Lanes, check_shared
 from funcnet.compiler.number_arguments import parameter
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
@@ -25,7 +26,7 @@ from funcnet.tree import Structure
 
 @dataclass(slots=True)
 class Request:
-    """A call's arguments, and what tracing it depends on."""
+    """The arguments of a call, and the key of its trace."""
 
     args: Any
     kwargs: Any
@@ -33,30 +34,30 @@ class Request:
     structure: Structure
     key: tuple[Hashable, ...]
     tensors: list[Tensor]
-    traced: tuple[int, ...]  # which leaves are traced numbers
+    traced: tuple[int, ...]  # positions of the traced numbers among the leaves
     holders: list[Any]
 
     def inputs(self) -> list[Tensor]:
-        """Return what a program takes: the tensors, then the traced numbers as tensors."""
+        """Return the inputs of the program: the tensors, then the traced numbers as tensors."""
         return [*self.tensors, *(parameter(self.leaves[i]) for i in self.traced)] if self.traced else self.tensors
 
     def constants(self) -> list[Any]:
-        """Return the leaves, without the values of traced numbers."""
+        """Return the leaves, with traced numbers replaced by their types."""
         return [leaf.__class__ if i in self.traced else leaf for i, leaf in enumerate(self.leaves)]
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A traced and compiled function, and how its results become a pytree again."""
+    """A traced and compiled function, and the structure of its result."""
 
     program: Program
     choice: Choice
     structure: Structure
     template: list[Any]  # the result's leaves, None where a tensor belongs
-    positions: list[int]  # where the tensors belong
-    numbers: list[int]  # which of these are Python numbers
+    positions: list[int]  # positions of the tensors among the leaves
+    numbers: list[int]  # positions of the tensors that become Python numbers
     capture_keys: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # where these are
+    places: list[list[Path]]  # paths to each of them
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         leaves = self.template.copy()
@@ -67,9 +68,9 @@ class Compiled:
         return tree.unflatten(self.structure, leaves)
 
     def captures(self, holders: list[Any]) -> list[Tensor] | None:
-        """Read the closed-over tensors from their places; return None unless the program is right for them.
+        """Read the closed-over tensors at their places; return None unless the program is valid for them.
 
-        Their keys are those of the trace, and so are the values of those whose values were asked for.
+        It is if their keys, and the values that the trace has read, are those of the trace.
         """
         found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
         same = all(map(_fits, found, self.capture_keys, self.program.fixed))
@@ -81,12 +82,12 @@ def _fits(tensor: Tensor | None, key: Hashable, fixed: Tensor | None) -> bool:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    """Compare values; NaN equals NaN here, or a function that reads one would be traced again for ever."""
+    """Compare values. NaN equals NaN, so that a function that reads one is not traced again at each call."""
     return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 class _Body:
-    """A function of pytrees as a function of the tensors in them, and what it knows about its result afterwards."""
+    """A function of pytrees as a function of their tensors; it records the structure of its result."""
 
     def __init__(self, lanes: Lanes, request: Request) -> None:
         self.lanes, self.request = lanes, request
@@ -99,7 +100,7 @@ class _Body:
         self.numbers = [i for i, leaf in enumerate(found) if isinstance(leaf, SYMBOLS)]
         if self.lanes.in_dims is not None:
             for i in self.numbers:
-                found[i].node.needed()  # a result that lanes share is a constant
+                found[i].node.needed()  # a number in the result is the same for all lanes: a constant
         self.out_dims = self.lanes.result_dims(result)
         found = [*map(index, found)]
         self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
@@ -107,7 +108,7 @@ class _Body:
         return [found[i] for i in self.positions]
 
     def _leaves(self, inputs: list[Any]) -> list[Any]:
-        """Put tensors and symbolic numbers in their places among the leaves."""
+        """Insert tensors and symbolic numbers at their positions among the leaves."""
         tensors, numbers = iter(inputs), iter(inputs[len(self.request.tensors) :])
         leaves = self.request.leaves
         return [
@@ -117,10 +118,12 @@ class _Body:
 
 
 def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
-    """Trace a call; return the program, and what is known of the result."""
+    """Trace a call and run the passes; return the program, and the structure of the result."""
     body = _Body(lanes, request)
-    block = trace(body, specs, len(request.traced))
-    return lanes.program(block, body.out_dims), body
+    traced = trace(body, specs, len(request.traced))
+    program = passes.run(lanes.program(traced, body.out_dims))
+    check_shared(program)
+    return program, body
 
 
 def compile_call(

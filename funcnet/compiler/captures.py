@@ -1,7 +1,7 @@
-"""Where a jitted function finds the tensors that it is not given: they are read again, from there, at each call.
+"""The tensors that a jitted function closes over: paths to them, by which each call reads them again.
 
-A place is a path of attributes, items and cells from the function, from a function among its arguments, or from the
-instance of a method. Numbers and other objects on the way are constants of the program.
+A place is a path of attributes, items and cells from a holder: the function, a function among its arguments, or the
+instance of a method. Numbers and other objects on a path are constants of the program.
 """
 
 from collections import deque
@@ -18,13 +18,13 @@ from funcnet import tree
 from funcnet.transforms.closures import leads_to_tensors
 from funcnet.transforms.purity import global_values
 
-Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (how to get the next object, by what)
+Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (getter, key) of each step
 
-_MOST = 10_000  # objects searched for the tensors of one program
+_MOST = 10_000  # most objects to search for the tensors of one program
 
 
 def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:
-    """Return for each tensor the paths that lead to it from the holders; none for one that is in a set, or hidden."""
+    """Return for each tensor the paths to it from the holders; an empty list for a tensor in a set, or hidden in C."""
     found: dict[int, list[Path]] = {id(tensor): [] for tensor in tensors}
     seen, rest = set[int](), deque[tuple[Path, Any]]([((), holders)])
     while rest and len(seen) < _MOST and found:
@@ -38,7 +38,7 @@ def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]
 
 
 def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
-    """Return what is now where the tensor was when a function was traced; None if that is not one tensor."""
+    """Return the tensor that is now at the places of a traced one; None if they do not hold one and the same tensor."""
     if not paths:
         return tensor
     first, *others = paths
@@ -57,7 +57,7 @@ def _follow(path: Path, value: Any) -> Any:
 
 
 def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
-    """Yield what is directly inside of a container, function or object, and how to get there."""
+    """Yield (getter, key, child) for each object directly inside a container, function or object."""
     if isinstance(value, dict):
         yield from ((getitem, key, child) for key, child in value.items())
     elif isinstance(value, list | tuple):
@@ -82,7 +82,7 @@ def _attributes(value: Any) -> list[str]:
 
 
 def _slots(cls: type) -> tuple[str, ...]:
-    """List the attributes that instances of a class keep outside of a dictionary."""
+    """List the attributes that a class declares in __slots__."""
     names = vars(cls).get("__slots__", ())
     names = (names,) if isinstance(names, str) else tuple(names)
     private = f"_{cls.__name__.lstrip('_')}"
@@ -95,18 +95,18 @@ def _global(f: Any, name: str) -> Any:
 
 
 def is_function(leaf: Any) -> bool:
-    """Tell whether an argument is a function, whose tensors are read where it holds them."""
+    """Tell whether an argument is a function, whose tensors are captures."""
     return isfunction(leaf) or ismethod(leaf) or isbuiltin(leaf) or isinstance(leaf, partial)
 
 
 def check_objects(args: Any, kwargs: Any, own: Any) -> None:
-    """Raise for an argument that holds tensors where trees do not look; `own` is the instance of a method."""
+    """Raise for an argument that holds tensors and is not a pytree node; `own`, the instance of a method, may."""
     for i, leaf in enumerate(tree.leaves((args, kwargs))):
         if leaf is own or isinstance(leaf, Tensor) or is_function(leaf) or not leads_to_tensors(leaf):
             continue
         path, name = tree.paths((args, kwargs))[i], type(leaf).__name__
         raise TypeError(
             f"jit: at path {path!r} (0: positional, 1: keyword arguments): got an object of class {name}, which holds"
-            f" tensors and is not a pytree node, so that a later change of it would not count. Make the class a node"
+            f" tensors and is not a pytree node, so later changes of it would be ignored. Make the class a node"
             " with fn.tree.register_dataclass, pass the tensors themselves, or close over the object."
         )

@@ -1,4 +1,4 @@
-"""The exceptions of the compiler, and where in the user's code an error arose."""
+"""The exceptions of the compiler, and the line of the user's code where an error occurred."""
 
 import sys
 import traceback
@@ -11,19 +11,19 @@ class StagingError(RuntimeError):
 
 
 class UnsupportedError(Exception):
-    """A backend has no rule for an operation; the message names it and the reason."""
+    """A backend has no rule for an operation; the message names the operation and the reason."""
 
 
 class NoCompilerError(Exception):
-    """The native backend finds no C compiler that works here; the message says why, and what to do."""
+    """The native backend finds no working C compiler; the message gives the reason and a remedy."""
 
 
 class InternalError(Exception):
-    """The compiler contradicts itself: a fault of its own, not of the program."""
+    """A bug in the compiler, not in the user's program."""
 
 
 def reads_value(operation: str, line: str | None = None) -> StagingError:
-    """Build the error for code that needs a number where only a shape is known."""
+    """Return the error for code that reads the value of a tensor while it is traced."""
     return StagingError(
         f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
         " traced once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
@@ -32,7 +32,7 @@ def reads_value(operation: str, line: str | None = None) -> StagingError:
 
 
 def draws_random(operation: str, line: str) -> StagingError:
-    """Build the error for random numbers that no key determines."""
+    """Return the error for random numbers without a key."""
     return StagingError(
         f"jit: {operation} draws from torch's global generator{line}; a traced function is pure."
         " Draw from funcnet.random with a key that is passed in."
@@ -40,7 +40,7 @@ def draws_random(operation: str, line: str) -> StagingError:
 
 
 def user_line(error: BaseException | None = None) -> str:
-    """Say where the user's code is: the innermost frame outside the libraries, now or where an error arose."""
+    """Describe the innermost frame of the user's code, outside the libraries: the current one, or that of an error."""
     frames = _stack() if error is None else reversed(list(traceback.walk_tb(error.__traceback__)))
     for frame, line in frames:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("torch", "optree", "funcnet"):

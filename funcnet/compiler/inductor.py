@@ -1,28 +1,44 @@
 """The inductor backend: torch.compile on the replayed program, for GPUs and large matrices.
 
-A program without a scan is compiled whole. With scans, what lies between them is replayed operation by operation, the
-loops run in Python, and the body of every innermost scan is compiled: its time is what a long loop consists of.
+A program without a scan is compiled whole. With scans, the loops run in Python, the body of every
+innermost scan is compiled, because a long run spends its time there, and all other operations are replayed one by one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from funcnet.compiler import passes
+from funcnet.compiler import forks
 from funcnet.compiler.program import Apply, Block, Program, Scan
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.replay import Replay, ReplayKernel
 
 
+class InductorKernel(ReplayKernel):
+    """A program that torch.compile compiles; its code may run on several threads."""
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+        """Run the program.
+
+        Raises:
+            RuntimeError: This process was forked; the threads of the compiled code are those of its parent.
+        """
+        if forks.is_child:
+            raise RuntimeError(f"jit: the inductor backend does not run in a forked process. {forks.REMEDY}")
+        return super().__call__(tensors, lanes)
+
+
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
-    """Prepare a program to be compiled by torch.compile when it first runs."""
-    return ReplayKernel(passes.run(program), _compiled_if_innermost, progress)
+    """Prepare a program; torch.compile compiles it when it first runs."""
+    return InductorKernel(program, _compiled_if_innermost, progress)
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:
     if any(isinstance(op, Scan) for op in block.ops):
         return run
-    # by several threads, torch 2.13 adds to places outside of the tensor where its base and values lie in other orders
+    # with several threads, torch 2.13 writes out of bounds where a tensor and the values added to it differ in layout
     options: Any = {"cpp.threads": 1} if any(map(_adds_by_index, block.ops)) else {}
     compiled: Any = torch.compile(run, fullgraph=True, dynamic=False, options=options)
     return compiled

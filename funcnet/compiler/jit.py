@@ -1,4 +1,4 @@
-"""jit: trace a function once per signature, and run the compiled program from then on."""
+"""jit: trace and compile a function once per signature, then run the compiled program."""
 
 import warnings
 from collections import Counter
@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
 from funcnet.compiler.captures import check_objects, is_function
@@ -31,6 +32,7 @@ from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure
+from funcnet.transforms.wrapped import global_name
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
@@ -54,17 +56,20 @@ def jit(
     an outermost vmap they are views of memory in which the lanes are innermost.
 
     A float among the arguments is traced, and so is an int from its second value on: a new learning rate or step count
-    is not a new program. f sees a number to compute with. If Python needs its value, as for a shape, a branch or
-    `math.sqrt`, that number becomes a constant after all, and f is traced again for each of its values.
+    does not need a new program. f receives a number that it can compute with. If Python needs its value, as for a
+    shape, a branch or `math.sqrt`, the number becomes a constant, and f is traced again for each of its values.
 
     Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
     [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
-    matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes go on.
+    matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes continue.
     An operation whose result nothing reads is dropped, and an index out of range in it is not reported.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
+
+    After `os.fork`, as in the workers of a DataLoader, the first call of a jitted function in the child sets torch to
+    one thread, because OpenMP would wait for the parent's threads; kernels that call BLAS are compiled again without.
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
@@ -73,16 +78,16 @@ def jit(
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
-        progress: Called in the calling thread as progress(done, total), about ten times a second while a run goes on
-            and once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 where there is none,
-            and a scan of one step is none. What it raises stops the run.
+        progress: Called in the calling thread as progress(done, total), about ten times per second during a run and
+            once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 without a scan of
+            more than one step. An exception from the callback stops the run.
     Returns:
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
-        ValueError: There is no such backend.
-        TypeError: f or progress cannot be called. Called with an object that holds tensors and is not a pytree node.
-        StagingError: At the first call: f reads values of tensors in Python, or is not pure; no tensor has changed.
+        ValueError: backend is not one of these names.
+        TypeError: f or progress is not callable, or an argument holds tensors and is not a pytree node.
+        StagingError: At the first call: f reads values of tensors in Python, or is not pure; no tensor is changed.
         IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
     Example:
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
@@ -103,18 +108,25 @@ class Jit:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, _Call] = {}
-        self._simple: dict[Hashable, _Call] = {}  # those of tensors alone, without captures
+        self._simple: dict[Hashable, _Call] = {}  # calls with tensors only and without captures
         self._programs: dict[Hashable, Compiled] = {}
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
         self.owner: type | None = None
+
+    def __reduce__(self) -> Any:
+        """Pickle the function, or its name if it can be imported; it is traced again after unpickling."""
+        options = self.backend, self.progress, *self._traced.static
+        return global_name(self) or (_made, (self.f, self.owner, *options))
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
     @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run the compiled program for these arguments; trace and compile the function first if there is none."""
+        """Run the compiled program for these arguments; trace and compile the function first if necessary."""
+        if forks.is_new:
+            forks.adapt()
         if transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
@@ -136,10 +148,10 @@ class Jit:
         return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
 
     def _quick(self, key: Hashable) -> "_Call | None":
-        """Return how a signature of tensors alone runs, if that is known and no tensor is closed over."""
+        """Return the known call of a signature of tensors only, if no tensor is closed over."""
         try:
             return self._simple.get(key)
-        except TypeError:  # a key that is not hashable, of which `_find` says more
+        except TypeError:  # the key is not hashable; `_find` raises
             return None
 
     def _request(self, args: Any, kwargs: Any) -> Request:
@@ -152,7 +164,7 @@ class Jit:
         return Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
 
     def _holders(self, others: list[Any], args: Any, kwargs: Any) -> list[Any]:
-        """List what may hold tensors that are no arguments: the function, functions among its arguments, an instance.
+        """List the objects that may hold captures: the function, functions among its arguments, a method's instance.
 
         Raises:
             TypeError: Another argument holds tensors.
@@ -164,16 +176,16 @@ class Jit:
         return [self.f, *functions]
 
     def _untraced(self, args: Any, kwargs: Any) -> Any:
-        """Call the function itself, which has to be as pure as one that is traced."""
+        """Call the function itself, which must be pure as if it were traced."""
         with Pure("jit", self.f, (args, kwargs)):
             return self.f(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Bind to an instance as a function does, so that methods can be jitted where they are defined."""
+        """Bind to an instance as a function does, so that `jit` can decorate methods."""
         return self if instance is None else _Method(self, instance)
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
-        """Say how these arguments run, without running them."""
+        """Return which backend runs these arguments and why, without running them."""
         _, call = self._find(self._request(args, kwargs))
         program, choice = call.compiled.program, call.compiled.choice
         names = (_name(op) for op in walk(program.block))
@@ -182,7 +194,7 @@ class Jit:
         )
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
-        """Trace the function for these arguments without compiling it, to look at what becomes of it.
+        """Trace the function for these arguments without compiling it; the result shows each stage as text.
 
         Example:
             >>> text = fn.jit(lambda x: 2 * x).lower(torch.ones(3)).as_text("c")
@@ -201,13 +213,13 @@ class Jit:
         return self
 
     def _keep(self, request: Request, error: NumberNeededError) -> None:
-        """Keep the numbers whose values the function needs as constants from now on."""
+        """Make the numbers whose values the function needs constants from now on."""
         self._traced.fix(request.structure, [request.traced[i] for i in error.numbers])
 
     def _find(self, request: Request) -> tuple[Request, "_Call"]:
-        """Look up how a signature runs; trace and compile the function when it is new.
+        """Look up the call of a signature; trace and compile the function if it is new.
 
-        Numbers whose values the function needs become constants: the request that is returned says which are traced.
+        Numbers whose values the function needs become constants, so the returned request may differ from the given one.
         """
         try:
             call = self._calls.get(request.key)
@@ -225,7 +237,7 @@ class Jit:
         return request, found
 
     def _count(self, request: Request) -> None:
-        """Warn of a function that is traced again and again."""
+        """Warn if a function has been traced many times."""
         self._traces += 1
         if self._traces == MANY and self._last is not None:
             name = getattr(self.f, "__name__", type(self.f).__name__)
@@ -238,7 +250,7 @@ class Jit:
         self._last = request
 
     def _prepare(self, request: Request) -> "_Call | NumberNeededError":
-        """Trace a call, unless one that differs in the number of lanes only is known; return why numbers stop it."""
+        """Trace a call, unless a known one has only another number of lanes; return the error if numbers prevent it."""
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
         specs = lanes.specs(request.inputs())
         rest = iter(specs)
@@ -252,24 +264,30 @@ class Jit:
         return _Call(self._programs[key], lanes.size)
 
 
-MANY = 10  # traces of a function, from which on something is wrong
+def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
+    made = Jit(f, backend, progress, NumberArguments(*static))
+    made.owner = owner
+    return made
+
+
+MANY = 10  # traces of a function at which to warn
 
 
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
+    func: Jit
+
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
-        jitted: Jit = self.func  # type: ignore[assignment]
-        return jitted.explain(*self.args, *args, **kwargs)
+        return self.func.explain(*self.args, *args, **kwargs)
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
-        jitted: Jit = self.func  # type: ignore[assignment]
-        return jitted.lower(*self.args, *args, **kwargs)
+        return self.func.lower(*self.args, *args, **kwargs)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """How one signature runs."""
+    """The compiled function of one signature, and the number of lanes."""
 
     compiled: Compiled
     lanes: int | None

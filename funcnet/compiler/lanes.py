@@ -1,4 +1,4 @@
-"""An outermost vmap: which axes of the arguments and results are lanes; the function is traced for one."""
+"""An outermost vmap: which axes of the arguments and results are lanes. The function is traced for one lane."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +7,6 @@ from typing import Any
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.compiler.passes.lane_checks import filled
-from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
 from funcnet.compiler.tracing.spec import TensorSpec, spec_of
 from funcnet.transforms import Vmap, batching
@@ -17,12 +15,12 @@ from funcnet.tree import Tree
 
 @dataclass(frozen=True)
 class Lanes:
-    """What a function does for one lane, and how the lanes lie in its arguments and results.
+    """The function of one lane, and the lane axes of its arguments and results.
 
     Attributes:
-        f: The function of one lane; the jitted function itself if that is no vmap.
-        in_dims: The lane axis of each tensor among the arguments, None for a shared one; None if there are no lanes.
-        size: How many lanes there are.
+        f: The function of one lane; the jitted function itself if it is not a vmap.
+        in_dims: The lane axis of each tensor among the arguments, None for a shared tensor; None without a vmap.
+        size: The number of lanes.
         out_dims: As given to vmap.
         chunk_size: As given to vmap.
     """
@@ -44,30 +42,26 @@ class Lanes:
         return cls(f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size)
 
     def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
-        """Return the specs of the tensors as one lane sees them."""
+        """Return the specs of the tensors in one lane."""
         dims = self.in_dims or (None,) * len(tensors)
         return [_without_axis(spec_of(tensor), dim) for tensor, dim in zip(tensors, dims, strict=True)]
 
     def result_dims(self, result: Tree) -> tuple[int | None, ...] | None:
-        """Return the lane axis of each tensor of one lane's result; None if there are no lanes."""
+        """Return the lane axis of each tensor of the result; None without a vmap."""
         if self.in_dims is None:
             return None
         return tuple(_per_tensor(result, batching.axes("out_dims", self.out_dims, result)))
 
-    def program(self, block: Program, out_dims: tuple[int | None, ...] | None) -> Program:
+    def program(self, traced: Program, out_dims: tuple[int | None, ...] | None) -> Program:
         """Add the lane axes to a traced program."""
         if self.in_dims is None:
-            return block
-        in_dims = (*self.in_dims, *(None for _ in block.captures))
-        program = replace(
-            block, block=filled(block.block), in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size
-        )
-        _check_shared(program)
-        return program
+            return traced
+        in_dims = (*self.in_dims, *(None for _ in traced.captures))
+        return replace(traced, in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size)
 
 
 def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
-    """List the axes of a tree's tensors, None included, which would be no leaf."""
+    """List the axes of a tree's tensors, None included."""
     found: list[int | None] = []
     tree.map(lambda leaf, dim: found.append(dim) if isinstance(leaf, Tensor) else None, values, dims)
     return found
@@ -80,11 +74,10 @@ def _without_axis(spec: TensorSpec, dim: int | None) -> TensorSpec:
     return TensorSpec(shape, stride, spec.dtype, spec.device)
 
 
-def _check_shared(program: Program) -> None:
-    """Raise if a result is to be shared by all lanes but differs between them."""
-    lanes = varying(program.block, program.in_dims)
-    for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=True)):
-        if dim is None and var in lanes:
+def check_shared(program: Program) -> None:
+    """Raise if out_dims says that all lanes share a result, but it differs between them."""
+    for i, (var, dim) in enumerate(zip(program.block.results, program.out_dims or (), strict=False)):
+        if dim is None and var in program.varying:
             raise ValueError(
                 f"jit: vmap's out_dims is None for tensor {i} of the result, of shape {var.shape}, which depends on the"
                 " mapped arguments. Set out_dims to an axis there."

@@ -1,4 +1,4 @@
-"""A look inside: what a call of a jitted function becomes at each stage."""
+"""The stages of a call of a jitted function as text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Explanation:
 
     Attributes:
         backend: "native", "inductor" or "eager".
-        reason: Why this one.
-        operations: How often each operation occurs in the program, scans' bodies included; "scan" counts the loops.
-        kernel_size: Bytes of the compiled library; 0 for other backends.
-        cache_hit: Whether the compiled library came from the disk.
+        reason: The reason for this backend.
+        operations: Number of occurrences of each operation in the program, bodies of scans included; loops are "scan".
+        kernel_size: Bytes of the compiled library; 0 unless the backend is native.
+        cache_hit: Whether the compiled library came from the disk cache.
     """
 
     backend: str
@@ -32,10 +32,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A traced call, before it is compiled; made by `fn.jit(f).lower(*args)`.
+    """A traced call before compilation, returned by `fn.jit(f).lower(*args)`.
 
     Attributes:
-        program: The traced program.
+        program: The traced program, after the passes.
     """
 
     program: Program
@@ -43,13 +43,13 @@ class Lowered:
     _explain: Callable[[], Explanation]
 
     def as_text(self, stage: Literal["program", "loops", "c"] = "program") -> str:
-        """Write the call down as it is at a stage on its way to a native kernel.
+        """Return the text of the call at a stage of compilation by the native backend.
 
         Args:
-            stage: "program", the traced operations; "loops", statements over buffers; or "c", what the C compiler gets.
+            stage: "program", the traced operations; "loops", statements over buffers; or "c", the C text.
         Raises:
-            ValueError: There is no such stage.
-            UnsupportedError: The native backend lacks an operation, so that there are neither loops nor C.
+            ValueError: stage has another value.
+            UnsupportedError: The native backend lacks an operation of the program, so there are no loops and no C.
         Example:
             >>> print(fn.jit(lambda x: x.exp().sum()).lower(torch.ones(3)).as_text())
             (v0: float32[3]) ->
@@ -64,13 +64,13 @@ class Lowered:
         try:
             found = translate(self.program, Target.host())
         except UnsupportedError as error:
-            raise UnsupportedError(f"as_text: there is no {stage} stage of this program: {error}") from error
+            raise UnsupportedError(f"as_text: this program has no {stage} stage: {error}") from error
         return text(found.loops) if stage == "loops" else found.text
 
     def compile(self) -> Any:
-        """Compile the call, so that it runs without delay, and return the jitted function."""
+        """Compile the call ahead of time and return the jitted function."""
         return self._compile()
 
     def explain(self) -> Explanation:
-        """Say which backend runs the call and why, as `explain` of the jitted function does."""
+        """Return which backend runs the call and why; see `explain` of the jitted function."""
         return self._explain()

@@ -1,4 +1,4 @@
-"""Python numbers among the arguments of a jitted function: which are traced, so that new values need no new program."""
+"""Python numbers among the arguments of a jitted function: the traced ones do not need a new program per value."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from funcnet import tree
 
 _DTYPES = {int: torch.int64, float: torch.float64}
 _CPU = torch.device("cpu")
-_BOUND = 2**63  # beyond which an int does not fit
+_BOUND = 2**63  # larger ints do not fit into int64
 
 
 class NumberArguments:
-    """Which leaves of the arguments are traced numbers: floats, and ints once they have had a second value.
+    """Decides which leaves of the arguments are traced numbers: floats, and ints from their second value on.
 
-    A number whose value a function needed stays a constant from then on, as those of static arguments do.
+    A number whose value the function needs becomes a constant for good; numbers in static arguments always are.
     """
 
     def __init__(self, argnums: int | Sequence[int] = (), argnames: str | Sequence[str] = ()) -> None:
@@ -24,12 +24,17 @@ class NumberArguments:
         self._argnames = {argnames} if isinstance(argnames, str) else set(argnames)
         self._first: dict[Hashable, int] = {}
         self._constant: set[Hashable] = set()
-        self._known: set[Hashable] = set()  # structures whose static leaves are among the constants
+        self._known: set[Hashable] = set()  # structures whose static arguments are already in _constant
+
+    @property
+    def static(self) -> tuple[list[int], list[str]]:
+        """The positions and names of static arguments."""
+        return sorted(self._argnums), sorted(self._argnames)
 
     def positions(
         self, structure: Hashable, leaves: Sequence[Any], numbers: Sequence[int], args: Any, kwargs: Any
     ) -> tuple[int, ...]:
-        """Return which of the leaves that are numbers are traced."""
+        """Return the positions of the traced numbers among the leaves."""
         if (self._argnums or self._argnames) and structure not in self._known:
             self._known.add(structure)
             self.fix(structure, self._static(args, kwargs))
@@ -37,7 +42,7 @@ class NumberArguments:
         return tuple(i for i in free if self._varies(structure, i, leaves[i]))
 
     def _static(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
-        """List the leaves of static arguments."""
+        """List the positions of the leaves in static arguments."""
         static = [i in self._argnums or i - len(args) in self._argnums for i in range(len(args))]
         marks = (
             [tree.map(lambda _, mark=mark: mark, arg) for arg, mark in zip(args, static, strict=True)],
@@ -52,7 +57,7 @@ class NumberArguments:
             return False
         first = self._first.setdefault((structure, i), value)
         if first != value:
-            self._first[structure, i] = _BOUND  # which no value equals
+            self._first[structure, i] = _BOUND  # equal to no value, so every value differs from it
         return first != value
 
     def fix(self, structure: Hashable, positions: Iterable[int]) -> None:

@@ -1,6 +1,6 @@
-"""The traced program: blocks of pure operations on values that are assigned once.
+"""The traced program: blocks of pure operations on values, each assigned once.
 
-A value is a `Var` and its identity is its name. A `Block` takes parameters, applies operations in order and has
+A value is a `Var`, identified by the object itself. A `Block` takes parameters, applies operations in order and has
 results; a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost
 vmap is not in the block: the block is one lane, and the `Program` says which axes of the actual tensors are lanes.
 """
@@ -28,7 +28,7 @@ class Var:
 class Apply:
     """One ATen operation. Arguments are values, constants (numbers, None, dtype, str), and tuples or lists.
 
-    One without outputs is a check of values; it stays in the program although nothing reads it.
+    An operation without outputs is a check of values, which dead code elimination keeps.
     """
 
     target: Operation
@@ -67,7 +67,7 @@ class Program:
 
     The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
     outermost vmap; an entry None there is a tensor that all lanes share. `varying` are the values that differ between
-    lanes, once `passes.run` has found them. `fixed` holds the values that the program depends on, per capture, or None.
+    lanes; `passes.run` sets it. `fixed` holds the values of captures that the trace has read, None for the others.
     """
 
     block: Block
@@ -80,7 +80,7 @@ class Program:
 
 
 def inputs(op: Apply | Scan) -> Iterator[Var]:
-    """Yield the values that an operation reads, those its body takes from outside included; some more than once."""
+    """Yield the values that an operation reads, including those that its body reads from outside; some repeatedly."""
     if isinstance(op, Apply):
         yield from variables((op.args, tuple(op.kwargs.values())))
     else:
@@ -89,12 +89,12 @@ def inputs(op: Apply | Scan) -> Iterator[Var]:
 
 
 def has_effect(op: Apply | Scan) -> bool:
-    """Tell whether an operation is there for more than its outputs, being a check or a loop with one in it."""
+    """Tell whether an operation is a check, or a loop that contains one."""
     return any(map(has_effect, op.body.ops)) if isinstance(op, Scan) else not op.outputs
 
 
 def free(block: Block) -> Iterator[Var]:
-    """Yield the values that a block takes from the blocks around it."""
+    """Yield the values that a block reads from the blocks around it."""
     bound = set(block.params)
     for op in block.ops:
         yield from (var for var in inputs(op) if var not in bound)
@@ -102,17 +102,20 @@ def free(block: Block) -> Iterator[Var]:
     yield from (var for var in variables(block.results) if var not in bound)
 
 
-def variables(value: Any) -> Iterator[Var]:
-    """Yield the values inside nested tuples and lists of arguments."""
-    if isinstance(value, Var):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from variables(item)
+def variables(value: Any) -> list[Var]:
+    """List the values inside nested tuples and lists of arguments."""
+    found, rest = list[Var](), [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, Var):
+            found.append(item)
+        elif isinstance(item, tuple | list):
+            rest.extend(reversed(item))
+    return found
 
 
 def substitute(value: Any, mapping: dict[Any, Any]) -> Any:
-    """Replace the values inside nested tuples and lists of arguments by what the mapping holds for them."""
+    """Replace values inside nested tuples and lists of arguments by those that the mapping assigns to them."""
     if isinstance(value, Var):
         return mapping.get(value, value)
     if isinstance(value, tuple | list):
@@ -121,7 +124,7 @@ def substitute(value: Any, mapping: dict[Any, Any]) -> Any:
 
 
 def walk(block: Block) -> Iterator[Apply | Scan]:
-    """Yield every operation of a block, those in the bodies of its scans included."""
+    """Yield every operation of a block, including those in the bodies of its scans."""
     for op in block.ops:
         yield op
         if isinstance(op, Scan):

@@ -1,4 +1,4 @@
-"""How far a run is: the steps of its outermost scans, told to a callback now and then and at the end."""
+"""Progress of a run: a callback receives the number of finished steps of the outermost scans."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from funcnet.compiler.program import Program, Scan
 
 Progress = Callable[[int, int], object]
-INTERVAL = 0.1  # seconds between two calls
+INTERVAL = 0.1  # seconds between two calls of the callback
 
 
 def steps(program: Program) -> int:
@@ -17,7 +17,7 @@ def steps(program: Program) -> int:
 
 
 class Meter(threading.local):
-    """Counts the steps of a run in Python, in each thread its own."""
+    """Counts the steps of a run in Python, separately in each thread."""
 
     def __init__(self, callback: Progress) -> None:
         self.callback = callback
@@ -25,7 +25,7 @@ class Meter(threading.local):
 
     @contextmanager
     def run(self, total: int) -> Iterator[None]:
-        """Count a run, and say at its end that all is done; one that the callback starts counts for itself."""
+        """Count a run and report its end. A run that the callback starts has a count of its own."""
         outer = self.done, self.total, self.next
         self.done, self.total, self.next = 0, total, time.monotonic() + INTERVAL
         try:

@@ -1,6 +1,6 @@
-"""The eager backend: the program as a Python function that calls one ATen operation after the other.
+"""The eager backend: the program as a Python function that calls ATen operations one by one.
 
-Tracing, torch.func's layers and the user's Python are gone from it: little but the operations' own time remains.
+It contains no tracing, no layers of torch.func and none of the user's Python, so the operations take most of its time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ aten = torch.ops.aten
 
 
 class ReplayKernel:
-    """A program ready to run. An outermost vmap is traced away, once for each number of lanes."""
+    """A program that is ready to run. An outermost vmap is removed by tracing it, once per number of lanes."""
 
     size, cached = 0, False
 
@@ -64,16 +64,16 @@ class ReplayKernel:
 
 
 def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
-    """Prepare a program to be replayed operation by operation; it has no operation that this cannot run."""
-    return ReplayKernel(passes.run(program), _as_it_is, progress)
+    """Prepare a program to be replayed operation by operation; every program can be."""
+    return ReplayKernel(program, _unchanged, progress)
 
 
 def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
-    """Turn a block into a function of its parameters and of what it takes from outside.
+    """Turn a block into a function of its parameters and of the values that it reads from outside.
 
     Args:
-        block: What to run.
-        transform: Applied to the function of every block, those of scans' bodies included.
+        block: The operations to run.
+        transform: Applied to the function of every block, including the bodies of scans.
         meter: Counts the steps of this block's scans.
     """
     names = _Names()
@@ -84,13 +84,13 @@ def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Re
     return transform(names.constants["block"], block)
 
 
-def _as_it_is(run: Replay, block: Block) -> Replay:
+def _unchanged(run: Replay, block: Block) -> Replay:
     return run
 
 
 def _over_lanes(program: Program, lanes: int) -> Program:
-    """Trace a program for all lanes at once: vmap's batched operations in one block, without vmap's own time."""
-    run, dims = replay(program.block, _as_it_is), program.in_dims or ()
+    """Trace a program for all lanes at once: batched operations in one block, without the overhead of vmap."""
+    run, dims = replay(program.block, _unchanged), program.in_dims or ()
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
     batch = vmap(run, program.in_dims, program.out_dims)
@@ -102,7 +102,7 @@ def _with_axis(shape: tuple[int, ...], dim: int | None, size: int) -> tuple[int,
 
 
 class _Names(dict[Var, str]):
-    """Names of values, and the constants that the function refers to."""
+    """Names of values, and the constants that the generated function refers to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class _Names(dict[Var, str]):
 
 
 def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
-    """Yield the operations, and after each the values that nobody reads any more."""
+    """Yield the operations, and after each the values that no later operation reads."""
     last = {var: i for i, op in enumerate(block.ops) for var in (*op.outputs, *inputs(op))}
     kept = {*variables(block.results), *block.params, *free(block)}
     for i, op in enumerate(block.ops):
@@ -145,7 +145,7 @@ def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform
 
 
 def _several(op: Apply) -> str:
-    """Return a comma where an operation returns a tuple, if of one tensor."""
+    """Return a comma if an operation returns a tuple, even of one tensor."""
     single = len(op.outputs) == 1 and str(op.target._schema.returns[0].type) == "Tensor"
     return "" if single else ","
 
@@ -157,8 +157,8 @@ def _arguments(op: Apply, names: _Names) -> str:
 def _callable(target: Any) -> Callable[..., Any]:
     """Return an operation that takes tensors of any strides.
 
-    An operation with an underscore is called by a public one, which first makes its tensors contiguous. Trace drops
-    such copies, and some kernels read wrong elements without them.
+    Public operations make tensors contiguous before they call an internal one, with an underscore. Traces drop such
+    copies, and without them some kernels read wrong elements.
     """
     internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
     return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
@@ -195,7 +195,7 @@ def _run_loop(
 ) -> tuple[Tensor, ...]:
     """Run a scan as a Python loop, or record it if a trace is running.
 
-    Its first carries are copies: torch.compile compiles a step anew for other strides, and for tensors that are one.
+    The first carries are copied: torch.compile recompiles a step for other strides, and for aliased tensors.
     """
     if (recorded := loop()) is not None:
         return _run_recorded(recorded, body, length, init, xs, outside)
@@ -224,20 +224,20 @@ def _run_recorded(
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
-    """Strides of a program refer to the values in row-major order, whatever the layout of the tensor that arrives.
+    """Apply strides to a row-major copy: the strides of a program refer to row-major order, whatever the layout of x.
 
-    A copy is also what tracing takes, for all lanes at once, where a carry or a slice arrives.
+    The copy is also required to trace this for all lanes at once, where x is a carry or a slice.
     """
     return torch.as_strided(x.clone(memory_format=torch.contiguous_format), size, stride, offset or 0)
 
 
 def _index_put(x: Tensor, *args: Any) -> Tensor:
-    """torch.compile wrote to all lanes at once where vmap had expanded x (github.com/pytorch/pytorch/issues/183986)."""
+    """Copy x: if vmap has expanded it, torch.compile writes to all lanes (github.com/pytorch/pytorch/issues/183986)."""
     return aten.index_put(x.contiguous(), *args)
 
 
 def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
-    """A format for pictures does not fit all lanes at once, and a program knows row-major order only."""
+    """Drop memory_format: a program is row-major, and channels_last fails with a lane axis."""
     return aten._to_copy.default(x, **options)
 
 
@@ -246,19 +246,19 @@ def _view_as_complex(x: Tensor) -> Tensor:
 
 
 def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Carry out the conjugation or negation that a tensor is marked with: to view_as_real they are errors."""
+    """Resolve conjugate and negative views, for which view_as_real raises."""
     if any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors)):
         return [tensor.resolve_conj().resolve_neg() for tensor in tensors]
     return tensors
 
 
-# What depends on a tensor's memory layout or marks, as operations that take any.
+# replacements of operations that depend on the memory layout, or on the bits of conjugate and negative views
 _OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten._to_copy.default: _to_copy,
     aten.view.default: torch.reshape,
     aten.as_strided.default: _as_strided,
     aten.index_put.default: _index_put,
     aten.view_as_complex.default: _view_as_complex,
-    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a mark on the tensor
+    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a lazy conjugate view
     aten._neg_view.default: aten.neg.default,
 }

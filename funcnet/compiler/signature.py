@@ -1,4 +1,4 @@
-"""The signature of a call: the key of a traced program, made of everything that tracing depends on."""
+"""The signature of a call: the key of a traced program, which contains everything that tracing depends on."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -16,7 +16,7 @@ from funcnet.tree import Structure
 def signature(
     leaves: Sequence[Any], structure: Structure
 ) -> tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]:
-    """Return the signature of a call, its tensors, where numbers are, and the leaves that may hold further tensors."""
+    """Return the signature of a call, its tensors, the positions of numbers, and the leaves that may hold tensors."""
     key: list[Any] = [structure, global_settings()]
     tensors, numbers, others = [], [], []
     for i, leaf in enumerate(leaves):
@@ -33,18 +33,18 @@ def signature(
 
 
 def with_traced(key: tuple[Hashable, ...], leaves: Sequence[Any], traced: Sequence[int]) -> tuple[Hashable, ...]:
-    """Leave the values of traced numbers out of a key."""
+    """Replace the values of traced numbers in a key by their types."""
     kept = list(key)
     for i in traced:
         kept[i + _HEAD] = leaves[i].__class__
     return tuple(kept)
 
 
-_HEAD = 2  # entries of a key before those of the leaves
+_HEAD = 2  # entries of a key before the leaves
 
 
 def difference(before: tuple[Hashable, ...], now: tuple[Hashable, ...], arguments: Any) -> str:
-    """Say in what two keys differ."""
+    """Describe the difference of two keys."""
     if before[0] != now[0]:
         return "the structure of the arguments changed"
     for i, path in enumerate(tree.paths(arguments), _HEAD):
@@ -54,7 +54,7 @@ def difference(before: tuple[Hashable, ...], now: tuple[Hashable, ...], argument
 
 
 def are_plain(tensors: Sequence[Tensor]) -> bool:
-    """Tell whether tensors are neither of a subclass nor recorded by torch's autograd."""
+    """Tell whether no tensor is of a subclass or recorded by torch's autograd."""
     recording = torch.is_grad_enabled()
     return all(t.__class__ in _PLAIN and not (recording and t.requires_grad) for t in tensors)
 
@@ -68,12 +68,12 @@ def tensor_key(tensor: Tensor) -> Hashable:
 
 
 def global_settings() -> Hashable:
-    """Return the global settings that the meaning of a function depends on."""
+    """Return torch's global settings that a traced program depends on."""
     return torch.get_default_dtype(), default_device(), torch.is_autocast_enabled("cpu")
 
 
 def static(leaf: Any) -> Hashable:
-    """Return a key of a leaf that is a constant, such that 1, 1.0, True, 0.0 and -0.0 all differ, inside others too."""
+    """Return a key of a constant leaf; 1, 1.0, True, 0.0 and -0.0 all differ, also inside containers."""
     if leaf.__class__ in (int, str, bool):
         return leaf.__class__, leaf
     if isinstance(leaf, float):
@@ -86,7 +86,7 @@ def static(leaf: Any) -> Hashable:
 
 
 def _parts(leaf: Any) -> Iterable[Any]:
-    """What takes part in the equality of a constant: 1 and 1.0, which are equal, may be among it."""
+    """Return the parts that the equality of a constant compares, among which 1 and 1.0 are equal."""
     if isinstance(leaf, tuple | list | set | frozenset):
         return leaf
     if isinstance(leaf, dict):
@@ -97,7 +97,7 @@ def _parts(leaf: Any) -> Iterable[Any]:
 
 
 def unhashable(args: Any, kwargs: Any) -> TypeError:
-    """Build the error for a constant that cannot be part of a key."""
+    """Return the error for a constant that cannot be part of a key."""
     for path, leaf in zip(tree.paths((args, kwargs)), tree.leaves((args, kwargs)), strict=True):
         try:
             hash(static(leaf))

@@ -1,4 +1,4 @@
-"""Check a program between passes: every value assigned once, read in scope, of the shape and dtype that torch gives it.
+"""Check a program between passes: values are assigned once, read in scope, and have the shapes and dtypes of torch.
 
 The tests set FUNCNET_VERIFY; without it nothing is checked.
 """
@@ -44,7 +44,7 @@ class _Verifier:
         self.assigned = set[Var]()
 
     def block(self, block: Block, outside: frozenset[Var]) -> None:
-        """Check a block, which may read the values outside of it."""
+        """Check a block, which may read the values `outside`."""
         scope = {*outside, *self.assign(block.params, "a parameter")}
         for op in block.ops:
             self.in_scope(inputs(op), scope, _name(op))
@@ -87,7 +87,7 @@ def _check_scan(scan: Scan) -> None:
 
 
 def _check_outputs(op: Apply) -> None:
-    """Check outputs against torch's shape rules; those that an operation leaves out have their place, too."""
+    """Check outputs against torch's shape rules; outputs that an operation omits are not checked."""
     if not op.outputs:
         return
     key = op.target, _hashable(op.args), _hashable(tuple(op.kwargs.items())), torch.get_default_dtype()
@@ -107,7 +107,7 @@ def _inferred(op: Apply) -> list[Kind | None]:
         options["device"] = torch.device("meta")
     try:
         results = op.target(*_meta(op.args), **options)
-    except NotImplementedError:  # torch has no shape rule for it, so that tracing took one of ours
+    except NotImplementedError:  # torch has no shape rule for it; tracing used one of ours
         return [None] * len(op.outputs)
     except Exception as error:
         raise InternalError(f"{op.target} refuses its arguments: {error}") from error

@@ -52,7 +52,7 @@ def _is_all_true(x: Tensor) -> Any:
     return True
 
 
-# where distributions ask whether their arguments are valid, and the answer that means it
+# places where distributions validate their arguments -> the answer for valid ones
 _VALIDATIONS = {
     ("constraints", "check"): True,
     ("continuous_bernoulli", "__init__"): True,
@@ -63,11 +63,11 @@ _VALIDATIONS = {
 
 
 def assumed(x: Tensor) -> bool | None:
-    """Take the arguments of a distribution to be valid if it asks for that, and check it; otherwise return None."""
+    """Return the answer for valid arguments if a distribution validates them, and record a check; else None."""
     if (frame := _distribution()) is None:
         return None
     place = frame.f_globals["__name__"].rpartition(".")[2], frame.f_code.co_name
-    if _VALIDATIONS.get(place):  # the other answer may also mean a warning only
+    if _VALIDATIONS.get(place):  # the other answer may only mean a warning
         require(x, "Expected valid arguments of a distribution, but found invalid values")
     return _VALIDATIONS.get(place)
 
@@ -78,7 +78,7 @@ def _truth(x: Tensor) -> bool:
 
 
 def _distribution() -> FrameType | None:
-    """Return the frame of torch.distributions that calls a function, if one does."""
+    """Return the frame of torch.distributions that calls a function, if any."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "funcnet":
         frame = frame.f_back

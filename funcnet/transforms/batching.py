@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import WRAPPER_ASSIGNMENTS, update_wrapper
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from funcnet.tracebacks import boundary
 from funcnet.transforms.batched_writes import vmap_with_buffers
 from funcnet.transforms.flatten import Flattener, Function, transformed
 from funcnet.transforms.purity import Pure
+from funcnet.transforms.wrapped import global_name
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
 
@@ -57,6 +58,13 @@ class Vmap:
     out_dims: Any
     chunk_size: int | None
 
+    def __post_init__(self) -> None:
+        if not torch.compiler.is_compiling():
+            vars(self).update({name: getattr(self.f, name) for name in WRAPPER_ASSIGNMENTS if hasattr(self.f, name)})
+
+    def __reduce__(self) -> Any:
+        return global_name(self) or (Vmap, (self.f, self.in_dims, self.out_dims, self.chunk_size))
+
     @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
@@ -67,11 +75,12 @@ class Vmap:
         tensors, structure = tree.flatten(mapped)
         in_dims, results = tuple(tree.leaves(dims)), _Results(self.out_dims)
 
-        @wraps(self.f)
         def flat(*tensors: Tensor) -> Any:
             args, *keywords = tree.combine(tree.unflatten(structure, tensors), shared)
             return results.split(self.f(*args, **(keywords[0] if keywords else {})))
 
+        if not torch.compiler.is_compiling():  # which cannot trace the wrapping of a partial
+            update_wrapper(flat, self.f)
         batched = vmap_with_buffers(flat, in_dims)
         with Pure("vmap", self.f, arguments):
             return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)

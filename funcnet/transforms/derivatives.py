@@ -1,7 +1,7 @@
 """Derivatives of functions of pytrees: gradients, directional derivatives, Jacobians, Hessians."""
 
 from collections.abc import Sequence
-from functools import wraps
+from functools import partial
 from typing import Any
 
 import torch.func
@@ -22,6 +22,7 @@ from funcnet.transforms.flatten import (
 )
 from funcnet.transforms.forward_rules import with_forward_rules
 from funcnet.transforms.purity import NEAR, Pure
+from funcnet.transforms.wrapped import wrapped
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
 
@@ -49,13 +50,12 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
     """
+    return wrapped(_gradient, f, argnums, has_aux)
 
-    @wraps(f)
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
-        return (grads, value[1]) if has_aux else grads
 
-    return gradient
+def _gradient(f: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
+    value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
+    return (grads, value[1]) if has_aux else grads
 
 
 def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
@@ -68,12 +68,11 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         >>> fn.value_and_grad(lambda x: x**2)(torch.tensor(3.0))
         (tensor(9.), tensor(6.))
     """
+    return wrapped(_value_and_gradient, f, argnums, has_aux)
 
-    @wraps(f)
-    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
 
-    return value_and_gradient
+def _value_and_gradient(f: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
+    return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
 
 
 @boundary
@@ -215,17 +214,14 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         tensor([[2., 0.],
                 [0., 4.]])
     """
+    return wrapped(_jacobian, f, "jacfwd", _forward, argnums, has_aux)
 
-    def transform(call: Pairs, by: tuple[int, ...]) -> Function:
-        def jacobian(*tensors: Tensor) -> Any:
-            # torch's Jacobian fails without input elements, that is, without a forward pass
-            method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
-            rows, results = method(call, by, has_aux=True)(*unshared(tensors))
-            return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
 
-        return jacobian
-
-    return _jacobian("jacfwd", transform, with_forward_rules(f), argnums, has_aux)
+def _forward(call: Pairs, tensors: Sequence[Tensor]) -> Any:
+    # torch's Jacobian fails without input elements, that is, without a forward pass
+    method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
+    rows, results = method(call, tuple(range(len(tensors))), has_aux=True)(*unshared(tensors))
+    return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
 
 
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
@@ -242,11 +238,11 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
     """
+    return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
 
-    def transform(call: Pairs, by: tuple[int, ...]) -> Function:
-        return torch.func.jacrev(call, by, has_aux=True, chunk_size=chunk_size)
 
-    return _jacobian("jacrev", transform, f, argnums, has_aux)
+def _reverse(call: Pairs, tensors: Sequence[Tensor], *, chunk_size: int | None) -> Any:
+    return torch.func.jacrev(call, tuple(range(len(tensors))), has_aux=True, chunk_size=chunk_size)(*tensors)
 
 
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
@@ -267,24 +263,23 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
     return jacfwd(jacrev(f, argnums), argnums)
 
 
-def _jacobian(name: str, transform: Function, f: Function, argnums: Argnums, has_aux: bool) -> Function:
-    @wraps(f)
-    def jacobian(*args: Any, **kwargs: Any) -> Any:
-        inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
-        call = Call(name, lambda *args: f(*args, **options), inputs, has_aux)
-        derivative, *aux = _jacobian_of(call, transform)
-        return (derivative, *aux) if has_aux else derivative
-
-    return jacobian
+def _jacobian(
+    f: Function, name: str, transform: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any
+) -> Any:
+    inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
+    ruled = with_forward_rules(f) if transform is _forward else f
+    call = Call(name, lambda *args: ruled(*args, **options), inputs, has_aux)
+    derivative, *aux = _jacobian_of(call, transform)
+    return (derivative, *aux) if has_aux else derivative
 
 
 @boundary
 def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
     """Return the Jacobian of a call, and its auxiliary result if it has one."""
     inputs = call.inputs
-    by, pairs = tuple(range(len(inputs.tensors))), Pairs(call.name, call, inputs.tensors)
+    pairs = Pairs(call.name, call, inputs.tensors)
     with Pure(call.name, call.f, inputs.args):
-        rows, results = transform(pairs, by)(*tree.view_as_real(inputs.tensors))
+        rows, results = transform(pairs, tree.view_as_real(inputs.tensors))
     _, *aux = call.rebuild(results)
     return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux
 

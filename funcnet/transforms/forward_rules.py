@@ -9,7 +9,7 @@ forward mode, a torch function mode replaces these operations by others whose de
 # ruff: noqa: N803  argument names of torch, which callers may use as keywords
 
 from collections.abc import Callable
-from functools import reduce, wraps
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,19 +17,19 @@ from torch import Tensor, linalg
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
+from funcnet.transforms.wrapped import wrapped
 
 _TYPES: Any = torch.return_types
 
 
 def with_forward_rules(f: Callable[..., Any]) -> Callable[..., Any]:
     """Return f with the replacements in effect while it is differentiated in forward mode."""
+    return wrapped(_with_rules, f)
 
-    @wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with _Rules():
-            return f(*args, **kwargs)
 
-    return run
+def _with_rules(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    with _Rules():
+        return f(*args, **kwargs)
 
 
 class _Rules(TorchFunctionMode):

@@ -75,7 +75,7 @@ def _inside(kind: type, value: Any) -> Iterable[Any]:
         return found
     if issubclass(kind, dict):
         return value.values()
-    if kind is partial:
+    if issubclass(kind, partial):
         return (value.func, *value.args, *value.keywords.values())
     if kind is MethodType:
         return value.__func__, value.__self__

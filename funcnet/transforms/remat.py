@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, update_wrapper
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensor
 from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
+from funcnet.transforms.wrapped import wrapped
 from funcnet.tree.conversion import arrays_as_tensors
 
 
@@ -46,7 +46,7 @@ def remat(f: Function) -> Function:
             f"remat: expected a function, got {f!r}. For a layer, wrap its apply: "
             "layer._replace(apply=fn.remat(layer.apply))."
         )
-    return update_wrapper(partial(_rematerialised, f), f)
+    return wrapped(_rematerialised, f)
 
 
 def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
@@ -79,7 +79,7 @@ class Recomputed:
     """f(*tensors) as one step of differentiation that keeps its arguments and nothing else.
 
     Its methods are the rules that autograd and torch.func ask for, with the outermost level of torch.func peeled off
-    the tensors. A cotangent or tangent is None where it is zero by structure, and for integers.
+    the tensors. A cotangent or tangent is None if it is structurally zero, and for integers.
     """
 
     f: Function
@@ -89,10 +89,10 @@ class Recomputed:
         return apply(self, *tensors)
 
     def run(self, *tensors: Tensor) -> Tensors:
-        return tuple(out.view_as(out) for out in self.f(*tensors))  # autograd takes no argument back as a result
+        return tuple(out.view_as(out) for out in self.f(*tensors))  # autograd does not accept an argument as a result
 
     def kept(self, tensors: Tensors, results: Tensors) -> Tensors:
-        """Choose the tensors that the backward pass is given."""
+        """Return the tensors that the backward pass receives."""
         return tensors
 
     def pull(self, primals: Tensors, cotangents: Partial) -> Partial:
@@ -146,7 +146,7 @@ class _Remat(torch.autograd.Function):
 
 
 def distinct(tensors: Sequence[Tensor]) -> Tensors:
-    """Make each tensor its own object, by which a step that holds it knows it.
+    """Give each tensor an object of its own, by which a step identifies the tensors that it holds.
 
     Two that were distinct at a level of torch.func may be one below it. A pullback may also run after its level has
     ended; an operation unwraps the tensors that were saved at it.

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.nodes import Tree, is_inexact, leaves, map_fitting, partition
+from funcnet.tree.flattening import Tree, leaves
+from funcnet.tree.nodes import is_inexact, map_fitting, partition
 
 
 def add(a: Tree, b: Tree) -> Tree:

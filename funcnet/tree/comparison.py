@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from funcnet.tree.nodes import Tree, describe, is_tensor, leaves, mismatch, paths, place, structure
+from funcnet.tree.flattening import Tree, describe, is_tensor, leaves, mismatch, paths, place, structure
 
 
 def equal(a: Tree, b: Tree) -> bool:

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.nodes import Tree, leaves, map_with_path, place
+from funcnet.tree.flattening import Tree, leaves, place
 from funcnet.tree.nodes import map as map_leaves
+from funcnet.tree.nodes import map_with_path
 
 
 def is_array(leaf: Any) -> bool:

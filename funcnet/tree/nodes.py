@@ -1,62 +1,27 @@
-"""The structure of a tree: flattening, mapping, splitting and merging."""
+"""Trees of leaves: mapping, splitting and merging."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optree
 import torch
 from torch import Tensor
 
-Tree = Any
-Structure = optree.PyTreeSpec
-
-NAMESPACE = "funcnet"  # optree also finds globally registered classes there
-
-
-def flatten(tree: Tree) -> tuple[list[Any], Structure]:
-    """Split a tree into its leaves, dict keys in sorted order, and its structure."""
-    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
-    return leaves, structure
-
-
-def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
-    """Build the tree of this structure with these leaves: the inverse of `flatten`."""
-    return optree.tree_unflatten(structure, leaves)
-
-
-def leaves(tree: Tree) -> list[Any]:
-    """List the leaves of a tree, in the order of `paths`."""
-    return optree.tree_leaves(tree, namespace=NAMESPACE)
-
-
-def structure(tree: Tree) -> Structure:
-    """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure."""
-    return optree.tree_structure(tree, namespace=NAMESPACE)
-
-
-def paths(tree: Tree) -> list[str]:
-    """List the path of every leaf: the keys, indices and fields that lead to it, joined by dots; "" for a lone leaf.
-
-    Example:
-        >>> fn.tree.paths(({"w": 1, "b": 2}, [3]))
-        ['0.b', '0.w', '1.0']
-    """
-    return [_join(accessor) for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)]
-
-
-def place(path: str) -> str:
-    """Describe the place of a leaf in an error message."""
-    return f'path "{path}"' if path else "the tree itself, which is one leaf"
-
-
-def describe(tree: Tree) -> str:
-    """Describe a tree in an error message: dtype, shape and device of a tensor, the entries of a node."""
-    if is_tensor(tree):
-        return f"{str(tree.dtype).removeprefix('torch.')} tensor of shape {tuple(tree.shape)} on {tree.device}"
-    if tree is None or _is_leaf(tree):
-        return repr(tree)
-    names = [str(name) for name in _one_level(tree)[2]]
-    return f"{type(tree).__name__} with {'entry' if len(names) == 1 else 'entries'} {', '.join(names) or '(none)'}"
+from funcnet.tree.flattening import (
+    NAMESPACE,
+    Structure,
+    Tree,
+    describe,
+    flatten,
+    is_tensor,
+    leaves,
+    mismatch,
+    paths,
+    place,
+    structure,
+    too_deep,
+    unflatten,
+)
 
 
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
@@ -77,7 +42,10 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
 
 def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """Apply f as `map` does; errors name the given operation."""
-    first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
+    try:
+        first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
+    except RecursionError as error:
+        raise too_deep() from error
     columns = [_align(operation, spec, tree, other) for other in rest]
     return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
 
@@ -108,11 +76,6 @@ def _kind(leaf: Any) -> Any:
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """Apply f(path, leaf, *others) as `map` does, with the leaf's path, as in `paths`, as the first argument."""
     return map(f, unflatten(structure(tree), paths(tree)), tree, *rest)
-
-
-def is_tensor(leaf: Any) -> bool:
-    """Tell whether a leaf is a tensor."""
-    return isinstance(leaf, Tensor)
 
 
 def is_floating(leaf: Any) -> bool:
@@ -268,32 +231,3 @@ def _align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any
         return spec.flatten_up_to(other)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{operation}: the trees differ in structure {mismatch(tree, other, prefix=True)}.") from error
-
-
-def mismatch(a: Tree, b: Tree, path: str = "", *, prefix: bool = False) -> str | None:
-    """Describe where two structures first differ; with `prefix`, a leaf or None in `a` matches anything in `b`."""
-    if (prefix and (a is None or _is_leaf(a))) or (_is_leaf(a) and _is_leaf(b)):
-        return None
-    here = f"at {place(path)}" if path else "at the root"
-    if _is_leaf(a) or _is_leaf(b) or type(a) is not type(b):
-        return f"{here}: {describe(a)} and {describe(b)}"
-    (children_a, meta_a, names, _), (children_b, meta_b, names_b, _) = _one_level(a), _one_level(b)
-    if names != names_b or meta_a != meta_b:
-        return f"{here}: {describe(a)} and {describe(b)}"
-    inner = (
-        mismatch(x, y, f"{path}.{name}" if path else str(name), prefix=prefix)
-        for name, x, y in zip(names, children_a, children_b, strict=True)
-    )
-    return next((message for message in inner if message), None)
-
-
-def _is_leaf(tree: Tree) -> bool:
-    return optree.tree_is_leaf(tree, namespace=NAMESPACE)
-
-
-def _one_level(tree: Tree) -> Any:
-    return optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
-
-
-def _join(accessor: optree.PyTreeAccessor) -> str:
-    return ".".join(str(getattr(entry, "field", entry.entry)) for entry in accessor)

@@ -8,7 +8,7 @@ import optree
 from torch import Tensor
 from torch.serialization import add_safe_globals
 
-from funcnet.tree.nodes import NAMESPACE
+from funcnet.tree.flattening import NAMESPACE
 
 Class = TypeVar("Class", bound=type[Any])
 

@@ -144,8 +144,8 @@ def test_hvp_equals_a_finite_difference(name, attention):
     expected = fn.tree.scale(0.5 / h, fn.tree.sub(ahead, behind))
     product = fn.jvp(gradient, (params,), (v,))[1]
     assert fn.tree.norm(fn.tree.sub(product, expected)) < 1e-6 * fn.tree.norm(product)
-    staged = fn.jit(lambda params, v: fn.jvp(gradient, (params,), (v,))[1], backend="eager")
-    assert_close(staged(params, v), product, 1e-9)
+    jitted = fn.jit(lambda params, v: fn.jvp(gradient, (params,), (v,))[1], backend="eager")
+    assert_close(jitted(params, v), product, 1e-9)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""Attention and normalisation equal torch's own kernels on every backend, gradients included."""
+"""Attention and normalisation equal torch's kernels on every backend, gradients included."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from funcnet.compiler import jit
 
 attend = F.scaled_dot_product_attention
 MASK = torch.ones(5, 5, dtype=torch.bool).tril(1)
-MASK[2] = False  # a row that may attend to nothing
+MASK[2] = False  # a fully masked row
 BIAS = torch.linspace(-1, 1, 25, dtype=torch.float64).reshape(5, 5)
 
 
@@ -47,17 +47,17 @@ def value_and_gradient(f, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name, backend", rows(CASES, inductor=[("causal",), ("masked",), ("batch_norm",)]))
-def test_equal_to_torchs_kernels(name: str, backend: str) -> None:
+def test_values_and_gradients_equal_torchs(name: str, backend: str) -> None:
     f, shape = CASES[name]
     x = normal(*shape)
-    staged = jit(lambda x: value_and_gradient(f, x), backend=backend)(x)
-    for got, want in zip(staged, value_and_gradient(f, x), strict=True):
+    jitted = jit(lambda x: value_and_gradient(f, x), backend=backend)(x)
+    for got, want in zip(jitted, value_and_gradient(f, x), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CASES)
-def test_lanes_of_them(name: str, backend: str) -> None:
+def test_lanes_equal_single_examples(name: str, backend: str) -> None:
     f, shape = CASES[name]
     x = normal(3, *shape)
     got = jit(fn.vmap(lambda x: value_and_gradient(f, x)), backend=backend)(x)

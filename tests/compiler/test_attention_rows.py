@@ -1,4 +1,4 @@
-"""Rows of attention that may attend to nothing are zero, as are their gradients; large scores keep their weights."""
+"""Fully masked rows of attention are zero, as are their gradients; large scores do not lose accuracy."""
 
 import math
 
@@ -42,7 +42,7 @@ MASKED = {
 
 
 def with_gradients(table):
-    """The values of a table of functions of queries, keys and values, and the gradients of each."""
+    """Return the values and gradients of a table of functions of queries, keys and values."""
 
     def run(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
         results = []
@@ -85,7 +85,7 @@ def softmax_of(number: float, factor: float):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_finite_masks_and_large_scores(backend: str) -> None:
-    """The logarithm of a sum has none of its digits left to tell weights by; torch's own gradients are lost there."""
+    """At such scores the logarithm of the normaliser has too few digits; torch computes wrong gradients from it."""
     cases = [(torch.finfo(torch.float32).min, 1.0), (-1e5, 1.0), (-1e4, 30.0)]
     table = {
         case: lambda q, k, v, case=case: attend(case[1] * q, k, v, attn_mask=added(q.dtype, case[0])) for case in cases

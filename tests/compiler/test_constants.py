@@ -1,4 +1,4 @@
-"""Constants of a program are numbers of their dtype, and are converted to other dtypes from there."""
+"""Constants of a program are rounded to their dtype before they are converted to another one."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ DTYPES = (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, t
 
 
 @pytest.mark.parametrize("backend", QUICK)
-def test_a_constant_is_converted_from_the_dtype_that_it_has(backend: str) -> None:
+def test_a_constant_is_converted_from_its_dtype(backend: str) -> None:
     convert = lambda number, held, dtype: lambda x: torch.full((2,), number, dtype=held).to(dtype).double() + x  # noqa: E731
     table = {
         f"{number}, {held} to {dtype}": convert(number, held, dtype)
@@ -29,7 +29,7 @@ def test_a_constant_is_converted_from_the_dtype_that_it_has(backend: str) -> Non
 
 
 @pytest.mark.parametrize("backend", QUICK)
-def test_a_choice_between_constants_is_converted_from_the_dtype_that_they_have(backend: str) -> None:
+def test_a_choice_between_constants_is_converted_from_their_dtype(backend: str) -> None:
     table = {
         "where": lambda x: torch.where(x > 0, torch.tensor(0.1), torch.tensor(-0.3)).to(x.dtype),
         "comparison": lambda x: (x > 0).to(torch.uint8).sub(1).to(x.dtype),

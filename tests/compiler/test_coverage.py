@@ -1,4 +1,4 @@
-"""Every primitive that a rule emits has a C text, for every dtype that it can meet, flat and in lanes."""
+"""Every primitive that a rule emits has a C text for every dtype it may be used with, without and with lanes."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_
 
 
 def check_text(source: str) -> None:
-    """Let the C compiler read a text, without the time that it takes to compile it."""
+    """Let the C compiler check a text without compiling it."""
     cc = toolchain.compiler()
     command = [*cc.command, *cc.flags, "-fsyntax-only", "-x", "c", "-"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
@@ -47,7 +47,7 @@ def check_text(source: str) -> None:
 
 
 def emitted() -> Iterator[str]:
-    """The primitives that the code of the rules names: emit("name", …), and what makes rules of a name."""
+    """Yield the names of primitives in the code of the rules: in emit("name", …) and in functions that make rules."""
     makers = {"emit", "_primitive", "_rounding", "_logical", "_reduction", "_extremum", "_arg", "_cumulative"}
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -58,17 +58,19 @@ def emitted() -> Iterator[str]:
     yield from elementwise.OF_ATEN
 
 
-def test_every_primitive_that_is_named_is_known() -> None:
+def test_every_primitive_in_a_rule_exists() -> None:
     names = set(emitted())
     assert len(names) > 50 and names <= {*PRIMITIVES, "gather"}, names - {*PRIMITIVES}
 
 
 def test_every_primitive_is_called() -> None:
-    """By a rule, by the C writer or by the text of another one."""
+    """A primitive is called by a rule, by the C writer or by the text of another primitive."""
     code = "".join(path.read_text() for path in FOLDER.rglob("*.py") if path.name != "primitives.py")
     of_aten = {*elementwise.OF_ATEN, *(name for name, row in PRIMITIVES.items() if row.kind is Kind.COMPARISON)}
     called = {name for name in PRIMITIVES if re.search(rf'"{name}"|(?<!T )(?<!}} )\b{name}_(S|{{kind}})\(', code)}
-    assert called | of_aten | {"gelu_tanh", "gelu_slope_tanh"} == {*PRIMITIVES}  # the last two by names in two parts
+    assert called | of_aten | {"gelu_tanh", "gelu_slope_tanh"} == {
+        *PRIMITIVES
+    }  # the last two names are composed of parts
 
 
 def test_aliases_of_bools_are_primitives() -> None:
@@ -76,17 +78,17 @@ def test_aliases_of_bools_are_primitives() -> None:
         for other in filter(None, (row.boolean, row.masked)):
             assert PRIMITIVES[other].arity == row.arity
     infix = {name for name, row in PRIMITIVES.items() if row.kind is Kind.INFIX and not row.boolean}
-    assert infix == {"sub", "div"}  # which torch refuses
+    assert infix == {"sub", "div"}  # torch refuses these for bools
 
 
 @pytest.mark.parametrize("name", [name for name, row in PRIMITIVES.items() if row.kind is Kind.SYNTAX])
-def test_every_primitive_with_a_syntax_of_its_own_is_written(name: str) -> None:
+def test_every_primitive_of_kind_syntax_has_a_case(name: str) -> None:
     nest = Nest((2,))
     args = [X] * PRIMITIVES[name].arity
     assert Body(Writer(1, Target(64)), nest).compute(Emit(nest)(name, *args), ["0"])
 
 
-def test_texts_take_the_operands_that_their_rows_count() -> None:
+def test_texts_take_as_many_operands_as_their_rows_say() -> None:
     for name, row in FUNCTIONS.items():
         scalar = "f32" if row.floats or row.wide or row.kind is Kind.LIBM else "i64"
         (parameters,) = re.findall(rf"\b{name}_{scalar}\)?\(([^()]*)\)\s*[{{;]", definitions.define({(name, scalar)}))
@@ -94,16 +96,16 @@ def test_texts_take_the_operands_that_their_rows_count() -> None:
 
 
 @pytest.mark.parametrize("args", [(), (X, X)], ids=len)
-def test_a_primitive_takes_so_many_operands(args: tuple[Const, ...]) -> None:
+def test_a_primitive_checks_the_number_of_operands(args: tuple[Const, ...]) -> None:
     with pytest.raises(InternalError, match=f"the primitive sin takes 1 operands, got {len(args)}"):
         Emit(Nest(()))("sin", *args)
 
 
-COMPOSED = ("floordiv", "remainder")  # whose errors name what they call
+COMPOSED = ("floordiv", "remainder")  # their errors name the functions that they call
 
 
 def test_every_text_compiles_for_every_type() -> None:
-    """Of floats every function has one; of integers explain names the others."""
+    """Every function has a text for floats; explain names those without one for integers."""
     used = set()
     for name, scalar, vector in product(FUNCTIONS, NAMES.values(), ("", "v")):
         if vector and name in SCALAR:
@@ -122,7 +124,7 @@ def test_every_text_compiles_for_every_type() -> None:
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
-# calls whose arguments are more than one to three tensors of the dtype
+# calls with arguments besides one to three tensors of the dtype
 CALLS: dict[str, Callable[..., object]] = {
     **{name: lambda x, y, name=name: getattr(aten, name)(x, [0]) for name in ("amax", "amin", "any")},
     **{name: lambda x, y, name=name: getattr(aten, name)(x, 0) for name in ALONG},
@@ -151,11 +153,11 @@ CALLS: dict[str, Callable[..., object]] = {
     **{f"pow_{p}": lambda x, y, p=p: aten.pow(x, p) for p in (0.5, -0.5, 2, 3, -1, -2, 2.5)},
 }
 MOVES = {*views.RULES, "index_select", "index", "slice_scatter", "repeat", "constant_pad_nd", "bmm", "_assert_async"}
-MOVES |= {"_to_copy", "clone", "lift_fresh_copy"}  # no primitives, or those of another row
+MOVES |= {"_to_copy", "clone", "lift_fresh_copy"}  # without primitives, or with those of another row
 
 
 def functions() -> dict[str, Callable[..., object]]:
-    """A call for each rule, which takes as many tensors as the operation wants."""
+    """Return a call for each rule, with as many tensors as the operation takes."""
 
     def of(name: str) -> Callable[..., object]:
         def call(x: Tensor, y: Tensor) -> object:
@@ -173,7 +175,7 @@ def functions() -> dict[str, Callable[..., object]]:
 
 
 def runs(f: Callable[..., object], x: Tensor) -> bool:
-    """Whether torch has the operation for a dtype at all."""
+    """Tell whether torch has the operation for a dtype."""
     try:
         f(x, x)
     except (RuntimeError, NotImplementedError, TypeError, IndexError):
@@ -186,7 +188,7 @@ def program(f: Callable[..., object], x: Tensor, lanes: bool) -> Program:
     return Program(block, *((((0, 0), (0,) * len(block.results))) if lanes else ()))
 
 
-# what torch has and the native backend lacks, by the dtypes, each an operation that explain names
+# operation -> dtypes that torch has and the native backend lacks; explain names the operation
 LACKING = {"mm": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)}
 
 
@@ -198,7 +200,7 @@ LACKING = {"mm": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8
         for d in DTYPES
     ],
 )
-def test_every_rule_compiles_for_every_dtype_that_torch_has_it_for(dtype: torch.dtype, lanes: bool) -> None:
+def test_every_rule_compiles_for_every_dtype_that_torch_supports(dtype: torch.dtype, lanes: bool) -> None:
     x = torch.ones(3).to(dtype)
     supported, lacking = [], set()
     for name, f in functions().items():

@@ -1,4 +1,4 @@
-"""Denormals in native kernels are zeros of their sign, on every thread; the caller's mode stays."""
+"""Native kernels flush denormals to zeros of the same sign, in every thread, and restore the caller's mode."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 
 FLOATS = (torch.float32, torch.float64)
-LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
+LANES = 19  # not a multiple of 4, 8 or 16, the lanes of a block
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64", "aarch64", "arm64"), reason="no flush mode is known here"
@@ -29,7 +29,7 @@ def same_bits(got: Tensor, want: Tensor) -> bool:
 
 
 def keeps_denormals() -> bool:
-    """Whether this thread's arithmetic has denormals, as results and as operands."""
+    """Tell whether this thread's arithmetic keeps denormals, as results and as operands."""
     half = torch.finfo(torch.float32).tiny / 2
     one = torch.ones(())
     return bool((one * half).view(torch.int32) != 0) and bool((half * 2.0 * one) != 0) and _reads_denormals()
@@ -42,7 +42,7 @@ def _reads_denormals() -> bool:
 
 @pytest.fixture(params=[False, True], ids=["kept", "flushed"])
 def caller(request: pytest.FixtureRequest):
-    """The mode of the calling thread, which no result may depend on and no call may change."""
+    """The floating-point mode of the calling thread: no result may depend on it, and no call may change it."""
     torch.set_flush_denormal(request.param)
     yield request.param
     torch.set_flush_denormal(False)
@@ -93,7 +93,7 @@ FUNCTIONS = {**{name: getattr(torch, name) for name in UNARY.split()}, **COMPOSE
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_functions_of_a_denormal_are_those_of_zero(dtype: torch.dtype) -> None:
-    """Up to the least normal number: some return such an argument itself."""
+    """The results may differ by the least normal number: some functions return such an argument unchanged."""
     tiny = torch.finfo(dtype).tiny
     x, zeros = torch.tensor([tiny / 1000, -tiny / 1000], dtype=dtype), torch.tensor([0.0, -0.0], dtype=dtype)
     got = jit(lambda x: {name: f(x) for name, f in FUNCTIONS.items()}, backend="native")(x)
@@ -118,13 +118,13 @@ def test_a_decayed_momentum_becomes_zero() -> None:
 
 
 @pytest.mark.parametrize("backend", ["eager", "native"])
-def test_the_mode_of_the_caller_stays(backend: str, caller: bool) -> None:
+def test_the_mode_of_the_caller_is_restored(backend: str, caller: bool) -> None:
     x = torch.ones(3)
     jit(lambda x: x * 2, backend=backend)(x)
     assert keeps_denormals() is not caller
 
 
-def test_the_mode_of_the_caller_stays_after_an_error(caller: bool) -> None:
+def test_the_mode_of_the_caller_is_restored_after_an_error(caller: bool) -> None:
     with pytest.raises(IndexError):
         jit(lambda x, i: x[i], backend="native")(torch.zeros(3), torch.tensor([3]))
     assert keeps_denormals() is not caller
@@ -134,7 +134,7 @@ class StopError(Exception):
     pass
 
 
-def test_the_mode_of_the_caller_stays_after_a_stop(caller: bool) -> None:
+def test_the_mode_of_the_caller_is_restored_after_an_interrupt(caller: bool) -> None:
     def stop(done: int, total: int) -> None:
         raise StopError
 
@@ -150,7 +150,7 @@ def test_the_eager_backend_follows_the_caller(caller: bool) -> None:
 
 
 def test_every_thread_of_a_long_run_flushes(caller: bool) -> None:
-    """Enough work for threads of its own, whatever the mode of the caller, which the system hands on to them."""
+    """The run is long enough for worker threads, which inherit the caller's mode from the system."""
 
     def run(x: Tensor) -> Tensor:
         return fn.scan(lambda c, _: (c * 0.9, None), x, length=20_000)[0]
@@ -188,6 +188,6 @@ assert (least * 1.0 != 0).all()
 
 
 def test_threads_of_blas_keep_the_mode_of_the_caller() -> None:
-    """They begin inside of a kernel, live on, and run torch's operations later."""
+    """They start inside a kernel, outlive it, and run torch's operations later."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", BLAS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

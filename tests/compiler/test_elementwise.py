@@ -1,4 +1,4 @@
-"""Operations on single elements equal ATen's: at odd shapes, strides and values, over lanes, on every backend."""
+"""Elementwise operations equal ATen's at unusual shapes, strides and values, over lanes, on every backend."""
 
 import math
 
@@ -38,13 +38,20 @@ atan
 sinh cosh asinh acosh atanh erf erfc floor ceil trunc round frac sign square relu isnan isinf isfinite logical_not
 signbit lgamma"""
 UNARY = {name: getattr(torch, name) for name in NAMES.split()}
-PERIODIC = ("sin", "cos", "tan", "lgamma", "sinh", "cosh")  # far out, both libraries reduce to other last digits
+PERIODIC = (
+    "sin",
+    "cos",
+    "tan",
+    "lgamma",
+    "sinh",
+    "cosh",
+)  # the libraries differ at large arguments
 
 
-# torch.compile rounds these to the last digit of 1: of a small result all digits are lost, and the sign of -0. Of large
-# numbers acosh is infinity, where the square overflows. They are compared on [-1.5, 1.5].
+# torch.compile computes these with an absolute error of the order of eps, so small results and the sign of -0 are
+# wrong, and acosh is infinite where the square overflows. They are compared on [-1.5, 1.5].
 ROUGH = {torch.float32: ("expm1", "atanh", "erf", "acosh"), torch.float64: ("expm1", "atanh")}
-# Of two zeros it takes either for the larger one, and a remainder that is zero is +0.
+# torch.compile returns either of two zeros as the larger one, and +0 as a remainder that is zero.
 UNSIGNED = ("fmax", "fmin", "remainder")
 
 
@@ -53,13 +60,13 @@ def without(table, *names: str):
 
 
 def edges(dtype: torch.dtype, backend: str) -> Tensor:
-    """Native kernels read denormals as zeros, which test_denormals holds."""
+    """Return edge cases, without denormals for native kernels, which flush them (see test_denormals)."""
     x = torch.tensor(EDGES, dtype=dtype)
     return x if backend != "native" else x[(x == 0) | ~(x.abs() < torch.finfo(dtype).tiny)]
 
 
 def check_elements(table, *args: Tensor, backend: str, **bounds: float) -> None:
-    """Inductor alone: over lanes it compiles the same loop once more."""
+    """Check a table without lanes and, except on inductor, over lanes: inductor would compile the same loop again."""
     if backend == "inductor":
         check_alone(table, *args, backend=backend, unsigned=UNSIGNED, **bounds)
     else:
@@ -117,7 +124,7 @@ BINARY = {
 
 
 QUOTIENTS = ("floor", "trunc", "remainder", "fmod")
-SUMS = ("alpha", "less", "lerp", "addcmul", "addcdiv")  # of products, which may cancel
+SUMS = ("alpha", "less", "lerp", "addcmul", "addcdiv")  # sums of products, which may cancel
 PAIRS = [((3, 5), (5,)), ((2, 1, 3), (4, 1)), ((), (7,)), ((1,), (1,)), ((0, 3), (3,)), ((33,), (33,))]
 
 
@@ -127,9 +134,9 @@ def test_binary_at_edges(dtype: torch.dtype, backend: str) -> None:
     x = edges(dtype, backend)
     a, b = (side.clone() for side in torch.cartesian_prod(x, x).unbind(-1))
     check_elements(without(BINARY, *QUOTIENTS, *SUMS), a, b, backend=backend)
-    exact = ((a / b).abs() < 1e6) & b.isfinite()  # a quotient past 2^24 has no unit digit to agree on
+    exact = ((a / b).abs() < 1e6) & b.isfinite()  # beyond 2^24 a float32 quotient has no unit digit
     if backend == "inductor" and dtype == torch.float32:
-        exact &= (a / b != 0) | (a == 0)  # it rounds the quotient first, and the floor of -1e-60 is -0
+        exact &= (a / b != 0) | (a == 0)  # it rounds the quotient first: the floor of -1e-60 is -0
     table, unsigned = {name: BINARY[name] for name in QUOTIENTS}, UNSIGNED if backend == "inductor" else ()
     check_alone(table, a[exact], b[exact], backend=backend, unsigned=unsigned)
 
@@ -193,7 +200,7 @@ SIGNED = ("sign", "abs", "neg", "sum", "pow", "square", "shr5")
 def test_integers_wrap_and_round_as_in_aten(dtype: torch.dtype, backend: str) -> None:
     table = without(INTEGERS, *SIGNED) if dtype == torch.uint8 else INTEGERS
     if dtype == torch.uint8 and backend == "inductor":
-        table = without(table, "truth")  # any and all of uint8 are bool there, uint8 in ATen
+        table = without(table, "truth")  # any and all of uint8 are bool in inductor, uint8 in ATen
     info = torch.iinfo(dtype)
     a = torch.tensor([info.max, info.min, 7, -7 % (info.max + 1), 5, 100, 0], dtype=dtype)
     b = torch.tensor([info.max, 3, 2, 2, info.max, 100, 1], dtype=dtype)
@@ -239,6 +246,6 @@ def test_booleans(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_rounding_to_float32_and_back(backend: str) -> None:
-    """gcc 12 dropped the rounding of some elements where it vectorised both conversions."""
+    """gcc 12 dropped the rounding of some elements when it vectorised both conversions."""
     x = rand(2, 5, 6, dtype=torch.float64)
     check(lambda x: x.float().softmax(-1, dtype=torch.float64), x, backend=backend)

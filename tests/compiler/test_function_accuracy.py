@@ -1,7 +1,7 @@
-"""Native functions of float32 are within 4 ulp of their float64 values, over all bit patterns, alone and in lanes.
+"""Native functions of float32 are within 4 ulp of their float64 values, over all bit patterns, without and with lanes.
 
-A kernel takes denormal numbers for zeros of their sign and returns such zeros. So the value of that zero is right for a
-denormal argument, too, and where a value is denormal any number below the least normal one is.
+Kernels flush denormals to zeros of the same sign. So the value at zero is also correct for a denormal argument, and if
+the exact value is denormal, any number below the least normal one is correct.
 """
 
 import math
@@ -46,7 +46,7 @@ def odds(x: Tensor) -> Tensor:
     return n * (n + 2)
 
 
-# functions that lose digits in float64, too, and others that do not
+# functions whose formula loses digits in float64, too, with accurate ones
 OTHERWISE = {
     "silu": (F.silu, lambda x: x * torch.sigmoid(x)),
     "gelu": (F.gelu, lambda x: x * tail(x)),
@@ -63,11 +63,11 @@ OTHERWISE = {
 UNARY = {**{name: (f, f) for name, f in ITSELF.items()}, **OTHERWISE}
 NAMES_OF_TWO = ("atan2", "hypot", "fmod", "logaddexp", "logaddexp2", "pow", "xlogy")
 BINARY = {name: getattr(torch, name) for name in NAMES_OF_TWO}
-CANCELLING = {"logaddexp": 1e-7, "logaddexp2": 1e-7}  # the last digits of float64 are all that is left near a zero
+CANCELLING = {"logaddexp": 1e-7, "logaddexp2": 1e-7}  # near a zero, only the last digits of float64 are left
 
 
 def bits(count: int, seed: int) -> Tensor:
-    """Any float32, numbers of the order of 1, 10 and 100, and edges."""
+    """Return random bit patterns of float32, numbers of the order of 1, 10 and 100, and edge cases."""
     generator = torch.Generator().manual_seed(seed)
     every = torch.randint(-(2**31), 2**31, (count,), generator=generator).to(torch.int32).view(torch.float32)
     near = torch.randn(count, generator=generator) * torch.tensor([1.0, 10.0, 100.0]).repeat(-(-count // 3))[:count]
@@ -76,7 +76,7 @@ def bits(count: int, seed: int) -> Tensor:
 
 
 def ulps(got: Tensor, want: Tensor, term: float = 0.0) -> Tensor:
-    """The distance in units of the last place of a float64 value, or of a term whose digits it shares."""
+    """Return the distance in units of the last place of a float64 value, or of the term that limits its accuracy."""
     most = torch.finfo(torch.float32).max
     _, exponent = torch.frexp(want.abs().clamp(max(TINY, term), most))
     same = (got == want.float()) | (got.isnan() & want.isnan()) | ((want.abs() < TINY) & (got.abs() < TINY))
@@ -85,13 +85,13 @@ def ulps(got: Tensor, want: Tensor, term: float = 0.0) -> Tensor:
 
 
 def error(got: Tensor, reference, args: tuple[Tensor, ...], term: float = 0.0) -> Tensor:
-    """The least of the errors with respect to the arguments, and to zeros in the place of the denormal ones."""
+    """Return the smaller of the errors at the arguments and at those with denormals replaced by zeros."""
     flushed = [torch.where(x.abs() < TINY, torch.copysign(torch.zeros(()), x), x) for x in args]
     return torch.minimum(*(ulps(got, reference(*(x.double() for x in given)), term) for given in (args, flushed)))
 
 
 def hold(table, args: tuple[Tensor, ...], most: float = 4.0) -> None:
-    """One program for a table, alone and over lanes."""
+    """Check a table in one program, without and with lanes."""
     f = lambda *args: [f(*args) for f, _ in table.values()]  # noqa: E731
     for run in (jit(f, backend="native"), jit(fn.vmap(f), backend="native")):
         for (name, (_, reference)), got in zip(table.items(), run(*args), strict=True):
@@ -104,12 +104,12 @@ COUNTS = [2_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_functions_of_any_bits(count: int) -> None:
+def test_functions_of_one_argument(count: int) -> None:
     hold(UNARY, (bits(count, 0),))
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_functions_of_two_of_any_bits(count: int) -> None:
+def test_functions_of_two_arguments(count: int) -> None:
     hold({name: (f, f) for name, f in BINARY.items()}, (bits(count, 1), bits(count, 2)))
 
 
@@ -130,7 +130,7 @@ GRADIENTS = {
 
 
 def test_gradients() -> None:
-    """That of gelu has a zero, near which its terms cancel."""
+    """The derivative of gelu has a zero, near which its terms cancel."""
     x = torch.cat([torch.linspace(-80, 80, 3001), torch.linspace(-5, 5, 3001)])
     got = jit(lambda x: [gradient(f)(x) for f, _ in GRADIENTS.values()], backend="native")(x)
     for (name, (_, reference)), value in zip(GRADIENTS.items(), got, strict=True):
@@ -162,8 +162,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize("lanes", [False, True])
-def test_float64_values_of_fifty_digits(lanes: bool) -> None:
-    """The right values were computed with fifty digits and rounded."""
+def test_float64_values(lanes: bool) -> None:
+    """The expected values were computed with fifty digits and rounded."""
     points = [torch.tensor([*values], dtype=torch.float64) for values in VALUES.values()]
     f = lambda *points: [f(x) for f, x in zip(VALUES, points, strict=True)]  # noqa: E731
     if lanes:

@@ -1,6 +1,6 @@
-"""Random programs give with jit what they give in eager mode: alone, in lanes, with their gradients, and replayed.
+"""Random programs give the same results with jit as in eager mode: without and with lanes, gradients, and replayed.
 
-FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py tries 10,000 instead of some hundreds.
+FUNCNET_PROGRAMS=10000 pytest -m slow tests/compiler/test_fuzzed_programs.py runs 10,000 instead of some hundreds.
 """
 
 import os
@@ -18,20 +18,20 @@ from random_programs.shrinking import kind, report, shrink
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.lowering.table import RULES
 
-REFUSED = (  # of programs that torch runs
+REFUSED = (  # errors that jit may raise for programs that torch runs
     "depends on the memory layout",  # as_strided of an argument
-    "to elements that share memory",  # written through an expand, or through windows that overlap
+    "to elements that share memory",  # a write through an expand, or through overlapping windows
     "which share elements",
     "aten.nonzero.default needs the values",  # x[mask] = y in a vmap
     "aten._local_scalar_dense.default needs the values",  # the gradient of scatter_reduce by products
-    "function that returns multiple views",  # a result of a scan, of which autograd takes all to depend on all
-    "has been modified by an inplace operation",  # of a tensor that a scan will need for its gradient
-    "is not implemented",  # a derivative of what a scan was given, of which eager mode finds that none is needed
+    "function that returns multiple views",  # a result of a scan: for autograd, all results depend on all inputs
+    "has been modified by an inplace operation",  # a write to a tensor that the gradient of a scan reads
+    "is not implemented",  # a derivative of a scan's input, which eager mode finds not to be needed
 )
 
 
 def trial(seed: int) -> str:
-    """Check the program of a seed in one of the modes, and tell how it went; fail with the smallest part of it."""
+    """Check the program of a seed in one of the modes and return the outcome; on failure, shrink the program."""
     program, mode = generate(seed), random.Random(seed).choice(MODES)
     mode = mode if runs(program, mode) else mode.replace("lanes grad", "lanes").replace("grad", "alone")
     try:
@@ -47,7 +47,7 @@ def trial(seed: int) -> str:
 
 
 def runs(program: Program, mode: str) -> bool:
-    """Whether eager mode has the gradients, if they are asked for."""
+    """Tell whether eager mode computes the gradients, if the mode includes them."""
     try:
         target(program, mode)(*copies([*program.args.values()]))
     except RuntimeError:
@@ -57,7 +57,7 @@ def runs(program: Program, mode: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """Without torch's warnings of slow and of deprecated ways."""
+    """Ignore torch's performance and deprecation warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -77,7 +77,7 @@ def test_many_programs() -> None:
 
 
 def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a wrong rule for one operation, little else is left of the program that shows it."""
+    """With a wrong rule for one operation, the shrunk program contains little else."""
     lines = [
         "v0 = a * 2",
         "v1 = v0.clone()",

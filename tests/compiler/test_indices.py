@@ -1,4 +1,4 @@
-"""Elements at computed places equal ATen's on every backend; natively also many writes to few, and how indices join."""
+"""Gathers and scatters equal ATen's on every backend; natively also colliding writes and combinations of indices."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ def few(count: int, most: int) -> Tensor:
 
 
 def table(x: Tensor) -> Tensor:
-    """Rows that are not zero, of the dtype of x."""
+    """Return rows without zeros, in the dtype of x."""
     return torch.arange(12, dtype=x.dtype).reshape(4, 3) + 1
 
 
@@ -102,11 +102,11 @@ WRITES = {
     "dtype", [torch.float32, *(pytest.param(d, marks=pytest.mark.slow) for d in (FLOATS[1], torch.int64))]
 )
 def test_many_writes_to_few_places(dtype: torch.dtype) -> None:
-    x = numbers(300, dtype=torch.int64).to(dtype)  # whole, so that sums are exact
+    x = numbers(300, dtype=torch.int64).to(dtype)  # integers, so that sums are exact
     check(lambda x, i: [f(x, i) for f in WRITES.values()], x, few(300, 4), ulp=0)
 
 
-def test_many_truths_to_few_places() -> None:
+def test_many_writes_of_bools_to_few_places() -> None:
     start = torch.tensor([True, False, False, False, False])
     f = lambda x, i: [put(start, [i], x, True), put(start, [i], x, False), x[i], x.gather(0, i + 9)]  # noqa: E731
     check(f, numbers(40) > 12, few(40, 5), ulp=0)
@@ -130,8 +130,8 @@ def test_writes_to_the_rows_that_a_loop_carries() -> None:
     check(f, numbers(100, dtype=torch.int64), few(100, 5), ulp=0)
 
 
-def test_a_loop_of_writes_does_not_promise_that_they_are_independent() -> None:
-    """gcc 14 may take it at its word; gcc 12 stumbles over the check of the index first."""
+def test_a_loop_of_writes_is_not_declared_independent() -> None:
+    """gcc 14 may use the pragma; in gcc 12 the check of the index prevents it."""
     program = trace(lambda t: [WRITES["add"](*t)], [spec_of(numbers(300)), spec_of(few(300, 4))])
     lines = [line.strip() for line in text(program, vector=64).splitlines()]
     (write,) = (k for k, line in enumerate(lines) if "within(" in line and "+=" in line)
@@ -141,7 +141,7 @@ def test_a_loop_of_writes_does_not_promise_that_they_are_independent() -> None:
 
 A, B = torch.tensor([[3], [0], [2]]), torch.tensor([[1, 0, 4, -2]])
 
-PLACES = {  # in a tensor of shape (4, 5, 4, 5), and the shape of what is there
+PLACES = {  # indices of a tensor of shape (4, 5, 4, 5), and the shape of the result
     "first": (lambda a, b: [a, b], (3, 4, 4, 5)),
     "middle": (lambda a, b: [None, b, a], (4, 3, 4, 5)),
     "last": (lambda a, b: [None, None, a, b], (4, 5, 3, 4)),

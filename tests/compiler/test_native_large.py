@@ -1,4 +1,4 @@
-"""Native kernels past what 16 and 32 bits count: places, steps, lanes and offsets beyond 2¹⁶, numbers beyond 2³²."""
+"""Native kernels with indices, steps, lanes and offsets beyond 2¹⁶, and numbers beyond 2³²."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ N = 70_001
 
 
 def numbers(*shape: int) -> Tensor:
-    """Whole ones, whose sums are exact in any order."""
+    """Return integers as floats, whose sums are exact in any order."""
     return torch.randint(-50, 50, shape, generator=torch.Generator().manual_seed(0)).double()
 
 

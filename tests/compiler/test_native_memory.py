@@ -1,4 +1,4 @@
-"""Large temporaries of native kernels share memory only where none is still needed; memory that lacks is an error."""
+"""Large temporaries of native kernels share memory only if none is still needed; a lack of memory is an error."""
 
 from dataclasses import replace
 
@@ -13,11 +13,11 @@ from funcnet.compiler.native import backend
 from funcnet.compiler.native.target import Target
 from funcnet.scan import scan
 
-SIZE = 2500  # of float64: too large for the stack
+SIZE = 2500  # elements of float64: too large for the stack
 
 
 def chain(x: Tensor) -> Tensor:
-    """Every step of it has memory of its own."""
+    """Return a chain of operations, each of which needs memory of its own."""
     for k in range(4):
         x = x.cumsum(0) % (17 - k) - x.flip(0)
     return x
@@ -100,11 +100,11 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_large_temporaries_keep_what_is_needed(program) -> None:
+def test_large_temporaries_are_not_overwritten_while_needed(program) -> None:
     check(program, whole(SIZE), ulp=0)
 
 
-def test_memory_that_threads_lack_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_memory_for_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def lacking(kernel: backend.NativeKernel) -> Tensor:
         raise MemoryError
 

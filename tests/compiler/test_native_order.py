@@ -1,4 +1,4 @@
-"""Nests of a native kernel run when all that they read is there, and overwrite nothing that is still to be read."""
+"""Nests of a native kernel run after all their inputs, and overwrite nothing that is read later."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_is_read_is_there(program) -> None:
+def test_a_nest_runs_after_its_inputs(program) -> None:
     check(program, LINE, LONGER, OTHER, MOST, ulp=4)
 
 
@@ -79,7 +79,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_carry_is_overwritten_when_it_is_read_no_more(name: str) -> None:
+def test_a_carry_is_overwritten_after_its_last_read(name: str) -> None:
     check(lambda c, xs: scan(lambda c, x: (STEPS[name](c, x), None), c, xs)[0], LONGER, whole(6, 8), ulp=0)
 
 
@@ -105,7 +105,7 @@ def test_results_that_are_read_again() -> None:
     check(f, LONGER, whole(6, 8), ulp=0)
 
 
-def test_a_carry_that_becomes_what_was_computed_before_the_loop() -> None:
+def test_a_carry_that_becomes_a_value_from_before_the_loop() -> None:
     def f(c: Tensor, xs: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         before = c * 3
         return scan(lambda c, x: ((before, c[0] + c[1]), c[0] - x), (c, c.flip(0)), xs)

@@ -1,4 +1,4 @@
-"""The native backend's rules can all be met, hold for every form of an operation, and say what they lack."""
+"""Every rule of the native backend can be reached, holds for all overloads, and names unsupported operations."""
 
 import pytest
 import torch
@@ -15,15 +15,15 @@ aten = torch.ops.aten
 
 
 def stays(func: torch._ops.OpOverload) -> bool:
-    """Whether staging ever leaves an operation whole: nothing takes it apart, or what does may decline."""
+    """Tell whether tracing may record an operation: it has no decomposition, or one that may return NotImplemented."""
     if func._schema.is_mutable or not torch._C._dispatch_has_kernel(func.name()):
-        return False  # taken for its functional form; torch.jit's alone
+        return False  # replaced by a functional variant; used by torch.jit only
     rule = table.find(func)
     return rule is None or (rule in table._OWN.values() and "NotImplemented" in rule.__code__.co_names)
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_staging_leaves_what_a_rule_is_for(name: str) -> None:
+def test_tracing_can_record_every_operation_with_a_rule(name: str) -> None:
     packet = getattr(aten, name)
     assert any(stays(getattr(packet, overload)) for overload in packet.overloads())
 
@@ -58,7 +58,7 @@ NUMBERS = {
 
 @pytest.mark.filterwarnings("ignore:The reduce argument")
 @pytest.mark.parametrize("name", NUMBERS)
-def test_forms_with_numbers(name: str) -> None:
+def test_overloads_with_numbers(name: str) -> None:
     check(
         NUMBERS[name],
         torch.tensor([1.25, -23.345, 0.0, 7.006], dtype=torch.float64),
@@ -86,7 +86,7 @@ def test_tensors_without_axes(name: str) -> None:
     check(NO_AXES[name], torch.tensor(2), ulp=0)
 
 
-def test_bits_that_are_not_kept_are_refused() -> None:
+def test_views_as_a_dtype_of_another_kind_are_refused() -> None:
     for dtype, to in ((torch.float64, torch.int64), (torch.int32, torch.float32), (torch.bool, torch.uint8)):
         f = lambda x, to=to: x.clone().view(to)  # noqa: E731
         x = torch.tensor([1, 0]).to(dtype)
@@ -103,14 +103,14 @@ def test_the_gradient_of_shrinking(shrink) -> None:
 
 
 @pytest.mark.parametrize("backend", ["native", "eager"])
-def test_what_is_not_initialised_is_zero(backend: str) -> None:
+def test_uninitialised_memory_is_zero(backend: str) -> None:
     f = lambda x: [x.new_empty_strided((3, 2), (1, 3)), torch.empty_strided((2,), (1,)), torch.empty_like(x)]  # noqa: E731
     for got, like in zip(jit(f, backend=backend)(torch.ones(4)), f(torch.ones(4)), strict=True):
         assert torch.equal(got, torch.zeros(like.shape)) and got.dtype == like.dtype
 
 
 def test_constants_known_to_the_c_compiler() -> None:
-    """gcc 12 folds this program, and the first row of its result came out as ones."""
+    """gcc 12 folds this program, and the first row of its result was ones."""
     f = lambda: torch.nn.functional.one_hot(torch.arange(5) % 4, 4).repeat_interleave(2, 1)  # noqa: E731
     assert torch.equal(jit(f, backend="native")(), f())
 
@@ -121,12 +121,12 @@ def test_a_scaled_sum_is_rounded_once() -> None:
     assert jit(lambda a: torch.add(-(a * a), a, alpha=1 + 2**-12), backend="native")(a)[0] == 2**-24
 
 
-def test_what_is_lacking_is_named() -> None:
+def test_an_unsupported_operation_is_named() -> None:
     with pytest.raises(UnsupportedError, match=r"aten.median"):
         jit(lambda x: x.median(), backend="native")(torch.zeros(3))
 
 
-def test_a_function_that_lacks_for_integers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_without_a_text_for_integers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "sign", elementwise.elementwise(lambda e, x: e("lgamma", x)))
     with pytest.raises(UnsupportedError, match="lgamma of i64"):
         jit(torch.sign, backend="native")(torch.arange(3))

@@ -1,4 +1,4 @@
-"""Many leaves of one shape: loops over few arrays each, and the results of eager mode."""
+"""Many leaves of one shape: each loop is over few arrays, and the results equal eager mode."""
 
 from functools import partial
 
@@ -19,18 +19,18 @@ SHORT, STREAMS = HOST.short_nest, HOST.streams
 
 
 def apart(leaves):
-    """Chains of their own, which meet in one number only."""
+    """Return independent chains that share one number only."""
     scale = leaves[0].sum().tanh()
     return [(leaf * scale + i).sin() for i, leaf in enumerate(leaves)]
 
 
 def in_turn(leaves):
-    """Every leaf takes the place of the next: none may be overwritten before it is read."""
+    """Move every leaf to the next position: none may be overwritten before it is read."""
     return [leaf + before for leaf, before in zip(leaves, leaves[-1:] + leaves[:-1], strict=True)]
 
 
 def in_pairs(leaves):
-    """Chains that join late."""
+    """Return chains that join late."""
     halves = zip(leaves[::2], leaves[1::2], strict=True)
     return [x for a, b in halves for x in (a.cos() + b.sin() * a, b.exp().tanh() * a)]
 
@@ -54,7 +54,7 @@ def nests(statements):
             yield statement
 
 
-def test_no_long_nest_walks_over_more_arrays_than_it_must():
+def test_no_long_nest_is_over_more_arrays_than_necessary():
     leaves = list(numbers(STREAMS * 2, SHORT))
     for f, bound in ((apart, STREAMS), (in_pairs, STREAMS), (in_turn, 6 * STREAMS)):
         again = jit(lambda leaves, f=f: fn.scan(lambda x, _: (f(x), None), leaves, length=2), backend="native")

@@ -1,7 +1,7 @@
-"""Reductions keep their digits: errors against float64 of at most twice eager torch's or JAX's, however long they are.
+"""Reductions of any length are accurate: errors are at most twice those of eager torch or JAX, against float64.
 
-A row is a function of the same numbers three ways: uniform in [0, 1), near 1000, and 0.1 everywhere, where every
-rounding of a running sum goes the same way. The errors of JAX 0.10.2 on CPU are the largest from 1e3 to 1e7 elements.
+Each function is applied to three kinds of numbers: uniform in [0, 1), near 1000, and 0.1 everywhere, where all rounding
+errors of a running sum have the same sign. The errors of JAX 0.10.2 on CPU are the largest for 1e3 to 1e7 elements.
 """
 
 import math
@@ -24,7 +24,7 @@ def bias_gradient(x: Tensor) -> Tensor:
 
 
 def deviation_of_batch(x: Tensor) -> Tensor:
-    """What batch_norm divides by: it maps mean + 1 to the inverse of that."""
+    """Return the divisor of batch_norm, the inverse of its result at mean + 1."""
     y = F.batch_norm(torch.cat([x, x.mean(0, keepdim=True) + 1]), None, None, training=True)
     return 1 / y[-1]
 
@@ -33,7 +33,7 @@ def in_steps(x: Tensor) -> Tensor:
     return fn.scan(lambda scale, _: (scale + 1, (x * scale).sum(0)), torch.ones_like(x[0, 0]), length=3)[1]
 
 
-ROWS = {  # of x (rows, 10): the function, and JAX's error
+ROWS = {  # functions of x (rows, 10), and JAX's errors
     "sum": (lambda x, near, tenth: x.sum(), 1e-7),
     "sum of tenths": (lambda x, near, tenth: tenth.sum(), 3e-7),
     "outer": (lambda x, near, tenth: x.sum(0), 1e-7),
@@ -79,14 +79,14 @@ def error(got: Tensor, right: Tensor) -> float:
 
 
 def hold(got: list[Tensor], eager: list[Tensor], right: list[Tensor]) -> None:
-    """Every row within twice the larger of torch's and JAX's errors."""
+    """Check that every error is at most twice the larger of torch's and JAX's."""
     errors = {name: (error(a, c), error(b, c)) for name, a, b, c in zip(ROWS, got, eager, right, strict=True)}
     worse = {name: (ours, torchs) for name, (ours, torchs) in errors.items() if ours > 2 * max(torchs, ROWS[name][1])}
     assert not worse
 
 
 @pytest.mark.parametrize("count", [10_000, *(pytest.param(10**n, marks=pytest.mark.slow) for n in (2, 3, 5, 6, 7))])
-def test_reductions_keep_their_digits(count: int) -> None:
+def test_reductions_are_accurate(count: int) -> None:
     args = data(count // 10, 10)
     hold(jit(every_row, backend="native")(*args), every_row(*args), every_row(*(x.double() for x in args)))
 
@@ -95,7 +95,7 @@ LANES = 17
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10**5, marks=pytest.mark.slow)])
-def test_reductions_over_lanes_keep_their_digits(count: int) -> None:
+def test_reductions_over_lanes_are_accurate(count: int) -> None:
     args = data(count // 10, 10, LANES)
     got = jit(fn.vmap(every_row, in_dims=-1), backend="native")(*args)
     eager, right = (
@@ -107,14 +107,14 @@ def test_reductions_over_lanes_keep_their_digits(count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sum", "outer", "middle", "several", "variance", "outer variance", "bias"])
-def test_a_reduction_by_itself_keeps_its_digits(name: str) -> None:
+def test_a_single_reduction_is_accurate(name: str) -> None:
     f, jax = ROWS[name]
     args = data(10**5, 10)
     right = f(*(x.double() for x in args))
     assert error(jit(f, backend="native")(*args), right) <= 2 * max(error(f(*args), right), jax)
 
 
-def test_float64_loses_nothing() -> None:
+def test_float64_is_exact() -> None:
     x = torch.rand(10_000, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     columns = [math.fsum(column) for column in x.T.tolist()]
     f = lambda x: (x.sum(), x.sum(0), x.T.contiguous().sum(1), x.mean(0) * len(x))  # noqa: E731
@@ -137,7 +137,7 @@ PRODUCTS = {"tiles": ((3, 3), 4e-7), "columns": ((64, 1), 2e-7), "wide": ((1, 10
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_products_keep_their_digits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_accurate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
     (rows, columns), bound = PRODUCTS[name]
     generator = torch.Generator().manual_seed(0)
@@ -150,7 +150,7 @@ def test_products_keep_their_digits(name: str, monkeypatch: pytest.MonkeyPatch) 
         assert error(got, x.double() @ y.double()) <= 2 * bound
 
 
-def test_products_over_lanes_keep_their_digits() -> None:
+def test_products_over_lanes_are_accurate() -> None:
     x = torch.rand(3, 2000, LANES, generator=torch.Generator().manual_seed(0))
     got = jit(fn.vmap(lambda x: x @ x.T, in_dims=-1), backend="native")(x)
     right = torch.stack([lane @ lane.T for lane in x.double().unbind(-1)])
@@ -199,7 +199,7 @@ RANGES = {
 @pytest.mark.parametrize("name", RANGES)
 def test_ranges_are_those_of_torch(name: str) -> None:
     f, x = RANGES[name]
-    right = f(x.double()).float()  # torch's float32 has this range, but 7e-9 for the deviation of 1,000 equal numbers
+    right = f(x.double()).float()  # not eager float32, which gives 7e-9 for the deviation of 1,000 equal numbers
     torch.testing.assert_close(jit(f, backend="native")(x), right, rtol=3e-7, atol=1e-44, equal_nan=True)
 
 

@@ -1,4 +1,4 @@
-"""Operators that the samples of torch's own tests found wrong, each against eager torch."""
+"""Regression tests of operators for which samples of torch's own tests found errors, each against eager torch."""
 
 import pytest
 import torch
@@ -11,13 +11,13 @@ from funcnet.compiler.errors import StagingError
 
 
 def lanes(f, *args, backend):
-    """Compare a jitted vmap with a loop, to a few ulp."""
+    """Compare a jitted vmap with a loop, within a few ulp."""
     want = torch.stack([f(*each) for each in zip(*args, strict=True)])
     same(jit(fn.vmap(f), backend=backend)(*args), want, ["lanes"], 4)
 
 
 def strided(x):
-    """The same numbers with others between them in memory."""
+    """Return the numbers of x with a stride of more than 1."""
     return torch.stack([x, x + 1], -1)[..., 0]
 
 
@@ -65,7 +65,7 @@ def test_addbmm_keeps_its_dtype_in_lanes(dtype):
 
 
 @pytest.mark.parametrize("beta, alpha", [(0.5, 2.7), (-1.5, 0.9)])
-def test_products_of_integers_cut_their_factors(beta, alpha):
+def test_products_of_integers_truncate_their_factors(beta, alpha):
     a, b = whole(2, 3, dtype=torch.int64), whole(3, 4, dtype=torch.int64)
     calls = {
         "addmm": (torch.addmm, whole(2, 4), a, b),
@@ -78,12 +78,12 @@ def test_products_of_integers_cut_their_factors(beta, alpha):
         same(jit(run)(x.long(), *factors), run(x.long(), *factors), [name])
 
 
-def test_addbmm_of_other_numbers_of_matrices_is_an_error():
-    with pytest.raises(RuntimeError, match="as many matrices, got 4 and 5"):
+def test_addbmm_of_unequal_numbers_of_matrices_is_an_error():
+    with pytest.raises(RuntimeError, match="equal numbers of matrices, got 4 and 5"):
         jit(torch.addbmm)(rand(2, 4), rand(4, 2, 3), rand(5, 3, 4))
 
 
-def test_formats_of_pictures_in_lanes():
+def test_memory_formats_in_lanes():
     x = rand(3, 2, 3, 4, 5)
     lanes(lambda x: x.to(torch.float64, memory_format=torch.channels_last) + 1, x, backend="eager")
 

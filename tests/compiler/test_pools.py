@@ -21,8 +21,8 @@ OPTIONS = {
 
 
 def same(f, *args, backend):
-    staged = jit(f, backend=backend)
-    assert fn.tree.difference(staged(*args), f(*args), rtol=1e-12, atol=1e-14) is None
+    jitted = jit(f, backend=backend)
+    assert fn.tree.difference(jitted(*args), f(*args), rtol=1e-12, atol=1e-14) is None
 
 
 CASES = [(2, kind, o) for kind in OPTIONS for o in OPTIONS[kind]] + [
@@ -65,16 +65,16 @@ def test_average_pools_with_more_options(options, backend):
 def test_the_first_of_equal_maxima_and_the_last_nan_win(window, backend):
     padding, dilation = window
     few = torch.tensor([1.0, -inf, 0.0, -inf, -1.0, inf, 1.0, nan], dtype=torch.float64)
-    for count in (2, 5, 8):  # only small ones, no NaN, all
+    for count in (2, 5, 8):  # small ones only; without NaN; all
         x = few[fn.random.randint(fn.random.key(count), (4, 6, 7), 0, count)]
 
         def f(x):
             y, index = functional.max_pool2d(x, 3, 2, padding, dilation, return_indices=True)
             return (y.nan_to_num(0.0, 0.0, 0.0) * index).sum(), (y, index)
 
-        staged, eager = jit(f, backend=backend)(x)[1], f(x)[1]
-        assert torch.equal(staged[1], eager[1])
-        torch.testing.assert_close(staged[0], eager[0], rtol=0, atol=0, equal_nan=True)
+        jitted, eager = jit(f, backend=backend)(x)[1], f(x)[1]
+        assert torch.equal(jitted[1], eager[1])
+        torch.testing.assert_close(jitted[0], eager[0], rtol=0, atol=0, equal_nan=True)
         pull = fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)
         weights = numbers(*pull[0].shape)
         pulled = lambda x, w: fn.vjp(lambda x: functional.max_pool2d(x, 3, 2, padding, dilation), x)[1](w)  # noqa: E731
@@ -118,7 +118,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("options", WINDOWS, ids=str)
 @pytest.mark.parametrize("name", IMAGES)
-def test_where_the_largest_is(name: str, options: dict) -> None:
+def test_indices_of_the_maxima(name: str, options: dict) -> None:
     def f(x: Tensor) -> list[Tensor]:
         y, index = functional.max_pool2d(x, **options, return_indices=True)
         weight = torch.arange(1.0, y.numel() + 1).reshape(y.shape)

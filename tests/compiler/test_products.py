@@ -18,7 +18,7 @@ from funcnet.compiler.native.loop_ir import Contract, Method
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
-FORMS = {
+PRODUCTS = {
     "mm": torch.mm,
     "transposed": lambda a, b: (b.t() * 2) @ (a + 1).t(),
     "gram": lambda a, b: a.t() @ a,
@@ -43,11 +43,11 @@ SOME = [(SHAPES[1], torch.float64), (SHAPES[3], torch.float32), (SHAPES[5], torc
 
 
 @pytest.mark.parametrize("shapes, dtype, backend", rows(SHAPES, FLOATS, inductor=SOME))
-def test_forms(shapes: tuple[tuple[int, int], tuple[int, int]], dtype: torch.dtype, backend: str) -> None:
+def test_values_equal_torchs(shapes: tuple[tuple[int, int], tuple[int, int]], dtype: torch.dtype, backend: str) -> None:
     left, right = shapes
     a, b = rand(*left, dtype=dtype), rand(*right, dtype=dtype, seed=3)
     bound = 32 * torch.finfo(dtype).eps * max(left[1], 1)
-    check(FORMS, a, b, backend=backend, ulp=left[1] + 16, atol=bound)
+    check(PRODUCTS, a, b, backend=backend, ulp=left[1] + 16, atol=bound)
 
 
 LAYOUTS = {
@@ -81,7 +81,7 @@ def of_parts_of_batches(a: Tensor, b: Tensor) -> list[Tensor]:
 
 
 def of_steps(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
-    """Of a carry, of slices of xs, of what is the same in all steps, and of what a loop returned."""
+    """Return products of a carry, of slices of xs, of a loop-invariant value, and of the results of a loop."""
 
     def step(c: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         left, right = x
@@ -99,12 +99,12 @@ def of_products(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
 
 SMALL = [(2, 3, 4), (1, 9, 8), (9, 1, 11), (7, 8, 9), (13, 11, 17), (17, 23, 19), (3, 700, 2), (2, 2, 600)]
 LARGE = [(17, 300, 128), (131, 150, 33), (40, 2, 7_000), (16, 5_000, 7)]
-RESULT = ("result",)  # whose zeros have the sign of a sum in some order
+RESULT = ("result",)  # the sign of its zeros depends on the order of the sum
 PROGRAMS = [of_layouts, of_batches, of_parts_of_batches, of_steps, of_products]
 
 
 def some_slow(sizes: list, quick: dict) -> list:
-    """Every size with every dtype; of each size at most one dtype is in the quick suite."""
+    """Return every size with every dtype; at most one dtype of each size is in the quick suite."""
     slow = pytest.mark.slow
     return [pytest.param(size, d, marks=() if quick.get(size) == d else slow) for size in sizes for d in FLOATS]
 
@@ -144,7 +144,7 @@ def test_lanes_share_a_large_product(monkeypatch) -> None:
 
 
 def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
-    """Vectors that reach past the last column must not bring in what lies there."""
+    """Vectors that extend past the last column must not use the elements there."""
     monkeypatch.setattr(target, "wins", lambda: False)
     a, b = rand(128, 90, dtype=torch.float64), rand(90, 50, dtype=torch.float64)
     b[3, 49] = torch.inf
@@ -153,7 +153,7 @@ def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
     assert torch.equal(got[:, 49].isfinite(), want[:, 49].isfinite())
 
 
-def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
+def test_blas_is_used_where_it_is_faster(monkeypatch) -> None:
     monkeypatch.setattr(target, "_on_amd", lambda: True)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     ways = {}
@@ -169,7 +169,7 @@ def test_blas_is_taken_where_it_wins(monkeypatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("vector, flag", [(16, "-march=x86-64-v2"), (32, "-march=haswell")])
 @pytest.mark.skipif(
-    "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="takes narrower vectors than it has"
+    "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="use of narrower vectors than the machine has"
 )
 def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
@@ -210,13 +210,13 @@ def test_no_result_is_read_past_its_end() -> None:
         _, ys = fn.scan(lambda c, b: (c, b * 2), a, bs)
         return [ys, a @ ys[2]]
 
-    forms = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
-    (product,) = (part for part in loops(trace(f, forms)).statements if isinstance(part, Contract))
+    specs = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
+    (product,) = (part for part in loops(trace(f, specs)).statements if isinstance(part, Contract))
     assert product.how is Method.WIDE and product.right.buffer.kind == "temporary"
 
 
-def test_what_vectors_are_stored_to_is_aligned() -> None:
-    """gcc 12 takes it for aligned in what is left of a row, and the sum's memory was not: a crash."""
+def test_arrays_that_vectors_are_stored_to_are_aligned() -> None:
+    """gcc 12 used aligned stores at the end of a row for a sum that was not aligned: a crash."""
     a, b = whole(3, 4, 5), whole(3, 3, 605)
 
     def f(a: Tensor, b: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Random programs: whatever fusion, views, reductions and loops they mix, every backend equals eager mode."""
+"""Random programs of elementwise operations, views, reductions and loops: every backend equals eager mode."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.scan import scan
 
-# Each takes two 3 x 4 tensors and gives one, whose values stay of the order of one.
+# Each maps two 3 x 4 tensors to one, with values of the order of one.
 STEPS = [
     lambda a, b: (a + b) / 2,
     lambda a, b: a * b.tanh(),

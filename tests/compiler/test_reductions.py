@@ -1,4 +1,4 @@
-"""Reductions and running sums equal ATen's: of all and of some axes, over lanes, on every backend."""
+"""Reductions and cumulative operations equal ATen's: over all and some axes, over lanes, on every backend."""
 
 import math
 
@@ -67,7 +67,7 @@ EXTREMA = {
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_extrema_pass_nan_on(backend: str) -> None:
+def test_extrema_propagate_nan(backend: str) -> None:
     x = torch.tensor([[1.0, nan, 3.0], [4.0, 5.0, -inf]])
     check(EXTREMA, x, backend=backend)
 

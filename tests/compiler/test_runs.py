@@ -1,12 +1,13 @@
-"""Whole training runs, on every backend as eager ones; in native kernels the same in every lane, and interruptible.
+"""Whole training runs equal eager ones on every backend; native runs are the same in every lane, and interruptible.
 
-Inductor and eager mode round differently in another order of sums, so no bits are compared but those of native lanes.
+The backends sum in different orders and so round differently: only native lanes are compared bit for bit.
 """
 
 import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -19,6 +20,7 @@ from torch import Tensor
 import funcnet as fn
 from funcnet import losses
 from funcnet.compiler import jit
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 from funcnet.scan import scan
@@ -158,7 +160,7 @@ def test_a_delay_line_of_carries_that_start_as_one(backend: str) -> None:
 
 
 @pytest.mark.parametrize("unroll", [1, 2, 3, 10**9])
-def test_unrolling_changes_no_bit(unroll: int) -> None:
+def test_unrolling_does_not_change_a_bit(unroll: int) -> None:
     f = lambda c, xs, unroll=1: scan(lambda c, x: ((c * x).sin(), c), c, xs, unroll=unroll)  # noqa: E731
     c, xs = torch.linspace(-1, 1, 5), torch.linspace(1, 2, 35).reshape(7, 5)
     for got, want in zip(jit(f, backend="native")(c, xs, unroll=unroll), jit(f)(c, xs), strict=True):
@@ -170,7 +172,7 @@ def test_unrolling_changes_no_bit(unroll: int) -> None:
 def test_interrupt_stops_a_long_run_within_a_second() -> None:
     forever = lambda p: scan(lambda c, _: (torch.sin(c), None), p, length=30_000_000)[0]  # noqa: E731
     f = jit(forever, backend="native")
-    assert f.explain(torch.ones(64)).backend == "native"  # built before the clock starts
+    assert f.explain(torch.ones(64)).backend == "native"  # built before the timer starts
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     start = time.monotonic()
@@ -182,6 +184,80 @@ def test_interrupt_stops_a_long_run_within_a_second() -> None:
     assert time.monotonic() - start < 2.0
 
 
+def slow_chain(x):
+    for _ in range(10):
+        x = torch.lgamma(x + 1.5).sin().exp()
+    return x
+
+
+LONG = {  # each takes several seconds
+    "chain": (slow_chain, (40_000_000,)),
+    "sum": (lambda x: slow_chain(x).sum(), (40_000_000,)),
+    "sums of rows": (lambda x: slow_chain(x).sum(1), (1000, 40_000)),
+    "sums of columns": (lambda x: slow_chain(x).sum(0), (1000, 40_000)),
+    "greatest": (lambda x: slow_chain(x).amax(), (40_000_000,)),
+    "sort": (lambda x: x.sort()[1], (30_000_000,)),
+    "sort of rows": (lambda x: x.sort(1)[0], (60, 500_000)),
+    "product": (lambda x: x @ x @ x, (6000, 6000)),
+    "running sum": (lambda x: slow_chain(x).cumsum(0), (40_000_000,)),
+    "lanes": (fn.vmap(lambda x: slow_chain(x).sort()[0]), (8, 5_000_000)),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "chain" else pytest.mark.slow) for n in LONG])
+def test_an_interrupt_ends_the_threads_of_long_statements(name: str) -> None:
+    f, shape = LONG[name]
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    call = jit(f, backend="native")
+    call.explain(x)  # built before the clock starts
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call(x)
+    finally:
+        timer.cancel()
+    before = time.process_time()
+    time.sleep(1)
+    assert time.process_time() - before < 0.35
+
+
+SPLIT = [(2**20 + 37,), (3, 2**19 + 5), (2**19 + 5, 3), (1500, 1400), (5, 7, 2**16 + 1)]
+
+
+@pytest.mark.parametrize("shape", [SPLIT[0], SPLIT[3], *(pytest.param(s, marks=pytest.mark.slow) for s in SPLIT)])
+def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...]) -> None:
+    x = torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(0)).double()
+    for axis in range(len(shape)):
+        f = lambda x, axis=axis: (  # noqa: E731
+            x * 2 + 1,
+            x.sum(axis),
+            x.amax(axis),
+            (x > 0).sum(axis),
+            x.cumsum(axis),
+            (x * x).sum(),
+            x.sort(dim=axis, stable=True)[1],
+            x.float().logcumsumexp(axis),
+        )
+        for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+            if want.dtype == torch.float32:
+                torch.testing.assert_close(got, want)
+            else:
+                assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("rows, inner, columns", [(2100, 700, 1030), (513, 900, 2000)])
+def test_a_product_in_several_calls_equals_one(
+    rows: int, inner: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "host", lambda host=Target.host: replace(host(), poll_product=2**32, gemm_wins=True))
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randint(-3, 4, s, generator=generator).double() for s in ((rows, inner), (columns, inner)))
+    call = jit(lambda a, b: a @ b.t(), backend="native")
+    assert call.lower(a, b).as_text("c").count("for (i64 p") >= 1
+    assert torch.equal(call(a, b), a @ b.t())
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_lanes_last_in_memory_come_out_in_order(backend: str) -> None:
     x = torch.arange(60.0).reshape(3, 20)
@@ -191,14 +267,14 @@ def test_lanes_last_in_memory_come_out_in_order(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_lanes_at_all(backend: str) -> None:
+def test_zero_lanes(backend: str) -> None:
     assert jit(fn.vmap(lambda r: r * 2), backend=backend)(torch.zeros(0, 3)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows, more, columns", [(2, 1, 4), (2, 2, 8), (4, 1, 4), (1, 1, 8), (3, 2, 16)])
 def test_part_of_a_join_is_read_as_it_was_written(rows, more, columns, dtype):
-    """A vector of one store, read beside another store as vectors of half its width: gcc 12 gets that wrong."""
+    """A vector of one store is read as vectors of half its width next to another store, which gcc 12 miscompiled."""
 
     def f(x, y, w):
         doubled = x * 2

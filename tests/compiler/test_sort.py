@@ -1,4 +1,4 @@
-"""Sorting, running extrema, neighbouring floats and the draws that need them equal ATen's on every backend."""
+"""Sorting, running extrema, nextafter, and random draws that use them, equal ATen's on every backend."""
 
 import math
 from itertools import product
@@ -18,7 +18,7 @@ DTYPES = [torch.float32, torch.float64, torch.int64, torch.int32, torch.int8, to
 
 
 def both(f, *xs: Tensor, backend: str) -> None:
-    """Alone, with the layout reversed, and as a ragged block of lanes that differ."""
+    """Compare without lanes, with the layout reversed, and with an incomplete block of different lanes."""
     ones = [x[0] for x in xs]
     same(jit(f, backend=backend)(*ones), f(*ones))
     same(jit(f, backend=backend)(*map(reversed_layout, ones)), f(*ones))
@@ -37,7 +37,7 @@ def same(got, want, bound: float = 0.0) -> None:
 
 
 def values(*shape: int, dtype: torch.dtype) -> Tensor:
-    """Few distinct values, so that most have equals; for floats NaN, infinities and both zeros among them."""
+    """Return few distinct values, so that most occur repeatedly; for floats with NaN, infinities and both zeros."""
     x = torch.randint(0, 7, shape, generator=torch.Generator().manual_seed(sum(shape)))
     if dtype.is_floating_point:
         return torch.tensor([nan, inf, -inf, 0.0, -0.0, 1.5, -2.0], dtype=dtype)[x]
@@ -47,13 +47,13 @@ def values(*shape: int, dtype: torch.dtype) -> Tensor:
 SHAPES = [(2, 1, 3), (1, 70), (3, 0), (0, 2), ()]
 
 
-FORMS = [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])]
+KINDS = [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])]
 FEW = [(((3, 8, 5), torch.float32),), (((1, 70), torch.bool),), (((0, 2), torch.float64),), (((), torch.float64),)]
 
 
-@pytest.mark.parametrize("form, backend", rows(FORMS, inductor=FEW))
-def test_sort(form: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
-    shape, dtype = form
+@pytest.mark.parametrize("kind, backend", rows(KINDS, inductor=FEW))
+def test_sort(kind: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
+    shape, dtype = kind
 
     def every(x: Tensor) -> list[Tensor]:
         found: list[Tensor] = []
@@ -65,7 +65,7 @@ def test_sort(form: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
     both(every, values(19, *shape, dtype=dtype), backend=backend)
 
 
-def test_masks_beside_float64_keep_their_memory() -> None:
+def test_masks_next_to_float64_have_enough_memory() -> None:
     both(
         lambda x: [(x > bound).sort().values for bound in (-0.5, 0.0, 0.5)],
         values(9, 1500, dtype=torch.float64),
@@ -81,7 +81,7 @@ def test_a_long_line_is_sorted(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_sort_in_a_scan_and_of_what_is_computed(backend: str) -> None:
+def test_sort_in_a_scan_and_of_a_computed_value(backend: str) -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         return scan(lambda c, row: ((c + row).sort().values.flip(0), (c * row).argsort(stable=True)), x[0], x)
 

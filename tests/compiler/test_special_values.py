@@ -1,4 +1,4 @@
-"""Zeros of both signs, infinities and NaN come out of native kernels as out of ATen's, alone and over lanes."""
+"""Results at zeros of both signs, infinities and NaN equal ATen's in native kernels, without and with lanes."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ POINTS = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 3.0, 2.5, -2.5, 6.0, -6.0, 30.0, -30.
 
 
 def pairs(dtype: torch.dtype) -> list[Tensor]:
-    """256 of them, which fill the vectors of ATen's kernels; it computes the remaining elements of others otherwise."""
+    """Return 256 pairs, a multiple of the vectors of ATen's kernels, which compute remaining elements differently."""
     x = torch.tensor(POINTS, dtype=dtype)
     return [side.clone() for side in torch.cartesian_prod(x, x).unbind(-1)]
 
@@ -33,11 +33,11 @@ CLAMPS = {f"clamp {low} {high}": lambda x, y, low=low, high=high: x.clamp(low, h
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_clamps(dtype: torch.dtype) -> None:
-    check(CLAMPS, *pairs(dtype), ulp=0, unsigned=("clamp None -0.0",))  # clang takes either zero for the smaller one
+    check(CLAMPS, *pairs(dtype), ulp=0, unsigned=("clamp None -0.0",))  # clang returns either zero as the smaller one
 
 
 def cotangent(f):
-    """The cotangents of f for a cotangent of y, one that zeros its sign shows of included."""
+    """Return the cotangents of f, also for a cotangent that makes the sign of zeros visible."""
     return lambda x, y: torch.func.vjp(f, x)[1](y)[0]
 
 
@@ -100,7 +100,7 @@ INNER = {
 
 
 def products(name: str, take) -> dict:
-    """Sums of a product and of something held, by the factors of both."""
+    """Return sums of a product and another term, by the factors of both."""
 
     def call(held: Tensor, left: Tensor, right: Tensor, **factors: float) -> Tensor:
         right = right[: left.shape[1]]
@@ -112,14 +112,14 @@ def products(name: str, take) -> dict:
     return {(b, a): lambda x, y, z, b=b, a=a: call(x, take(y), z, beta=b, alpha=a) for b, a in FACTORS}
 
 
-def spared(name: str, kind: str, alpha: float) -> bool:
-    """ATen's small batches multiply by an alpha of 0, and its sums of vectors make 0 of -0."""
+def differs_in_aten(name: str, kind: str, alpha: float) -> bool:
+    """Tell whether ATen differs: small batches multiply by an alpha of 0, and vectorised sums turn -0 into 0."""
     return (name == "baddbmm" and not alpha and kind == "infinities") or (name == "addmv" and kind == "zeros")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
 def test_products_that_are_added(dtype: torch.dtype) -> None:
-    """A factor of 0 leaves its term out, infinities included, and a sum of nothing adds nothing, not a zero."""
+    """A factor of 0 drops its term, infinities included, and an empty sum adds nothing, not even a zero."""
     held = torch.tensor([[nan, inf, -0.0, 1.0], [-0.0] * 4, [nan, -inf, 0.0, -0.0]], dtype=dtype)
     args = held, gaussian(3, 5, dtype=dtype), gaussian(5, 4, dtype=dtype)
     table = {
@@ -127,7 +127,7 @@ def test_products_that_are_added(dtype: torch.dtype) -> None:
         for name in ("addmm", "addmv", "addbmm", "baddbmm")
         for kind, take in INNER.items()
         for factors, f in products(name, take).items()
-        if not spared(name, kind, factors[1])
+        if not differs_in_aten(name, kind, factors[1])
     }
     margin = 64 * torch.finfo(dtype).eps
     check_alone(table, *args, backend="native", atol=margin)
@@ -153,7 +153,7 @@ def test_neighbours_of_denormal_numbers() -> None:
 
 
 def test_quotients_of_tiny_numbers() -> None:
-    """Their remainders may be denormal, while the quotients and other remainders are not."""
+    """Their remainders may be denormal where the quotients are not."""
     a = torch.tensor([3.258949952254897e-38, -2.517963541581554e-34, 1e-30, -3e-37])
     b = torch.tensor([2.137718922645738e-38, 2.7668703198342258e-37, 1.3e-34, 1.2e-37])
     got, remainder = fn.jit(lambda a, b: [a // b, a % b], backend="native")(a, b)

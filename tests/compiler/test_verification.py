@@ -1,4 +1,4 @@
-"""Programs and loop programs are verified between the passes: each planted fault is found where it is made."""
+"""Programs and loop programs are verified between passes: each injected error is found after its pass."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ X, Y = torch.ones(3, 4), torch.ones(4)
 
 
 def example(tensors: list[Tensor]) -> list[Tensor]:
-    """A nest, a gather, a product, a loop, and results of two dtypes."""
+    """Return results of two dtypes from a nest, a gather, a product and a loop."""
     x, y = tensors
     last, ys = fn.scan(lambda c, row: (c + row, (c * row).sum()), y, x)
     return [last, ys @ x, x[torch.tensor([2, 0])], (x > y).any(0)]
@@ -106,7 +106,7 @@ FAULTS: dict[Callable[[Program], None], str] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_of_a_program_is_found(fault: Callable[[Program], None]) -> None:
+def test_an_error_in_a_program_is_found(fault: Callable[[Program], None]) -> None:
     broken = program()
     verification.verify(broken)
     fault(broken)
@@ -115,7 +115,7 @@ def test_a_fault_of_a_program_is_found(fault: Callable[[Program], None]) -> None
 
 
 def first(found: LoopProgram, kind: type, holds: Callable[[object], bool] = lambda part: True) -> object:
-    """The first part of a nest of this kind, loops' bodies included."""
+    """Return the first part of a nest of this kind, including the bodies of loops."""
     statements = [*found.statements, *(s for loop in found.statements if isinstance(loop, Loop) for s in loop.body)]
     nests = (statement for statement in statements if isinstance(statement, Nest))
     return next(part for nest in nests for part in nest.body if isinstance(part, kind) and holds(part))
@@ -199,7 +199,7 @@ LOOP_FAULTS: dict[Callable[[LoopProgram], None], str] = {
     write_to_an_argument: "a Nest writes to argument 0",
     compute_too_late: "before it is computed",
     store_another_dtype: "a Store writes torch.int8 to a view of",
-    store_lanes: "a Store writes what differs between lanes to memory that they share",
+    store_lanes: "a Store writes a varying value to a shared buffer",
     store_another_shape: r"a Store in a Nest over .* writes to a view of \(1",
     index_another_axis: "has an index of axis 5",
     lose_an_index: "a Gather has 1 indices for a view of",
@@ -207,7 +207,7 @@ LOOP_FAULTS: dict[Callable[[LoopProgram], None], str] = {
 
 
 @pytest.mark.parametrize("fault", LOOP_FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_of_loops_is_found(fault: Callable[[LoopProgram], None]) -> None:
+def test_an_error_in_loops_is_found(fault: Callable[[LoopProgram], None]) -> None:
     broken = loops(trace(example, [spec_of(X), spec_of(Y)]))
     verify_loops(broken)
     fault(broken)

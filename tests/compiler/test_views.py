@@ -1,4 +1,4 @@
-"""Views, joins and constants equal ATen's on every backend; natively also views of views, and their gradients."""
+"""Views, concatenations and constants equal ATen's on every backend; natively also views of views and gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Writes in place: through windows and expands, to views of tensors reshaped since, and to init and xs of a scan."""
+"""In-place writes: through windows and expands, to views of tensors reshaped since, and to init and xs of a scan."""
 
 import pytest
 import torch
@@ -33,16 +33,16 @@ def expanded(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     y.expand(1, 1, 4)[0].mul_(3)
     y[:0].expand(0, 4).fill_(7)
     y.expand(0, 1, 4).mul_(5)
-    batch = torch.func.vmap(lambda _: x[0] * 2)(x[:1, 0])  # which shares its result among the batch by an expand
+    batch = torch.func.vmap(lambda _: x[0] * 2)(x[:1, 0])  # the batch shares its result by an expand
     batch.neg_()
     return y, batch
 
 
-def test_an_expand_that_repeats_nothing_is_written_through() -> None:
+def test_writes_through_an_expand_of_size_1() -> None:
     check(expanded, torch.arange(20, dtype=torch.float64).reshape(5, 4))
 
 
-def test_an_expand_that_repeats_elements_is_refused_as_in_torch() -> None:
+def test_a_write_through_an_expand_that_repeats_elements_is_refused() -> None:
     def f(x: torch.Tensor) -> torch.Tensor:
         y = x.clone()
         y.expand(2, 4).add_(1)
@@ -55,12 +55,12 @@ def test_an_expand_that_repeats_elements_is_refused_as_in_torch() -> None:
 
 
 @pytest.mark.parametrize("backend", QUICK)
-def test_windows_that_share_no_element_are_written_to(backend: str) -> None:
+def test_writes_to_windows_that_share_no_element(backend: str) -> None:
     x = torch.arange(20, dtype=torch.float64).reshape(5, 4)
     check({"windows": windows, "no window": no_window, "number": number}, x, backend=backend)
 
 
-def test_windows_that_share_elements_are_refused() -> None:
+def test_a_write_to_windows_that_share_elements_is_refused() -> None:
     def f(x: torch.Tensor) -> torch.Tensor:
         y = x.clone()
         y.unfold(0, 2, 1).add_(1)
@@ -71,7 +71,7 @@ def test_windows_that_share_elements_are_refused() -> None:
 
 
 def turned(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Views of a tensor that is then reshaped in place."""
+    """Return views of a tensor that is reshaped in place afterwards."""
     y = x.clone()
     row, column, both = y[0], y[:, 1:2], y.t()
     y.t_()
@@ -90,7 +90,7 @@ def test_views_stay_those_of_a_tensor_that_is_reshaped_in_place(backend: str) ->
 
 
 def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Tensors with the layout of x, or in row-major order: reshape copies some of them."""
+    """Return tensors with the layout of x or row-major ones: reshape copies some of them."""
     made = [
         torch.zeros_like(x),
         torch.ones_like(x, memory_format=torch.contiguous_format),
@@ -107,7 +107,7 @@ def filled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def pooled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Results whose layout follows from a rule of each operation."""
+    """Return results whose layout depends on the operation."""
     made = [
         torch.nn.functional.max_pool1d(x, 2),
         torch.nn.functional.avg_pool1d(x, 2),

@@ -1,4 +1,4 @@
-"""jit at its edges: constants that are equal but not the same, and results that cannot be."""
+"""Edge cases of jit: constants that are equal but not identical, and results that are refused."""
 
 import copy
 import dataclasses
@@ -15,7 +15,7 @@ X = torch.linspace(-1.0, 2.0, 24, dtype=torch.float64).reshape(2, 3, 4)
 BACKENDS = ["eager", "native"]
 
 
-class Pair(tuple):  # a leaf: only tuples themselves are nodes
+class Pair(tuple):  # a leaf: a subclass of tuple is not a node
     __slots__ = ()
 
 
@@ -27,7 +27,7 @@ class Config:
 
 @dataclasses.dataclass
 class Hashed:
-    """It says itself what its hash is, and holds what has none."""
+    """A constant that defines its hash, and holds an unhashable object."""
 
     values: object
 
@@ -37,7 +37,7 @@ class Hashed:
 
 @dataclasses.dataclass(eq=False)
 class Node:
-    """Each is equal to itself alone; they may lead to each other."""
+    """Each object equals only itself; objects may refer to each other."""
 
     items: list
     other: object = None
@@ -63,14 +63,14 @@ ALIKE = [
 
 
 @pytest.mark.parametrize("constants", ALIKE, ids=str)
-def test_equal_constants_that_are_not_the_same_are_staged_apart(constants):
+def test_equal_constants_of_different_types_are_traced_separately(constants):
     f = jit(lambda x, constant: (x, constant), backend="eager")
     for constant in constants:
         assert constant == constants[0]
         assert repr(f(X, constant)[1]) == repr(constant)
 
 
-def test_the_same_constant_is_staged_once():
+def test_the_same_constant_is_traced_once():
     calls = []
     f = jit(lambda x, constant: (calls.append(None), x)[1], backend="eager")
     for make in (lambda: complex(float("nan"), 1), lambda: Config(Pair((1.5,))), lambda: Config):
@@ -93,7 +93,7 @@ def test_the_same_constant_is_staged_once():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_size", [None, 2])
-def test_no_lanes_still_share_a_result(backend, chunk_size):
+def test_zero_lanes_share_a_result(backend, chunk_size):
     def f(x, y):
         return x * 2, (y @ y.T).sum(0), 100 // y.long().sum() + 0 * y.long(), x.sum()
 
@@ -139,12 +139,12 @@ async def coroutine(x):
 
 
 HIDDEN = [
-    (Holder, "the tree itself, which is one leaf: .* got a Holder, which holds tensors and is no pytree node"),
+    (Holder, "the tree itself, which is one leaf: .* got a Holder, which holds tensors and is not a pytree node"),
     (lambda x: (x, {"state": Config(x)}), 'path "1.state": .* got a Config, which holds tensors'),
     (lambda x: [{x}], 'path "0": .* got a set, which holds tensors'),
-    (generator, "got a generator, which runs when the tracing has ended"),
-    (lambda x: (x, map(torch.sin, x)), 'path "1": .* got a map, which runs when the tracing has ended'),
-    (coroutine, "got a coroutine, which runs when the tracing has ended"),
+    (generator, "got a generator, which runs after tracing has ended"),
+    (lambda x: (x, map(torch.sin, x)), 'path "1": .* got a map, which runs after tracing has ended'),
+    (coroutine, "got a coroutine, which runs after tracing has ended"),
 ]
 
 
@@ -155,10 +155,10 @@ def test_results_that_hide_tensors_are_refused(f, message):
         jit(f)(X)
 
 
-def test_what_holds_no_tensor_may_be_a_result():
+def test_an_object_without_tensors_may_be_a_result():
     x, config, numbers = jit(lambda x: (x, Config(3), {1, 2}))(X)
     assert (x.equal(X), config, numbers) == (True, Config(3), {1, 2})
-    assert jit(lambda x: jit(Holder)(x).x)(X)["doubled"][0].equal(2 * X)  # inside of another one it is no result
+    assert jit(lambda x: jit(Holder)(x).x)(X)["doubled"][0].equal(2 * X)  # not a result of the outer trace
     assert jit(lambda x: sum(jit(generator)(x)))(X).equal(X)
 
 
@@ -168,7 +168,7 @@ def replaces_data(x):
     return y
 
 
-def test_data_may_be_read_and_written_to_but_not_replaced():
+def test_data_may_be_read_and_written_to_but_not_assigned():
     def writes(x):
         y = x * 1
         y.data.add_(1)
@@ -176,11 +176,11 @@ def test_data_may_be_read_and_written_to_but_not_replaced():
 
     assert fn.tree.equal(jit(writes)(X), (X + 1, X * 2))
     line = replaces_data.__code__.co_firstlineno + 2
-    with pytest.raises(StagingError, match=rf"x\.data is replaced in replaces_data, .*py:{line}\."):
+    with pytest.raises(StagingError, match=rf"x\.data is assigned to in replaces_data, .*py:{line}\."):
         jit(replaces_data)(X)
 
 
-def test_a_copy_of_a_traced_tree_is_one_of_its_own():
+def test_a_copy_of_a_traced_tree_is_independent():
     def f(x):
         before = {"a": [x * 2, x]}
         after = copy.deepcopy(before)
@@ -209,8 +209,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_torch_refuses_is_refused(name, backend):
-    """Negative numbers where only x[i] counts from the end, and forms that torch's shape rules let pass."""
+def test_arguments_that_torch_refuses_are_refused(name, backend):
+    """Negative indices in operations other than x[i], and arguments that torch's shape rules accept."""
     i = torch.tensor([0, -1, 1])
     for f in (REFUSED[name], jit(REFUSED[name], backend=backend)):
         with pytest.raises((RuntimeError, IndexError), match=r"range|bound|power|split|type|empty|non-zero|dim"):
@@ -218,7 +218,7 @@ def test_what_torch_refuses_is_refused(name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_same_with_what_torch_takes(backend):
+def test_arguments_that_torch_accepts_are_accepted(backend):
     def f(x, i):
         largest = x.max(2).indices, x[:, :, :0].max(1).values, x.amin(), x.min(), i**2, x**-1
         parts = x.split([1, 3], -1), x[0] @ x[1].T, x.gather(1, i.expand(2, 1, 3)), x.index_select(1, i)
@@ -256,7 +256,7 @@ def test_a_bound_method_explains_itself():
     assert torch.equal(Scaled().times(X, more=2), 6 * X)
 
 
-def test_a_function_may_name_its_arguments_as_it_likes():
+def test_arguments_may_have_any_name():
     f = lambda self, args: self * args  # noqa: E731
     assert torch.equal(jit(f)(self=X, args=3), 3 * X)
     assert torch.equal(jit(fn.vmap(lambda x, self: x * self))(X, self=3), 3 * X)
@@ -264,7 +264,7 @@ def test_a_function_may_name_its_arguments_as_it_likes():
     assert jit(f).explain(self=X, args=3).backend == "native"
 
 
-def test_explaining_a_call_inside_of_another_staging_leaves_its_loops_alone():
+def test_explain_inside_another_trace_does_not_change_its_loops():
     inner = jit(torch.sin)
 
     def f(x):

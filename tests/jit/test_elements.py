@@ -1,4 +1,4 @@
-"""jit of reads and writes at computed places: an element, a row, a view."""
+"""jit of reads and writes at computed indices: an element, a row, a view."""
 
 import pytest
 import torch
@@ -37,8 +37,8 @@ TAKEN = {
     "twice": lambda x, i: x[i, i],
     "twice apart": lambda x, i: x[i, :, i],
     "new axes": lambda x, i: x[None, True, i, None],
-    "beside a list": lambda x, i: x[i, :, [3, 0, 1]],
-    "beside a number": lambda x, i: x[True, ..., 1, i],
+    "next to a list": lambda x, i: x[i, :, [3, 0, 1]],
+    "next to a number": lambda x, i: x[True, ..., 1, i],
     "negative": lambda x, i: x[i - 2],
     "of one lane": lambda x, i: torch.arange(5)[i] + x[0, 0],
     "gradient": fn.grad(lambda x, i: x[i, 1:].sin().sum() * x[1, i].cos().prod()),
@@ -177,7 +177,7 @@ def by_a_function(y, i):
 
 @pytest.mark.parametrize("write", [chained, through_a_name, brought_elsewhere, by_a_function])
 def test_writes_that_would_be_lost_are_refused_with_their_line(write):
-    """torch has a view where staging has a copy."""
+    """torch returns a view where a trace has a copy."""
 
     def f(x, i):
         y = x * 1
@@ -210,7 +210,7 @@ def loops_that_all_share(row):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_loop_that_all_examples_share_stays_shared(backend):
+def test_a_loop_that_all_examples_share_runs_once(backend):
     batched = fn.vmap(loops_that_all_share, out_dims=(None, None, 0))
     for f in (batched, lambda x: batched(x)):
         assert fn.tree.difference(jit(f, backend=backend)(X[1]), batched(X[1]), atol=1e-12) is None

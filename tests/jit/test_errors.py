@@ -1,4 +1,4 @@
-"""Errors that torch raises by values: jit raises them, too, or makes NaN of the lane that fails, never numbers."""
+"""Errors of torch that depend on values: jit raises them, too, or fills the failed lane with NaN."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ MATRICES = {
     "pinv": (linalg.pinv, INFINITE),
     "nuclear": (lambda x: linalg.matrix_norm(x, "nuc")[None], INFINITE),
 }
-WHOLE = ("batch", "solve_batch", "inner_vmap", "inner_solve")  # one of two fails, in a lane as well
+WHOLE = ("batch", "solve_batch", "inner_vmap", "inner_solve")  # one of two matrices fails, also inside a lane
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -82,14 +82,14 @@ def test_the_gradient_of_a_lane_that_fails_is_nan() -> None:
     assert got[1].isnan().all()
 
 
-def test_what_reports_its_errors_raises_none() -> None:
+def test_operations_that_return_an_error_code_do_not_raise() -> None:
     for name in ("cholesky_ex", "inv_ex", "lu_factor_ex"):
         f = getattr(linalg, name)
         for want, got in zip(f(SINGULAR - 2 * GOOD[1]), jit(f)(SINGULAR - 2 * GOOD[1]), strict=True):
             torch.testing.assert_close(got, want, equal_nan=True)
 
 
-def test_an_error_is_raised_though_nothing_reads_the_result() -> None:
+def test_an_error_is_raised_even_if_nothing_reads_the_result() -> None:
     def f(x: Tensor) -> Tensor:
         linalg.cholesky(x)
         return x + 1
@@ -194,7 +194,7 @@ def test_a_check_in_a_loop_sees_every_step(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_check_in_a_loop_that_nothing_reads(backend: str) -> None:
-    """The carry that is checked is no output; what it depends on stays in the loop, and nothing else does."""
+    """The checked carry is not an output. The loop keeps the values that it depends on, and no others."""
 
     def run(x: Tensor, rows: Tensor) -> Tensor:
         def outer(c: Tensor, row: Tensor) -> tuple[Tensor, None]:
@@ -231,7 +231,7 @@ def test_a_check_in_a_vmap_inside(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_first_check_that_fails_is_the_one_that_is_told(backend: str) -> None:
+def test_the_first_failed_check_is_reported(backend: str) -> None:
     def f(x: Tensor, i: Tensor) -> Tensor:
         checked(x, -10.0, "first")
         checked(x, 0.0, "second")
@@ -256,7 +256,7 @@ def test_a_check_of_many_lanes_on_several_threads() -> None:
         torch.set_num_threads(before)
 
 
-def test_no_lanes_fail_no_check() -> None:
+def test_zero_lanes_pass_every_check() -> None:
     def f(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return checked(x), y * 2
 

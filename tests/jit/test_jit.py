@@ -1,4 +1,4 @@
-"""jit: keys of the cache, backends, and how it behaves inside other transformations."""
+"""jit: keys of the cache, backends, and behaviour inside other transformations."""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -69,7 +69,7 @@ def test_keyword_arguments_and_the_default_dtype_are_part_of_the_key():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_results_are_pytrees_with_leaves_that_are_no_tensors(backend):
+def test_results_may_have_leaves_other_than_tensors(backend):
     f = jit(lambda x, name: {"a": [x * len(name), None], "b": (name, 3), "c": x.shape}, backend=backend)
     for name in ("net", "model"):
         expected = {"a": [torch.full((2,), float(len(name))), None], "b": (name, 3), "c": torch.Size([2])}
@@ -128,7 +128,7 @@ def test_backends_agree(backend):
 
     labels = torch.tensor([3, 0, 1])
     explained = (run := jit(f, backend=backend)).explain(X, labels)
-    assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "asked for", 1)
+    assert (explained.backend, explained.reason, explained.operations["scan"]) == (backend, "requested", 1)
     assert fn.tree.difference(run(X, labels), f(X, labels), atol=1e-12) is None
 
 
@@ -161,7 +161,7 @@ def test_threads_may_share_a_jitted_function():
     assert all(fn.tree.difference(r, f.f(a), atol=1e-5) is None for r, a in zip(results, arguments, strict=True))
 
 
-def test_explain_counts_operations_and_says_why():
+def test_explain_counts_operations_and_gives_a_reason():
     explained = jit(lambda x: scan(lambda c, row: (c + row, c * row), x[0], x)).explain(X)
     assert (explained.backend, explained.reason) == ("native", "all tensors are on the CPU")
     assert explained.operations == {"aten.select.int": 1, "scan": 1, "aten.add.Tensor": 1, "aten.mul.Tensor": 1}
@@ -194,9 +194,11 @@ def test_auto_without_a_compiler_warns_once(monkeypatch):
         jit(torch.sin, backend="native")(X)
 
 
-def test_auto_survives_a_fault_of_the_native_backend_and_says_so(monkeypatch):
+def test_auto_falls_back_with_a_warning_after_a_bug_in_the_native_backend(monkeypatch):
     monkeypatch.setitem(RULES, "sign", lambda b, x: x.no_such_thing)
-    with pytest.warns(UserWarning, match="falls back .* by a fault of its own, with AttributeError.*no_such_thing"):
+    with pytest.warns(
+        UserWarning, match="falls back .* a bug in the native backend raised AttributeError.*no_such_thing"
+    ):
         f = jit(lambda x: x.sign() * 2)
         assert torch.equal(f(X), X.sign() * 2)
     assert f.explain(X).backend == "eager" and "no_such_thing" in f.explain(X).reason
@@ -221,7 +223,7 @@ def test_tensors_on_a_gpu_go_to_inductor():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_closed_over_tensor_may_change_its_values_and_its_form(backend):
+def test_a_closed_over_tensor_may_change_its_values_and_its_shape(backend):
     w, x = torch.arange(3.0), torch.ones(3)
     f = fn.jit(lambda x: x.sum() + w.sum(), backend=backend)
     assert f(x) == 6
@@ -233,7 +235,7 @@ def test_a_closed_over_tensor_may_change_its_values_and_its_form(backend):
     assert f(x) == 8
 
 
-def test_a_default_device_elsewhere_leaves_cpu_arguments_on_the_cpu():
+def test_another_default_device_leaves_cpu_arguments_on_the_cpu():
     f = fn.jit(lambda x: x * 2)
     expected = f(torch.ones(3))
     torch.set_default_device("meta")
@@ -243,7 +245,7 @@ def test_a_default_device_elsewhere_leaves_cpu_arguments_on_the_cpu():
         torch.set_default_device(None)
 
 
-def test_torch_s_forward_mode_is_not_lost():
+def test_forward_mode_of_torch_works():
     from torch.autograd import forward_ad
 
     x, tangent = torch.tensor([1.0, 3.0]), torch.tensor([1.0, 2.0])
@@ -261,5 +263,5 @@ class Scaled:
         return x * self.factor
 
 
-def test_a_method_is_jitted_where_it_is_defined():
+def test_a_decorated_method():
     assert torch.equal(Scaled().times(torch.ones(2)), torch.full((2,), 3.0))

@@ -1,4 +1,4 @@
-"""jit raises for the dtypes for which torch's kernels raise, and for no others."""
+"""jit raises for a dtype if and only if torch's kernel does."""
 
 import operator
 
@@ -43,27 +43,27 @@ def compare(calls):
     differing = []
     for f, args in calls:
         eager = outcome(lambda f=f, args=args: [f(*args)])
-        staged = outcome(
+        traced = outcome(
             lambda f=f, args=args: trace(lambda given: [f(*given)], [spec_of(x) for x in args]).block.results
         )
-        if eager != staged:
-            differing.append((f, [x.dtype for x in args], eager, staged))
+        if eager != traced:
+            differing.append((f, [x.dtype for x in args], eager, traced))
     return differing
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_tensors_are_taken_and_refused_as_in_eager_mode():
+def test_tensors_are_accepted_or_refused_as_in_eager_mode():
     differing = compare(CALLS)
-    known = [entry for entry in differing if entry[0] is torch.var]  # torch's rule makes a complex variance
+    known = [entry for entry in differing if entry[0] is torch.var]  # torch's rule returns a complex variance
     assert differing == known
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_numbers_are_taken_and_refused_as_in_eager_mode(side):
+def test_numbers_are_accepted_or_refused_as_in_eager_mode(side):
     turned = (lambda f, n: lambda x: f(n, x)) if side == "left" else (lambda f, n: lambda x: f(x, n))
     differing = compare([(turned(f, n), (x,)) for f, n, x in NUMBERS])
-    # bool ** True is a bool in eager mode alone
-    assert all((dtypes, staged) == ([torch.bool], torch.int64) for _, dtypes, _, staged in differing)
+    # bool ** True is a bool in eager mode only
+    assert all((dtypes, traced) == ([torch.bool], torch.int64) for _, dtypes, _, traced in differing)
     assert len(differing) <= 1
 
 
@@ -106,7 +106,7 @@ def test_a_number_beyond_its_dtype_is_refused_as_in_eager_mode(name):
     calls = [
         (lambda x, n=n: FILLS[name](x, n), (torch.ones(2, dtype=dtype),))
         for dtype in NARROW
-        if (name, dtype) != ("linspace", torch.float16)  # whose infinity comes of another rule
+        if (name, dtype) != ("linspace", torch.float16)  # here the infinity is made by another rule
         for n in (200, 255.0, -1, 300, -300, 2**31, 2**40, 1e40, -0.5, float("nan"), float("inf"), True)
     ]
     assert compare(calls) == []
@@ -130,13 +130,13 @@ def test_arithmetic_of_masks_raises_torchs_error_in_every_mode(f, transform):
         transform(f)(torch.tensor([[True, False]]))
 
 
-def test_rules_may_compute_with_masks_themselves():
+def test_decompositions_may_compute_with_masks():
     f = lambda x, m: functional.binary_cross_entropy_with_logits(x, m.float()) + x.masked_fill(m, 0.0).var()  # noqa: E731
     x, m = torch.randn(5), torch.tensor([True, False, True, True, False])
     assert torch.allclose(fn.jit(f)(x, m), f(x, m))
 
 
-def test_a_refused_number_is_not_a_refused_dtype():
+def test_a_refused_number_does_not_refuse_its_dtype():
     x = torch.tensor([1, 2])
     with pytest.raises(RuntimeError, match="Integers to negative integer powers"):
         fn.jit(lambda x: x**-1)(x)
@@ -144,8 +144,8 @@ def test_a_refused_number_is_not_a_refused_dtype():
 
 
 @pytest.mark.parametrize("f", [torch.remainder, torch.minimum, torch.div], ids=lambda f: f.__name__)
-def test_a_bool_among_the_operands_of_a_pass_forwards(f):
-    """torch's formulas subtract its tangent, a bool tensor of zeros, which torch does not compute."""
+def test_a_bool_operand_in_forward_mode(f):
+    """torch's derivative formulas subtract the tangent of a bool, a bool tensor of zeros, which its kernels refuse."""
     mask, x = torch.tensor(True), torch.tensor([0.5, 1.5, 2.5])
     for derivative in (lambda x: fn.jvp(lambda y: f(mask, y), (x,), (x,)), fn.jacfwd(lambda y: f(mask, y))):
         assert fn.tree.difference(fn.jit(derivative)(x), derivative(x), atol=1e-6) is None

@@ -10,7 +10,7 @@ from funcnet.scan import scan
 
 
 def descend(learning_rate, x):
-    """Ten steps of gradient descent on |p - x|^2."""
+    """Run ten steps of gradient descent on |p - x|^2."""
     gradient = fn.grad(lambda p: (p - x).square().sum())
     return scan(lambda p, _: (p - learning_rate * gradient(p), p.sum()), 0 * x, length=10)
 
@@ -47,7 +47,7 @@ def test_a_grid_of_hyper_parameters_by_two_vmaps(backend):
     assert fn.tree.difference(got, grid(RATES, RATES[1:3]), atol=1e-12) is None
 
 
-def test_another_number_of_lanes_is_not_staged_again():
+def test_another_number_of_lanes_is_not_traced_again():
     calls = []
     f = jit(fn.vmap(lambda rate, x: (calls.append(None), descend(rate, x))[1], in_dims=(0, None)), backend="native")
     whole = f(RATES, X)

@@ -19,7 +19,7 @@ def binary_cross_entropy(params, targets):
 
 
 def training(run, steps=None):
-    """A whole run of the lesson as a function of its first parameters: losses every 100 steps, last parameters."""
+    """Return a run of the lesson as a function of its initial parameters: losses every 100 steps, final parameters."""
     step = descent(partial(binary_cross_entropy, targets=GATES[run["gate"]]), run["learning_rate"])
 
     def hundred(params, _):
@@ -48,7 +48,7 @@ def test_golden_trajectories(run, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_ensemble_equals_its_single_runs(backend):
-    """Five nets: a ragged block of lanes. 500 steps leave rounding no time to grow."""
+    """Five nets: an incomplete block of lanes. After 500 steps rounding errors are still small."""
     run = next(run for run in LESSON["runs"] if run["sizes"] == [2, 2, 1])
     starts = [fn.tree.scale(factor, float64(run["start"])) for factor in (1.0, 0.5, -1.0, 2.0, 0.1)]
     final, losses = jit(fn.vmap(training(run, 500)), backend=backend)(fn.tree.stack(starts))

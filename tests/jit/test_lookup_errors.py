@@ -1,4 +1,4 @@
-"""Errors of lookups and labels inside jit, and operations that have only effects."""
+"""Errors of lookups and labels inside jit, and operations without results."""
 
 import pytest
 import torch
@@ -54,12 +54,12 @@ POOLED = {
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", mostly_slow(POOLED, ("1d",)))
-def test_an_unpooled_index_outside_of_its_own_volume(name: str, backend: str) -> None:
+def test_an_index_of_unpooling_outside_its_volume(name: str, backend: str) -> None:
     pool, x, good = POOLED[name]
     f = lambda x, index: pool(x, index, 2)  # noqa: E731
     torch.testing.assert_close(jit(f, backend=backend)(x, good), f(x, good))
     torch.testing.assert_close(jit(fn.vmap(f), backend=backend)(x[None], good[None])[0], f(x, good))
-    for index in (-1, 8 if name == "3d" else 4):  # in the first of two volumes; it would be an index of the second
+    for index in (-1, 8 if name == "3d" else 4):  # of the first of two volumes; 8 or 4 would be in the second
         bad = good.flatten().index_fill(0, torch.tensor(0), index).reshape(good.shape)
         with pytest.raises(RuntimeError, match="invalid max index"):
             f(x, bad)
@@ -92,7 +92,7 @@ LABELS = [[2, 0, -1], [1, -1, 0], [-1, 0, 1], [1, 1, 1], [0, 1, 2]]
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_labels_end_at_the_first_that_is_none(reduction: str) -> None:
+def test_labels_end_at_the_first_negative_one(reduction: str) -> None:
     f = lambda x, labels: functional.multilabel_margin_loss(x, labels, reduction=reduction)  # noqa: E731
     x, labels = torch.linspace(-1, 1, 15).reshape(5, 3).sin(), torch.tensor(LABELS)
     torch.testing.assert_close(jit(f)(x, labels), f(x, labels))

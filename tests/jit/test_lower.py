@@ -1,4 +1,4 @@
-"""A look at each stage of a jitted call, before it is compiled and on disk."""
+"""The text of each stage of a jitted call, by `lower` and by FUNCNET_DUMP."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_every_stage_as_text(wrap):
     assert "for s0 < 5:" in loops and " @ " in loops and "tanh(" in loops and "add=" in loops
     assert "void kernel(" in lowered.as_text("c")
     texts = [lowered.as_text(stage) for stage in ("program", "loops", "c")]
-    assert texts == [lowered.as_text(stage) for stage in ("program", "loops", "c")]  # none changes the program
+    assert texts == [lowered.as_text(stage) for stage in ("program", "loops", "c")]  # unchanged
 
 
 def test_every_statement_has_a_text():
@@ -53,7 +53,7 @@ def test_lowering_does_not_run_or_compile(monkeypatch, tmp_path):
     assert torch.equal(f(X), X * 3 + 1)
 
 
-def test_numbers_are_lowered_as_a_call_takes_them():
+def test_numbers_are_traced_as_in_a_call():
     f = fn.jit(lambda x, n, rate: x[:n] * rate)
     assert "float64[]" in f.lower(X, 2, 0.5).as_text()
     f(X, 1, 0.5)
@@ -69,10 +69,10 @@ def test_a_jitted_method():
     assert "aten.mul" in Model().double.lower(X).as_text()
 
 
-def test_stages_that_are_not_there():
+def test_missing_stages():
     lowered = fn.jit(lambda x: torch.linalg.eigh(x @ x.mT)[0]).lower(X)
     assert "linalg_eigh" in lowered.as_text()
-    with pytest.raises(UnsupportedError, match="as_text: there is no c stage of this program: .*eigh"):
+    with pytest.raises(UnsupportedError, match="as_text: this program has no c stage: .*eigh"):
         lowered.as_text("c")
     with pytest.raises(ValueError, match="expected stage to be 'program', 'loops' or 'c', got 'assembly'"):
         lowered.as_text("assembly")

@@ -1,4 +1,4 @@
-"""A jitted function reads tensors where they are now, or refuses the object that holds them."""
+"""A jitted function reads the current tensors of objects, or refuses an object that holds tensors."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +43,7 @@ class Slotted:
 
 
 class Table(dict):
-    """A leaf: only dicts themselves are nodes."""
+    """A leaf: a subclass of dict is not a node."""
 
     __hash__ = object.__hash__
 
@@ -94,7 +94,7 @@ def test_an_object_is_refused_when_it_gets_its_tensor_later():
         f(model, X)
 
 
-def test_nodes_and_objects_without_tensors_are_taken():
+def test_nodes_and_objects_without_tensors_are_accepted():
     f = fn.jit(lambda model, x: model.w * x)
     assert torch.equal(f(Pair(threes()), X), 3 * X)
     assert torch.equal(f(Pair(2 * threes()), X), 6 * X)
@@ -113,7 +113,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("call", ["as the function", "as an argument", "in a vmap", "as a callable object"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_tensor_of_now_counts_wherever_a_function_finds_it(name, call):
+def test_the_current_tensor_is_read_wherever_a_function_holds_it(name, call):
     model = (Slotted if "slotted" in name else Model)(threes())
     f = FUNCTIONS[name](model)
     mapped = fn.jit(fn.vmap(lambda row: f(row)))
@@ -141,7 +141,7 @@ class SimpleNamespaceCalling(SimpleNamespace):
         return self.f(x)
 
 
-def test_a_replaced_tensor_costs_no_other_trace():
+def test_a_replaced_tensor_is_not_traced_again():
     traces, model = [], Model(threes())
     f = fn.jit(lambda x: (traces.append(0), model.w * x)[1])
     for value in range(4):
@@ -178,7 +178,7 @@ def test_a_variable_and_a_container_are_read_again():
     assert torch.equal(f(X), torch.ones(3))
 
 
-def test_a_tensor_that_is_gone_is_looked_for_in_a_new_trace():
+def test_a_removed_tensor_is_traced_again():
     model = Model(threes())
     f = fn.jit(lambda x: x if model.w is None else model.w * x)
     assert torch.equal(f(X), 3 * X)

@@ -1,4 +1,4 @@
-"""Progress of jitted runs: what the callback hears from each backend, and that what it raises stops the run."""
+"""Progress of jitted runs: the calls of the callback on each backend; an exception from it stops the run."""
 
 import time
 
@@ -16,7 +16,7 @@ Heard = list[tuple[int, int]]
 
 
 def run(x: Tensor, length: int = 40, inner: int = 10) -> Tensor:
-    """Two scans one after the other, the first around another one."""
+    """Run two scans, the first of which contains another one."""
     step = lambda c, _: (torch.sin(c) + 1, None)  # noqa: E731
     x, _ = fn.scan(lambda c, _: fn.scan(step, c, length=inner), x, length=length)
     return fn.scan(step, x, length=2)[0]
@@ -31,7 +31,7 @@ def long_run(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("backend", ["native", "eager"])
-def test_a_short_run_says_that_it_is_done(backend: str) -> None:
+def test_a_short_run_reports_its_end(backend: str) -> None:
     heard: Heard = []
     f = fn.jit(run, backend=backend, progress=listener(heard))
     for times in (1, 2):
@@ -39,7 +39,7 @@ def test_a_short_run_says_that_it_is_done(backend: str) -> None:
         assert heard[-1] == (42, 42) and len(heard) >= times
 
 
-def test_no_scan_has_no_steps() -> None:
+def test_a_program_without_a_scan_has_no_steps() -> None:
     heard: Heard = []
     fn.jit(torch.sin, backend="native", progress=listener(heard))(torch.ones(2))
     assert heard == [(0, 0)]
@@ -68,7 +68,7 @@ def test_a_long_native_run_counts_the_outermost_steps_of_all_blocks(threads: int
     assert torch.equal(got, fn.jit(fn.vmap(long_run), backend="native")(x))
 
 
-def test_the_eager_loop_tells_while_it_runs() -> None:
+def test_the_eager_loop_reports_while_it_runs() -> None:
     heard: Heard = []
     slow = lambda c, _: (torch.mm(c, c).tanh(), None)  # noqa: E731
     f = fn.jit(lambda x: fn.scan(slow, x, length=40)[0], backend="eager", progress=listener(heard))
@@ -90,7 +90,7 @@ class EnoughError(Exception):
 
 
 @pytest.mark.parametrize("backend", ["native", "eager"])
-def test_what_the_callback_raises_stops_the_run(backend: str) -> None:
+def test_an_exception_from_the_callback_stops_the_run(backend: str) -> None:
     def stop(done: int, total: int) -> None:
         if done < total:
             raise EnoughError
@@ -133,7 +133,7 @@ def test_a_kernel_without_a_callback_counts_nothing() -> None:
     assert len(counted.splitlines()) == len(plain.splitlines()) + 2
 
 
-def test_inside_another_transformation_nothing_is_told() -> None:
+def test_inside_another_transformation_nothing_is_reported() -> None:
     heard: Heard = []
     inner = fn.jit(run, progress=listener(heard))
     fn.jit(lambda x: inner(x) + 1)(torch.ones(2))

@@ -1,11 +1,11 @@
-"""Code that cannot be staged is refused, with the line of the user that asks for it."""
+"""Code that cannot be traced raises an error with the line of the user's code."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from staged import X
 from torch.nn import functional
+from traced import X
 
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
@@ -40,7 +40,7 @@ def test_code_that_reads_values_is_refused_with_its_line(f, operation):
     assert f"{Path(__file__).name}:" in str(error.value)
 
 
-def test_the_line_named_is_the_one_that_steers():
+def test_the_error_names_the_line_of_the_branch():
     line = branch.__code__.co_firstlineno + 1
     with pytest.raises(StagingError, match=rf"in branch, .*test_refused\.py:{line}\."):
         jit(branch)(X)
@@ -76,14 +76,14 @@ def test_a_scan_body_that_writes_outside_is_refused():
         jit(f)(X)
 
 
-def test_values_that_leave_their_scan_or_their_staging_are_refused():
+def test_values_that_leave_their_scan_or_their_trace_are_refused():
     kept = []
 
     def f(x):
         scan(lambda c, _: (kept.append(c * 2), (c, None))[1], x, length=2)
         return kept[0] + 1
 
-    with pytest.raises(StagingError, match="used outside of the function or scan body that made it"):
+    with pytest.raises(StagingError, match="used outside the function or scan body that made it"):
         jit(f)(X)
-    with pytest.raises(StagingError, match="met a traced tensor whose tracing has ended"):
+    with pytest.raises(StagingError, match="got a traced tensor after its tracing has ended"):
         kept[0] + 1

@@ -124,7 +124,7 @@ def test_one_number_that_python_needs_leaves_the_others_traced():
     assert traces(lambda x, n, a: x.repeat(n) * a, calls, backend="eager") <= 1 + 1 + 3
 
 
-def test_two_thousand_steps_with_a_new_rate_each():
+def test_two_thousand_steps_with_changing_rates():
     """The learning rate and the step count change with every step."""
     count = []
 
@@ -162,7 +162,7 @@ def test_special_floats_and_large_ints():
     assert traces(lambda x, i: x * (i % 7), [(X, i) for i in (2, -(2**63), 2**63 - 1)], backend="eager") == 2
 
 
-def test_the_error_of_a_function_is_its_own():
+def test_an_error_of_the_function_propagates():
     def f(x, a):
         raise KeyError("mine")
 

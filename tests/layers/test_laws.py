@@ -131,5 +131,5 @@ def test_jit_equals_eager_natively(layer, shape):
 
         return fn.grad(loss, (0, 1), has_aux=True)(params, x)
 
-    staged = fn.jit(values_and_gradients, backend="native")
-    assert tree.difference(staged(params, x, KEY), values_and_gradients(params, x, KEY), rtol=1e-12, atol=1e-13) is None
+    jitted = fn.jit(values_and_gradients, backend="native")
+    assert tree.difference(jitted(params, x, KEY), values_and_gradients(params, x, KEY), rtol=1e-12, atol=1e-13) is None

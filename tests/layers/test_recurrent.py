@@ -54,9 +54,9 @@ def test_recurrent_layers_are_initialised_uniformly_like_torch_s(build, gates):
 def test_recurrent_layers_are_one_loop_in_jit(build):
     layer, x = build(3), numbers(2, 50, 2)
     params = layer.init(KEY, x)
-    staged = fn.jit(layer.apply)
-    assert staged.explain(params, x).operations["scan"] == 1
-    exactly(staged(params, x), layer.apply(params, x))
+    jitted = fn.jit(layer.apply)
+    assert jitted.explain(params, x).operations["scan"] == 1
+    exactly(jitted(params, x), layer.apply(params, x))
     exactly(fn.jit(fn.vmap(layer.apply, in_dims=(None, 0)))(params, x), layer.apply(params, x))
 
 
@@ -78,10 +78,10 @@ def test_derivatives_of_recurrent_layers_are_loops_in_jit(build, derive):
     layer, x = build(3), numbers(2, 20, 2)
     params = layer.init(KEY, x)
     f = derive(lambda params, x: layer.apply(params, x).square().sum())
-    staged = fn.jit(f)
-    assert staged.explain(params, x).operations["scan"] in (2, 4)
-    assert sum(staged.explain(params, x).operations.values()) < 600
-    assert tree.allclose(staged(params, x), f(params, x), rtol=1e-10, atol=1e-12)
+    jitted = fn.jit(f)
+    assert jitted.explain(params, x).operations["scan"] in (2, 4)
+    assert sum(jitted.explain(params, x).operations.values()) < 600
+    assert tree.allclose(jitted(params, x), f(params, x), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])

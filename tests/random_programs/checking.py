@@ -11,7 +11,7 @@ from torch import Tensor
 import funcnet as fn
 from random_programs.scope import Program, flat
 
-LANES = 19  # a ragged block for vectors of 4, of 8 and of 16
+LANES = 19  # not a multiple of 4, 8 or 16, the lanes of a block
 MODES = ("alone", "lanes", "grad", "lanes grad", "replayed")
 
 Function = Callable[..., Any]

@@ -1,7 +1,7 @@
-"""Attention as matrix products and a softmax, and its cotangents.
+"""Attention as matrix products and a softmax, and its backward operation.
 
-torch's own rule for the forward operation returns the weights in the place of the log of their normaliser, which the
-backward operation then takes for that.
+torch's own rule for the forward operation returns the weights where its backward operation expects the logarithm of
+the normaliser.
 """
 
 import math
@@ -21,7 +21,7 @@ def attention(
     attn_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Any:
-    """softmax(scale q kᵀ + mask) v, and the logarithm of the softmax's normaliser."""
+    """Return softmax(scale q kᵀ + mask) v and the logarithm of the softmax's normaliser."""
     if dropout_p:
         return NotImplemented
     k, v = (_repeated(x, q.shape[1]) for x in (k, v))
@@ -42,25 +42,26 @@ def attention_backward(
     attn_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Any:
-    """The cotangents of q, k and v."""
+    """Return the cotangents of q, k and v."""
     if dropout_p:
         return NotImplemented
     heads = k.shape[1]
     k, v = (_repeated(x, q.shape[1]) for x in (k, v))
-    weights, _ = _softmax(_scores(q, k, is_causal, attn_mask, scale))  # of scores beyond 1e4 normaliser has lost theirs
+    # the weights are recomputed, because `normaliser` has lost digits where scores exceed 1e4
+    weights, _ = _softmax(_scores(q, k, is_causal, attn_mask, scale))
     by_weights = grad @ v.mT
-    mean = (weights * by_weights).sum(-1, keepdim=True)  # which cancels exactly where one weight is 1
+    mean = (weights * by_weights).sum(-1, keepdim=True)  # cancels exactly where one weight is 1
     by_scores = weights * (by_weights - mean) * _scale(q, scale)
     return by_scores @ k, _summed(by_scores.mT @ q, heads), _summed(weights.mT @ grad, heads)
 
 
 def _repeated(x: Tensor, heads: int) -> Tensor:
-    """Give each head of the queries its own of the keys or values, which groups of heads may share."""
+    """Repeat the heads of keys or values that a group of query heads shares, so that each query head has its own."""
     return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], 1)
 
 
 def _summed(x: Tensor, heads: int) -> Tensor:
-    """The cotangent of `_repeated`."""
+    """Sum the cotangents of the heads that share keys or values: the transpose of `_repeated`."""
     return x if x.shape[1] == heads else x.unflatten(1, (heads, -1)).sum(2)
 
 
@@ -77,7 +78,7 @@ def _scale(q: Tensor, scale: float | None) -> float:
 
 
 def _softmax(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """The softmax, zero in rows that are masked as a whole, and the logarithm of its normaliser."""
+    """Return the softmax, with zeros in rows that are fully masked, and the logarithm of its normaliser."""
     if not scores.shape[-1]:
         return scores, scores.new_full(scores.shape[:-1], -math.inf)
     highest = scores.amax(-1, keepdim=True)
@@ -87,6 +88,6 @@ def _softmax(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _laid_out_like(like: Tensor, x: Tensor) -> Tensor:
-    """Give the result the strides that torch's kernel gives it, so that what views it can."""
+    """Give the result the strides of torch's kernel, so that later views of it are valid."""
     order = sorted(range(x.ndim), key=like.stride().__getitem__, reverse=True)
     return x.permute(order).contiguous().permute([order.index(axis) for axis in range(x.ndim)])

@@ -1,7 +1,7 @@
-"""Small convolutions as matrix products: the windows under the kernel side by side, times the weights.
+"""Small convolutions as matrix products of the windows under the kernel with the weights.
 
 Shapes: x (n, channels, *size), weights (out, channels / groups, *kernel), windows (n, groups, channels / groups *
-prod(kernel), prod(positions)). A large convolution stays one operation, which torch's libraries do better.
+prod(kernel), prod(positions)). A large convolution stays one operation: torch's libraries are faster there.
 """
 
 import math
@@ -15,7 +15,7 @@ from funcnet.compiler.decompositions.windows import Windows
 
 
 class _Geometry(Windows):
-    """Windows of a convolution, side by side in the rows of matrices."""
+    """The windows of a convolution as the columns of matrices."""
 
     def __init__(self, x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
         super().__init__(x.shape, w.shape[2:], stride, padding, dilation)
@@ -25,7 +25,7 @@ class _Geometry(Windows):
         return torch.stack(self.take(x), 2).reshape(x.shape[0], self.groups, -1, self.area)
 
     def add(self, windows: Tensor, like: Tensor) -> Tensor:
-        """The transpose of `windows`."""
+        """Add windows to a tensor like the input: the transpose of `windows`."""
         return self.scatter(windows.reshape(*like.shape[:2], -1, *self.positions).unbind(2), like)
 
 
@@ -40,7 +40,7 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Any:
-    """y = w windows(x) + bias."""
+    """Return w windows(x) + bias."""
     if transposed or (at := _Geometry(x, w, stride, padding, dilation, groups)).is_large:
         return NotImplemented
     y = (w.reshape(groups, w.shape[0] // groups, -1) @ at.windows(x)).reshape(x.shape[0], w.shape[0], *at.positions)
@@ -60,7 +60,7 @@ def convolution_backward(
     groups: int,
     mask: Sequence[bool],
 ) -> Any:
-    """The cotangents of x, w and bias, where the mask asks for them."""
+    """Return the cotangents of x, w and bias, None where the mask does not ask for them."""
     if transposed or (at := _Geometry(x, w, stride, padding, dilation, groups)).is_large:
         return NotImplemented
     rows, weights = grad.reshape(x.shape[0], groups, -1, at.area), w.reshape(groups, w.shape[0] // groups, -1)

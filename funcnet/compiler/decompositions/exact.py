@@ -1,4 +1,4 @@
-"""Rules of operations for which those of torch lose digits, or differ from its kernels at zeros, infinities and NaN."""
+"""Rules that replace torch's where those lose digits, or differ from its kernels at zeros, infinities and NaN."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from funcnet.compiler.errors import user_line
 
 aten = torch.ops.aten
 
-# operations that torch decomposes into others, which lose digits; the native backend has functions for them
+# operations that torch's rules compute with a loss of digits; the native backend has functions for them
 WHOLE = {
     aten.silu.default,
     aten.gelu_backward.default,
@@ -28,7 +28,7 @@ WHOLE = {
 
 
 def _addmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """alpha left right + beta x as BLAS has it: a factor of 0 drops its term, infinities and NaN included."""
+    """Return alpha left right + beta x, as BLAS does: a factor of 0 drops its term, infinities and NaN included."""
     beta, alpha = _factors(x, beta, alpha)
     return _added(x, left, right, beta, alpha) if alpha else _scaled(x, (len(left), *right.shape[1:]), beta)
 
@@ -38,14 +38,14 @@ def _baddbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: Any = 1, alpha: An
 
 
 def _factors(x: Tensor, *factors: Any) -> tuple[Any, ...]:
-    """Truncate the factors of integers, as torch does."""
+    """Truncate the factors of integer tensors, as torch does."""
     return factors if x.is_floating_point() or x.is_complex() else tuple(map(int, factors))
 
 
 def _added(x: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
     product = left @ right
     if not left.shape[-1]:
-        return _scaled(x, product.shape, beta)  # not zero added to it, which would make 0 of -0
+        return _scaled(x, product.shape, beta)  # adding a zero product would turn -0 into 0
     product = product if alpha == 1 else product * alpha
     return product + _scaled(x, x.shape, beta) if beta else product
 
@@ -57,20 +57,22 @@ def _scaled(x: Tensor, shape: Sequence[int], factor: Any) -> Tensor:
 
 
 def _addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Add the sum of the products as one product, whose rows are those of all matrices."""
+    """Compute the sum of the matrix products as one product of concatenated matrices."""
     if a.shape[0] != b.shape[0]:
-        raise RuntimeError(f"addbmm: expected as many matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}.")
+        raise RuntimeError(
+            f"addbmm: expected equal numbers of matrices, got {a.shape[0]} and {b.shape[0]}{user_line()}."
+        )
     return aten.addmm.default(x, a.movedim(0, 1).flatten(1), b.flatten(0, 1), beta=beta, alpha=alpha)
 
 
 def _elu_backward(grad: Tensor, alpha: Any, scale: Any, rate: Any, is_result: bool, x: Tensor) -> Tensor:
-    """The gradient at NaN is NaN: torch's rule takes NaN for a large number."""
+    """Return NaN at NaN, which torch's rule treats as a large number."""
     slope = x + alpha * scale if is_result else alpha * scale * torch.exp(x * rate)
     return torch.where(x > 0, grad * scale, grad * rate * slope)
 
 
 def _hardswish(x: Tensor) -> Tensor:
-    """Divide first, as 6 x may overflow."""
+    """Divide first: the product x * relu6(x + 3) may overflow."""
     return x * ((x + 3).clamp(0, 6) / 6)
 
 
@@ -85,12 +87,12 @@ def _smooth_l1_backward(grad: Tensor, x: Tensor, target: Tensor, reduction: int,
 
 
 def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return a small x, whose quotient may be denormal."""
+    """Return a small x itself, because x / alpha may be denormal."""
     return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
 
 
 def _std_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """Not by the root of a variance, which may be too large for its dtype."""
+    """Compute std directly: the variance may overflow its dtype where the standard deviation does not."""
     deviation: Tensor = aten.std.correction(x, dim, correction=correction, keepdim=keepdim)
     return deviation, aten.mean.dim(x, dim, keepdim)
 

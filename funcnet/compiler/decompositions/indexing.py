@@ -1,4 +1,4 @@
-"""Decompositions of lookups and writes by rows whose indices do not count from the end, as indices of tensors do."""
+"""Decompositions of lookups and writes of rows where a negative index is an error, unlike in x[i]."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ aten = torch.ops.aten
 
 
 def _from_the_start(index: Tensor, size: int) -> Tensor:
-    """Put an index below 0 out of range."""
+    """Move negative indices out of range."""
     return torch.where(index < 0, size, index)
 
 
 def _embedding(weight: Tensor, indices: Tensor, *_: Any) -> Tensor:
-    """Select rows; the other arguments matter to the gradient only."""
+    """Select rows; the other arguments matter only to the gradient."""
     return weight.index_select(0, indices.reshape(-1)).reshape(*indices.shape, *weight.shape[1:])
 
 
 def _embedding_dense_backward(grad: Tensor, indices: Tensor, count: int, padding: int, by_frequency: bool) -> Tensor:
-    """Add up the gradients of each row, none of the padding's; by frequency they are divided by how many there are."""
+    """Add up the gradients of each row except the padding's; by_frequency divides each sum by its number of terms."""
     places: list[Tensor | None] = [_from_the_start(indices, count)]
     if by_frequency:
         found = torch.zeros(count, dtype=grad.dtype, device=grad.device)
@@ -42,14 +42,14 @@ def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """Fill rows, whose indices do count from the end, unlike those of the rows that torch's rule copies."""
+    """Fill rows. A negative index counts from the end here, but not in index_copy, which torch's rule uses."""
     size = x.shape[dim] if x.ndim else 1
     filled: Tensor = index_fill(x, dim, torch.where(index < 0, index + size, index), value)
     return filled
 
 
 def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
-    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule adds terms for what follows the labels' end, a -1."""
+    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule also adds terms for labels after the final -1."""
     rows, labels = torch.atleast_2d(x), torch.atleast_2d(target)
     classes = torch.arange(rows.shape[1], device=x.device)
     used = ((labels == -1).cumsum(1) == 0)[..., None]
@@ -62,7 +62,7 @@ def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[
 
 
 def _max_unpool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Put an index outside of its own volume outside of all volumes, which torch's rule writes to as one row."""
+    """Move an index that is outside of its volume out of range: torch's rule indexes all volumes as one row."""
 
     def rule(x: Tensor, index: Tensor, output_size: Sequence[int], *args: Any) -> Tensor:
         volume, batch = math.prod(output_size), math.prod(x.shape[: -len(output_size)])
@@ -73,12 +73,12 @@ def _max_unpool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Any:
-    """Take one index as a row of one, which torch's batching rule takes for as many as the axis has."""
+    """Make a 0-d index 1-d: torch's batching rule repeats a 0-d index to the length of the axis."""
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """Index by the tensor even if it is 0-d, which torch's own rule reads in Python."""
+    """Index by the tensor even if it is 0-d: torch's own rule reads the value of such a tensor in Python."""
     return aten.index.Tensor(x.reshape(-1), [index])
 
 
@@ -87,7 +87,7 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
 
 
 def rules() -> dict[Any, Callable[..., Any]]:
-    """Return the rules, some of which are torch's with other indices."""
+    """Return the rules; some are torch's rules applied to changed indices."""
     return {
         aten.embedding.default: _embedding,
         aten.embedding_dense_backward.default: _embedding_dense_backward,

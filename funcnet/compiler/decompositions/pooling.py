@@ -1,4 +1,4 @@
-"""Small pools as elementwise operations on the windows' elements. A large pool stays one operation."""
+"""Small pools as elementwise operations on the elements of the windows. A large pool stays one operation."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Rule = Callable[..., Any]
 
 
 def pooling_rules() -> dict[Any, Rule]:
-    """The rules for torch's pools over two and three axes, to which it reduces those over one."""
+    """Return the rules for pools over two and three axes; torch computes pools over one axis by those over two."""
     aten = torch.ops.aten
     return {
         aten.max_pool2d_with_indices.default: _of_axes(2, _max_pool),
@@ -29,7 +29,7 @@ def pooling_rules() -> dict[Any, Rule]:
 
 
 def _of_axes(axes: int, rule: Rule, values: int = 1) -> Rule:
-    """Give every axis its own size: torch also takes one for all, and no stride for that of the windows."""
+    """Expand sizes to one per axis: torch also accepts one size for all axes, and the stride defaults to the kernel."""
 
     def of_axes(*args: Any) -> Any:
         given, (kernel, *options) = args[:values], args[values:]
@@ -48,9 +48,9 @@ def _max_pool(
     dilation: Sequence[int] = (1,),
     ceil_mode: bool = False,
 ) -> Any:
-    """The first largest element of each window, or its last NaN, and which of x it is."""
+    """Return the first largest element of each window, or its last NaN, and the index of that element in x."""
     if not x.is_floating_point():
-        return NotImplemented  # there is no -inf to begin from
+        return NotImplemented  # the maximum starts from -inf, which integers lack
     if ceil_mode or (at := Windows(x.shape, kernel, stride, padding, dilation)).is_large:
         return NotImplemented
     origin, first = _origins(at, x)
@@ -87,7 +87,7 @@ def _avg_pool(
     divisor: int | None = None,
 ) -> Any:
     if not x.is_floating_point():
-        return NotImplemented  # a mean of integers is rounded to one
+        return NotImplemented  # torch rounds the mean of integers
     if ceil_mode or (at := Windows(x.shape, kernel, stride, padding, (1,))).is_large:
         return NotImplemented
     return reduce(torch.add, at.take(x)) / _divisor(at, x, count_include_pad, divisor)
@@ -116,7 +116,7 @@ def _divisor(at: Windows, x: Tensor, count_include_pad: bool, divisor: int | Non
 
 
 def _origins(at: Windows, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Where in a flat x each window begins, margin included, and where its first element of x is."""
+    """Return the flat index in x where each window begins, margin included, and that of its first element inside x."""
     origin = first = torch.zeros(at.positions, dtype=torch.int64, device=x.device)
     for axis, skip in enumerate(at.dilation):
         begin = torch.arange(at.positions[axis], device=x.device) * at.stride[axis] - at.padding[axis]

@@ -1,4 +1,4 @@
-"""The decomposition table used while tracing: down to core ATen, and further where a rule is short."""
+"""The decomposition table used while tracing: from all operations to core ATen, and further where a rule is short."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,7 +21,7 @@ Rule = Callable[..., Any]
 
 
 def find(func: Any) -> Rule | None:
-    """Return the function that computes an operation by simpler ones, or None for one that stays."""
+    """Return the function that computes an operation by simpler ones, or None if it is recorded unchanged."""
     if func in exact.WHOLE:
         return None
     rule = rules().get(func)
@@ -34,7 +34,7 @@ def find(func: Any) -> Rule | None:
 
 
 def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:
-    """Tell whether an operation returns the values of its first argument as they are."""
+    """Tell whether an operation returns the values of its first argument unchanged."""
     if func in _COPIES:
         return True
     return func in _MAYBE_COPIES and (args[0].shape, args[0].dtype, args[0].device) == _kind(metas[0], args[0], kwargs)
@@ -61,37 +61,37 @@ def rules() -> dict[Any, Rule]:
 
 
 def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
-    """What is not initialised is zero, so that a program is a function."""
+    """Fill uninitialised memory with zeros, so that a program is a function of its arguments."""
     return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
 
 
 def _empty_permuted(size: Sequence[int], order: Sequence[int], **options: Any) -> Tensor:
-    """Lie in memory as asked, the axis order[0] outermost."""
+    """Lay the axes out in memory in the given order, order[0] outermost."""
     x = _empty([size[axis] for axis in order], **options)
     return x.permute([list(order).index(axis) for axis in range(len(size))])
 
 
 def _empty_strided(size: Sequence[int], stride: Sequence[int], **options: Any) -> Tensor:
-    """Lie in memory as asked, if that is without gaps: autograd takes as_strided of what it lays out like another."""
+    """Keep the strides if there are no gaps between elements: autograd applies as_strided to such tensors."""
     x = _empty_permuted(size, sorted(range(len(size)), key=lambda axis: stride[axis], reverse=True), **options)
     dense = all(n == 1 or step == asked for n, step, asked in zip(size, x.stride(), stride, strict=True))
     return x if dense else _empty(size, **options)
 
 
 def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
-    """Inside vmap, torch converts Python numbers by this, too."""
+    """Convert a Python number, which torch passes inside vmap."""
     if isinstance(x, Tensor):
         return NotImplemented
     return torch.full((), x, dtype=dtype or torch.tensor(x).dtype, device=device)
 
 
 def _conj(x: Any) -> Any:
-    """Conjugate a Python number, too, which torch hands over where a derivative multiplies by it."""
+    """Conjugate a Python number, which torch passes in derivatives of a product with a number."""
     return NotImplemented if isinstance(x, Tensor) else torch.full((), x.conjugate(), dtype=torch.complex128)
 
 
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
-    """Depend on the shape of x only, so that it is computed before any loop."""
+    """Depend on the shape of x alone, so that the result is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
 
 
@@ -111,7 +111,7 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
 
 
 def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
-    """Refer to the tensor whose memory it is, in row-major order: the only layout that a program knows."""
+    """Apply the strides to the tensor that owns the memory, in row-major order: the only layout of a program."""
     root = x
     while root.lineage is not None:
         root = root.lineage.parent
@@ -125,7 +125,7 @@ def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int 
 def _as_strided_scatter(
     x: Tensor, part: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None
 ) -> Tensor:
-    """Write to the places in memory, which is in row-major order, as in `_as_strided`."""
+    """Write to these places in row-major memory, as in `_as_strided`."""
     places = torch.full(size, offset or 0, dtype=torch.int64, device=x.device)
     for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
         places = places + (step * torch.arange(count, device=x.device)).view(-1, *(1 for _ in size[axis + 1 :]))
@@ -133,7 +133,7 @@ def _as_strided_scatter(
 
 
 def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """Choose elementwise between x and the diagonal's new entries, spread over their rows."""
+    """Choose elementwise between x and the new entries of the diagonal, broadcast over their rows."""
     whole = x.movedim((dim1, dim2), (-2, -1))
     rows, columns = (torch.arange(size, device=x.device) for size in whole.shape[-2:])
     entry = (rows - max(0, -offset)).clamp(0, max(part.shape[-1] - 1, 0))
@@ -144,7 +144,7 @@ def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, d
 
 
 def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
-    """Count from the front: torch's batching rule takes an end of -1 as it stands."""
+    """Make start and end non-negative: torch's batching rule does not resolve an end of -1."""
     first, last, _ = slice(start, end).indices(x.shape[dim])
     if (first, last) == (start, end):
         return NotImplemented
@@ -152,7 +152,7 @@ def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end
 
 
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
-    """x[mask] = number chooses elementwise; of other writes torch's shape rule does not see whether they fit."""
+    """Choose elementwise in x[mask] = number; check the shapes of other writes, which torch's shape rule does not."""
     (mask, *others) = indices
     if all(i is None or i.dtype not in (torch.bool, torch.uint8) for i in indices):
         values.expand(aten.index.Tensor(x, list(indices)).shape)
@@ -163,7 +163,7 @@ def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bo
 
 
 def _power(x: Tensor, exponent: Any) -> Any:
-    """Raise what torch raises, whose shape rule lets it pass."""
+    """Raise torch's error for a negative power of integers, which its shape rule does not raise."""
     whole = not (x.is_floating_point() or x.is_complex())
     if whole and isinstance(exponent, int) and exponent < 0:
         raise RuntimeError(f"Integers to negative integer powers are not allowed{user_line()}.")
@@ -171,14 +171,14 @@ def _power(x: Tensor, exponent: Any) -> Any:
 
 
 def _product(x: Tensor, y: Tensor) -> Any:
-    """Raise for dtypes that differ, which torch's shape rule lets pass."""
+    """Raise for unequal dtypes, which torch's shape rule accepts."""
     if x.dtype != y.dtype:
         raise RuntimeError(f"expected matrices of the same dtype, got {x.dtype} and {y.dtype}{user_line()}.")
     return NotImplemented
 
 
 def _extremum(x: Tensor, dim: int = 0, keepdim: bool = False) -> Any:
-    """Raise where there is nothing to choose from, which torch's shape rule lets pass."""
+    """Raise for an empty axis, which torch's shape rule accepts."""
     if x.ndim and not x.shape[dim]:
         raise IndexError(f"expected an axis that is not empty, got axis {dim} of {tuple(x.shape)}{user_line()}.")
     return NotImplemented
@@ -188,14 +188,14 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
 
-# operations that write to running statistics beside what they return; their rules do it by copy_
+# operations that also write to running statistics; their rules do so with copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
 _KEPT = {
     aten.var.correction,
     aten.std.correction,
     aten.var_mean.correction,
-}  # whose digits depend on how they are summed
+}  # kept whole: their rounding depends on the order of the sum
 
 _FURTHER = [
     aten._softmax.default,
@@ -218,7 +218,7 @@ _OWN: dict[Any, Rule] = {
     aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(
         size, stride, dtype=dtype or x.dtype, device=device or x.device
     ),
-    aten.lift_fresh.default: aten.clone.default,  # a constant that torch.tensor made; not a view, it may be written to
+    aten.lift_fresh.default: aten.clone.default,  # a constant made by torch.tensor, which may be written to
     aten._to_copy.default: _to_copy,
     aten._conj.default: _conj,
     aten.full_like.default: _full_like,

@@ -1,8 +1,8 @@
-"""Checks of values: operations without results, which stay in a program although nothing reads them.
+"""Checks of values: operations without results, which dead code elimination keeps.
 
-torch makes them inside of its operations; a function that is traced has no values yet, so the program makes them. The
-native backend raises after the run, a replay at once. In the lanes of an outermost vmap a check of numbers makes the
-lane that fails NaN instead, so that the others go on; one that has no number to fill raises there, too.
+torch checks values inside its operations. There are no values while a function is traced, so the checks become part of
+the program. The native backend raises after the run, a replay at once. In the lanes of an outermost vmap, a check of
+floating-point values fills the failed lane with NaN and the other lanes continue; other checks raise there, too.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def _of_quantile(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
-# functions whose own checks would ask for values, or be left out, while a function is traced
+# functions whose own checks would read values, or be dropped, during tracing
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **argument_checks.FUNCTIONS,
     **{f: _of_quantile(f) for f in (torch.quantile, torch.nanquantile, Tensor.quantile, Tensor.nanquantile)},
@@ -37,7 +37,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def is_check(func: Any) -> bool:
-    """Tell whether an operation is there for its effect: it has no results, and more to see than shapes and dtypes."""
+    """Tell whether an operation is a check of values: it has no results and reads more than shapes and dtypes."""
     return not func._schema.returns and func not in _STATIC
 
 
@@ -78,7 +78,7 @@ def _assertion(condition: Tensor, message: str, token: Tensor) -> Tensor:
 
 
 def _probabilities(function: Callable[..., Tensor], first: int) -> Callable[..., Tensor]:
-    """Check the input and target of binary_cross_entropy, and make NaN of what is no probability."""
+    """Check the input and target of binary_cross_entropy; elements outside [0, 1] become NaN."""
 
     def rule(*args: Any) -> Tensor:
         pair = args[first : first + 2]
@@ -92,7 +92,7 @@ def _probabilities(function: Callable[..., Tensor], first: int) -> Callable[...,
 
 
 def _factorisation(op: Any, name: str) -> Callable[..., Any]:
-    """Check what an operation with check_errors would check inside."""
+    """Record the check that an operation with check_errors=True makes."""
 
     def rule(x: Tensor, *args: Any, check_errors: bool = False, **options: Any) -> Any:
         if not check_errors:
@@ -111,7 +111,7 @@ def _cholesky(x: Tensor, upper: bool = False) -> Tensor:
 
 
 def rules() -> dict[Any, Callable[..., Any]]:
-    """Return the rules of operations that torch checks inside, by simpler ones and a check."""
+    """Return the rules of operations that check values in torch: simpler operations and a check."""
     return {
         aten._functional_assert_async.msg: _assertion,
         aten.binary_cross_entropy.default: _probabilities(decomposition("binary_cross_entropy"), 0),

@@ -1,4 +1,4 @@
-"""Windows on the last axes of a tensor, each element of them as one strided slice over all positions."""
+"""Windows on the last axes of a tensor: one strided slice per element of the window, over all positions."""
 
 import itertools
 import math
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-_MOST = 2**17  # elements of the windows, about what stays in a core's cache
+_MOST = 2**17  # elements of all windows, about what fits into a core's cache
 
 
 class Windows:
-    """Where windows lie; sizes, steps and margins are lists of one number an axis, or of one for all."""
+    """The positions of windows. The sizes are lists of one number per axis, or of one number for all axes."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class Windows:
         self.is_large = not 0 < size <= _MOST
 
     def take(self, x: Tensor, value: float = 0.0) -> list[Tensor]:
-        """The elements of the windows, one tensor (*, *positions) each; `value` stands in the margin."""
+        """Return each element of the window at all positions, as tensors (*, *positions); the margin holds `value`."""
         padded = pad(x, self.margin, value=value)
         return [padded[s] for s in self.slices]
 
     def scatter(self, parts: Iterable[Tensor], like: Tensor) -> Tensor:
-        """Add every element to where it was taken from: the transpose of `take`."""
+        """Add every element at the place where `take` reads it: the transpose of `take`."""
         total = pad(torch.zeros_like(like), self.margin)
         for s, part in zip(self.slices, parts, strict=True):
             total[s] += part

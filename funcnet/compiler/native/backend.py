@@ -1,28 +1,26 @@
-"""The native backend: a program as one C function, run over blocks of lanes on torch's number of threads."""
+"""The native backend: a program as one C function, run over blocks of lanes by as many threads as torch uses."""
 
 import ctypes
-import hashlib
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet.compiler import passes
+from funcnet.compiler import forks
+from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Loop, LoopProgram
+from funcnet.compiler.native.loop_ir import Loop
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
-from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
-from funcnet.compiler.native.text import text
+from funcnet.compiler.native.translation import Translation
 from funcnet.compiler.native.verification import checked
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import INTERVAL, Progress
@@ -30,7 +28,7 @@ from funcnet.compiler.progress import INTERVAL, Progress
 
 @dataclass(eq=False)
 class NativeKernel:
-    """A compiled program: call it with the tensors of its parameters, captures included."""
+    """A compiled program, called with the tensors of its parameters, captures included."""
 
     program: Program
     target: Target
@@ -39,11 +37,13 @@ class NativeKernel:
     arena: int
     work: int
     progress: Progress | None = None
-    steps: int = 0  # of the outermost loops, counted for progress
-    messages: Sequence[str] = ()  # of the checks in the program
-    arenas: list[Tensor] = field(default_factory=list)  # of threads that have ended, for the next ones
-    templates: list[Tensor] = field(init=False)  # one per result, of one number that is repeated
-    pointers: tuple[Any, Any] = field(init=False)  # the types of arrays of pointers to arguments and to results
+    steps: int = 0  # of the outermost loops, for progress
+    messages: Sequence[str] = ()  # one per check in the program
+    arenas: list[Tensor] = field(default_factory=list)  # arenas that no thread uses now
+    is_linked: bool = False  # to torch's BLAS
+    unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
+    templates: list[Tensor] = field(init=False)  # one per result: its shape and dtype, by an expanded scalar
+    pointers: tuple[Any, Any] = field(init=False)  # ctypes arrays of pointers: to arguments, to results
 
     def __post_init__(self) -> None:
         params, results = self.program.block.params, self.program.block.results
@@ -58,14 +58,14 @@ class NativeKernel:
 
     @property
     def cached(self) -> bool:
-        """Whether the library came from the disk."""
+        """Whether the library came from the disk cache."""
         return self.library.cached
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
         """Run the program.
 
         Args:
-            tensors: One a parameter, on the CPU, of its shape (with the lane axis where in_dims says) and dtype.
+            tensors: One per parameter, on the CPU, of its dtype and shape, with a lane axis at the place in in_dims.
             lanes: Size of the lane axis; None without an outermost vmap.
         Returns:
             The results. With lanes the lane axis is innermost in memory.
@@ -78,7 +78,9 @@ class NativeKernel:
         return self.run(tensors, 1 if lanes is None else lanes)
 
     def run(self, tensors: Sequence[Tensor], count: int, *, checked: bool = True) -> list[Tensor]:
-        """Run the program for a number of lanes, and raise the errors that it met unless they are not to be checked."""
+        """Run the program for a number of lanes; raise the errors of the run if checked."""
+        if self.is_linked and forks.is_child:
+            return self._without_blas().run(tensors, count, checked=checked)
         held = self._arguments(tensors)
         padded = -(-count // self.lanes) * self.lanes
         outputs = self._outputs(padded)
@@ -90,8 +92,19 @@ class NativeKernel:
             self.progress(call.total, call.total)
         return self._deliver(outputs, count)
 
+    def _without_blas(self) -> "NativeKernel":
+        """Compile the program without BLAS, which may wait for threads and locks of the parent process."""
+        try:
+            self.unlinked = self.unlinked or prepare(self.program, self.progress)
+        except (NoCompilerError, InternalError) as error:
+            raise RuntimeError(
+                "jit: BLAS, which this program calls, does not run in a forked process, and it cannot be compiled"
+                f" without: {error} {forks.REMEDY}"
+            ) from error
+        return self.unlinked
+
     def _of_no_lanes(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Run a made-up lane, which computes what all lanes share."""
+        """Return results for an axis of no lanes: a lane of zeros is run to compute the shared results."""
         dims, out_dims = self.program.in_dims or (), self.program.out_dims or ()
         shapes = [[1 if axis == d else n for axis, n in enumerate(t.shape)] for t, d in zip(tensors, dims, strict=True)]
         lane = [t if d is None else t.new_zeros(shape) for t, d, shape in zip(tensors, dims, shapes, strict=True)]
@@ -101,17 +114,17 @@ class NativeKernel:
         ]
 
     def take_arena(self) -> Tensor:
-        """Working memory for one thread; fresh pages would cost a large net a third of its step."""
+        """Return working memory for one thread; it is reused, as new pages take a third of the step of a large net."""
         try:
             return self.arenas.pop()
         except IndexError:
             return torch.empty(self.arena + self.target.arena_alignment, dtype=torch.uint8, device="cpu")
 
     def _arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Shared arguments row by row, lane axes last."""
+        """Return the arguments with row-major shared tensors and with the lane axis last."""
         dims = self.program.in_dims
         if dims is None and not any(map(Tensor.is_neg, tensors)) and all(map(Tensor.is_contiguous, tensors)):
-            return tensors  # which is quick where there are hundreds of small ones
+            return tensors  # a fast path for hundreds of small tensors
         resolved = [(t.resolve_neg(), d) for t, d in zip(tensors, dims or (None,) * len(tensors), strict=True)]
         return [t.contiguous() if d is None else t.movedim(d, -1) for t, d in resolved]
 
@@ -120,7 +133,7 @@ class NativeKernel:
         return [stride for t in varying for stride in t.stride()]
 
     def _outputs(self, padded: int) -> list[Tensor]:
-        """Fresh memory for the results."""
+        """Return uninitialised memory for the results."""
         dims = self.program.out_dims
         if dims is None:
             return [*map(_fresh, self.templates)]
@@ -130,7 +143,7 @@ class NativeKernel:
         ]
 
     def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
-        """The results without what fills the last block, lane axes where out_dims says."""
+        """Return the results without the padding of the last block, with the lane axes moved to out_dims."""
         dims = self.program.out_dims
         if dims is None:
             return outputs
@@ -138,13 +151,13 @@ class NativeKernel:
 
 
 def _lanes(out: Tensor, count: int, axis: int) -> Tensor:
-    """View the first lanes of a result, with the lane axis at its place."""
+    """View the first lanes of a result, with the lane axis at its position."""
     out = out if out.shape[-1] == count else out.narrow(-1, 0, count)
     return out if axis == out.ndim - 1 else out.movedim(-1, axis)
 
 
 class _Call:
-    """One run: pointers for C, the threads that share the blocks, and for each what it hears and says meanwhile."""
+    """One run: the pointers for C, the threads that share the blocks, and the control block of each thread."""
 
     def __init__(
         self,
@@ -164,7 +177,7 @@ class _Call:
         self.total = kernel.steps * (padded // kernel.lanes)
 
     def run(self, blocks: int) -> None:
-        """Run all blocks; a long run leaves the calling thread free to hear Ctrl-C, which then stops the others."""
+        """Run all blocks. In a long run the calling thread only waits, so that Ctrl-C can stop the others."""
         workers = max(1, min(torch.get_num_threads(), blocks))
         self.controls = [_Control() for _ in range(workers)]
         spread = workers > 1 or self.kernel.progress is not None
@@ -175,7 +188,7 @@ class _Call:
             self.spread([blocks * i // workers for i in range(workers + 1)])
 
     def check(self) -> None:
-        """Raise the error that a thread met; of several the one of a check, which comes before what it guards."""
+        """Raise the error of the run, if any. A failed check takes precedence: it guards against the other errors."""
         if not any(control.flags for control in self.controls):
             return
         met = [control.flags for control in self.controls]
@@ -188,15 +201,16 @@ class _Call:
             raise RuntimeError("ZeroDivisionError: jit: an integer division by zero")
 
     def spread(self, bounds: Sequence[int]) -> None:
-        """One thread for each range of blocks."""
-        arenas = [self.kernel.take_arena() for _ in self.controls]  # here, where a lack of memory is an error
+        """Run each range of blocks in a thread of its own."""
+        arenas = [self.kernel.take_arena() for _ in self.controls]  # here, so that a lack of memory raises
         parts = zip(self.controls, arenas, bounds, bounds[1:], strict=False)
         threads = [threading.Thread(target=self.part, args=part, daemon=True) for part in parts]
         for thread in threads:
             thread.start()
+        process = os.getpid()
         try:
             for thread in threads:
-                while thread.is_alive():  # a join without a time limit can sleep through an interrupt
+                while thread.is_alive():  # a join without a timeout may miss an interrupt
                     thread.join(INTERVAL)
                     if self.kernel.progress is not None and thread.is_alive():
                         self.kernel.progress(sum(control.done for control in self.controls), self.total)
@@ -206,10 +220,12 @@ class _Call:
             for thread in threads:
                 thread.join()
             raise
+        if os.getpid() != process:
+            raise RuntimeError(f"jit: the progress callback forked: its child has no part of the run. {forks.REMEDY}")
 
     def part(self, control: "_Control", arena: Tensor, first: int, last: int) -> None:
-        """The blocks from first to last; C runs without the interpreter's lock."""
-        torch.get_num_threads()  # gives this thread's OpenMP, which BLAS uses, the number of threads that torch has
+        """Run the blocks from first to last. C runs without the interpreter's lock."""
+        torch.get_num_threads()  # sets the number of OpenMP threads, which BLAS uses, in this thread
         alignment = self.kernel.target.arena_alignment
         start = -(-arena.data_ptr() // alignment) * alignment
         self.kernel.library.function(
@@ -219,35 +235,24 @@ class _Call:
 
 
 class _Control(ctypes.Structure):
-    """What one thread's part hears and says: a request to stop, errors met, steps done; a cache line of its own."""
+    """The control block of a worker thread, on a cache line of its own: stop request, error flags, steps done."""
 
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 
 
-_fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty of a shape
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A program at each stage on its way to C."""
-
-    program: Program
-    loops: LoopProgram
-    plan: Plan
-    text: str
+_fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty
 
 
 def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
-    """Translate a traced program to C: every stage, in order.
+    """Translate a program to C: every stage, in order.
 
     Args:
-        program: What to translate.
+        program: A traced program after `passes.run`.
         target: The machine that will run it.
-        counted: Whether the kernel says how many steps it has done.
+        counted: Whether the kernel counts its finished steps, for a progress callback.
     Raises:
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
     """
-    program = passes.run(program)
     loops = checked(lower(program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
@@ -255,30 +260,22 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
 
-def dump(found: Translation) -> None:
-    """Write a kernel's program, loops and C text into the folder that FUNCNET_DUMP names, if it does."""
-    if folder := os.environ.get("FUNCNET_DUMP"):
-        name = hashlib.sha256(found.text.encode()).hexdigest()[:16]
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        stages = {"program.txt": repr(found.program.block), "loops.txt": text(found.loops), "c": found.text}
-        for ending, content in stages.items():
-            Path(folder, f"{name}.{ending}").write_text(content)
-
-
 def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
-    """Compile a program to a native kernel, which counts its steps if a callback wants to know.
+    """Compile a program to a native kernel, which counts its steps if there is a progress callback.
 
     Raises:
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
-        NoCompilerError: There is no C compiler that works here.
-        InternalError: The C compiler refuses what this one writes.
+        NoCompilerError: There is no working C compiler.
+        InternalError: The C compiler refuses the text.
     """
     target = Target.host()
     found = translate(program, target, counted=progress is not None)
-    dump(found)
+    found.dump()
     library = toolchain.load(found.text)
-    blas.link(library.handle)
+    is_linked = blas.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
     total, messages = work(statements, target), found.loops.messages
-    return NativeKernel(found.program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
+    kernel = NativeKernel(program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
+    kernel.is_linked = is_linked
+    return kernel

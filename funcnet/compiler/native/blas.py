@@ -1,4 +1,4 @@
-"""torch's BLAS: which matrix products are left to it, and where it is."""
+"""torch's BLAS: which matrices it can multiply, and how a kernel is linked to it."""
 
 import ctypes
 from functools import cache
@@ -12,12 +12,12 @@ _SYMBOLS = {"f32": "sgemm_", "f64": "dgemm_"}
 
 
 def has_gemm(dtype: torch.dtype) -> bool:
-    """Tell whether torch has a BLAS by the usual names here."""
+    """Tell whether torch has a BLAS with the usual names on this machine."""
     return hasattr(_torch(), _SYMBOLS["f32" if dtype == torch.float32 else "f64"])
 
 
 def layout(matrix: View) -> tuple[str, int] | None:
-    """Return the letter and leading dimension by which BLAS reads rows or columns; None where neither are dense."""
+    """Return the letter and leading dimension with which BLAS reads a matrix; None without dense rows or columns."""
     (rows, columns), (row, column) = matrix.shape[-2:], matrix.strides[-2:]
     if (column == 1 or columns == 1) and (row >= columns or rows == 1):
         return "n", max(row, columns)
@@ -26,16 +26,17 @@ def layout(matrix: View) -> tuple[str, int] | None:
     return None
 
 
-def link(library: ctypes.CDLL) -> None:
-    """Set a compiled kernel's pointers to BLAS, if it has any."""
-    for kind, symbol in _SYMBOLS.items():
-        if hasattr(library, f"gemm_{kind}"):
-            pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
-            ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
+def link(library: ctypes.CDLL, text: str) -> bool:
+    """Set the pointers to BLAS that a kernel's text defines; tell whether there are any."""
+    used = {kind: symbol for kind, symbol in _SYMBOLS.items() if f"gemm_{kind}" in text}
+    for kind, symbol in used.items():
+        pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
+        ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
+    return bool(used)
 
 
 @cache
 def _torch() -> ctypes.CDLL:
-    """The library that holds torch's BLAS."""
+    """Load the library that contains torch's BLAS."""
     (path,) = Path(torch.__file__).parent.glob("lib/libtorch_cpu.*")
     return ctypes.CDLL(str(path))

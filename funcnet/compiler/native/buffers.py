@@ -9,7 +9,7 @@ import torch
 
 @dataclass(eq=False)
 class Buffer:
-    """Elements of one dtype: an argument or result of the kernel (kind "input", "output"), or a temporary."""
+    """Elements of one dtype: an argument or result of the kernel (kind "input" or "output"), or a temporary."""
 
     dtype: torch.dtype
     size: int
@@ -20,14 +20,14 @@ class Buffer:
 
 @dataclass(eq=False)
 class Counter:
-    """The index of a scan's step."""
+    """The index of the current step of a scan."""
 
     length: int
 
 
 @dataclass(frozen=True)
 class View:
-    """An index map: element (i, j, …) lies at offset + i strides[0] + j strides[1] + … + Σ counter × stride."""
+    """An index map: element (i, j, …) is at offset + i strides[0] + j strides[1] + … + Σ counter × stride."""
 
     buffer: Buffer
     shape: tuple[int, ...]
@@ -51,10 +51,10 @@ class View:
         return replace(self, shape=tuple(shape), strides=strides)
 
     def reshape(self, shape: Sequence[int]) -> "View | None":
-        """Another shape over the same elements in the same order, or None where no strides describe it."""
+        """Return a view of another shape of the same elements in order, or None if no strides describe it."""
         if math.prod(shape) == 0:
             return replace(self, shape=tuple(shape), strides=(0,) * len(shape))
-        runs: list[tuple[int, int]] = []  # axes that lie as one, merged: (size, stride)
+        runs: list[tuple[int, int]] = []  # (size, stride) of runs of axes that can be merged
         for size, stride in zip(self.shape, self.strides, strict=True):
             if size != 1:
                 joined = bool(runs) and runs[-1][1] == size * stride

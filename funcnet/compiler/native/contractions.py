@@ -1,4 +1,4 @@
-"""How matrix products are computed: by tiles, by vectors, from packed panels, or by torch's BLAS."""
+"""Choose how matrix products are computed: in tiles, by vectors, from packed panels, or by torch's BLAS."""
 
 import math
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from funcnet.compiler.native.target import Target
 
 
 def choose(program: LoopProgram, target: Target) -> LoopProgram:
-    """Choose how each product is computed, and copy the operands that this needs dense."""
+    """Choose the method of each product, and copy the operands that it needs dense."""
     return rewrite(program, lambda statement: _chosen(statement, target))
 
 
 def method(product: Contract, target: Target) -> Method:
-    """Choose how to multiply, by the number of multiplications."""
+    """Choose the method by the number of multiplications."""
     rows, columns = product.out.shape[-2:]
     size = 0 if product.out.varying or columns == 1 else rows * columns * product.left.shape[-1]
     if size < target.large_product:
@@ -36,11 +36,11 @@ def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
 
 
 def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
-    """The product of operands as its method takes them, copied where that takes dense ones."""
+    """Return the product with the operands that its method needs copied to dense ones."""
     left, right = product.left, product.right
     match product.how:
         case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
-            return replace(product, right=_dense(right, copies))  # rows of vectors, which may reach past their end
+            return replace(product, right=_dense(right, copies))  # the last vector of a row may extend past its end
         case Method.PANELS:
             columns = target.panel // left.dtype.itemsize
             return replace(product, panel=_temporary((left.shape[-1], columns), left))
@@ -51,7 +51,7 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
 
 
 def _dense(view: View, copies: list[Nest]) -> View:
-    """A row-major copy."""
+    """Append a row-major copy of a view."""
     copy = _temporary(view.shape, view)
     copies.append(Nest(view.shape, [Store(copy, view)]))
     return copy

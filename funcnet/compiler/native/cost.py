@@ -1,4 +1,4 @@
-"""How long statements take, roughly: a run that is long is worth threads."""
+"""Estimate the time of statements: a long run is worth threads."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from funcnet.compiler.native.target import Target
 
 
 def work(statements: Sequence[Statement], target: Target) -> int:
-    """Estimate how many scalar operations (of all lanes at once) statements take."""
+    """Estimate the number of scalar operations of statements; an operation on all lanes counts once."""
     total = 0
     for statement in statements:
         match statement:

@@ -1,7 +1,7 @@
-"""Nests that walk over many arrays at once, as several that walk over few: a processor follows some streams, not all.
+"""Loop fission: split a nest over too many arrays into several, because a processor prefetches only a few streams.
 
-Lowering gathers what has one shape into one nest, such as the updates of all leaves of an optimizer. Chains in it that
-share nothing but what they read may as well run one after another.
+Lowering merges computations of one shape into one nest, such as the updates of all leaves by an optimizer. Parts of the
+nest that share only inputs can run one after another.
 """
 
 import math
@@ -26,37 +26,37 @@ from funcnet.compiler.native.target import Target
 
 
 def separate(program: LoopProgram, target: Target) -> LoopProgram:
-    """Replace every long nest of too many streams by nests of fewer, loops' bodies included."""
+    """Split every long nest with too many streams, including those in the bodies of loops."""
     return rewrite(program, lambda statement: _parts(statement, target))
 
 
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
-    if not isinstance(statement, Nest) or not _is_crowded(statement, target):
+    if not isinstance(statement, Nest):
+        yield statement
+        return
+    most = target.streams if math.prod(statement.shape) >= target.short_nest else target.short_streams
+    if len(_streams(statement)) <= most:
         yield statement
         return
     gathered = Nest(statement.shape, [], statement.sequential)
     for chain in _chains(statement):
         longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > target.streams:
+        if gathered.body and len(_streams(longer)) > most:
             yield gathered
             longer = chain
         gathered = longer
     yield gathered
 
 
-def _is_crowded(nest: Nest, target: Target) -> bool:
-    return math.prod(nest.shape) >= target.short_nest and len(_streams(nest)) > target.streams
-
-
 def _streams(nest: Nest) -> set[Buffer]:
-    """The arrays that a nest walks over; what is one number at all indices is none."""
+    """Collect the arrays that a nest walks over; an array of one number is none of them."""
     return {view.buffer for view in (*reads(nest), *writes(nest)) if any(view.strides)}
 
 
 def _chains(nest: Nest) -> list[Nest]:
-    """The parts of a body that share no node and no array that any of them writes."""
+    """Split a body into nests that share no node, and no array that one of them writes."""
     arrays = {view.buffer for view in writes(nest)}
-    bodies: dict[object, list[Part]] = {}  # by what they share
+    bodies: dict[object, list[Part]] = {}  # node or array -> the body that uses it
     for part in nest.body:
         links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in arrays)]
         body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
@@ -69,7 +69,7 @@ def _chains(nest: Nest) -> list[Nest]:
 
 
 def _touched(part: Part) -> Iterator[Buffer | Operand]:
-    """The nodes and arrays that a part of a body reads and writes, and its numbers."""
+    """Yield the operands of a part of a body, and the arrays that it reads and writes."""
     yield from (x.buffer if isinstance(x, View) else x for x in operands(part))
     yield from (view.buffer for view in sources(part))
     if (view := written(part)) is not None:

@@ -1,24 +1,24 @@
-"""Long sums of floats: in blocks of a few terms, whose sums are added with the rounding error of each addition kept.
+"""Long sums of floats: sums of short blocks are added up, and the rounding error of each addition is kept.
 
-The error of a running sum grows with its length. That of a block is small, and Knuth's two-sum keeps the errors of
-adding the blocks, so that the total is as exact as one block, however long it is.
+The error of a running sum grows with its length. The error of a block is small, and Knuth's two-sum keeps the errors of
+adding blocks, so that the total is as exact as one block, whatever its length.
 """
 
 import math
 
 from funcnet.compiler.native.buffers import Buffer, View
 
-BLOCK = 16  # terms of a block
-LONG = 32  # terms that need no blocks
+BLOCK = 16  # terms per block
+LONG = 32  # a sum of at most this many terms is not cut into blocks
 
 
 def is_exactable(view: View, op: str) -> bool:
-    """Tell whether a reduction into a view rounds at every step by an amount that can be kept."""
+    """Tell whether a reduction is a sum of floats, whose rounding errors can be kept."""
     return op == "add" and view.dtype.is_floating_point
 
 
-def spare(view: View, op: str) -> tuple[View, View] | None:
-    """Memory for a long sum with kept axes inside its reduced ones: for the sums of one block, and for the errors."""
+def scratch(view: View, op: str) -> tuple[View, View] | None:
+    """Allocate memory for a long sum with kept axes inside reduced ones: the sums of one block, and the errors."""
     axes = [axis for axis, size in enumerate(view.shape) if size != 1]
     reduced = [axis for axis in axes if not view.strides[axis]]
     kept = [axis for axis in axes if reduced and axis > reduced[0] and view.strides[axis]]

@@ -1,7 +1,7 @@
 """The loop-level representation: buffers, strided views of them, and statements that run over index ranges.
 
-A value is varying when it differs between the lanes of an ensemble: its buffer then holds a vector of lanes an element.
-Nothing here names a lane; the writer of C chooses scalar or vector types.
+A value is varying if it differs between the lanes of an ensemble: each element of its buffer is then a vector of lanes.
+Nothing here refers to a lane; the C writer chooses scalar or vector types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from funcnet.compiler.native.buffers import Buffer, Counter, View
 
 @dataclass(frozen=True)
 class Const:
-    """A number, the same at every index; one that its dtype lacks is converted as the elements of a tensor are."""
+    """A number, the same at every index, converted to its dtype as the elements of a tensor are."""
 
     value: bool | int | float
     dtype: torch.dtype
@@ -78,19 +78,19 @@ class Store:
 class Accumulate:
     """view[index] = view[index] op value from identity on; the view repeats elements along the reduced axes.
 
-    A long sum whose inner axes are kept has memory to spare: for the sums of one block, and for rounding errors.
+    A long sum whose inner axes are kept has scratch for the sums of one block and for the rounding errors.
     """
 
     view: View
     value: Operand
     op: str
     identity: Const
-    spare: tuple[View, View] | None = None
+    scratch: tuple[View, View] | None = None
 
 
 @dataclass(eq=False)
 class Scatter:
-    """view[indices] = value, or += value: in index order, so that the last one wins."""
+    """view[indices] = value, or += value: in the order of the indices, so that the last write wins."""
 
     view: View
     indices: tuple[Operand, ...]
@@ -99,7 +99,7 @@ class Scatter:
 
 
 Part = Node | Store | Accumulate | Scatter
-_Reading = Gather | Accumulate  # which read their view
+_Reading = Gather | Accumulate  # the parts that read a view
 
 
 @dataclass(eq=False)
@@ -114,10 +114,10 @@ class Nest:
 class Method(Enum):
     """How a matrix product is computed."""
 
-    TILES = "tiles"  # of sums in registers, of operands with any strides
-    WIDE = "wide"  # by vectors along n, with dense rows of right
-    PANELS = "panels"  # by vectors from some columns of right at a time, packed into scratch
-    BLAS = "blas"  # by torch's BLAS, with dense rows or columns of both
+    TILES = "tiles"  # of sums in registers; operands with any strides
+    WIDE = "wide"  # vectors along n; dense rows of right
+    PANELS = "panels"  # vectors along n, from a few columns of right at a time, packed into scratch
+    BLAS = "blas"  # torch's BLAS; dense rows or columns of both operands
 
 
 @dataclass(eq=False)
@@ -143,9 +143,9 @@ class Cumulate:
 
 @dataclass(eq=False)
 class Sort:
-    """values = source in order along one axis, equal elements in the old order; indices say where they were.
+    """values = source sorted along one axis, stable; indices are the old positions.
 
-    NaN counts as the largest. Keys and order are scratch for one line, twice its length.
+    NaN is the largest. Keys and order are scratch of twice the length of one line.
     """
 
     values: View
@@ -159,7 +159,7 @@ class Sort:
 
 @dataclass(eq=False)
 class Check:
-    """An error, the code-th of the kernel's messages, where the element of a view is false, in any lane."""
+    """Set an error code, which numbers the kernel's messages, if the element of a view is false in any lane."""
 
     view: View
     code: int
@@ -167,7 +167,7 @@ class Check:
 
 @dataclass(eq=False)
 class Loop:
-    """The steps of a scan, some of them at a time."""
+    """The loop of a scan, a few steps unrolled."""
 
     counter: Counter
     unroll: int = 1
@@ -179,7 +179,7 @@ Statement = Nest | Contract | Cumulate | Sort | Check | Loop
 
 @dataclass(eq=False)
 class LoopProgram:
-    """A lowered program: its arguments and results, its statements, and the messages of the checks among them."""
+    """A lowered program: its arguments, results and statements, and the messages of its checks."""
 
     inputs: list[Buffer]
     shapes: list[tuple[int, ...]]
@@ -190,12 +190,12 @@ class LoopProgram:
 
 
 def never(value: NoReturn) -> NoReturn:
-    """Raise for a kind of statement, or part of one, that has been forgotten; mypy sees it, too."""
+    """Raise for a kind of statement or part that a match does not handle; mypy reports it, too."""
     raise AssertionError(f"no case for {type(value).__name__}")
 
 
 def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
-    """Replace each statement by the ones that f gives for it; of a loop those in its body."""
+    """Replace each statement by those that f returns for it; for a loop, replace those in its body."""
 
     def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
         for statement in statements:
@@ -211,7 +211,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
 
 
 def reads(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement reads, those of a loop's body included."""
+    """Yield the views that a statement reads, including those in a loop's body."""
     match statement:
         case Nest():
             for part in statement.body:
@@ -230,7 +230,7 @@ def reads(statement: Statement) -> Iterator[View]:
 
 
 def writes(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement writes, those of a loop's body included."""
+    """Yield the views that a statement writes, including those in a loop's body."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if (view := written(part)) is not None)
@@ -250,10 +250,10 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the spare memory of a statement's long sums, those of a loop's body included."""
+    """Yield the scratch of a statement's long sums, including those in a loop's body."""
     match statement:
         case Nest():
-            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.spare or ())
+            yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
         case Contract() | Cumulate() | Sort() | Check():
             pass
         case Loop():
@@ -283,7 +283,7 @@ def sources(part: Part) -> list[View]:
 
 
 def written(part: Part) -> View | None:
-    """Return the view that one part of a nest's body writes, if it does."""
+    """Return the view that one part of a nest's body writes, if any."""
     match part:
         case Node():
             return None

@@ -1,4 +1,4 @@
-"""Where temporaries live: small ones on the stack of the block that uses them, others in an arena that is reused."""
+"""Memory planning: small temporaries are on the stack of the block that uses them, others in a reused arena."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Path = tuple[Loop, ...]
 
 @dataclass(eq=False)
 class _Life:
-    """The loops around every use of a buffer, and its first and last tick."""
+    """The loops that enclose all uses of a buffer, and its first and last tick."""
 
     path: Path
     first: int
@@ -36,7 +36,7 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop (None: the function), the arena's offsets and size, lanes of a block."""
+    """The temporaries declared in each loop (None: in the function), offsets and size of the arena, lanes per block."""
 
     locals: dict[Loop | None, list[Buffer]]
     arena: dict[Buffer, int]
@@ -45,12 +45,12 @@ class Plan:
     slack: int
 
     def room(self, buffer: Buffer) -> int:
-        """Elements to allocate, slack included."""
+        """Return the number of elements to allocate, slack included."""
         return max(buffer.size, 1) + -(-self.slack // _width(buffer, self.lanes))
 
 
 def plan(kernel: LoopProgram, target: Target) -> Plan:
-    """Choose the lanes of a block, and give every temporary and packed argument of a kernel its place."""
+    """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
     lanes, lives = _lanes(kernel, target), _lives(kernel)
     found = Plan({}, {}, 0, lanes, target.slack)
     stack = 0
@@ -67,13 +67,13 @@ def plan(kernel: LoopProgram, target: Target) -> Plan:
 
 
 def _lanes(kernel: LoopProgram, target: Target) -> int:
-    """As many as a vector holds of the widest float."""
+    """Return how many of the widest floats a vector holds."""
     wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
     return target.vector // (8 if wide else 4) if kernel.lanes else 1
 
 
 def _width(buffer: Buffer, lanes: int) -> int:
-    """Bytes of an element; a mask of lanes is as wide as a vector of the widest float, which may be float64."""
+    """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
     size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
     return size * (lanes if buffer.varying else 1)
 
@@ -83,7 +83,7 @@ def _meet(a: _Life, b: _Life) -> bool:
 
 
 def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
-    """The lowest aligned offset at which a size fits between what is taken."""
+    """Find the lowest aligned offset with enough room between the taken ranges."""
     offset = 0
     for start, length in sorted(taken):
         if offset + size <= start:
@@ -93,7 +93,7 @@ def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
 
 
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
-    """The life of every buffer that needs memory: a use inside a loop that it outlives lasts the whole loop."""
+    """Find the life of each buffer that needs memory; it covers the whole of a loop that uses an outer buffer."""
     uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
     spans: dict[Loop, tuple[int, int]] = {}
     for tick, path, statement in _ticks(kernel.statements, (), [0]):
@@ -114,7 +114,7 @@ def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) 
 
 
 def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Iterator[tuple[int, Path, Statement]]:
-    """Number the statements that are no loops in the order of the text, with the loops around them."""
+    """Number the statements other than loops in textual order; yield each with the loops around it."""
     for statement in statements:
         match statement:
             case Loop():
@@ -127,7 +127,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
 
 
 def _buffers(kernel: LoopProgram) -> set[Buffer]:
-    """All buffers of a kernel."""
+    """Collect all buffers of a kernel."""
     used = {
         view.buffer
         for _, _, statement in _ticks(kernel.statements, (), [0])

@@ -1,4 +1,4 @@
-"""The machine that a kernel is for: lowering and the C writer ask it, never the processor that they run on."""
+"""The machine that a kernel is for. Lowering and the C writer consult it, never the processor that they run on."""
 
 import platform
 from dataclasses import dataclass
@@ -7,41 +7,45 @@ from pathlib import Path
 
 import torch
 
+from funcnet.compiler import forks
 from funcnet.compiler.native import blas, toolchain
 
-_FEW = 2  # threads of MKL's that on AMD's processors are slower than one of ours
-_REGISTERS = {16: 17, 32: 17, 64: 28}  # values of a tile by bytes of a vector: 16 registers, 16 and 32
+_FEW = 2  # threads with which MKL on AMD processors is slower than one thread of ours
+_REGISTERS = {16: 17, 32: 17, 64: 28}  # bytes of a vector -> vectors per tile, for 16, 16 and 32 registers
 
 
 @dataclass(frozen=True)
 class Target:
-    """A machine, and the limits that were measured on it.
+    """A machine, and the thresholds measured on it.
 
     Attributes:
         vector: Bytes of the widest vectors.
-        device: Where tensors are that it reads.
-        gemm: Dtypes of the matrices that torch's BLAS multiplies.
-        gemm_wins: Whether BLAS multiplies large matrices faster than packed panels do.
-        alignment: Bytes that vectors and arrays on the stack are aligned to.
-        arena_alignment: Bytes that temporaries in the arena are aligned to.
-        stack: Bytes of the largest temporary on the stack.
-        stacks: Bytes of all of them.
-        slack: Bytes after a temporary that may be read, never used, past its end.
-        streams: Arrays that one nest may walk over.
-        short_nest: Elements of a nest for which the loop itself costs more than its streams.
-        unroll: Iterations of a nest that are written out; the C compiler unrolls more where that pays.
-        unroll_most: Steps of a scan at a time; C compilers refuse to read some larger numbers.
+        device: The device of its tensors.
+        gemm: Dtypes of matrices that torch's BLAS multiplies.
+        gemm_wins: Whether BLAS multiplies large matrices faster than packed panels.
+        alignment: Alignment of vectors and arrays on the stack, in bytes.
+        arena_alignment: Alignment of temporaries in the arena, in bytes.
+        stack: Size of the largest temporary on the stack, in bytes.
+        stacks: Size of all temporaries on the stack, in bytes.
+        slack: Bytes past the end of a temporary that may be read, though not used.
+        streams: Most arrays that one nest may walk over.
+        short_streams: Most arrays that a short nest may walk over; more only cost compile time.
+        short_nest: Elements of a nest below which the number of its streams does not matter.
+        unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
+        unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
         partial: Interleaved sums of a long reduction of scalars.
-        common_vector: float32 numbers that most machines have vectors for.
-        scalar_registers: Scalars of a tile of a product that registers hold, which C compilers pack.
-        tiny_product: Multiplications of a product that is written out.
-        wide_product: Multiplications from which on a product of shared matrices runs by vectors of columns.
-        large_product: Multiplications from which on it is worth packing columns, or calling BLAS.
-        tall_product: Rows from which on packing is.
-        panel: Bytes of a row of packed columns, eight of the widest vectors.
-        product_speed: Multiplications that a product by vectors or by BLAS does in the time of one operation.
-        short_run: Operations, of all lanes of a block at once, of a run too short to be worth threads.
-        long_run: Operations from which on a thread of its own, which costs 0.1 ms, lets the caller hear Ctrl-C.
+        common_vector: Number of float32 elements in the vectors of most machines.
+        scalar_registers: Scalars per tile of a product that fit into registers, which C compilers pack.
+        tiny_product: Most multiplications of a product that is written out.
+        wide_product: Least multiplications of a product of shared matrices for vectors of columns.
+        large_product: Least multiplications for packed columns, or for a call of BLAS.
+        tall_product: Least rows for packed columns.
+        panel: Bytes per row of packed columns, eight of the widest vectors.
+        product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
+        poll: Operations between two reads of the stop flag: 0.1 ms, or 30 ms of the slowest ones.
+        poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.2 s.
+        short_run: Operations of a run below which threads do not pay; one on all lanes of a block counts once.
+        long_run: Operations of a run from which on it gets a thread, at 0.1 ms, so that Ctrl-C can stop it.
     """
 
     vector: int
@@ -54,6 +58,7 @@ class Target:
     stacks: int = 256 * 1024
     slack: int = 64
     streams: int = 16
+    short_streams: int = 128
     short_nest: int = 256
     unroll: int = 2
     unroll_most: int = 1024
@@ -66,12 +71,14 @@ class Target:
     tall_product: int = 16
     panel: int = 512
     product_speed: int = 64
+    poll: int = 1 << 20
+    poll_product: int = 1 << 36
     short_run: int = 3_000_000
     long_run: int = 20_000_000
 
     @property
     def vector_registers(self) -> int:
-        """Vectors of a tile of a product that registers hold."""
+        """Vectors per tile of a product that fit into registers."""
         return _REGISTERS[self.vector]
 
     @classmethod
@@ -79,14 +86,14 @@ class Target:
         """Describe the machine that this process runs on.
 
         Raises:
-            NoCompilerError: There is no C compiler, which knows the machine's instructions.
+            NoCompilerError: There is no C compiler to ask for the machine's instructions.
         """
-        floats = filter(blas.has_gemm, (torch.float32, torch.float64))
+        floats = filter(blas.has_gemm, () if forks.is_child else (torch.float32, torch.float64))
         return cls(toolchain.compiler().vector, gemm=frozenset(floats), gemm_wins=wins())
 
 
 def wins() -> bool:
-    """Tell whether BLAS multiplies large matrices faster than one thread by panels; MKL is half as fast on AMD's."""
+    """Tell whether BLAS beats one thread of packed panels at large matrices; MKL is half as fast on AMD processors."""
     return torch.get_num_threads() > _FEW or not (torch.backends.mkl.is_available() and _on_amd())
 
 

@@ -25,7 +25,7 @@ from funcnet.compiler.native.loop_ir import (
 
 
 def text(program: LoopProgram) -> str:
-    """Write a lowered program down.
+    """Return a lowered program as text.
 
     A view is `buffer[offset + stride i + …]`, where i, j, … are the indices of its axes and s0, s1, … the steps of the
     loops around it; `in` and `out` are arguments and results, `t` temporaries, and a star marks buffers that hold one
@@ -108,7 +108,7 @@ class _Text:
         return _INDICES[value.axis] if isinstance(value, Index) else repr(value.value)
 
     def view(self, view: View) -> str:
-        """Write where the elements of a view are."""
+        """Write the address of the elements of a view."""
         name = self.buffers.setdefault(view.buffer, f"t{len(self.buffers)}{_star(view.buffer)}")
         terms = [_term(stride, index) for index, stride in zip(_INDICES, view.strides, strict=False) if stride]
         terms += [_term(stride, self.counters.get(counter, "s")) for counter, stride in view.steps if stride]

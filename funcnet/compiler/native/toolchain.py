@@ -1,33 +1,41 @@
-"""From C text to a loaded function: the C compiler and the kernel cache on disk.
+"""From C text to a loaded function: the C compiler, and kernels that are built or cached.
 
-A cached file is a shared object followed by a digest of it and of its key. It is loaded only from a folder and a file
-that belong to this user and that nobody else may write, and only when the digest holds; else it is built anew. A kernel
-is built under a temporary name and renamed into place, so that processes that build at once never see half a file.
+A kernel is built and loaded in a folder of its own and then renamed into the cache. So concurrent processes
+never see half a file, and a kernel may be removed from the cache by another process as soon as it is built.
 """
 
-import atexit
 import ctypes
 import hashlib
+import mmap
 import os
 import re
 import shlex
 import shutil
-import stat
 import subprocess
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from funcnet.compiler.errors import InternalError, NoCompilerError
+from funcnet.compiler.native import kernel_cache
 
+_EXACT = (  # undo flags of $CC that change IEEE arithmetic
+    "-fno-fast-math",
+    "-fno-finite-math-only",
+    "-fno-unsafe-math-optimizations",
+    "-fno-associative-math",
+    "-fno-reciprocal-math",
+    "-fsigned-zeros",
+)
 _FLAGS = (
+    *_EXACT,
     "-O3",
     "-march=native",
     "-fPIC",
     "-shared",
+    "-fvisibility=default",
     "-w",
     "-fwrapv",
     "-fno-math-errno",
@@ -38,21 +46,21 @@ _FLAGS = (
 )
 _GCC = (
     "-fvect-cost-model=unlimited",
-    "-fno-tree-fre",  # in which gcc 12 takes wrong numbers from a wide write that is read again in parts
-    "-fno-tree-pre",  # which carries values around loops, so that they are not vectorised
-    "-mtune=generic",  # else constants may come from integer registers instead of memory, which takes 3 to 6 % longer
+    "-fno-tree-fre",  # gcc 12 miscompiles reads of parts of a wider write
+    "-fno-tree-pre",  # it carries values from step to step of a loop, which is then not vectorised
+    "-mtune=generic",  # otherwise constants may be moved from integer registers, which is 3 to 6 % slower
 )
-_SIZE = 256 * 2**20  # bytes that the cache may hold, overridable by FUNCNET_CACHE_SIZE
-_DIGEST = hashlib.sha256().digest_size
+_LEAST = "int kernel(void) { return 0; }\n"
+_UNLOADABLE = (OSError, AttributeError, UnicodeError)  # from ctypes: no library, no function, a path that is not UTF-8
 
 
 class _CompileError(Exception):
-    """The C compiler failed; the message is its own."""
+    """The C compiler failed; the message is the compiler's."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C compiler: its command, the flags for this machine, the macros that tell it from others, bytes of a vector."""
+    """A C compiler: command, flags for this machine, macros that identify it, and bytes of a vector."""
 
     command: tuple[str, ...]
     flags: tuple[str, ...]
@@ -71,7 +79,7 @@ class Library:
 
 
 def compiler() -> Compiler:
-    """Return the C compiler: $CC, gcc, clang or cc, the first that is there.
+    """Return the C compiler: the first of $CC, gcc, clang and cc that exists.
 
     Raises:
         NoCompilerError: There is none; the message names what to install.
@@ -93,7 +101,7 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
 
 
 def _probe(command: tuple[str, ...]) -> Compiler:
-    """Ask a compiler for its macros, which tell its version and this machine's instructions."""
+    """Read a compiler's predefined macros, which give its version and this machine's instructions."""
     try:
         macros = _run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull])
     except _CompileError as error:
@@ -116,29 +124,40 @@ def _run(command: Sequence[str]) -> str:
 
 
 def load(source: str) -> Library:
-    """Load the kernel of a C text, from the cache or freshly built.
+    """Load the kernel of a C text from the cache; build it if it is not there.
 
     Raises:
-        NoCompilerError: There is no C compiler, it does not work here, or no folder takes the kernel.
+        NoCompilerError: There is no working C compiler, or no folder to write the kernel to.
         InternalError: The C compiler refuses the text.
     """
     cc = compiler()
-    key = hashlib.sha256("\0".join((source, *cc.command, *cc.flags, cc.identity)).encode()).hexdigest()
-    folder = _folder()
-    found = folder and _cached(folder / f"{key}.so", key)
-    if folder and found:
-        with suppress(OSError):  # of a folder whose files may not be run
-            return _open(folder / f"{key}.so", found, True)
+    text = "\0".join((source, *cc.command, *cc.flags, cc.identity))
+    key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    folder = kernel_cache.folder()
+    if folder and (size := kernel_cache.find(folder / f"{key}.so", key)):
+        with suppress(*_UNLOADABLE):  # files in the folder may not be executable
+            return _open(folder / f"{key}.so", size, True)
+    if os.environ.get("CC") and (fault := _fault(cc)):
+        raise NoCompilerError(fault)
+    return _built(cc, source, folder, key)
+
+
+def _built(cc: Compiler, source: str, folder: Path | None, key: str) -> Library:
+    """Build a kernel in the cache or, if that is not possible, in the temporary directory."""
     failures: list[str] = []
-    for private in (False, True):
+    for place in [folder, None] if folder else [None]:
         try:
-            if (place := _private() if private else folder) is not None:
-                return _open(place / f"{key}.so", _install(cc, source, place, key), False)
-        except OSError as error:
+            library = _install(cc, source, place, key)
+        except _UNLOADABLE as error:
             failures.append(str(error))
+        else:
+            for reason in failures:
+                kernel_cache.unusable(reason)
+            return library
     raise NoCompilerError(
-        f"the native backend can write its kernel nowhere, or not load it from there: {'; '.join(failures)}."
-        " Set FUNCNET_CACHE_DIR or TMPDIR to a folder with space, whose files may be run."
+        _fault(cc)
+        or f"the native backend can write its kernel nowhere, or not load it from there: "
+        f"{'; '.join(failures)}. Set FUNCNET_CACHE_DIR or TMPDIR to a folder with space, whose files may be run."
     )
 
 
@@ -147,88 +166,68 @@ def _open(path: Path, size: int, cached: bool) -> Library:
     return Library(handle, handle.kernel, size, cached)
 
 
-def _install(cc: Compiler, source: str, folder: Path, key: str) -> int:
-    """Build a kernel beside its place in the cache and rename it there."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
-        text, built = Path(scratch, "kernel.c"), Path(scratch, "kernel.so")
-        text.write_text(source)
+def _install(cc: Compiler, source: str, folder: Path | None, key: str) -> Library:
+    """Build a kernel and load it; then rename it to its place in the cache, if there is one, or remove it."""
+    with kernel_cache.scratch(folder) as scratch:
+        built = scratch / "kernel.so"
         try:
-            _run([*cc.command, *cc.flags, "-o", str(built), str(text), "-lm"])
+            _build(cc, source, built)
         except _CompileError as error:
-            if shutil.disk_usage(folder).free < 2**20:
-                raise OSError(f"no space in {folder}") from None
-            raise _cause(cc, Path(scratch), error) from error
-        content = built.read_bytes()
-        built.write_bytes(content + _digest(content, key))
-        built.chmod(0o700)
-        built.replace(folder / f"{key}.so")
-    _prune(folder, key)
-    return len(content)
+            if shutil.disk_usage(scratch).free < 2**20:
+                raise OSError(f"no space in {scratch.parent}") from None
+            raise _cause(cc, error) from error
+        library = _open(built, kernel_cache.seal(built, key), False)
+        if folder is not None:
+            built.replace(folder / f"{key}.so")
+    if folder is not None:
+        kernel_cache.prune(folder, key)
+    return library
 
 
-def _cause(cc: Compiler, folder: Path, error: _CompileError) -> Exception:
-    """Tell a C compiler that does not work, or is killed, from one that refuses a text of ours."""
-    text = folder / "least.c"
-    text.write_text("int kernel(void) { return 0; }\n")
-    try:
-        _run([*cc.command, *cc.flags, "-o", str(folder / "least.so"), str(text), "-lm"])
-    except _CompileError as least:
-        return NoCompilerError(f"the C compiler {shlex.join(cc.command)} does not work. {least}")
+def _build(cc: Compiler, source: str, path: Path) -> None:
+    """Compile a text to a shared library in the folder of the text."""
+    text = path.with_suffix(".c")
+    text.write_text(source, encoding="utf-8")
+    _run([*cc.command, *cc.flags, "-o", str(path), str(text), "-lm"])
+
+
+def _cause(cc: Compiler, error: _CompileError) -> Exception:
+    """Return the error for a failure: the C compiler does not work or was killed, or it refuses our text."""
+    if fault := _fault(cc):
+        return NoCompilerError(fault)
     if re.search(r"status -\d|[Kk]illed|out of memory|virtual memory exhausted", str(error)):
         return NoCompilerError(f"the C compiler was stopped, perhaps by a lack of memory. {error}")
     return InternalError(f"the C compiler refuses the text of a kernel. {error}")
 
 
-def _digest(content: bytes, key: str) -> bytes:
-    return hashlib.sha256(content + key.encode()).digest()
+@lru_cache(maxsize=8)
+def _fault(cc: Compiler) -> str:
+    """Build a minimal kernel; describe why it cannot be loaded, or return ""."""
+    with kernel_cache.scratch(None) as scratch:
+        built = scratch / "least.so"
+        try:
+            _build(cc, _LEAST, built)
+            _open(built, 0, False)
+        except (_CompileError, *_UNLOADABLE) as error:
+            if built.exists() and not _may_run(built):
+                return ""  # the folder is the cause
+            name = f"that $CC names, {shlex.join(cc.command)!r}," if os.environ.get("CC") else shlex.join(cc.command)
+            return f"the C compiler {name} makes no shared libraries that can be loaded: {_shortened(error, scratch)}"
+    return ""
 
 
-def _cached(path: Path, key: str) -> int:
-    """The size of a kernel in the cache that is whole and this user's own, or 0."""
+def _may_run(path: Path) -> bool:
+    """Tell whether files in a folder may be executed."""
     try:
-        if not _own(path, stat.S_ISREG):
-            return 0
-        content = path.read_bytes()
-        whole = content[-_DIGEST:] == _digest(content[:-_DIGEST], key)
-        if whole:
-            with suppress(OSError):  # a folder to be read only
-                os.utime(path)
-    except OSError:
-        return 0
-    return len(content) - _DIGEST if whole else 0
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC):
+            return True
+    except PermissionError:
+        return False
+    except (OSError, ValueError):  # another error, as the file may be empty
+        return True
 
 
-def _own(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether a path is of a kind, no link, belongs to this user, and nobody else may write it."""
-    status = path.lstat()
-    return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
-
-
-def _folder() -> Path | None:
-    """The cache folder, made if need be; None where there is no safe one."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("FUNCNET_CACHE_DIR") or Path(base, "funcnet"))
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder if _own(folder, stat.S_ISDIR) else None
-    except (OSError, RuntimeError):
-        return None
-
-
-@lru_cache(maxsize=1)
-def _private() -> Path:
-    """A folder of this process, gone at its end."""
-    folder = tempfile.mkdtemp(prefix="funcnet-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _prune(folder: Path, keep: str) -> None:
-    """Remove the kernels that were used longest ago until the cache fits its bound."""
-    bound = int(os.environ.get("FUNCNET_CACHE_SIZE") or _SIZE)
-    kernels = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.so"))
-    excess = sum(size for _, size, _ in kernels) - bound
-    for _, size, path in kernels:
-        if excess > 0 and path.stem != keep:
-            path.unlink(missing_ok=True)
-            excess -= size
+def _shortened(error: Exception, scratch: Path) -> str:
+    """Return the first lines of an error."""
+    _, _, text = str(error).replace(f"{scratch}{os.sep}", "").rpartition("status ")
+    return " ".join(text.split())[:300]

@@ -1,4 +1,4 @@
-"""Check a loop program between stages: indices inside of their buffers, values read after they were written."""
+"""Check a loop program between stages: indices are inside their buffers, values are written before they are read."""
 
 from collections.abc import Iterator, Sequence
 
@@ -52,7 +52,7 @@ def verify(program: LoopProgram) -> None:
 
 
 class _Verifier:
-    """Walks through the statements in order; `ready` are the buffers that have been written."""
+    """Visits the statements in order; `ready` holds the buffers that have been written."""
 
     def __init__(self, inputs: set[Buffer]) -> None:
         self.inputs, self.ready = inputs, set(inputs)
@@ -71,7 +71,7 @@ class _Verifier:
                     never(statement)
 
     def access(self, statement: Statement, counters: tuple[Counter, ...]) -> None:
-        """Check the views of a statement, and mark what it writes as ready."""
+        """Check the views of a statement, and mark the buffers that it writes as ready."""
         kind, own = type(statement).__name__, _started(statement)
         for view in (*reads(statement), *writes(statement), *scratch(statement)):
             _check_inside(view, counters, kind)
@@ -85,7 +85,7 @@ class _Verifier:
 
 
 def _started(statement: Statement) -> set[Buffer]:
-    """The buffers that a nest reads only after it has given them values: those of its reductions and of some stores."""
+    """Collect the buffers that a nest initialises before it reads them: those of reductions and of some stores."""
     if not isinstance(statement, Nest):
         return set()
     reduced = {part.view.buffer for part in statement.body if isinstance(part, Accumulate)}
@@ -104,7 +104,7 @@ def _loaded(part: Part) -> Iterator[View]:
 
 
 def _check_inside(view: View, counters: tuple[Counter, ...], kind: str) -> None:
-    """Check the least and the largest index of a view, over all steps of the loops around it."""
+    """Check the smallest and the largest index of a view, over all steps of the loops around it."""
     if len(view.shape) != len(view.strides):
         raise InternalError(f"a {kind} has a view of {view.shape} with strides {view.strides}")
     for counter, _ in view.steps:
@@ -119,7 +119,7 @@ def _check_inside(view: View, counters: tuple[Counter, ...], kind: str) -> None:
 
 
 def _check_body(nest: Nest) -> None:
-    """Check that the body of a nest computes what it reads, at the shape of the nest and in the dtypes of its views."""
+    """Check that the body of a nest computes nodes before it reads them, and that shapes and dtypes match."""
     known = set[Node]()
     for part in nest.body:
         for operand in operands(part):
@@ -149,4 +149,4 @@ def _check_target(view: View, part: Store | Accumulate | Scatter, nest: Nest) ->
     if part.value.dtype != view.dtype:
         raise InternalError(f"a {kind} writes {part.value.dtype} to a view of {view.dtype}")
     if part.value.varying and not view.varying:
-        raise InternalError(f"a {kind} writes what differs between lanes to memory that they share")
+        raise InternalError(f"a {kind} writes a varying value to a shared buffer")

@@ -1,17 +1,20 @@
-"""Passes over a program, before a backend gets it."""
+"""The passes over a traced program; each runs once, before a backend is chosen."""
 
 from dataclasses import replace
 
 from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.passes.hoist import hoist
+from funcnet.compiler.passes.lane_checks import filled
 from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
 from funcnet.compiler.verification import checked
 
 
 def run(program: Program) -> Program:
-    """Run all passes: copy results that alias arguments, remove dead code, hoist, find the values that vary."""
+    """Run all passes: fill failed lanes, copy aliasing results, remove dead code, hoist, find the varying values."""
+    if program.in_dims is not None:
+        program = replace(program, block=filled(checked(program).block))
     unalias(checked(program).block)
     remove_dead(checked(program).block)
     program = checked(replace(checked(program), block=hoist(program.block)))

@@ -1,4 +1,4 @@
-"""No result of a program is one of its arguments, or a view of one: such results are copied."""
+"""Copy the results of a program that are its arguments, or views of them."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from funcnet.compiler.program import Apply, Block, Scan, Var
 
 
 def unalias(block: Block) -> None:
-    """Copy the results that share memory with a parameter, which its owner may write to."""
+    """Copy the results that share memory with a parameter: the caller may write to either."""
     shared = _sharing(block, block.params)
     block.results = tuple(_copy(block, var) if var in shared else var for var in block.results)
 
@@ -20,7 +20,7 @@ def _copy(block: Block, var: Var) -> Var:
 
 
 def _sharing(block: Block, sources: Iterable[Var]) -> set[Var]:
-    """Collect what may share memory with the sources: their views, and carries that a scan hands on."""
+    """Collect the values that may share memory with the sources: their views, and carries that a scan passes on."""
     shared = set(sources)
     for op in block.ops:
         if isinstance(op, Scan):
@@ -31,7 +31,7 @@ def _sharing(block: Block, sources: Iterable[Var]) -> set[Var]:
 
 
 def _carried(scan: Scan, shared: set[Var]) -> list[Var]:
-    """Find the last carries that may share memory with the sources, after however many steps they got there."""
+    """Find the final carries that may share memory with the sources, after any number of steps."""
     carries, params = len(scan.init), scan.body.params
     sources = {param for param, atom in zip(params, (*scan.init, *scan.xs), strict=True) if atom in shared}
     while True:

@@ -7,7 +7,7 @@ from funcnet.compiler.program import Apply, Block, Scan, Var, has_effect, inputs
 
 
 def remove_dead(block: Block) -> None:
-    """Remove the operations, and the scans' carries, outputs and slices, whose values reach no result."""
+    """Remove the operations that no result depends on, and such carries, inputs and outputs of scans."""
     needed = set(variables(block.results))
     kept: list[Apply | Scan] = []
     for op in reversed(block.ops):
@@ -33,7 +33,7 @@ def _narrow(scan: Scan, needed: set[Var]) -> None:
 
 
 def _live(scan: Scan, needed: set[Var]) -> tuple[list[int], set[Var]]:
-    """Return which outputs of a scan are needed, by others or by its own next step, and all values that they read."""
+    """Return the positions of a scan's outputs that others or its next step need, and all values that they read."""
     carried = scan.body.params[: len(scan.init)]
     live = {i for i, var in enumerate(scan.outputs) if var in needed}
     while True:

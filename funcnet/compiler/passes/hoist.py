@@ -1,4 +1,4 @@
-"""Loop-invariant code motion: compute before a scan whatever its body computes from outside values alone."""
+"""Loop-invariant code motion: move operations that depend on outside values alone out of a scan's body."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from funcnet.compiler.program import Apply, Block, Scan, inputs
 
 
 def hoist(block: Block) -> Block:
-    """Move what a scan's body computes from outside values alone in front of the scan, from the inside out."""
+    """Move the operations of a scan's body that depend on outside values alone before the scan; inner scans first."""
     ops: list[Apply | Scan] = []
     for op in block.ops:
         if isinstance(op, Scan):

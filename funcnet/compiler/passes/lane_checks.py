@@ -1,4 +1,4 @@
-"""Checks of numbers in the lanes of a vmap: a lane that fails them holds NaN, as in JAX, and the others go on."""
+"""Checks of floating-point values in the lanes of a vmap: a failed lane is filled with NaN, as in JAX."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from funcnet.compiler.program import Apply, Block, Scan, Var, substitute, walk
 
 aten = torch.ops.aten
 
-# operations that raise, or worse, where a matrix is not finite
+# operations that raise or crash if a matrix is not finite
 _FINITE = {
     aten._linalg_svd.default,
     aten._linalg_eigh.default,
@@ -22,12 +22,12 @@ _FINITE = {
 
 
 def filled(block: Block) -> Block:
-    """Replace the checks of a program for lanes by NaN in what fails them."""
+    """Replace checks of floating-point values by NaN in the lanes that fail."""
     return _Filling(_checked(block)).block(block)
 
 
 def _checked(block: Block) -> set[Var]:
-    """Find the reports of errors that are checked, as the factorisations return them."""
+    """Find the error codes, returned by factorisations, that a check reads."""
     applied = [op for op in walk(block) if isinstance(op, Apply)]
     made = {out: op for op in applied for out in op.outputs}
     found = set()
@@ -43,7 +43,7 @@ def _checked(block: Block) -> set[Var]:
 class _Filling:
     def __init__(self, checked: set[Var]) -> None:
         self.checked = checked
-        self.new: dict[Var, Var] = {}  # what later operations read in place of a value
+        self.new: dict[Var, Var] = {}  # value -> the filled value that later operations read
 
     def block(self, block: Block) -> Block:
         ops: list[Apply | Scan] = []
@@ -61,11 +61,11 @@ class _Filling:
         kwargs = {name: substitute(value, self.new) for name, value in op.kwargs.items()}
         op = replace(op, args=substitute(op.args, self.new), kwargs=kwargs)
         self.fill_infinite(op, ops) if op.target in _FINITE else ops.append(op)
-        for info in self.checked.intersection(op.outputs):  # at once: other operations may come before the check
+        for info in self.checked.intersection(op.outputs):  # here: operations before the check read the outputs, too
             self.fill(op.outputs, _emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
 
     def fill_infinite(self, op: Apply, ops: list[Apply | Scan]) -> None:
-        """Let an operation see zeros in place of a matrix that is not finite, and fill its results."""
+        """Pass zeros to an operation in place of a matrix that is not finite, and fill its results with NaN."""
         x = op.args[0]
         each = _emit(ops, aten.isfinite.default, (x,), x.shape, torch.bool, x)
         finite = _emit(ops, aten.all.dims, (each, [-2, -1]), x.shape[:-2], torch.bool, x)
@@ -80,14 +80,14 @@ class _Filling:
 
 
 def _is_of_numbers(op: Apply) -> bool:
-    """Tell whether an operation is a check that fills numbers with NaN instead."""
+    """Tell whether an operation is a check that is replaced by NaN."""
     if op.target is aten._assert_async.msg:
         return op.args[1] in PROBABILITIES.values()
     return op.target is aten._linalg_check_errors.default
 
 
 def _chosen(ops: list[Apply | Scan], valid: Var, x: Var, other: float) -> Var:
-    """Choose x where its batch's flag is set; its matrices, or vectors, are another number elsewhere."""
+    """Return x where `valid`, which has the batch axes of x, is true, and `other` elsewhere."""
     shape = valid.shape + (1,) * min(len(x.shape) - len(valid.shape), 2)
     flags = _emit(ops, aten.view.default, (valid, list(shape)), shape, torch.bool, x)
     number = _emit(ops, aten.full.default, ([], other), (), x.dtype, x, {"dtype": x.dtype, "device": x.device})

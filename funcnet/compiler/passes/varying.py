@@ -1,12 +1,13 @@
-"""Which values of a program differ between the lanes of an outermost vmap."""
+"""Find the values of a program that differ between the lanes of an outermost vmap."""
 
 from funcnet.compiler.program import Apply, Block, Var, inputs
 
 
 def varying(block: Block, in_dims: tuple[int | None, ...] | None) -> frozenset[Var]:
     """Find the values that differ between lanes."""
-    dims = in_dims or (None,) * len(block.params)
-    found = {var for var, dim in zip(block.params, dims, strict=True) if dim is not None}
+    if in_dims is None:
+        return frozenset()
+    found = {var for var, dim in zip(block.params, in_dims, strict=True) if dim is not None}
     _spread(block, found)
     return frozenset(found)
 

@@ -1,12 +1,13 @@
 """Arguments and results of ATen operations: tensors in nested tuples, lists and dicts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)  # traced Python numbers
+Symbol = torch.SymInt | torch.SymFloat | torch.SymBool  # a traced Python number
+SYMBOLS = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
@@ -20,26 +21,26 @@ def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
     return value
 
 
-def flat(value: Any) -> list[Any]:
+def flat(value: object) -> list[Any]:
     return [leaf for item in value for leaf in flat(item)] if isinstance(value, tuple | list) else [value]
 
 
 def refill(value: Any, results: Iterator[Any]) -> Any:
-    """Put the results in the place of the meta tensors."""
+    """Replace the leaves of nested tuples and lists by the results, in order."""
     if isinstance(value, tuple | list):
         return type(value)([refill(item, results) for item in value])
     return next(results)
 
 
-def hashable(value: Any) -> Any:
-    """Make arguments hashable, such that 1, 1.0, True, 0.0 and -0.0 all differ."""
+def hashable(value: object) -> Hashable:
+    """Make arguments hashable; 1, 1.0, True, 0.0 and -0.0 all differ."""
     if isinstance(value, tuple | list):
         return tuple(hashable(item) for item in value)
     return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
 
 
 def plain(value: Any) -> Any:
-    """Replace symbolic numbers by Python numbers of the same kind, which give the same dtypes and shapes."""
+    """Replace symbolic numbers by Python numbers of the same type, which give the same dtypes and shapes."""
     if isinstance(value, SYMBOLS):
         return value.node.kind(1)
     if isinstance(value, dict):

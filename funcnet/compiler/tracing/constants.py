@@ -1,8 +1,8 @@
-"""Values that are known while tracing: those of tensors made of Python values, and of closed-over tensors.
+"""Values that are known during tracing: those of tensors made from Python values, and of closed-over tensors.
 
-A value is computed when Python asks for it, from the operations that were recorded: of a mask in a list, of lengths
-that were sorted, of an index computed from `torch.arange`. Closed-over tensors whose values were asked for are noted,
-because the program is right only as long as they keep these values.
+A value is computed from the recorded operations when Python reads it: a mask in a list, sorted lengths, an index
+computed from `torch.arange`. Closed-over tensors whose values were read are recorded, because the program is valid only
+as long as they keep these values.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ class Constants:
     """The values that do not depend on arguments.
 
     Attributes:
-        values: Those that are known, by their variables.
-        captured: The closed-over tensors.
-        fixed: The values of those closed-over tensors that were asked for.
+        values: The known values, by variable.
+        captured: The closed-over tensors, by variable.
+        fixed: The values of the closed-over tensors that were read.
     """
 
     def __init__(self) -> None:
         self.values: dict[Var, Tensor] = {}
         self.captured: dict[Var, Tensor] = {}
         self.fixed: dict[Var, Tensor] = {}
-        self.makers: dict[Var, tuple[int, Apply]] = {}  # with the number of the operation, in order of recording
+        self.makers: dict[Var, tuple[int, Apply]] = {}  # value -> number of its operation in the recording, operation
 
     def note(self, op: Apply) -> None:
-        """Remember by which operation values are made."""
+        """Record the operation that makes values."""
         self.makers.update(dict.fromkeys(op.outputs, (len(self.makers), op)))
 
     def find(self, var: Var) -> Tensor | None:
@@ -46,7 +46,7 @@ class Constants:
         return self.values[var]
 
     def _needed(self, var: Var) -> Sequence[Apply] | None:
-        """List the operations that lead to a value, in their order; None if one of them is not of constants."""
+        """List the operations that a value depends on, in order; None if one of them depends on an argument."""
         found, captured, rest = dict[int, Apply](), list[Var](), [var]
         while rest:
             var = rest.pop()

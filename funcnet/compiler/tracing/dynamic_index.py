@@ -1,8 +1,8 @@
-"""x[i] for a 0-d integer tensor i while tracing, where torch would read i as a number, in Python.
+"""x[i] for a 0-d integer tensor i while tracing, where torch would read the value of i in Python.
 
-Each such index becomes one of a single element along its axis, and that element is then taken by 0: the place of an
-axis and the shape of the result stay those of an index by a number. What is taken is a copy, though, where torch has a
-view: a write to it that x[i] = y does not bring back to its place is an error.
+Each such index is replaced by a 1-d index of one element, and the new axis is then indexed by 0, so that the result has
+the axes and the shape of an index by a number. The result is a copy where torch returns a view, so a write to it is an
+error unless x[i] = y copies it back.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from funcnet.transforms import argument_checks
 
 Result = TypeVar("Result")
 
-# what a user writes where Python asks a tensor for its value
+# methods by which Python reads the value of a tensor, and the code that calls them
 _READERS = {
     Tensor.__bool__: "`if` or bool()",
     Tensor.__float__: "float()",
@@ -38,10 +38,10 @@ _READERS = {
 
 
 def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., Result]:
-    """Let a function read and write elements at computed places, wherever it is called.
+    """Let a function index by tensors, wherever it is called.
 
-    A pass backwards, and torch.autograd's functions, are one call for such a mode, which is off inside: the body of a
-    scan is called from there, too, and so has its own.
+    A backward pass and a function of torch.autograd are each one call for a torch function mode, and the mode is off
+    inside it. The body of a scan may be called from there, so it gets a mode of its own.
     """
 
     def run(*args: Any) -> Result:
@@ -56,7 +56,7 @@ class _Elements(TorchFunctionMode):
         super().__init__()
         self.storage = storage
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
@@ -98,19 +98,19 @@ def _put(storage: Storage, x: Tensor, index: Any, value: Any) -> None:
     part = x[where]
     _put(storage, part, rest, value)
     if isinstance(traced := unwrapped(value), Tracer) and root(traced).taken[1:] == _place(storage, x, where)[1:]:
-        storage.lost.pop(id(root(traced)), None)  # as x[i] += y does, having written to what it took
+        storage.lost.pop(id(root(traced)), None)  # as in x[i] += y, which first writes to the copy x[i]
     x[where] = part
 
 
 def _place(storage: Storage, x: Tensor, where: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Identify a part of a tensor, as long as nothing is written to that."""
+    """Return a key of a part of a tensor; a write to the tensor changes the key."""
     held, at = unwrapped(x), unwrapped(where[-1])
     values = [storage.read(t) if isinstance(t, Tracer) else id(t) for t in (held, at)]
     return held, *values, len(where)
 
 
 def _first(x: Tensor, index: Any) -> tuple[Any, Any] | None:
-    """Split the first index that is a 0-d tensor of integers from the others, among which 0 takes its place."""
+    """Split off the first index that is a 0-d integer tensor; 0 replaces it among the others."""
     parts = index if isinstance(index, tuple) else (index,)
     for position, part in enumerate(parts):
         if isinstance(part, Tensor) and not part.ndim and not part.is_floating_point() and part.dtype not in MASKS:
@@ -120,14 +120,14 @@ def _first(x: Tensor, index: Any) -> tuple[Any, Any] | None:
 
 
 def _axis(x: Tensor, parts: tuple[Any, ...], position: int) -> int:
-    """Find the axis that an index is for."""
+    """Return the axis that an index applies to."""
     if any(part is ... for part in parts[:position]):
         return x.ndim - sum(map(_width, parts[position:]))
     return sum(map(_width, parts[:position]))
 
 
-def _width(part: Any) -> int:
-    """Count the axes that an index stands for."""
+def _width(part: object) -> int:
+    """Return the number of axes that an index consumes."""
     if part is None or isinstance(part, bool):
         return 0
     return part.ndim if isinstance(part, Tensor) and part.dtype in MASKS else 1

@@ -1,7 +1,7 @@
-"""In-place operations become new values, and the views of a tensor follow the writes to it.
+"""Functionalization: in-place operations become new values, and views reflect the writes to their tensor.
 
-A write to a tensor gives it a new value. A write to a view also writes to the tensor viewed, and a view whose
-parent was written to is recomputed when it is next read.
+A write to a tensor gives it a new value. A write to a view also writes to its parent, and a view whose parent was
+written to is recomputed when it is next read.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class Storage:
     """The current values of a trace's tensors: owns `value`, `lineage`, `seen` and `taken` of its tracers.
 
     Attributes:
-        lost: Copies that were written to where torch writes to the tensor that they were taken from, and by which line.
-        part_written: By which line a part of complex numbers was written to, if any was.
+        lost: Copies x[i] that were written to, where torch would write to x, each with the line of the user's code.
+        part_written: The line that wrote to a real or imaginary part of a complex tensor, if any.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -37,7 +37,7 @@ class Storage:
         self.part_written: str | None = None
 
     def note_view(self, results: list[Any], func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Remember that a result is a view of the first argument."""
+        """Record that a result is a view of the first argument."""
         (result,) = results
         result.lineage, result.seen = ViewOrigin(args[0], args[0].meta, func, args[1:], kwargs), args[0].value
 
@@ -45,8 +45,8 @@ class Storage:
         """Return the current value of a tensor."""
         if tensor.taken and isinstance(tensor.taken[0], Tracer) and self.read(tensor.taken[0]) is not tensor.taken[1]:
             raise StagingError(
-                f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, which it would show if i were a"
-                " number. Take x[i].clone() before the write, or x[i] after it."
+                f"jit: x[i], for a tensor i, is used{user_line()} after a write to x, but it is a copy from before that"
+                " write. Take x[i].clone() before the write, or x[i] after it."
             )
         if tensor.lineage is not None:
             parent = self.read(tensor.lineage.parent)
@@ -59,15 +59,15 @@ class Storage:
         return tensor.value
 
     def check_lost(self) -> None:
-        """Raise for a write to a copy where torch would have written to the tensor that it was taken from."""
+        """Raise for a write to a copy x[i], where torch would have written to x."""
         for target, line in self.lost.values():
             raise StagingError(
                 f"jit: x[i], for a tensor i, is written to in place{line}; it is a copy of its part of x, a"
-                f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; take x[i].clone() if x is to stay."
+                f" {target}. Write x[i] = y, or x[i, j] = y for a part of it; use x[i].clone() to leave x unchanged."
             )
 
     def update(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Carry out an in-place or out= operation: compute the new values, then write them."""
+        """Trace an in-place or out= operation: compute the new values, then write them."""
         args, kwargs = self.recorder.lift(args), self.recorder.lift(kwargs)
         if torch.Tag.inplace_view in func.tags:
             return self._reshape_in_place(func, args, kwargs)
@@ -85,7 +85,7 @@ class Storage:
         return returned[0] if len(returned) == 1 else tuple(returned) or None
 
     def check_strided(self) -> None:
-        """Raise where autograd would write to other elements of a gradient than those that a program has written to."""
+        """Raise where autograd would write to the wrong elements of a gradient."""
         if self.part_written is not None:
             raise StagingError(
                 "jit: cannot differentiate a write through the real part, the imaginary part or the conjugate of a"
@@ -93,7 +93,7 @@ class Storage:
             )
 
     def write(self, func: Operation, target: Tracer, value: Var) -> None:
-        """Give a tensor, and the tensor that it is a view of, a new value."""
+        """Give a new value to a tensor, and to the tensor that it is a view of."""
         if target.source or target.depth < len(self.recorder.blocks):
             raise StagingError(
                 f"jit: {func} writes to {target.source or 'a tensor from outside the scan body'} in place{user_line()}."
@@ -108,7 +108,7 @@ class Storage:
         target.value = value
 
     def _reshape_in_place(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracer:
-        """Carry out squeeze_ and its like: the tensor becomes a view of its former self."""
+        """Trace squeeze_ and similar operations: the tensor becomes a view of its former self."""
         target, functional = args[0], _functional(func)
         if not any(getattr(functional, name).is_view for name in functional.overloads()):
             raise StagingError(f"jit: {func} changes a tensor's size in place{user_line()}, so it cannot be traced.")
@@ -121,7 +121,7 @@ class Storage:
         return target
 
     def _insert(self, view: ViewOrigin, target: Tracer, value: Var) -> Var:
-        """Return the parent's value with a view's elements replaced."""
+        """Return the value of the parent with the elements of the view replaced."""
         before = self.recorder.wrap(view.parent.meta, self.read(view.parent))
         part = self.recorder.wrap(torch.zeros(target.shape, dtype=target.dtype, device=META), value)
         if view.func not in _INSERT:
@@ -134,8 +134,10 @@ class Storage:
             inserted = _INSERT[view.func](before, part, *view.args, **view.kwargs)
         return self.read(inserted)
 
-    def _check_shapes(self, func: Operation, args: Any, kwargs: Any, targets: list[Any]) -> None:
-        """Let torch raise its own errors, and refuse what would change the shape of a tensor."""
+    def _check_shapes(
+        self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], targets: list[Tracer]
+    ) -> None:
+        """Let torch check the arguments, and raise if a tensor would change its shape."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
         if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
@@ -143,13 +145,13 @@ class Storage:
 
 
 def root(tensor: Tracer) -> Tracer:
-    """Follow a view to the tensor that owns its memory."""
+    """Return the tensor that owns the memory of a view."""
     while tensor.lineage is not None:
         tensor = tensor.lineage.parent
     return tensor
 
 
-def _reshape(before: Tensor, part: Tensor, *_: Any) -> Tensor:
+def _reshape(before: Tensor, part: Tensor, *_: object) -> Tensor:
     return part.reshape(before.shape)
 
 
@@ -157,8 +159,8 @@ def _unpermute(before: Tensor, part: Tensor, dims: list[int]) -> Tensor:
     return part.permute([[d % before.ndim for d in dims].index(i) for i in range(before.ndim)])
 
 
-def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Put back what was expanded by axes of size 1 only; of more copies of an element torch refuses the write, too."""
+def _shrink(before: Tensor, part: Tensor, *_: object, **__: object) -> Tensor:
+    """Undo an expand along axes of size 1. A write to several copies of an element is an error in torch, too."""
     if part.numel() not in (0, before.numel()):
         raise StagingError(
             f"jit: a write through an expand, from {tuple(before.shape)} to {tuple(part.shape)}, to elements that share"
@@ -168,7 +170,7 @@ def _shrink(before: Tensor, part: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 def _fold(before: Tensor, part: Tensor, dim: int, size: int, step: int) -> Tensor:
-    """Put windows back, which must not share elements: torch leaves open which write counts then."""
+    """Undo unfold. Windows must not overlap: torch does not define which of two writes to an element counts."""
     if part.shape[dim % max(before.ndim, 1)] > 1 and step < size:
         raise StagingError(
             f"jit: a write through windows of {size} elements, {step} apart, which share elements{user_line()}."
@@ -197,7 +199,7 @@ _INSERT: dict[Any, Callable[..., Any]] = {
 }
 
 
-# autograd takes as_strided of a traced gradient, to write to it, where it should take these views again; torch 2.13
+# torch 2.13: to write to a traced gradient, autograd applies as_strided instead of repeating these views
 _OF_COMPLEX = (
     aten._conj.default,
     aten._neg_view.default,
@@ -207,11 +209,11 @@ _OF_COMPLEX = (
 
 
 def _functional(func: Operation) -> Overloads:
-    """Find the operation that returns what an in-place or out= one writes."""
+    """Find the functional variant of an in-place or out= operation."""
     written = func._schema.name.removeprefix("aten::")
     name = written.removesuffix("_")
-    beside = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
-    if not hasattr(aten, name) or (name == written and beside):
+    also_other = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
+    if not hasattr(aten, name) or (name == written and also_other):
         raise StagingError(
             f"jit: {func} works in place and has no functional variant{user_line()}, so it cannot be traced."
         )
@@ -235,5 +237,5 @@ def _is_written(argument: Any) -> bool:
     return argument.alias_info is not None and argument.alias_info.is_write
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return list(value) if isinstance(value, tuple | list) else [value]

@@ -1,6 +1,6 @@
-"""Which dtypes torch's kernels take: its shape rules let pass what the kernels refuse, such as 1.0 - mask.
+"""Dtype checks by torch's kernels: its shape rules accept dtypes that the kernels refuse, such as in 1.0 - mask.
 
-The CPU kernel itself is asked, once per operation and dtypes, with small tensors.
+The CPU kernel runs on small tensors, once per operation and dtypes.
 """
 
 import warnings
@@ -17,11 +17,11 @@ from funcnet.compiler.tracing.arguments import flat
 aten = torch.ops.aten
 
 _verdicts: dict[Hashable, Exception | None] = {}
-_MOST = 10_000  # verdicts to keep
+_MOST = 10_000  # cached verdicts
 
 
-def check_dtypes(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
-    """Raise what the kernel of an operation raises for arguments of these dtypes."""
+def check_dtypes(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise the error that the kernel of an operation raises for these dtypes."""
     _check_constants(func, args, kwargs)
     if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
         return
@@ -36,19 +36,19 @@ def check_dtypes(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
         raise type(error)(*error.args)
 
 
-def _check_constants(func: Operation, args: Any, kwargs: dict[str, Any]) -> None:
-    """Raise torch's error for a number that a tensor of its dtype cannot hold: a program would wrap it."""
+def _check_constants(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise torch's error for a number outside of the range of its dtype, which a program would wrap around."""
     for place in _CONSTANTS.get(func.overloadpacket, ()):
         if isinstance(number := args[place] if place < len(args) else 0, bool | int | float | complex):
             dtype = kwargs.get("dtype") or (args[0].dtype if isinstance(args[0], Tensor) else None)
             shapes = (arg.shape if isinstance(arg, Tensor) else arg for arg in args[:place])
-            # in a tensor of one element, a floating-point number too large becomes infinite
+            # one element: a too large floating-point number becomes infinite
             size = [2] if any(isinstance(shape, tuple | list) and shape for shape in shapes) else []
             aten.full.default(size, number, dtype=dtype, device="cpu")
 
 
-def _verdict(func: Operation, args: Any, kwargs: dict[str, Any]) -> Exception | None:
-    """Return the error of the kernel if its reason are the dtypes, so that there is none with others."""
+def _verdict(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception | None:
+    """Return the kernel's error if the dtypes cause it: the same call with other dtypes succeeds."""
     tensors = [leaf for leaf in flat([args, [*kwargs.values()]]) if isinstance(leaf, Tensor)]
     if any(tensor.device.type != "cpu" for tensor in tensors):  # other devices have other kernels
         return None
@@ -60,13 +60,15 @@ def _verdict(func: Operation, args: Any, kwargs: dict[str, Any]) -> Exception | 
     return error if None in (_error(func, args, kwargs, change) for change in changes) else None
 
 
-def _plain(args: Any) -> Any:
+def _plain(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a convolution's arguments with the geometry that small tensors allow: no dilation, one group."""
     x, weight, bias, _, _, _, is_transposed, *_ = args
     return x, weight, bias, [1], [0], [1], is_transposed, [0], 1
 
 
-def _error(func: Operation, args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> Exception | None:
+def _error(
+    func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Any], Any]
+) -> Exception | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,7 +79,7 @@ def _error(func: Operation, args: Any, kwargs: dict[str, Any], change: Callable[
 
 
 def _small(value: Any) -> Any:
-    """Replace tensors by small ones on the CPU."""
+    """Replace tensors by small tensors on the CPU."""
     if isinstance(value, Tensor):
         return torch.ones((2,) * value.ndim, dtype=value.dtype)
     if isinstance(value, torch.device):
@@ -86,14 +88,14 @@ def _small(value: Any) -> Any:
 
 
 def _changed(dtype: torch.dtype, number: int | None, value: Any) -> Any:
-    """Replace tensors by small ones of a dtype and, unless None, numbers by a number."""
+    """Replace tensors by small tensors of a dtype and, unless it is None, numbers by `number`."""
     if isinstance(value, Tensor):
         return torch.ones((2,) * value.ndim, dtype=dtype)
     return number if number is not None and isinstance(value, bool | float | complex) else _small(value)
 
 
-def _kinds(value: Any) -> Any:
-    """Return what a kernel's verdict depends on: dtypes, and numbers, as of a negative power of integers."""
+def _kinds(value: object) -> Hashable:
+    """Return a key of all that a kernel's verdict depends on: dtypes, and numbers such as a negative exponent."""
     if isinstance(value, tuple | list):
         return tuple(map(_kinds, value))
     if isinstance(value, Tensor):
@@ -109,7 +111,7 @@ _NAMES = (
 _PACKETS = [getattr(aten, name) for name in _NAMES.split()]
 _OTHERS = {getattr(packet, name) for packet in _PACKETS for name in packet.overloads()}
 
-# operations that fill with numbers, and which of their arguments these are
+# operations that fill a tensor with a number, and the positions of that argument
 _CONSTANTS = {
     aten.scalar_tensor: (0,),
     aten.linspace: (0, 1),

@@ -1,7 +1,7 @@
 """A scan inside a vmap that is not outermost: one loop whose carries hold the whole batch.
 
-torch.func has no public way to take a batch out of its wrapper in the middle of a vmap and to put it back, so this file
-uses, by way of _torch, what torch.func.vmap itself is made of.
+torch.func has no public way to unwrap a batched tensor inside a vmap and to wrap it again, so this file uses private
+functions of torch.func by way of _torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,31 +19,31 @@ Loop = Callable[..., tuple[list[Tensor], list[Tensor]]]
 
 @dataclass(frozen=True)
 class Batches:
-    """The vmaps around the code that runs now, outermost first: their levels and batch sizes."""
+    """The levels and batch sizes of the active vmaps, outermost first."""
 
     levels: tuple[tuple[int, int], ...]
 
     @classmethod
     def active(cls) -> "Batches | None":
-        """Return the vmaps that are active; None when there is another transformation among them."""
+        """Return the active vmaps; None if another transformation is active, too."""
         levels = _torch.batches()
         return None if levels is None else cls(tuple(levels))
 
     def unwrap(self, tensor: Tensor) -> Tensor:
-        """Turn what one example sees into the whole batch, batch axes first."""
+        """Return the whole batch of a tensor of one example, batch axes first."""
         for level, size in reversed(self.levels):
             tensor = _torch.remove_batch(tensor, level, size)
         return tensor
 
     def wrap(self, tensor: Tensor) -> Tensor:
-        """Turn a whole batch, batch axes first, into what one example sees."""
+        """Return the tensor of one example of a whole batch, whose batch axes are first."""
         for level, _ in self.levels:
             tensor = _torch.add_batch(tensor, level)
         return tensor
 
 
 def batched(loop: Loop, batches: Batches) -> Loop:
-    """Turn a loop over whole batches into one that is called inside of their vmaps."""
+    """Turn a loop over whole batches into a loop that can be called inside their vmaps."""
     depth = len(batches.levels)
 
     def run(
@@ -71,20 +71,20 @@ def batched(loop: Loop, batches: Batches) -> Loop:
 
 
 def _created(carries: list[Tensor], ys: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the results as a function of torch creates them: row by row in memory, and with a maker.
+    """Return row-major copies of the results, as an operation of torch would create them.
 
-    The latter is what vmap needs for a buffer that the examples share until the function writes to it.
+    vmap needs an operation that creates a buffer in order to write different values per example to it.
     """
     new = [x.clone(memory_format=torch.contiguous_format) for x in (*carries, *ys)]
     return new[: len(carries)], new[len(carries) :]
 
 
 class _BatchedError(Exception):
-    """A loop that starts from values that all examples share does not stay so."""
+    """A carry that all examples share at first differs between examples after a step."""
 
 
 def _unbatched(step: Step) -> Step:
-    """Turn a step into one that makes sure that all examples share what it returns."""
+    """Return a step that raises _BatchedError unless all examples share its results."""
 
     def run(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         new, ys = step(carries, slices)

@@ -1,4 +1,4 @@
-"""Operations with traced numbers among their arguments, carried out with 0-d tensors of the dtype that they take."""
+"""Operations with traced numbers among their arguments, computed with 0-d tensors of the fitting dtype."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,41 +6,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation, Overloads
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.numbers import DTYPES
 
 aten = torch.ops.aten
 
 
-def beside(x: Any, number: Any) -> Any:
-    """Return a symbolic number as a 0-d tensor of the dtype in which an operation on it and x computes."""
+def as_operand(x: Any, number: Any) -> Any:
+    """Return a symbolic number as a 0-d tensor of the dtype in which torch computes with it and x."""
     if not isinstance(number, SYMBOLS):
         return number
     return number.node.tensor(torch.result_type(plain(x), plain(number)))
 
 
 def cast(number: Any, dtype: torch.dtype | None) -> Tensor:
-    """Return a number as a 0-d tensor; by default of the dtype of a tensor made from it."""
+    """Return a number as a 0-d tensor, by default of the dtype that torch.tensor(number) has."""
     kind = number.node.kind
     made: Tensor = number.node.tensor(dtype or (torch.get_default_dtype() if kind is float else DTYPES[kind]))
     return made
 
 
-def find(func: Any) -> Callable[..., Any] | None:
-    """Return how an operation is done with symbolic numbers among its arguments."""
+def find(func: Operation) -> Callable[..., Any] | None:
+    """Return the rule of an operation with symbolic numbers among its arguments; None if there is none."""
     return _RULES.get(func.overloadpacket)
 
 
-def _binary(packet: Any) -> Callable[..., Any]:
+def _binary(packet: Overloads) -> Callable[..., Any]:
     def run(x: Any, y: Any, *, alpha: Any = None, **options: Any) -> Any:
         y = y if alpha is None else y * alpha
-        return packet(beside(y, x), beside(x, y), **options)
+        return packet(as_operand(y, x), as_operand(x, y), **options)
 
     return run
 
 
-def _arithmetic(packet: Any) -> Callable[..., Any]:
-    """Compute in float32 where torch's kernels for 16 bits do."""
+def _arithmetic(packet: Overloads) -> Callable[..., Any]:
+    """Compute in float32 where torch's kernels for 16-bit dtypes do."""
     run = _binary(packet)
 
     def wide(x: Any, y: Any, **options: Any) -> Any:
@@ -53,15 +54,15 @@ def _arithmetic(packet: Any) -> Callable[..., Any]:
 
 
 def _rsub(x: Any, y: Any, alpha: Any = 1) -> Any:
-    return aten.sub(beside(x, y), x * alpha)
+    return aten.sub(as_operand(x, y), x * alpha)
 
 
 def _clamp(x: Any, low: Any = None, high: Any = None) -> Any:
-    bounds = [torch.full_like(x, b) if isinstance(b, int | float) else beside(x, b) for b in (low, high)]
+    bounds = [torch.full_like(x, b) if isinstance(b, int | float) else as_operand(x, b) for b in (low, high)]
     return aten.clamp.Tensor(x, *bounds)
 
 
-def _full(shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+def _full(shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Tensor:
     return cast(number, dtype).expand(shape).clone(memory_format=torch.contiguous_format)
 
 
@@ -69,7 +70,7 @@ def _full_like(x: Tensor, number: Any, **options: Any) -> Any:
     return _fill(torch.zeros_like(x, **options), number)
 
 
-def _new_full(x: Tensor, shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+def _new_full(x: Tensor, shape: Sequence[int], number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Tensor:
     return _full(shape, number, dtype=dtype or x.dtype)
 
 
@@ -77,7 +78,7 @@ def _fill(x: Tensor, number: Any) -> Any:
     return aten.fill.Tensor(x, cast(number, x.dtype))
 
 
-def _scalar_tensor(number: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Any:
+def _scalar_tensor(number: Any, *, dtype: torch.dtype | None = None, **_: object) -> Any:
     return cast(number, dtype).clone()
 
 
@@ -86,7 +87,7 @@ def _masked_fill(x: Tensor, mask: Tensor, number: Any) -> Any:
 
 
 def _where(mask: Tensor, x: Any, y: Any) -> Any:
-    return aten.where.self(mask, beside(y, x), beside(x, y))
+    return aten.where.self(mask, as_operand(y, x), as_operand(x, y))
 
 
 def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Any:
@@ -127,12 +128,12 @@ _RULES: dict[Any, Callable[..., Any]] = {
 
 
 def _power(x: Any, y: Any) -> Any:
-    """Raise to a power that is a tensor, whose derivative does not ask for its value."""
-    return torch.pow(beside(y, x), beside(x, y))
+    """Raise to a power that is a tensor: its derivative does not read the value of the exponent."""
+    return torch.pow(as_operand(y, x), as_operand(x, y))
 
 
-def _scaled(func: Any) -> Callable[..., Any]:
-    """Multiply by alpha first: torch's derivative asks whether it is 1."""
+def _scaled(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Multiply by alpha first: torch's derivative tests whether alpha is 1."""
 
     def run(x: Any, y: Any, *, alpha: Any = 1, **options: Any) -> Any:
         return func(x, y * alpha, **options) if isinstance(alpha, SYMBOLS) else func(x, y, alpha=alpha, **options)
@@ -140,10 +141,10 @@ def _scaled(func: Any) -> Callable[..., Any]:
     return run
 
 
-def _making(func: Any) -> Callable[..., Any]:
-    """Make a tensor of a number."""
+def _making(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a rule that creates a tensor from a traced number."""
 
-    full: Any = torch.full  # whose types do not know symbolic numbers
+    full: Any = torch.full  # torch's annotations do not allow symbolic numbers
 
     def run(data: Any, **options: Any) -> Any:
         return full((), data, **options) if isinstance(data, SYMBOLS) else func(data, **options)
@@ -151,7 +152,7 @@ def _making(func: Any) -> Callable[..., Any]:
     return run
 
 
-# what a function calls, done otherwise above torch's derivatives
+# functions with a rule that applies before torch's autograd
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.pow: _power,
     Tensor.pow: _power,

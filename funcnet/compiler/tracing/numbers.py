@@ -1,9 +1,8 @@
-"""Traced Python numbers: parameters of a program, 0-d tensors of float64 or int64, which a function sees as numbers.
+"""Traced Python numbers: the program has 0-d parameters of float64 or int64, and the function sees numbers.
 
-A function gets torch's symbolic number in the place of a float or int. Python's operators on it are recorded, and so
-are operations that take it together with tensors, with the dtypes that a Python number gives (`number_rules`). Where
-Python asks for its value, as for a shape or a branch, tracing ends with an error that says which arguments must be
-constants.
+The function receives a symbolic number of torch in place of a float or int. Python's operators on it are recorded, and
+so are operations on it and tensors, with the dtypes that a Python number gives (`number_rules`). If Python needs its
+value, as for a shape or a branch, tracing ends with an error that names the arguments that must be constants.
 """
 
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from typing import Any, NoReturn
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.program import Var
-from funcnet.compiler.tracing.arguments import SYMBOLS, flat
+from funcnet.compiler.tracing.arguments import SYMBOLS, Symbol, flat
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META
 
@@ -27,14 +27,14 @@ _CPU = torch.device("cpu")
 
 
 class NumberNeededError(StagingError):
-    """A function cannot be traced with these of its traced numbers.
+    """Python needs the values of some traced numbers.
 
     Attributes:
         numbers: Their positions among the traced numbers.
     """
 
     def __init__(self, numbers: frozenset[int]) -> None:
-        super().__init__("jit: Python needs the value of a number that is traced.")
+        super().__init__("jit: Python needs the value of a traced number.")
         self.numbers = numbers
 
 
@@ -44,9 +44,9 @@ def _meta(dtype: torch.dtype) -> Tensor:
 
 
 class Number:
-    """A 0-d value of the program, and which traced arguments it depends on: the node of a symbolic number.
+    """The node of a symbolic number: a 0-d value of the program, and the traced arguments that it depends on.
 
-    Its operations are recorded without torch's dispatcher, so that no transformation around them takes part.
+    Its operations are recorded without torch's dispatcher, so that no transformation applies to them.
     """
 
     def __init__(self, trace: Recorder, var: Var, sources: frozenset[int]) -> None:
@@ -72,12 +72,12 @@ class Number:
         (var,) = self.trace.apply(aten.full.default, ([], value), {"dtype": dtype}, [_meta(dtype)], _CPU)
         return Number(self.trace, var, frozenset())
 
-    def apply(self, kind: type, func: Any, operands: Sequence["Number"], **options: Any) -> "Number":
+    def apply(self, kind: type, func: Operation, operands: Sequence["Number"], **options: Any) -> "Number":
         args = tuple(number.var for number in operands)
         (var,) = self.trace.apply(func, args, options, [_meta(DTYPES[kind])], _CPU)
         return Number(self.trace, var, self.sources.union(*(number.sources for number in operands)))
 
-    # What torch's C++ asks of a node. It asks for the value by further names.
+    # The interface that torch's C++ code calls. Other methods of it ask for the value.
 
     def is_int(self) -> bool:
         return self.kind is int
@@ -97,7 +97,7 @@ class Number:
     is_nested_int = has_hint = is_constant
 
     def maybe_as_int(self) -> None:
-        """Say that the value is not known, as the questions below do."""
+        """Say that the value is unknown, as the methods below do."""
 
     maybe_as_float = maybe_as_bool = constant_int = constant_bool = nested_int = maybe_as_int
 
@@ -106,11 +106,11 @@ class Number:
 
     _graph_repr = __str__ = __repr__
 
-    def needed(self, *_: Any) -> NoReturn:
+    def needed(self, *_: object) -> NoReturn:
         need(self.trace, self.sources)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "str":  # a method, which would hide the type in here
+        if name == "str":  # the name would hide the type in this class
             return self.__repr__
         if name.startswith("__") or name in ("shape", "numel"):
             raise AttributeError(name)
@@ -118,20 +118,20 @@ class Number:
 
 
 class _Arithmetic:
-    """Python's operators on traced numbers; torch's own would load its symbolic algebra, and refuse some powers."""
+    """Python's operators on traced numbers; those of torch would import sympy, and refuse some powers."""
 
     node: Number
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Symbol:
         return symbol(self.node.apply(self.node.kind, aten.neg.default, [self.node]))
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Symbol:
         return symbol(self.node.apply(self.node.kind, aten.abs.default, [self.node]))
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> "_Arithmetic":
         return self
 
-    def __sym_float__(self) -> Any:
+    def __sym_float__(self) -> Symbol:
         return symbol(self.node.cast(float))
 
     def __bool__(self) -> bool:
@@ -158,10 +158,10 @@ class TracedBool(_Arithmetic, SymBool):
     __class__ = property(lambda _: bool)  # isinstance(x, bool) holds as without jit
 
 
-_CLASSES: dict[type, Any] = {float: TracedFloat, int: TracedInt, bool: TracedBool}
+_CLASSES: dict[type, type[Symbol]] = {float: TracedFloat, int: TracedInt, bool: TracedBool}
 
 # operator -> kind of the result (None: float if an operand is one), kind of the operands, operation, options
-_OPERATORS: dict[str, tuple[type | None, type | None, Any, dict[str, Any]]] = {
+_OPERATORS: dict[str, tuple[type | None, type | None, Operation, dict[str, Any]]] = {
     "add": (None, None, aten.add.Tensor, {}),
     "sub": (None, None, aten.sub.Tensor, {}),
     "mul": (None, None, aten.mul.Tensor, {}),
@@ -180,7 +180,7 @@ _REFLECTED = ("add", "sub", "mul", "mod", "floordiv", "truediv", "pow")
 
 
 def _operate(name: str, x: Any, y: Any) -> Any:
-    """Carry out an operator on two numbers, one of which is traced."""
+    """Apply an operator to two numbers, at least one of them traced."""
     node = x.node if isinstance(x, SYMBOLS) else y.node
     if not all(isinstance(value, (int, float, *SYMBOLS)) for value in (x, y)):
         return NotImplemented
@@ -193,7 +193,7 @@ def _operate(name: str, x: Any, y: Any) -> Any:
 
 
 def _integer_power(base: Number, x: Any, y: Any) -> Any:
-    """Raise an int to a power, whose value Python needs: that of a negative one is a float."""
+    """Raise an int to a power. Python needs the exponent's value: with a negative one the result is a float."""
     if not isinstance(y, int):
         y.node.needed()
     if y < 0:
@@ -209,28 +209,28 @@ for _name in _REFLECTED:
 
 
 def need(trace: Recorder, numbers: frozenset[int]) -> NoReturn:
-    """Give up tracing numbers, whose values Python asks for; note which, as the user's code may catch the error."""
+    """Raise because Python needs these numbers' values; record them, as the user's code may catch the error."""
     trace.needed |= numbers
     raise NumberNeededError(numbers)
 
 
-def symbol(number: Number) -> Any:
-    """Return what Python sees of a number."""
+def symbol(number: Number) -> Symbol:
+    """Return the symbolic number that Python sees."""
     return _CLASSES[number.kind](number)
 
 
-def argument(trace: Recorder, var: Var, position: int) -> Any:
+def argument(trace: Recorder, var: Var, position: int) -> Symbol:
     """Return the symbolic number of a parameter of the program."""
     return symbol(Number(trace, var, frozenset([position])))
 
 
-def find(args: Any, kwargs: dict[str, Any]) -> list[Any]:
+def find(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Symbol]:
     """List the symbolic numbers among the arguments of an operation."""
     return [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, SYMBOLS)]
 
 
 def revive(value: Any) -> Any:
-    """Give symbolic numbers that have been through torch's C++ their class again."""
+    """Restore the class of symbolic numbers, which is lost in torch's C++ code."""
     if isinstance(value, SYMBOLS):
         return symbol(value.node)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The program that a trace records: its blocks, where each value was made, and the tensors that were closed over."""
+"""The program under construction: its blocks, the block of each value, and the captured tensors."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,12 +29,12 @@ class Recorder(DispatchMode):
         self.constants = Constants()
         self.captured: dict[int, tuple[Tensor, Tracer]] = {}
         self.has_numbers = False
-        self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python asked for
-        self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> where it was recorded, outputs
+        self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python needs
+        self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> block, outputs
 
     @contextmanager
     def inside_rule(self) -> Iterator[None]:
-        """Trace what a rule of torch's or ours does, which is not the user's choice of operations."""
+        """Trace the operations of a decomposition, which the user did not choose."""
         before, self.is_inside_rule = self.is_inside_rule, True
         try:
             with self:
@@ -45,7 +45,7 @@ class Recorder(DispatchMode):
     def apply(
         self, func: Operation, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
     ) -> tuple[Var, ...]:
-        """Add an operation on values to the block where it belongs, unless it does nothing or is known already."""
+        """Add an operation to the block where it belongs, unless it is an identity or already recorded."""
         if table.is_identity(func, args, kwargs, metas):
             return (args[0],)
         key = (func, hashable(args), hashable(tuple(kwargs.items())), device)
@@ -60,7 +60,7 @@ class Recorder(DispatchMode):
         return outputs
 
     def input(self, spec: TensorSpec, block: Block, source: str = "") -> Tracer:
-        """Make a tensor of which nothing but the spec is known."""
+        """Return a new tensor of a spec, whose value belongs to a block."""
         meta = torch.empty_strided(spec.shape, spec.stride, dtype=spec.dtype, device=META)
         return self.wrap(meta, self.var(spec.shape, spec.dtype, spec.device, block), source)
 
@@ -74,11 +74,11 @@ class Recorder(DispatchMode):
         return var
 
     def innermost(self, values: Iterable[Var]) -> Block:
-        """Find the innermost block that one of the values belongs to."""
+        """Return the innermost block that any of the values belongs to."""
         return max((self.home[var] for var in values), key=self.blocks.index, default=self.root)
 
     def lift(self, value: Any) -> Any:
-        """Replace the closed-over tensors inside arguments by traced ones, which stand for extra parameters."""
+        """Replace the closed-over tensors inside arguments by tracers of extra parameters."""
         return map_tensors(self.lift_tensor, value)
 
     def lift_tensor(self, tensor: Tensor) -> Tracer:
@@ -93,12 +93,12 @@ class Recorder(DispatchMode):
     def check(self, tracer: Tracer) -> Tracer:
         if tracer.owner is not self or self.home[tracer.value] not in self.blocks:
             raise StagingError(
-                f"jit: a {tracer} is used outside of the function or scan body that made it{user_line()}."
+                f"jit: a {tracer} is used outside the function or scan body that made it{user_line()}."
                 " Return it from there, as a result, a carry or an output."
             )
         return tracer
 
 
 def _shape_and_dtype(meta: Tensor | None) -> tuple[tuple[int, ...], torch.dtype]:
-    """Describe an output; one that the operation was asked to leave out still has its place."""
+    """Return the shape and dtype of an output; an omitted output has a placeholder."""
     return ((), torch.bool) if meta is None else (tuple(meta.shape), meta.dtype)

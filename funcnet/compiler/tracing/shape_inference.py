@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, user_line
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
@@ -13,7 +14,7 @@ from funcnet.compiler.tracing.tracer import Tracer
 MASKS = (torch.bool, torch.uint8)
 
 
-def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return the operation's results as meta tensors.
 
     Raises:
@@ -29,8 +30,8 @@ def infer(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
 
-def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
-    """Return the device of an operation's results, by torch's rule that 0-d CPU tensors go anywhere."""
+def device(func: Operation, args: Any, kwargs: dict[str, Any]) -> torch.device:
+    """Return the device of an operation's results; 0-d CPU tensors may be combined with tensors on any device."""
     if kwargs.get("device") is not None:
         return torch.device(kwargs["device"])
     tensors = _tensors((args, tuple(kwargs.values())))
@@ -41,13 +42,13 @@ def device(func: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
     return next(iter(devices), torch.device("cpu"))
 
 
-def holds_tensors(value: Any) -> bool:
-    """Tell whether there is a tensor inside of arguments."""
+def holds_tensors(value: object) -> bool:
+    """Tell whether there is a tensor inside nested arguments."""
     return bool(_tensors(value))
 
 
 def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None) -> tuple[Tensor, ...]:
-    """Shapes of the default driver on the CPU, which returns neither residuals nor singular values."""
+    """Return the shapes of the default driver on the CPU, whose residuals and singular values are empty."""
     is_vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
     given = b[..., None] if is_vector else b
     if a.ndim < 2 or a.ndim != given.ndim or a.shape[-2] != given.shape[-2] or a.dtype != b.dtype:
@@ -65,7 +66,7 @@ _SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
 
 
 def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return our own rule for the shapes of an operation's results, or the operation."""
+    """Return our rule for the shapes of an operation's results, or the operation itself."""
     if func not in _SHAPES or kwargs.get("driver") or any(tensor.device.type != "cpu" for tensor in _tensors(args)):
         return func
     return _SHAPES[func]
@@ -97,13 +98,13 @@ def _meta(value: Any) -> Any:
 
 
 def _physical(value: Any) -> Any:
-    """Leave out the marks of conjugate and negative views: a program computes them, so that nothing else knows them."""
+    """Resolve conjugate and negative views, which a program computes, so that no result carries their bits."""
     if isinstance(value, tuple | list):
         return type(value)([_physical(item) for item in value])
     return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, tuple | list):
         return [tensor for item in value for tensor in _tensors(item)]
     return [value] if isinstance(value, Tensor) else []

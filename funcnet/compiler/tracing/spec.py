@@ -1,4 +1,4 @@
-"""The specification of a tensor: shape, strides, dtype and device, which are all that tracing depends on."""
+"""The spec of a tensor: its shape, strides, dtype and device. Tracing depends on nothing else."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ META = torch.device("meta")
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What tracing knows of an argument."""
+    """Shape, strides, dtype and device of a tensor."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -28,12 +28,12 @@ def spec_of(tensor: Tensor) -> TensorSpec:
 
 
 def row_major(like: Var, shape: tuple[int, ...]) -> TensorSpec:
-    """Return the spec of a tensor of this shape without gaps, with the dtype and device of a value."""
+    """Return the spec of a row-major tensor of this shape, with the dtype and device of a value."""
     return TensorSpec(shape, torch.zeros(shape, device=META).stride(), like.dtype, like.device)
 
 
 def check_dense(tensor: Tensor) -> None:
-    """Raise for a tensor that shape and strides do not describe."""
+    """Raise for a sparse or quantized tensor, which strides do not describe."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         kind = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
         raise StagingError(f"jit: expected dense tensors, got a {kind} one{user_line()}. Keep it outside of jit.")

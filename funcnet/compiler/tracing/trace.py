@@ -1,9 +1,9 @@
 """Tracing: from a function of tensors to a program, by running it once on tensors without values.
 
-A dispatch mode sits below torch.func's transformations, so what it sees are plain ATen operations, gradients and
-batches included. It decomposes them into a small set, turns writes into new values, and records each into the block of
-the innermost scan that one of its inputs belongs to: what does not change inside a loop is computed before it. An
-operation already recorded with the same arguments is not recorded again.
+A dispatch mode is below torch.func's transformations, so it sees plain ATen operations, including those of gradients
+and batches. It decomposes them into a small set, turns writes into new values, and records each operation into the
+innermost block that one of its inputs belongs to, so loop-invariant operations are recorded outside their loop. An
+operation that has been recorded with the same arguments is not recorded again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,15 +15,13 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
-from funcnet._torch import dispatch_modes, is_in_dual_level
+from funcnet._torch import Operation, dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.decompositions.value_checks import is_check
 from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
-from funcnet.compiler.passes.aliasing import unalias
-from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.program import Block, Program, Scan, Var
 from funcnet.compiler.tracing import number_rules, shape_inference
-from funcnet.compiler.tracing.arguments import flat, map_tensors, plain, refill
+from funcnet.compiler.tracing.arguments import Symbol, flat, map_tensors, plain, refill
 from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
@@ -35,7 +33,7 @@ from funcnet.compiler.tracing.tracer import Tracer
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
-# what torch, and its vmap, says where Python asks for values
+# parts of torch's messages for code that reads values
 _READS = (
     "data pointer",
     "not allocated",
@@ -51,14 +49,14 @@ _INDEXED = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default}
 
 
 def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[TensorSpec], numbers: int = 0) -> Program:
-    """Run f once on tensors of these specs, which have no values, and return the program of what it did.
+    """Run f once on tensors of these specs, without values, and return the program of its operations.
 
     Args:
-        f: Takes the list of tensors, of which the last are symbolic numbers; returns a sequence of tensors.
+        f: Takes a list of tensors, the last `numbers` of them symbolic numbers; returns a sequence of tensors.
         signature: One spec per tensor.
-        numbers: How many of them are numbers.
+        numbers: How many of the last arguments are traced numbers.
     Raises:
-        NumberNeededError: f cannot be traced with some of the numbers.
+        NumberNeededError: f needs the values of some numbers in Python.
         StagingError: f reads values in Python, draws from torch's global generator, or writes to an argument.
     """
     tracing = Trace()
@@ -69,22 +67,20 @@ def trace(f: Callable[[list[Any]], Sequence[Tensor]], signature: Sequence[Tensor
     captures = list(tracing.captured.values())
     tracing.root.params = (*params, *(tracer.value for _, tracer in captures))
     tracing.root.results = results
-    unalias(tracing.root)
-    remove_dead(tracing.root)
     fixed = (tracing.constants.fixed.get(tracer.value) for _, tracer in captures)
     return Program(tracing.root, captures=tuple(tensor for tensor, _ in captures), fixed=tuple(fixed))
 
 
 def current() -> "Trace | None":
-    """Return the trace that runs, if any; in a thread of autograd's for some device, too, which has its modes."""
+    """Return the active trace, if any; the threads of autograd, one per device, have its modes, too."""
     modes = reversed(dispatch_modes())
     return next((mode for mode in modes if isinstance(mode, Trace)), None)
 
 
 def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
-    """Return what runs a scan's loop as one operation of the program, or None where it is a Python loop.
+    """Return the function that records a scan as one operation of the program; None if a scan runs as a Python loop.
 
-    It is a Python loop outside of tracing, and inside a transformation that differentiates.
+    A scan is a Python loop outside of tracing, and inside a transformation that differentiates.
 
     Returns:
         A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
@@ -97,12 +93,12 @@ def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
 
 
 def is_differentiating() -> bool:
-    """Tell whether a function is being traced and a transformation inside of it differentiates."""
+    """Tell whether a function is being traced and a transformation inside it differentiates."""
     return current() is not None and Batches.active() is None
 
 
 class Trace(Recorder):
-    """One run of a function: every operation that torch dispatches meanwhile goes into the program."""
+    """One run of a function: every operation that torch dispatches is recorded into the program."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +107,7 @@ class Trace(Recorder):
     def run(self, f: Callable[[list[Any]], Sequence[Tensor]], arguments: list[Tracer], count: int) -> tuple[Var, ...]:
         """Call f with tensors, and with symbolic numbers in place of the last ones; return the values of its results.
 
-        Any error may come from the numbers, to which Python code and torch are less used than to plain ones.
+        With symbolic numbers, any error counts as a need for their values: other code may not support them.
         """
         first = len(arguments) - count
         symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
@@ -132,21 +128,24 @@ class Trace(Recorder):
         try:
             with self:
                 yield
+        except StagingError:
+            raise
         except RuntimeError as error:
-            if any(hint in str(error) for hint in _READS):
-                raise reads_value("this operation", user_line(error)) from error
-            if "called random operation" in str(error):
-                raise draws_random("this operation", user_line(error)) from error
+            origin = _origin(error)
+            if any(hint in str(origin) for hint in _READS):
+                raise reads_value("this operation", user_line(origin)) from error
+            if "called random operation" in str(origin):
+                raise draws_random("this operation", user_line(origin)) from error
             raise
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # or torch would import torch.compile's machinery, 0.7 s, to switch it off in here
+        return False  # otherwise torch imports dynamo, 0.7 s, only to disable it here
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Operation, types: object, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if kwargs.get("device") == META:
-            return func(*args, **kwargs)  # our own, made while the mode is on
+            return func(*args, **kwargs)  # made by shape inference
         if self.has_numbers and (found := find(args, kwargs)):
             return self.with_numbers(found, func, args, kwargs)
         if self.is_users:
@@ -167,11 +166,11 @@ class Trace(Recorder):
 
     @property
     def is_users(self) -> bool:
-        """Whether the user chose the operation: no rule did, nor a pass forwards, where zeros may have any dtype."""
+        """Whether the user chose the operation, not a decomposition or forward-mode AD, where zeros have any dtype."""
         return not self.is_inside_rule and not is_in_dual_level()
 
-    def with_numbers(self, found: Sequence[Any], func: Any, args: Any, kwargs: Any) -> Any:
-        """Carry out an operation that has symbolic numbers among its arguments."""
+    def with_numbers(self, found: Sequence[Symbol], func: Operation, args: Any, kwargs: Any) -> Any:
+        """Trace an operation with symbolic numbers among its arguments."""
         if self.is_users:
             check_dtypes(func, plain(args), plain(kwargs))
         if func._schema.is_mutable:
@@ -181,15 +180,16 @@ class Trace(Recorder):
         with self.inside_rule():
             return rule(*revive(args), **revive(kwargs))
 
-    def laid_out(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Give results the strides that torch gives them, which a rule may not: they tell whether reshape copies."""
+    def laid_out(self, result: Any, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give results of a decomposition the strides of torch's kernel: they decide whether a later reshape copies."""
+        if func not in table.rules():
+            return result
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
-        tensors = [leaf for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)]
-        if func not in table.rules() or all(tensor.is_contiguous() for tensor in tensors):
+        if all(leaf.is_contiguous() for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)):
             return result
         try:
             metas = shape_inference.infer(func, self.lift(args), self.lift(kwargs))
-        except StagingError:  # there is no such rule
+        except StagingError:  # torch has no shape rule for it
             return result
         pairs = zip(flat(result), flat(metas), strict=True)
         return refill(metas, (self._as(meta, leaf) if _is_new(leaf, given) else leaf for leaf, meta in pairs))
@@ -198,7 +198,7 @@ class Trace(Recorder):
         differs = meta.shape == tensor.shape and meta.stride() != tensor.stride()
         return self.wrap(meta, tensor.value) if differs else tensor
 
-    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def record(self, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add an operation to the program and return its results."""
         args, kwargs = self.lift(args), self.lift(kwargs)
         if func in _INDEXED:
@@ -220,7 +220,7 @@ class Trace(Recorder):
         return refill(metas, iter(results))
 
     def of_constants(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Carry out an operation that asks for values, if these are known or the size of the result is given."""
+        """Trace an operation that reads values, if these are known or the size of the result is given."""
         if func is torch.ops.aten.masked_select.default:
             with self.inside_rule():
                 x, mask = torch.broadcast_tensors(*args)
@@ -236,7 +236,7 @@ class Trace(Recorder):
         return map_tensors(self.constant, func(*known[0], **known[1]))
 
     def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Replace the masks among indices whose values are known by the places that they choose."""
+        """Replace the masks with known values among indices by the indices that they select."""
         found: list[Any] = []
         for index in args[1]:
             is_mask = index is not None and index.dtype in shape_inference.MASKS
@@ -245,13 +245,13 @@ class Trace(Recorder):
         return args[0], found, *args[2:]
 
     def known_value(self, func: Any, tensor: Tensor) -> Tensor:
-        """Return the values of a tensor that depends on constants alone."""
+        """Return the value of a tensor; raise if it depends on an argument."""
         if (value := self.constants.find(self.storage.read(self.lift_tensor(tensor)))) is None:
             raise reads_value(str(func))
         return value
 
     def constant(self, tensor: Tensor) -> Tracer:
-        """Bring in a tensor that the function has made of Python's values."""
+        """Return the tracer of a tensor that the function has made from Python values."""
         tracer = self.lift_tensor(tensor)
         if not isinstance(tensor, Tracer):
             self.constants.values[tracer.value] = tensor
@@ -260,12 +260,12 @@ class Trace(Recorder):
     def scan(
         self, step: Step, init: Sequence[Tensor], xs: Sequence[Tensor], length: int, unroll: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Record a loop, its body traced once on carries and slices without values."""
+        """Record a loop; its body is traced once, on carries and slices without values."""
         step = with_elements(step, self.storage)
         if length == 1:
             last, ys = step([*init], [x[0] for x in xs])
-            with _torch.without_torch_function():  # vmap would batch these copies as it does what the user makes
-                # in memory of their own, row-major as those of a longer loop
+            with _torch.without_torch_function():  # vmap would batch these copies like the user's operations
+                # row-major copies, as the results of a longer loop
                 return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
@@ -281,7 +281,7 @@ class Trace(Recorder):
         return self.close(Scan(length, unroll, init_atoms, xs_atoms, body, ()))
 
     def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:
-        """Add a finished scan to the block that is open now, and return its results."""
+        """Add a traced scan to the current block, and return its results."""
         block, carries = self.blocks[-1], len(scan.init)
         stacked = [row_major(y, (scan.length, *y.shape)) for y in scan.body.results[carries:]]
         like = [*(row_major(var, var.shape) for var in scan.init), *stacked]
@@ -291,14 +291,21 @@ class Trace(Recorder):
         return [*results[:carries]], [*results[carries:]]
 
     def atoms(self, tensors: Sequence[Tensor]) -> tuple[Var, ...]:
-        """Return what tensors stand for now."""
+        """Return the current values of tensors."""
         return tuple(self.storage.read(self.lift(tensor)) for tensor in tensors)
 
     def values(self, value: Any) -> Any:
-        """Replace the tensors inside arguments by what they stand for now."""
+        """Replace the tensors inside arguments by their current values."""
         return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
 
 
-def _is_new(leaf: Any, given: Sequence[Tensor]) -> bool:
-    """Tell whether a result is a tensor of its own, not a view or one of the arguments."""
+def _origin(error: BaseException) -> BaseException:
+    """Return torch's error, of which a transformation may have changed the message."""
+    while isinstance(error.__cause__, RuntimeError):
+        error = error.__cause__
+    return error
+
+
+def _is_new(leaf: object, given: Sequence[Tensor]) -> bool:
+    """Tell whether a result is neither a view nor one of the arguments."""
     return isinstance(leaf, Tracer) and leaf.lineage is None and not any(leaf is tensor for tensor in given)

@@ -1,4 +1,4 @@
-"""Tensors without values: what a function sees while it is traced."""
+"""Tracers: the tensors without values that a function receives while it is traced."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
 
 
-def _describe(tensor: Tensor, *, tensor_contents: Any = None) -> str:
+def _describe(tensor: Tensor, *, tensor_contents: object = None) -> str:
     return f"traced {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
 
 
 class Tracer(Tensor):
-    """A tensor with shape, strides, dtype and device, and in place of values the `Var` that it stands for.
+    """A tensor with shape, strides, dtype and device, and a `Var` of the program in place of values.
 
     Attributes:
-        meta: A meta tensor of the same shape, strides and dtype; torch's shape rules run on it.
-        value: What it stands for since the last write to it.
+        meta: A meta tensor of the same shape, strides and dtype, for torch's shape rules.
+        value: The `Var` that it represents since the last write to it.
         owner: The trace that it belongs to.
-        depth: How many scans were open when it was made.
-        source: "" if the function made it, else what it came from: in-place operations must not reach that.
-        taken: For a copy x[i] of what would be a view if i were no tensor: of what, and where.
-        lineage: For a view, how it was taken; `seen` is then the parent's value that `value` was computed from.
+        depth: Number of blocks that were open when it was made.
+        source: "" if the function made it, else a description of its origin, which must not be written to in place.
+        taken: For a copy x[i], a view in torch if i is a number: x, and a key of the place. Else ().
+        lineage: For a view, its origin; `seen` is then the value of the parent that `value` was computed from.
     """
 
     meta: Tensor
@@ -38,12 +38,12 @@ class Tracer(Tensor):
     seen: Var | None
     taken: tuple[Any, ...]
 
-    # torch's documented way for subclasses that are dispatched, and a text; torch's annotations do not foresee these
+    # torch's documented way to disable __torch_function__, and the repr; torch's annotations do not allow either
     vars().update(__torch_function__=_torch.untouched_by_torch_function, __repr__=_describe)
 
     @staticmethod
     def __new__(cls, meta: Tensor, value: Var, owner: object, depth: int, source: str = "") -> "Tracer":
-        """Make a tensor that torch dispatches, batches and differentiates but never stores."""
+        """Return a tensor that torch dispatches, batches and differentiates, without storage."""
         self: Tracer = _torch.make_wrapper(cls, meta, value.device)
         self.meta, self.value, self.owner, self.depth, self.source = meta, value, owner, depth, source
         self.lineage = self.seen = None
@@ -53,22 +53,22 @@ class Tracer(Tensor):
     @classmethod
     def __torch_dispatch__(cls, *call: Any, **options: Any) -> Any:
         raise StagingError(
-            f"jit: {call[0]} met a traced tensor whose tracing has ended{user_line()}. A traced function must"
+            f"jit: {call[0]} got a traced tensor after its tracing has ended{user_line()}. A traced function must"
             " return what it computes; it must not keep it in a global, an attribute or a list outside."
         )
 
-    def __deepcopy__(self, memo: Any) -> Tensor:
+    def __deepcopy__(self, memo: object) -> Tensor:
         return self.clone()
 
     @property
     def data(self) -> Tensor:
-        """The tensor without its history; another tensor cannot take its place, which torch would not show."""
+        """Return the tensor without its history. Assigning to it raises: the trace would not see the change."""
         return self.detach()
 
     @data.setter
-    def data(self, _: Any) -> NoReturn:
+    def data(self, _: object) -> NoReturn:
         raise StagingError(
-            f"jit: x.data is replaced{user_line()}. A traced function is pure: return the new tensor, or carry it on."
+            f"jit: x.data is assigned to{user_line()}. A traced function is pure: return the new tensor instead."
         )
 
     def __format__(self, spec: str) -> str:
@@ -79,7 +79,7 @@ class Tracer(Tensor):
 
 @dataclass(frozen=True)
 class ViewOrigin:
-    """How a view was taken, and of what: of a tensor as it was before it was reshaped in place, if it has been."""
+    """The operation and tensor that a view comes from; `meta` is that of the tensor before any reshape in place."""
 
     viewed: Tracer
     meta: Tensor
@@ -97,14 +97,14 @@ class ViewOrigin:
 
 
 def check_result(result: tree.Tree) -> None:
-    """Raise for a leaf that will need a traced tensor: it runs later, or holds one where trees do not look."""
+    """Raise for a leaf that runs after tracing, such as a generator, or holds a traced tensor and is not a node."""
     for path, leaf in zip(tree.paths(result), tree.leaves(result), strict=True):
         if isinstance(leaf, Tensor):
             continue
         held = leaf if isinstance(leaf, set | frozenset) else getattr(leaf, "__dict__", {}).values()
         later = isinstance(leaf, Iterator | AsyncIterator | Awaitable)
         if later or any(isinstance(part, Tracer) for part in tree.leaves([*held])):
-            does = "runs when the tracing has ended" if later else "holds tensors and is no pytree node"
+            does = "runs after tracing has ended" if later else "holds tensors and is not a pytree node"
             raise StagingError(
                 f"jit: in the result, at {tree.place(path)}: expected tensors and constants, got a"
                 f" {type(leaf).__name__}, which {does}. Return the tensors themselves, in tuples, dicts or dataclasses"

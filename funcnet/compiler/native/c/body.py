@@ -1,4 +1,4 @@
-"""The bodies of nests in C: what the loops do at one index."""
+"""The bodies of nests in C: the statements that run at one index."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ from funcnet.compiler.native.loop_ir import (
 
 
 class Body:
-    """What the loops of one nest do at one index."""
+    """Prints the statements that a nest runs at one index."""
 
     def __init__(self, writer: Writer, nest: Nest):
         self.writer, self.nest = writer, nest
@@ -35,20 +35,20 @@ class Body:
         self.sums: dict[Accumulate, str] = {}
 
     def expand(self, place: Place) -> Place:
-        """The indices of all axes of the nest for one index a group."""
+        """Return the indices of all axes of the nest from one index per group."""
         found: list[str | int] = [0] * len(self.nest.shape)
         for group, at in zip(self.groups, place, strict=True):
             found[group[-1]] = at
         return found
 
     def lanes_vary(self) -> bool:
-        """Whether anything in the nest is a vector of lanes."""
+        """Tell whether any value in the nest is a vector of lanes."""
         parts = self.nest.body
         views = (view for part in parts if (view := written(part)) is not None)
         return any(view.varying for view in views) or any(isinstance(part, Node) and part.varying for part in parts)
 
     def once(self, place: Place) -> None:
-        """The body at one index."""
+        """Print the body at one index."""
         self.names = {}
         full = self.expand(place)
         for part in self.nest.body:
@@ -67,7 +67,7 @@ class Body:
                     never(part)
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
-        """An operand as a C expression, as a vector where one is wanted; a load is done once."""
+        """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
         if isinstance(x, Const):
             text = self.writer.constant(x)
         elif isinstance(x, Index):
@@ -81,7 +81,7 @@ class Body:
         return self.writer.splat(text, x.dtype) if vector and not x.varying else text
 
     def compute(self, node: Node, place: Place) -> str:
-        """The expression of a node."""
+        """Return the C expression of a node."""
         op, row = applied(node.op, node.args[-1].dtype, node.varying)
         if row.kind is Kind.INFIX:
             a, b = (self.read(x, place, self.writer.is_mask(x.dtype, node.varying)) for x in node.args)
@@ -94,7 +94,7 @@ class Body:
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
 
     def syntax(self, node: Node, args: Sequence[str]) -> str:
-        """An expression that is neither an operator between operands nor a call."""
+        """Return an expression that is neither an infix operator nor a call."""
         kind = self.writer.type(node)
         match node.op:
             case "where":
@@ -109,14 +109,14 @@ class Body:
         raise InternalError(f"the C writer has no case for the primitive {node.op}")
 
     def shift(self, node: Node, text: str) -> str:
-        """A shift by a number that needs no care, if it is one."""
+        """Return a plain C shift if its amount is a constant that C defines, else a call."""
         if node.op not in ("shl", "shr") or not isinstance(by := node.args[1], Const):
             return ""
         symbol = "<<" if node.op == "shl" else ">>"
         return f"{text} {symbol} {int(by.value)}" if 0 <= by.value < torch.iinfo(node.dtype).bits else ""
 
     def cast(self, node: Node, text: str) -> str:
-        """A conversion between dtypes."""
+        """Return a conversion between dtypes."""
         source, kind = node.args[0], self.writer.type(node)
         if kind in ("b8", "vb8"):
             return self.writer.truth(f"{text} != 0", node.varying)
@@ -127,7 +127,7 @@ class Body:
         return f"__builtin_convertvector({self.writer.unmask(text, source.dtype)}, {kind})"
 
     def accumulate(self, part: Accumulate, place: Place) -> None:
-        """One step of a reduction."""
+        """Print one step of a reduction."""
         value = self.read(part.value, place, part.view.varying)
         if part in self.sums:
             self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
@@ -136,15 +136,15 @@ class Body:
             self.writer.store(target, place, self.combine(part, self.writer.load(target, place), value))
 
     def target(self, part: Accumulate) -> View:
-        """Where a reduction that no register holds is accumulated."""
+        """Return the view in which a reduction without a register is accumulated."""
         return part.view
 
     def combine(self, part: Accumulate, a: str, b: str) -> str:
-        """a op b of a reduction."""
+        """Return a op b for the operation of a reduction."""
         return combined(self.writer, part.op, part.view, a, b)
 
     def gather(self, node: Gather, place: Place) -> str:
-        """A load at computed indices, lane by lane where they vary."""
+        """Return a load at computed indices, lane by lane if they vary."""
         buffer, at = node.view.buffer, self.computed(node.view, node.args, place)
         if not any(x.varying for x in node.args):
             return self.writer.element(buffer, at)
@@ -155,7 +155,7 @@ class Body:
         return result
 
     def scatter(self, part: Scatter, place: Place) -> None:
-        """A store at computed indices, lane by lane where they vary."""
+        """Print a store at computed indices, lane by lane if they vary."""
         view = part.view
         op = f"{applied('add', view.dtype, view.varying)[1].symbol}=" if part.accumulate else "="
         held, target = (
@@ -169,7 +169,7 @@ class Body:
             self.writer.put(f"{target} {op} {held};")
 
     def computed(self, view: View, indices: Sequence[Operand], place: Place) -> str:
-        """The place of an element in its buffer where some indices are computed: in lane i, if any of them vary."""
+        """Return the position in its buffer of an element at computed indices: that of lane i if any index varies."""
         lanes = any(x.varying for x in indices)
         terms = [self.writer.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
         for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
@@ -180,13 +180,13 @@ class Body:
 
 
 def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
-    """a op b, of the type of a view's elements."""
+    """Return a op b in the type of a view's elements."""
     op, row = applied(op, like.dtype, like.varying)
     return f"{a} {row.symbol} {b}" if row.kind is Kind.INFIX else writer.call(op, writer.type(like), a, b)
 
 
 def _groups(nest: Nest) -> list[list[int]]:
-    """Runs of axes that every view of a nest walks as one, none of size 1; single axes where indices are computed."""
+    """Group the axes, except those of size 1, that all views can merge into one loop; none if indices are computed."""
     axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
     views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
     values = [x for part in nest.body for x in operands(part)]

@@ -1,8 +1,8 @@
-"""The C functions that kernels call: for a scalar type and for a vector of lanes from one text, without branches.
+"""The C functions that kernels call; one text without branches serves scalars and vectors of lanes.
 
-Where a result is not exact it is within a few ulp, and exact at zeros, infinities and NaN. Arguments out of a series'
-range have their results replaced at the end: a clamp at the start would lengthen the chain of dependences. In the texts
-T is the type, I the integers of its width, S its name; sel(m, a, b) chooses, K(c) is a constant, fma rounds once.
+Results are within a few ulp, and exact at zeros, infinities and NaN. For arguments out of the range of a series the
+result is replaced at the end: a clamp at the start would lengthen the chain of dependences. In the texts T is the type,
+I the integer type of its width, S its name; sel(m, a, b) is m ? a : b, K(c) a constant, and fma rounds once.
 """
 
 import re
@@ -14,8 +14,8 @@ from funcnet.compiler.native.c.functions import activations, series
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
-# P: width of the fraction; MAGIC: what shifts an integer into the fraction when added; tanh(x) is 1 from FLAT on,
-# two terms of its series up to STEEP.
+# P: bits of the fraction; MAGIC: added to a float, it rounds it to an integer in the low bits of the fraction; tanh(x)
+# is 1 from FLAT on, and two terms of its series below STEEP.
 _BOUNDS = {
     "f32": {
         "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
@@ -53,7 +53,7 @@ _BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS
 
 
 def define(used: set[tuple[str, str]]) -> str:
-    """The definitions of these (function, type) pairs and of all that they call, callees first."""
+    """Return the definitions of these (function, type) pairs and of all functions that they call, callees first."""
     done: dict[tuple[str, str], str] = {}
     for name, kind in sorted(used):
         _define(name, kind, done)
@@ -74,7 +74,7 @@ def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
 
 
 def _text(name: str, kind: str, scalar: str) -> str:
-    """The definition of one function, by the columns of its row for this type."""
+    """Return the definition of one function for a type, from its row in the table of primitives."""
     row = find(name)
     if scalar in _BOUNDS:
         if row.wide is not None and scalar == "f32":
@@ -90,7 +90,7 @@ def _text(name: str, kind: str, scalar: str) -> str:
 
 
 def _library(name: str, kind: str, scalar: str) -> str:
-    """A function of the C library."""
+    """Return a function that calls one of the C library."""
     row = find(name)
     names = _LETTERS[: row.arity]
     function = f"__builtin_{row.symbol or name}{'f' if scalar == 'f32' else ''}"
@@ -101,7 +101,7 @@ def _library(name: str, kind: str, scalar: str) -> str:
 
 
 def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
-    """A function of lanes that calls one of scalars."""
+    """Return a function of lanes that calls one of scalars for each lane."""
     names = _LETTERS[: find(name).arity]
     call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
     loop = each_lane(f"r[i] = {call};")
@@ -113,11 +113,11 @@ def _head(name: str, kind: str, names: Sequence[str]) -> str:
 
 
 def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: str) -> str:
-    """A function of scalars, which lanes run through arrays: vectors of float64 would be too wide for registers."""
+    """Return a function that computes in float64; lanes use arrays, since vectors of float64 fit into no register."""
     names = parameters.split()
     head = _head(name, kind, names)
     if kind == scalar:
-        return f"{head} {{ return (f32)({text}) + 0.0f; }}"  # gcc 12 drops a rounding right before a widening
+        return f"{head} {{ return (f32)({text}) + 0.0f; }}"  # gcc 12 drops a rounding that directly precedes a widening
     arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
     copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)
     call = f"{name}_{scalar}({', '.join(f'{n}_[i]' for n in names)})"
@@ -133,7 +133,7 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
 
 
 def _filled(text: str, kind: str, scalar: str) -> str:
-    """Put the blocks, series and constants of a floating type into a text, and the type itself."""
+    """Insert the blocks, series and constants of a floating type into a text, and the type itself."""
     if scalar in _BOUNDS:
         for fill in _fillings(scalar):
             text = fill(text)
@@ -143,7 +143,7 @@ def _filled(text: str, kind: str, scalar: str) -> str:
 
 @cache
 def _fillings(scalar: str) -> list[Callable[[str], str]]:
-    """The substitutions in their order: blocks hold series, and both hold constants."""
+    """Return the substitutions in order: blocks contain series, and both contain constants."""
     return [_substitution(table) for table in (_BLOCKS, series.texts(scalar), _BOUNDS[scalar])]
 
 

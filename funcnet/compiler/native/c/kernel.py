@@ -8,7 +8,7 @@ from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
 
-FAILED = 4  # the flags count the code of a failed check in multiples of this
+FAILED = 4  # the flags contain the code of a failed check times this
 
 _SCALARS = """typedef float f32;
 typedef double f64;
@@ -79,7 +79,7 @@ _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)
 
 
 def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = False) -> str:
-    """Print a program as C for a machine; a counted one says how far it is."""
+    """Return a program as C text for a machine; with `counted` the kernel counts its finished steps."""
     writer = Writer(plan.lanes, target)
     _block(writer, program, Statements(writer, plan, program.statements if counted else ()))
     prelude = _prelude(plan.lanes if program.lanes else 0, target)
@@ -87,7 +87,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
 
 
 def _prelude(lanes: int, target: Target) -> str:
-    """The types and macros; without lanes only those of scalars."""
+    """Return the types and macros; without lanes, only those of scalars."""
     text = _SCALARS.replace("{FAILED}", str(FAILED))
     for kind in (*_INTEGERS, "b8"):
         text += _SCALAR.format(t=kind)
@@ -108,14 +108,14 @@ def _prelude(lanes: int, target: Target) -> str:
 
 
 def _wide(writer: Writer) -> str:
-    """The vectors of neighbouring elements that matrix products use."""
+    """Return the types of vectors of neighbouring elements, which matrix products use."""
     kinds = {kind: matmul.parse(kind) for _, kind in writer.used if kind.startswith("w")}
     line = "typedef {1} {0} __attribute__((vector_size({2} * sizeof({1})), aligned(sizeof({1})), may_alias));\n"
     return "".join(line.format(kind, scalar, count) for kind, (count, scalar) in sorted(kinds.items()))
 
 
 def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:
-    """The declarations and statements of one block of lanes."""
+    """Print the declarations and statements of one block of lanes."""
     for position, buffer in enumerate(program.inputs):
         if not buffer.varying:
             kind, name = writer.type(buffer), writer.name(buffer)
@@ -135,7 +135,7 @@ def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None
 
 
 def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
-    """Gather the lanes of an argument, by its strides; a ragged last block repeats the last lane."""
+    """Print a copy of an argument with the lanes of a block side by side; an incomplete block repeats its last lane."""
     buffer, shape = program.inputs[position], program.shapes[position]
     scalar = NAMES[buffer.dtype]
     start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
@@ -154,7 +154,7 @@ def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
 
 
 def _entry(writer: Writer) -> str:
-    """The functions of a block and of a kernel, which flushes denormals; arithmetic must not move between the two."""
+    """Return the heads of both functions. The kernel sets the mode for the block, which must not be inlined."""
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
     body = "\n".join(writer.lines)
     return f"""

@@ -1,4 +1,4 @@
-"""Matrix products in C: written out when tiny, else in tiles whose sums stay in registers."""
+"""Matrix products in C: written out if tiny, else in tiles whose sums stay in registers."""
 
 import itertools
 import math
@@ -11,11 +11,12 @@ from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Contract, Method
 
-COLUMN, TILE, WIDE = 32, 128, 256  # terms of a sum that is not made of blocks, by how it is computed
+_SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
+COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
 
 
 def contract(writer: Writer, product: Contract) -> None:
-    """Print one product, in loops over its batch axes."""
+    """Print one product, inside loops over its batch axes."""
     *batch, rows, columns = product.out.shape
     inner = product.left.shape[-1]
     if math.prod(product.out.shape) * inner <= writer.target.tiny_product:
@@ -29,6 +30,12 @@ def contract(writer: Writer, product: Contract) -> None:
     ways[product.how](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()
+
+
+def _poll(writer: Writer, product: Contract) -> None:
+    """Look at the stop flag once per row of tiles, in a product that takes long."""
+    if math.prod(product.out.shape) * product.left.shape[-1] > writer.target.poll * writer.target.product_speed // 4:
+        writer.stop()
 
 
 def _unrolled(
@@ -45,7 +52,7 @@ def _unrolled(
             )
             step = (
                 f"{a} * {b}" if inner == 1 else writer.call("fma", kind, a, b, total)
-            )  # from 0 on, also where all are -0
+            )  # starts at 0, so that a sum of terms -0 is 0
             writer.put(f"{total} = {step};")
         writer.store(product.out, [*batch, i, j], total)
 
@@ -60,7 +67,7 @@ def _zero(writer: Writer, product: Contract) -> str:
 
 
 def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
-    """Rows and columns of a tile: most multiplications a load among those that fit the registers and waste least."""
+    """Choose rows and columns of a tile that fits the registers: least waste, then most multiplications per load."""
 
     def cost(tile: tuple[int, int]) -> float:
         m, n = tile
@@ -73,13 +80,13 @@ def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
 
 
 def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
-    """The full steps of a range and what is left: (first, end, step)."""
+    """Split a range into full steps and a remainder: (first, end, step)."""
     full = size - size % step
     return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
 
 
 def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A product in tiles of elements, those at the edges smaller."""
+    """Print a product in tiles of elements, smaller ones at the edges."""
     target = writer.target
     registers = target.vector_registers if product.out.varying else target.scalar_registers
     tall, wide = _tile_size(rows, columns, registers)
@@ -95,9 +102,10 @@ def _tiles(
     columns: tuple[int, int, int],
     inner: int,
 ) -> None:
-    """All tiles of one size."""
+    """Print all tiles of one size."""
     kind, m, n = writer.type(product.out), rows[2], columns[2]
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    _poll(writer, product)
     writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
     with _summed(
@@ -119,7 +127,7 @@ def _tiles(
 def _summed(
     writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: int, most: int
 ) -> Iterator[list[list[str]]]:
-    """The loop over the inner axis, in blocks if it is long: yields what the sums are after it."""
+    """Print the loop over the inner axis, in blocks if it is long; yield the expressions of the sums after it."""
     blocks = -(-inner // most)
     length = -(-inner // max(blocks, 1))
     if blocks > 1:
@@ -142,34 +150,58 @@ def _declare(writer: Writer, kind: str, names: list[list[str]], zero: str) -> No
 
 
 def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A large product by torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
+    """Print a call of torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
 
-    It runs in the caller's floating-point mode: its threads take on the mode that they are begun in, and live on.
+    It runs in the caller's floating-point mode, because its threads outlive the call and keep the mode they start in.
     """
     scalar = writer.type(product.out)
     writer.used.add(("gemm", scalar))
     writer.open("")
-    arguments = []
+    names = []
     for name, view in (("b", product.right), ("a", product.left)):
         found = blas.layout(view)
         assert found is not None
-        letter, leading = found
-        writer.put(f"const int ld{name} = {leading};")
-        arguments += [f'"{letter}"', f"&{writer.load(view, [*batch, 0, 0])}, &ld{name}"]
-    writer.put(f"const int m = {rows}, n = {columns}, k = {inner};")
+        writer.put(f"const int ld{name} = {found[1]};")
+        names.append(found[0])
     writer.put(f"const {scalar} one = 1, zero = 0;")
-    out = writer.load(product.out, [*batch, 0, 0])
-    writer.put("set_mode(mode_);")
-    writer.put(
-        f"gemm_{scalar}({arguments[0]}, {arguments[2]}, &n, &m, &k, &one, {arguments[1]}, {arguments[3]}, &zero, "
-        f"&{out}, &n);"
-    )
-    writer.put("set_mode(mode_ | FLUSHED);")
+    with _calls(writer, rows, columns, inner, product.out.dtype.itemsize) as (i, j, m, n):
+        out, left, right = (
+            writer.load(view, [*batch, *at])
+            for view, at in ((product.out, (i, j)), (product.left, (i, 0)), (product.right, (0, j)))
+        )
+        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {columns};")
+        writer.put("set_mode(mode_);")
+        writer.put(
+            f'gemm_{scalar}("{names[0]}", "{names[1]}", &n, &m, &k, &one, &{right}, &ldb, &{left}, &lda, &zero, '
+            f"&{out}, &ldc);"
+        )
+        writer.put("set_mode(mode_ | FLUSHED);")
     writer.close()
 
 
+@contextmanager
+def _calls(
+    writer: Writer, rows: int, columns: int, inner: int, size: int
+) -> Iterator[tuple[str | int, str | int, str | int, str | int]]:
+    """The calls of one product, which cannot be stopped: yields the first row and column of each, and how many."""
+    most = writer.target.poll_product // (inner * size)
+    if rows * columns <= most:
+        yield 0, 0, rows, columns
+        return
+    height = _part(rows, most // min(math.isqrt(most), columns))
+    width = _part(columns, most // height)
+    with writer.stretches("0", rows, height) as (i, end), writer.stretches("0", columns, width) as (j, stop):
+        yield i, j, f"{end} - {i}", f"{stop} - {j}"
+
+
+def _part(size: int, most: int) -> int:
+    """Cut a range into equal parts of some vectors each, and not too short for BLAS."""
+    parts = -(-size // max(_SIDE, most))
+    return -(-size // (64 * parts)) * 64
+
+
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """A product of shared matrices: vectors of neighbouring columns, the last one cut to what is left."""
+    """Print a product of shared matrices by vectors of neighbouring columns; the last vector may be partly used."""
     width = min(writer.target.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
     vectors = -(-columns // width)
     tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
@@ -183,7 +215,7 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
 
 def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of a range, its very last step by itself if that is ragged."""
+    """Yield the parts of a range; the last step is a part of its own if it is only partly used."""
     for first, end, step in parts:
         alone = ragged and end == parts[-1][1] and end - first > step
         yield first, end - step if alone else end, step
@@ -192,7 +224,7 @@ def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int,
 
 
 def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], inner: int, size: int, used: int) -> View:
-    """Copy so many columns of right into neighbouring memory, where they stay in the cache while all rows pass by."""
+    """Print a copy of `size` columns of right to contiguous memory, which stays in the cache for all rows of left."""
     assert product.panel is not None
     panel, right = replace(product.panel, shape=(inner, size), strides=(size, 1)), product.right
     scalar = writer.type(panel)
@@ -216,11 +248,12 @@ def _vectors(
     width: int,
     used: int,
 ) -> None:
-    """The tiles of one height in a column of tiles, whose last vector is stored in part if it is not all used."""
+    """Print the tiles of one height in a column of tiles; of a partly used last vector, only that part is stored."""
     out, left, right = product.out, product.left, product.right
     scalar, m, packed = writer.type(out), rows[2], product.panel is not None
     kind = f"w{width}{scalar}"
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
+    _poll(writer, product)
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
     with _summed(writer, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
         for c in range(n):
@@ -241,6 +274,6 @@ def _vectors(
 
 
 def parse(kind: str) -> tuple[int, str]:
-    """The length and the element of a vector's type: w16f32 -> (16, f32)."""
+    """Return the length and the element type of a vector type: w16f32 -> (16, f32)."""
     width, _, scalar = kind.removeprefix("w").partition("f")
     return int(width), "f" + scalar

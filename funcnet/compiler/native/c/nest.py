@@ -1,4 +1,4 @@
-"""The loops of a nest in C: their order, and the parts that its reductions need."""
+"""The loops of a nest in C, with separate loops for long reductions."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from funcnet.compiler.native.loop_ir import Accumulate, Gather, operands
 
 
 class Walk(Sums):
-    """The loops of one nest."""
+    """Prints the loops of one nest."""
 
     def print(self) -> None:
         """Print the start values of the reductions, then the loops."""
@@ -41,11 +41,11 @@ class Walk(Sums):
             self.writer.put(f"for (i64 i = 0; i < {buffer.size}; ++i) {self.writer.name(buffer)}[i] = {value};")
 
     def loops(self, level: int, place: list[str]) -> None:
-        """The loop of one group of axes; reductions that it does not index live in a register meanwhile."""
+        """Print the loop of one group of axes; reductions whose target it does not index are in registers."""
         if level == len(self.sizes):
             self.once(place)
             return
-        begun = [s for s in self.cuts if s.spare and self.strides(s.view).index(0) == level]
+        begun = [s for s in self.cuts if s.scratch and self.strides(s.view).index(0) == level]
         held = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
         start = self.expand([*place, *[0] * len(self.sizes[level:])])
         for s in begun:
@@ -59,17 +59,18 @@ class Walk(Sums):
             self.finish(s, level, place)
 
     def walk(self, level: int, place: list[str]) -> None:
-        """The loop of one level, in the parts that its sums need."""
+        """Print the loop of one level, interleaved or in blocks as its sums need."""
         cut = [s for s, at in self.cuts.items() if at == level]
         if self.sums and self.interleaves(level):
             self.interleaved(level, place, cut)
         elif cut:
             self.blocks(level, place, cut)
         else:
-            self.loop(level, place, "0", str(self.sizes[level]))
+            with self.stretches(level, self.sizes[level]) as (first, end):
+                self.loop(level, place, first, end)
 
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
-        """The indices of one level from first to end."""
+        """Print the loop over the indices of one level from first to end."""
         i, is_last = f"i{level}", level == len(self.sizes) - 1
         if is_last and not self.nest.sequential:
             self.writer.put("VECTORISE")
@@ -80,19 +81,19 @@ class Walk(Sums):
         self.writer.close()
 
     def reduces(self, level: int) -> bool:
-        """Tell whether a reduction goes over a level and all levels inside of it."""
+        """Tell whether a reduction runs over a level and all levels inside it."""
         return any(not any(self.strides(s.view)[level:]) for s in self.accumulations())
 
     def is_irregular(self) -> bool:
-        """Tell whether the last level reads elements in descending order of memory or at computed indices.
+        """Tell whether the last level reads elements with a negative stride or at computed indices.
 
-        gcc 12 makes vectors of an outer loop around it, which then hold the wrong elements.
+        gcc 12 may vectorise an outer loop around it, and then reads the wrong elements.
         """
         read = [value for part in self.nest.body for value in (part, *operands(part))]
         return any(isinstance(x, Gather) or (isinstance(x, View) and self.strides(x)[-1] < 0) for x in read)
 
     def interleaved(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
-        """A long inner reduction of scalars as some interleaved ones, which are vectors to the compiler."""
+        """Print a long inner reduction of scalars as several interleaved ones, which the C compiler vectorises."""
         size, rest = self.sizes[level], self.sizes[level] % self.ways
         names = {s: self.writer.fresh("w") for s in self.sums}
         plain = [s for s in names if s not in cut]
@@ -102,7 +103,8 @@ class Walk(Sums):
         if cut:
             self.steps_in_blocks(level, place, names, vectors)
         else:
-            self.steps(level, place, names, "0", str(size - rest))
+            with self.stretches(level, size - rest, self.ways) as (first, end):
+                self.steps(level, place, names, first, end)
         if rest:
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
@@ -115,14 +117,12 @@ class Walk(Sums):
             self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
 
     def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
-        """Some indices of the last level at a time."""
+        """Print a loop over the last level that runs several indices per iteration."""
         totals = dict(self.sums)
         self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
         self.writer.put("VECTORISE")
         if level in self.cuts.values():
-            self.writer.put(
-                "UNROLL(1)"
-            )  # else gcc 12 may make vectors across the few steps of a block, at four times the cost
+            self.writer.put("UNROLL(1)")  # else gcc 12 may vectorise across the few steps of a block, four times slower
         self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
         self.writer.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
@@ -134,7 +134,7 @@ class Walk(Sums):
     # Long sums
 
     def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
-        """Interleaved sums of blocks, each of which is added to the totals vector by vector."""
+        """Print interleaved sums in blocks; each block is added to the totals vector by vector."""
         with self.block(level, self.sizes[level] - self.sizes[level] % self.ways, BLOCK * self.ways) as (first, end):
             for s in dict.fromkeys(vector[0] for vector in vectors):
                 self.partial(s, names[s])
@@ -146,24 +146,25 @@ class Walk(Sums):
                 )
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
-        """The loop of one level in blocks, at the end of each of which their sums go into the totals."""
-        held, spared = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
-        for s in spared:
+        """Print the loop of one level in blocks; the sums of each block are added to the totals at its end."""
+        held, outside = ([s for s in cut if (s in self.sums) == here] for here in (True, False))
+        for s in outside:
             self.clear(s, SUMS, level, place)
-            self.spared.add(s)
+            self.in_scratch.add(s)
         length = max(1, BLOCK // max(self.chain(s, level + 1) for s in cut))
         with self.block(level, self.sizes[level], length) as (first, end):
             with self.registers(held):
                 self.loop(level, place, first, end)
-            for s in spared:
+            for s in outside:
                 self.join(s, level, place)
-        self.spared.difference_update(spared)
+        self.in_scratch.difference_update(outside)
 
     @contextmanager
     def block(self, level: int, size: int, length: int) -> Iterator[tuple[str, str]]:
-        """A loop over blocks of the indices of one level: yields where each begins and ends."""
+        """Print a loop over blocks of the indices of one level; yield the first index and the end of a block."""
         first = f"b{level}"
         end = f"{first} + {length}"
-        self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
-        yield first, f"({end} < {size} ? {end} : {size})"
-        self.writer.close()
+        with self.stretches(level, size, length) as (start, stop):
+            self.writer.open(f"for (i64 {first} = {start}; {first} < {stop}; {first} += {length})")
+            yield first, f"({end} < {size} ? {end} : {size})"
+            self.writer.close()

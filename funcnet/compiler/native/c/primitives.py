@@ -1,6 +1,6 @@
-"""The scalar operations, a row each: lowering checks them, `body` writes them, `definitions` defines their functions.
+"""The table of scalar operations, one row each: lowering checks them, `body` prints them, `definitions` defines them.
 
-A text is in the notation of `definitions`, or a function that makes one of a C type and its scalar type.
+A text is in the notation of `definitions`, or a function that returns one for a C type and its scalar type.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class Kind(Enum):
     """How a primitive is written in C."""
 
     INFIX = auto()  # an operator between two operands
-    COMPARISON = auto()  # likewise, with a result of dtype bool
-    SYNTAX = auto()  # an expression of its own, which `body` writes
-    TEXT = auto()  # a call of a function of ours
-    LIBM = auto()  # a call of a function of the C library, of ours for integers
+    COMPARISON = auto()  # an infix operator with a result of dtype bool
+    SYNTAX = auto()  # another expression, which `body` prints
+    TEXT = auto()  # a call of a function with a text in this table
+    LIBM = auto()  # a call of the C library for floats, of a text in this table for integers
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Primitive:
     """A scalar operation.
 
     Attributes:
-        arity: How many operands it takes.
-        kind: How it is written.
-        symbol: The operator, or the C library's name if that is another.
-        boolean: The primitive of the same meaning for operands of dtype bool, if this one has none.
-        masked: Likewise for bools in lanes, where true is -1.
+        arity: Number of operands.
+        kind: How it is written in C.
+        symbol: The operator, or the name in the C library if it differs.
+        boolean: The primitive with the same result for bools, if this one does not apply to them.
+        masked: The same for bools in lanes, where true is -1.
         floats: The C text for floats.
         integers: The C text for integers.
         booleans: The C text for bools.
-        by_lane: The C text for integers where it is for scalars only, so that lanes call it one by one.
-        wide: Parameters and value of the function of float32 by way of float64.
-        is_scaling: Whether the C library scales a denormal first, and is wrong where it is taken for zero.
+        by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
+        wide: Parameters and value of the function of float32 that computes in float64.
+        is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
     """
 
     arity: int
@@ -80,7 +80,7 @@ def _sort(text: str) -> Primitive:
     return Primitive(3, Kind.TEXT, floats=text, integers=text, booleans=text)
 
 
-OF_ATEN: dict[str, Primitive] = {  # those that compute the elementwise operation of this name
+OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
     "mul": _infix("*", "and"),
     "neg": Primitive(1, Kind.SYNTAX),
     "exp": _text(1, elementary.EXP),
@@ -160,7 +160,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "gelu_tanh": _text(1, activations.GELU_TANH),
     "gelu_slope_tanh": _text(1, activations.GELU_SLOPE_TANH),
     "gated": _text(3, activations.GATED),
-    # called by other texts and by the statements' writers
+    # called by other texts and by the printers of statements
     "gated_slope": _text(3, activations.GATED_SLOPE),
     "decay": _text(2, activations.DECAY),
     "normal": _text(1, elementary.NORMAL),
@@ -178,7 +178,7 @@ def find(name: str) -> Primitive:
     """Return the row of a primitive.
 
     Raises:
-        InternalError: There is none.
+        InternalError: There is no primitive of this name.
     """
     if name not in PRIMITIVES:
         raise InternalError(f"there is no primitive {name}")
@@ -186,10 +186,10 @@ def find(name: str) -> Primitive:
 
 
 def applied(name: str, dtype: torch.dtype, varying: bool) -> tuple[str, Primitive]:
-    """Find the primitive that computes another one of operands of a dtype, in lanes if they vary.
+    """Return the name and row of the primitive that computes `name` for a dtype, in lanes if the operands vary.
 
     Raises:
-        UnsupportedError: It is an operator that bools have not.
+        UnsupportedError: The operator does not apply to bools.
     """
     row = find(name)
     if dtype != torch.bool:

@@ -8,7 +8,7 @@ from funcnet.compiler.native.loop_ir import Sort
 
 
 def sort(writer: Writer, s: Sort) -> None:
-    """Print a sort: every line, lane by lane, goes through the scratch."""
+    """Print a sort: each line of each lane is copied to the scratch and sorted there."""
     if not math.prod(s.source.shape):
         return
     size, place = s.source.shape[s.axis], [f"i{axis}" for axis in range(len(s.source.shape))]
@@ -27,7 +27,9 @@ def sort(writer: Writer, s: Sort) -> None:
         key, value = writer.unmask(key, s.source.dtype), writer.mask(value, s.source.dtype)
     writer.put(f"{line} {keys}[{i}] = {key}, {order}[{i}] = {i};")
     merge = "descending" if s.descending else "ascending"
-    writer.put(f"const i64 {at} = {writer.call(merge, writer.type(s.keys), keys, order, str(size))};")
+    writer.put(f"const i64 {at} = {writer.call(merge, writer.type(s.keys), keys, order, str(size), 'control')};")
+    if math.prod(s.source.shape) > writer.target.poll:
+        writer.stop()
     writer.put(f"{line} {values} = {value}, {indices} = {order}[{at} + {i}];")
     for _ in range(len(loops) + 1):
         writer.close()

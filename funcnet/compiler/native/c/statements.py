@@ -13,7 +13,7 @@ from funcnet.compiler.native.memory import Plan
 
 
 class Statements:
-    """Prints the statements of one kernel; of some loops it publishes the steps."""
+    """Prints the statements of one kernel; the steps of the loops in `counted` are published for progress."""
 
     def __init__(self, writer: Writer, plan: Plan, counted: Sequence[Statement] = ()):
         self.writer, self.plan, self.counted = writer, plan, counted
@@ -37,31 +37,31 @@ class Statements:
                 never(statement)
 
     def check(self, check: Check) -> None:
-        """Set the code of an error, unless an earlier check failed, where a condition is false."""
+        """Print a check: set an error code if a condition is false and no earlier check failed."""
         value = self.writer.load(check.view, [0] * len(check.view.shape))
         varying = check.view.varying
         line = f"if (!{f'({value})[i]' if varying else value} && flags_ < FAILED) flags_ += {check.code} * FAILED;"
         self.writer.put(each_lane(line) if varying else line)
 
     def loop(self, loop: Loop) -> None:
-        """The steps of a scan; the stop flag ends it between two of them."""
+        """Print the loop of a scan; the stop flag ends it between two steps."""
         t = self.writer.name(loop.counter, "t")
         if loop.unroll > 1:
             self.writer.put(f"UNROLL({min(loop.unroll, self.writer.target.unroll_most)})")
         self.writer.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
-        self.writer.put("if (control[0]) return;")
+        self.writer.stop()
         self.block(loop, loop.body)
         if loop in self.counted:
             self.writer.put("++*(volatile i64 *)(control + 2);")
         self.writer.close()
 
     def block(self, home: Loop | None, body: list[Statement]) -> None:
-        """Declare the temporaries that live here, then print the statements."""
+        """Declare the temporaries of a loop body or of the function, then print the statements."""
         self.declare(home)
         for statement in body:
             self.print(statement)
 
     def declare(self, home: Loop | None) -> None:
-        """Declare the temporaries that live in a loop, or in the whole function, unless that has been done."""
+        """Declare the temporaries of a loop, or of the whole function, once."""
         for buffer in self.plan.locals.pop(home, ()):
             self.writer.array(self.writer.type(buffer), self.writer.name(buffer), self.plan.room(buffer))

@@ -1,8 +1,8 @@
-"""The reductions of a nest in C: the registers and the memory of their totals, long sums in blocks."""
+"""The reductions of a nest in C: their registers or buffers, and long sums in blocks."""
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.body import Body
@@ -10,75 +10,89 @@ from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.long_sums import LONG, is_exactable
 from funcnet.compiler.native.loop_ir import Accumulate, Nest
 
-SUMS, ERRORS = 0, 1  # in the spare memory of a long sum
-Vectors = list[tuple[Accumulate, str, str, int]]  # of a sum: a vector of totals and of errors, the first one's index
+SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
+Vectors = list[tuple[Accumulate, str, str, int]]  # per sum: vectors of totals and of errors, their first index
 
 
 class Sums(Body):
-    """The body of a nest, and where its reductions are accumulated.
+    """The body of a nest, and the registers or buffers of its reductions.
 
-    A long sum is cut into blocks at one level of the loops. Where it lives in a register from there on inwards, a
-    block has a register of its own, else spare memory, which is added to the total by loops over the kept axes.
+    A long sum is cut into blocks at one level of the loops. If the sum is in a register from this level inwards, so is
+    the sum of a block; else the latter is in scratch, which loops over the kept axes add to the total.
     """
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
-        self.ways = writer.target.partial  # interleaved sums of a long reduction of scalars
+        self.ways = writer.target.partial  # number of interleaved sums of a long reduction of scalars
         self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
         self.cuts = {s: level for s, level in cuts.items() if level is not None}
-        self.errors: dict[Accumulate, str] = {}  # the registers of long sums' rounding errors
-        self.spared: set[Accumulate] = set()  # sums whose blocks are in spare memory now
+        self.polls = self.poll_level()
+        self.errors: dict[Accumulate, str] = {}  # registers of the rounding errors of long sums
+        self.in_scratch: set[Accumulate] = set()  # sums whose blocks are now in scratch
+
+    def poll_level(self) -> tuple[int, int]:
+        """The level of the loops that looks at the stop flag, and after how many of its steps."""
+        most, inner = self.writer.target.poll, len(self.nest.body)
+        for level in reversed(range(len(self.sizes))):
+            if inner * self.sizes[level] > most:
+                return level, max(most // inner, 1)
+            inner *= self.sizes[level]
+        return -1, 0
+
+    def stretches(self, level: int, size: int, multiple: int = 1) -> AbstractContextManager[tuple[str, str]]:
+        """The first indices of a level, in stretches of whole blocks if it looks at the stop flag."""
+        at, length = self.polls
+        return self.writer.stretches("0", size, max(length // multiple, 1) * multiple if at == level else size)
 
     def accumulations(self) -> Iterator[Accumulate]:
-        """The reductions of the nest."""
+        """Yield the reductions of the nest."""
         return (part for part in self.nest.body if isinstance(part, Accumulate))
 
     def strides(self, view: View) -> list[int]:
-        """Strides along the groups of axes, each that of its last axis."""
+        """Return the strides of the groups of axes, each that of its last axis."""
         return [view.strides[group[-1]] for group in self.groups]
 
     def interleaves(self, level: int) -> bool:
-        """Whether sums in registers are interleaved along a level: the last one, of scalars."""
+        """Tell whether sums in registers are interleaved along a level: the last level, for scalars."""
         last = level == len(self.sizes) - 1
         return last and not self.lanes_vary() and self.sizes[level] >= 2 * self.ways
 
     def chain(self, s: Accumulate, level: int) -> int:
-        """Additions in a row from a level inwards."""
+        """Return the number of successive additions from a level inwards."""
         lengths = [1 if stride else size for size, stride in zip(self.sizes, self.strides(s.view), strict=True)]
         if self.interleaves(len(lengths) - 1) and not self.strides(s.view)[-1]:
             lengths[-1] = lengths[-1] // self.ways + self.ways
         return math.prod(lengths[level:])
 
     def cut_level(self, s: Accumulate) -> int | None:
-        """The level at which a long sum is cut into blocks."""
+        """Return the level at which a long sum is cut into blocks; None if it is not."""
         if not is_exactable(s.view, s.op):
             return None
         return next((level for level in reversed(range(len(self.sizes))) if self.chain(s, level) > LONG), None)
 
     def load(self, s: Accumulate, level: int, start: Place) -> None:
-        """Hold a reduction in a register, and the rounding errors of adding its blocks in another."""
+        """Load a reduction into a register, with another one for the rounding errors of adding its blocks."""
         kind = self.writer.type(s.view)
         self.sums[s] = self.writer.fresh("s")
         self.writer.put(f"{kind} {self.sums[s]} = {self.writer.load(self.target(s), start)};")
         if self.cuts.get(s, -1) >= level:
             self.errors[s] = self.writer.fresh("e")
-            self.writer.put(
-                f"{kind} {self.errors[s]} = {self.writer.load(s.spare[ERRORS], start) if s.spare else self.zero(s)};"
-            )
+            error = self.writer.load(s.scratch[ERRORS], start) if s.scratch else self.zero(s)
+            self.writer.put(f"{kind} {self.errors[s]} = {error};")
 
     def unload(self, s: Accumulate, start: Place) -> None:
-        """Write a reduction to memory."""
+        """Store a reduction to memory."""
         total, error = self.sums.pop(s), self.errors.pop(s, "")
-        if error and s.spare:
-            self.writer.store(s.spare[ERRORS], start, error)
+        if error and s.scratch:
+            self.writer.store(s.scratch[ERRORS], start, error)
         elif error:
             total = self.writer.call("total", self.writer.type(s.view), total, error)
         self.writer.store(self.target(s), start, total)
 
     @contextmanager
     def registers(self, sums: Sequence[Accumulate]) -> Iterator[None]:
-        """Sums of a block in registers of their own, which are then added to the totals."""
+        """Keep the sums of a block in registers of their own, and add them to the totals at its end."""
         totals = {s: self.sums[s] for s in sums}
         for s in sums:
             self.sums[s] = self.writer.fresh("s")
@@ -95,7 +109,7 @@ class Sums(Body):
         self.writer.put(f"{self.sums[s]} = {text};")
 
     def fold(self, s: Accumulate, vectors: list[tuple[str, str, int]]) -> None:
-        """Add interleaved sums by halves, which is short, then to the total."""
+        """Add interleaved sums pairwise, then add their sum to the total."""
         halves, kind = self.writer.fresh("w"), self.vector(s)
         self.writer.array(self.writer.type(s.view), halves, self.ways)
         for total, error, at in vectors:
@@ -106,7 +120,7 @@ class Sums(Body):
         self.add(s, f"{halves}[0]")
 
     def vectors(self, sums: Sequence[Accumulate]) -> Vectors:
-        """The machine's vectors for totals of interleaved sums and for their errors, and the first index of each."""
+        """Declare vectors for the totals and errors of interleaved sums; return them with the first index of each."""
         found = []
         for s in sums:
             for at in range(0, self.ways, self.width(s)):
@@ -115,38 +129,38 @@ class Sums(Body):
         return found
 
     def vector(self, s: Accumulate) -> str:
-        """The type of some of the interleaved sums."""
+        """Return the vector type of interleaved sums."""
         return f"w{self.width(s)}{self.writer.type(s.view)}"
 
     def width(self, s: Accumulate) -> int:
-        """Interleaved sums in one of the machine's vectors."""
+        """Return the number of interleaved sums per vector of the machine."""
         return min(self.ways, self.writer.target.vector // s.view.dtype.itemsize)
 
     def clear(self, s: Accumulate, which: int, level: int, place: list[str]) -> None:
-        """Begin sums or errors in spare memory at zero."""
-        assert s.spare
+        """Set the sums or errors in scratch to zero."""
+        assert s.scratch
         with self.across(s, level, place) as at:
-            self.writer.store(s.spare[which], at, self.zero(s))
+            self.writer.store(s.scratch[which], at, self.zero(s))
 
     def join(self, s: Accumulate, level: int, place: list[str]) -> None:
-        """Add the sums of a block in spare memory to the totals, and begin the next block."""
-        assert s.spare
-        sums, errors = s.spare
+        """Add the sums of a block in scratch to the totals, and set them to zero."""
+        assert s.scratch
+        sums, errors = s.scratch
         with self.across(s, level, place) as at:
             terms = self.writer.load(s.view, at), self.writer.load(sums, at), f"&{self.writer.load(errors, at)}"
             self.writer.store(s.view, at, self.writer.call("compensate", self.writer.type(s.view), *terms))
             self.writer.store(sums, at, self.zero(s))
 
     def finish(self, s: Accumulate, level: int, place: list[str]) -> None:
-        """Add the errors in spare memory to the totals."""
-        assert s.spare
+        """Add the errors in scratch to the totals."""
+        assert s.scratch
         with self.across(s, level, place) as at:
-            terms = self.writer.load(s.view, at), self.writer.load(s.spare[ERRORS], at)
+            terms = self.writer.load(s.view, at), self.writer.load(s.scratch[ERRORS], at)
             self.writer.store(s.view, at, self.writer.call("total", self.writer.type(s.view), *terms))
 
     @contextmanager
     def across(self, s: Accumulate, level: int, place: list[str]) -> Iterator[Place]:
-        """Loops over the kept axes from a level inwards."""
+        """Print loops over the kept axes from a level inwards."""
         strides = self.strides(s.view)
         kept = [inner for inner in range(level, len(self.sizes)) if strides[inner]]
         common = self.writer.target.common_vector
@@ -154,22 +168,22 @@ class Sums(Body):
             if inner == kept[-1]:
                 self.writer.put("VECTORISE")
                 if common < self.sizes[inner] < 2 * common:
-                    self.writer.put("UNROLL(1)")  # else gcc 12 makes scalars of those beyond a whole vector
+                    self.writer.put("UNROLL(1)")  # else gcc 12 computes the elements beyond a full vector one by one
             self.writer.open(f"for (i64 i{inner} = 0; i{inner} < {self.sizes[inner]}; ++i{inner})")
         yield self.expand([*place, *(f"i{a}" if a in kept else 0 for a in range(level, len(self.sizes)))])
         for _ in kept:
             self.writer.close()
 
     def target(self, s: Accumulate) -> View:
-        """Where a reduction that no register holds is accumulated."""
-        return s.spare[SUMS] if s.spare and s in self.spared else s.view
+        """Return the view in which a reduction without a register is accumulated."""
+        return s.scratch[SUMS] if s.scratch and s in self.in_scratch else s.view
 
     def zero(self, s: Accumulate) -> str:
-        """The identity of a reduction."""
+        """Return the identity of a reduction."""
         zero = self.writer.constant(s.identity)
         return self.writer.splat(zero, s.view.dtype) if s.view.varying else zero
 
     def partial(self, s: Accumulate, name: str) -> None:
-        """Begin interleaved reductions."""
+        """Declare interleaved reductions."""
         self.writer.array(self.writer.type(s.view), name, self.ways)
         self.writer.put(f"for (int w = 0; w < {self.ways}; ++w) {name}[w] = {self.writer.constant(s.identity)};")

@@ -1,12 +1,13 @@
 """The text of a kernel in C: its lines, the names in it, and its elements as expressions.
 
-A varying element is a vector of lanes (a GNU vector type, which gcc and clang keep in registers), a shared one a
+A varying element is a vector of lanes (a GNU vector type, which gcc and clang keep in registers), a shared element is a
 scalar, and the same text serves both.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -32,7 +33,7 @@ NAMES = {
 
 
 class Writer:
-    """Writes one kernel, for a number of lanes per block, for a machine; `lines` grows with every call."""
+    """Collects the lines of one kernel, for a number of lanes per block and a machine."""
 
     def __init__(self, lanes: int, target: Target):
         self.lanes, self.target = lanes, target
@@ -56,29 +57,45 @@ class Writer:
         self.depth -= 1
         self.put("}")
 
+    @contextmanager
+    def stretches(self, first: str, size: int, length: int) -> Iterator[tuple[str, str]]:
+        """Cut a range from `first` to `size` into stretches, and yield the ends of each: before it, a run may stop."""
+        if length >= size:
+            yield first, str(size)
+            return
+        p = self.fresh("p")
+        self.open(f"for (i64 {p} = {first}; {p} < {size}; {p} += {length})")
+        self.stop()
+        yield p, f"({p} + {length} < {size} ? {p} + {length} : {size})"
+        self.close()
+
+    def stop(self) -> None:
+        """End the block function here if that has been asked for."""
+        self.put("if (control[0]) return;")
+
     def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
-        """The C name of a buffer or counter."""
+        """Return the C name of a buffer or counter."""
         if thing not in self.names:
             self.names[thing] = f"{prefix}{next(self.numbers)}"
         return self.names[thing]
 
     def fresh(self, prefix: str) -> str:
-        """A new C name."""
+        """Return a new C name."""
         return f"{prefix}{next(self.numbers)}"
 
     def type(self, thing: Buffer | View | Operand) -> str:
-        """The C type of an element or scalar."""
+        """Return the C type of an element or scalar."""
         return ("v" if thing.varying else "") + NAMES[thing.dtype]
 
     def call(self, function: str, kind: str, *args: str) -> str:
-        """A call of one of the C functions, which is remembered."""
+        """Return a call of a C function, and record that it is used."""
         self.used.add((function, kind))
         return f"{function}_{kind}({', '.join(args)})"
 
     # Elements
 
     def address(self, view: View, place: Place) -> str:
-        """The index of an element in its buffer."""
+        """Return the index of an element in its buffer."""
         offset, terms = view.offset, list[str]()
         for stride, at in zip(view.strides, place, strict=True):
             if isinstance(at, int):
@@ -91,49 +108,49 @@ class Writer:
         return " + ".join(terms)
 
     def load(self, view: View, place: Place) -> str:
-        """An element as an expression."""
+        """Return an element as an expression."""
         return self.element(view.buffer, self.address(view, place))
 
     def element(self, buffer: Buffer, index: str) -> str:
-        """The element of a buffer at an index, as an expression that can be read."""
+        """Return the element of a buffer at an index, as an expression to read from."""
         if buffer.kind == "output" and buffer.varying:
             return self.from_memory(buffer, f"{self.name(buffer)} + ({index}) * padded")
         return f"{self.name(buffer)}[{index}]"
 
-    # A bool is 0 or 1 in memory and where it is a scalar. In the lanes of a vector it is a mask: 0 or -1, so that it
-    # chooses by bits, in numbers as wide as those of the widest float.
+    # A bool is 0 or 1 in memory and as a scalar. In a vector of lanes it is a mask: 0 or -1, which selects bits, in
+    # integers of the width of the widest float.
 
     def from_memory(self, buffer: Buffer, pointer: str) -> str:
-        """The lanes at a pointer."""
+        """Return the lanes at a pointer."""
         if buffer.dtype == torch.bool:
             return self.mask(f"__builtin_convertvector(*(const vu8 *)({pointer}), vb8)", buffer.dtype)
         return f"*({self.type(buffer)} *)({pointer})"
 
     def to_memory(self, buffer: Buffer, pointer: str, value: str) -> str:
-        """Write lanes to a pointer."""
+        """Return a statement that writes lanes to a pointer."""
         if buffer.dtype == torch.bool:
             value = self.unmask(f"({value})", buffer.dtype)
             return f"*(vu8 *)({pointer}) = __builtin_convertvector({value}, vu8);"
         return f"*({self.type(buffer)} *)({pointer}) = {value};"
 
     def mask(self, text: str, dtype: torch.dtype) -> str:
-        """A scalar, or scalars, as lanes hold them."""
+        """Convert scalars to the representation in lanes."""
         return f"-{text}" if dtype == torch.bool else text
 
     def unmask(self, text: str, dtype: torch.dtype) -> str:
-        """The element of a lane, or of all lanes, as scalars are."""
+        """Convert the element of one lane, or of all lanes, to the representation of scalars."""
         return f"-{text}" if dtype == torch.bool else text
 
     def is_mask(self, dtype: torch.dtype, varying: bool) -> bool:
-        """Tell whether an element is a mask."""
+        """Tell whether an element is represented by a mask."""
         return varying and dtype == torch.bool
 
     def truth(self, comparison: str, varying: bool) -> str:
-        """The bool that a comparison gives."""
+        """Return the bool that a comparison gives."""
         return f"__builtin_convertvector({comparison}, vb8)" if varying else comparison
 
     def store(self, view: View, place: Place, value: str) -> None:
-        """Write an element."""
+        """Print a store to an element."""
         index, buffer = self.address(view, place), view.buffer
         if buffer.kind == "output" and buffer.varying:
             self.put(self.to_memory(buffer, f"{self.name(buffer)} + ({index}) * padded", value))
@@ -141,7 +158,7 @@ class Writer:
             self.put(f"{self.name(buffer)}[{index}] = {value};")
 
     def constant(self, const: Const) -> str:
-        """A C literal."""
+        """Return a number as a C literal."""
         kind = NAMES[const.dtype]
         if const.dtype.is_floating_point:
             value = const.value
@@ -158,11 +175,11 @@ class Writer:
         return "(-9223372036854775807LL - 1)" if const.value == -(1 << 63) else f"({kind}){const.value}LL"
 
     def splat(self, text: str, dtype: torch.dtype) -> str:
-        """A scalar in every lane."""
+        """Return a vector with a scalar in every lane."""
         if dtype == torch.bool:
             return f"(-(mask_t)({text}) - (vb8){{0}})"
         return f"K_v{NAMES[dtype]}({text})"
 
     def array(self, kind: str, name: str, size: int) -> None:
-        """Declare an array on the stack, aligned: gcc 12 may store to it as if it were and not see to it itself."""
+        """Declare an aligned array on the stack: gcc 12 may use aligned stores without aligning it."""
         self.put(f"_Alignas({self.target.alignment}) {kind} {name}[{size}];")

@@ -1,7 +1,7 @@
-"""The table of operations: how each ATen operation is made of loops, one line each where it can be.
+"""Rules of elementwise operations, one line each where possible.
 
-A formula takes emit and its operands and returns the result at one index. Operands of ELEMENTWISE come in the dtype of
-the result, those of PREDICATES in the dtype that they have in common.
+A formula takes emit and its operands and returns the result at one index. Operands in ELEMENTWISE are cast to the dtype
+of the result, those in PREDICATES to their common dtype.
 """
 
 import math
@@ -16,7 +16,7 @@ from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 
 
 def elementwise(formula: Formula) -> Rule:
-    """Rule of an operation whose operands are cast to the dtype of its result."""
+    """Return the rule of an operation whose operands are cast to the dtype of its result."""
 
     def rule(lowering: Lowering, *args: Value | Number, **options: object) -> Value:
         dtype = lowering.op.outputs[0].dtype
@@ -30,7 +30,7 @@ def elementwise(formula: Formula) -> Rule:
 
 
 def with_numbers(formula: Formula) -> Rule:
-    """Rule of an operation whose tensors are cast to the dtype of its result, and whose numbers are not."""
+    """Return the rule of an operation whose tensors are cast to the dtype of its result, and whose numbers are not."""
 
     def rule(lowering: Lowering, *args: Value | Number, **options: object) -> Value:
         dtype = lowering.op.outputs[0].dtype
@@ -46,7 +46,7 @@ def with_numbers(formula: Formula) -> Rule:
 
 
 def predicate(formula: Formula) -> Rule:
-    """Rule of an operation that compares or tests operands of their common dtype."""
+    """Return the rule of an operation that compares or tests operands in their common dtype."""
 
     def rule(lowering: Lowering, *args: Value | Number) -> Value:
         dtype = _common(args)
@@ -75,7 +75,7 @@ def _rounding(op: str) -> Formula:
 
 
 def _round(emit: Emit, x: Operand, decimals: int = 0) -> Operand:
-    """Round to some decimals as ATen does: scaled by a power of ten, and back."""
+    """Round to some decimals as ATen does: scale by a power of ten, round, and scale back."""
     if decimals == 0 or not x.dtype.is_floating_point:
         return _rounding("round")(emit, x)
     scale, back = ("mul", "div") if decimals > 0 else ("div", "mul")
@@ -84,7 +84,7 @@ def _round(emit: Emit, x: Operand, decimals: int = 0) -> Operand:
 
 
 def _scaled(emit: Emit, a: Operand, b: Operand, alpha: Number | Const) -> Operand:
-    """a + alpha b, rounded once for floats, as ATen's vectors do."""
+    """Return a + alpha b, rounded once for floats, as in ATen's vectorised kernels."""
     if alpha == 1:
         return emit("add", a, b)
     return (
@@ -110,7 +110,7 @@ def _sign(emit: Emit, x: Operand) -> Operand:
 
 
 def _at_least(emit: Emit, x: Operand, low: Operand) -> Operand:
-    """x where it is equal to the bound, or NaN, or the bound is not NaN and below."""
+    """Return max(x, low); x if they are equal, if x is NaN, or if low is the number NaN."""
     return emit("where", emit("lt", x, low), low, x) if isinstance(low, Const) else emit("maximum", x, low)
 
 
@@ -125,7 +125,7 @@ def _hardtanh(emit: Emit, x: Operand, low: Number | Const = -1, high: Number | C
 def _elu(
     emit: Emit, x: Operand, alpha: Number | Const = 1, scale: Number | Const = 1, rate: Number | Const = 1
 ) -> Operand:
-    """scale x where positive, else scale alpha (exp(rate x) - 1)."""
+    """Return scale x for positive x, else scale alpha (exp(rate x) - 1)."""
     below = emit("mul", emit("expm1", emit("mul", x, rate)), emit("mul", emit.cast(alpha, x.dtype), scale))
     return emit("where", emit("lt", x, 0), below, emit("mul", x, scale))
 
@@ -154,13 +154,13 @@ def _where(lowering: Lowering, condition: Value, x: Value, y: Value) -> Value:
 
 
 def _cast(lowering: Lowering, x: Value, **_: object) -> Value:
-    """The same values in the dtype of the result."""
+    """Convert to the dtype of the result."""
     dtype = lowering.op.outputs[0].dtype
     return x if x.dtype == dtype else _mapped(lowering, lambda emit, x: emit.cast(x, dtype), (x,))
 
 
 def _interpolate(emit: Emit, a: Operand, b: Operand, weight: Operand) -> Operand:
-    """a + weight (b - a), from the nearer end."""
+    """Return a + weight (b - a), computed from the nearer of a and b."""
     difference, far = emit("sub", b, a), emit("ge", emit("abs", weight), 0.5)
     return emit("fma", emit("where", far, emit("sub", weight, 1), weight), difference, emit("where", far, b, a))
 

@@ -1,6 +1,6 @@
-"""Formulas of powers and activations, which keep their digits where the obvious ones lose them.
+"""Formulas of powers and activations that are accurate where the textbook formulas lose digits.
 
-Their tensors come in the dtype of the result, and their numbers as Python has them, with all of their digits.
+Their tensors are cast to the dtype of the result; their numbers are Python numbers, with all digits.
 """
 
 import math
@@ -15,7 +15,7 @@ Formula = Callable[..., Operand]
 
 
 def _power(emit: Emit, x: Operand | Number, y: Operand | Number) -> Operand:
-    """x ** y, by ATen's special cases where the exponent is a number; no number is rounded to float32."""
+    """Return x ** y, with ATen's special cases for an exponent that is a number; no number is rounded to float32."""
     base, exponent = _number(x), _number(y)
     if exponent is not None and not isinstance(x, Number) and x.dtype.is_floating_point:
         return _power_of_number(emit, x, exponent)
@@ -45,7 +45,7 @@ def _power_of_number(emit: Emit, x: Operand, exponent: Number) -> Operand:
         case -1:
             return emit("div", 1, x)
         case -2:
-            return _square(emit, emit("div", 1, x))  # its square may overflow and be rounded to zero where this is not
+            return _square(emit, emit("div", 1, x))  # 1 / x² could overflow, or be flushed to zero, too early
     if x.dtype != torch.float32 or not math.isfinite(exponent):
         return emit("pow", x, exponent)
     power = emit("power", emit("abs", x), *_halves(exponent, x.dtype))
@@ -60,7 +60,7 @@ def _square(emit: Emit, x: Operand) -> Operand:
 
 
 def _halves(x: Number, dtype: torch.dtype) -> tuple[float, float]:
-    """Split a number into one of a dtype and the rest."""
+    """Split a number into its rounding to a dtype and the remainder."""
     high = torch.tensor(float(x), dtype=dtype, device="cpu").item()
     return high, float(x) - high if math.isfinite(high) else 0.0
 
@@ -74,11 +74,11 @@ def _product(emit: Emit, x: Operand, factor: Number) -> tuple[Operand, Operand |
     low = emit("fma", x, Const(rest, x.dtype), emit("product_error", x, Const(high, x.dtype), product))
     return product, emit(
         "where", emit("lt", emit("abs", low), math.inf), low, Const(0, x.dtype)
-    )  # none of an infinite one
+    )  # an infinite product has no rounding error
 
 
 def _softplus(emit: Emit, x: Operand, beta: Number = 1, threshold: Number = 20) -> Operand:
-    """log(1 + exp(beta x)) / beta."""
+    """Return log(1 + exp(beta x)) / beta."""
     product, low = _product(emit, x, beta)
     exp = emit("exp", product)
     below = emit("log1p", exp if low == 0 else emit("fma", exp, low, exp))
@@ -100,7 +100,7 @@ def _gelu_backward(emit: Emit, grad: Operand, x: Operand, approximate: str = "no
 
 
 def _logit(emit: Emit, x: Operand, eps: Number | None = None) -> Operand:
-    """log(x / (1 - x)), x between eps and 1 - eps."""
+    """Return log(x / (1 - x)), with x clamped to [eps, 1 - eps]."""
     if eps is None:
         return emit("logit", x)
     low = float(eps)
@@ -111,7 +111,7 @@ def _logit(emit: Emit, x: Operand, eps: Number | None = None) -> Operand:
 
 
 def _sinc(emit: Emit, x: Operand) -> Operand:
-    """sin(pi x) / (pi x), whose argument keeps its digits in float64."""
+    """Return sin(pi x) / (pi x); pi x is in float64, which keeps its digits."""
     wide = emit("mul", emit.cast(x, torch.float64), math.pi)
     ratio = emit("div", emit("sin", wide), wide)
     return emit("where", emit("eq", x, 0), Const(1, x.dtype), emit.cast(ratio, x.dtype))

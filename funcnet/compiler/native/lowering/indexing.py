@@ -12,11 +12,11 @@ from funcnet.compiler.native.lowering import views
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 
-Place = Callable[..., Sequence[Operand]]  # of emit and the indices: one operand for each axis
+Place = Callable[..., Sequence[Operand]]  # (emit, *indices) -> one operand per axis
 
 
 def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Place, *indices: Value) -> Value:
-    """out[i] = source[place(i)], where place(emit, *indices) gives one operand for each axis of the source."""
+    """Compute out[i] = source[place(i)], where place(emit, *indices) returns one operand per axis of the source."""
     view = lowering.view(source)
 
     def formula(emit: Emit, *operands: Operand) -> Operand:
@@ -40,7 +40,7 @@ def _index_select(lowering: Lowering, x: Value, dim: int, index: Value) -> Value
 
 
 def _layout(lowering: Lowering, x: Value, indices: Sequence[Value | None]) -> tuple[tuple[int, ...], Place, list[View]]:
-    """The shape of x[indices], the place in x of each of its elements, and the indices lined up with its axes."""
+    """Return the shape of x[indices], the place in x of each of its elements, and the indices aligned with its axes."""
     used = [axis for axis, index in enumerate(indices) if index is not None]
     chosen = [index for index in indices if index is not None]
     if any(index.dtype == torch.bool for index in chosen):
@@ -78,7 +78,7 @@ def _scattered(
     indices: Sequence[Value],
     accumulate: bool,
 ) -> Value:
-    """A copy of base with value written or added at place(i), in the order of i."""
+    """Return a copy of base with value written or added at place(i), in the order of i."""
     operands = [lowering.view(index) for index in indices]
     source = value if isinstance(value, Number | Splat) else lowering.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
@@ -100,12 +100,12 @@ def _index_put(
 
 
 def _at(axis: int, rank: int) -> Place:
-    """The place of an element: one axis by the index, which does not count from the end, the others by its own."""
+    """Return the place of an element: the index on one axis, where it must not be negative, its own on the others."""
     return lambda emit, i: [_not_negative(emit, i) if a == axis % rank else Index(a) for a in range(rank)]
 
 
 def _not_negative(emit: Emit, index: Operand) -> Operand:
-    """An index below 0 as one far out of range."""
+    """Move negative indices far out of range."""
     return emit("where", emit("lt", index, 0), Const(1 << 62, torch.int64), index)
 
 
@@ -142,7 +142,7 @@ def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
 
 
 def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
-    """Pad with a number; negative widths cut."""
+    """Pad with a number; negative widths crop."""
     rank, shape = len(x.shape), lowering.op.outputs[0].shape
     before = [0] * rank
     for axis in range(len(widths) // 2):
@@ -167,7 +167,7 @@ def _slice_scatter(
     end: int | None = None,
     step: int = 1,
 ) -> Value:
-    """A copy of x in which a slice is source."""
+    """Return a copy of x with a slice replaced by source."""
     out = lowering.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
     lowering.store(out, x)
     part = views._slice(out, dim, start, end, step)

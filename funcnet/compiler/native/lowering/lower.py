@@ -1,7 +1,7 @@
 """From a program to loops: views become strides, chains of elementwise operations share one nest of loops.
 
-An elementwise result is pending: it exists inside its nest only, and gets memory when something reads it from
-elsewhere. A later operation of the same shape joins the nest of its operands when all that it reads is ready by then.
+An elementwise result is pending: it exists only inside its nest, and gets memory when another statement reads it. A
+later operation of the same shape is fused into the nest of its operands if all its operands are ready there.
 """
 
 import math
@@ -34,7 +34,7 @@ Rule = Callable[..., Value | list[Value]]
 
 
 class Lowering:
-    """Lowers one program; the rules of the operations call its methods."""
+    """Lowers one program; the rules of operations call its methods."""
 
     def __init__(self, program: Program, rules: dict[str, Rule]):
         self.rules = rules
@@ -102,11 +102,11 @@ class Lowering:
         return type(arg)(self._argument(item) for item in arg) if isinstance(arg, list | tuple) else arg
 
     def temporary(self, shape: Sequence[int], dtype: torch.dtype, varying: bool) -> View:
-        """A new row-major temporary."""
+        """Return a new row-major temporary."""
         return whole(Buffer(dtype, math.prod(shape), varying), shape)
 
     def view(self, value: Value) -> View:
-        """Give a value memory, unless it has some."""
+        """Return the memory of a value; allocate it if the value has none."""
         if isinstance(value, View):
             return value
         if isinstance(value, Splat):
@@ -120,7 +120,7 @@ class Lowering:
         return value.view
 
     def nest(self, shape: Sequence[int], values: Sequence[Value]) -> Nest:
-        """The nest of this shape that computes most of the values and runs when the others are ready, or a new one."""
+        """Return a nest of this shape in which all values are ready or computed, preferably one that computes them."""
         shape, scope = tuple(shape), self.scope
         local = {
             value.nest
@@ -141,7 +141,7 @@ class Lowering:
         return best
 
     def _ready(self, value: Value) -> int:
-        """After which statement of this scope a value is complete; -1 if before them all."""
+        """Return the position of the statement after which a value is complete; -1 if it is before all statements."""
         if isinstance(value, View):
             return self.scope.ready.get(value.buffer, -1)
         return (
@@ -149,7 +149,7 @@ class Lowering:
         )
 
     def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
-        """A value as the body of a nest reads it."""
+        """Return a value as an operand in the body of a nest."""
         if isinstance(value, Number):
             return value
         if isinstance(value, Splat):
@@ -161,13 +161,13 @@ class Lowering:
     def map(
         self, shape: Sequence[int], formula: Callable[..., Operand], *values: Value | Number, after: Sequence[View] = ()
     ) -> Value:
-        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it, after some views."""
+        """Apply formula(emit, *operands) at every index of a shape to values that broadcast to it."""
         nest = self.nest(shape, [*(value for value in values if not isinstance(value, Number)), *after])
         node = formula(Emit(nest), *(self.operand(value, nest) for value in values))
         return Splat(node, nest.shape) if isinstance(node, Const) else Pending(node, nest, self.scope)
 
     def store(self, out: View, value: Value, dtype: torch.dtype | None = None) -> None:
-        """Copy a value that broadcasts to out into it."""
+        """Copy a value to out, with broadcasting."""
         nest = self.nest(out.shape, [value])
         operand = Emit(nest).cast(self.operand(value, nest), dtype or out.dtype)
         nest.body.append(Store(out, operand))
@@ -181,20 +181,20 @@ class Lowering:
         kept = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
         out = self.temporary(kept, value.dtype, operand.varying)
         target = out.expand(value.shape)
-        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.spare(target, op)))
+        nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.scratch(target, op)))
         self.scope.ready[out.buffer] = self.scope.statements.index(nest)
         shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
         return whole(out.buffer, shape)
 
     def contract(self, left: Value, right: Value, shape: Sequence[int]) -> View:
-        """The matrix product over the last two axes."""
+        """Return the matrix product over the last two axes."""
         a, b = self.view(left), self.view(right)
         out = self.temporary(shape, a.dtype, a.varying or b.varying)
         self.scope.add(Contract(out, a, b), out)
         return out
 
     def dense(self, view: View) -> View:
-        """A row-major copy."""
+        """Return a row-major copy."""
         copy = self.temporary(view.shape, view.dtype, view.varying)
         self.store(copy, view)
         return copy
@@ -229,7 +229,7 @@ class Lowering:
         self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
 
     def _stack(self, var: Var) -> View:
-        """Return the memory of a stacked output: that of a result, unless its lanes only repeat a shared value."""
+        """Return the memory of a stacked output: that of a result, unless it repeats a shared value in all lanes."""
         varying, result = var in self.program.varying, self.destination.get(var)
         if result is not None and result.varying == varying:
             return result
@@ -241,7 +241,7 @@ class Lowering:
         return carry
 
     def _advance(self, carries: list[View], values: list[Value]) -> None:
-        """Write the new carries over the old ones: in place where nothing reads an old one any more, or at the end."""
+        """Overwrite the old carries by the new ones: in place if nothing reads the old one later, else at the end."""
         moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
         buffers = {carry.buffer for carry in carries}
         settled = [
@@ -254,7 +254,7 @@ class Lowering:
                 self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
 
     def _safe(self, value: Value, carries: set[Buffer]) -> View:
-        """A value in memory that no carry overwrites."""
+        """Return a value in memory that no carry overwrites."""
         view = self.view(value)
         if view.buffer not in carries:
             return view
@@ -263,7 +263,7 @@ class Lowering:
         return copy
 
     def _in_place(self, carry: View, value: Pending) -> bool:
-        """Whether the nest of a new carry may overwrite the old one: no later read, in it only of the same element."""
+        """Tell whether a nest may overwrite an old carry by the new one: other elements of the old one are not read."""
         if value.scope is not self.scope:
             return False
         position = self.scope.statements.index(value.nest)

@@ -33,7 +33,7 @@ def _reduction(op: str, identity: Number) -> Rule:
 
 
 def _extremum(op: str, sign: int) -> Rule:
-    """max or min of all, or along axes; along one axis by name also the place."""
+    """Return the rule of max or min over all elements or some axes; max.dim and min.dim also return the index."""
 
     def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
         best = lowering.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
@@ -51,7 +51,7 @@ def _bound(dtype: torch.dtype, sign: int) -> Number:
 
 
 def _place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
-    """The first index, in row-major order of the reduced axes, at which the extremum or a NaN is."""
+    """Return the first index, in row-major order of the reduced axes, of the extremum or of a NaN."""
     axes = _axes(x, dim)
     best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
     end = Const(torch.iinfo(torch.int64).max, torch.int64)
@@ -78,9 +78,10 @@ def _mean(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False,
 
 
 def _deviation(root: bool) -> Rule:
-    """Variance or standard deviation in float64, as in ATen; over lanes, which that would halve, only the latter.
+    """Return the rule of the variance or standard deviation, computed in float64, as in ATen.
 
-    The squares of a standard deviation may leave the range of float32.
+    A variance over lanes is computed in the dtype of x, because vectors of float64 hold half as many lanes. A standard
+    deviation is not: its squares may leave the range of float32.
     """
 
     def rule(
@@ -106,9 +107,9 @@ def _moments(
     correction: Number | None = None,
     keepdim: bool = False,
 ) -> list[Value]:
-    """(Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, and the mean.
+    """Return (Σ c² - (Σ c)² / n) / (n - correction) with c = x - mean, and the mean.
 
-    The second sum is the rounding of the mean, which needs no care where x is in fewer digits.
+    The second sum corrects for the rounding of the mean; it is left out if `dtype` has more digits than x.
     """
     axes = _axes(x, dim)
     count = math.prod(x.shape[axis] for axis in axes)
@@ -153,13 +154,13 @@ def _cumulated(lowering: Lowering, x: Value, dim: int, op: str) -> Value:
 
 
 def _log_cumulative(lowering: Lowering, x: Value, dim: int) -> Value:
-    """In float64 memory, not only registers: gcc 12 fails at logaddexp of vectors wider than the machine's."""
+    """Compute in float64 memory, not in registers: gcc 12 fails on logaddexp of vectors wider than the machine's."""
     wide = _cumulated(lowering, _as(lowering, x, torch.float64), dim, "logaddexp")
     return _as(lowering, wide, lowering.op.outputs[0].dtype)
 
 
 def _running_extremum(op: str) -> Rule:
-    """cummax or cummin, and where it was met last; from a NaN on that."""
+    """Return the rule of cummax or cummin, with the last index of the extremum; a NaN remains the extremum."""
 
     def rule(lowering: Lowering, x: Value, dim: int) -> list[Value]:
         axis = dim % max(len(x.shape), 1)

@@ -11,7 +11,7 @@ from funcnet.compiler.native.lowering.values import Splat, Value
 def _sort(
     lowering: Lowering, x: Value, dim: int = -1, descending: bool = False, *, stable: bool | None = None
 ) -> list[Value]:
-    """The values in order and where they were; always stable."""
+    """Return the sorted values and their old positions; always stable."""
     if not x.shape:
         return [x, Splat(Const(0, torch.int64), ())]
     source, axis = lowering.view(x), dim % len(x.shape)

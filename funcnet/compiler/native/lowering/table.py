@@ -1,4 +1,4 @@
-"""The table of lowering rules: for each ATen operation how it becomes loops."""
+"""The table of lowering rules, from ATen operations to loops."""
 
 from funcnet.compiler.native.lowering import elementwise, indexing, reductions, sorting, views
 from funcnet.compiler.native.lowering.lower import Rule

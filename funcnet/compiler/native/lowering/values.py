@@ -1,4 +1,4 @@
-"""Values while a program is lowered: with memory, inside a nest, or one number; and what appends to a nest."""
+"""Values during lowering (in memory, inside a nest, or one number), and `Emit`, which appends nodes to a nest."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ Number = bool | int | float
 
 @dataclass(eq=False)
 class Scope:
-    """The statements of one block so far, and after which of them each buffer is complete."""
+    """The statements of one block so far, and the position of the statement that completes each buffer."""
 
     statements: list[Statement] = field(default_factory=list)
     ready: dict[Buffer, int] = field(default_factory=dict)
@@ -63,7 +63,7 @@ def inside(value: Value, nest: Statement) -> bool:
 
 
 class Emit:
-    """Appends nodes to a nest: emit("mul", a, b) computes in the dtype of its tensors' operands."""
+    """Appends nodes to a nest: emit("mul", a, b) computes in the dtype of the operands that are not numbers."""
 
     def __init__(self, nest: Nest):
         self.nest = nest
@@ -83,7 +83,7 @@ class Emit:
         return node
 
     def cast(self, value: Operand | Number, dtype: torch.dtype) -> Operand:
-        """Convert to a dtype; a choice between two numbers becomes a choice between converted numbers."""
+        """Convert to a dtype; in `where` of two numbers, the numbers are converted."""
         if isinstance(value, Number):
             return Const(value, dtype)
         if value.dtype == dtype:

@@ -1,4 +1,4 @@
-"""Rules of operations that move no data: their results are other strides of the same buffer."""
+"""Rules of operations that move no data: their results are strided views of the same buffer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ Move = Callable[..., View]
 
 
 def moved(move: Move) -> Rule:
-    """Rule of a view operation: a splat stays one, a value that keeps its shape stays where it is."""
+    """Return the rule of a view operation. A splat stays a splat, and a value that keeps its shape is unchanged."""
 
     def rule(lowering: Lowering, x: Value, *args: object, **options: object) -> Value:
         if isinstance(x, Splat):
@@ -25,7 +25,7 @@ def moved(move: Move) -> Rule:
 
 
 def _reshape(lowering: Lowering, x: Value, *_: object) -> Value:
-    """The same elements in another shape: by strides, or by a row-major copy."""
+    """Return the elements in another shape: as a view, or as a row-major copy if no strides describe it."""
     shape = lowering.op.outputs[0].shape
     if x.dtype != lowering.op.outputs[0].dtype:
         return _bits(lowering, x)
@@ -42,7 +42,7 @@ def _reshape(lowering: Lowering, x: Value, *_: object) -> Value:
 
 
 def _bits(lowering: Lowering, x: Value) -> Value:
-    """The same bits as another dtype: between integers of one width C's conversion keeps them."""
+    """Reinterpret the bits as another dtype; between integers of one width, C's conversion does so."""
     dtype = lowering.op.outputs[0].dtype
     if x.dtype.itemsize != dtype.itemsize or any(d.is_floating_point or d == torch.bool for d in (x.dtype, dtype)):
         raise UnsupportedError(f"{lowering.op.target}: the native backend does not view {x.dtype} as {dtype}")
@@ -67,7 +67,7 @@ def _slice(x: View, dim: int = 0, start: int | None = None, end: int | None = No
 
 
 def _cut(x: View, dim: int, shape: tuple[int, ...], strides: tuple[int, ...], start: int) -> View:
-    """Replace one axis by others, from an index of it on."""
+    """Replace one axis by others, starting at an index of it."""
     return replace(
         x,
         shape=x.shape[:dim] + shape + x.shape[dim + 1 :],
@@ -82,7 +82,7 @@ def _select(x: View, dim: int, index: int) -> View:
 
 
 def narrow(x: View, dim: int, start: int, size: int) -> View:
-    """Some indices of an axis."""
+    """Select a range of indices of an axis."""
     return _slice(x, dim, start, start + size)
 
 
@@ -120,7 +120,7 @@ def _unfold(x: View, dim: int, size: int, step: int) -> View:
 def _as_strided(
     lowering: Lowering, x: Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
 ) -> Value:
-    """Of a tensor that owns its memory, which tracing lays out in row-major order."""
+    """View a tensor that owns its memory; tracing has made it row-major."""
     if isinstance(x, Splat):
         return Splat(x.const, tuple(size))
     rows = lowering.view(x)

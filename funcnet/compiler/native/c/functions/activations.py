@@ -1,7 +1,7 @@
 """C texts of the activations and their derivatives, in the notation of `definitions`.
 
-Each is computed from exp(-|x|), so that nothing overflows. Where the exponential is too small for its type and a result
-is not yet, it is scaled by 2^DEPTH until it has been multiplied: denormal numbers are flushed to zero.
+Each is computed from exp(-|x|), which does not overflow. Denormal numbers are flushed to zero, so the exponential is
+scaled by 2^DEPTH until it has been multiplied: the product may be a normal number where the exponential is not.
 """
 
 # DEPTH: power of two by which decay is scaled; OVER: 2^-DEPTH; FADED: x from which on x exp(-x) is zero; ROOTTAU:
@@ -22,7 +22,7 @@ BOUNDS = {
 }  # fmt: skip
 
 BLOCKS = {
-    # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; far out e is 0 and m any number
+    # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; for large a, e is 0 and m arbitrary
     "NORMAL": """
   const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), product_error_S(a, a, s), K(0.0));
   const T e = decay_S(K(0.5) * s, K(0.5) * sl);
@@ -30,7 +30,7 @@ BLOCKS = {
   const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(POLE))));
   const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error, p = MILLSSERIES;
   const T m = u * p, ml = product_error_S(u, p, m) + p * error;""",
-    # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, of which an exponential takes some
+    # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, because the exponential loses some
     "WIDE": """
   const T s = x * x, sl = product_error_S(x, x, s), a = s * K(CUBIC);
   const T e = product_error_S(s, K(CUBIC), a) + fma_S(sl, K(CUBIC), s * K(CUBICLOW));
@@ -55,7 +55,7 @@ static inline T gated_S(T y, T w, T low) {
   const T s = y / fma_S(q, float_S((n - DEPTH + BIAS) << P), K(OVER)) * K(OVER);
   return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
 }"""
-# the derivative of x sigmoid(w + low), where h is x times that of w
+# the derivative of x sigmoid(w + low), where h is x times the derivative of w
 GATED_SLOPE = """
 static inline T gated_slope_S(T h, T w, T low) {
   const T e = decay_S(abs_S(w), sel_S(w < K(0.0), -low, low)), f = e * K(OVER), b = K(1.0) / (K(1.0) + f);

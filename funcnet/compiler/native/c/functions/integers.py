@@ -1,6 +1,6 @@
 """C texts of the functions of integers, in the notation of `definitions`.
 
-The last ones are for scalars alone. Division by zero, an error in eager mode, gives 0 there and raises the flag.
+The last ones are for scalars only. Division by zero, an error in eager mode, gives 0 and sets the error flag.
 """
 
 ABS = "static inline T abs_S(T x) { return sel_S(x < K(0), -x, x); }"
@@ -18,7 +18,7 @@ _SHR = """static inline T shr_S(T a, T b) {
 
 
 def shift_right(kind: str, scalar: str) -> str:
-    """Keep the sign, which bytes have not."""
+    """Shift right and keep the sign; unsigned bytes have none."""
     return _SHR_OF_BYTES if scalar == "u8" else _SHR
 
 

@@ -1,6 +1,6 @@
-"""C texts that run lane by lane."""
+"""C text that runs lane by lane."""
 
 
 def each_lane(statement: str, count: int | str = "L") -> str:
-    """Run a statement for every lane i."""
+    """Return a loop that runs a statement for every lane i."""
     return f"for (int i = 0; i < {count}; ++i) {statement}"

@@ -1,4 +1,4 @@
-"""C functions that round as they say, whatever the C compiler would rather do: gcc and clang need different texts."""
+"""C functions with a defined rounding, which C compilers would optimise away: gcc and clang need different texts."""
 
 import re
 
@@ -6,7 +6,7 @@ from funcnet.compiler.native.c.functions.lanes import each_lane
 
 
 def fma(kind: str, scalar: str) -> str:
-    """One rounding: gcc makes one instruction of the builtin, lane by lane, and clang of an expression."""
+    """Return a b + c with one rounding: gcc needs the builtin, lane by lane, and clang an expression."""
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
     loop = each_lane(f"r[i] = {builtin}(a[i], b[i], c[i]);", count[0] if count else "L")
@@ -25,9 +25,9 @@ def fma(kind: str, scalar: str) -> str:
 
 
 def product_error(kind: str, scalar: str) -> str:
-    """a b - p for p = a b rounded, exactly: by one rounding, or by halves of the digits (Dekker, 1971).
+    """Return a b - p, exactly, where p is a b rounded: by fma, or by splitting the digits in halves (Dekker, 1971).
 
-    clang must not see fma(a, b, -p): it takes p for the product in there, and zero for the result.
+    clang must not see fma(a, b, -p): it recognises p as the product a b and returns zero.
     """
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     loop = each_lane(f"r[i] = {builtin}(a[i], b[i], -p[i]);")
@@ -45,7 +45,7 @@ def product_error(kind: str, scalar: str) -> str:
 
 
 def narrow(kind: str, scalar: str) -> str:
-    """float64 to float32, in a register that gcc 12 cannot look into: it drops the rounding before a widening."""
+    """Return float64 as float32, in a register opaque to gcc 12, which drops a rounding that precedes a widening."""
     rounded = "(f32)x" if kind == scalar else f"__builtin_convertvector(x, {kind})"
     return f"""static inline {kind} narrow_{kind}({kind.replace("32", "64")} x) {{
   {kind} r = {rounded};
@@ -62,9 +62,9 @@ def narrow(kind: str, scalar: str) -> str:
 
 
 def compensate(kind: str, scalar: str) -> str:
-    """sum + x, and the error of that, by Knuth's two-sum: as one number of twice the digits.
+    """Return sum + x and add its rounding error to *error, by Knuth's two-sum.
 
-    The error stays below the last digit of the sum, so that it keeps its own digits. It is NaN for an infinite sum.
+    The pair is normalised: the error is below the last digit of the sum. It is NaN for an infinite sum.
     """
     return f"""static inline {kind} compensate_{kind}({kind} sum, {kind} x, {kind} *error) {{
   const {kind} next = sum + x, added = next - sum, rest = *error + ((sum - (next - added)) + (x - added));
@@ -75,20 +75,20 @@ def compensate(kind: str, scalar: str) -> str:
 
 
 def total(kind: str, scalar: str) -> str:
-    """A sum and its error."""
+    """Return sum + error."""
     valid = _valid("error", kind, scalar)
     return f"static inline {kind} total_{kind}({kind} sum, {kind} error) {{ return sum + {valid}; }}"
 
 
 def _valid(name: str, kind: str, scalar: str) -> str:
-    """A number, or 0 for NaN."""
+    """Return a number, or 0 for NaN."""
     if kind == scalar:
         return f"sel_{kind}({name} == {name}, {name}, 0)"  # without branches
     return f"({kind})((__typeof__({name} == {name})){name} & ({name} == {name}))"
 
 
 def gemm(kind: str, scalar: str) -> str:
-    """A pointer to torch's matrix product, set when the kernel is loaded."""
+    """Declare a pointer to torch's matrix product, set when the kernel is loaded."""
     matrix = f"const {kind} *, const int *"
     sizes = "const char *, const char *, const int *, const int *, const int *"
     return f"void (*gemm_{kind})({sizes}, const {kind} *, {matrix}, {matrix}, const {kind} *, {kind} *, const int *);"

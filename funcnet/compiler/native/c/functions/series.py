@@ -1,4 +1,4 @@
-"""The polynomials that the C functions are made of, as C text."""
+"""The polynomials in the C functions, as C text."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2
 _LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
 _NORMAL_TERMS = {"f32": 5, "f64": 10}  # of the series of (Phi(x) - 1/2) / x in x², |x| up to 1/2
 
-# Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE) through its Chebyshev points
+# Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE), interpolated at Chebyshev points
 MILLS = {
     "f32": (
         0.7595542073249817, -0.625129759311676, 0.4182276129722595, -0.2205154448747635, 0.08527115732431412,
@@ -26,7 +26,7 @@ MILLS = {
 
 
 def texts(scalar: str) -> dict[str, str]:
-    """Return the series that the functions of a floating type are made of."""
+    """Return the series in the functions of a floating type."""
     root = math.sqrt(2 * math.pi)
     normal = [(-0.5) ** k / (math.factorial(k) * (2 * k + 1) * root) for k in range(_NORMAL_TERMS[scalar])]
     return {
@@ -39,7 +39,7 @@ def texts(scalar: str) -> dict[str, str]:
 
 
 def _exponential(first: int, scalar: str) -> str:
-    """Σ r^(n - first) / n! for n from `first`, in pairs and pairs of pairs, which shortens the chain of dependences."""
+    """Return Σ r^(n - first) / n! for n from `first`, by Estrin's scheme, which shortens the chain of dependences."""
     last = _TERMS[scalar]
     factorial, terms = 1, list[str]()
     for n in range(last + 1):
@@ -55,7 +55,7 @@ def _exponential(first: int, scalar: str) -> str:
 
 
 def _polynomial(coefficients: Sequence[float], variable: str) -> str:
-    """Σ coefficient variable^k, by Horner."""
+    """Return Σ coefficient variable^k, by Horner's scheme."""
     *others, text = (f"K({c.hex()})" for c in coefficients)
     for c in reversed(others):
         text = f"fma_S({text}, {variable}, {c})"

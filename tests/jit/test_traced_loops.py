@@ -1,8 +1,8 @@
-"""Loops in staged programs: hoisted, pruned and nested."""
+"""Loops in traced programs: hoisted, pruned and nested."""
 
 import pytest
 import torch
-from staged import W, X, assert_staged_equals, operations, program
+from traced import W, X, assert_traced_equals, operations, program
 
 import funcnet as fn
 from funcnet.compiler import jit
@@ -11,7 +11,7 @@ from funcnet.compiler.tracing.trace import loop
 from funcnet.scan import scan
 
 
-def test_what_does_not_change_in_a_loop_is_computed_before_it():
+def test_loop_invariant_operations_are_computed_before_the_loop():
     def f(x, w):
         return scan(lambda c, _: (c + (x @ w).sin().sum(), c * 2), x.sum(), length=5)
 
@@ -20,7 +20,7 @@ def test_what_does_not_change_in_a_loop_is_computed_before_it():
     assert [str(op.target) for op in loop_.body.ops] == ["aten.add.Tensor", "aten.mul.Tensor"]
 
 
-def test_outputs_and_slices_that_nobody_reads_are_removed():
+def test_unused_outputs_and_slices_are_removed():
     def f(x):
         carry, (_, doubled) = scan(lambda c, row: (c + 1, (row.exp(), c * 2)), x[0], x)
         return [carry, doubled]
@@ -29,12 +29,12 @@ def test_outputs_and_slices_that_nobody_reads_are_removed():
     assert (len(loop_.xs), len(loop_.outputs)) == (0, 2)
 
 
-def test_carries_that_reach_no_result_are_removed():
+def test_carries_that_no_result_depends_on_are_removed():
     def inner(c, _):
         return (c[0].sin(), c[1] * c[0], c[2] + c[1]), c[2]
 
     def f(x):
-        """Of a, b and c, b reads a and c reads b; d, which c alone reads, is given to a scan inside."""
+        """Scan with carries where b reads a and c reads b; d, which only c reads, is passed to an inner scan."""
 
         def outer(carry, row):
             a, b, c, d = carry
@@ -47,10 +47,10 @@ def test_carries_that_reach_no_result_are_removed():
     (outer,) = (op for op in program(f, X).block.ops if isinstance(op, Scan))
     (inside,) = (op for op in outer.body.ops if isinstance(op, Scan))
     assert (len(outer.init), len(outer.outputs), len(inside.init), len(inside.outputs)) == (2, 3, 2, 2)
-    assert_staged_equals(f, X)
+    assert_traced_equals(f, X)
 
 
-def test_nested_scans_of_100_times_100_are_two_small_blocks():
+def test_nested_scans_of_100_steps_are_two_small_blocks():
     def inner(c, _):
         value, gradient = fn.value_and_grad(lambda c: (c * X).sin().sum())(c)
         return c - 0.01 * gradient, value
@@ -92,8 +92,8 @@ SCANS = [
 
 @pytest.mark.parametrize("backend", ["eager", "native"])
 @pytest.mark.parametrize("f", SCANS)
-def test_scan_staged_equals_eager(f, backend):
-    assert_staged_equals(f, X, backend=backend)
+def test_a_traced_scan_equals_eager(f, backend):
+    assert_traced_equals(f, X, backend=backend)
 
 
 def test_scan_inside_vmap_stays_one_loop():
@@ -144,7 +144,7 @@ def test_the_stack_of_a_scan_in_a_vmap_is_viewed_and_written_as_in_eager_mode(f,
     assert fn.tree.difference(jit(lambda x: fn.vmap(f)(x), backend=backend)(x), torch.stack([*map(f, x)])) is None
 
 
-def test_loop_is_none_where_a_scan_is_a_python_loop():
+def test_loop_is_none_if_a_scan_is_a_python_loop():
     seen = []
 
     def f(x):

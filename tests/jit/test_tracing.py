@@ -1,10 +1,10 @@
-"""A staged function computes what the function does; its program has no dead and no repeated operations."""
+"""A traced function computes the same as the function; its program has no dead and no repeated operations."""
 
 import pytest
 import torch
 from backends import BACKENDS
-from staged import W, X, assert_staged_equals, operations, program
 from torch.nn import functional
+from traced import W, X, assert_traced_equals, operations, program
 
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
@@ -129,20 +129,20 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize("backend", ["eager", "auto"])
 @pytest.mark.parametrize("f", FUNCTIONS)
-def test_staged_equals_eager(f, backend):
-    assert_staged_equals(f, X, backend=backend)
+def test_traced_equals_eager(f, backend):
+    assert_traced_equals(f, X, backend=backend)
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)
-def test_staged_equals_eager_on_a_transposed_argument(f):
-    """Results do not depend on the memory layout of what arrives."""
-    assert_staged_equals(f, X.T.contiguous().T)
+def test_traced_equals_eager_on_a_transposed_argument(f):
+    """Results do not depend on the memory layout of the arguments."""
+    assert_traced_equals(f, X.T.contiguous().T)
 
 
 def test_the_gradient_of_a_slice_goes_through_an_outermost_vmap():
     f = fn.vmap(fn.grad(lambda x: x[1:-1].sin().sum()))
-    assert_staged_equals(f, X)
-    assert_staged_equals(f, X, backend="native")
+    assert_traced_equals(f, X)
+    assert_traced_equals(f, X, backend="native")
 
 
 CONVOLUTIONS = [
@@ -168,7 +168,7 @@ def test_convolutions_and_their_gradients(x, w, options, bias, backend):
 
 def test_transposed_convolutions_stay_one_operation():
     w = torch.linspace(-1.0, 1.0, 24, dtype=torch.float64).reshape(4, 2, 3)
-    assert_staged_equals(fn.grad(lambda x: functional.conv_transpose1d(x.T[None], w, stride=2).sin().sum()), X)
+    assert_traced_equals(fn.grad(lambda x: functional.conv_transpose1d(x.T[None], w, stride=2).sin().sum()), X)
 
 
 def test_a_large_convolution_stays_one_operation():
@@ -195,8 +195,8 @@ def test_constants_of_different_type_or_sign_are_not_merged():
 
 
 def test_as_strided_refers_to_the_tensor_that_owns_the_memory():
-    assert_staged_equals(lambda x: (x * 1).T.as_strided((2, 2), (1, 2), 1), X)
-    assert_staged_equals(lambda x: (x * 1)[1:].as_strided((2,), (3,)), X)
+    assert_traced_equals(lambda x: (x * 1).T.as_strided((2, 2), (1, 2), 1), X)
+    assert_traced_equals(lambda x: (x * 1)[1:].as_strided((2,), (3,)), X)
     with pytest.raises(StagingError, match="as_strided depends on the memory layout of a traced float64 tensor"):
         jit(lambda x: x.as_strided((2, 2), (1, 2)))(X)
 
@@ -209,16 +209,16 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("make", LAYOUTS.values(), ids=LAYOUTS)
-def test_as_strided_follows_the_memory_that_was_asked_for(make):
+def test_as_strided_follows_the_requested_layout(make):
     def f(x):
         y = make(x)
         y.copy_(torch.stack([x, 2 * x]))
         return [y.as_strided((24,), (1,)), y[1].as_strided((2, 2), (3, 1), 5), y]
 
-    assert_staged_equals(f, X)
+    assert_traced_equals(f, X)
 
 
-def test_text_form_names_values_shapes_and_loops():
+def test_the_text_of_a_program_has_values_shapes_and_loops():
     text = repr(program(lambda x: scan(lambda c, row: (c + row, None), x[0], x)[:1], X).block)
     assert "(v0: float64[3, 4]) ->" in text
     assert "= scan length=3 init=[v1] xs=[v0]" in text
@@ -250,8 +250,8 @@ def test_results_never_share_memory_with_arguments_or_closed_over_tensors(backen
         assert fn.tree.equal((argument, X), before)
 
 
-def test_an_error_of_the_function_comes_through_and_leaves_nothing_behind():
+def test_an_error_of_the_function_propagates_and_leaves_no_state():
     with pytest.raises(RuntimeError, match="broadcast"):
         jit(lambda x: scan(lambda c, _: (c + torch.ones(7), None), x, length=2))(X)
     assert loop() is None
-    assert_staged_equals(torch.sin, X)
+    assert_traced_equals(torch.sin, X)

@@ -1,0 +1,128 @@
+"""Trees as leaves and structure: flattening, paths, descriptions, and where two structures differ."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import optree
+from torch import Tensor
+
+Tree = Any
+Structure = optree.PyTreeSpec
+
+NAMESPACE = "funcnet"  # optree also finds globally registered classes there
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+    """Split a tree into its leaves, dict keys in sorted order, and its structure."""
+    try:
+        leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    except RecursionError as error:
+        raise too_deep() from error
+    return leaves, structure
+
+
+def too_deep() -> RecursionError:
+    return RecursionError(
+        "a pytree is nested too deeply: expected at most about 1,000 levels. Does a container hold itself? Otherwise"
+        " keep its parts in a list, or stack equal ones with tree.stack."
+    )
+
+
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
+    """Build the tree of this structure with these leaves: the inverse of `flatten`."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaves(tree: Tree) -> list[Any]:
+    """List the leaves of a tree, in the order of `paths`."""
+    try:
+        return optree.tree_leaves(tree, namespace=NAMESPACE)
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def structure(tree: Tree) -> Structure:
+    """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure."""
+    try:
+        return optree.tree_structure(tree, namespace=NAMESPACE)
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def paths(tree: Tree) -> list[str]:
+    """List the path of every leaf: the keys, indices and fields that lead to it, joined by dots; "" for a lone leaf.
+
+    Example:
+        >>> fn.tree.paths(({"w": 1, "b": 2}, [3]))
+        ['0.b', '0.w', '1.0']
+    """
+    try:
+        return [_join(accessor) for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)]
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def place(path: str) -> str:
+    """Describe the place of a leaf in an error message."""
+    return f'path "{path}"' if path else "the tree itself, which is one leaf"
+
+
+def describe(tree: Tree) -> str:
+    """Describe a tree in an error message: dtype, shape and device of a tensor, the entries of a node."""
+    if is_tensor(tree):
+        return f"{str(tree.dtype).removeprefix('torch.')} tensor of shape {tuple(tree.shape)} on {tree.device}"
+    if tree is None or is_leaf(tree):
+        return repr(tree)
+    names = [str(name) for name in one_level(tree)[2]]
+    return f"{type(tree).__name__} with {'entry' if len(names) == 1 else 'entries'} {', '.join(names) or '(none)'}"
+
+
+def is_tensor(leaf: Any) -> bool:
+    """Tell whether a leaf is a tensor."""
+    return isinstance(leaf, Tensor)
+
+
+def mismatch(a: Tree, b: Tree, *, prefix: bool = False) -> str | None:
+    """Describe where two structures first differ; with `prefix`, a leaf or None in `a` matches anything in `b`."""
+    rest: list[tuple[Path, Tree, Tree]] = [((), a, b)]  # without recursion, which deep trees would exhaust
+    while rest:
+        path, x, y = rest.pop()
+        if (prefix and (x is None or is_leaf(x))) or (is_leaf(x) and is_leaf(y)):
+            continue
+        children = _common_children(x, y)
+        if children is None:
+            return f"at {place('.'.join(_names(path))) if path else 'the root'}: {describe(x)} and {describe(y)}"
+        rest.extend(((path, name), *pair) for name, *pair in reversed(children))
+    return None
+
+
+Path = tuple[Any, ...]  # (the path of the parent, a name), or () for the root
+
+
+def _names(path: Path) -> list[str]:
+    names = []
+    while path:
+        path, name = path
+        names.append(str(name))
+    return names[::-1]
+
+
+def _common_children(a: Tree, b: Tree) -> list[tuple[Any, Tree, Tree]] | None:
+    """Return the names and children of two nodes of one kind; None if they differ."""
+    if is_leaf(a) or is_leaf(b) or type(a) is not type(b):
+        return None
+    (children_a, meta_a, names, _), (children_b, meta_b, names_b, _) = one_level(a), one_level(b)
+    same = names == names_b and meta_a == meta_b
+    return list(zip(names, children_a, children_b, strict=True)) if same else None
+
+
+def is_leaf(tree: Tree) -> bool:
+    return optree.tree_is_leaf(tree, namespace=NAMESPACE)
+
+
+def one_level(tree: Tree) -> Any:
+    return optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+
+
+def _join(accessor: optree.PyTreeAccessor) -> str:
+    return ".".join(str(getattr(entry, "field", entry.entry)) for entry in accessor)
