@@ -225,7 +225,7 @@ def test_an_interrupt_ends_the_threads_of_long_statements(name: str) -> None:
 SPLIT = [(2**20 + 37,), (3, 2**19 + 5), (2**19 + 5, 3), (1500, 1400), (5, 7, 2**16 + 1)]
 
 
-@pytest.mark.parametrize("shape", [SPLIT[0], SPLIT[3], *(pytest.param(s, marks=pytest.mark.slow) for s in SPLIT)])
+@pytest.mark.parametrize("shape", [SPLIT[0], *(pytest.param(s, marks=pytest.mark.slow) for s in SPLIT[1:])])
 def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...]) -> None:
     x = torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(0)).double()
     for axis in range(len(shape)):

@@ -178,9 +178,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(
-    "method", ["fork", *(pytest.param(m, marks=pytest.mark.slow) for m in ("spawn", "forkserver"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_the_workers_of_a_data_loader(method: str, tmp_path: Path) -> None:
     passes(LOADER.format(methods=[method]), tmp_path, limit=120)
 

@@ -78,7 +78,9 @@ FUNCTIONS = {
 WAYS = {"pickle": lambda f: pickle.loads(pickle.dumps(f)), "deepcopy": copy.deepcopy, "copy": copy.copy}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["pickle", *(pytest.param(way, marks=pytest.mark.slow) for way in ("deepcopy", "copy"))]
+)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_copy_computes_the_same(name, way):
     f = FUNCTIONS[name]
