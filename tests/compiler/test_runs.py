@@ -222,11 +222,12 @@ def test_an_interrupt_ends_the_threads_of_long_statements(name: str) -> None:
     assert time.process_time() - before < 0.35
 
 
-SPLIT = [(2**20 + 37,), (3, 2**19 + 5), (2**19 + 5, 3), (1500, 1400), (5, 7, 2**16 + 1)]
+SPLIT = [(2**12 + 37,), (3, 2**11 + 5), (2**11 + 5, 3), (150, 140), (5, 7, 2**8 + 1)]
 
 
 @pytest.mark.parametrize("shape", [SPLIT[0], *(pytest.param(s, marks=pytest.mark.slow) for s in SPLIT[1:])])
-def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...]) -> None:
+def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Target, "host", lambda host=Target.host: replace(host(), poll=2**12, poll_between=2**8))
     x = torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(0)).double()
     for axis in range(len(shape)):
         f = lambda x, axis=axis: (  # noqa: E731
@@ -239,6 +240,7 @@ def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...]) -> None
             x.sort(dim=axis, stable=True)[1],
             x.float().logcumsumexp(axis),
         )
+        assert jit(f, backend="native").lower(x).as_text("c").count("control[0]) return;") > 3
         for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
             if want.dtype == torch.float32:
                 torch.testing.assert_close(got, want)

@@ -42,7 +42,9 @@ class Target:
         tall_product: Least rows for packed columns.
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
-        poll: Operations between two reads of the stop flag: 0.1 ms, or 30 ms of the slowest ones.
+        poll: Operations between two reads of the stop flag in one statement: 10 ms, or 0.3 s of the slowest ones. A
+            loop that is cut may be slower, so that only long statements are.
+        poll_between: Operations of a statement before which the flag is read.
         poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.2 s.
         short_run: Operations of a run below which threads do not pay; one on all lanes of a block counts once.
         long_run: Operations of a run from which on it gets a thread, at 0.1 ms, so that Ctrl-C can stop it.
@@ -71,7 +73,8 @@ class Target:
     tall_product: int = 16
     panel: int = 512
     product_speed: int = 64
-    poll: int = 1 << 20
+    poll: int = 1 << 24
+    poll_between: int = 1 << 20
     poll_product: int = 1 << 36
     short_run: int = 3_000_000
     long_run: int = 20_000_000

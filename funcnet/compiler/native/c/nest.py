@@ -164,7 +164,9 @@ class Walk(Sums):
         """Print a loop over blocks of the indices of one level; yield the first index and the end of a block."""
         first = f"b{level}"
         end = f"{first} + {length}"
-        with self.stretches(level, size, length) as (start, stop):
-            self.writer.open(f"for (i64 {first} = {start}; {first} < {stop}; {first} += {length})")
-            yield first, f"({end} < {size} ? {end} : {size})"
-            self.writer.close()
+        self.writer.open(f"for (i64 {first} = 0; {first} < {size}; {first} += {length})")
+        # the bounds have to be constants: gcc then unrolls the block and keeps its sums in registers
+        if level == self.polls[0]:
+            self.writer.stop(f"{first} % {length * max(1, self.polls[1] // length)} == 0 && ")
+        yield first, f"({end} < {size} ? {end} : {size})"
+        self.writer.close()

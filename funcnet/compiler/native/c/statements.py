@@ -8,6 +8,7 @@ from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import Walk
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
 from funcnet.compiler.native.memory import Plan
 
@@ -59,6 +60,8 @@ class Statements:
         """Declare the temporaries of a loop body or of the function, then print the statements."""
         self.declare(home)
         for statement in body:
+            if work([statement], self.writer.target) > self.writer.target.poll_between:
+                self.writer.stop()
             self.print(statement)
 
     def declare(self, home: Loop | None) -> None:

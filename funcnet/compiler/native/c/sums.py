@@ -33,7 +33,8 @@ class Sums(Body):
 
     def poll_level(self) -> tuple[int, int]:
         """The level of the loops that looks at the stop flag, and after how many of its steps."""
-        most, inner = self.writer.target.poll, len(self.nest.body)
+        most = self.writer.target.poll // (self.writer.lanes if self.lanes_vary() else 1)
+        inner = len(self.nest.body)
         for level in reversed(range(len(self.sizes))):
             if inner * self.sizes[level] > most:
                 return level, max(most // inner, 1)

@@ -69,9 +69,9 @@ class Writer:
         yield p, f"({p} + {length} < {size} ? {p} + {length} : {size})"
         self.close()
 
-    def stop(self) -> None:
+    def stop(self, condition: str = "") -> None:
         """End the block function here if that has been asked for."""
-        self.put("if (control[0]) return;")
+        self.put(f"if ({condition}control[0]) return;")
 
     def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
         """Return the C name of a buffer or counter."""
