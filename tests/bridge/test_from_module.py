@@ -70,6 +70,7 @@ def test_hvp_equals_a_finite_difference(case):
     assert_close(fn.jvp(gradient, (params,), (v,))[1], expected, atol=1e-5)
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_jit_equals_eager(case, mode):
     module, x = case

@@ -99,6 +99,7 @@ def test_draws_have_their_distribution_and_leave_torchs_generator_alone(draw):
     assert not torch.equal(run(x, fn.random.key(8)), results[0])
 
 
+@pytest.mark.few(10)
 def test_examples_of_a_vmap_draw_as_in_a_loop_and_under_jit(draw):
     run, x, keys = applied(draw[0]), torch.ones(4, 6, dtype=torch.float64), fn.random.split(KEY, 4)
     loop = torch.stack([run(row, key) for row, key in zip(x, keys, strict=True)])

@@ -46,6 +46,7 @@ def value_and_gradient(f, x: Tensor) -> list[Tensor]:
     return [f(x), fn.grad(lambda x: f(x).sin().sum())(x)]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name, backend", rows(CASES, inductor=[("causal",), ("masked",), ("batch_norm",)]))
 def test_values_and_gradients_equal_torchs(name: str, backend: str) -> None:
     f, shape = CASES[name]
@@ -55,6 +56,7 @@ def test_values_and_gradients_equal_torchs(name: str, backend: str) -> None:
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CASES)
 def test_lanes_equal_single_examples(name: str, backend: str) -> None:

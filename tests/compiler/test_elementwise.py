@@ -73,6 +73,7 @@ def check_elements(table, *args: Tensor, backend: str, **bounds: float) -> None:
         check(table, *args, backend=backend, **bounds)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_unary_at_edges(dtype: torch.dtype, backend: str) -> None:
@@ -141,6 +142,7 @@ def test_binary_at_edges(dtype: torch.dtype, backend: str) -> None:
     check_alone(table, a[exact], b[exact], backend=backend, unsigned=unsigned)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("left, right", PAIRS)
@@ -195,6 +197,7 @@ INTEGERS = {
 SIGNED = ("sign", "abs", "neg", "sum", "pow", "square", "shr5")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8])
 def test_integers_wrap_and_round_as_in_aten(dtype: torch.dtype, backend: str) -> None:

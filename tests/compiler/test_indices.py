@@ -40,6 +40,7 @@ INDEXED = {
 FEW = [(torch.float64,), (torch.int64,)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=FEW, quick=FEW))
 def test_indexed(dtype: torch.dtype, backend: str) -> None:
     x, index = rand(4, 5, dtype=torch.float64).mul(10).to(dtype), torch.tensor([3, 0, 3, 1])
@@ -153,6 +154,7 @@ PLACES = {  # indices of a tensor of shape (4, 5, 4, 5), and the shape of the re
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", PLACES)
 def test_indices_broadcast(name: str) -> None:
     chosen, shape = PLACES[name]

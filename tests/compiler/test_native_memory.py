@@ -99,6 +99,7 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_large_temporaries_are_not_overwritten_while_needed(program) -> None:
     check(program, whole(SIZE), ulp=0)

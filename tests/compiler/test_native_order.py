@@ -55,6 +55,7 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_nest_runs_after_its_inputs(program) -> None:
     check(program, LINE, LONGER, OTHER, MOST, ulp=4)
@@ -78,11 +79,13 @@ STEPS = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", STEPS)
 def test_a_carry_is_overwritten_after_its_last_read(name: str) -> None:
     check(lambda c, xs: scan(lambda c, x: (STEPS[name](c, x), None), c, xs)[0], LONGER, whole(6, 8), ulp=0)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", STEPS)
 def test_a_loop_in_a_loop_reads_its_slices(name: str) -> None:
     def f(c: Tensor, xs: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,6 +56,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.few(8)
 @pytest.mark.filterwarnings("ignore:The reduce argument")
 @pytest.mark.parametrize("name", NUMBERS)
 def test_overloads_with_numbers(name: str) -> None:

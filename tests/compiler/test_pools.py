@@ -61,6 +61,7 @@ def test_average_pools_with_more_options(options, backend):
     same(fn.grad(f, has_aux=True), numbers(2, 3, 5, 6), backend=backend)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("window, backend", rows([(0, 1), (1, 2)], inductor=[((0, 1),)]))
 def test_the_first_of_equal_maxima_and_the_last_nan_win(window, backend):
     padding, dilation = window
@@ -116,6 +117,7 @@ IMAGES = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("options", WINDOWS, ids=str)
 @pytest.mark.parametrize("name", IMAGES)
 def test_indices_of_the_maxima(name: str, options: dict) -> None:

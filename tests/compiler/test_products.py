@@ -42,6 +42,7 @@ SHAPES = [
 SOME = [(SHAPES[1], torch.float64), (SHAPES[3], torch.float32), (SHAPES[5], torch.float64)]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("shapes, dtype, backend", rows(SHAPES, FLOATS, inductor=SOME))
 def test_values_equal_torchs(shapes: tuple[tuple[int, int], tuple[int, int]], dtype: torch.dtype, backend: str) -> None:
     left, right = shapes
@@ -112,6 +113,7 @@ def some_slow(sizes: list, quick: dict) -> list:
 QUICK_SMALL = dict(zip(SMALL[:5], FLOATS * 3, strict=False)) | {SMALL[-1]: torch.float64}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size, dtype", some_slow(SMALL, QUICK_SMALL), ids=str)
 def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     rows, inner, columns = size
@@ -120,6 +122,7 @@ def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype
         check_alone(program, a, b, backend="native", ulp=0, unsigned=RESULT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
 @pytest.mark.parametrize("size, dtype", some_slow(LARGE, {LARGE[1]: torch.float32}), ids=str)
 def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
@@ -127,6 +130,7 @@ def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
     test_operands_of_every_layout(size, dtype)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("size", [*SMALL[:4], pytest.param(SMALL[4], marks=pytest.mark.slow)], ids=str)
 def test_over_lanes(size: tuple[int, int, int]) -> None:
     rows, inner, columns = size

@@ -46,6 +46,7 @@ REDUCED = ((2, 3, 5), (1, 2, 1), (3, 50, 33), (4, 2, 100))
 FEW = [((2, 3, 5), torch.float64), ((1, 2, 1), torch.float64), ((3, 50, 33), torch.float32)]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("shape, dtype, backend", rows(REDUCED, FLOATS, inductor=FEW, quick=FEW))
 def test_reductions(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
     check(REDUCTIONS, rand(*shape, dtype=dtype), backend=backend, ulp=64, atol=400 * torch.finfo(dtype).eps)

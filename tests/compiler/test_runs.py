@@ -136,6 +136,7 @@ CARRIES = {
 COMPILED = [(name, 5, False) for name in CARRIES] + [("slice", 5, True), ("gather", 5, True), ("swap", 0, False)]
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("name, length, lanes, backend", rows(CARRIES, (0, 1, 5), (False, True), inductor=COMPILED))
 def test_carries_that_read_each_other(name: str, length: int, lanes: bool, backend: str) -> None:
     f = lambda a, b, xs: scan(CARRIES[name], (a, b), xs)  # noqa: E731

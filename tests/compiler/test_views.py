@@ -46,6 +46,7 @@ SHAPES = {
 FLOATING = ("zeros", "arange", "eye", "linspace")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype, backend", rows((*FLOATS, torch.int64), inductor=[(torch.float32,), (torch.int64,)]))
 def test_shapes(dtype: torch.dtype, backend: str) -> None:
     table = {name: f for name, f in SHAPES.items() if dtype.is_floating_point or name not in FLOATING}
@@ -59,6 +60,7 @@ PAIRS = [(0, 1), (1, 0), (2, 0), (0, -1), (-1, -2), (1, 2)]
 OFFSETS = [-9, -3, -2, -1, 0, 1, 2, 4, 9]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_diagonals(pair: tuple[int, int]) -> None:
     def f(x: Tensor) -> list[Tensor]:

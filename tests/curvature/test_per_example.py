@@ -112,6 +112,7 @@ def test_norms_equal_a_loop_and_build_only_necessary_gradients(loss, batch, buil
     assert per_example_norms._Tapped(loss, P, (batch[:1],)).built == built
 
 
+@pytest.mark.few(8)
 @losses
 def test_norms_compose(loss, batch, built):
     of_batch = per_example_grad_norms(loss)
@@ -130,6 +131,7 @@ def test_no_gradient_of_a_matrix_is_built():
     assert_close(found, x.norm(dim=1) * 4_000**0.5)
 
 
+@pytest.mark.few(30)
 @pytest.mark.parametrize("layer, shape", IN_USE.values(), ids=IN_USE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_layer_has_per_example_gradients(layer, shape, dtype):

@@ -10,6 +10,7 @@ import pytest
 from example_runs import EXAMPLES, row, run
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
 def test_help(name):
     output = run(name, "--help")

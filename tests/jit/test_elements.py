@@ -60,6 +60,7 @@ TAKEN = {
 }
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
@@ -134,6 +135,7 @@ def multiply_in_a_loop(y, i):
     y += fn.scan(step, y * 1, length=3)[0]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "write", [add_to_row, add_to_view, bring_back, swap, count, multiply_views, multiply_in_a_loop]

@@ -38,6 +38,7 @@ def names(run):
     return f"{run['gate']}-{'-'.join(map(str, run['sizes']))}"
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("run", LESSON["runs"], ids=names)
 def test_golden_trajectories(run, backend):
@@ -46,6 +47,7 @@ def test_golden_trajectories(run, backend):
     assert fn.tree.difference(final, float64(run["final"]), atol=1e-9) is None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_ensemble_equals_its_single_runs(backend):
     """Five nets: an incomplete block of lanes. After 500 steps rounding errors are still small."""

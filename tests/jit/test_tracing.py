@@ -127,6 +127,7 @@ FUNCTIONS = [
 ]
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("backend", ["eager", "auto"])
 @pytest.mark.parametrize("f", FUNCTIONS)
 def test_traced_equals_eager(f, backend):
@@ -155,6 +156,7 @@ CONVOLUTIONS = [
 ]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("backend", ["eager", "native"])
 @pytest.mark.parametrize("bias", [(), (2,)], ids=["alone", "bias"])
 @pytest.mark.parametrize("x, w, options", CONVOLUTIONS, ids=str)

@@ -74,6 +74,7 @@ def test_leading_axes_are_accepted(layer, shape, dtype):
     assert_close(layer.apply(params, xs), nested)
 
 
+@pytest.mark.few(30)
 @layers
 @dtypes
 def test_first_and_second_derivatives(layer, shape, dtype):
@@ -120,6 +121,7 @@ def test_an_empty_batch_and_a_batch_of_one(layer, shape):
     assert_close(layer.apply(params, x[None])[0], layer.apply(params, x))
 
 
+@pytest.mark.few(12)
 @layers
 def test_jit_equals_eager_natively(layer, shape):
     params, x = example(layer, shape)

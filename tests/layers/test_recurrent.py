@@ -60,6 +60,7 @@ def test_recurrent_layers_are_one_loop_in_jit(build):
     exactly(fn.jit(fn.vmap(layer.apply, in_dims=(None, 0)))(params, x), layer.apply(params, x))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("build", [fn.rnn, fn.gru, fn.lstm])
 @pytest.mark.parametrize(
     "derive",

@@ -15,6 +15,7 @@ def conv_params(p):
     return {"w": p["weight"]} | ({"b": p["bias"]} if "bias" in p else {})
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(
     "stride, padding, dilation", [(1, "same", 2), (2, 0, 1), (2, 1, 2), (3, 2, 1), (1, "valid", 1)]

@@ -34,6 +34,7 @@ def descend(optimizer, params, steps, state=None):
     return params, state
 
 
+@pytest.mark.few(80)
 @optimizers
 @pytest.mark.parametrize("tree_of", TREES.values(), ids=TREES)
 def test_an_optimizer_is_pure_on_any_tree(make, tree_of):
@@ -78,6 +79,7 @@ def test_state_and_parameters_keep_their_shapes_and_dtypes(make, dtype):
             assert {leaf.dtype for leaf in tree.leaves(state)} <= {dtype, torch.int64, torch.int32, torch.bool}
 
 
+@pytest.mark.few(15)
 @optimizers
 def test_an_optimizer_finds_the_minimum_of_a_parabola(make):
     target = numbers(3, seed=7)
@@ -88,6 +90,7 @@ def test_an_optimizer_finds_the_minimum_of_a_parabola(make):
     assert_close(params, target, atol=1e-6, rtol=0)
 
 
+@pytest.mark.few(10)
 @optimizers
 def test_vmap_over_learning_rates_equals_separate_runs(make):
     params = {"w": numbers(2, 3), "b": numbers(3, seed=1)}
@@ -105,6 +108,7 @@ def test_vmap_over_starts_equals_separate_runs(make):
     assert tree.allclose(swept, tree.stack([descend(make(), p, 3)[0] for p in tree.unstack(starts)]), rtol=1e-12)
 
 
+@pytest.mark.few(10)
 @optimizers
 def test_a_run_is_differentiable_in_learning_rate_and_start(make):
     steps = 3 if make is OPTIMIZERS["lbfgs"] else 20
@@ -115,6 +119,7 @@ def test_a_run_is_differentiable_in_learning_rate_and_start(make):
     fn.checking.check_grads(final, (torch.tensor(0.031).double(), numbers(2, 2)), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.few(15)
 @optimizers
 def test_scan_and_jit_equal_a_loop(make):
     params, steps = {"w": numbers(2, 3), "b": numbers(3, seed=1)}, 2 if make is OPTIMIZERS["lbfgs"] else 4
@@ -196,6 +201,7 @@ def rosenbrock_gradient(p):
     return torch.stack([-400 * p[0] * beyond - 2 * (1 - p[0]), 200 * beyond])
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("make", ROSENBROCK.values(), ids=ROSENBROCK)
 def test_an_optimizer_descends_rosenbrocks_valley(make):
     params, optimizer = torch.tensor([1.7, 1.0]).double(), make()

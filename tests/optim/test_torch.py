@@ -100,6 +100,7 @@ def test_nadam_without_warmup_of_b1(o):
         torch.set_default_dtype(dtype)
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize(
     "o", grid(**COMMON, lr=[0.003], alpha=[0.99, 0.8], eps=[1e-8, 1e-2], momentum=[0.0, 0.6], centered=[False, True])
 )

@@ -189,6 +189,7 @@ def transformed(scan, name, length):
     return f, (W, torch.stack([X, X.cos()]) if "vmap" in name else X)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("scan", SCANS)
 def test_derivatives_of_a_loop_are_loops(scan, name):

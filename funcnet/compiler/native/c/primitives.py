@@ -77,7 +77,7 @@ def _libm(arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bo
 
 
 def _sort(text: str) -> Primitive:
-    return Primitive(3, Kind.TEXT, floats=text, integers=text, booleans=text)
+    return Primitive(4, Kind.TEXT, floats=text, integers=text, booleans=text)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
