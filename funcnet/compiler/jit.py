@@ -131,9 +131,12 @@ class Jit:
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, numbers, others = signature(leaves, structure)
-        if not numbers and not others and (call := self._quick(key)) and are_plain(tensors):
+        if numbers or others:
+            request = self._request(args, kwargs)
+        elif (call := self._quick(key)) and are_plain(tensors):
             return call.compiled.rebuild(call.compiled.choice.kernel(tensors, call.lanes))
-        request = self._request(args, kwargs)
+        else:
+            request = Request(args, kwargs, leaves, structure, key, tensors, (), [self.f])
         if not are_plain(request.tensors):
             return self._untraced(args, kwargs)
         request, call = self._find(request)
