@@ -170,6 +170,15 @@ def test_unrolling_does_not_change_a_bit(unroll: int) -> None:
     assert (f"UNROLL({min(unroll, 1024)})\n" in text(program, vector=64)) == (unroll > 1)
 
 
+@pytest.fixture
+def interruptible():
+    """Let SIGINT raise KeyboardInterrupt, although a process in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_stops_a_long_run_within_a_second() -> None:
     forever = lambda p: scan(lambda c, _: (torch.sin(c), None), p, length=30_000_000)[0]  # noqa: E731
     f = jit(forever, backend="native")
@@ -205,6 +214,7 @@ LONG = {  # each takes several seconds
 }
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "chain" else pytest.mark.slow) for n in LONG])
 def test_an_interrupt_ends_the_threads_of_long_statements(name: str) -> None:
     f, shape = LONG[name]

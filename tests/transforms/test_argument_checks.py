@@ -141,6 +141,17 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def validation():
+    """Validate the arguments of distributions, which torch.compile switches off for the whole process."""
+    distribution = torch.distributions.Distribution
+    before = distribution._validate_args
+    distribution.set_default_validate_args(True)
+    yield
+    distribution.set_default_validate_args(before)
+
+
+@pytest.mark.usefixtures("validation")
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_values_are_errors_in_traced_functions(name):
     for f in (WRONG[name], fn.grad(WRONG[name])):
