@@ -115,6 +115,21 @@ def test_the_shared_stack_of_a_scan_is_a_result_of_every_lane():
     assert fn.tree.difference(jit(fn.vmap(f), backend="native")(x), fn.vmap(f)(x)) is None
 
 
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_a_step_in_a_derivative_writes_to_out(backend):
+    def loss(c):
+        def step(c, x):
+            product = torch.empty(4, dtype=x.dtype)
+            torch.mul(x, x, out=product)
+            return c * product, product
+
+        c, products = scan(step, c, X)
+        return (c * products.sum(0)).sum()
+
+    f = fn.grad(fn.remat(loss))
+    assert fn.tree.difference(jit(f, backend=backend)(X[0]), f(X[0]), atol=1e-12) is None
+
+
 def rows(x):
     """Return a stack that does not depend on x, (4, 4)."""
     return scan(lambda c, _: (c, torch.full((4,), 0.7)), x.sum(), length=4)[1]

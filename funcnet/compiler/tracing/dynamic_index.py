@@ -70,7 +70,13 @@ class _Elements(TorchFunctionMode):
             return answer
         if func in number_rules.FUNCTIONS:
             return number_rules.FUNCTIONS[func](*args, **(kwargs or {}))
-        return value_checks.FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
+        func, kwargs = value_checks.FUNCTIONS.get(func, func), kwargs or {}
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError as error:
+            if "out" not in kwargs or "out=... arguments don't support automatic differentiation" not in str(error):
+                raise
+            return _into(error, func, args, dict(kwargs))
 
     def value(self, x: Tensor) -> Tensor | None:
         """Return the value of a tensor that Python asks for; None if it depends on anything but constants."""
@@ -78,6 +84,18 @@ class _Elements(TorchFunctionMode):
             x = unwrap(x)
         recorder = self.storage.recorder
         return None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
+
+
+def _into(error: RuntimeError, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor:
+    """Write a result to `out`, which torch refuses where it differentiates.
+
+    The derivative of a loop is traced with respect to all its inputs, those that nobody differentiates included.
+    """
+    out: Tensor = kwargs.pop("out")
+    result = func(*args, **kwargs)
+    if not isinstance(result, Tensor) or (result.shape, result.dtype) != (out.shape, out.dtype):
+        raise error
+    return out.copy_(result)
 
 
 def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
