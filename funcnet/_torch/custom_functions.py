@@ -17,13 +17,13 @@ from torch.utils import checkpoint
 def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
     """Apply Functions under torch.func by rule(apply, cls, *args) in this thread; `apply` is torch.func's own rule.
 
-    Without it, torch.func refuses those whose forward takes a context.
-    A checkpoint is a call that saves no memory meanwhile; its recomputation would come after the end of the context.
+    Otherwise, torch.func refuses the Functions whose forward takes a context. In this context, checkpoints only call
+    their function, without saving memory: they would recompute in the backward pass, after the end of the context.
     """
     before = getattr(_thread, "rule", None)
     with _lock:
         _contexts.append(rule)
-        _replace(_OURS)
+        _replace(_REPLACEMENTS)
     _thread.rule = rule
     try:
         yield
@@ -31,11 +31,11 @@ def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
         _thread.rule = before
         with _lock:
             _contexts.pop()
-            _replace(_OURS if _contexts else _TORCHS)
+            _replace(_REPLACEMENTS if _contexts else _ORIGINALS)
 
 
 _lock, _thread = threading.Lock(), threading.local()
-_contexts: list[Any] = []  # of all threads
+_contexts: list[Any] = []  # the rules of all threads whose context is open
 
 
 def _replace(functions: dict[tuple[Any, str], Any]) -> None:
@@ -43,8 +43,12 @@ def _replace(functions: dict[tuple[Any, str], Any]) -> None:
         setattr(module, name, value)
 
 
-class _InTwoSteps:
-    """The answer to whether setup_context is defined: False where torch binds arguments, then True where it refuses."""
+class _Accepted:
+    """Whether a Function that takes a context defines setup_context, as Function.apply asks twice: False, then True.
+
+    After the first answer it does not bind the arguments to forward, whose first parameter is the context; after the
+    second it does not refuse the Function.
+    """
 
     asked = False
 
@@ -54,12 +58,12 @@ class _InTwoSteps:
 
 
 def _is_setup_context_defined(method: Any) -> Any:
-    defined = _TORCHS[function, "_is_setup_context_defined"](method)
-    return defined if defined or getattr(_thread, "rule", None) is None else _InTwoSteps()
+    defined = _ORIGINALS[function, "_is_setup_context_defined"](method)
+    return defined if defined or getattr(_thread, "rule", None) is None else _Accepted()
 
 
 def _custom_function_call(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    rule, original = getattr(_thread, "rule", None), _TORCHS[function, "custom_function_call"]
+    rule, original = getattr(_thread, "rule", None), _ORIGINALS[function, "custom_function_call"]
     return rule(original, cls, *args, **kwargs) if rule else original(cls, *args, **kwargs)
 
 
@@ -69,29 +73,29 @@ class _Checkpoint:
     @staticmethod
     def apply(run: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
         if getattr(_thread, "rule", None) is None:
-            return _TORCHS[checkpoint, "CheckpointFunction"].apply(run, preserve_rng_state, *args)
+            return _ORIGINALS[checkpoint, "CheckpointFunction"].apply(run, preserve_rng_state, *args)
         return run(*args)
 
 
 def _hooks_of_checkpoint(*args: Any, **kwargs: Any) -> Iterator[None]:
     if getattr(_thread, "rule", None) is None:
-        yield from _TORCHS[checkpoint, "_checkpoint_without_reentrant_generator"](*args, **kwargs)
+        yield from _ORIGINALS[checkpoint, "_checkpoint_without_reentrant_generator"](*args, **kwargs)
     else:
         yield
 
 
-_OURS: dict[tuple[Any, str], Any] = {
+_REPLACEMENTS: dict[tuple[Any, str], Any] = {
     (function, "_is_setup_context_defined"): _is_setup_context_defined,
     (function, "custom_function_call"): _custom_function_call,
     (checkpoint, "CheckpointFunction"): _Checkpoint,
     (checkpoint, "_checkpoint_without_reentrant_generator"): _hooks_of_checkpoint,
 }
-_TORCHS: dict[tuple[Any, str], Any] = {(module, name): getattr(module, name) for module, name in _OURS}
+_ORIGINALS: dict[tuple[Any, str], Any] = {(module, name): getattr(module, name) for module, name in _REPLACEMENTS}
 
 
 def takes_context(cls: Any) -> bool:
-    """Tell whether the forward of a Function takes a context, as torch.func does not allow."""
-    return not _TORCHS[function, "_is_setup_context_defined"](cls.setup_context)
+    """Tell whether the forward of a Function takes a context, which torch.func does not allow."""
+    return not _ORIGINALS[function, "_is_setup_context_defined"](cls.setup_context)
 
 
 def is_backward_hook(cls: type) -> bool:
