@@ -48,7 +48,7 @@ def test_checkpoints(module):
         assert fn.tree.difference(found, want, atol=1e-12) is None
 
 
-def test_an_error_inside_a_checkpoint_is_the_functions():
+def test_an_error_inside_a_checkpoint_is_raised_unchanged():
     apply, params, state = fn.from_module(Net(lambda x: checkpoint(lambda x: x @ x, x, use_reentrant=False)))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         apply(params, state, X.float())

@@ -94,7 +94,7 @@ def test_random_numbers_inside_of_a_function_come_from_the_key():
 
 
 @pytest.mark.parametrize("name", ["swish", "exp"])
-def test_second_derivatives_of_those_that_save_arguments_and_results(name):
+def test_second_derivatives_of_functions_that_save_arguments_or_results(name):
     apply, params, state = fn.from_module(filled(Net(Saved.apply if name == "swish" else Exp.apply)))
     plain, _, _ = fn.from_module(filled(Net(nn.SiLU() if name == "swish" else torch.exp)))
 
@@ -110,7 +110,7 @@ def test_a_function_that_writes_to_its_argument_is_refused():
         fn.grad(lambda params: apply(params, state, X.float())[0].sum())(params)
 
 
-def test_torch_is_as_before_after_a_call():
+def test_a_call_restores_torch():
     places = torch.autograd.function, sys.modules[checkpoint.__module__]
     before = [dict(vars(place)) for place in places]
     apply, params, state = fn.from_module(Net(Swish.apply))

@@ -43,7 +43,7 @@ def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None
     assert toolchain.load(SOURCE).cached
 
 
-def test_a_file_of_another_kernel_is_not_taken_for_this_one(folder: Path) -> None:
+def test_a_file_of_another_kernel_is_not_loaded(folder: Path) -> None:
     in_another_process(SOURCE, 42)  # a library that this process has loaded would come from its memory
     (path,) = kernels(folder)
     in_another_process(SOURCE.replace("42", "43"), 43)
@@ -58,7 +58,7 @@ def in_another_process(source: str, result: int) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", text], check=True)
 
 
-def test_what_belongs_to_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_and_files_of_another_user_are_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     mine = os.geteuid()
     monkeypatch.setattr(toolchain.os, "geteuid", lambda: mine + 1)
@@ -76,10 +76,10 @@ def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_writable_folder_kernels_are_built_each_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.parent.joinpath("file").write_text("")
     monkeypatch.setenv("FUNCNET_CACHE_DIR", str(folder.parent / "file" / "cache"))
-    with pytest.warns(UserWarning, match="FUNCNET_CACHE_DIR=.*takes no kernels: .*Not a directory"):
+    with pytest.warns(UserWarning, match="FUNCNET_CACHE_DIR=.*cannot be used: .*Not a directory"):
         assert toolchain.load(SOURCE).function() == 42
     assert toolchain.load(SOURCE).function() == 42  # without a second warning, which would be an error
 
@@ -107,7 +107,7 @@ def test_a_kernel_may_be_removed_before_it_is_loaded(folder: Path, monkeypatch: 
     assert not again.cached and again.function() == 42
 
 
-def test_a_folder_to_be_read_only_serves_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_in_a_read_only_folder_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     scratch = kernel_cache.tempfile.TemporaryDirectory
 

@@ -33,7 +33,7 @@ def test_a_size_may_have_a_unit(text: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("text", ["abc", "-1", "1T", "G", "nan", "1e3", "1 000", "٣"])
-def test_a_size_that_is_not_one_is_one_warning(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_size_gives_one_warning(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCNET_CACHE_SIZE", text)
     with pytest.warns(UserWarning, match=f"FUNCNET_CACHE_SIZE.*such as 512M, got {text!r}"):
         assert toolchain.load(SOURCE).function() == 42
@@ -69,7 +69,7 @@ def test_folders_of_killed_builds_are_swept(folder: Path, tmp_path: Path, monkey
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_nothing_for_long(folder: Path, tmp_path: Path) -> None:
+def test_a_later_build_removes_the_folder_of_a_killed_one(folder: Path, tmp_path: Path) -> None:
     text = "import os, sys; from funcnet.compiler.native import toolchain; toolchain._run = lambda _: os._exit(9);"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -93,7 +93,7 @@ def test_a_killed_process_leaves_nothing_for_long(folder: Path, tmp_path: Path) 
     assert [path.suffix for path in (*folder.iterdir(), *temporary.iterdir())] == [".so"]
 
 
-def test_another_process_may_prune_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_another_process_has_removed_is_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toolchain.load(SOURCE)
     glob = Path.glob
     monkeypatch.setattr(Path, "glob", lambda path, pattern: [*glob(path, pattern), path / "gone.so"])

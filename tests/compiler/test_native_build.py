@@ -52,7 +52,7 @@ def test_a_kernel_may_be_removed_while_it_is_built(folder: Path, monkeypatch: py
         assert toolchain.load(SOURCE).function() == 42
 
 
-def test_a_full_disk_falls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_kernels_are_built_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = toolchain._run
 
     def fail(command: list[str]) -> str:
@@ -78,7 +78,7 @@ def test_threads_and_processes_at_once(folder: Path) -> None:
     assert len(kernels(folder)) == 2
 
 
-def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_a_compiler_names_packages_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(NoCompilerError, match="Install gcc or clang"):

@@ -128,7 +128,7 @@ def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("size", [*SMALL[:4], pytest.param(SMALL[4], marks=pytest.mark.slow)], ids=str)
-def test_over_lanes(size: tuple[int, int, int]) -> None:
+def test_products_over_lanes_equal_a_loop(size: tuple[int, int, int]) -> None:
     rows, inner, columns = size
     a, b = whole(rows, inner), whole(inner, columns)
     names = ("rows", "columns_backwards", "one_row", "part")
@@ -178,7 +178,7 @@ def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> 
     monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
         test_operands_of_every_layout(size, torch.float32)
-    test_over_lanes((7, 8, 9))
+    test_products_over_lanes_equal_a_loop((7, 8, 9))
 
 
 AT_THE_END_OF_MEMORY = """

@@ -262,5 +262,5 @@ assert os.getpid() == parent and os.waitpid(children[0], 0)[1] == 0
 
 
 @pytest.mark.slow
-def test_what_cannot_run_in_a_child_says_so(tmp_path: Path) -> None:
+def test_errors_in_a_forked_child_name_a_remedy(tmp_path: Path) -> None:
     passes(REFUSED, tmp_path, limit=120)

@@ -39,7 +39,7 @@ def folder() -> Path | None:
 def unusable(reason: str) -> None:
     """Warn once that the folder in FUNCNET_CACHE_DIR cannot be used; there is no warning for the default folder."""
     if named := os.environ.get("FUNCNET_CACHE_DIR"):
-        _warn_of(named, f"jit: FUNCNET_CACHE_DIR={named!r} takes no kernels: {reason}. Each process compiles its own.")
+        _warn_of(named, f"jit: FUNCNET_CACHE_DIR={named!r} cannot be used: {reason}. Each process compiles its own.")
 
 
 _warned_of = set[str]()
