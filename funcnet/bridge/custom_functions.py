@@ -175,7 +175,7 @@ class _Call:
         return self.pull(ctx.saved_tensors, ctx.needs_input_grad, self.own(cotangents))
 
     def pull(self, saved: Any, needed: Sequence[bool], cotangents: Sequence[Any]) -> tuple[Tensor | None, ...]:
-        given, record = self.results.alone(cotangents), _Record(needed, self.kept.rebuild(saved))
+        given, record = self.results.without_rest(cotangents), _Record(needed, self.kept.rebuild(saved))
         with self.resumed(), _explained(self.cls, "backward"):
             grads = self.cls.backward(record, *(given if isinstance(given, tuple) else (given,)))
         return (grads if isinstance(grads, tuple) else (grads,))[: len(needed)]

@@ -108,7 +108,7 @@ def test_an_unknown_method_of_a_product() -> None:
     a = torch.ones(9, 9)
     program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
     (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
-    product.how = "by magic"
+    product.method = "by magic"
     with pytest.raises(KeyError, match="by magic"):
         statements_of(program).print(product)
 

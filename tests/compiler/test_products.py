@@ -212,7 +212,7 @@ def test_no_result_is_read_past_its_end() -> None:
 
     specs = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
     (product,) = (part for part in loops(trace(f, specs)).statements if isinstance(part, Contract))
-    assert product.how is Method.WIDE and product.right.buffer.kind == "temporary"
+    assert product.method is Method.WIDE and product.right.buffer.kind == "temporary"
 
 
 def test_arrays_that_vectors_are_stored_to_are_aligned() -> None:

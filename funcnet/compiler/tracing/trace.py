@@ -17,7 +17,7 @@ from funcnet import _torch
 from funcnet._torch import Operation, dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.decompositions.value_checks import is_check
-from funcnet.compiler.errors import StagingError, reads_value
+from funcnet.compiler.errors import NumberNeededError, StagingError, reads_value
 from funcnet.compiler.program import Block, Program, Scan, Var
 from funcnet.compiler.tracing import number_rules, shape_inference
 from funcnet.compiler.tracing.arguments import Symbol, flat, map_tensors, plain, refill
@@ -25,7 +25,7 @@ from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
 from funcnet.compiler.tracing.nested_vmap import Batches, batched
-from funcnet.compiler.tracing.numbers import NumberNeededError, argument, find, need, revive
+from funcnet.compiler.tracing.numbers import argument, find, need, revive
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
 from funcnet.compiler.tracing.torch_errors import torch_errors

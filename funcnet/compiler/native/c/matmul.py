@@ -27,7 +27,7 @@ def contract(writer: Writer, product: Contract) -> None:
         writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
     ways = {Method.TILES: _tiled, Method.WIDE: _wide, Method.PANELS: _wide, Method.BLAS: _blas}
-    ways[product.how](writer, product, place, rows, columns, inner)
+    ways[product.method](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()
 
