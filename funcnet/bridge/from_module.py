@@ -62,8 +62,8 @@ def from_module(module: nn.Module, *, trainable: Trainable = None) -> tuple["App
         is an error if it reads the module's tensors.
     Raises:
         TypeError: The argument is not a module, or trainable is of another type.
-        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. `trainable` chooses none, or
-            names what the module does not have. From apply: params or state
+        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. `trainable` chooses no
+            parameter, or contains a name that is neither a parameter's nor a submodule's. From apply: params or state
             has another structure or shape; a tied weight is given twice with different values; a random operation has
             no key or no rule; forward writes to a parameter, or uses a tensor of the original module; or the output
             depends on values that the module keeps outside its state.
@@ -236,8 +236,7 @@ def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
     if nn.parameter.is_lazy(tensor):
         raise ValueError(
             f'from_module: expected {kind} "{path}" to have values, but it is lazy and has no shape before the first'
-            " call."
-            " Call the module once on an example input."
+            " call. Call the module once on an example input."
         )
     if tensor.is_meta:
         raise ValueError(

@@ -71,7 +71,7 @@ def test_a_folder_and_files_of_another_user_are_not_used(folder: Path, monkeypat
 def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.warns(UserWarning, match="others may write it"):
+    with pytest.warns(UserWarning, match="others may write to it"):
         assert toolchain.load(SOURCE).function() == 42
     assert not list(folder.iterdir())
 

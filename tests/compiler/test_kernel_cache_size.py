@@ -29,7 +29,7 @@ SIZES = {"1G": 2**30, "2k": 2048, "1.5 MiB": 3 * 2**19, "3GB": 3 * 2**30, "100":
 @pytest.mark.parametrize("text", SIZES)
 def test_a_size_may_have_a_unit(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCNET_CACHE_SIZE", text)
-    assert kernel_cache._bound() == SIZES[text]
+    assert kernel_cache._limit() == SIZES[text]
 
 
 @pytest.mark.parametrize("text", ["abc", "-1", "1T", "G", "nan", "1e3", "1 000", "٣"])
