@@ -33,7 +33,7 @@ def contract(writer: Writer, product: Contract) -> None:
 
 
 def _poll(writer: Writer, product: Contract) -> None:
-    """Look at the stop flag once per row of tiles, in a product that takes long."""
+    """Read the stop flag once per row of tiles if the product takes long."""
     if math.prod(product.out.shape) * product.left.shape[-1] > writer.target.poll * writer.target.product_speed // 4:
         writer.stop()
 
