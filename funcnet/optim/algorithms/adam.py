@@ -181,7 +181,7 @@ def _adam_update(
     mean = moments.lookahead_mean(updates, mu, b1, count) if nesterov else mu
     corrections = {
         dtype: _corrections(count, 0.0 if nesterov else b1, b2, eps, eps_root, dtype)
-        for dtype in {leaf.dtype for leaf in tree.leaves(nu)}
+        for dtype in dict.fromkeys(leaf.dtype for leaf in tree.leaves(nu))
     }
 
     def direction(_: Tensor, m: Tensor, v: Tensor) -> Tensor:
