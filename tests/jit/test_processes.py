@@ -1,6 +1,6 @@
 """Jitted functions after fork, spawn and forkserver, in workers of a DataLoader, and after an interrupt.
 
-Every case is a script in a process of its own, with a time limit: what fails here would wait for ever.
+Every case is a script in a process of its own, with a time limit: a failure would wait forever.
 """
 
 import os
@@ -18,8 +18,6 @@ torch.manual_seed(0)
 @fn.jit
 def chain(x):
     return (x.sin() * 2 + x.exp()).sum(0)
-
-
 
 
 @fn.jit
@@ -55,7 +53,7 @@ def is_right(results, wanted):
 
 
 def in_child(work):
-    # the work in a forked child: whether it ended well
+    # return whether work() succeeds in a forked child
     child = os.fork()
     if not child:
         try:
@@ -69,7 +67,7 @@ def in_child(work):
 
 
 def passes(text: str, tmp_path: Path, limit: float = 60) -> None:
-    """A script with the programs above ends well within a time limit, with two threads."""
+    """Run a script after the programs above, with two threads; it has to succeed within a time limit."""
     path = tmp_path / "script.py"
     path.write_text(PROGRAMS + text)
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "FUNCNET_VERIFY": ""}

@@ -145,8 +145,8 @@ class Writer:
         """Tell whether an element is represented by a mask."""
         return varying and dtype == torch.bool
 
-    def truth(self, comparison: str, varying: bool) -> str:
-        """Return the bool that a comparison gives."""
+    def compared(self, comparison: str, varying: bool) -> str:
+        """Return a comparison as a bool."""
         return f"__builtin_convertvector({comparison}, vb8)" if varying else comparison
 
     def store(self, view: View, place: Place, value: str) -> None:
