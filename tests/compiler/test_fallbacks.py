@@ -196,7 +196,7 @@ def test_no_folder_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(30, "Read-only file system")
 
     monkeypatch.setattr(toolchain, "_install", refuse)
-    falls("write its kernel nowhere.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
+    falls("cannot write its kernel to any folder.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
 
 
 def test_a_folder_whose_files_are_not_executable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
