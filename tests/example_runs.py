@@ -1,4 +1,10 @@
-"""Helpers that run an example as a user does, and read the tables that it prints."""
+"""Helpers that run an example as a user does, and read the tables that it prints.
+
+A new example touches these files, in order:
+    1. examples/NAME.py: a docstring that states the result, and `main` with the options --seed and --svg FILE.
+    2. tests/examples/: a test that runs it and compares the numbers that it prints.
+    3. README.md: a row of the table of examples, with its output.
+"""
 
 import re
 import subprocess

@@ -43,7 +43,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "varying"}],
     "compiler/tracing": [
-        {"arguments", "nested_vmap", "spec", "tracer"},
+        {"arguments", "nested_vmap", "spec", "torch_errors", "tracer"},
         {"constants"},
         {"kernel_dtypes", "recorder", "shape_inference"},
         {"functionalize", "numbers"},

@@ -206,7 +206,7 @@ def test_shapes_must_agree(name):
 
 @pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels"])
 @pytest.mark.parametrize("shape", [(), (3, 0)])
-def test_there_must_be_classes(name, shape):
+def test_predictions_without_classes_are_an_error(name, shape):
     labels = torch.zeros(shape) if name == "softmax_cross_entropy" else torch.zeros(shape[:-1], dtype=torch.int64)
     with pytest.raises(ValueError, match=rf"{name}: expected logits of shape \(\*, classes\), got"):
         getattr(fn.losses, name)(torch.zeros(shape), labels)

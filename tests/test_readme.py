@@ -18,7 +18,7 @@ def test_the_quickstart_prints_its_number():
     assert printed.stdout.strip() == promised.strip()
 
 
-def test_it_is_short_and_lists_every_example():
+def test_the_readme_is_short_and_lists_every_example():
     assert len(README.splitlines()) <= 120
     for example in (ROOT / "examples").glob("*.py"):
         assert f"examples/{example.name}" in README

@@ -1,7 +1,7 @@
 """autograd.Functions of the older signature forward(ctx, ...), common in third-party code, under torch.func.
 
-torch.func wants a forward without a context, and setup_context. Here forward gets a record in place of the context; the
-tensors that it saves, or keeps in attributes, become further results, which torch.func hands on to backward.
+torch.func requires a forward without a context, and setup_context. Here forward gets a record in place of the context;
+the tensors that it saves, or keeps in attributes, become further results, which torch.func passes to backward.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ _REFUSALS = ("data pointer", "numpy()", "requires_grad_()", "does not require gr
 
 @contextmanager
 def _explained(cls: Class, part: str) -> Iterator[None]:
-    """Return the remedy for a Function that uses other than torch's operations, or calls torch.autograd."""
+    """Name a remedy if a Function uses operations of other libraries or calls torch.autograd."""
     try:
         yield
     except RuntimeError as error:
@@ -88,7 +88,7 @@ class _Hooked(torch.autograd.Function):
 
 
 class _Record:
-    """A context for forward or for backward: it stores what they save."""
+    """Replaces the context of forward or backward, and stores the tensors and attributes that they save."""
 
     def __init__(self, needs_input_grad: Sequence[bool], attributes: dict[str, Any] | None = None) -> None:
         self.saved_tensors: Sequence[Any] = ()
@@ -124,15 +124,15 @@ def _call(cls: Class, args: tuple[Any, ...]) -> Any:
 
 
 class _Call:
-    """One call of a Function, as the parts of another one that are called in turn.
+    """One call of a Function whose forward takes a context; its methods are those of a Function without one.
 
     Attributes:
         results: The tensors among its results.
         kept: The tensors in the record that forward filled.
-        places: For each of these, which it is of the arguments, the results and the further results.
+        places: The position of each of these among the arguments, the results and the further results.
         like: The shapes and dtypes of the results.
-        further: How many further results there are.
-        modes: The torch function modes around the call, which torch.func switches off in its parts.
+        further: The number of further results.
+        modes: The torch function modes around the call, which torch.func switches off inside it.
     """
 
     def __init__(self, cls: Class) -> None:
@@ -156,7 +156,7 @@ class _Call:
 
     @contextmanager
     def resumed(self) -> Iterator[None]:
-        """Run a part as code around the call runs."""
+        """Enable the modes and rules that are active around the call."""
         with by_rules(), _torch.in_function_modes(self.modes):
             yield
 
@@ -175,7 +175,7 @@ class _Call:
         return self.pull(ctx.saved_tensors, ctx.needs_input_grad, self.own(cotangents))
 
     def pull(self, saved: Any, needed: Sequence[bool], cotangents: Sequence[Any]) -> tuple[Tensor | None, ...]:
-        given, record = self.results.alone(cotangents), _Record(needed, self.kept.rebuild(saved))
+        given, record = self.results.without_rest(cotangents), _Record(needed, self.kept.rebuild(saved))
         with self.resumed(), _explained(self.cls, "backward"):
             grads = self.cls.backward(record, *(given if isinstance(given, tuple) else (given,)))
         return (grads if isinstance(grads, tuple) else (grads,))[: len(needed)]

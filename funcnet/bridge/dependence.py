@@ -176,6 +176,11 @@ class Judge:
             self.harmless.add(key)
 
     def is_harmless(self, changed: Mapping[Attribute, Any], run: Callable[..., Any], first: Any) -> bool:
+        """Call the module again, and tell whether its output depends on the changes only as on a cache.
+
+        A cache is an attribute that was empty before the first call, gets a value that does not depend on the
+        arguments, and does not change the output.
+        """
         watch = Watch(separate(changed))
         try:
             with watch.reading(changed):

@@ -62,8 +62,8 @@ def from_module(module: nn.Module, *, trainable: Trainable = None) -> tuple["App
         is an error if it reads the module's tensors.
     Raises:
         TypeError: The argument is not a module, or trainable is of another type.
-        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. `trainable` chooses none, or
-            names what the module does not have. From apply: params or state
+        ValueError: A parameter or buffer has no values: it is lazy, or on the meta device. `trainable` chooses no
+            parameter, or contains a name that is neither a parameter's nor a submodule's. From apply: params or state
             has another structure or shape; a tied weight is given twice with different values; a random operation has
             no key or no rule; forward writes to a parameter, or uses a tensor of the original module; or the output
             depends on values that the module keeps outside its state.
@@ -84,8 +84,8 @@ def from_module(module: nn.Module, *, trainable: Trainable = None) -> tuple["App
     parameters = _parameters(module)
     frozen = frozen_names(parameters, trainable)
     apply = Apply(module, frozen)
-    held = _buffers(module) | {name: parameters.pop(name) for name in frozen}
-    return apply, _copies("parameters", parameters), _copies("state", held)
+    trained, kept = _parted(parameters, frozen)
+    return apply, _copies("parameters", trained), _copies("state", _buffers(module) | kept)
 
 
 def _copies(kind: str, tensors: Mapping[str, Tensor]) -> Tree:
@@ -120,9 +120,9 @@ class Apply:
         self.recurrent = [part for part in self.parts if isinstance(part, nn.RNNBase)]
         norms = (part for part in self.parts if isinstance(part, nn.modules.batchnorm._BatchNorm))
         self.averaging = [norm for norm in norms if norm.momentum is None]
-        named = _parameters(self.module)
-        held = _buffers(self.module) | {name: named.pop(name) for name in self.frozen}
-        self.params, self.buffers = Names("parameters", named), Names("state", held, tuple(attributes(module)))
+        trained, kept = _parted(_parameters(self.module), self.frozen)
+        held = _buffers(self.module) | kept
+        self.params, self.buffers = Names("parameters", trained), Names("state", held, tuple(attributes(module)))
         self.of_params = [self._places(names) for names in self.params.all_names()]
         self.of_buffers = [self._places(names) for names in self.buffers.all_names()]
         self.is_frozen = [first in self.frozen for first, *_ in self.buffers.all_names()]
@@ -210,6 +210,12 @@ def _parameters(module: nn.Module) -> dict[str, Any]:
     return dict(module.named_parameters(remove_duplicate=False))
 
 
+def _parted(parameters: Mapping[str, Any], frozen: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separate trained and frozen parameters, in the module's order, which decides the first name of a tied one."""
+    trained = {name: parameter for name, parameter in parameters.items() if name not in frozen}
+    return trained, {name: parameters[name] for name in parameters if name in frozen}
+
+
 def _buffers(module: nn.Module) -> dict[str, Tensor]:
     return dict(module.named_buffers(remove_duplicate=False)) | attributes(module)
 
@@ -236,8 +242,7 @@ def _check_values(kind: str, path: str, tensor: Any) -> Tensor:
     if nn.parameter.is_lazy(tensor):
         raise ValueError(
             f'from_module: expected {kind} "{path}" to have values, but it is lazy and has no shape before the first'
-            " call."
-            " Call the module once on an example input."
+            " call. Call the module once on an example input."
         )
     if tensor.is_meta:
         raise ValueError(

@@ -13,7 +13,7 @@ def frozen_names(parameters: Mapping[str, Tensor], trainable: Trainable) -> set[
 
     Raises:
         TypeError: `trainable` is of another type.
-        ValueError: It chooses nothing, or holds the name of nothing.
+        ValueError: It chooses no parameter, or contains a name that is neither a parameter's nor a submodule's.
     """
     if trainable is None:
         return set()

@@ -130,7 +130,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """Compute attention by plain operations: fused kernels are slow loops under vmap of grad, and draw with no key."""
+    """Compute attention by plain operations: fused kernels are slow loops under vmap of grad, and ignore keys."""
     if enable_gqa:
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
@@ -143,7 +143,7 @@ def _attention(
 
 
 class Average(float):
-    """A marker for the momentum of a BatchNorm in which torch uses the value of 1 / num_batches_tracked."""
+    """Marks the momentum of a BatchNorm with cumulative statistics, for which torch reads num_batches_tracked."""
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _recur(calls: Calls, function: Any, *args: Any) -> tuple[Tensor, ...]:
 
 
 def _with_plain(rule: Any) -> Any:
-    """Ignore the mode and the function that a rule replaces."""
+    """Turn a function into a rule, which also receives the mode and the replaced function."""
     return lambda calls, function, *args, **kwargs: rule(*args, **kwargs)
 
 
@@ -198,7 +198,7 @@ def _weight_norm(calls: Calls, function: Any, v: Tensor, g: Tensor, dim: int = 0
 
 
 def _require_grad(calls: Calls, function: Any, x: Tensor, requires_grad: bool = True) -> Tensor:
-    """Leave it to the transformation, as for the inputs of transformers' checkpoints; torch.func refuses the call."""
+    """Ignore the call under torch.func, which refuses it; transformers' checkpoints make it for their inputs."""
     result: Tensor = x if requires_grad and _torch.is_transforming() else function(x, requires_grad)
     return result
 

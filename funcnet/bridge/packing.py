@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def pack(x: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor, Tensor]:
-    """Compute what torch._pack_padded_sequence does: (all rows, those of one time after another; how many per time)."""
+    """Compute what torch._pack_padded_sequence does: (the rows, ordered by time; their number per time)."""
     x = x.transpose(0, 1) if batch_first else x
     known = numbers_in(lengths)
     _check_lengths(known, x.shape[:2])
@@ -36,7 +36,7 @@ def pad(
 
 
 def unpacked(data: Tensor, sizes: list[int]) -> tuple[Tensor, Tensor]:
-    """Lay packed rows out by time and sequence; also return which places hold a row, the others being arbitrary."""
+    """Return packed rows as (time, sequence, ...), and a mask of the entries that are rows; others are arbitrary."""
     starts = [0, *accumulate(sizes)]
     places = [
         [start + i if i < size else 0 for i in range(sizes[0])] for start, size in zip(starts, sizes, strict=False)
@@ -67,7 +67,7 @@ def _extended(rows: Tensor, count: int, value: float, side: str) -> Tensor:
 
 
 def numbers_in(lengths: Tensor) -> list[int]:
-    """Read lengths, which a function that is mapped or traced over them does not have."""
+    """Read lengths as Python numbers; raise if they are mapped by vmap or traced."""
     try:
         found: list[int] = lengths.tolist()
         return found

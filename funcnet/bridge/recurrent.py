@@ -4,6 +4,7 @@ torch's kernels have no batching rule and no forward derivative, and draw their 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,8 @@ from torch.nn.functional import linear
 
 from funcnet.bridge.packing import numbers_in, packed, unpacked
 from funcnet.bridge.randomness import Draws, thin
+from funcnet.layers.recurrent import Carry, Cell, gru_cell, lstm_cell, rnn_cell
 from funcnet.scan import scan
-
-Carry = tuple[Tensor, ...]
-Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ w_hh.T, x @ w_ih.T, both with biases) -> carry, h first
 
 
 def recur(draws: Draws, function: Any, *args: Any) -> tuple[Tensor, ...]:
@@ -53,7 +52,7 @@ def _one_way(
     *,
     backwards: bool,
 ) -> tuple[Carry, Tensor]:
-    """Go along time, in either direction; where a sequence is not in use, its state stays."""
+    """Scan over time in either direction; a sequence keeps its state at the times that it does not have."""
     w_ih, w_hh, *rest = weights
     b_ih, b_hh, *projection = rest if has_bias else (None, None, *rest)
 
@@ -72,20 +71,8 @@ def _one_way(
     return end, y.flip(0)
 
 
-def _lstm(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
-    i, f, g, o = (x + hidden).chunk(4, -1)
-    c = torch.sigmoid(f) * carry[1] + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
-
-
-def _gru(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
-    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, -1), hidden.chunk(3, -1)
-    z = torch.sigmoid(xz + hz)
-    return ((1 - z) * torch.tanh(xn + torch.sigmoid(xr + hr) * hn) + z * carry[0],)
-
-
-def _alone(cell: Cell) -> Callable[..., Any]:
-    """Turn a cell into what torch.gru_cell and its like are: one step, from x and the state before."""
+def _one_step(cell: Cell) -> Callable[..., Any]:
+    """Return one step of a cell as a function with the arguments of torch.gru_cell, lstm_cell and the others."""
 
     def step(
         x: Tensor, start: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
@@ -98,9 +85,9 @@ def _alone(cell: Cell) -> Callable[..., Any]:
 
 
 _CELLS: dict[str, Cell] = {
-    "lstm": _lstm,
-    "gru": _gru,
-    "rnn_tanh": lambda _, hidden, x: (torch.tanh(x + hidden),),
-    "rnn_relu": lambda _, hidden, x: (torch.relu(x + hidden),),
+    "lstm": lstm_cell,
+    "gru": gru_cell,
+    "rnn_tanh": partial(rnn_cell, activation=torch.tanh),
+    "rnn_relu": partial(rnn_cell, activation=torch.relu),
 }
-CELLS = {f"{name}_cell": _alone(cell) for name, cell in _CELLS.items()}
+CELLS = {f"{name}_cell": _one_step(cell) for name, cell in _CELLS.items()}

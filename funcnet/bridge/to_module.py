@@ -93,7 +93,7 @@ class _Held:
     def __init__(self, module: nn.Module, values: Tree, add: Callable[[nn.Module, str, Tensor], None]) -> None:
         self.flattener = Flattener()
         tensors = self.flattener.split(values)
-        self.paths = [path or "value" for path in tree.paths(self.flattener.alone(tensors))]
+        self.paths = [path or "value" for path in tree.paths(self.flattener.without_rest(tensors))]
         for path, tensor in zip(self.paths, tensors, strict=True):
             _hold(module, path, tensor.detach().clone(), add)
 

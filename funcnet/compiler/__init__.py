@@ -17,6 +17,7 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/constants.py             values that are known during tracing
         tracing/kernel_dtypes.py         dtypes that torch's kernels refuse
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
+        tracing/torch_errors.py          torch's errors for code that reads values, as errors of this library
         decompositions/table.py          operations in terms of simpler ones
     program.py                       the result of tracing: blocks of operations on values, each assigned once
     passes/__init__.py               the passes over the program, in order; every backend gets their result
@@ -51,7 +52,7 @@ through all of them, later ones from the signature straight to the kernel.
 
 A file imports only from lower layers, which tests/test_architecture.py lists.
 
-An example at each stage, an ensemble of lanes. A star marks a buffer whose elements are vectors of lanes:
+An example at each stage: an ensemble of five lanes. A star marks a buffer whose elements are vectors of lanes:
 
     >>> import torch
     >>> import funcnet as fn
@@ -92,7 +93,7 @@ A new scalar primitive:
 A new kind of loop statement:
     1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
     2. native/cost.py, memory.py, text.py, verification.py and c/statements.py: those cases.
-    3. tests/compiler/: tests of its values. test_falls.py checks that no stage ignores an unknown statement.
+    3. tests/compiler/: tests of its values. test_fallbacks.py checks that no stage ignores an unknown statement.
 A new backend:
     1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.
     2. backends.py: its name, and when "auto" chooses it.

@@ -35,7 +35,7 @@ class Request:
     key: tuple[Hashable, ...]
     tensors: list[Tensor]
     traced: tuple[int, ...]  # positions of the traced numbers among the leaves
-    holders: list[Any]
+    holders: list[Any]  # the objects from which paths lead to the closed-over tensors
 
     def inputs(self) -> list[Tensor]:
         """Return the inputs of the program: the tensors, then the traced numbers as tensors."""
@@ -70,7 +70,7 @@ class Compiled:
     def captures(self, holders: list[Any]) -> list[Tensor] | None:
         """Read the closed-over tensors at their places; return None unless the program is valid for them.
 
-        It is if their keys, and the values that the trace has read, are those of the trace.
+        It is valid if their keys, and the values that were read during tracing, are the same as during tracing.
         """
         found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
         same = all(map(_fits, found, self.capture_keys, self.program.fixed))

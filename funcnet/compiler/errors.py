@@ -10,6 +10,18 @@ class StagingError(RuntimeError):
     """A function cannot be traced: it reads values in Python, draws global random numbers, or writes to its inputs."""
 
 
+class NumberNeededError(StagingError):
+    """Python needs the values of some traced numbers.
+
+    Attributes:
+        numbers: Their positions among the traced numbers.
+    """
+
+    def __init__(self, numbers: frozenset[int]) -> None:
+        super().__init__("jit: Python needs the value of a traced number.")
+        self.numbers = numbers
+
+
 class UnsupportedError(Exception):
     """A backend has no rule for an operation; the message names the operation and the reason."""
 

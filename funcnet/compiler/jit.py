@@ -14,6 +14,7 @@ from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
 from funcnet.compiler.captures import check_objects, is_function
+from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments
@@ -28,7 +29,6 @@ from funcnet.compiler.signature import (
     unhashable,
     with_traced,
 )
-from funcnet.compiler.tracing.numbers import NumberNeededError
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
 from funcnet.transforms.purity import Pure

@@ -53,7 +53,8 @@ def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
     """Apply the affine map of `dense`; the sizes are those of params."""
     w = matching("dense", params, "w", x, ndim=2)
     check_names("dense", params, ("w", "b"))
-    return x @ w + matching("dense", params, "b", w, what="w") if "b" in params else x @ w
+    y = x @ w
+    return y + matching("dense", params, "b", w, what="w") if "b" in params else y
 
 
 def embedding(

@@ -47,10 +47,11 @@ def rnn(
         >>> fn.rnn(1, activation=torch.relu).apply(params, torch.tensor([[1.0], [2.0], [3.0]])).flatten()
         tensor([1., 3., 6.])
     """
-    return _recurrent("rnn", features, partial(_rnn, activation=activation), 1, 1, w_init, b_init)
+    return _recurrent("rnn", features, partial(rnn_cell, activation=activation), 1, 1, w_init, b_init)
 
 
-def _rnn(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[Tensor], Tensor]) -> Carry:
+def rnn_cell(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[Tensor], Tensor]) -> Carry:
+    """Compute the new h of `rnn`."""
     return (activation(x + hidden),)
 
 
@@ -72,10 +73,11 @@ def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer
         Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
         as in torch.nn.GRU: r multiplies h_n including its bias, and z weights the old state.
     """
-    return _recurrent("gru", features, _gru, 1, 3, w_init, b_init)
+    return _recurrent("gru", features, gru_cell, 1, 3, w_init, b_init)
 
 
-def _gru(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+def gru_cell(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+    """Compute the new h of `gru`."""
     (h,) = carry
     xr, xz, xn = x.chunk(3, -1)
     hr, hz, hn = hidden.chunk(3, -1)
@@ -101,10 +103,11 @@ def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initialize
     Source:
         Gers, Schmidhuber, Cummins (2000), Learning to Forget, https://doi.org/10.1162/089976600300015015
     """
-    return _recurrent("lstm", features, _lstm, 2, 4, w_init, b_init)
+    return _recurrent("lstm", features, lstm_cell, 2, 4, w_init, b_init)
 
 
-def _lstm(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+def lstm_cell(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
+    """Compute the new h and c of `lstm`."""
     _, c = carry
     i, f, g, o = (x + hidden).chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

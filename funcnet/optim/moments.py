@@ -36,7 +36,8 @@ def second(updates: Updates, mean: Params, decay: Scalar) -> Params:
 
 def unbias(mean: Params, decay: Scalar, count: Tensor) -> Params:
     """Divide a mean that started from zero by the sum of its weights: m / (1 - decay^t)."""
-    weights = {dtype: bias_weight(decay, count, dtype) for dtype in {leaf.dtype for leaf in tree.leaves(mean)}}
+    dtypes = dict.fromkeys(leaf.dtype for leaf in tree.leaves(mean))
+    weights = {dtype: bias_weight(decay, count, dtype) for dtype in dtypes}
     return tree.map(lambda m: m / weights[m.dtype], mean)
 
 

@@ -38,7 +38,7 @@ def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def _is_all_true(x: Tensor) -> Any:
-    """Take a distribution's validation of its arguments to hold, and check it."""
+    """Return True where a distribution validates its arguments, and record a check of them."""
     frame = _distribution()
     if frame is None:
         return is_all_true(x)
@@ -72,7 +72,7 @@ def assumed(x: Tensor) -> bool | None:
     return _VALIDATIONS.get(place)
 
 
-def _truth(x: Tensor) -> bool:
+def _bool(x: Tensor) -> bool:
     answer = assumed(x)
     return bool(x) if answer is None else answer
 
@@ -146,7 +146,7 @@ def _corrcoef(x: Tensor) -> Tensor:
 
 
 def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Take a 0-d index as one of a single element: torch's batching rule takes it for as many as the axis has."""
+    """Treat a 0-d index as one element; torch's batching rule gives it as many elements as the axis has."""
     if index.ndim:
         return torch.index_select(input, dim, index)
     if input.ndim:
@@ -160,7 +160,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     aten._assert_async.default: require,
     aten._assert_async.msg: require,
     is_all_true: _is_all_true,
-    Tensor.__bool__: _truth,
+    Tensor.__bool__: _bool,
     torch.nn.functional.one_hot: _one_hot,
     torch.nn.functional.ctc_loss: ctc_loss,
     torch.nn.functional.gaussian_nll_loss: _gaussian_nll_loss,

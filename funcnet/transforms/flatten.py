@@ -35,7 +35,7 @@ class Flattener:
     def rebuild(self, tensors: Sequence[Any]) -> Tree:
         return self._fill(tensors, self.rest)
 
-    def alone(self, tensors: Sequence[Any]) -> Tree:
+    def without_rest(self, tensors: Sequence[Any]) -> Tree:
         """Rebuild the tree with None for every other leaf."""
         return self._fill(tensors, [None] * len(self.rest))
 
@@ -64,11 +64,11 @@ class Inputs:
         return args
 
     def gradient(self, tensors: Sequence[Any]) -> Any:
-        grads = self.floating.alone(tensors)
+        grads = self.floating.without_rest(tensors)
         return grads[0] if self.single else grads
 
     def tangents(self, tangents: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        return _matching(self.name, "tangent", self.floating.alone(self.tensors), tangents)
+        return _matching(self.name, "tangent", self.floating.without_rest(self.tensors), tangents)
 
 
 class Call:
@@ -99,10 +99,10 @@ class Call:
 
     def derivative(self, parts: Sequence[Any]) -> Tree:
         """Rebuild a tree like the last result from one part per differentiable tensor, with None elsewhere."""
-        return self.floating.alone(parts)
+        return self.floating.without_rest(parts)
 
     def cotangents(self, cotangent: Tree) -> tuple[Tensor, ...]:
-        return _matching(self.name, "cotangent", self.floating.alone(self.outputs), cotangent)
+        return _matching(self.name, "cotangent", self.floating.without_rest(self.outputs), cotangent)
 
 
 class Pairs:

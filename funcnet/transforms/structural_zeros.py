@@ -38,7 +38,7 @@ def pullback(f: Callable[..., Tensors], primals: Sequence[Tensor]) -> Callable[[
         outputs, weights = [y for y, _ in pairs], [c for _, c in pairs]
         recording = torch.is_grad_enabled()  # as torch.func's own pullback does
         found = torch.autograd.grad(outputs, arguments, weights, True, recording, allow_unused=True) if pairs else ()
-        cotangents_found: list[Tensor | None] = floating.alone(found or [None] * len(arguments))
+        cotangents_found: list[Tensor | None] = floating.without_rest(found or [None] * len(arguments))
         return cotangents_found
 
     with Refusals("vjp"):

@@ -40,7 +40,7 @@ def test_a_table_that_grows_is_refused_until_it_has_grown(length, wrap):
         torch.testing.assert_close(wrap(apply)(params, state, x[:count])[0], expected[:count])
 
 
-def test_a_table_that_is_made_for_each_input_is_a_cache():
+def test_a_table_that_depends_only_on_the_length_is_a_cache():
     def step(module, y):
         if not hasattr(module, "table") or len(module.table) < len(y):
             module.register_buffer("table", torch.arange(float(len(y)))[:, None], persistent=True)

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch_modules import assert_close
 
 import funcnet as fn
 
@@ -80,10 +81,6 @@ def loss_of(apply, state):
 def one_by_one(inputs):
     """Return the inputs in batches of one, along a new leading axis."""
     return fn.tree.map(lambda leaf: leaf[:, None], inputs)
-
-
-def assert_close(a, b, atol=1e-12):
-    assert fn.tree.difference(a, b, atol=atol) is None
 
 
 def test_output_and_gradients_equal_the_models(case):

@@ -105,6 +105,25 @@ def test_params_are_those_that_are_chosen(name):
         assert_close(dict(zip(found, fn.tree.leaves(grads), strict=True)), {path: every[path] for path in found}, 1e-10)
 
 
+class ManyTied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(12)) for _ in range(2))
+        self.scale = nn.Parameter(torch.ones(()))
+        for a, b in zip(self.first, self.second, strict=True):
+            b.weight = a.weight
+
+    def forward(self, x):
+        return self.scale * sum(a(b(x)) for a, b in zip(self.first, self.second, strict=True))
+
+
+def test_tied_parameters_in_the_state_are_under_their_first_names():
+    module, x = ManyTied(), torch.ones(3, 1)
+    apply, _, state = fn.from_module(module, trainable="scale")
+    assert sorted(fn.tree.paths(state)) == sorted(f"first.{i}.weight" for i in range(12))
+    assert_close(apply({"scale": module.scale.detach()}, state, x)[0], module(x).detach(), 1e-6)
+
+
 def test_frozen_parameters_stay_in_the_state_and_go_back_into_a_module():
     module = Tied().double()
     apply, params, state = fn.from_module(module, trainable="head")

@@ -96,7 +96,7 @@ class Argument(nn.Module):
         return self.module(rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=self.is_sorted))[1]
 
 
-def test_lengths_have_to_be_known():
+def test_lengths_that_are_not_known_are_refused():
     apply, params, state = fn.from_module(Argument().double())
     lengths = torch.tensor([2, 5, 3])
 

@@ -5,17 +5,12 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import nn
+from torch_modules import KEY, assert_close, numbers
 
 import funcnet as fn
 
 # torch pads an even kernel by a copy
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-
-KEY = fn.random.key(0)
-
-
-def numbers(*shape, seed=0):
-    return fn.random.normal(fn.random.key(seed), shape, torch.float64)
 
 
 ACTIVATIONS = [
@@ -96,10 +91,6 @@ def case(request):
                 noise = numbers(*tensor.shape, seed=i)
                 tensor.copy_(noise.square() + 0.5 if "var" in name else noise)
     return module, x
-
-
-def assert_close(a, b, atol=1e-12):
-    assert fn.tree.difference(a, b, atol=atol) is None
 
 
 def test_the_model_equals_the_module(case):

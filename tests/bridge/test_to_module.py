@@ -78,7 +78,7 @@ def test_frozen_parameters_stay_frozen():
     assert [p.requires_grad for p in fn.to_module(apply, params, state).parameters()] == [True, False]
 
 
-def test_it_saves_copies_pickles_and_converts():
+def test_a_module_is_saved_copied_pickled_and_converted():
     module = fn.to_module(MODEL, PARAMS)
     file = io.BytesIO()
     torch.save(module.state_dict(), file)

@@ -132,7 +132,7 @@ def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("size", [*SMALL[:4], pytest.param(SMALL[4], marks=pytest.mark.slow)], ids=str)
-def test_over_lanes(size: tuple[int, int, int]) -> None:
+def test_products_over_lanes_equal_a_loop(size: tuple[int, int, int]) -> None:
     rows, inner, columns = size
     a, b = whole(rows, inner), whole(inner, columns)
     names = ("rows", "columns_backwards", "one_row", "part")
@@ -182,7 +182,7 @@ def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> 
     monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
         test_operands_of_every_layout(size, torch.float32)
-    test_over_lanes((7, 8, 9))
+    test_products_over_lanes_equal_a_loop((7, 8, 9))
 
 
 AT_THE_END_OF_MEMORY = """
@@ -216,7 +216,7 @@ def test_no_result_is_read_past_its_end() -> None:
 
     specs = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
     (product,) = (part for part in loops(trace(f, specs)).statements if isinstance(part, Contract))
-    assert product.how is Method.WIDE and product.right.buffer.kind == "temporary"
+    assert product.method is Method.WIDE and product.right.buffer.kind == "temporary"
 
 
 def test_arrays_that_vectors_are_stored_to_are_aligned() -> None:

@@ -152,7 +152,7 @@ def test_carries_that_read_each_other(name: str, length: int, lanes: bool, backe
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_delay_line_of_carries_that_start_as_one(backend: str) -> None:
+def test_carries_that_shift_and_start_as_one_tensor(backend: str) -> None:
     def f(xs: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         return scan(lambda c, x: ((*c[1:], x * 2), c[0] @ c[9]), (torch.zeros(3, 3),) * 9 + (xs[0].t(),), xs)
 

@@ -251,7 +251,7 @@ class Scaled:
         return x * self.factor * more
 
 
-def test_a_bound_method_explains_itself():
+def test_explain_of_a_bound_method():
     assert Scaled().times.explain(X, more=2).operations == {"aten.mul.Tensor": 2}
     assert torch.equal(Scaled().times(X, more=2), 6 * X)
 

@@ -128,6 +128,6 @@ def test_values_that_are_nan_are_read_once():
         fn.vmap(lambda row: (row + torch.ones(2)).tolist()),
     ],
 )
-def test_those_that_depend_on_an_argument_are_refused(f):
+def test_values_that_depend_on_an_argument_are_refused(f):
     with pytest.raises(RuntimeError, match="needs the values of a tensor"):
         fn.jit(f)(X)

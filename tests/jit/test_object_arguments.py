@@ -161,7 +161,7 @@ def test_a_jitted_method_reads_its_instance():
         model.times(other)
 
 
-def test_two_names_of_one_tensor_that_become_two():
+def test_a_closed_over_tensor_under_two_names_of_which_one_is_replaced():
     model = SimpleNamespace(a=threes())
     model.b = model.a
     f = fn.jit(lambda x: model.a * x + 10 * model.b)

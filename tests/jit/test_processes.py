@@ -1,6 +1,6 @@
 """Jitted functions after fork, spawn and forkserver, in workers of a DataLoader, and after an interrupt.
 
-Every case is a script in a process of its own, with a time limit: what fails here would wait for ever.
+Every case is a script in a process of its own, with a time limit: a failure would wait forever.
 """
 
 import os
@@ -18,8 +18,6 @@ torch.manual_seed(0)
 @fn.jit
 def chain(x):
     return (x.sin() * 2 + x.exp()).sum(0)
-
-
 
 
 @fn.jit
@@ -55,7 +53,7 @@ def is_right(results, wanted):
 
 
 def in_child(work):
-    # the work in a forked child: whether it ended well
+    # return whether work() succeeds in a forked child
     child = os.fork()
     if not child:
         try:
@@ -69,7 +67,7 @@ def in_child(work):
 
 
 def passes(text: str, tmp_path: Path, limit: float = 60) -> None:
-    """A script with the programs above ends well within a time limit, with two threads."""
+    """Run a script after the programs above, with two threads; it has to succeed within a time limit."""
     path = tmp_path / "script.py"
     path.write_text(PROGRAMS + text)
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "FUNCNET_VERIFY": ""}
@@ -262,5 +260,5 @@ assert os.getpid() == parent and os.waitpid(children[0], 0)[1] == 0
 
 
 @pytest.mark.slow
-def test_what_cannot_run_in_a_child_says_so(tmp_path: Path) -> None:
+def test_errors_in_a_forked_child_name_a_remedy(tmp_path: Path) -> None:
     passes(REFUSED, tmp_path, limit=120)

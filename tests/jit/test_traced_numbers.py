@@ -140,7 +140,7 @@ def test_two_thousand_steps_with_changing_rates():
     torch.testing.assert_close(got, want)
 
 
-def test_a_number_in_lanes_is_shared():
+def test_lanes_share_a_number():
     f = fn.vmap(lambda x, rate: fn.scan(lambda c, _: (c - rate * c, None), x, length=3)[0])
     g = jit(f)
     for rate in RATES:

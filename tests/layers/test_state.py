@@ -236,7 +236,7 @@ def test_derivatives_in_training(layer, shape, dtype):
 
 
 @stateful
-def test_models_in_training_side_by_side(layer, shape):
+def test_several_models_train_at_once(layer, shape):
     params, state, x = in_training(layer, shape)
     xs = torch.stack([x, 2 * x.flip(0), x - 1])
     ensemble = [tree.map(lambda leaf, i=i: leaf + i if tree.is_floating(leaf) else leaf, params) for i in range(3)]

@@ -134,6 +134,16 @@ def test_scan_and_jit_equal_a_loop(make):
     assert tree.allclose(fn.jit(run, backend="eager")(params), expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"lbfgs"}))  # tracing its search takes seconds
+def test_the_second_update_is_not_traced_again(name):
+    optimizer, params = OPTIMIZERS[name](), {"w": numbers(2, 3), "b": numbers(3, seed=1)}
+    jitted = fn.jit(lambda params, state: step(optimizer, params, state), backend="eager")
+    state = optimizer.init(params)
+    for _ in range(2):
+        params, state = jitted(params, state)
+    assert len(jitted._programs) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", sorted(OPTIMIZERS.keys() - {"lbfgs"})

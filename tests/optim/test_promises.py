@@ -127,7 +127,7 @@ def test_an_undefined_trust_ratio_has_finite_derivatives():
         assert tree.equal(first_update(part, g, p)[0], g) and jacobian.isfinite().all()
 
 
-def test_no_patience_reduces_at_every_loss_that_does_not_improve():
+def test_without_patience_every_loss_that_does_not_improve_reduces():
     optimizer = optim.reduce_on_plateau(0.5, patience=0, cooldown=1)
     state, scales = optimizer.init(numbers(1)), []
     for loss in (3.0, 2.0, 2.0, 2.0, 2.0, 1.0):

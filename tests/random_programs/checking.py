@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from backends import other
 from torch import Tensor
 
 import funcnet as fn
@@ -77,11 +78,6 @@ def is_pure(f: Function, args: Sequence[Tensor]) -> bool:
     except RuntimeError:
         return False
     return all(same_bits(a, b) for a, b in zip(given, args, strict=True))
-
-
-def other(x: Tensor, lane: int) -> Tensor:
-    """Return the argument of a lane: the same elements in another order; a number grows."""
-    return x.roll(lane) if x.numel() > 1 or not x.is_floating_point() else x + lane / 16
 
 
 def run(jitted: Function, args: Sequence[Tensor]) -> list[Tensor]:

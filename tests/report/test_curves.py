@@ -80,7 +80,7 @@ def test_curve_of_one_point_shows_its_marker_in_the_middle():
     assert lines[2].startswith("3.0 ┤")
 
 
-def test_curve_without_a_finite_value_says_so():
+def test_curve_without_a_finite_value_shows_a_message():
     lines = printed(report.curve({"loss": torch.full((4,), math.nan)}))
     assert not any(row.strip() for row in body(lines))
     assert lines[-1] == "● loss (4 of 4 NaN or infinite)"

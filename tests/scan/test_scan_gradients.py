@@ -214,7 +214,7 @@ def test_compiled_gradients_of_single_runs_and_of_lanes(scan):
 
 @pytest.mark.parametrize("length", [0, 1, 2])
 @pytest.mark.parametrize("scan", [recurrent, counting, nested])
-def test_short_loops(scan, length):
+def test_gradients_of_short_loops(scan, length):
     f, at = transformed(scan, "grad", length)
     assert tree.difference(fn.jit(f, backend="eager")(*at), f(*at), rtol=1e-11, atol=1e-12) is None
 

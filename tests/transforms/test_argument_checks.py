@@ -120,7 +120,7 @@ def test_equals_torch_without_the_transformation(name, transform):
 
 @pytest.mark.parametrize("transform", TRANSFORMATIONS)
 @pytest.mark.parametrize("name", [name for name, (_, _, bad) in FUNCTIONS.items() if bad])
-def test_arguments_are_checked(name, transform):
+def test_bad_arguments_get_the_error_of_eager_mode(name, transform):
     f, _, bad = FUNCTIONS[name]
     with pytest.raises((ValueError, RuntimeError)) as wanted:
         f(*bad)

@@ -120,7 +120,7 @@ def test_a_transformed_method_binds_to_its_instance():
     assert torch.equal(pickle.loads(pickle.dumps(Model(3.0).slope))(X), X * 6)
 
 
-def test_a_function_that_has_no_name_says_so():
+def test_an_error_names_a_lambda_that_cannot_be_pickled():
     for f in (fn.jit(lambda x: x), fn.grad(lambda x: x.sum())):
         with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
             pickle.dumps(f)
@@ -169,7 +169,7 @@ for f, want in zip(functions, wanted, strict=True):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pickler", ["pickle", "cloudpickle"])
-def test_another_process_builds_them_again(pickler: str, tmp_path: Path) -> None:
+def test_another_process_loads_pickled_functions(pickler: str, tmp_path: Path) -> None:
     pytest.importorskip(pickler)
     by_value = pickler == "cloudpickle"
     (tmp_path / "sent.py").write_text(

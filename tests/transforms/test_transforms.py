@@ -215,7 +215,7 @@ def test_remat_passes_integers_through_derivatives():
     assert y.requires_grad and not count.requires_grad
 
 
-def test_a_list_may_be_the_pair():
+def test_the_pair_with_aux_may_be_a_list():
     assert fn.grad(lambda x: [x**2, "aux"], has_aux=True)(torch.tensor(3.0)) == (torch.tensor(6.0), "aux")
 
 

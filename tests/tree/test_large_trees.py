@@ -39,7 +39,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_nine_hundred_levels(name):
+def test_a_tree_of_nine_hundred_levels(name):
     OPERATIONS[name](nested(3, X))
     start = time.perf_counter()
     OPERATIONS[name](nested(DEEP, X))
@@ -47,7 +47,7 @@ def test_nine_hundred_levels(name):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_tree_that_is_too_deep_says_so(name):
+def test_a_tree_that_is_too_deep_is_an_error(name):
     with pytest.raises(RecursionError, match="nested too deeply: expected at most about 1,000 levels"):
         OPERATIONS[name](nested(5000, X))
 

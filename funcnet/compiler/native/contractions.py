@@ -28,7 +28,7 @@ def method(product: Contract, target: Target) -> Method:
 def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
     if isinstance(statement, Contract):
         copies: list[Nest] = []
-        product = _with_operands(replace(statement, how=method(statement, target)), target, copies)
+        product = _with_operands(replace(statement, method=method(statement, target)), target, copies)
         yield from copies
         yield product
     else:
@@ -38,7 +38,7 @@ def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
 def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
     """Return the product with the operands that its method needs copied to dense ones."""
     left, right = product.left, product.right
-    match product.how:
+    match product.method:
         case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
             return replace(product, right=_dense(right, copies))  # the last vector of a row may extend past its end
         case Method.PANELS:

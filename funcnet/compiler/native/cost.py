@@ -16,7 +16,7 @@ def work(statements: Sequence[Statement], target: Target) -> int:
                 total += math.prod(statement.shape) * len(statement.body)
             case Contract():
                 count = math.prod(statement.out.shape) * statement.left.shape[-1]
-                total += count if statement.how is Method.TILES else count // target.product_speed
+                total += count if statement.method is Method.TILES else count // target.product_speed
             case Cumulate():
                 total += math.prod(statement.out.shape)
             case Sort():

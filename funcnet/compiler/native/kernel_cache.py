@@ -23,14 +23,14 @@ _HOUR = 3600  # seconds after which a build is considered killed
 
 
 def folder() -> Path | None:
-    """Return the cache folder, created if necessary; None, with a warning for a named folder, if it is not safe."""
+    """Return the cache folder, created if necessary; None if it is unsafe, with a warning if it was named."""
     named = os.environ.get("FUNCNET_CACHE_DIR")
     try:
         place = Path(named or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "funcnet"))
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _own(place, stat.S_ISDIR):
             return place
-        unusable("it is a link, belongs to another user, or others may write it")
+        unusable("it is a link, belongs to another user, or others may write to it")
     except (OSError, RuntimeError, ValueError) as error:
         unusable(str(error))
     return None
@@ -39,7 +39,7 @@ def folder() -> Path | None:
 def unusable(reason: str) -> None:
     """Warn once that the folder in FUNCNET_CACHE_DIR cannot be used; there is no warning for the default folder."""
     if named := os.environ.get("FUNCNET_CACHE_DIR"):
-        _warn_of(named, f"jit: FUNCNET_CACHE_DIR={named!r} takes no kernels: {reason}. Each process compiles its own.")
+        _warn_of(named, f"jit: FUNCNET_CACHE_DIR={named!r} cannot be used: {reason}. Each process compiles its own.")
 
 
 _warned_of = set[str]()
@@ -115,7 +115,7 @@ def _own(path: Path, kind: Callable[[int], bool]) -> bool:
 def prune(place: Path, keep: str) -> None:
     """Remove the least recently used kernels until the cache fits its limit."""
     kernels = sorted(_kernels(place))
-    excess = sum(size for _, size, _ in kernels) - _bound()
+    excess = sum(size for _, size, _ in kernels) - _limit()
     for _, size, path in kernels:
         if excess > 0 and path.stem != keep:
             with suppress(OSError):
@@ -131,7 +131,7 @@ def _kernels(place: Path) -> Iterator[tuple[float, int, Path]]:
             yield status.st_mtime, status.st_size, path
 
 
-def _bound() -> int:
+def _limit() -> int:
     """Return the largest size of the cache, in bytes."""
     text = os.environ.get("FUNCNET_CACHE_SIZE") or str(_SIZE)
     if found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?\s*", text, re.ASCII | re.IGNORECASE):

@@ -12,7 +12,7 @@ BLOCK = 16  # terms per block
 LONG = 32  # a sum of at most this many terms is not cut into blocks
 
 
-def is_exactable(view: View, op: str) -> bool:
+def is_float_sum(view: View, op: str) -> bool:
     """Tell whether a reduction is a sum of floats, whose rounding errors can be kept."""
     return op == "add" and view.dtype.is_floating_point
 
@@ -22,7 +22,7 @@ def scratch(view: View, op: str) -> tuple[View, View] | None:
     axes = [axis for axis, size in enumerate(view.shape) if size != 1]
     reduced = [axis for axis in axes if not view.strides[axis]]
     kept = [axis for axis in axes if reduced and axis > reduced[0] and view.strides[axis]]
-    if not kept or not is_exactable(view, op) or math.prod(view.shape[axis] for axis in reduced) <= LONG:
+    if not kept or not is_float_sum(view, op) or math.prod(view.shape[axis] for axis in reduced) <= LONG:
         return None
     strides, size = [0] * len(view.shape), 1
     for axis in reversed(kept):

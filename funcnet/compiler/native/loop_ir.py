@@ -127,7 +127,7 @@ class Contract:
     out: View
     left: View
     right: View
-    how: Method = Method.TILES
+    method: Method = Method.TILES
     panel: View | None = None
 
 

@@ -93,7 +93,7 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
         command = tuple(shlex.split(name))
         if command and shutil.which(command[0], path=path):
             return _probe(command)
-    wanted = f"$CC names {choice!r}, which is not there" if choice else "neither gcc nor clang is on the PATH"
+    wanted = f"$CC names {choice!r}, which does not exist" if choice else "neither gcc nor clang is on the PATH"
     raise NoCompilerError(
         f"the native backend needs a C compiler: {wanted}. Install gcc or clang (Debian, Ubuntu: apt install gcc; "
         "Fedora: dnf install gcc; macOS: xcode-select --install) or set CC, or choose another backend."
@@ -156,7 +156,7 @@ def _built(cc: Compiler, source: str, folder: Path | None, key: str) -> Library:
             return library
     raise NoCompilerError(
         _fault(cc)
-        or f"the native backend can write its kernel nowhere, or not load it from there: "
+        or f"the native backend cannot write its kernel to any folder, or cannot load it from there: "
         f"{'; '.join(failures)}. Set FUNCNET_CACHE_DIR or TMPDIR to a folder with space, whose files may be run."
     )
 
@@ -212,7 +212,7 @@ def _fault(cc: Compiler) -> str:
             if built.exists() and not _may_run(built):
                 return ""  # the folder is the cause
             name = f"that $CC names, {shlex.join(cc.command)!r}," if os.environ.get("CC") else shlex.join(cc.command)
-            return f"the C compiler {name} makes no shared libraries that can be loaded: {_shortened(error, scratch)}"
+            return f"the C compiler {name} builds no shared libraries that can be loaded: {_shortened(error, scratch)}"
     return ""
 
 

@@ -52,6 +52,8 @@ def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., R
 
 
 class _Elements(TorchFunctionMode):
+    """A torch function mode that handles indices by tensors, and reads of values by Python."""
+
     def __init__(self, storage: Storage) -> None:
         super().__init__()
         self.storage = storage
@@ -99,6 +101,7 @@ def _into(error: RuntimeError, func: Callable[..., Any], args: Any, kwargs: dict
 
 
 def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
+    """Return x[index]; each 0-d tensor in it selects a part of x in turn."""
     if (found := _first(x, index)) is None:
         return x[index]
     where, rest = found
@@ -109,6 +112,7 @@ def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
 
 
 def _put(storage: Storage, x: Tensor, index: Any, value: Any) -> None:
+    """Set x[index] = value: write to a copy of the part of x, then write the copy back."""
     if (found := _first(x, index)) is None:
         x[index] = value
         return

@@ -13,7 +13,7 @@ import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
 
 from funcnet._torch import Operation
-from funcnet.compiler.errors import StagingError
+from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing.arguments import SYMBOLS, Symbol, flat
 from funcnet.compiler.tracing.recorder import Recorder
@@ -24,18 +24,6 @@ aten = torch.ops.aten
 DTYPES = {int: torch.int64, float: torch.float64, bool: torch.bool}
 _KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
 _CPU = torch.device("cpu")
-
-
-class NumberNeededError(StagingError):
-    """Python needs the values of some traced numbers.
-
-    Attributes:
-        numbers: Their positions among the traced numbers.
-    """
-
-    def __init__(self, numbers: frozenset[int]) -> None:
-        super().__init__("jit: Python needs the value of a traced number.")
-        self.numbers = numbers
 
 
 @cache

@@ -6,8 +6,7 @@ innermost block that one of its inputs belongs to, so loop-invariant operations 
 operation that has been recorded with the same arguments is not recorded again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from funcnet import _torch
 from funcnet._torch import Operation, dispatch_modes, is_in_dual_level
 from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.decompositions.value_checks import is_check
-from funcnet.compiler.errors import StagingError, draws_random, reads_value, user_line
+from funcnet.compiler.errors import NumberNeededError, StagingError, reads_value
 from funcnet.compiler.program import Block, Program, Scan, Var
 from funcnet.compiler.tracing import number_rules, shape_inference
 from funcnet.compiler.tracing.arguments import Symbol, flat, map_tensors, plain, refill
@@ -26,24 +25,13 @@ from funcnet.compiler.tracing.dynamic_index import with_elements
 from funcnet.compiler.tracing.functionalize import Storage
 from funcnet.compiler.tracing.kernel_dtypes import check_dtypes
 from funcnet.compiler.tracing.nested_vmap import Batches, batched
-from funcnet.compiler.tracing.numbers import NumberNeededError, argument, find, need, revive
+from funcnet.compiler.tracing.numbers import argument, find, need, revive
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
+from funcnet.compiler.tracing.torch_errors import torch_errors
 from funcnet.compiler.tracing.tracer import Tracer
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
-
-# parts of torch's messages for code that reads values
-_READS = (
-    "data pointer",
-    "not allocated",
-    "unallocated",
-    "data-dependent control flow",
-    "calling .item()",
-    "dynamic shape",
-    "aten::equal",
-    "torch.allclose",
-)
 
 _INDEXED = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default}
 
@@ -113,7 +101,7 @@ class Trace(Recorder):
         symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
         self.has_numbers = count > 0
         try:
-            with self.active():
+            with torch_errors(), self:
                 results = self.atoms(with_elements(f, self.storage)([*arguments[:first], *symbols]))
         except Exception as error:
             if not count:
@@ -122,21 +110,6 @@ class Trace(Recorder):
         if self.needed:
             raise NumberNeededError(self.needed)
         return results
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        try:
-            with self:
-                yield
-        except StagingError:
-            raise
-        except RuntimeError as error:
-            origin = _origin(error)
-            if any(hint in str(origin) for hint in _READS):
-                raise reads_value("this operation", user_line(origin)) from error
-            if "called random operation" in str(origin):
-                raise draws_random("this operation", user_line(origin)) from error
-            raise
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -297,13 +270,6 @@ class Trace(Recorder):
     def values(self, value: Any) -> Any:
         """Replace the tensors inside arguments by their current values."""
         return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
-
-
-def _origin(error: BaseException) -> BaseException:
-    """Return torch's error, of which a transformation may have changed the message."""
-    while isinstance(error.__cause__, RuntimeError):
-        error = error.__cause__
-    return error
 
 
 def _is_new(leaf: object, given: Sequence[Tensor]) -> bool:

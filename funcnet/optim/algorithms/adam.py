@@ -50,7 +50,7 @@ def scale_by_adam(
     return on_pairs(
         with_state(
             ScaleByAdamState,
-            init=partial(_adam_init, mu_dtype=mu_dtype),
+            init=partial(zero_moments, mu_dtype=mu_dtype),
             update=partial(_adam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov),
             like=("mu", "nu"),
         )
@@ -159,7 +159,8 @@ def nadamw(
     return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
 
 
-def _adam_init(params: Params, *, mu_dtype: torch.dtype | None = None) -> ScaleByAdamState:
+def zero_moments(params: Params, *, mu_dtype: torch.dtype | None = None) -> ScaleByAdamState:
+    """Return the initial state."""
     return ScaleByAdamState(zero_count(params), moments.zeros(params, mu_dtype), moments.at_least(params, mu_dtype))
 
 
@@ -180,7 +181,7 @@ def _adam_update(
     mean = moments.lookahead_mean(updates, mu, b1, count) if nesterov else mu
     corrections = {
         dtype: _corrections(count, 0.0 if nesterov else b1, b2, eps, eps_root, dtype)
-        for dtype in {leaf.dtype for leaf in tree.leaves(nu)}
+        for dtype in dict.fromkeys(leaf.dtype for leaf in tree.leaves(nu))
     }
 
     def direction(_: Tensor, m: Tensor, v: Tensor) -> Tensor:

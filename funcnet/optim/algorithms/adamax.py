@@ -8,7 +8,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.algorithms.adam import ScaleByAdamState
+from funcnet.optim.algorithms.adam import ScaleByAdamState, zero_moments
 from funcnet.optim.base import (
     GradientTransformation,
     Params,
@@ -17,7 +17,6 @@ from funcnet.optim.base import (
     Updates,
     as_dtype,
     on_pairs,
-    zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
@@ -32,7 +31,7 @@ def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) ->
     check_fraction("scale_by_adamax", b1=b1, b2=b2)
     check_not_negative("scale_by_adamax", eps=eps)
     return on_pairs(
-        with_state(ScaleByAdamState, _adamax_init, partial(_adamax_update, b1=b1, b2=b2, eps=eps), like=("mu", "nu"))
+        with_state(ScaleByAdamState, zero_moments, partial(_adamax_update, b1=b1, b2=b2, eps=eps), like=("mu", "nu"))
     )
 
 
@@ -68,10 +67,6 @@ def adamaxw(
     return chain(
         scale_by_adamax(b1, b2, eps), add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)
     )
-
-
-def _adamax_init(params: Params) -> ScaleByAdamState:
-    return ScaleByAdamState(zero_count(params), moments.zeros(params), moments.zeros(params))
 
 
 def _adamax_update(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.algorithms.adam import ScaleByAdamState
+from funcnet.optim.algorithms.adam import ScaleByAdamState, zero_moments
 from funcnet.optim.base import (
     GradientTransformation,
     Params,
@@ -18,7 +18,6 @@ from funcnet.optim.base import (
     cast,
     on_pairs,
     widest_dtype,
-    zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
@@ -39,7 +38,7 @@ def scale_by_radam(
     check_fraction("scale_by_radam", b1=b1, b2=b2)
     check_not_negative("scale_by_radam", eps=eps, eps_root=eps_root)
     update = partial(_radam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, threshold=threshold, nesterov=nesterov)
-    return on_pairs(with_state(ScaleByAdamState, _radam_init, update, like=("mu", "nu")))
+    return on_pairs(with_state(ScaleByAdamState, zero_moments, update, like=("mu", "nu")))
 
 
 def radam(
@@ -69,10 +68,6 @@ def radam(
     """
     first = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)
     return chain(first, scale_by_learning_rate(learning_rate))
-
-
-def _radam_init(params: Params) -> ScaleByAdamState:
-    return ScaleByAdamState(zero_count(params), moments.zeros(params), moments.zeros(params))
 
 
 def _radam_update(

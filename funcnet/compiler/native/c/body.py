@@ -88,7 +88,7 @@ class Body:
             return f"{a} {row.symbol} {b}"
         args = [self.read(x, place, node.varying) for x in node.args]
         if row.kind is Kind.COMPARISON:
-            return self.writer.truth(f"{args[0]} {row.symbol} {args[1]}", node.varying)
+            return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
@@ -119,7 +119,7 @@ class Body:
         """Return a conversion between dtypes."""
         source, kind = node.args[0], self.writer.type(node)
         if kind in ("b8", "vb8"):
-            return self.writer.truth(f"{text} != 0", node.varying)
+            return self.writer.compared(f"{text} != 0", node.varying)
         if node.dtype == torch.float32 and source.dtype == torch.float64:
             return self.writer.call("narrow", kind, text)
         if not node.varying:

@@ -27,13 +27,13 @@ def contract(writer: Writer, product: Contract) -> None:
         writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
     ways = {Method.TILES: _tiled, Method.WIDE: _wide, Method.PANELS: _wide, Method.BLAS: _blas}
-    ways[product.how](writer, product, place, rows, columns, inner)
+    ways[product.method](writer, product, place, rows, columns, inner)
     for _ in batch:
         writer.close()
 
 
 def _poll(writer: Writer, product: Contract) -> None:
-    """Look at the stop flag once per row of tiles, in a product that takes long."""
+    """Read the stop flag once per row of tiles if the product takes long."""
     if math.prod(product.out.shape) * product.left.shape[-1] > writer.target.poll * writer.target.product_speed // 4:
         writer.stop()
 

@@ -11,7 +11,7 @@ from funcnet.compiler.native.long_sums import BLOCK
 from funcnet.compiler.native.loop_ir import Accumulate, Gather, operands
 
 
-class Walk(Sums):
+class NestWriter(Sums):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
@@ -24,7 +24,7 @@ class Walk(Sums):
                 self.once(place)
                 self.writer.close()
         else:
-            self.loops(0, [])
+            self.from_level(0, [])
 
     def start(self, part: Accumulate) -> None:
         """Fill the target of a reduction with its identity."""
@@ -40,8 +40,8 @@ class Walk(Sums):
         else:
             self.writer.put(f"for (i64 i = 0; i < {buffer.size}; ++i) {self.writer.name(buffer)}[i] = {value};")
 
-    def loops(self, level: int, place: list[str]) -> None:
-        """Print the loop of one group of axes; reductions whose target it does not index are in registers."""
+    def from_level(self, level: int, place: list[str]) -> None:
+        """Print the loops from one level inwards; reductions whose targets they do not index are in registers."""
         if level == len(self.sizes):
             self.once(place)
             return
@@ -52,14 +52,14 @@ class Walk(Sums):
             self.clear(s, ERRORS, level, place)
         for s in held:
             self.load(s, level, start)
-        self.walk(level, place)
+        self.at_level(level, place)
         for s in held:
             self.unload(s, start)
         for s in begun:
             self.finish(s, level, place)
 
-    def walk(self, level: int, place: list[str]) -> None:
-        """Print the loop of one level, interleaved or in blocks as its sums need."""
+    def at_level(self, level: int, place: list[str]) -> None:
+        """Print the loop of one level: plain, interleaved or in blocks, as its sums require."""
         cut = [s for s, at in self.cuts.items() if at == level]
         if self.sums and self.interleaves(level):
             self.interleaved(level, place, cut)
@@ -75,7 +75,7 @@ class Walk(Sums):
         if is_last and not self.nest.sequential:
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
-        self.loops(level + 1, [*place, i])
+        self.from_level(level + 1, [*place, i])
         if not is_last and self.reduces(level) and self.is_irregular():
             self.writer.put("KEEP_SCALAR")
         self.writer.close()

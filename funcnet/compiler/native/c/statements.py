@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from funcnet.compiler.native.c.cumulate import cumulate
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
-from funcnet.compiler.native.c.nest import Walk
+from funcnet.compiler.native.c.nest import NestWriter
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.cost import work
@@ -23,7 +23,7 @@ class Statements:
         """Print one statement."""
         match statement:
             case Nest():
-                Walk(self.writer, statement).print()
+                NestWriter(self.writer, statement).print()
             case Contract():
                 contract(self.writer, statement)
             case Cumulate():

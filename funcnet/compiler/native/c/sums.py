@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.body import Body
 from funcnet.compiler.native.c.writer import Place, Writer
-from funcnet.compiler.native.long_sums import LONG, is_exactable
+from funcnet.compiler.native.long_sums import LONG, is_float_sum
 from funcnet.compiler.native.loop_ir import Accumulate, Nest
 
 SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
@@ -18,7 +18,8 @@ class Sums(Body):
     """The body of a nest, and the registers or buffers of its reductions.
 
     A long sum is cut into blocks at one level of the loops. If the sum is in a register from this level inwards, so is
-    the sum of a block; else the latter is in scratch, which loops over the kept axes add to the total.
+    the sum of a block. Otherwise the sums of a block are in scratch, and loops over the kept axes add them to the
+    totals.
     """
 
     def __init__(self, writer: Writer, nest: Nest):
@@ -32,7 +33,7 @@ class Sums(Body):
         self.in_scratch: set[Accumulate] = set()  # sums whose blocks are now in scratch
 
     def poll_level(self) -> tuple[int, int]:
-        """The level of the loops that looks at the stop flag, and after how many of its steps."""
+        """Return the level whose loop reads the stop flag, and the number of its steps between two reads."""
         most = self.writer.target.poll // (self.writer.lanes if self.lanes_vary() else 1)
         inner = len(self.nest.body)
         for level in reversed(range(len(self.sizes))):
@@ -42,7 +43,7 @@ class Sums(Body):
         return -1, 0
 
     def stretches(self, level: int, size: int, multiple: int = 1) -> AbstractContextManager[tuple[str, str]]:
-        """The first indices of a level, in stretches of whole blocks if it looks at the stop flag."""
+        """Print a loop over stretches if the level reads the stop flag; yield the first index and the end of each."""
         at, length = self.polls
         return self.writer.stretches("0", size, max(length // multiple, 1) * multiple if at == level else size)
 
@@ -68,7 +69,7 @@ class Sums(Body):
 
     def cut_level(self, s: Accumulate) -> int | None:
         """Return the level at which a long sum is cut into blocks; None if it is not."""
-        if not is_exactable(s.view, s.op):
+        if not is_float_sum(s.view, s.op):
             return None
         return next((level for level in reversed(range(len(self.sizes))) if self.chain(s, level) > LONG), None)
 

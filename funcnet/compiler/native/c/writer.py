@@ -59,7 +59,7 @@ class Writer:
 
     @contextmanager
     def stretches(self, first: str, size: int, length: int) -> Iterator[tuple[str, str]]:
-        """Cut a range from `first` to `size` into stretches, and yield the ends of each: before it, a run may stop."""
+        """Cut a range from `first` to `size` into stretches, before each of which a run may stop; yield its bounds."""
         if length >= size:
             yield first, str(size)
             return
@@ -70,7 +70,7 @@ class Writer:
         self.close()
 
     def stop(self, condition: str = "") -> None:
-        """End the block function here if that has been asked for."""
+        """Return from the C function here if a stop has been requested."""
         self.put(f"if ({condition}control[0]) return;")
 
     def name(self, thing: Buffer | Counter, prefix: str = "v") -> str:
@@ -145,8 +145,8 @@ class Writer:
         """Tell whether an element is represented by a mask."""
         return varying and dtype == torch.bool
 
-    def truth(self, comparison: str, varying: bool) -> str:
-        """Return the bool that a comparison gives."""
+    def compared(self, comparison: str, varying: bool) -> str:
+        """Return a comparison as a bool."""
         return f"__builtin_convertvector({comparison}, vb8)" if varying else comparison
 
     def store(self, view: View, place: Place, value: str) -> None:

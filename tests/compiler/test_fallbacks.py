@@ -108,7 +108,7 @@ def test_an_unknown_method_of_a_product() -> None:
     a = torch.ones(9, 9)
     program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
     (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
-    product.how = "by magic"
+    product.method = "by magic"
     with pytest.raises(KeyError, match="by magic"):
         statements_of(program).print(product)
 
@@ -143,9 +143,9 @@ def test_a_c_compiler_that_does_not_work(name: str, folder: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("flag", ["-c", "-static", "-E"])
-def test_flags_that_make_no_library_are_one_warning(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_that_build_no_library_give_one_warning(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", f"{toolchain.compiler().command[0]} {flag}")
-    falls(rf"\$CC names, '\w+ {flag}', makes no shared libraries", NoCompilerError, 8.5)
+    falls(rf"\$CC names, '\w+ {flag}', builds no shared libraries", NoCompilerError, 8.5)
     call = jit(lambda x: x * 9.5)  # a second warning would be an error here
     assert torch.equal(call(X), X * 9.5) and len(call.explain(X).reason) < 500
 
@@ -196,7 +196,7 @@ def test_no_folder_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(30, "Read-only file system")
 
     monkeypatch.setattr(toolchain, "_install", refuse)
-    falls("write its kernel nowhere.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
+    falls("cannot write its kernel to any folder.*Read-only file system.*FUNCNET_CACHE_DIR", NoCompilerError, 6.5)
 
 
 def test_a_folder_whose_files_are_not_executable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_a_folder_whose_files_are_not_executable(folder: Path, monkeypatch: pyte
         return load(path)
 
     monkeypatch.setattr(toolchain.ctypes, "CDLL", refuse)
-    with pytest.warns(UserWarning, match="takes no kernels: failed to map segment"):
+    with pytest.warns(UserWarning, match="cannot be used: failed to map segment"):
         assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
     assert torch.equal(jit(lambda x: x * 7.5, backend="native")(X), X * 7.5)
 

@@ -1,0 +1,77 @@
+"""Dispatch modes, torch function modes and forward-mode derivatives.
+
+Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py, 2.13.0.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import overrides
+from torch._C import DisableTorchFunction, _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
+
+
+def is_dispatching() -> bool:
+    """Tell whether a dispatch mode sees the next operation."""
+    return _len_torch_dispatch_stack() > 0
+
+
+def is_in_dispatch_mode() -> bool:
+    """Tell whether a dispatch mode is active; torch.compile can trace this function."""
+    return _python_dispatch.is_in_torch_dispatch_mode()
+
+
+def is_in_dual_level() -> bool:
+    """Tell whether a level of torch's forward-mode differentiation is open."""
+    return forward_ad._current_level >= 0
+
+
+DispatchMode = _python_dispatch.TorchDispatchMode  # in public use, in a private module
+
+
+def dispatch_modes() -> list[DispatchMode]:
+    """List the dispatch modes that are active in this thread, outermost first."""
+    return _python_dispatch._get_current_dispatch_mode_stack()
+
+
+@contextmanager
+def on_values() -> Iterator[None]:
+    """Run operations on tensors with values, seen neither by dispatch modes nor by transformations of torch.func."""
+    with _python_dispatch._disable_current_modes(), temporarily_clear_interpreter_stack():
+        yield
+
+
+def function_modes() -> list[Any]:
+    """List the torch function modes that are active, outermost first."""
+    return overrides._get_current_function_mode_stack()
+
+
+@contextmanager
+def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
+    """Enable torch function modes where they are disabled; their __enter__ does not do that."""
+    active = {id(mode) for mode in function_modes()}
+    missing = [mode for mode in modes if id(mode) not in active]
+    for mode in missing:
+        overrides._push_mode(mode)
+    try:
+        yield
+    finally:
+        for _ in missing:
+            overrides._pop_mode()
+
+
+def without_torch_function() -> AbstractContextManager[None]:
+    """Return a context in which torch function modes and tensor subclasses do not see the calls."""
+    return DisableTorchFunction()
+
+
+def default_device() -> torch.device:
+    """Return torch's default device. It is set by a mode, so without active modes it is the CPU."""
+    return torch.get_default_device() if _len_torch_function_stack() else _CPU
+
+
+_CPU = torch.device("cpu")

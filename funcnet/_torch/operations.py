@@ -1,0 +1,52 @@
+"""Operations, and torch's rules that decompose them.
+
+Checked: torch/_ops.py, torch/_decomp, torch/_refs, 2.13.0.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import DispatchKey
+from torch._ops import OpOverload, OpOverloadPacket
+
+Operation = OpOverload
+Overloads = OpOverloadPacket  # the operations of one name
+assert_async = torch._assert_async
+is_all_true = torch._is_all_true
+
+
+def is_composite(operation: OpOverload) -> bool:
+    """Tell whether torch itself computes an operation by others."""
+    return operation.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd)
+
+
+def core_decompositions(further: Sequence[OpOverload]) -> dict[Any, Callable[..., Any]]:
+    """Collect torch's rules for core ATen, of which torch.export's public table is made, and for further operations."""
+    from torch._decomp import core_aten_decompositions, get_decompositions
+
+    return {**core_aten_decompositions(), **get_decompositions(further)}
+
+
+def decomposition(name: str) -> Callable[..., Any]:
+    """Find torch's rule of this name."""
+    from torch._decomp import decompositions
+
+    return getattr(decompositions, name)
+
+
+def index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Fill rows, by torch's reference implementation."""
+    return torch._refs.index_fill(x, dim, index, value)
+
+
+def run_on_metadata(operation: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """Let torch's meta kernel change the sizes and strides of the tensor itself."""
+    before = torch._C._meta_in_tls_dispatch_include()
+    torch._C._set_meta_in_tls_dispatch_include(True)
+    try:
+        with torch._C._DisableTorchDispatch():
+            operation(*args, **kwargs)
+    finally:
+        torch._C._set_meta_in_tls_dispatch_include(before)

@@ -1,0 +1,86 @@
+"""torch.func: each transformation that runs is a level; a tensor at a level is a wrapper around one at a lower level.
+
+Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+from torch._C import _functorch
+
+NO_LEVEL = -1  # the level of a tensor outside of torch.func; that of a tensor whose level has ended is -2
+
+
+def is_wrapped(x: Any) -> bool:
+    """Tell whether x is a tensor at a level of torch.func."""
+    return isinstance(x, Tensor) and _functorch.is_functorch_wrapped_tensor(x)
+
+
+def unwrap(tensor: Tensor) -> Tensor:
+    """Remove the outermost wrapper of a tensor."""
+    return _functorch.get_unwrapped(tensor)
+
+
+def unwrapped(x: Any) -> Any:
+    """Return the tensor inside all of torch.func's wrappers; other values are returned unchanged."""
+    while is_wrapped(x):
+        x = unwrap(x)
+    return x
+
+
+def level(tensor: Tensor) -> int:
+    """Return the level of a tensor's outermost wrapper, or NO_LEVEL."""
+    return _functorch.maybe_get_level(tensor)
+
+
+def levels(tensor: Tensor) -> Iterator[int]:
+    """Yield the levels of a tensor's wrappers, outermost first."""
+    while is_wrapped(tensor):
+        yield level(tensor)
+        tensor = unwrap(tensor)
+
+
+def current_level() -> int | None:
+    """Return the level of the innermost transformation that runs now; None outside of torch.func."""
+    return _functorch.maybe_current_level()
+
+
+def is_transforming() -> bool:
+    """Tell whether a transformation of torch.func runs now."""
+    return _functorch.peek_interpreter_stack() is not None
+
+
+def derivative_levels() -> int:
+    """Count the transformations that run now, except vmap."""
+    stack = _functorch.get_interpreter_stack() or []
+    return sum(layer.key() != _functorch.TransformType.Vmap for layer in stack)
+
+
+def batches() -> list[tuple[int, int]] | None:
+    """List the levels and batch sizes of the vmaps that run now, outermost first; None with a derivative among them."""
+    stack = _functorch.get_interpreter_stack() or []
+    if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
+        return None
+    return [(layer.level(), _functorch.CVmapInterpreterPtr(layer).batchSize()) for layer in stack]
+
+
+def is_batching() -> bool:
+    """Tell whether a vmap runs now."""
+    stack = _functorch.get_interpreter_stack() or []
+    return any(layer.key() == _functorch.TransformType.Vmap for layer in stack)
+
+
+def is_batched(tensor: Tensor) -> bool:
+    """Tell whether the outermost wrapper of a tensor is that of a vmap."""
+    return _functorch.is_batchedtensor(tensor)
+
+
+def add_batch(tensor: Tensor, level: int) -> Tensor:
+    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
+    return _functorch._add_batch_dim(tensor, 0, level)
+
+
+def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:
+    """Return the whole batch, along the first axis, from the tensor of one example of a vmap."""
+    return _functorch._remove_batch_dim(tensor, level, size, 0)

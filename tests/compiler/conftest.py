@@ -1,0 +1,16 @@
+"""Fixtures for the tests of the compiler."""
+
+from pathlib import Path
+
+import pytest
+
+from funcnet.compiler.native import kernel_cache, toolchain
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty cache folder of the test's own; no warning of the cache has been given yet."""
+    monkeypatch.setenv("FUNCNET_CACHE_DIR", str(tmp_path / "cache"))
+    toolchain._compiler.cache_clear()
+    monkeypatch.setattr(kernel_cache, "_warned_of", set())
+    return tmp_path / "cache"
