@@ -19,6 +19,7 @@ from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.shape_inference import MASKS
 from funcnet.compiler.tracing.tracer import Tracer
 from funcnet.transforms import argument_checks
+from funcnet.transforms.mapped_indices import set_items
 
 Result = TypeVar("Result")
 
@@ -92,7 +93,7 @@ def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
 
 def _put(storage: Storage, x: Tensor, index: Any, value: Any) -> None:
     if (found := _first(x, index)) is None:
-        x[index] = value
+        set_items(x, index, value)
         return
     where, rest = found
     part = x[where]
