@@ -82,8 +82,14 @@ def _fits(tensor: Tensor | None, key: Hashable, fixed: Tensor | None) -> bool:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    """Compare values. NaN equals NaN, so that a function that reads one is not traced again at each call."""
-    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
+    """Compare bits: 0.0 and -0.0 differ, and a function that reads NaN is not traced again at each call."""
+    return torch.equal(_bytes(a), _bytes(b))
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return (
+        x.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format).ravel().view(torch.uint8)
+    )
 
 
 class _Body:

@@ -6,7 +6,7 @@ instance of a method. Numbers and other objects on a path are constants of the p
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from inspect import isbuiltin, isfunction, ismethod, ismodule
 from operator import getitem
 from types import CellType
@@ -16,10 +16,11 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.transforms.closures import leads_to_tensors
-from funcnet.transforms.purity import global_values
+from funcnet.transforms.purity import global_names, global_values
 
 Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (getter, key) of each step
 
+_DATA = (Tensor, list, tuple, dict, deque)
 _MOST = 10_000  # most objects to search for the tensors of one program
 
 
@@ -60,15 +61,36 @@ def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]
     """Yield (getter, key, child) for each object directly inside a container, function or object."""
     if isinstance(value, dict):
         yield from ((getitem, key, child) for key, child in value.items())
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         yield from ((getitem, i, child) for i, child in enumerate(value))
     elif isfunction(value):
-        yield from ((_global, name, child) for name, child in global_values(value).items())
-    if not (isinstance(value, type) or ismodule(value)):
+        yield from _globals(value)
+    if not ismodule(value):
         yield from ((getattr, name, getattr(value, name)) for name in _attributes(value))
 
 
+def _globals(f: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
+    """Yield the global variables of a function, and the data and functions whose names it mentions in modules."""
+    yield from ((_global, name, child) for name, child in global_values(f).items())
+    names, values = global_names(f), f.__globals__
+    for name, value in ((name, values[name]) for name in names if name in values):
+        if isinstance(value, type):
+            yield _global, name, value
+        elif ismodule(value):
+            yield from ((_in_module, (name, *path), child) for path, child in _in(value, names))
+
+
+def _in(module: Any, names: Sequence[str], depth: int = 3) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, child in ((name, vars(module)[name]) for name in names if name in vars(module)):
+        if isinstance(child, _DATA) or isfunction(child):
+            yield (name,), child
+        elif ismodule(child) and depth:
+            yield from (((name, *path), inner) for path, inner in _in(child, names, depth - 1))
+
+
 def _attributes(value: Any) -> list[str]:
+    if isinstance(value, type):
+        return _class_data(value)
     if isfunction(value):
         return ["__closure__", "__defaults__", "__kwdefaults__"]
     if isinstance(value, CellType):
@@ -78,7 +100,13 @@ def _attributes(value: Any) -> list[str]:
     if ismethod(value) or isbuiltin(value):
         return ["__self__", *(["__func__"] if ismethod(value) else [])]
     slots = [name for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)]
-    return [*slots, *(["__dict__"] if type(value).__dictoffset__ else [])]
+    return [*slots, *(["__dict__"] if type(value).__dictoffset__ else []), *_class_data(type(value))]
+
+
+def _class_data(cls: type) -> list[str]:
+    """List the attributes of a class that are tensors or containers."""
+    found = {name: value for base in cls.__mro__[::-1] for name, value in vars(base).items()}
+    return [name for name, value in found.items() if isinstance(value, _DATA) and not name.startswith("__")]
 
 
 def _slots(cls: type) -> tuple[str, ...]:
@@ -92,6 +120,11 @@ def _slots(cls: type) -> tuple[str, ...]:
 
 def _global(f: Any, name: str) -> Any:
     return f.__globals__[name]
+
+
+def _in_module(f: Any, path: Sequence[str]) -> Any:
+    first, *rest = path
+    return reduce(getattr, rest, f.__globals__[first])
 
 
 def is_function(leaf: Any) -> bool:

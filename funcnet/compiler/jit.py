@@ -57,7 +57,8 @@ def jit(
 
     A float among the arguments is traced, and so is an int from its second value on: a new learning rate or step count
     does not need a new program. f receives a number that it can compute with. If Python needs its value, as for a
-    shape, a branch or `math.sqrt`, the number becomes a constant, and f is traced again for each of its values.
+    shape, a branch, a text or `math.sqrt`, the number becomes a constant, and f is traced again for each of its values.
+    Its type is not int or float itself: test with isinstance, not with `type(n) is int`.
 
     Errors that depend on values are raised when the run has ended, with torch's message: an index or a class of
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside

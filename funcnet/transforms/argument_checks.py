@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true, unwrapped
+from funcnet.transforms import mapped_indices
 from funcnet.transforms.ctc import ctc_loss
 
 aten = torch.ops.aten
@@ -154,8 +155,14 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
+# functions whose batching rules in torch give wrong results
+CORRECTED: dict[Any, Callable[..., Any]] = {
+    **mapped_indices.FUNCTIONS,
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
+}
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **CORRECTED,
     assert_async: require,
     aten._assert_async.default: require,
     aten._assert_async.msg: require,

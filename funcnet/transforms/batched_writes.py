@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from funcnet import _torch, tree
-from funcnet.transforms.argument_checks import FUNCTIONS
+from funcnet.transforms.argument_checks import CORRECTED, FUNCTIONS
 from funcnet.transforms.flatten import Function
 from funcnet.transforms.refusals import refusal
 
@@ -46,7 +46,7 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
     def run(*tensors: Tensor) -> Any:
         makers: set[Any] = set()
         try:
-            return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
+            return torch.func.vmap(_corrected(f), in_dims, _OUT_DIMS)(*tensors)
         except RuntimeError as error:
             if not _is_refusal(error) and not any(text in str(error) for text in _READS):
                 raise
@@ -58,6 +58,23 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
                     raise
 
     return run
+
+
+def _corrected(f: Function) -> Function:
+    """Run f with replacements for functions whose batching rules are wrong."""
+    if torch.compiler.is_compiling():
+        return f
+
+    def run(*tensors: Tensor) -> Any:
+        with _Corrected():
+            return f(*tensors)
+
+    return run
+
+
+class _Corrected(TorchFunctionMode):
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return CORRECTED.get(func, func)(*args, **(kwargs or {}))
 
 
 def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Sequence[Tensor]) -> Any:
@@ -93,11 +110,11 @@ class _Buffers(TorchFunctionMode):
         self.made_by: Any = WeakIdKeyDictionary()
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__setitem__ and _is_choice(*args):
+            return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
         func, options = FUNCTIONS.get(func, func), dict(kwargs or {})
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
-        if func is Tensor.__setitem__ and _is_choice(*args):
-            return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
         return self.call(func, args, kwargs or {})
 
     def call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:

@@ -92,15 +92,20 @@ _EMPTY = CellType()  # the cell of a variable that has no value yet
 
 def global_values(f: Any) -> dict[str, Any]:
     """Return the global variables that a user's function reads, except modules and classes."""
+    values = f.__globals__
+    found = {name: values[name] for name in global_names(f) if name in values}
+    return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
+
+
+def global_names(f: Any) -> tuple[str, ...]:
+    """List the names of globals and attributes in the code of a user's function; none for those of libraries."""
     known = _NAMES.get(id(f.__code__))
     if known is None:
         if len(_NAMES) >= _MOST_NAMES:
             _NAMES.clear()
         is_ours = f.__globals__.get("__name__", "").partition(".")[0] in _LIBRARIES
         known = _NAMES[id(f.__code__)] = f.__code__, () if is_ours else _names(f.__code__)
-    values = f.__globals__
-    found = {name: values[name] for name in known[1] if name in values}
-    return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
+    return known[1]
 
 
 _NAMES: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the code's id, which costs less than its hash

@@ -1,5 +1,7 @@
 """Values that are known while a function is traced: masks, index lists and lengths made of Python's values."""
 
+import math
+
 import pytest
 import torch
 
@@ -116,6 +118,14 @@ def test_values_that_are_nan_are_read_once():
     assert torch.equal(jitted(X), X) and torch.equal(jitted(X), X)
     bound.fill_(0)
     assert torch.equal(jitted(X), 2 * X)
+
+
+def test_zeros_of_both_signs_are_read():
+    zero = torch.tensor(0.0)
+    jitted = fn.jit(lambda x: x * math.copysign(1.0, zero.item()), backend="eager")
+    assert torch.equal(jitted(X), X)
+    zero.fill_(-0.0)
+    assert torch.equal(jitted(X), -X)
 
 
 @pytest.mark.parametrize(

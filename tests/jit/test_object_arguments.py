@@ -1,8 +1,9 @@
 """A jitted function reads the current tensors of objects, or refuses an object that holds tensors."""
 
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -176,6 +177,49 @@ def test_a_variable_and_a_container_are_read_again():
     assert torch.equal(f(X), torch.full((3,), 6.0))
     w, table["rows"][0] = torch.ones(3), torch.zeros(3)
     assert torch.equal(f(X), torch.ones(3))
+
+
+class Shared:
+    scale = threes()
+
+
+class Heir(Shared):
+    def times(self, x):
+        return self.scale * x
+
+
+def test_attributes_of_classes_and_items_of_deques_are_read_again(monkeypatch):
+    class Local:
+        scale = threes()
+
+    queue, heir = deque([threes()]), Heir()
+    places = {
+        "class": (lambda x: Shared.scale * x, lambda w: monkeypatch.setattr(Shared, "scale", w)),
+        "local class": (lambda x: Local.scale * x, lambda w: setattr(Local, "scale", w)),
+        "method": (heir.times, lambda w: setattr(Heir, "scale", w)),
+        "instance": (heir.times, lambda w: setattr(heir, "scale", w)),
+        "deque": (lambda x: queue[0] * x, lambda w: (queue.popleft(), queue.append(w))),
+    }
+    for name, (f, change) in places.items():
+        jitted = fn.jit(f, backend="eager")
+        for factor in (None, 5.0, 7.0):
+            if factor is not None:
+                change(torch.full((3,), factor))
+            assert torch.equal(jitted(X), f(X)), name
+
+
+settings = ModuleType("settings")
+
+
+def test_attributes_of_modules_are_read_again():
+    settings.table, settings.inner = {"w": threes()}, ModuleType("inner")
+    settings.inner.w = threes()
+    jitted = fn.jit(lambda x: settings.table["w"] * x + settings.inner.w, backend="eager")
+    assert torch.equal(jitted(X), torch.full((3,), 6.0))
+    settings.inner.w = torch.ones(3)
+    assert torch.equal(jitted(X), torch.full((3,), 4.0))
+    settings.table = {"w": torch.zeros(3)}
+    assert torch.equal(jitted(X), torch.ones(3))
 
 
 def test_a_removed_tensor_is_traced_again():

@@ -109,6 +109,9 @@ NEEDED = {
     "isinstance": lambda x, n: x * (2 if isinstance(n, int) else 3),
     "dict": lambda x, n: {0: x, 1: -x}.get(n, 2 * x),
     "format": lambda x, n: {f"{n:02d}": x},
+    "text": lambda x, n: x * len(str(10**n)),
+    "a key": lambda x, n: {f"layer{n}": x},
+    "repr": lambda x, n: x if repr(n) == "3" else -x,
 }
 
 

@@ -240,3 +240,44 @@ def test_an_index_that_is_copied_like_a_buffer_stays_an_index():
 def test_purity_checks_do_not_break_torch_compile_graphs(f):
     torch._dynamo.reset()
     torch.testing.assert_close(torch.compile(f, fullgraph=True, backend="eager")(X), f(X))
+
+
+def written_behind_a_slice(x, i):
+    out = torch.zeros(4, 3)
+    out[:, i] = torch.arange(12.0).reshape(4, 3) * x
+    return out
+
+
+def added_behind_a_slice(x, i):
+    out = torch.ones(2, 4, 3) * x
+    out[..., i] += torch.arange(24.0).reshape(2, 4, 3)
+    out[0, 1:, i[:2]] = 5 * x[:2]
+    return out
+
+
+def by_two_numbers(x, i):
+    out = torch.ones(2, 3, 3) * x
+    out[:, i[0], i[1]] = x[:2] ** 2
+    return out[1, i[0]] * out[..., None, i[2]].sum() + x.expand(4, 3)[:, i[0]].sum()
+
+
+@pytest.mark.parametrize("f", [written_behind_a_slice, added_behind_a_slice, by_two_numbers])
+def test_indices_that_differ_between_examples(f):
+    orders = torch.stack([torch.randperm(3, generator=torch.Generator().manual_seed(n)) for n in range(4)])
+
+    def loss(x, i):
+        y = f(x, i)
+        return (y * torch.arange(y.numel()).reshape(y.shape)).sin().sum()
+
+    for each in (f, loss, fn.grad(loss)):
+        loop = torch.stack([each(x, i) for x, i in zip(X, orders, strict=True)])
+        for batched in (fn.vmap(each), fn.jit(fn.vmap(each), backend="eager")):
+            torch.testing.assert_close(batched(X, orders), loop)
+        inner = fn.jit(lambda x, i, each=each: fn.vmap(each)(x, i) * 1, backend="eager")
+        torch.testing.assert_close(inner(X, orders), loop)
+
+
+def test_a_0d_index_select_keeps_its_axis():
+    rows, index = torch.arange(24.0).reshape(4, 2, 3), torch.tensor([0, 2, 1, 2])
+    expected = torch.stack([row.index_select(1, i) for row, i in zip(rows, index, strict=True)])
+    assert torch.equal(fn.vmap(lambda row, i: row.index_select(1, i))(rows, index), expected)

@@ -19,6 +19,7 @@ from funcnet.compiler.tracing.functionalize import Storage, root
 from funcnet.compiler.tracing.shape_inference import MASKS
 from funcnet.compiler.tracing.tracer import Tracer
 from funcnet.transforms import argument_checks
+from funcnet.transforms.mapped_indices import set_items
 
 Result = TypeVar("Result")
 
@@ -114,7 +115,7 @@ def _take(storage: Storage, x: Tensor, index: Any) -> Tensor:
 def _put(storage: Storage, x: Tensor, index: Any, value: Any) -> None:
     """Set x[index] = value: write to a copy of the part of x, then write the copy back."""
     if (found := _first(x, index)) is None:
-        x[index] = value
+        set_items(x, index, value)
         return
     where, rest = found
     part = x[where]

@@ -126,6 +126,7 @@ class _Arithmetic:
         self.node.needed()
 
     __float__ = __int__ = __index__ = __hash__ = __trunc__ = __floor__ = __ceil__ = __divmod__ = __bool__
+    __str__ = __repr__ = __bool__  # type: ignore[assignment]  # a text may be a key, or decide a branch
 
 
 class TracedFloat(_Arithmetic, SymFloat):
