@@ -26,13 +26,15 @@ _REFUSALS = (
     "doesn't match the broadcast shape",
     "doesn't work on out=",
 )
-# and its messages for indexing by a mask, for a value that a function reads, and for a 0-d index of rows
+# and its messages for indexing by a mask, for a value that a function reads, for a 0-d index of rows, and for CTC
+# losses of different lengths
 _READS = (
     "Attempting to batch over indexing with a boolean mask",
     "data-dependent control flow",
     "aten::equal",
     "Number of indices",
     "data pointer",
+    "stack expects each tensor to be equal size",
 )
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)

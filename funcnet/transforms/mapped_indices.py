@@ -49,7 +49,7 @@ def set_items(x: Tensor, index: Any, value: Any) -> None:
         x[index] = value
         return
     rest = [size for n, size in enumerate(view.shape) if n not in places]
-    value = _stripped(torch.as_tensor(value).to(x)).expand(*rest[:count], *axes, *rest[count:])
+    value = _stripped(torch.as_tensor(value).to(x)).expand([*rest[:count], *axes, *rest[count:]])
     value = value.movedim(tuple(range(count, count + len(axes))), tuple(range(len(axes)))) if axes else value[None]
     front = view.movedim(tuple(places), tuple(range(len(places))))
     front[tuple(torch.atleast_1d(indices[n]) for n in places)] = value

@@ -180,3 +180,12 @@ def test_lstsq_of_a_vector():
 def test_residuals_that_depend_on_the_rank_are_refused():
     with pytest.raises(RuntimeError, match="needs the values of a tensor"):
         fn.jit(lambda a, b: torch.linalg.lstsq(a, b, driver="gelsd")[1])(X, Y)
+
+
+def test_ctc_losses_of_lengths_that_differ():
+    def gradient(x, labels, size):
+        return fn.grad(lambda x: ctc(x[:, None], labels[None], (4,), size[None]))(x)
+
+    args = torch.stack([X, Y]), LABELS, torch.tensor([1, 2])
+    loop = torch.stack([gradient(*each) for each in zip(*args, strict=True)])
+    torch.testing.assert_close(fn.vmap(gradient)(*args), loop)
