@@ -32,7 +32,8 @@ def get_items(x: Tensor, index: Any) -> Tensor:
     view, indices = _split(x, parts)
     for axis, part in reversed([*enumerate(indices)]):
         if part is not None:
-            view = view.index_select(axis, part.reshape(1)).squeeze(axis)
+            place = torch.where(part < 0, part + view.shape[axis], part)  # index_select takes no negative index
+            view = view.index_select(axis, place.reshape(1)).squeeze(axis)
     return view
 
 

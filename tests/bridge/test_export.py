@@ -36,6 +36,7 @@ def test_programs_are_saved_and_loaded():
     assert fn.tree.difference(loaded(OTHERS, X, Y), sgd(OTHERS, X, Y), atol=1e-6) is None
 
 
+@pytest.mark.slow
 def test_a_torch_module_is_exported_with_its_training_step():
     module = torch.nn.TransformerEncoderLayer(4, 2, 6, batch_first=True)
     apply, params, state = fn.from_module(module)

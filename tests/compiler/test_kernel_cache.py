@@ -43,6 +43,7 @@ def test_a_damaged_or_foreign_file_is_rebuilt(folder: Path, damage: str) -> None
     assert toolchain.load(SOURCE).cached
 
 
+@pytest.mark.slow
 def test_a_file_of_another_kernel_is_not_loaded(folder: Path) -> None:
     in_another_process(SOURCE, 42)  # a library that this process has loaded would come from its memory
     (path,) = kernels(folder)

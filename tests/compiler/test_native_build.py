@@ -68,6 +68,7 @@ def test_on_a_full_disk_kernels_are_built_elsewhere(folder: Path, monkeypatch: p
     assert not kernels(folder)
 
 
+@pytest.mark.slow
 def test_threads_and_processes_at_once(folder: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda _: toolchain.load(SOURCE).function() == 42, range(16)))

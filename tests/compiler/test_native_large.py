@@ -65,6 +65,7 @@ def test_many_rows(name: str) -> None:
     assert fn.tree.difference(got, want, rtol=0, atol=0) is None
 
 
+@pytest.mark.slow
 def test_a_long_loop() -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         return scan(lambda c, v: ((c * 3 + v) % 1009, c + v), x[0], x)
@@ -73,6 +74,7 @@ def test_a_long_loop() -> None:
     assert fn.tree.difference(jit(f, backend="native")(x), f(x)) is None
 
 
+@pytest.mark.slow
 def test_loops_in_loops() -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         def row(c: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -203,6 +203,7 @@ for lanes in (b, b.T.contiguous()):  # the last block of lanes is not full
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="protects a page of memory by Linux's mprotect")
 def test_no_argument_is_read_past_its_end() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", AT_THE_END_OF_MEMORY], check=True)

@@ -43,6 +43,7 @@ def test_xor_perceptron():
     assert "the gradient is 0e+00" in output
 
 
+@pytest.mark.slow
 def test_chain_rule():
     output = run("chain_rule")
     for way in ("by hand", "vjp", "jvp", "grad"):
@@ -114,6 +115,7 @@ def test_from_torch(tmp_path):
     assert "Cost" in "".join(ET.parse(tmp_path / "gpt2.svg").getroot().itertext())
 
 
+@pytest.mark.slow
 def test_an_ensemble_run_takes_little_memory_besides_its_results():
     from rivals import memory
 

@@ -235,6 +235,7 @@ def test_compiled_numbers_are_the_same():
     assert_close(normals, expected[1], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_large_draw_takes_little_memory():
     """Run in its own process, because the peak of this one may already be higher."""
     code = """if True:

@@ -281,3 +281,25 @@ def test_a_0d_index_select_keeps_its_axis():
     rows, index = torch.arange(24.0).reshape(4, 2, 3), torch.tensor([0, 2, 1, 2])
     expected = torch.stack([row.index_select(1, i) for row, i in zip(rows, index, strict=True)])
     assert torch.equal(fn.vmap(lambda row, i: row.index_select(1, i))(rows, index), expected)
+
+
+READS = {
+    "first": lambda x, i: x[i],
+    "second": lambda x, i: x[:, i],
+    "last": lambda x, i: x[..., i],
+    "two": lambda x, i: x[i, -i - 1],
+    "behind a number": lambda x, i: x[1, i],
+    "a new axis": lambda x, i: x[i, None],
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reads_by_a_mapped_index_equal_a_loop(name):
+    rows, index = torch.randn(7, 3, 3, dtype=torch.float64), torch.tensor([-3, -2, -1, 0, 1, 2, -1])
+    read = READS[name]
+    gradient = fn.grad(lambda x, i: read(x, i).sin().sum())
+    for f in (read, gradient):
+        expected = torch.stack([f(x, int(i)) for x, i in zip(rows, index, strict=True)])
+        assert torch.equal(fn.vmap(f)(rows, index), expected)
+        shared = fn.vmap(fn.vmap(f, in_dims=(None, 0)), in_dims=(0, None))(rows, index)
+        assert torch.equal(shared[torch.arange(7), torch.arange(7)], expected)
