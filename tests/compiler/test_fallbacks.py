@@ -144,7 +144,11 @@ def test_a_c_compiler_that_does_not_work(name: str, folder: Path, monkeypatch: p
 
 @pytest.mark.parametrize("flag", ["-c", "-static", "-E"])
 def test_flags_that_build_no_library_give_one_warning(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CC", f"{toolchain.compiler().command[0]} {flag}")
+    command = toolchain.compiler().command[0]
+    monkeypatch.setenv("CC", f"{command} {flag}")
+    if flag == "-static" and "clang" in command:  # which ignores it where -shared follows
+        assert torch.equal(jit(lambda x: x * 8.5, backend="native")(X), X * 8.5)
+        return
     falls(rf"\$CC names, '\w+ {flag}', builds no shared libraries", NoCompilerError, 8.5)
     call = jit(lambda x: x * 9.5)  # a second warning would be an error here
     assert torch.equal(call(X), X * 9.5) and len(call.explain(X).reason) < 500
