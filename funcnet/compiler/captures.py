@@ -60,7 +60,7 @@ def _follow(path: Path, value: Any) -> Any:
 def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
     """Yield (getter, key, child) for each object directly inside a container, function or object."""
     if isinstance(value, dict):
-        yield from ((getitem, key, child) for key, child in value.items())
+        yield from ((getitem, key, child) for key, child in dict.items(value))  # a subclass may load more in its own
     elif isinstance(value, list | tuple | deque):
         yield from ((getitem, i, child) for i, child in enumerate(value))
     elif isfunction(value):

@@ -74,7 +74,7 @@ def _inside(kind: type, value: Any) -> Iterable[Any]:
         found: Iterable[Any] = value
         return found
     if issubclass(kind, dict):
-        return value.values()
+        return dict.values(value)  # a subclass may load more in its own
     if issubclass(kind, partial):
         return (value.func, *value.args, *value.keywords.values())
     if kind is MethodType:

@@ -237,3 +237,28 @@ def test_a_parameter_that_autograd_records_is_not_a_constant():
     model.w = torch.nn.Parameter(threes())
     (gradient,) = torch.autograd.grad(f(X), model.w)
     assert torch.equal(gradient, X)
+
+
+class Lazy(dict):
+    """Loads more in its own items() and values(), as transformers' tables of models do."""
+
+    def items(self):
+        raise ImportError("not installed")
+
+    values = items
+
+
+class Holder:
+    table = Lazy(scale=torch.tensor(2.0))
+
+    def scaled(self, x):
+        return x * self.table["scale"]
+
+
+def test_a_lazy_table_in_a_class_is_not_loaded():
+    holder, x = Holder(), torch.ones(3)
+    f = fn.jit(lambda x: holder.scaled(x), backend="eager")
+    assert torch.equal(f(x), 2 * x)
+    assert torch.equal(fn.grad(lambda x: holder.scaled(x).sum())(x), torch.full((3,), 2.0))
+    Holder.table["scale"] = torch.tensor(3.0)
+    assert torch.equal(f(x), 3 * x)
