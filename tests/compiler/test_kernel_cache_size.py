@@ -51,10 +51,10 @@ def test_folders_of_killed_builds_are_swept(folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     folder.mkdir(mode=0o700)
     old, new, foreign = [], [], []
-    for parent, name in ((folder, "build-"), (tmp_path / "temporary", "funcnet-build-")):
+    for parent in (folder, tmp_path / "temporary"):
         parent.mkdir(mode=0o700, exist_ok=True)
         for found, end in ((old, "old"), (new, "new"), (foreign, "foreign")):
-            place = parent / f"{name}{end}"
+            place = parent / f"funcnet-build-{end}"
             place.mkdir(mode=0o700)
             for file in ("kernel.c", "kernel.so"):
                 (place / file).write_text("")
@@ -66,6 +66,28 @@ def test_folders_of_killed_builds_are_swept(folder: Path, tmp_path: Path, monkey
     toolchain.load(SOURCE)
     assert not any(place.exists() for place in old) and all(place.exists() for place in new)
     assert all((place / "thesis.tex").exists() for place in foreign)
+
+
+def test_files_that_are_not_of_the_cache_are_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("FUNCNET_CACHE_SIZE", "1")
+    mine = []
+    for parent in (folder, tmp_path / "temporary"):
+        for name in ("build-linux", "funcnet-build-mine"):
+            (parent / name).mkdir(mode=0o700, parents=True)
+            mine += [parent / name / file for file in ("main.c", "main.so", "setup.sh", "data.csv")]
+        parent.chmod(0o700)
+        mine.append(parent / "libmine.so")
+    for path in mine:
+        path.write_text("mine")
+        aged(path)
+        aged(path.parent)
+    with toolchain.kernel_cache.scratch(None), toolchain.kernel_cache.scratch(folder):
+        pass
+    toolchain.load(SOURCE)
+    assert all(path.read_text() == "mine" for path in mine)
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from pathlib import Path
 _SIZE = 256 * 2**20  # default of FUNCNET_CACHE_SIZE: largest size of the cache, in bytes
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30}  # powers of two
 _DIGEST = hashlib.sha256().digest_size
-_BUILD, _PRIVATE = "build-", "funcnet-build-"  # prefixes of build folders, inside and outside the cache
+_BUILD = "funcnet-build-"  # prefix of build folders, in the cache and in the temporary directory
+_KERNELS = "[0-9a-f]" * 2 * _DIGEST + ".so"  # a named folder may hold other libraries
 _HOUR = 3600  # seconds after which a build is considered killed
 
 
@@ -55,26 +56,25 @@ def _warn_of(value: str, message: str) -> None:
 @contextmanager
 def scratch(place: Path | None) -> Iterator[Path]:
     """Create a build folder in the cache or, without one, in the temporary directory; remove it at the end."""
-    prefix = _PRIVATE if place is None else _BUILD
     outside = Path(tempfile.gettempdir())
-    sweep(outside if place is None else place)
-    with tempfile.TemporaryDirectory(dir=place or outside, prefix=prefix) as name:
+    for parent in {outside, place or outside}:
+        sweep(parent)
+    with tempfile.TemporaryDirectory(dir=place or outside, prefix=_BUILD) as name:
         yield Path(name)
 
 
 def sweep(place: Path) -> None:
     """Remove the folders of builds that were killed."""
-    for prefix, parent in ((_BUILD, place), (_PRIVATE, Path(tempfile.gettempdir()))):
-        for path in parent.glob(f"{prefix}*"):
-            with suppress(OSError):  # another process removes it, or it is not a build folder
-                if _own(path, stat.S_ISDIR) and path.stat().st_mtime < time.time() - _HOUR:
-                    _remove(path)
+    for path in place.glob(f"{_BUILD}*"):
+        with suppress(OSError):  # another process removes it, or it contains files that are not of a build
+            if _own(path, stat.S_ISDIR) and path.stat().st_mtime < time.time() - _HOUR:
+                _remove(path)
 
 
 def _remove(path: Path) -> None:
     """Remove the files of a build, then its folder unless it contains other files."""
-    for file in path.glob("*.[cos]*"):
-        file.unlink()
+    for name in ("kernel.c", "kernel.so", "least.c", "least.so"):
+        (path / name).unlink(missing_ok=True)
     path.rmdir()
 
 
@@ -125,7 +125,7 @@ def prune(place: Path, keep: str) -> None:
 
 def _kernels(place: Path) -> Iterator[tuple[float, int, Path]]:
     """Yield the time, size and path of each kernel, except those that another process removes."""
-    for path in place.glob("*.so"):
+    for path in place.glob(_KERNELS):
         with suppress(OSError):
             status = path.stat()
             yield status.st_mtime, status.st_size, path
