@@ -1,5 +1,7 @@
 """Connectionist temporal classification by plain operations, which need no values of the lengths."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,13 +11,15 @@ _FLOOR = -1e30  # in place of minus infinity, whose differences are NaN
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
-    input_lengths: object,
-    target_lengths: object,
+    input_lengths: Any,
+    target_lengths: Any,
     blank: int = 0,
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
     """Compute torch.nn.functional.ctc_loss: the negative log likelihood of all alignments, by the forward recursion.
+
+    Shapes: log_probs (time, batch, classes), targets (batch, labels), lengths (batch,); or all without the batch.
 
     Source:
         Graves et al. (2006), Connectionist temporal classification, section 4.1.
@@ -24,7 +28,7 @@ def ctc_loss(
     batched = log_probs if log_probs.ndim == 3 else log_probs[:, None]
     labels = targets if targets.ndim == 2 else targets[None]
     if len(labels) != batched.shape[1] or reduction not in ("none", "mean", "sum"):
-        return function(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)  # type: ignore[arg-type]
+        return function(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
     steps, sizes = (torch.as_tensor(n, device=labels.device).reshape(-1) for n in (input_lengths, target_lengths))
     loss = -_log_likelihood(batched, labels.long(), steps, sizes, blank)
     loss = torch.where(loss < -_FLOOR / 2, loss, 0.0 if zero_infinity else torch.inf)
