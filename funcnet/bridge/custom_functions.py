@@ -61,7 +61,8 @@ def _explained(cls: Class, part: str) -> Iterator[None]:
 
 def hooked(tensor: Tensor, hooks: Sequence[Callable[[Tensor], Tensor | None]]) -> Tensor:
     """Let hooks see and replace the gradient with respect to a tensor, whatever transformation computes it."""
-    return _Hooked.apply(tensor, hooks) if hooks else tensor  # type: ignore[no-untyped-call]
+    apply: Callable[..., Tensor] = _Hooked.apply
+    return apply(tensor, hooks) if hooks else tensor
 
 
 class _Hooked(torch.autograd.Function):
