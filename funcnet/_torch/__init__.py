@@ -3,6 +3,7 @@
 When torch changes, this is the folder to adapt. No other file of this package uses a private name of torch.
 """
 
+from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_backward_hook, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
 from funcnet._torch.modes import (
@@ -92,3 +93,5 @@ __all__ = [
     "viewed",
     "without_torch_function",
 ]
+
+dynamo.delay()

@@ -12,7 +12,6 @@ from funcnet import tree
 from funcnet._torch import default_device
 from funcnet.tree import Structure
 
-
 # the key of a call, its tensors, the positions of its numbers, and the leaves that may hold tensors
 Signature = tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, user_line
+from funcnet.compiler.tracing import shape_rules
 from funcnet.compiler.tracing.arguments import SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
@@ -21,11 +22,13 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         StagingError: The operation is random, or torch has no shape rule for it.
     """
     _check(func)
-    options = {name: _meta(value) for name, value in kwargs.items()}
+    values, options = _meta(args), {name: _meta(value) for name, value in kwargs.items()}
+    if (result := shape_rules.infer(func, values, options)) is not None:
+        return result
     if any(argument.name == "device" for argument in func._schema.arguments):
         options["device"] = META
     try:
-        return _physical(_rule(func, args, kwargs)(*_meta(args), **options))
+        return _physical(_rule(func, args, kwargs)(*values, **options))
     except NotImplementedError as error:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
