@@ -20,6 +20,7 @@ aten = torch.ops.aten
 Rule = Callable[..., Any]
 
 
+@cache
 def find(func: Any) -> Rule | None:
     """Return the function that computes an operation by simpler ones, or None if it is recorded unchanged."""
     if func in exact.WHOLE:
@@ -29,8 +30,7 @@ def find(func: Any) -> Rule | None:
         return rule
     if func.namespace == "prims":
         return func.impl_aten  # torch's rules may end in its own primitives
-    composite = is_composite(func)
-    return func.decompose if composite else None
+    return func.decompose if is_composite(func) else None
 
 
 def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:
@@ -104,10 +104,13 @@ def _copy(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
-    """Join along a new axis; torch's rule says the same after checks that import sympy, 0.4 s."""
-    if any(tensor.shape != tensors[0].shape for tensor in tensors):
+    """Join along a new axis, as torch's rule does after checks that import sympy, 0.4 s."""
+    shape = [*tensors[0].shape]
+    if any(tensor.shape != tensors[0].shape for tensor in tensors) or not -len(shape) - 1 <= dim <= len(shape):
         return NotImplemented
-    return torch.cat([tensor.unsqueeze(dim) for tensor in tensors], dim)
+    if (axis := dim % (len(shape) + 1)) == len(shape):
+        return torch.cat([tensor.unsqueeze(axis) for tensor in tensors], axis)
+    return torch.cat(tensors, axis).view(*shape[:axis], len(tensors), *shape[axis:])
 
 
 def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, user_line
 from funcnet.compiler.tracing import shape_rules
-from funcnet.compiler.tracing.arguments import SYMBOLS, plain
+from funcnet.compiler.tracing.arguments import SEQUENCES, SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -97,17 +97,17 @@ def _meta(value: Any) -> Any:
         return value.meta
     if isinstance(value, SYMBOLS):
         return plain(value)
-    return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
+    return type(value)([_meta(item) for item in value]) if isinstance(value, SEQUENCES) else value
 
 
 def _physical(value: Any) -> Any:
     """Resolve conjugate and negative views, which a program computes, so that no result carries their bits."""
-    if isinstance(value, tuple | list):
+    if isinstance(value, SEQUENCES):
         return type(value)([_physical(item) for item in value])
     return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value
 
 
 def _tensors(value: object) -> list[Tensor]:
-    if isinstance(value, tuple | list):
+    if isinstance(value, SEQUENCES):
         return [tensor for item in value for tensor in _tensors(item)]
     return [value] if isinstance(value, Tensor) else []

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import Operation
-from funcnet.compiler.tracing.arguments import flat, map_tensors
+from funcnet.compiler.tracing.arguments import SEQUENCES, flat, map_tensors
 from funcnet.compiler.tracing.spec import META
 
 aten = torch.ops.aten
@@ -96,7 +96,7 @@ def _kinds(value: object) -> Hashable:
     """Return a key of all that the kernel's dtypes and errors depend on."""
     if isinstance(value, Tensor):
         return value.dtype, _small_shape(value)
-    if isinstance(value, tuple | list):
+    if isinstance(value, SEQUENCES):
         return tuple([_kinds(item) for item in value])
     return type(value), value
 
