@@ -110,7 +110,7 @@ def _stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
         return NotImplemented
     if (axis := dim % (len(shape) + 1)) == len(shape):
         return torch.cat([tensor.unsqueeze(axis) for tensor in tensors], axis)
-    return torch.cat(tensors, axis).view(*shape[:axis], len(tensors), *shape[axis:])
+    return torch.cat([*tensors], axis).view(*shape[:axis], len(tensors), *shape[axis:])
 
 
 def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
