@@ -126,7 +126,7 @@ class NativeKernel:
         resolved = [(t.resolve_neg(), d) for t, d in zip(tensors, dims or (None,) * len(tensors), strict=True)]
         return [t.contiguous() if d is None else _lanes_last(t, d) for t, d in resolved]
 
-    def strides(self, held: Sequence[Tensor]) -> Any:
+    def strides(self, held: Sequence[Tensor]) -> ctypes.Array[ctypes.c_int64] | None:
         """Return a ctypes array of the strides of the arguments with a lane axis; None if there are none."""
         if self.program.in_dims is None:
             return None
