@@ -4,10 +4,12 @@ Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 from torch._C import _functorch
+from torch._functorch.predispatch import lazy_load_decompositions
 
 NO_LEVEL = -1  # the level of a tensor outside of torch.func; that of a tensor whose level has ended is -2
 
@@ -76,9 +78,20 @@ def is_batched(tensor: Tensor) -> bool:
     return _functorch.is_batchedtensor(tensor)
 
 
-def add_batch(tensor: Tensor, level: int) -> Tensor:
-    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
-    return _functorch._add_batch_dim(tensor, 0, level)
+@contextmanager
+def new_batch(size: int) -> Iterator[int]:
+    """Run a vmap that refuses random draws; yield its level."""
+    lazy_load_decompositions()
+    level = _functorch._vmap_increment_nesting(size, "error")
+    try:
+        yield level
+    finally:
+        _functorch._vmap_decrement_nesting()
+
+
+def add_batch(tensor: Tensor, level: int, axis: int = 0) -> Tensor:
+    """Return the tensor of one example of a vmap from the whole batch along an axis."""
+    return _functorch._add_batch_dim(tensor, axis, level)
 
 
 def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:

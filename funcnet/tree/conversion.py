@@ -34,11 +34,6 @@ def numbers_as_tensors(values: Tree) -> Any:
     return map_leaves(lambda leaf: number_as_tensor(leaf) if is_number(leaf) else leaf, values)
 
 
-def floats_as_tensors(values: Tree) -> Any:
-    """Replace Python floats and complex numbers, which have derivatives, by 0-d tensors."""
-    return map_leaves(lambda leaf: number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf, values)
-
-
 def number_as_tensor(number: Any, dtype: torch.dtype | None = None) -> Tensor:
     return torch.full((), number, dtype=dtype)
 
