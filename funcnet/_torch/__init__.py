@@ -15,6 +15,7 @@ from funcnet._torch.modes import (
     is_in_dispatch_mode,
     is_in_dual_level,
     on_values,
+    without_dispatch,
     without_torch_function,
 )
 from funcnet._torch.operations import (
@@ -90,5 +91,6 @@ __all__ = [
     "unwrapped",
     "version",
     "viewed",
+    "without_dispatch",
     "without_torch_function",
 ]

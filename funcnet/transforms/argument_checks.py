@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true, unwrapped
-from funcnet.transforms import mapped_indices
+from funcnet.transforms import embeddings, mapped_indices
 from funcnet.transforms.ctc import ctc_loss
 
 aten = torch.ops.aten
@@ -155,8 +155,9 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
-# functions whose batching rules in torch give wrong results
+# functions whose batching rules in torch are slow, or give wrong results
 CORRECTED: dict[Any, Callable[..., Any]] = {
+    **embeddings.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
 }
