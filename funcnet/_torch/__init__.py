@@ -27,6 +27,8 @@ from funcnet._torch.operations import (
     index_fill,
     is_all_true,
     is_composite,
+    multi_margin_loss,
+    multilabel_margin_loss,
     run_on_metadata,
 )
 from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
@@ -81,6 +83,8 @@ __all__ = [
     "level",
     "levels",
     "make_wrapper",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
     "on_values",
     "remove_batch",
     "run_on_metadata",

@@ -12,22 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import assert_async, is_all_true, unwrapped
-from funcnet.transforms import embeddings, mapped_indices
+from funcnet._torch import assert_async, is_all_true
+from funcnet.transforms import functional_kernels, mapped_indices
 from funcnet.transforms.ctc import ctc_loss
+from funcnet.transforms.requirements import require
 
 aten = torch.ops.aten
-
-_FALSE = "Expected Tensor with single nonzero value, but got zero"
-
-
-def require(condition: Tensor, message: str = _FALSE) -> None:
-    """Check that a one-element condition is not zero, for all examples under vmap."""
-    if condition.numel() != 1:
-        raise RuntimeError(f"expected a condition of one element, got one of shape {tuple(condition.shape)}.")
-    found = unwrapped(condition)
-    found = found if found.dtype == torch.bool else found != 0
-    aten._assert_async.msg(found if found.ndim == 0 else found.all(), message)
 
 
 def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
@@ -157,7 +147,7 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 # functions whose batching rules in torch are slow, or give wrong results
 CORRECTED: dict[Any, Callable[..., Any]] = {
-    **embeddings.FUNCTIONS,
+    **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
 }

@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from funcnet import _torch
+from funcnet.transforms.requirements import require
 
 _SUM, _MEAN, _MAX = range(3)  # torch's numbers of the modes
 _Bags = tuple[Tensor, Tensor, Tensor, None]
@@ -26,7 +24,7 @@ def embedding(
         return rows
     places = indices.reshape(-1)
     frequency = weight.new_zeros(len(weight)).index_add(0, places, weight.new_ones(places.shape))
-    scaled = rows.detach() + (rows - rows.detach()) / torch.embedding(frequency[:, None], indices)
+    scaled = rows.detach() - (rows.detach() - rows) / torch.embedding(frequency[:, None], indices)
     return torch.where(rows.isfinite(), scaled, rows)
 
 
@@ -42,6 +40,7 @@ def embedding_bag(
     padding_idx: int | None = None,
 ) -> _Bags:
     """Reduce the rows of each bag as torch.embedding_bag does: (bags, bag of each index, size of each bag, None)."""
+    require((offsets[:1] == 0).all(), "offsets[0] has to be 0, i.e., the first bag has to start from position 0.")
     count = len(offsets) - include_last_offset
     padding = -1 if padding_idx is None else padding_idx % len(weight)
     of_index, used = _bag_of_each(indices, offsets), indices != padding
@@ -74,25 +73,4 @@ def _largest(rows: Tensor, places: Tensor, sizes: Tensor) -> Tensor:
     return torch.cat([rows, rows.new_zeros(1, rows.shape[1])]).gather(0, order.index_select(0, first))
 
 
-_RULES: dict[Any, Callable[..., Any]] = {torch.embedding: embedding, torch.embedding_bag: embedding_bag}
-
-
-class _ByOperations(TorchFunctionMode):
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _RULES.get(func, func)(*args, **(kwargs or {}))
-
-
-def _by_operations(function: Any) -> Callable[..., Any]:
-    """Keep a function of torch.nn.functional, which checks its arguments, and replace its kernel by the rule."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with _ByOperations():
-            return _torch.without_dispatch(function)(*args, **kwargs)
-
-    return run
-
-
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    **_RULES,
-    **{f: _by_operations(f) for f in (functional.embedding, functional.embedding_bag)},
-}
+RULES: dict[Any, Callable[..., Any]] = {torch.embedding: embedding, torch.embedding_bag: embedding_bag}
