@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 from torch._C import _functorch
+from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
+from torch.autograd.forward_ad import unpack_dual
 
 NO_LEVEL = -1  # the level of a tensor outside of torch.func; that of a tensor whose level has ended is -2
 
@@ -55,6 +57,16 @@ def derivative_levels() -> int:
     """Count the transformations that run now, except vmap."""
     stack = _functorch.get_interpreter_stack() or []
     return sum(layer.key() != _functorch.TransformType.Vmap for layer in stack)
+
+
+def has_derivative(tensor: Tensor) -> bool:
+    """Tell whether one of the transformations that run now differentiates through a tensor."""
+    if not is_wrapped(tensor):
+        return tensor.requires_grad
+    if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only
+        with temporarily_pop_interpreter_stack():
+            return has_derivative(tensor)
+    return tensor.requires_grad or unpack_dual(tensor).tangent is not None or has_derivative(unwrap(tensor))
 
 
 def batches() -> list[tuple[int, int]] | None:
