@@ -1,5 +1,6 @@
 """Connectionist temporal classification by plain operations, which need no values of the lengths."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ def ctc_loss(
     """Compute torch.nn.functional.ctc_loss: the negative log likelihood of all alignments, by the forward recursion.
 
     Shapes: log_probs (time, batch, classes), targets (batch, labels), lengths (batch,); or all without the batch.
+    The gradient is torch's, see `_Loss`.
 
     Source:
         Graves et al. (2006), Connectionist temporal classification, section 4.1.
@@ -30,12 +32,38 @@ def ctc_loss(
     if len(labels) != batched.shape[1] or reduction not in ("none", "mean", "sum"):
         return function(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
     steps, sizes = (torch.as_tensor(n, device=labels.device).reshape(-1) for n in (input_lengths, target_lengths))
-    loss = -_log_likelihood(batched, labels.long(), steps, sizes, blank)
-    loss = torch.where(loss < -_FLOOR / 2, loss, 0.0 if zero_infinity else torch.inf)
+    apply: Callable[..., Tensor] = _Loss.apply
+    loss = apply(-_log_likelihood(batched, labels.long(), steps, sizes, blank), batched, steps, zero_infinity)
     if reduction == "mean":
         return (loss / sizes.clamp_min(1)).mean()
     loss = loss if log_probs.ndim == 3 or reduction == "sum" else loss[0]
     return loss.sum() if reduction == "sum" else loss
+
+
+class _Loss(torch.autograd.Function):
+    """The losses, with torch's gradient: that of the softmax of `log_probs`, which are assumed to be normalised.
+
+    A loss above that of any alignment is infinite: there is none.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(loss: Tensor, log_probs: Tensor, steps: Tensor, zero_infinity: bool) -> Tensor:
+        return torch.where(loss > -_FLOOR / 2, 0.0 if zero_infinity else torch.inf, loss)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.zero_infinity = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        loss, log_probs, steps = ctx.saved_tensors
+        infinite = torch.where(loss > -_FLOOR / 2, 0.0 if ctx.zero_infinity else torch.nan, grad)
+        grad = torch.where(loss.isnan(), torch.nan, infinite)
+        read = torch.arange(len(log_probs), device=steps.device)[:, None] < steps
+        return grad, torch.where(read, grad, 0.0)[..., None] * log_probs.exp(), None, None
 
 
 def _log_likelihood(log_probs: Tensor, labels: Tensor, steps: Tensor, sizes: Tensor, blank: int) -> Tensor:
