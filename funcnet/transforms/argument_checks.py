@@ -145,7 +145,7 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
-def tensor_split(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _tensor_split(x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Read the places to split at, where they are given as a tensor; torch reads its memory, which wrappers lack."""
     plain = {name: _as_numbers(value) for name, value in kwargs.items()}
     if plain:  # torch takes another keyword for numbers
@@ -170,7 +170,7 @@ CORRECTED: dict[Any, Callable[..., Any]] = {
     **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
-    **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), tensor_split),
+    **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), _tensor_split),
 }
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {

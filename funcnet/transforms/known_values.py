@@ -7,12 +7,11 @@ function runs again, and reads the tensor inside the wrapper. A function that re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch
-from funcnet.transforms.argument_checks import tensor_split
+from funcnet.transforms.argument_checks import FUNCTIONS
 from funcnet.transforms.mapped_indices import is_mapped
 
 Result = TypeVar("Result")
@@ -37,8 +36,7 @@ class _Readers(TorchFunctionMode):
         if func in _READERS and _torch.is_transforming() and _is_known(args[0]):
             with _torch.on_values():
                 return func(_torch.unwrapped(args[0]), *args[1:], **(kwargs or {}))
-        func = tensor_split if func in (torch.tensor_split, Tensor.tensor_split) else func
-        return func(*args, **(kwargs or {}))
+        return FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 
 def _is_known(x: Tensor) -> bool:

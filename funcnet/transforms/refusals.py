@@ -55,8 +55,8 @@ _DERIVATIVES = (
     ),
 )
 _NUMPY = _Reason(
-    "the function converts a tensor to numpy, so that derivatives would be lost. Use the operations of torch; or "
-    "x.detach().numpy() for numbers that are not differentiated.",
+    "the function converts a tensor to numpy or reads its memory otherwise, so that derivatives would be lost. Use the "
+    "operations of torch; or x.detach().numpy() for numbers that are not differentiated.",
     ("Can't call numpy() on Tensor that requires grad", "Cannot access data pointer of Tensor"),
 )
 _BATCHES = (

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from backends import mostly_slow
 
 import funcnet as fn
 
@@ -55,7 +56,7 @@ def needs_numpy(name):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMATIONS)
-@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("name", mostly_slow(SPLITS, ("computed numbers", "a keyword")))
 def test_parts_of_a_tensor(name, transform):
     f = lambda x: torch.cat([n * part.reshape(-1) for n, part in enumerate(SPLITS[name](x), 1)])  # noqa: E731
     wanted = f(torch.ones_like(X))
@@ -65,7 +66,7 @@ def test_parts_of_a_tensor(name, transform):
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("transform", TRANSFORMATIONS)
 @pytest.mark.parametrize("place", PLACES_OF_CONSTANTS)
-@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("name", mostly_slow(READS, ("detach", "format")))
 def test_the_values_of_a_constant(name, place, transform):
     needs_numpy(name)
     if (place, transform) == ("an argument", "jit"):
