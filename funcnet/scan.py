@@ -18,7 +18,13 @@ from funcnet.transforms.flatten import Flattener
 from funcnet.transforms.purity import Pure, writes
 from funcnet.transforms.refusals import refusal
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, numbers_as_tensors
+from funcnet.tree.conversion import (
+    arrays_as_tensors,
+    is_number,
+    number_as_tensor,
+    numbers_as_tensors,
+    scalars_as_tensors,
+)
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
@@ -62,7 +68,7 @@ def scan(
         >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
         (tensor(10), tensor([0, 1, 3, 6]))
     """
-    init, xs = numbers_as_tensors(arrays_as_tensors(init)), arrays_as_tensors(xs)
+    init, xs = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(init))), arrays_as_tensors(xs)
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")

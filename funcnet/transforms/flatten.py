@@ -51,7 +51,7 @@ class Inputs:
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
         self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
-        picked = tuple(floats_as_tensors(self.args[i]) for i in self.argnums)
+        picked = tuple(arrays_as_tensors(floats_as_tensors(args[i])) for i in self.argnums)
         self.floating = Flattener(tree.is_inexact)
         self.tensors = self.floating.split(picked)
         if not self.tensors:
