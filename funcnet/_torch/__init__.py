@@ -3,7 +3,7 @@
 When torch changes, this is the folder to adapt. No other file of this package uses a private name of torch.
 """
 
-from funcnet._torch.custom_functions import functions_by, is_backward_hook, takes_context
+from funcnet._torch.custom_functions import functions_by, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
 from funcnet._torch.modes import (
     DispatchMode,
@@ -73,7 +73,6 @@ __all__ = [
     "in_function_modes",
     "index_fill",
     "is_all_true",
-    "is_backward_hook",
     "is_batched",
     "is_batching",
     "is_composite",
