@@ -3,7 +3,7 @@
 When torch changes, this is the folder to adapt. No other file of this package uses a private name of torch.
 """
 
-from funcnet._torch.custom_functions import functions_by, takes_context
+from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
 from funcnet._torch.modes import (
     DispatchMode,
@@ -38,6 +38,7 @@ from funcnet._torch.transformations import (
     batches,
     current_level,
     derivative_levels,
+    example_mask,
     has_derivative,
     is_batched,
     is_batching,
@@ -65,6 +66,7 @@ __all__ = [
     "default_device",
     "derivative_levels",
     "dispatch_modes",
+    "example_mask",
     "export_leaves",
     "function_modes",
     "functions_by",
@@ -77,6 +79,7 @@ __all__ = [
     "is_batching",
     "is_composite",
     "is_dispatching",
+    "is_function_call",
     "is_in_dispatch_mode",
     "is_in_dual_level",
     "is_transforming",

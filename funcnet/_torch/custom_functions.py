@@ -99,6 +99,11 @@ _REPLACEMENTS: dict[tuple[Any, str], Any] = {
 _ORIGINALS: dict[tuple[Any, str], Any] = {(place, name): getattr(place, name) for place, name in _REPLACEMENTS}
 
 
+def is_function_call(func: Any) -> bool:
+    """Tell whether a torch function mode sees the call of a Function under torch.func; the class is its argument."""
+    return func is _ORIGINALS[function, "custom_function_call"]
+
+
 def takes_context(cls: Any) -> bool:
     """Tell whether the forward of a Function takes a context, which torch.func does not allow."""
     return not _ORIGINALS[function, "_is_setup_context_defined"](cls.setup_context)

@@ -6,10 +6,13 @@ Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch._C import _functorch
 from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 from torch.autograd.forward_ad import unpack_dual
+
+from funcnet._torch.modes import on_values
 
 NO_LEVEL = -1  # the level of a tensor outside of torch.func; that of a tensor whose level has ended is -2
 
@@ -75,6 +78,18 @@ def batches() -> list[tuple[int, int]] | None:
     if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
         return None
     return [(layer.level(), _functorch.CVmapInterpreterPtr(layer).batchSize()) for layer in stack]
+
+
+def example_mask(device: torch.device) -> Tensor | None:
+    """Return True for every example of the vmaps that run now, as a tensor with all their axes; None without one."""
+    stack = _functorch.get_interpreter_stack() or []
+    layers = [layer for layer in stack if layer.key() == _functorch.TransformType.Vmap]
+    sizes = [_functorch.CVmapInterpreterPtr(layer).batchSize() for layer in layers]
+    with on_values():
+        mask = torch.ones(sizes, dtype=torch.bool, device=device)
+    for layer in layers:
+        mask = add_batch(mask, layer.level())
+    return mask if layers else None
 
 
 def is_batching() -> bool:

@@ -111,11 +111,14 @@ class _Record:
         self.materialize_grads = value
 
 
+_MARKS = {"generate_vmap_rule": True, "resumes_modes": True}
+
+
 def _call(cls: Class, args: tuple[Any, ...]) -> Any:
     """Apply a Function that takes a context through one that does not."""
     call = _Call(cls)
     parts = {name: staticmethod(getattr(call, name)) for name in ("forward", "setup_context", "backward", "jvp")}
-    new: Any = type(cls.__name__, (torch.autograd.Function,), parts | {"generate_vmap_rule": True})
+    new: Any = type(cls.__name__, (torch.autograd.Function,), parts | _MARKS)
     return call.results.rebuild(call.own(new.apply(*args)))
 
 
