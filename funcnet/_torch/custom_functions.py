@@ -35,6 +35,7 @@ def functions_by(rule: Callable[..., Any], hook: Callable[..., Any]) -> Iterator
             _replace(_REPLACEMENTS if _contexts else _ORIGINALS)
 
 
+_CALL = function.custom_function_call
 _lock, _thread = threading.Lock(), threading.local()
 _contexts: list[Any] = []  # the rules of all threads whose context is open
 
@@ -101,7 +102,7 @@ _ORIGINALS: dict[tuple[Any, str], Any] = {(place, name): getattr(place, name) fo
 
 def is_function_call(func: Any) -> bool:
     """Tell whether a torch function mode sees the call of a Function under torch.func; the class is its argument."""
-    return func is _ORIGINALS[function, "custom_function_call"]
+    return func is _CALL
 
 
 def takes_context(cls: Any) -> bool:

@@ -16,6 +16,7 @@ from funcnet.transforms.flatten import (
     Function,
     Inputs,
     Pairs,
+    check_function,
     check_scalar,
     check_tuple,
     value_and_aux,
@@ -51,6 +52,7 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
     """
+    check_function("grad", f)
     return wrapped(_gradient, f, argnums, has_aux)
 
 
@@ -69,6 +71,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         >>> fn.value_and_grad(lambda x: x**2)(torch.tensor(3.0))
         (tensor(9.), tensor(6.))
     """
+    check_function("value_and_grad", f)
     return wrapped(_value_and_gradient, f, argnums, has_aux)
 
 
@@ -121,6 +124,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
     """
+    check_function("jvp", f)
     check_tuple("jvp", "primals", primals)
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
@@ -154,6 +158,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         >>> pullback(torch.tensor(1.0))
         (tensor(5.), tensor(2.))
     """
+    check_function("vjp", f)
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
     with Pure("vjp", f, _given(inputs, {}), NEAR):
@@ -187,6 +192,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         >>> out, pushforward(torch.tensor(1.0))
         (tensor(9.), tensor(6.))
     """
+    check_function("linearize", f)
     inputs = Inputs("linearize", primals, range(len(primals)))
     out, pullback = vjp(f, *primals)
     _, pullback_twice = vjp(pullback, tree.zeros_like(out))
@@ -217,6 +223,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         tensor([[2., 0.],
                 [0., 4.]])
     """
+    check_function("jacfwd", f)
     return wrapped(_jacobian, f, "jacfwd", _forward, argnums, has_aux)
 
 
@@ -241,6 +248,7 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
     """
+    check_function("jacrev", f)
     return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
 
 
@@ -263,6 +271,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
         tensor([[ 6.,  0.],
                 [ 0., 12.]])
     """
+    check_function("hessian", f)
     return jacfwd(jacrev(f, argnums), argnums)
 
 

@@ -168,6 +168,15 @@ def check_scalar(name: str, out: Any) -> None:
         )
 
 
+def check_function(operation: str, f: Any) -> None:
+    """Raise unless f can be called."""
+    if callable(f):
+        return
+    apply = f"{type(f).__name__.lower()}.apply" if hasattr(f, "apply") else ""
+    remedy = f"Pass {apply}." if apply else "Pass the function itself, and not its result."
+    raise TypeError(f"{operation}: expected f to be callable, got {tree.describe(f)}. {remedy}")
+
+
 def check_tuple(operation: str, name: str, values: Any) -> None:
     """Raise unless the arguments are a tuple or list: a tensor would be unpacked into its rows."""
     if not isinstance(values, (tuple, list)):
