@@ -35,7 +35,6 @@ def functions_by(rule: Callable[..., Any], hook: Callable[..., Any]) -> Iterator
             _replace(_REPLACEMENTS if _contexts else _ORIGINALS)
 
 
-_CALL = function.custom_function_call
 _lock, _thread = threading.Lock(), threading.local()
 _contexts: list[Any] = []  # the rules of all threads whose context is open
 
@@ -98,6 +97,9 @@ _REPLACEMENTS: dict[tuple[Any, str], Any] = {
     (checkpoint, "_checkpoint_without_reentrant_generator"): _hooks_of_checkpoint,
 }
 _ORIGINALS: dict[tuple[Any, str], Any] = {(place, name): getattr(place, name) for place, name in _REPLACEMENTS}
+
+
+_CALL = _ORIGINALS[function, "custom_function_call"]
 
 
 def is_function_call(func: Any) -> bool:

@@ -4,11 +4,13 @@ Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._C import _functorch
+from torch._functorch.predispatch import lazy_load_decompositions
 from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 from torch.autograd.forward_ad import unpack_dual
 
@@ -103,9 +105,20 @@ def is_batched(tensor: Tensor) -> bool:
     return _functorch.is_batchedtensor(tensor)
 
 
-def add_batch(tensor: Tensor, level: int) -> Tensor:
-    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
-    return _functorch._add_batch_dim(tensor, 0, level)
+@contextmanager
+def new_batch(size: int) -> Iterator[int]:
+    """Run a vmap that refuses random draws; yield its level."""
+    lazy_load_decompositions()
+    level = _functorch._vmap_increment_nesting(size, "error")
+    try:
+        yield level
+    finally:
+        _functorch._vmap_decrement_nesting()
+
+
+def add_batch(tensor: Tensor, level: int, axis: int = 0) -> Tensor:
+    """Return the tensor of one example of a vmap from the whole batch along an axis."""
+    return _functorch._add_batch_dim(tensor, axis, level)
 
 
 def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:

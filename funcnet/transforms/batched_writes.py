@@ -39,6 +39,10 @@ _READS = (
 )
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
+_DIFFERENT = (
+    "vmap: out_dims is None for a result of shape {}, which depends on the mapped arguments. "
+    "Set out_dims to an axis there."
+)
 _DATA: Any = Tensor.data
 _DETACHED = (Tensor.detach, torch.detach, _DATA.__get__)  # views that torch does not track
 
@@ -47,10 +51,23 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
     """Map f over tensors; return (results per example, shared results). f may write to tensors that it creates."""
 
     def run(*tensors: Tensor) -> Any:
-        first = torch.func.vmap(_corrected(f), in_dims, _OUT_DIMS)
-        return _attempts(lambda: first(*tensors), lambda makers: _run(f, in_dims, makers, tensors))
+        first = _corrected(f)
+        return _attempts(lambda: _batched(first, in_dims, tensors), lambda makers: _run(f, in_dims, makers, tensors))
 
     return run
+
+
+def _batched(f: Function, in_dims: tuple[int, ...], tensors: Sequence[Tensor]) -> Any:
+    """Run f once for all examples, as torch.func.vmap does, but without flattening trees, which takes it longer."""
+    if torch.compiler.is_compiling():  # it can trace torch's function only
+        return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
+    size = tensors[0].shape[in_dims[0]]
+    with _torch.new_batch(size) as level:
+        stacked, shared = f(*(_torch.add_batch(x, level, axis) for x, axis in zip(tensors, in_dims, strict=True)))
+        for tensor in shared:
+            if level in _torch.levels(tensor):
+                raise ValueError(_DIFFERENT.format(tuple(tensor.shape)))
+        return tuple(_torch.remove_batch(tensor, level, size) for tensor in stacked), shared
 
 
 def _attempts(first: Callable[[], Any], again: Callable[[set[Any]], Any]) -> Any:
@@ -93,7 +110,7 @@ def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Seque
         with _Buffers(each, makers):
             return f(*tensors)
 
-    return torch.func.vmap(run, (0, *in_dims), _OUT_DIMS)(each, *tensors)
+    return _batched(run, (0, *in_dims), (each, *tensors))
 
 
 class _AgainError(Exception):

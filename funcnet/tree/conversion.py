@@ -35,12 +35,6 @@ def numbers_as_tensors(values: Tree) -> Any:
     return map_leaves(lambda leaf: number_as_tensor(leaf) if is_number(leaf) else leaf, values)
 
 
-def floats_as_tensors(values: Tree) -> Any:
-    """Replace floats and complex numbers, which have derivatives, by 0-d tensors; numpy's scalars keep their dtype."""
-    scalars = scalars_as_tensors(values)
-    return map_leaves(lambda leaf: number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf, scalars)
-
-
 def scalars_as_tensors(values: Tree) -> Any:
     """Replace floating-point and complex scalars of numpy by 0-d tensors of the same dtype."""
     return map_with_path(_scalar_as_tensor, values) if any(map(is_array, leaves(values))) else values
