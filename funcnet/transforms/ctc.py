@@ -77,14 +77,30 @@ class _Loss(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         *tensors, ctx.zero_infinity = inputs
         ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         loss, log_probs, steps = ctx.saved_tensors
-        infinite = torch.where(loss > -_FLOOR / 2, 0.0 if ctx.zero_infinity else torch.nan, grad)
-        grad = torch.where(loss.isnan(), torch.nan, infinite)
-        read = torch.arange(len(log_probs), device=steps.device)[:, None] < steps
-        return grad, torch.where(read, grad, 0.0)[..., None] * log_probs.exp(), None, None
+        grad = _derivative(loss, grad, ctx.zero_infinity)
+        return grad, torch.where(_is_read(log_probs, steps), grad[:, None], 0.0) * log_probs.exp(), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, pushed: Tensor, *_: None) -> Tensor:
+        loss, log_probs, steps = ctx.saved_tensors
+        added = torch.where(_is_read(log_probs, steps), log_probs.exp() * pushed, 0.0).sum((0, 2))
+        return _derivative(loss, tangent + added, ctx.zero_infinity)
+
+
+def _is_read(log_probs: Tensor, steps: Tensor) -> Tensor:
+    """Tell which times of each example are before its end."""
+    return (torch.arange(len(log_probs), device=steps.device)[:, None] < steps)[..., None]
+
+
+def _derivative(loss: Tensor, value: Tensor, zero_infinity: bool) -> Tensor:
+    """Replace the derivative of a loss that is infinite or NaN."""
+    finite = torch.where(loss > -_FLOOR / 2, 0.0 if zero_infinity else torch.nan, value)
+    return torch.where(loss.isnan(), torch.nan, finite)
 
 
 def _log_likelihood(log_probs: Tensor, labels: Tensor, steps: Tensor, sizes: Tensor, blank: int) -> Tensor:

@@ -22,8 +22,8 @@ from funcnet.transforms.flatten import (
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
-from funcnet.transforms.known_values import with_known_values
 from funcnet.transforms.purity import NEAR, Pure
+from funcnet.transforms.replacements import with_replacements
 from funcnet.transforms.wrapped import wrapped
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
@@ -92,7 +92,7 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
     by = tuple(range(len(inputs.tensors)))
     with Pure(name, f, _given(inputs, kwargs), NEAR):
         differentiated = torch.func.grad_and_value(scalar, by, has_aux=has_aux)
-        grads, value = with_known_values(lambda: differentiated(*inputs.tensors))
+        grads, value = with_replacements(lambda: differentiated(*inputs.tensors))
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
@@ -131,7 +131,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     call = Call("jvp", with_forward_rules(f), inputs, has_aux)
     with Pure("jvp", f, primals):
         dual = unshared(inputs.tensors), inputs.tangents(tuple(tangents))
-        pushes: Any = with_known_values(lambda: torch.func.jvp(call, *dual, has_aux=True))
+        pushes: Any = with_replacements(lambda: torch.func.jvp(call, *dual, has_aux=True))
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
     return out, call.derivative(cast(call.outputs, pushed)), *aux
@@ -162,7 +162,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
     with Pure("vjp", f, _given(inputs, {}), NEAR):
-        pulled: Any = with_known_values(lambda: torch.func.vjp(call, *inputs.tensors, has_aux=True))
+        pulled: Any = with_replacements(lambda: torch.func.vjp(call, *inputs.tensors, has_aux=True))
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
 
@@ -291,7 +291,7 @@ def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
     inputs = call.inputs
     pairs = Pairs(call.name, call, inputs.tensors)
     with Pure(call.name, call.f, inputs.args):
-        rows, results = with_known_values(lambda: transform(pairs, tree.view_as_real(inputs.tensors)))
+        rows, results = with_replacements(lambda: transform(pairs, tree.view_as_real(inputs.tensors)))
     _, *aux = call.rebuild(results)
     return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux
 

@@ -1,7 +1,8 @@
-"""Values that Python reads, as numpy() does, inside a derivative: those of tensors that nothing differentiates.
+"""Second attempts at a derivative, with replacements for functions that torch cannot transform.
 
-torch.func wraps every tensor that a function computes, and numpy finds no memory in a wrapper. In that case the
-function runs again, and reads the tensor inside the wrapper. A function that reads no values runs once.
+torch.func wraps every tensor that a function computes, and numpy finds no memory in a wrapper. Some kernels have no
+forward or no second derivative. If such an error ends the first attempt, the function runs again: Python reads the
+tensors that nothing differentiates inside their wrappers, and kernels are replaced by plain operations.
 """
 
 from collections.abc import Callable
@@ -17,21 +18,22 @@ from funcnet.transforms.mapped_indices import is_mapped
 Result = TypeVar("Result")
 
 _READERS: set[Any] = {Tensor.numpy, Tensor.__array__}
-_WITHOUT_MEMORY = "Cannot access data pointer of Tensor"
+# torch's error messages for values inside of wrappers, and for missing derivatives
+_ERRORS = ("Cannot access data pointer of Tensor", "Trying to use forward AD with", "is not implemented")
 
 
-def with_known_values(run: Callable[[], Result]) -> Result:
-    """Call a transformation of torch.func, again if the function reads values that are inside wrappers."""
+def with_replacements(run: Callable[[], Result]) -> Result:
+    """Call a transformation of torch.func, again with replacements if torch cannot transform the function."""
     try:
         return run()
     except RuntimeError as error:
-        if _WITHOUT_MEMORY not in str(error):
+        if not any(text in str(error) for text in _ERRORS):
             raise
-    with _Readers():
+    with _Replacements():
         return run()
 
 
-class _Readers(TorchFunctionMode):
+class _Replacements(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _READERS and _torch.is_transforming() and _is_known(args[0]):
             with _torch.on_values():
