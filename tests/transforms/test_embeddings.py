@@ -77,6 +77,7 @@ def test_rows_by_frequency(transform):
     torch.testing.assert_close(fn.grad(f)(TABLE, INDICES[0], None), gradients(f, TABLE)[0][0])
 
 
+@pytest.mark.slow
 def test_a_kernel_of_all_modes():
     def each(*args):
         return [fn.vmap(fn.grad(loss(name), (0, 2)), in_dims=(None, 0, 0))(*args) for name in ("sum", "mean", "max")]

@@ -47,6 +47,7 @@ def test_vmap_equals_a_loop(name, transform):
     torch.testing.assert_close(ensemble, torch.stack([f(X, labels), f(-X, labels)]))
 
 
+@pytest.mark.slow
 def test_a_kernel_and_its_second_derivative():
     def f(x):
         return multi(x, CLASSES, p=2) + multilabel(x.sin(), LABELS)
