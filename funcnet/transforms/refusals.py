@@ -101,7 +101,7 @@ class Refusals:
         text = str(error)
         if any(part in text for part in _WRITES):
             raise refusal(self.name, "an argument or a closed-over tensor") from error
-        known = _DERIVATIVES if _torch.is_batching() else (*_DERIVATIVES, _NUMPY)  # vmap may run the function again
+        known = _DERIVATIVES if _torch.is_transforming() else (*_DERIVATIVES, _NUMPY)  # it may run the function again
         for reason in (*(_BATCHES if self.name == "vmap" else ()), *known):
             if any(part in text for part in reason.texts):
                 raise RuntimeError(f"{self.name}: {reason.message}") from error

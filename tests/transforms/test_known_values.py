@@ -40,6 +40,11 @@ TRANSFORMATIONS = {
     "jvp": lambda f: lambda x: fn.jvp(f, (x,), (torch.ones_like(x),))[1],
     "vjp": lambda f: lambda x: fn.vjp(f, x)[1](torch.ones_like(x))[0],
     "jacfwd": lambda f: lambda x: fn.jacfwd(f)(x).diagonal(),
+    "grad of scan": lambda f: (
+        lambda x: fn.grad(
+            lambda x: fn.scan(lambda c, _: (c + f(x).sum(), None), torch.zeros((), dtype=x.dtype), length=2)[0] / 2
+        )(x)
+    ),
     "hessian": lambda f: lambda x: fn.hessian(lambda x: (f(x) * x).sum())(x).diagonal() / 2,
     "vmap": lambda f: lambda x: fn.vmap(f)(x[None])[0] / x,
     "vmap of grad": lambda f: lambda x: fn.vmap(fn.grad(lambda x: f(x).sum()))(x[None])[0],
