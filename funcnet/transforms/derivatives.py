@@ -16,9 +16,11 @@ from funcnet.transforms.flatten import (
     Function,
     Inputs,
     Pairs,
+    cast,
     check_function,
     check_scalar,
     check_tuple,
+    unshared,
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
@@ -294,14 +296,3 @@ def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
         rows, results = with_replacements(lambda: transform(pairs, tree.view_as_real(inputs.tensors)))
     _, *aux = call.rebuild(results)
     return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux
-
-
-def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
-    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
-    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
-
-
-def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
-    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
-    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]

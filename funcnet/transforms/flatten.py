@@ -232,6 +232,17 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
     return f"{name}: expected a floating-point or complex tensor to differentiate, got {found}. {remedy}"
 
 
+def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
+    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
+    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
+
+
+def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
+    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]
+
+
 def transformed() -> bool:
     """Tell whether a call is inside a transformation, a trace or torch.compile.
 
