@@ -14,11 +14,17 @@ from funcnet.compiler import is_differentiating, loop
 from funcnet.differentiable_scan import differentiable_loop
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
-from funcnet.transforms.flatten import Flattener
+from funcnet.transforms.flatten import Flattener, check_function
 from funcnet.transforms.purity import Pure, writes
 from funcnet.transforms.refusals import refusal
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, numbers_as_tensors
+from funcnet.tree.conversion import (
+    arrays_as_tensors,
+    is_number,
+    number_as_tensor,
+    numbers_as_tensors,
+    scalars_as_tensors,
+)
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
@@ -54,7 +60,7 @@ def scan(
     Raises:
         ValueError: Neither xs nor length is given, or they disagree; the carry changes its structure, shapes or dtypes;
             a leaf of y is not a tensor; unroll is below 1.
-        TypeError: f does not return a pair; length or unroll is not an int.
+        TypeError: f is not callable, or does not return a pair; length or unroll is not an int.
         RuntimeError: f writes in place to a tensor that it closes over, or writes to its carry or slice in some steps
             but not in the first. Outside `jit` the write has already happened; a write through `.data` is not detected.
     Source:
@@ -63,7 +69,8 @@ def scan(
         >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
         (tensor(10), tensor([0, 1, 3, 6]))
     """
-    init, xs = numbers_as_tensors(arrays_as_tensors(init)), arrays_as_tensors(xs)
+    check_function("scan", f)
+    init, xs = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(init))), arrays_as_tensors(xs)
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")

@@ -4,7 +4,7 @@ When torch changes, this is the folder to adapt. No other file of this package u
 """
 
 from funcnet._torch import dynamo
-from funcnet._torch.custom_functions import functions_by, is_backward_hook, takes_context
+from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
 from funcnet._torch.modes import (
     DispatchMode,
@@ -16,6 +16,7 @@ from funcnet._torch.modes import (
     is_in_dispatch_mode,
     is_in_dual_level,
     on_values,
+    without_dispatch,
     without_torch_function,
 )
 from funcnet._torch.operations import (
@@ -27,6 +28,8 @@ from funcnet._torch.operations import (
     index_fill,
     is_all_true,
     is_composite,
+    multi_margin_loss,
+    multilabel_margin_loss,
     run_on_metadata,
 )
 from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
@@ -36,6 +39,8 @@ from funcnet._torch.transformations import (
     batches,
     current_level,
     derivative_levels,
+    example_mask,
+    has_derivative,
     is_batched,
     is_batching,
     is_transforming,
@@ -63,18 +68,20 @@ __all__ = [
     "default_device",
     "derivative_levels",
     "dispatch_modes",
+    "example_mask",
     "export_leaves",
     "function_modes",
     "functions_by",
+    "has_derivative",
     "hooks",
     "in_function_modes",
     "index_fill",
     "is_all_true",
-    "is_backward_hook",
     "is_batched",
     "is_batching",
     "is_composite",
     "is_dispatching",
+    "is_function_call",
     "is_in_dispatch_mode",
     "is_in_dual_level",
     "is_transforming",
@@ -82,6 +89,8 @@ __all__ = [
     "level",
     "levels",
     "make_wrapper",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
     "new_batch",
     "on_values",
     "remove_batch",
@@ -93,6 +102,7 @@ __all__ = [
     "unwrapped",
     "version",
     "viewed",
+    "without_dispatch",
     "without_torch_function",
 ]
 

@@ -17,6 +17,8 @@ Operation = OpOverload
 Overloads = OpOverloadPacket  # the operations of one name
 assert_async = torch._assert_async
 is_all_true = torch._is_all_true
+multi_margin_loss = torch._C._nn.multi_margin_loss
+multilabel_margin_loss = torch._C._nn.multilabel_margin_loss
 
 
 def is_composite(operation: OpOverload) -> bool:

@@ -20,6 +20,7 @@ from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import Signature, are_plain, difference, signature, unhashable, with_traced
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
+from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree import Structure
@@ -86,9 +87,9 @@ def jit(
     """
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
-    for name, value in (("f", f), ("progress", progress)):
-        if not callable(value) and (name == "f" or value is not None):
-            raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
+    check_function("jit", f)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"jit: expected progress to be callable, got {tree.describe(progress)}.")
     return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 

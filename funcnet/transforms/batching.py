@@ -11,7 +11,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.batched_writes import vmap_with_buffers
-from funcnet.transforms.flatten import Flattener, Function, transformed
+from funcnet.transforms.flatten import Flattener, Function, check_function, transformed
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree import Tree
@@ -45,6 +45,7 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
     """
+    check_function("vmap", f)
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"vmap: expected a chunk_size of at least 1, or None for all at once, got {chunk_size}.")
     return Vmap(f, in_dims, out_dims, chunk_size)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor
+from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, scalars_as_tensors
 from funcnet.tree.nodes import map_as
 
 Function = Callable[..., Any]
@@ -55,7 +55,8 @@ class Inputs:
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
         self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
-        leaves, structure = tree.flatten(tuple(self.args[i] for i in self.argnums))
+        own = self.args if self.args is args else arrays_as_tensors(scalars_as_tensors(args))  # with arrays among them
+        leaves, structure = tree.flatten(tuple(own[i] for i in self.argnums))
         leaves = [number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf for leaf in leaves]
         self.floating = Flattener(tree.is_inexact)
         self.tensors = self.floating.take(leaves, structure, [tree.is_inexact(leaf) for leaf in leaves])
@@ -173,6 +174,15 @@ def check_scalar(name: str, out: Any) -> None:
         )
 
 
+def check_function(operation: str, f: Any) -> None:
+    """Raise unless f can be called."""
+    if callable(f):
+        return
+    apply = f"{type(f).__name__.lower()}.apply" if hasattr(f, "apply") else ""
+    remedy = f"Pass {apply}." if apply else "Pass the function itself, and not its result."
+    raise TypeError(f"{operation}: expected f to be callable, got {tree.describe(f)}. {remedy}")
+
+
 def check_tuple(operation: str, name: str, values: Any) -> None:
     """Raise unless the arguments are a tuple or list: a tensor would be unpacked into its rows."""
     if not isinstance(values, (tuple, list)):
@@ -220,6 +230,17 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
         remedy = "Make integers floating: 3.0 for 3, .to(torch.float32) for a tensor."
     found = found or "an empty tree"
     return f"{name}: expected a floating-point or complex tensor to differentiate, got {found}. {remedy}"
+
+
+def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
+    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
+    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
+
+
+def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
+    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]
 
 
 def transformed() -> bool:
