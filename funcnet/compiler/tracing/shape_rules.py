@@ -41,7 +41,7 @@ def infer(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         return None
     if (shape := formula(*args, **kwargs)) is None:
         return None
-    key = func, tuple(kwargs), _kinds((args, tuple(kwargs.values())))
+    key = func, torch.get_default_dtype(), tuple(kwargs), _kinds((args, tuple(kwargs.values())))
     if key not in _known:
         if len(_known) >= _MOST:
             _known.clear()
