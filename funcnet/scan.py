@@ -181,7 +181,7 @@ def _stepped(f: Callable[..., Any], carry: Any, x: Any, expected: Signature) -> 
     if tree.structure(after) == tree.structure(carry):
         after = tree.map(_like, carry, after)
     # torch.compile compares structures of one graph only, and finds equal tuples unequal by !=
-    if not _signature(after) == _signature(carry):  # noqa: SIM201
+    if not _signature(after) == _signature(carry):
         raise ValueError(_changed(carry, after))
     return after, y
 
