@@ -174,7 +174,14 @@ class Loop:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Loop
+@dataclass(eq=False)
+class Section:
+    """Statements that become a C function; sections with the same text share one."""
+
+    body: "list[Statement]" = field(default_factory=list)
+
+
+Statement = Nest | Contract | Cumulate | Sort | Check | Loop | Section
 
 
 @dataclass(eq=False)
@@ -195,12 +202,12 @@ def never(value: NoReturn) -> NoReturn:
 
 
 def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
-    """Replace each statement by those that f returns for it; for a loop, replace those in its body."""
+    """Replace each statement by those that f returns for it; for a loop or section, replace those in its body."""
 
     def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
         for statement in statements:
             match statement:
-                case Loop():
+                case Loop() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
                 case Nest() | Contract() | Cumulate() | Sort() | Check():
                     yield from f(statement)
@@ -210,8 +217,17 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
     return replace(program, statements=[*rewritten(program.statements)])
 
 
+def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
+    """Yield the loops that are not inside another loop."""
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield statement
+        elif isinstance(statement, Section):
+            yield from outermost(statement.body)
+
+
 def reads(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement reads, including those in a loop's body."""
+    """Yield the views that a statement reads, including those in the body of a loop or section."""
     match statement:
         case Nest():
             for part in statement.body:
@@ -222,7 +238,7 @@ def reads(statement: Statement) -> Iterator[View]:
             yield statement.source
         case Check():
             yield statement.view
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from reads(inner)
         case _:
@@ -230,7 +246,7 @@ def reads(statement: Statement) -> Iterator[View]:
 
 
 def writes(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement writes, including those in a loop's body."""
+    """Yield the views that a statement writes, including those in the body of a loop or section."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if (view := written(part)) is not None)
@@ -242,7 +258,7 @@ def writes(statement: Statement) -> Iterator[View]:
             yield from (statement.values, statement.indices, statement.keys, statement.order)
         case Check():
             pass
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from writes(inner)
         case _:
@@ -250,13 +266,13 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the scratch of a statement's long sums, including those in a loop's body."""
+    """Yield the scratch of a statement's long sums, including those in the body of a loop or section."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
         case Contract() | Cumulate() | Sort() | Check():
             pass
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from scratch(inner)
         case _:

@@ -1,4 +1,4 @@
-"""Memory planning: small temporaries are on the stack of the block that uses them, others in a reused arena."""
+"""Memory planning: small temporaries are on the stack of the C function that uses them, others in a reused arena."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from funcnet.compiler.native.loop_ir import (
     Loop,
     LoopProgram,
     Nest,
+    Section,
     Sort,
     Statement,
     never,
@@ -22,7 +23,7 @@ from funcnet.compiler.native.loop_ir import (
 )
 from funcnet.compiler.native.target import Target
 
-Path = tuple[Loop, ...]
+Path = tuple[Loop | Section, ...]
 
 
 @dataclass(eq=False)
@@ -36,9 +37,10 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop (None: in the function), offsets and size of the arena, lanes per block."""
+    """The temporaries declared in each loop or section (None: in the function of a block), the offsets and size of the
+    arena, and the lanes per block."""
 
-    locals: dict[Loop | None, list[Buffer]]
+    locals: dict[Loop | Section | None, list[Buffer]]
     arena: dict[Buffer, int]
     size: int
     lanes: int
@@ -53,17 +55,28 @@ def plan(kernel: LoopProgram, target: Target) -> Plan:
     """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
     lanes, lives = _lanes(kernel, target), _lives(kernel)
     found = Plan({}, {}, 0, lanes, target.slack)
-    stack = 0
+    free = _stacks(kernel, target)
     for buffer, life in lives.items():
-        size = found.room(buffer) * _width(buffer, lanes)
-        if size <= target.stack and stack + size <= target.stacks:
-            stack += size
+        size, function = found.room(buffer) * _width(buffer, lanes), _function(life.path)
+        if size <= target.stack and size <= free.get(function, 0):
+            free[function] -= size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
             taken = [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
             found.arena[buffer] = offset = _gap(size, taken, target.arena_alignment)
             found.size = max(found.size, offset + size)
     return found
+
+
+def _stacks(kernel: LoopProgram, target: Target) -> dict[Section | None, int]:
+    """Return the bytes for temporaries on the stack of each C function; a block of sections has none of its own."""
+    functions = {_function(path) for _, path, _ in _ticks(kernel.statements, (), [0])}
+    return dict.fromkeys(functions - {None} or {None}, target.stacks)
+
+
+def _function(path: Path) -> Section | None:
+    """Return the section around some statements; None if it is the function of a block."""
+    return next((part for part in path if isinstance(part, Section)), None)
 
 
 def _lanes(kernel: LoopProgram, target: Target) -> int:
@@ -95,7 +108,7 @@ def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     """Find the life of each buffer that needs memory; it covers the whole of a loop that uses an outer buffer."""
     uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
-    spans: dict[Loop, tuple[int, int]] = {}
+    spans: dict[Loop | Section, tuple[int, int]] = {}
     for tick, path, statement in _ticks(kernel.statements, (), [0]):
         for loop in path:
             spans[loop] = (spans.get(loop, (tick, tick))[0], tick)
@@ -105,7 +118,7 @@ def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     return {buffer: _life(found, spans) for buffer, found in uses.items()}
 
 
-def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) -> _Life:
+def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop | Section, tuple[int, int]]) -> _Life:
     path = uses[0][1]
     for _, other in uses:
         path = tuple(a for a, b in zip(path, other, strict=False) if a is b)
@@ -117,7 +130,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
     """Number the statements other than loops in textual order; yield each with the loops around it."""
     for statement in statements:
         match statement:
-            case Loop():
+            case Loop() | Section():
                 yield from _ticks(statement.body, (*path, statement), clock)
             case Nest() | Contract() | Cumulate() | Sort() | Check():
                 clock[0] += 1

@@ -33,7 +33,7 @@ NAMES = {
 
 
 class Writer:
-    """Collects the lines of one kernel, for a number of lanes per block and a machine."""
+    """Collects the lines of one C function, for a number of lanes per block and a machine."""
 
     def __init__(self, lanes: int, target: Target):
         self.lanes, self.target = lanes, target
@@ -42,6 +42,12 @@ class Writer:
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
         self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
+
+    def function(self) -> "Writer":
+        """Return a writer for another function of the same kernel, with names of its own."""
+        writer = Writer(self.lanes, self.target)
+        writer.used = self.used
+        return writer
 
     def put(self, line: str) -> None:
         """Add a line at the current depth."""

@@ -1,0 +1,79 @@
+"""The C functions of a kernel besides that of a block: its sections, and the packing of its arguments.
+
+A section is called with the position of its row in a table. The row holds the addresses of its buffers: the positions
+of arguments and results, and the offsets of temporaries in the arena. So the code of a call is short, and a section
+can tell the C compiler that its buffers do not overlap.
+"""
+
+from collections.abc import Sequence
+
+from funcnet.compiler.native.buffers import Buffer, Counter
+from funcnet.compiler.native.c.writer import NAMES, Writer
+from funcnet.compiler.native.memory import Plan
+
+RUN = """typedef struct {
+  char *const *inputs, *const *outputs;
+  char *arena;
+  volatile int *control;
+  i64 lane, padded;
+} Run;
+"""
+
+
+class Sections:
+    """Collects functions, of which those with the same text are one, and the table."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.names: dict[str, str] = {}  # text of a function -> its name
+        self.table: list[int] = []
+
+    def name(self, prefix: str, text: str) -> str:
+        """Return the name of the function with this text, in which `NAME` stands for it."""
+        return self.names.setdefault(text, f"{prefix}{len(self.names)}")
+
+    def text(self) -> str:
+        """Return the table and the functions."""
+        functions = "".join(text.replace("NAME", name) for text, name in self.names.items())
+        if not self.table:
+            return functions
+        return f"{RUN}static const i64 table[] = {{{', '.join(map(str, self.table))}}};\n{functions}"
+
+    def call(self, body: Writer, free: Sequence[Buffer | Counter], caller: Writer) -> str:
+        """Return a call of the function with this body, which uses some buffers and counters of its caller."""
+        counters = [thing for thing in free if isinstance(thing, Counter)]
+        buffers = [thing for thing in free if isinstance(thing, Buffer)]
+        row = len(self.table)
+        self.table += [self.plan.arena.get(buffer, buffer.position) for buffer in buffers]
+        name = self.name("section", self._definition(body, counters, buffers))
+        return f"{name}({', '.join(['&run', f'table + {row}', *(caller.name(c, 't') for c in counters)])});"
+
+    def _definition(self, body: Writer, counters: Sequence[Counter], buffers: Sequence[Buffer]) -> str:
+        """Return a function with a parameter per buffer, and the function that calls it with the row of a table."""
+        steps = "".join(f", i64 {body.name(counter)}" for counter in counters)
+        parameters = "".join(f", {pointer(body, buffer)}restrict {body.name(buffer)}" for buffer in buffers)
+        addresses = [self._address(body, buffer, f"at[{i}]") for i, buffer in enumerate(buffers)]
+        arguments = ", ".join(["run->control", "run->padded", *map(body.name, counters), *addresses])
+        lines = "\n".join(body.lines)
+        return f"""
+static inline void NAME_(volatile int *control, i64 padded{steps}{parameters}) {{
+{lines}
+}}
+static __attribute__((noinline)) void NAME(const Run *run, const i64 *at{steps}) {{
+  NAME_({arguments});
+}}
+"""
+
+    def _address(self, writer: Writer, buffer: Buffer, at: str) -> str:
+        if buffer in self.plan.arena:
+            return f"__builtin_assume_aligned(run->arena + {at}, {writer.target.arena_alignment})"
+        if buffer.kind == "input":
+            return f"({pointer(writer, buffer)})run->inputs[{at}]"
+        return f"({pointer(writer, buffer)})run->outputs[{at}]{' + run->lane' if buffer.varying else ''}"
+
+
+def pointer(writer: Writer, buffer: Buffer) -> str:
+    """Return the C type of the address of a buffer's elements; a result holds scalars, also in lanes."""
+    if buffer.kind == "output":
+        return f"{NAMES[buffer.dtype]} *"
+    return f"{'const ' if buffer.kind == 'input' and not buffer.varying else ''}{writer.type(buffer)} *"
