@@ -38,13 +38,13 @@ def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
     if len(_streams(statement)) <= most:
         yield statement
         return
-    gathered = Nest(statement.shape, [], statement.sequential)
+    gathered, streams = Nest(statement.shape, [], statement.sequential), set[Buffer]()
     for chain in _chains(statement):
-        longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > most:
+        if gathered.body and len(streams | _streams(chain)) > most:
             yield gathered
-            longer = chain
-        gathered = longer
+            gathered, streams = Nest(statement.shape, [], statement.sequential), set()
+        gathered.body += chain.body
+        streams |= _streams(chain)
     yield gathered
 
 
@@ -56,16 +56,30 @@ def _streams(nest: Nest) -> set[Buffer]:
 def _chains(nest: Nest) -> list[Nest]:
     """Split a body into nests that share no node, and no array that one of them writes."""
     arrays = {view.buffer for view in writes(nest)}
-    bodies: dict[object, list[Part]] = {}  # node or array -> the body that uses it
+    links = _Links()
     for part in nest.body:
-        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in arrays)]
-        body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
-        for other in others:
-            body.extend(other)
-            bodies.update({x: body for x, its_body in bodies.items() if its_body is other})
-        body.append(part)
-        bodies.update(dict.fromkeys(links, body))
-    return [Nest(nest.shape, body, nest.sequential) for body in {id(body): body for body in bodies.values()}.values()]
+        for x in _touched(part):
+            if isinstance(x, Node) or x in arrays:
+                links.join(part, x)
+    bodies: dict[object, list[Part]] = {}
+    for part in nest.body:
+        bodies.setdefault(links.root(part), []).append(part)
+    return [Nest(nest.shape, body, nest.sequential) for body in bodies.values()]
+
+
+class _Links:
+    """Sets of things that belong together, each with a root: the forest of union-find."""
+
+    def __init__(self) -> None:
+        self.parents: dict[object, object] = {}
+
+    def root(self, x: object) -> object:
+        while (parent := self.parents.get(x, x)) is not x:
+            self.parents[x] = x = self.parents.get(parent, parent)
+        return x
+
+    def join(self, x: object, other: object) -> None:
+        self.parents[self.root(other)] = self.root(x)
 
 
 def _touched(part: Part) -> Iterator[Buffer | Operand]:

@@ -1,7 +1,9 @@
 """Memory planning: small temporaries are on the stack of the C function that uses them, others in a reused arena."""
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import torch
 
@@ -55,17 +57,50 @@ def plan(kernel: LoopProgram, target: Target) -> Plan:
     """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
     lanes, lives = _lanes(kernel, target), _lives(kernel)
     found = Plan({}, {}, 0, lanes, target.slack)
-    free = _stacks(kernel, target)
-    for buffer, life in lives.items():
+    free, arena = _stacks(kernel, target), _Arena(target.arena_alignment)
+    for buffer, life in sorted(lives.items(), key=lambda item: item[1].first):
         size, function = found.room(buffer) * _width(buffer, lanes), _function(life.path)
         if size <= target.stack and size <= free.get(function, 0):
             free[function] -= size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
-            taken = [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
-            found.arena[buffer] = offset = _gap(size, taken, target.arena_alignment)
-            found.size = max(found.size, offset + size)
+            found.arena[buffer] = arena.take(size, life)
+    found.size = arena.size
     return found
+
+
+class _Arena:
+    """Memory that is given out in the order of the first ticks of lives, and is free again after their last."""
+
+    def __init__(self, alignment: int) -> None:
+        self.alignment, self.size = alignment, 0
+        self.gaps: list[tuple[int, int]] = []  # free ranges below `size`, in order, none next to another
+        self.taken: list[tuple[int, int, int]] = []  # a heap of last ticks, and the ranges that they free
+
+    def take(self, size: int, life: _Life) -> int:
+        """Return the lowest offset with enough room."""
+        while self.taken and self.taken[0][0] < life.first:
+            self.free(*heappop(self.taken)[1:])
+        size = -(-size // self.alignment) * self.alignment
+        for i, (start, end) in enumerate(self.gaps):
+            if end - start >= size:
+                self.gaps[i : i + 1] = [(start + size, end)] if end - start > size else []
+                break
+        else:
+            start = self.gaps.pop()[0] if self.gaps and self.gaps[-1][1] == self.size else self.size
+            self.size = start + size
+        heappush(self.taken, (life.last, start, start + size))
+        return start
+
+    def free(self, start: int, end: int) -> None:
+        """Add a range to the gaps, joined with those next to it."""
+        i = bisect(self.gaps, (start, end))
+        if i < len(self.gaps) and self.gaps[i][0] == end:
+            end = self.gaps.pop(i)[1]
+        if i and self.gaps[i - 1][1] == start:
+            start = self.gaps.pop(i - 1)[0]
+            i -= 1
+        self.gaps.insert(i, (start, end))
 
 
 def _stacks(kernel: LoopProgram, target: Target) -> dict[Section | None, int]:
@@ -89,20 +124,6 @@ def _width(buffer: Buffer, lanes: int) -> int:
     """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
     size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
     return size * (lanes if buffer.varying else 1)
-
-
-def _meet(a: _Life, b: _Life) -> bool:
-    return a.first <= b.last and b.first <= a.last
-
-
-def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
-    """Find the lowest aligned offset with enough room between the taken ranges."""
-    offset = 0
-    for start, length in sorted(taken):
-        if offset + size <= start:
-            break
-        offset = max(offset, -(-(start + length) // alignment) * alignment)
-    return offset
 
 
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:

@@ -1,5 +1,9 @@
-"""Shape inference: operations run on meta tensors, by torch's own shape rules."""
+"""Shape inference: operations run on meta tensors, by torch's own shape rules.
 
+The rules of elementwise operations are slow Python code, so their results are cached.
+"""
+
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -7,11 +11,14 @@ from torch import Tensor
 
 from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, user_line
-from funcnet.compiler.tracing.arguments import SYMBOLS, plain
+from funcnet.compiler.tracing.arguments import SYMBOLS, hashable, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
 
 MASKS = (torch.bool, torch.uint8)
+
+_elementwise: dict[Hashable, Tensor] = {}
+_MOST = 10_000  # cached results
 
 
 def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -20,6 +27,27 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     Raises:
         StagingError: The operation is random, or torch has no shape rule for it.
     """
+    if torch.Tag.pointwise not in func.tags:
+        return _inferred(func, args, kwargs)
+    key = func, _key(args), _key(tuple(kwargs.items())), torch.get_default_dtype()
+    if (known := _elementwise.get(key)) is None:
+        if not isinstance(known := _inferred(func, args, kwargs), Tensor):
+            return known
+        if len(_elementwise) >= _MOST:
+            _elementwise.clear()
+        _elementwise[key] = known
+    return torch.empty_strided(known.shape, known.stride(), dtype=known.dtype, device=META)
+
+
+def _key(value: Any) -> Hashable:
+    """Return a key of arguments that determines the shapes, strides and dtypes of the results."""
+    if isinstance(value, Tensor):
+        meta = _meta(value)
+        return meta.shape, meta.stride(), meta.dtype, meta.device
+    return tuple(map(_key, value)) if isinstance(value, tuple | list) else hashable(plain(value))
+
+
+def _inferred(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     _check(func)
     options = {name: _meta(value) for name, value in kwargs.items()}
     if any(argument.name == "device" for argument in func._schema.arguments):
