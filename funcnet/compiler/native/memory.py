@@ -50,16 +50,20 @@ class Plan:
 
     def room(self, buffer: Buffer) -> int:
         """Return the number of elements to allocate, slack included."""
-        return max(buffer.size, 1) + -(-self.slack // _width(buffer, self.lanes))
+        return max(buffer.size, 1) + -(-self.slack // self.width(buffer))
+
+    def width(self, buffer: Buffer) -> int:
+        """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
+        size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
+        return size * (self.lanes if buffer.varying else 1)
 
 
 def plan(kernel: LoopProgram, target: Target) -> Plan:
     """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
-    lanes, lives = _lanes(kernel, target), _lives(kernel)
-    found = Plan({}, {}, 0, lanes, target.slack)
+    lives, found = _lives(kernel), Plan({}, {}, 0, _lanes(kernel, target), target.slack)
     free, arena = _stacks(kernel, target), _Arena(target.arena_alignment)
     for buffer, life in sorted(lives.items(), key=lambda item: item[1].first):
-        size, function = found.room(buffer) * _width(buffer, lanes), _function(life.path)
+        size, function = found.room(buffer) * found.width(buffer), _function(life.path)
         if size <= target.stack and size <= free.get(function, 0):
             free[function] -= size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
@@ -118,12 +122,6 @@ def _lanes(kernel: LoopProgram, target: Target) -> int:
     """Return how many of the widest floats a vector holds."""
     wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
     return target.vector // (8 if wide else 4) if kernel.lanes else 1
-
-
-def _width(buffer: Buffer, lanes: int) -> int:
-    """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
-    size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
-    return size * (lanes if buffer.varying else 1)
 
 
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:

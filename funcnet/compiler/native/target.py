@@ -66,7 +66,7 @@ class Target:
     short_nest: int = 256
     unroll: int = 2
     unroll_most: int = 1024
-    inline: int = 1000
+    inline: int = 250
     section: int = 40
     partial: int = 16
     common_vector: int = 8

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter
 from funcnet.compiler.native.c.writer import NAMES, Writer
+from funcnet.compiler.native.loop_ir import Section, reads, scratch, writes
 from funcnet.compiler.native.memory import Plan
 
 RUN = """typedef struct {
@@ -42,17 +43,17 @@ class Sections:
     def call(self, body: Writer, free: Sequence[Buffer | Counter], caller: Writer) -> str:
         """Return a call of the function with this body, which uses some buffers and counters of its caller."""
         counters = [thing for thing in free if isinstance(thing, Counter)]
-        buffers = [thing for thing in free if isinstance(thing, Buffer)]
-        row = len(self.table)
-        self.table += [self.plan.arena.get(buffer, buffer.position) for buffer in buffers]
-        name = self.name("section", self._definition(body, counters, buffers))
-        return f"{name}({', '.join(['&run', f'table + {row}', *(caller.name(c, 't') for c in counters)])});"
+        row: list[int] = []
+        definition = self._definition(body, counters, [thing for thing in free if isinstance(thing, Buffer)], row)
+        arguments = ["&run", f"table + {len(self.table)}", *(caller.name(counter, "t") for counter in counters)]
+        self.table += row
+        return f"{self.name('section', definition)}({', '.join(arguments)});"
 
-    def _definition(self, body: Writer, counters: Sequence[Counter], buffers: Sequence[Buffer]) -> str:
-        """Return a function with a parameter per buffer, and the function that calls it with the row of a table."""
+    def _definition(self, body: Writer, counters: Sequence[Counter], buffers: Sequence[Buffer], row: list[int]) -> str:
+        """Return a function with a parameter per buffer, and the function that calls it with a row of the table."""
         steps = "".join(f", i64 {body.name(counter)}" for counter in counters)
         parameters = "".join(f", {pointer(body, buffer)}restrict {body.name(buffer)}" for buffer in buffers)
-        addresses = [self._address(body, buffer, f"at[{i}]") for i, buffer in enumerate(buffers)]
+        addresses = [self._address(body, buffer, row) for buffer in buffers]
         arguments = ", ".join(["run->control", "run->padded", *map(body.name, counters), *addresses])
         lines = "\n".join(body.lines)
         return f"""
@@ -64,12 +65,28 @@ static __attribute__((noinline)) void NAME(const Run *run, const i64 *at{steps})
 }}
 """
 
-    def _address(self, writer: Writer, buffer: Buffer, at: str) -> str:
+    def _address(self, body: Writer, buffer: Buffer, row: list[int]) -> str:
+        """Append the address of a buffer to a row; return the expression that reads it."""
+        origin, at = body.origins.get(buffer, 0), f"at[{len(row)}]"
         if buffer in self.plan.arena:
-            return f"__builtin_assume_aligned(run->arena + {at}, {writer.target.arena_alignment})"
-        if buffer.kind == "input":
-            return f"({pointer(writer, buffer)})run->inputs[{at}]"
-        return f"({pointer(writer, buffer)})run->outputs[{at}]{' + run->lane' if buffer.varying else ''}"
+            row.append(self.plan.arena[buffer] + origin * self.plan.width(buffer))
+            start = f"(void *)(run->arena + {at})"
+            return start if origin else f"__builtin_assume_aligned({start}, {body.target.arena_alignment})"
+        stride = " * run->padded" if buffer.varying else ""
+        row += [buffer.position, origin] if origin else [buffer.position]
+        start = f"({pointer(body, buffer)})run->{buffer.kind}s[{at}]{' + run->lane' if buffer.varying else ''}"
+        return f"{start} + at[{len(row) - 1}]{stride}" if origin else start
+
+
+def origins(section: Section) -> dict[Buffer, int]:
+    """Return the least offset of the views of each buffer of a section that is not 0, so that their texts are equal.
+
+    A buffer that a statement fills or uses as scratch has a view of offset 0.
+    """
+    found: dict[Buffer, int] = {}
+    for view in (*reads(section), *writes(section), *scratch(section)):
+        found[view.buffer] = min(found.get(view.buffer, view.offset), view.offset)
+    return {buffer: offset for buffer, offset in found.items() if offset}
 
 
 def pointer(writer: Writer, buffer: Buffer) -> str:

@@ -7,7 +7,7 @@ from funcnet.compiler.native.c.cumulate import cumulate
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import NestWriter
-from funcnet.compiler.native.c.sections import Sections
+from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.cost import work
@@ -65,6 +65,7 @@ class Statements:
     def section(self, section: Section) -> None:
         """Print a call of the function of a section."""
         inner = Statements(self.writer.function(), self.sections, self.counted)
+        inner.writer.origins = origins(section)
         inner.block(section, section.body)
         self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer))
 

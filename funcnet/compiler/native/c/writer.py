@@ -42,6 +42,7 @@ class Writer:
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
         self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
+        self.origins: dict[Buffer, int] = {}  # the element that the name of a buffer points to, if not its first
 
     def function(self) -> "Writer":
         """Return a writer for another function of the same kernel, with names of its own."""
@@ -102,7 +103,7 @@ class Writer:
 
     def address(self, view: View, place: Place) -> str:
         """Return the index of an element in its buffer."""
-        offset, terms = view.offset, list[str]()
+        offset, terms = view.offset - self.origins.get(view.buffer, 0), list[str]()
         for stride, at in zip(view.strides, place, strict=True):
             if isinstance(at, int):
                 offset += stride * at
