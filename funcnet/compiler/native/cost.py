@@ -3,7 +3,18 @@
 import math
 from collections.abc import Sequence
 
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Method, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import (
+    Check,
+    Contract,
+    Cumulate,
+    Loop,
+    Method,
+    Nest,
+    Section,
+    Sort,
+    Statement,
+    never,
+)
 from funcnet.compiler.native.target import Target
 
 

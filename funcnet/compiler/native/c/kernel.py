@@ -141,11 +141,11 @@ def _address(buffer: Buffer, plan: Plan) -> str:
 
 def _pack(writer: Writer, program: LoopProgram, position: int, sections: Sections) -> None:
     """Print a copy of an argument with the lanes of a block side by side."""
-    buffer = program.inputs[position]
+    buffer, plan = program.inputs[position], sections.plan
     start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
     name = sections.name("pack", _packing(writer.function(), buffer, program.shapes[position]))
-    kind, to = writer.type(buffer), _address(buffer, sections.plan) if buffer in sections.plan.arena else writer.name(buffer)
-    writer.put(f"{name}(inputs[{position}], strides + {start}, ({kind} *){to}, lane, lanes);")
+    to = f"({writer.type(buffer)} *){_address(buffer, plan)}" if buffer in plan.arena else writer.name(buffer)
+    writer.put(f"{name}((const void *)inputs[{position}], strides + {start}, {to}, lane, lanes);")
 
 
 def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:

@@ -12,7 +12,6 @@ from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
-from funcnet.compiler.native.memory import Plan
 
 
 class Statements:

@@ -139,9 +139,7 @@ class Lowering:
         """Return the position of the statement after which a value is complete; -1 if it is before all statements."""
         if isinstance(value, View):
             return self.scope.ready.get(value.buffer, -1)
-        return (
-            self.scope.positions[value.nest] if isinstance(value, Pending) and value.scope is self.scope else -1
-        )
+        return self.scope.positions[value.nest] if isinstance(value, Pending) and value.scope is self.scope else -1
 
     def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
         """Return a value as an operand in the body of a nest."""
