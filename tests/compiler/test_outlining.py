@@ -151,6 +151,13 @@ def test_every_kind_of_statement_is_a_section() -> None:
 
 
 @pytest.mark.usefixtures("every_statement_is_a_section")
+def test_a_section_without_elements() -> None:
+    f, x = lambda x: x.cumsum(0), torch.ones(0, 2)  # noqa: E731
+    assert sections(f, x) == 1
+    assert jit(f, backend="native")(x).shape == (0, 2)
+
+
+@pytest.mark.usefixtures("every_statement_is_a_section")
 def test_errors_in_sections_are_raised() -> None:
     f = jit(lambda x, i: x[i] * 2, backend="native")
     with pytest.raises(IndexError, match="out of the range"):

@@ -4,6 +4,7 @@ A value is varying if it differs between the lanes of an ensemble: each element 
 Nothing here refers to a lane; the C writer chooses scalar or vector types.
 """
 
+import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -29,8 +30,10 @@ class Const:
 def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | float:
     if dtype == torch.bool:
         return bool(value)
+    if dtype == torch.float32:
+        return ctypes.c_float(value).value
     if dtype.is_floating_point:
-        return torch.tensor(float(value), dtype=torch.float64, device="cpu").to(dtype).item()
+        return float(value)
     if isinstance(value, float):
         value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
     least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits

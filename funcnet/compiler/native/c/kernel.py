@@ -128,7 +128,7 @@ def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None
         for thing in statements.free()
         if isinstance(thing, Buffer) and (kind := pointer(writer, thing))
     ]
-    run = ["const Run run = {inputs, outputs, arena, control, lane, padded};"] if statements.sections.table else []
+    run = ["const Run run = {inputs, outputs, arena, control, lane, padded};"] if statements.sections.are_called else []
     writer.lines[:0] = [f"  {line}" for line in addresses + run]
 
 

@@ -28,6 +28,7 @@ class Sections:
         self.plan = plan
         self.names: dict[str, str] = {}  # text of a function -> its name
         self.table: list[int] = []
+        self.are_called = False
 
     def name(self, prefix: str, text: str) -> str:
         """Return the name of the function with this text, in which `NAME` stands for it."""
@@ -36,9 +37,9 @@ class Sections:
     def text(self) -> str:
         """Return the table and the functions."""
         functions = "".join(text.replace("NAME", name) for text, name in self.names.items())
-        if not self.table:
+        if not self.are_called:
             return functions
-        return f"{RUN}static const i64 table[] = {{{', '.join(map(str, self.table))}}};\n{functions}"
+        return f"{RUN}static const i64 table[] = {{{', '.join(map(str, self.table or [0]))}}};\n{functions}"
 
     def call(self, body: Writer, free: Sequence[Buffer | Counter], caller: Writer) -> str:
         """Return a call of the function with this body, which uses some buffers and counters of its caller."""
@@ -47,6 +48,7 @@ class Sections:
         definition = self._definition(body, counters, [thing for thing in free if isinstance(thing, Buffer)], row)
         arguments = ["&run", f"table + {len(self.table)}", *(caller.name(counter, "t") for counter in counters)]
         self.table += row
+        self.are_called = True
         return f"{self.name('section', definition)}({', '.join(arguments)});"
 
     def _definition(self, body: Writer, counters: Sequence[Counter], buffers: Sequence[Buffer], row: list[int]) -> str:
