@@ -110,6 +110,29 @@ def test_leaves_of_one_shape_are_compiled_once() -> None:
     )
 
 
+def chain(length: int):
+    """Return a function with one long chain of operations on arrays of one shape, and a sum at every tenth."""
+
+    def f(x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        y, sums = x, []
+        for i in range(length):
+            x, y = (torch.sin(x) * 0.9 + y, x) if i % 3 else (x / (1 + y * y), x)
+            sums += [x.sum()] * (i % 10 == 0)
+        return torch.where(x > y, x, y), sums
+
+    return f
+
+
+def test_a_long_chain_of_operations_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    f, x = chain(60), numbers(2, 7)
+    whole = jit(f, backend="native")(x[0])
+    assert_close(whole, f(x[0]), rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(Target, "host", lambda: replace(HOST, body=11))
+    assert jit(f).lower(x[0]).as_text("loops").count("for i < 7") >= 180 // 11
+    assert fn.tree.difference(jit(f, backend="native")(x[0]), whole, rtol=0, atol=0) is None
+    assert_close(jit(fn.vmap(f), backend="native")(x), fn.vmap(f)(x), rtol=1e-12, atol=1e-12)
+
+
 def test_a_small_kernel_is_one_function() -> None:
     assert [*functions(lambda x: (x @ x).tanh().sum(), torch.ones(2, 2))] == ["block"]
 
@@ -152,7 +175,7 @@ def test_every_kind_of_statement_is_a_section() -> None:
 
 @pytest.mark.usefixtures("every_statement_is_a_section")
 def test_a_section_without_elements() -> None:
-    f, x = lambda x: x.cumsum(0), torch.ones(0, 2)  # noqa: E731
+    f, x = lambda x: x.cumsum(0), torch.ones(0, 2)
     assert sections(f, x) == 1
     assert jit(f, backend="native")(x).shape == (0, 2)
 
