@@ -77,7 +77,7 @@ An example at each stage: an ensemble of five lanes. A star marks a buffer whose
     for one element:
       out0*[0] = t2*[0]
     >>> print(*[line.strip() for line in lowered.as_text("c").splitlines() if " = exp_" in line], sep="\\n")
-    const vf32 n6 = exp_vf32(n5);
+    const vf32 n5 = exp_vf32(n4);
 
 FUNCNET_DUMP=folder writes these three texts of every compiled kernel.
 

@@ -1,4 +1,4 @@
-"""The native backend: a program as one C function, run over blocks of lanes by as many threads as torch uses."""
+"""The native backend: a program as a C kernel, run over blocks of lanes by as many threads as torch uses."""
 
 import ctypes
 import os
@@ -16,9 +16,9 @@ from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, contractions, fission, memory, outlining, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import outermost
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.outlining import outermost
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.translation import Translation
 from funcnet.compiler.native.verification import checked

@@ -30,10 +30,8 @@ class Const:
 def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | float:
     if dtype == torch.bool:
         return bool(value)
-    if dtype == torch.float32:
-        return ctypes.c_float(value).value
     if dtype.is_floating_point:
-        return float(value)
+        return ctypes.c_float(value).value if dtype == torch.float32 else float(value)
     if isinstance(value, float):
         value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
     least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
@@ -218,15 +216,6 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
                     never(statement)
 
     return replace(program, statements=[*rewritten(program.statements)])
-
-
-def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
-    """Yield the loops that are not inside another loop."""
-    for statement in statements:
-        if isinstance(statement, Loop):
-            yield statement
-        elif isinstance(statement, Section):
-            yield from outermost(statement.body)
 
 
 def reads(statement: Statement) -> Iterator[View]:

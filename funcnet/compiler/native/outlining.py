@@ -52,6 +52,15 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
         yield section
 
 
+def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
+    """Yield the loops that are not inside another loop."""
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield statement
+        elif isinstance(statement, Section):
+            yield from outermost(statement.body)
+
+
 def lines(statements: Sequence[Statement], target: Target) -> int:
     """Estimate the number of lines of statements in C."""
     total = 0

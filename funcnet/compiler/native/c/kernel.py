@@ -6,8 +6,9 @@ from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.sections import Sections, pointer
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import NAMES, Writer
-from funcnet.compiler.native.loop_ir import LoopProgram, outermost
+from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.outlining import outermost
 from funcnet.compiler.native.target import Target
 
 FAILED = 4  # the flags contain the code of a failed check times this
@@ -119,9 +120,11 @@ def _wide(writer: Writer) -> str:
 def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:
     """Print the declarations and statements of one block of lanes."""
     statements.declare(None)
-    for position, buffer in enumerate(program.inputs):
+    first = 0  # stride of the next argument
+    for buffer, shape in zip(program.inputs, program.shapes, strict=True):
         if buffer.varying:
-            _pack(writer, program, position, statements.sections)
+            _pack(writer, buffer, shape, first, statements.sections)
+            first += len(shape) + 1
     statements.run(program.statements)
     addresses = [
         f"{kind}const {writer.name(thing)} = ({kind}){_address(thing, statements.sections.plan)};"
@@ -139,13 +142,11 @@ def _address(buffer: Buffer, plan: Plan) -> str:
     return f"{buffer.kind}s[{buffer.position}]{' + lane' if buffer.varying else ''}"
 
 
-def _pack(writer: Writer, program: LoopProgram, position: int, sections: Sections) -> None:
-    """Print a copy of an argument with the lanes of a block side by side."""
-    buffer, plan = program.inputs[position], sections.plan
-    start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
-    name = sections.name("pack", _packing(writer.function(), buffer, program.shapes[position]))
+def _pack(writer: Writer, buffer: Buffer, shape: tuple[int, ...], first: int, sections: Sections) -> None:
+    """Print a copy of an argument with the lanes of a block side by side; its strides begin at `first`."""
+    name, plan = sections.name("pack", _packing(writer.function(), buffer, shape)), sections.plan
     to = f"({writer.type(buffer)} *){_address(buffer, plan)}" if buffer in plan.arena else writer.name(buffer)
-    writer.put(f"{name}((const void *)inputs[{position}], strides + {start}, {to}, lane, lanes);")
+    writer.put(f"{name}((const void *)inputs[{buffer.position}], strides + {first}, {to}, lane, lanes);")
 
 
 def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:
@@ -163,7 +164,7 @@ def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:
         writer.close()
     lines = "\n".join(writer.lines)
     parameters = f"const {scalar} *base, const i64 *strides, {writer.type(buffer)} *to, i64 lane, i64 lanes"
-    return f"\nstatic void NAME({parameters}) {{\n{lines}\n}}\n"
+    return f"\nstatic __attribute__((noinline)) void NAME({parameters}) {{\n{lines}\n}}\n"
 
 
 def _entry(writer: Writer) -> str:
