@@ -100,7 +100,6 @@ class Scatter:
 
 
 Part = Node | Store | Accumulate | Scatter
-_Reading = Gather | Accumulate  # the parts that read a view
 
 
 @dataclass(eq=False)
@@ -287,7 +286,7 @@ def operands(part: Part) -> tuple[Operand, ...]:
 def sources(part: Part) -> list[View]:
     """List the views that one part of a nest's body reads."""
     found = [value for value in operands(part) if isinstance(value, View)]
-    return [*found, part.view] if isinstance(part, _Reading) else found
+    return [*found, part.view] if isinstance(part, Gather | Accumulate) else found
 
 
 def written(part: Part) -> View | None:

@@ -31,7 +31,7 @@ class Sections:
         self.are_called = False
 
     def name(self, prefix: str, text: str) -> str:
-        """Return the name of the function with this text, which calls itself `NAME`."""
+        """Return the name of the function with this text, in which it is written as `NAME`."""
         return self.names.setdefault(text, f"{prefix}{len(self.names)}")
 
     def text(self) -> str:
