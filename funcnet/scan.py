@@ -14,14 +14,21 @@ from funcnet.compiler import is_differentiating, loop
 from funcnet.differentiable_scan import differentiable_loop
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
-from funcnet.transforms.flatten import Flattener
+from funcnet.transforms.flatten import Flattener, check_function
 from funcnet.transforms.purity import Pure, writes
 from funcnet.transforms.refusals import refusal
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, numbers_as_tensors
+from funcnet.tree.conversion import (
+    arrays_as_tensors,
+    is_number,
+    number_as_tensor,
+    numbers_as_tensors,
+    scalars_as_tensors,
+)
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
+Signature = tuple[tree.Structure, list[Any]]  # of a carry: its structure, and shape, dtype and device of each leaf
 
 
 @boundary
@@ -53,7 +60,7 @@ def scan(
     Raises:
         ValueError: Neither xs nor length is given, or they disagree; the carry changes its structure, shapes or dtypes;
             a leaf of y is not a tensor; unroll is below 1.
-        TypeError: f does not return a pair; length or unroll is not an int.
+        TypeError: f is not callable, or does not return a pair; length or unroll is not an int.
         RuntimeError: f writes in place to a tensor that it closes over, or writes to its carry or slice in some steps
             but not in the first. Outside `jit` the write has already happened; a write through `.data` is not detected.
     Source:
@@ -62,7 +69,8 @@ def scan(
         >>> fn.scan(lambda total, x: (total + x, total), torch.tensor(0), torch.arange(1, 5))
         (tensor(10), tensor([0, 1, 3, 6]))
     """
-    init, xs = numbers_as_tensors(arrays_as_tensors(init)), arrays_as_tensors(xs)
+    check_function("scan", f)
+    init, xs = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(init))), arrays_as_tensors(xs)
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
@@ -76,10 +84,12 @@ def scan(
 
 def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
     own, carry, ys = _OwnCopies(), init, []
+    columns, structure = tree.flatten(xs)
+    expected = _signature(init)
     with Pure("scan", f, ()):
         for i in range(length):
-            carry, x = own.handed((carry, tree.map(lambda leaf, i=i: leaf[i], xs)))
-            after, y = _stepped(f, carry, x)
+            carry, x = own.handed((carry, tree.unflatten(structure, [column[i] for column in columns])))
+            after, y = _stepped(f, carry, x, expected)
             own.check(i)
             carry = after
             ys.append(_stackable(y))
@@ -129,7 +139,7 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
         before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
-        after, y = _stepped(f, before, x)
+        after, y = _stepped(f, before, x, _signature(before))
         others = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
         if message := tree.difference(*others):
             raise ValueError(f"scan: a constant in the carry changes {message}. Inside jit, carry tensors.")
@@ -163,12 +173,14 @@ def _as_int(name: str, value: Any) -> int:
         raise TypeError(f"scan: expected {name} to be an int, got {tree.describe(value)}.") from error
 
 
-def _stepped(f: Callable[..., Any], carry: Any, x: Any) -> tuple[Any, Any]:
-    """Take one step, convert numbers in the new carry to tensors, and check that it is like the old carry."""
+def _stepped(f: Callable[..., Any], carry: Any, x: Any, expected: Signature) -> tuple[Any, Any]:
+    """Take one step, convert numbers in the new carry to tensors, and check that its signature is the expected one."""
     after, y = _pair(f(carry, x))
-    if any(map(is_number, tree.leaves(after))) and tree.structure(after) == tree.structure(carry):
-        after = tree.map(_like, carry, after)
-    _check_carry(carry, after)
+    if _signature(after) != expected:
+        if tree.structure(after) == tree.structure(carry):
+            after = tree.map(_like, carry, after)
+        if _signature(after) != expected:
+            raise ValueError(_changed(carry, after))
     return after, y
 
 
@@ -188,15 +200,12 @@ def _pair(result: Any) -> tuple[Any, Any]:
     return result[0], result[1]
 
 
-def _check_carry(before: Tree, after: Tree) -> None:
-    if _signature(before) != _signature(after):
-        kinds = (
-            tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after)
-        )
-        raise ValueError(
-            f"scan: expected f to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
-            f"Give init the structure, shapes and dtypes that f returns{_promoted(before, after)}."
-        )
+def _changed(before: Tree, after: Tree) -> str:
+    kinds = (tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after))
+    return (
+        f"scan: expected f to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
+        f"Give init the structure, shapes and dtypes that f returns{_promoted(before, after)}."
+    )
 
 
 def _promoted(before: Tree, after: Tree) -> str:
@@ -209,23 +218,24 @@ def _promoted(before: Tree, after: Tree) -> str:
     return f". An integer became floating{where}: start from a float, such as 0.0" if grown else ""
 
 
-def _signature(carry: Tree) -> tuple[Any, list[Any]]:
+def _signature(carry: Tree) -> Signature:
     leaves, structure = tree.flatten(carry)
     return structure, [(x.shape, x.dtype, x.device) if tree.is_tensor(x) else type(x) for x in leaves]
 
 
 def _stackable(y: Tree) -> Tree:
-    for path, leaf in zip(tree.paths(y), tree.leaves(y), strict=True):
-        if not tree.is_tensor(leaf):
-            raise ValueError(
-                f"scan: in y, at {tree.place(path)}: expected a tensor to stack, got {leaf!r}. "
-                "Return the tensor itself, not its .item()."
-            )
-    return y
+    leaves = tree.leaves(y)
+    if all(map(tree.is_tensor, leaves)):
+        return y
+    path, leaf = next(pair for pair in zip(tree.paths(y), leaves, strict=True) if not tree.is_tensor(pair[1]))
+    raise ValueError(
+        f"scan: in y, at {tree.place(path)}: expected a tensor to stack, got {leaf!r}. "
+        "Return the tensor itself, not its .item()."
+    )
 
 
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """Return the ys of zero steps; their structure and shapes come from a step on placeholder values."""
     carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
-    _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs))
+    _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs), _signature(carry))
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))

@@ -44,7 +44,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "varying"}],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "torch_errors", "tracer"},
-        {"constants"},
+        {"constants", "shape_rules"},
         {"kernel_dtypes", "recorder", "shape_inference"},
         {"functionalize", "numbers"},
         {"number_rules"},

@@ -13,7 +13,7 @@ ERRORS = {
     "remat of a layer": (
         lambda: fn.remat(fn.dense(1)),
         TypeError,
-        r"remat: expected a function, got Layer.*layer._replace\(apply=fn.remat\(layer.apply\)\)",
+        r"remat: expected f to be callable, got Layer with .*\. Pass layer\.apply\.",
     ),
     "scan without a pair": (
         lambda: fn.scan(lambda c, x: c + 1, torch.tensor(0), length=2),
@@ -128,3 +128,29 @@ ERRORS = {
 def test_bad_input_gets_a_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+DENSE = fn.dense(2)
+TAKERS = {
+    "grad": fn.grad,
+    "value_and_grad": fn.value_and_grad,
+    "jacfwd": fn.jacfwd,
+    "jacrev": fn.jacrev,
+    "hessian": fn.hessian,
+    "vmap": fn.vmap,
+    "jit": fn.jit,
+    "remat": fn.remat,
+    "jvp": lambda f: fn.jvp(f, (X,), (X,)),
+    "vjp": lambda f: fn.vjp(f, X),
+    "linearize": lambda f: fn.linearize(f, X),
+    "scan": lambda f: fn.scan(f, X, X),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+def test_the_first_argument_is_a_function(name):
+    for wrong, described in ((None, "None"), (X, "float32 tensor of shape"), ([torch.sin], "list with entry 0")):
+        with pytest.raises(TypeError, match=f"^{name}: expected f to be callable, got {described}.* function itself"):
+            TAKERS[name](wrong)
+    with pytest.raises(TypeError, match=f"^{name}: expected f to be callable, got Layer.*Pass layer.apply"):
+        TAKERS[name](DENSE)

@@ -1,5 +1,6 @@
 """Importing the package is cheap, silent and without side effects, and all public names are documented."""
 
+import os
 import subprocess
 import sys
 
@@ -7,9 +8,9 @@ import funcnet as fn
 
 
 def run(code):
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
-    ).stdout
+    environment = {name: value for name, value in os.environ.items() if name != "FUNCNET_VERIFY"}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def test_importing_changes_nothing_and_prints_nothing():
@@ -30,3 +31,37 @@ def test_importing_loads_neither_compilers_nor_optional_packages():
 def test_every_public_name_is_documented_and_exists():
     for name in fn.__all__:
         assert (getattr(fn, name).__doc__ or "").strip(), name
+
+
+def test_a_first_training_step_does_not_load_the_compilers_of_torch():
+    code = """
+import sys, torch, funcnet as fn
+before = set(sys.modules)
+net, optimizer = fn.serial(fn.dense(4), torch.tanh, fn.dense(1)), fn.optim.adam(1e-3)
+def step(params, state, x):
+    grads = fn.grad(lambda p: net.apply(p, x).square().mean())(params)
+    updates, state = optimizer.update(grads, state, params)
+    return fn.optim.apply_updates(params, updates), state
+params = net.init(fn.random.key(0), torch.ones(2, 3))
+fn.jit(step, backend="eager")(params, optimizer.init(params), torch.ones(2, 3))
+print(*set(sys.modules) - before)
+"""
+    assert not {"torch._dynamo", "torch._inductor", "sympy"} & set(run(code).split())
+
+
+def test_torchs_compiler_is_loaded_when_it_is_used():
+    code = """
+import sys, torch, funcnet as fn
+assert "torch._dynamo" not in sys.modules
+fn.grad(torch.sin)(torch.tensor(1.0))
+logits = fn.jit(lambda x: x.logsumexp(-1) + x.std(), backend="eager")
+before = logits(torch.ones(3, 3))
+assert "torch._dynamo" not in sys.modules
+torch._dynamo.reset()
+assert torch._dynamo is sys.modules["torch._dynamo"]
+for size in (2, 3):
+    logits(torch.ones(size, size))
+assert torch.equal(fn.jit(logits.f, backend="eager")(torch.ones(3, 3)), before)
+print(torch.compile(fn.grad(torch.sin), backend="eager", fullgraph=True)(torch.tensor(0.0)))
+"""
+    assert run(code) == "tensor(1.)\n"

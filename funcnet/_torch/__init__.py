@@ -3,7 +3,8 @@
 When torch changes, this is the folder to adapt. No other file of this package uses a private name of torch.
 """
 
-from funcnet._torch.custom_functions import functions_by, is_backward_hook, takes_context
+from funcnet._torch import dynamo
+from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
 from funcnet._torch.modes import (
     DispatchMode,
@@ -15,6 +16,7 @@ from funcnet._torch.modes import (
     is_in_dispatch_mode,
     is_in_dual_level,
     on_values,
+    without_dispatch,
     without_torch_function,
 )
 from funcnet._torch.operations import (
@@ -26,6 +28,8 @@ from funcnet._torch.operations import (
     index_fill,
     is_all_true,
     is_composite,
+    multi_margin_loss,
+    multilabel_margin_loss,
     run_on_metadata,
 )
 from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
@@ -35,12 +39,15 @@ from funcnet._torch.transformations import (
     batches,
     current_level,
     derivative_levels,
+    example_mask,
+    has_derivative,
     is_batched,
     is_batching,
     is_transforming,
     is_wrapped,
     level,
     levels,
+    new_batch,
     remove_batch,
     unwrap,
     unwrapped,
@@ -61,18 +68,20 @@ __all__ = [
     "default_device",
     "derivative_levels",
     "dispatch_modes",
+    "example_mask",
     "export_leaves",
     "function_modes",
     "functions_by",
+    "has_derivative",
     "hooks",
     "in_function_modes",
     "index_fill",
     "is_all_true",
-    "is_backward_hook",
     "is_batched",
     "is_batching",
     "is_composite",
     "is_dispatching",
+    "is_function_call",
     "is_in_dispatch_mode",
     "is_in_dual_level",
     "is_transforming",
@@ -80,6 +89,9 @@ __all__ = [
     "level",
     "levels",
     "make_wrapper",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "new_batch",
     "on_values",
     "remove_batch",
     "run_on_metadata",
@@ -90,5 +102,8 @@ __all__ = [
     "unwrapped",
     "version",
     "viewed",
+    "without_dispatch",
     "without_torch_function",
 ]
+
+dynamo.delay()

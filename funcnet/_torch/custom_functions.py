@@ -1,6 +1,6 @@
 """autograd.Functions and checkpoints under torch.func.
 
-Checked: torch/autograd/function.py, torch/utils/checkpoint.py, torch/nn/modules/_functions.py, 2.13.0.
+Checked: torch/autograd/function.py, torch/utils/checkpoint.py, torch/nn/modules/module.py, 2.13.0.
 """
 
 import threading
@@ -9,26 +9,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch.autograd import function
-from torch.nn.modules._functions import BackwardHookFunction
+from torch.nn.modules import module
 from torch.utils import checkpoint
 
 
 @contextmanager
-def functions_by(rule: Callable[..., Any]) -> Iterator[None]:
+def functions_by(rule: Callable[..., Any], hook: Callable[..., Any]) -> Iterator[None]:
     """Apply Functions under torch.func by rule(apply, cls, *args) in this thread; `apply` is torch.func's own rule.
 
+    `hook` replaces the class that calls the full backward hooks of modules, with the same methods.
     Otherwise, torch.func refuses the Functions whose forward takes a context. In this context, checkpoints only call
     their function, without saving memory: they would recompute in the backward pass, after the end of the context.
     """
-    before = getattr(_thread, "rule", None)
+    before = getattr(_thread, "rule", None), getattr(_thread, "hook", None)
     with _lock:
         _contexts.append(rule)
         _replace(_REPLACEMENTS)
-    _thread.rule = rule
+    _thread.rule, _thread.hook = rule, hook
     try:
         yield
     finally:
-        _thread.rule = before
+        _thread.rule, _thread.hook = before
         with _lock:
             _contexts.pop()
             _replace(_REPLACEMENTS if _contexts else _ORIGINALS)
@@ -39,8 +40,8 @@ _contexts: list[Any] = []  # the rules of all threads whose context is open
 
 
 def _replace(functions: dict[tuple[Any, str], Any]) -> None:
-    for (module, name), value in functions.items():
-        setattr(module, name, value)
+    for (place, name), value in functions.items():
+        setattr(place, name, value)
 
 
 class _Accepted:
@@ -67,6 +68,10 @@ def _custom_function_call(cls: Any, *args: Any, **kwargs: Any) -> Any:
     return rule(original, cls, *args, **kwargs) if rule else original(cls, *args, **kwargs)
 
 
+def _backward_hook(*args: Any) -> Any:
+    return (getattr(_thread, "hook", None) or _ORIGINALS[module, "BackwardHook"])(*args)
+
+
 class _Checkpoint:
     """A checkpoint with use_reentrant=True."""
 
@@ -87,17 +92,21 @@ def _hooks_of_checkpoint(*args: Any, **kwargs: Any) -> Iterator[None]:
 _REPLACEMENTS: dict[tuple[Any, str], Any] = {
     (function, "_is_setup_context_defined"): _is_setup_context_defined,
     (function, "custom_function_call"): _custom_function_call,
+    (module, "BackwardHook"): _backward_hook,
     (checkpoint, "CheckpointFunction"): _Checkpoint,
     (checkpoint, "_checkpoint_without_reentrant_generator"): _hooks_of_checkpoint,
 }
-_ORIGINALS: dict[tuple[Any, str], Any] = {(module, name): getattr(module, name) for module, name in _REPLACEMENTS}
+_ORIGINALS: dict[tuple[Any, str], Any] = {(place, name): getattr(place, name) for place, name in _REPLACEMENTS}
+
+
+_CALL = _ORIGINALS[function, "custom_function_call"]
+
+
+def is_function_call(func: Any) -> bool:
+    """Tell whether a torch function mode sees the call of a Function under torch.func; the class is its argument."""
+    return func is _CALL
 
 
 def takes_context(cls: Any) -> bool:
     """Tell whether the forward of a Function takes a context, which torch.func does not allow."""
     return not _ORIGINALS[function, "_is_setup_context_defined"](cls.setup_context)
-
-
-def is_backward_hook(cls: type) -> bool:
-    """Tell whether a Function is there to call the backward hooks of a module."""
-    return cls is BackwardHookFunction

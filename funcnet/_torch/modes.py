@@ -3,8 +3,10 @@
 Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py, 2.13.0.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -62,6 +64,22 @@ def in_function_modes(modes: Sequence[Any]) -> Iterator[None]:
     finally:
         for _ in missing:
             overrides._pop_mode()
+
+
+@cache
+def without_dispatch(function: FunctionType) -> Callable[..., Any]:
+    """Copy a Python function of torch.nn.functional without its dispatch to torch function modes.
+
+    The functions that it calls are then seen by the mode; otherwise torch disables the mode while it handles a call.
+    """
+    names = {name: _never for name in function.__globals__ if name.startswith("has_torch_function")}
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def _never(*_: Any) -> bool:
+    return False
 
 
 def without_torch_function() -> AbstractContextManager[None]:

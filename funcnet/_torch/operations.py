@@ -11,10 +11,14 @@ from torch import Tensor
 from torch._C import DispatchKey
 from torch._ops import OpOverload, OpOverloadPacket
 
+from funcnet._torch.dynamo import delay_in_rules
+
 Operation = OpOverload
 Overloads = OpOverloadPacket  # the operations of one name
 assert_async = torch._assert_async
 is_all_true = torch._is_all_true
+multi_margin_loss = torch._C._nn.multi_margin_loss
+multilabel_margin_loss = torch._C._nn.multilabel_margin_loss
 
 
 def is_composite(operation: OpOverload) -> bool:
@@ -26,6 +30,7 @@ def core_decompositions(further: Sequence[OpOverload]) -> dict[Any, Callable[...
     """Collect torch's rules for core ATen, of which torch.export's public table is made, and for further operations."""
     from torch._decomp import core_aten_decompositions, get_decompositions
 
+    delay_in_rules()
     return {**core_aten_decompositions(), **get_decompositions(further)}
 
 

@@ -4,10 +4,17 @@ Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch._C import _functorch
+from torch._functorch.predispatch import lazy_load_decompositions
+from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
+from torch.autograd.forward_ad import unpack_dual
+
+from funcnet._torch.modes import on_values
 
 NO_LEVEL = -1  # the level of a tensor outside of torch.func; that of a tensor whose level has ended is -2
 
@@ -57,12 +64,34 @@ def derivative_levels() -> int:
     return sum(layer.key() != _functorch.TransformType.Vmap for layer in stack)
 
 
+def has_derivative(tensor: Tensor) -> bool:
+    """Tell whether one of the transformations that run now differentiates through a tensor."""
+    if not is_wrapped(tensor):
+        return tensor.requires_grad
+    if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only
+        with temporarily_pop_interpreter_stack():
+            return has_derivative(tensor)
+    return tensor.requires_grad or unpack_dual(tensor).tangent is not None or has_derivative(unwrap(tensor))
+
+
 def batches() -> list[tuple[int, int]] | None:
     """List the levels and batch sizes of the vmaps that run now, outermost first; None with a derivative among them."""
     stack = _functorch.get_interpreter_stack() or []
     if any(layer.key() != _functorch.TransformType.Vmap for layer in stack):
         return None
     return [(layer.level(), _functorch.CVmapInterpreterPtr(layer).batchSize()) for layer in stack]
+
+
+def example_mask(device: torch.device) -> Tensor | None:
+    """Return True for every example of the vmaps that run now, as a tensor with all their axes; None without one."""
+    stack = _functorch.get_interpreter_stack() or []
+    layers = [layer for layer in stack if layer.key() == _functorch.TransformType.Vmap]
+    sizes = [_functorch.CVmapInterpreterPtr(layer).batchSize() for layer in layers]
+    with on_values():
+        mask = torch.ones(sizes, dtype=torch.bool, device=device)
+    for layer in layers:
+        mask = add_batch(mask, layer.level())
+    return mask if layers else None
 
 
 def is_batching() -> bool:
@@ -76,9 +105,20 @@ def is_batched(tensor: Tensor) -> bool:
     return _functorch.is_batchedtensor(tensor)
 
 
-def add_batch(tensor: Tensor, level: int) -> Tensor:
-    """Return the tensor of one example of a vmap from the whole batch along the first axis."""
-    return _functorch._add_batch_dim(tensor, 0, level)
+@contextmanager
+def new_batch(size: int) -> Iterator[int]:
+    """Run a vmap that refuses random draws; yield its level."""
+    lazy_load_decompositions()
+    level = _functorch._vmap_increment_nesting(size, "error")
+    try:
+        yield level
+    finally:
+        _functorch._vmap_decrement_nesting()
+
+
+def add_batch(tensor: Tensor, level: int, axis: int = 0) -> Tensor:
+    """Return the tensor of one example of a vmap from the whole batch along an axis."""
+    return _functorch._add_batch_dim(tensor, axis, level)
 
 
 def remove_batch(tensor: Tensor, level: int, size: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch, tree
+from funcnet.bridge.backward_hooks import BackwardHook
 from funcnet.transforms import grad
 from funcnet.transforms.flatten import Flattener
 
@@ -21,15 +22,10 @@ Class = type[Any]
 
 def by_rules() -> AbstractContextManager[None]:
     """Return a context in which Functions go through every transformation, and checkpoints are plain calls."""
-    return _torch.functions_by(_applied)
+    return _torch.functions_by(_applied, BackwardHook)
 
 
 def _applied(apply: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
-    if _torch.is_backward_hook(cls):
-        raise ValueError(
-            "from_module: a part of the module has a backward hook, which torch.func does not call, expected none."
-            " Remove it, and let forward call y.register_hook(f) on the tensor whose gradient f is to see or to change."
-        )
     return _call(cls, args) if _torch.takes_context(cls) else apply(_with_vmap_rule(cls), *args, **kwargs)
 
 
@@ -61,7 +57,8 @@ def _explained(cls: Class, part: str) -> Iterator[None]:
 
 def hooked(tensor: Tensor, hooks: Sequence[Callable[[Tensor], Tensor | None]]) -> Tensor:
     """Let hooks see and replace the gradient with respect to a tensor, whatever transformation computes it."""
-    return _Hooked.apply(tensor, hooks) if hooks else tensor  # type: ignore[no-untyped-call]
+    apply: Callable[..., Tensor] = _Hooked.apply
+    return apply(tensor, hooks) if hooks else tensor
 
 
 class _Hooked(torch.autograd.Function):
@@ -115,11 +112,14 @@ class _Record:
         self.materialize_grads = value
 
 
+_MARKS = {"generate_vmap_rule": True, "resumes_modes": True}
+
+
 def _call(cls: Class, args: tuple[Any, ...]) -> Any:
     """Apply a Function that takes a context through one that does not."""
     call = _Call(cls)
     parts = {name: staticmethod(getattr(call, name)) for name in ("forward", "setup_context", "backward", "jvp")}
-    new: Any = type(cls.__name__, (torch.autograd.Function,), parts | {"generate_vmap_rule": True})
+    new: Any = type(cls.__name__, (torch.autograd.Function,), parts | _MARKS)
     return call.results.rebuild(call.own(new.apply(*args)))
 
 

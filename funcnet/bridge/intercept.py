@@ -6,7 +6,7 @@ replace kernels that write to their arguments, or that torch.func cannot transfo
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 from weakref import ref
@@ -17,10 +17,11 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
-from funcnet.bridge import embeddings, packing
+from funcnet.bridge import packing
 from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import CELLS, recur
+from funcnet.transforms import embeddings
 
 Reference = ref[Tensor]
 Place = tuple[dict[str, Any], str]  # the dict of parameters or buffers that holds a tensor, and its name
@@ -50,7 +51,7 @@ class Calls(TorchFunctionMode):
         in_python = isinstance(function, FunctionType)
         if in_python and function.__globals__ is vars(functional):
             with self:
-                return _body(function)(*args, **kwargs)
+                return _torch.without_dispatch(function)(*args, **kwargs)
         name = getattr(function, "__name__", "")
         if name in _RULES:
             return _RULES[name](self, function, *args, **kwargs)
@@ -87,22 +88,6 @@ def _not_copied(module: str) -> ValueError:
         " copy. A closure or hook that holds the module itself cannot be copied: access submodules as attributes in"
         " forward, and in a hook use the module that it is called with."
     )
-
-
-@cache
-def _body(function: FunctionType) -> Any:
-    """Copy a Python function of torch.nn.functional without its dispatch to torch function modes.
-
-    The functions that it calls are then seen by the mode; otherwise torch disables the mode while it handles a call.
-    """
-    names = {name: _never for name in function.__globals__ if name.startswith("has_torch_function")}
-    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
-
-
-def _never(*_: Any) -> bool:
-    return False
 
 
 def _writes(name: str) -> bool:
@@ -218,7 +203,9 @@ _RULES: dict[str, Any] = {
     "gru": _recur,
     "rnn_tanh": _recur,
     "rnn_relu": _recur,
-    **{name: _with_plain(rule) for name, rule in (embeddings.RULES | packing.RULES | CELLS).items()},
+    **{name: _with_plain(rule) for name, rule in (packing.RULES | CELLS).items()},
+    "embedding": _with_plain(embeddings.embedding),
+    "embedding_bag": _with_plain(embeddings.embedding_bag),
     "requires_grad_": _require_grad,
     "_weight_norm": _weight_norm,
     "embedding_renorm_": _no_renorm,

@@ -17,6 +17,7 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/constants.py             values that are known during tracing
         tracing/kernel_dtypes.py         dtypes that torch's kernels refuse
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
+        tracing/shape_rules.py           the same for frequent operations, by formulas
         tracing/torch_errors.py          torch's errors for code that reads values, as errors of this library
         decompositions/table.py          operations in terms of simpler ones
     program.py                       the result of tracing: blocks of operations on values, each assigned once

@@ -15,7 +15,7 @@ from funcnet.compiler.lanes import Lanes, check_shared
 from funcnet.compiler.number_arguments import parameter
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import tensor_key
+from funcnet.compiler.signature import global_settings, static, tensor_key
 from funcnet.compiler.tracing.arguments import SYMBOLS
 from funcnet.compiler.tracing.numbers import index
 from funcnet.compiler.tracing.spec import TensorSpec
@@ -60,6 +60,8 @@ class Compiled:
     places: list[list[Path]]  # paths to each of them
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
+        if len(tensors) == len(self.template) and not self.numbers:
+            return tree.unflatten(self.structure, tensors)
         leaves = self.template.copy()
         for position, tensor in zip(self.positions, tensors, strict=True):
             leaves[position] = tensor
@@ -121,6 +123,13 @@ class _Body:
             next(tensors) if isinstance(leaf, Tensor) else next(numbers) if i in self.request.traced else leaf
             for i, leaf in enumerate(leaves)
         ]
+
+
+def program_key(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> Hashable:
+    """Return the key of a call's program, in which the number of lanes is not contained."""
+    rest = iter(specs)
+    parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
+    return request.structure, lanes.in_dims, request.traced, *parts, global_settings()
 
 
 def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:

@@ -3,16 +3,13 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from functools import partial, update_wrapper
-from typing import Any
-
-from torch import Tensor
+from typing import Any, NamedTuple
 
 from funcnet import tree
 from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
-from funcnet.compiler.calls import Compiled, Request, compile_call, trace_call
+from funcnet.compiler.calls import Compiled, Request, compile_call, program_key, trace_call
 from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.lanes import Lanes
@@ -20,19 +17,13 @@ from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments
 from funcnet.compiler.program import Apply, Scan, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import (
-    are_plain,
-    difference,
-    global_settings,
-    signature,
-    static,
-    unhashable,
-    with_traced,
-)
+from funcnet.compiler.signature import Signature, are_plain, difference, signature, unhashable, with_traced
 from funcnet.tracebacks import boundary
 from funcnet.transforms import transformed
+from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
+from funcnet.tree import Structure
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
@@ -96,9 +87,9 @@ def jit(
     """
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
-    for name, value in (("f", f), ("progress", progress)):
-        if not callable(value) and (name == "f" or value is not None):
-            raise TypeError(f"jit: expected {name} to be callable, got {tree.describe(value)}.")
+    check_function("jit", f)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"jit: expected progress to be callable, got {tree.describe(progress)}.")
     return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
 
 
@@ -131,13 +122,10 @@ class Jit:
         if transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
-        key, tensors, numbers, others = signature(leaves, structure)
-        if numbers or others:
-            request = self._request(args, kwargs)
-        elif (call := self._quick(key)) and are_plain(tensors):
+        key, tensors, numbers, others = signed = signature(leaves, structure)
+        if not (numbers or others) and (call := self._quick(key)) and are_plain(tensors):
             return call.compiled.rebuild(call.compiled.choice.kernel(tensors, call.lanes))
-        else:
-            request = Request(args, kwargs, leaves, structure, key, tensors, (), [self.f])
+        request = self._signed(args, kwargs, leaves, structure, signed)
         if not are_plain(request.tensors):
             return self._untraced(args, kwargs)
         request, call = self._find(request)
@@ -160,9 +148,13 @@ class Jit:
 
     def _request(self, args: Any, kwargs: Any) -> Request:
         leaves, structure = tree.flatten((args, kwargs))
-        if any(map(is_array, leaves)):
+        return self._signed(args, kwargs, leaves, structure, signature(leaves, structure))
+
+    def _signed(self, args: Any, kwargs: Any, leaves: list[Any], structure: Structure, signed: Signature) -> Request:
+        """Return the request of a call whose signature is known, with numpy arrays as tensors."""
+        key, tensors, numbers, others = signed
+        if any(map(is_array, others)):
             return self._request(*arrays_as_tensors((args, kwargs)))
-        key, tensors, numbers, others = signature(leaves, structure)
         traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
         key = with_traced(key, leaves, traced) if traced else key
         return Request(args, kwargs, leaves, structure, key, tensors, traced, self._holders(others, args, kwargs))
@@ -257,9 +249,7 @@ class Jit:
         """Trace a call, unless a known one has only another number of lanes; return the error if numbers prevent it."""
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
         specs = lanes.specs(request.inputs())
-        rest = iter(specs)
-        parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
-        key = (request.structure, lanes.in_dims, request.traced, *parts, global_settings())
+        key = program_key(lanes, request, specs)
         if key not in self._programs:
             try:
                 self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
@@ -289,8 +279,7 @@ class _Method(partial[Any]):
         return self.func.lower(*self.args, *args, **kwargs)
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """The compiled function of one signature, and the number of lanes."""
 
     compiled: Compiled

@@ -38,7 +38,7 @@ class Lanes:
             return cls(f)
         arguments = args, kwargs
         dims = batching.argument_axes(f.in_dims, arguments)
-        size = batching.common_size(tree.partition(arguments, batching.is_mapped(arguments, dims))[0], dims)
+        size = batching.common_size(arguments, dims)
         return cls(f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size)
 
     def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
@@ -60,11 +60,9 @@ class Lanes:
         return replace(traced, in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size)
 
 
-def _per_tensor(values: Tree, dims: Tree) -> list[int | None]:
-    """List the axes of a tree's tensors, None included."""
-    found: list[int | None] = []
-    tree.map(lambda leaf, dim: found.append(dim) if isinstance(leaf, Tensor) else None, values, dims)
-    return found
+def _per_tensor(values: Tree, dims: Sequence[int | None]) -> list[int | None]:
+    """List the axes of a tree's tensors, of those of its leaves."""
+    return [dim for leaf, dim in zip(tree.leaves(values), dims, strict=True) if isinstance(leaf, Tensor)]
 
 
 def _without_axis(spec: TensorSpec, dim: int | None) -> TensorSpec:

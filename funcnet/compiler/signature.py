@@ -12,11 +12,12 @@ from funcnet import tree
 from funcnet._torch import default_device
 from funcnet.tree import Structure
 
+# the key of a call, its tensors, the positions of its numbers, and the leaves that may hold tensors
+Signature = tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]
 
-def signature(
-    leaves: Sequence[Any], structure: Structure
-) -> tuple[tuple[Hashable, ...], list[Tensor], list[int], list[Any]]:
-    """Return the signature of a call, its tensors, the positions of numbers, and the leaves that may hold tensors."""
+
+def signature(leaves: Sequence[Any], structure: Structure) -> Signature:
+    """Return the signature of a call with these leaves."""
     key: list[Any] = [structure, global_settings()]
     tensors, numbers, others = [], [], []
     for i, leaf in enumerate(leaves):

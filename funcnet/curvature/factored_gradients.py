@@ -105,12 +105,8 @@ _MATMUL: set[Callable[..., Any]] = {
 }
 _PRODUCTS = _MATMUL | {functional.linear, torch.addmm}
 _LOOKUPS: set[Callable[..., Any]] = {torch.Tensor.__getitem__, functional.embedding}
-_TRANSPOSES: set[Callable[..., Any]] = {
-    torch.t,
-    torch.Tensor.t,
-    torch.Tensor.T.__get__,  # type: ignore[attr-defined]
-    torch.Tensor.mT.__get__,  # type: ignore[attr-defined]
-}
+_PROPERTIES: Any = (torch.Tensor.T, torch.Tensor.mT)
+_TRANSPOSES: set[Callable[..., Any]] = {torch.t, torch.Tensor.t, *(each.__get__ for each in _PROPERTIES)}
 
 
 def _are_indices(x: Any) -> bool:

@@ -73,10 +73,10 @@ class _Tapped:
         self.leaves = [leaf.view_as(leaf) for leaf in self.params.split(params)]  # makes all leaves distinct tensors
         self.matrices = [i for i, leaf in enumerate(self.leaves) if leaf.ndim == 2 and leaf.is_floating_point()]
         reached: set[int] = set()
+        watch: Callable[..., tuple[Tensor, ...]] = _Watch.apply
 
         def survey(leaves: list[Tensor], *example: Tree) -> Tensor:
-            watched = _Watch.apply(reached, *leaves)  # type: ignore[no-untyped-call]
-            value, tap = self.run(list(watched), (), example)
+            value, tap = self.run(list(watch(reached, *leaves)), (), example)
             self.uses = tap.uses
             return value
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from torch import Tensor, nn
 
-from funcnet import random, tree
+from funcnet import _torch, random, tree
 from funcnet.initializers import Initializer
 from funcnet.random import Key
 from funcnet.tree import Tree
@@ -186,8 +186,9 @@ def matching(
     operation: str, params: Params, name: str, x: Any, ndim: int = 1, what: str = "x", axis: int = -1
 ) -> Tensor:
     """Look up a parameter whose first axis must match an axis of x, by default the last."""
-    w = parameter(operation, params, name, ndim)
-    check_fits(operation, name, w, x, size=w.shape[0], what=what, axis=axis)
+    with _torch.without_torch_function():  # the mode of a transformation need not see each read of a shape
+        w = parameter(operation, params, name, ndim)
+        check_fits(operation, name, w, x, size=w.shape[0], what=what, axis=axis)
     return w
 
 

@@ -216,7 +216,7 @@ def _update_on_pairs(
         if real_updates is updates and real_params is params:
             raise
         raise ValueError(f"{error} These are shapes of pairs: a complex tensor has an extra last axis of 2.") from error
-    return tree.view_as_complex(pairs, updates), state
+    return (pairs if real_updates is updates else tree.view_as_complex(pairs, updates)), state
 
 
 def _apply(param: Any, update: Tensor | None) -> Any:

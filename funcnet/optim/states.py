@@ -96,7 +96,7 @@ def _checked(
 def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
     """Tell quickly whether a part has the structure and the shapes of the updates; False means "not sure"."""
     (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
-    return structure == other and all(h.shape == shape(g) for g, h in zip(tensors, held, strict=True))
+    return structure == other and [h.shape for h in held] == [*map(shape, tensors)]
 
 
 def _of_shape(shape: Sequence[int] | None) -> str:

@@ -12,22 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import assert_async, is_all_true, unwrapped
-from funcnet.transforms import mapped_indices
+from funcnet._torch import assert_async, is_all_true
+from funcnet.transforms import functional_kernels, mapped_indices
 from funcnet.transforms.ctc import ctc_loss
+from funcnet.transforms.requirements import require
 
 aten = torch.ops.aten
-
-_FALSE = "Expected Tensor with single nonzero value, but got zero"
-
-
-def require(condition: Tensor, message: str = _FALSE) -> None:
-    """Check that a one-element condition is not zero, for all examples under vmap."""
-    if condition.numel() != 1:
-        raise RuntimeError(f"expected a condition of one element, got one of shape {tuple(condition.shape)}.")
-    found = unwrapped(condition)
-    found = found if found.dtype == torch.bool else found != 0
-    aten._assert_async.msg(found if found.ndim == 0 else found.all(), message)
 
 
 def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
@@ -155,10 +145,32 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
-# functions whose batching rules in torch give wrong results
+def _tensor_split(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Read the places to split at, where they are given as a tensor; torch reads its memory, which wrappers lack."""
+    plain = {name: _as_numbers(value) for name, value in kwargs.items()}
+    if plain:  # torch takes another keyword for numbers
+        plain = {_SPLIT_KEYWORDS.get((name, type(value)), name): value for name, value in plain.items()}
+    return torch.tensor_split(x, *map(_as_numbers, args), **plain)
+
+
+def _as_numbers(value: Any) -> Any:
+    if not isinstance(value, Tensor) or value.ndim > 1 or value.dtype != torch.int64:
+        return value
+    return [int(number) for number in value] if value.ndim else int(value)
+
+
+_SPLIT_KEYWORDS = {
+    ("tensor_indices_or_sections", int): "sections",
+    ("tensor_indices_or_sections", list): "indices",
+}
+
+
+# functions whose batching rules in torch are slow, or give wrong results
 CORRECTED: dict[Any, Callable[..., Any]] = {
+    **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
+    **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), _tensor_split),
 }
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {

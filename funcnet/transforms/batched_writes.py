@@ -6,7 +6,7 @@ creation. A function that needs no such writes, and no values, runs once.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ _REFUSALS = (
 # losses of different lengths
 _READS = (
     "Attempting to batch over indexing with a boolean mask",
+    "dynamic shape",
     "data-dependent control flow",
     "aten::equal",
     "Number of indices",
@@ -38,6 +39,10 @@ _READS = (
 )
 _SHARED = "a tensor that the examples share, an argument with in_dims None or a closed-over one"
 _OUT_DIMS: Any = (0, None)
+_DIFFERENT = (
+    "vmap: out_dims is None for a result of shape {}, which depends on the mapped arguments. "
+    "Set out_dims to an axis there."
+)
 _DATA: Any = Tensor.data
 _DETACHED = (Tensor.detach, torch.detach, _DATA.__get__)  # views that torch does not track
 
@@ -46,20 +51,39 @@ def vmap_with_buffers(f: Function, in_dims: tuple[int, ...]) -> Function:
     """Map f over tensors; return (results per example, shared results). f may write to tensors that it creates."""
 
     def run(*tensors: Tensor) -> Any:
-        makers: set[Any] = set()
-        try:
-            return torch.func.vmap(_corrected(f), in_dims, _OUT_DIMS)(*tensors)
-        except RuntimeError as error:
-            if not _is_refusal(error) and not any(text in str(error) for text in _READS):
-                raise
-        while True:
-            try:
-                return _run(f, in_dims, makers, tensors)
-            except _AgainError as again:
-                if again.makers is not makers:
-                    raise
+        first = _corrected(f)
+        return _attempts(lambda: _batched(first, in_dims, tensors), lambda makers: _run(f, in_dims, makers, tensors))
 
     return run
+
+
+def _batched(f: Function, in_dims: tuple[int, ...], tensors: Sequence[Tensor]) -> Any:
+    """Run f once for all examples, as torch.func.vmap does, but without flattening trees, which takes it longer."""
+    if torch.compiler.is_compiling():  # it can trace torch's function only
+        return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
+    size = tensors[0].shape[in_dims[0]]
+    with _torch.new_batch(size) as level:
+        stacked, shared = f(*(_torch.add_batch(x, level, axis) for x, axis in zip(tensors, in_dims, strict=True)))
+        for tensor in shared:
+            if level in _torch.levels(tensor):
+                raise ValueError(_DIFFERENT.format(tuple(tensor.shape)))
+        return tuple(_torch.remove_batch(tensor, level, size) for tensor in stacked), shared
+
+
+def _attempts(first: Callable[[], Any], again: Callable[[set[Any]], Any]) -> Any:
+    """Run a function, and again with a growing set of makers if it needs writes or values."""
+    try:
+        return first()
+    except RuntimeError as error:
+        if not _is_refusal(error) and not any(text in str(error) for text in _READS):
+            raise
+    makers: set[Any] = set()
+    while True:
+        try:
+            return again(makers)
+        except _AgainError as needed:
+            if needed.makers is not makers:
+                raise
 
 
 def _corrected(f: Function) -> Function:
@@ -76,7 +100,7 @@ def _corrected(f: Function) -> Function:
 
 class _Corrected(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return CORRECTED.get(func, func)(*args, **(kwargs or {}))
+        return CORRECTED.get(func, func)(*_with_modes(func, args), **(kwargs or {}))
 
 
 def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Sequence[Tensor]) -> Any:
@@ -86,7 +110,7 @@ def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Seque
         with _Buffers(each, makers):
             return f(*tensors)
 
-    return torch.func.vmap(run, (0, *in_dims), _OUT_DIMS)(each, *tensors)
+    return _batched(run, (0, *in_dims), (each, *tensors))
 
 
 class _AgainError(Exception):
@@ -114,6 +138,7 @@ class _Buffers(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__setitem__ and _is_choice(*args):
             return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
+        args = _with_modes(func, args)
         func, options = FUNCTIONS.get(func, func), dict(kwargs or {})
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
@@ -141,8 +166,8 @@ class _Buffers(TorchFunctionMode):
         raise _AgainError(self.makers) from error
 
     def has_room(self, tensor: Tensor) -> bool:
-        """Tell whether a tensor has an axis of this vmap's."""
-        return _torch.level(self.each) in _torch.levels(tensor)
+        """Tell whether a tensor has the axes of this vmap, or in an autograd.Function of all vmaps."""
+        return {*_torch.levels(self.each)} <= {*_torch.levels(tensor)}
 
     def note(self, func: Any, args: Any, given: dict[int, Tensor], leaf: Any) -> Any:
         """Record which function created a result, and add the batch axis if needed."""
@@ -155,6 +180,32 @@ class _Buffers(TorchFunctionMode):
         if maker is not None:
             self.made_by[leaf] = maker
         return leaf
+
+
+def _with_modes(func: Any, args: Any) -> Any:
+    """Give the methods of an autograd.Function modes of their own: torch switches modes off inside of it."""
+    if not _torch.is_function_call(func) or getattr(args[0], "resumes_modes", False):
+        return args
+    return _resumed(args[0]), *args[1:]
+
+
+@lru_cache(maxsize=256)
+def _resumed(cls: Any) -> Any:
+    names = ["forward", "backward", *(["vmap"] if cls.vmap is not torch.autograd.Function.vmap else [])]
+    methods = {name: staticmethod(partial(_run_method, getattr(cls, name))) for name in names}
+    return type(cls.__name__, (cls,), {**methods, "resumes_modes": True})
+
+
+def _run_method(method: Callable[..., Any], *args: Any) -> Any:
+    device = next((arg.device for arg in args if isinstance(arg, Tensor)), None)
+    if device is None or (each := _torch.example_mask(device)) is None:
+        return method(*args)
+
+    def again(makers: set[Any]) -> Any:
+        with _Buffers(each, makers):
+            return method(*args)
+
+    return _attempts(lambda: _corrected(method)(*args), again)
 
 
 def _is_refusal(error: RuntimeError) -> bool:

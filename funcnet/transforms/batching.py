@@ -1,8 +1,8 @@
 """Batches and ensembles: a function of one example becomes a function of many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import WRAPPER_ASSIGNMENTS, update_wrapper
+from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import Any
 
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.batched_writes import vmap_with_buffers
-from funcnet.transforms.flatten import Flattener, Function, transformed
+from funcnet.transforms.flatten import Flattener, Function, check_function, transformed
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
+from funcnet.tree.nodes import prefix_leaves
 
 
 def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
@@ -44,6 +45,7 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         >>> fn.vmap(torch.dot, in_dims=(0, None))(torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
     """
+    check_function("vmap", f)
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"vmap: expected a chunk_size of at least 1, or None for all at once, got {chunk_size}.")
     return Vmap(f, in_dims, out_dims, chunk_size)
@@ -70,13 +72,13 @@ class Vmap:
         """Apply f to every example and stack the results."""
         arguments = arrays_as_tensors((args, kwargs) if kwargs else (args,))
         dims = argument_axes(self.in_dims, arguments)
-        mapped, shared = tree.partition(arguments, is_mapped(arguments, dims))
-        size = common_size(mapped, dims)
-        tensors, structure = tree.flatten(mapped)
-        in_dims, results = tuple(tree.leaves(dims)), _Results(self.out_dims)
+        size = common_size(arguments, dims)
+        inputs, results = Flattener(), _Results(self.out_dims)
+        tensors = inputs.take(*tree.flatten(arguments), [dim is not None for dim in dims])
+        in_dims = _mapped(dims)
 
         def flat(*tensors: Tensor) -> Any:
-            args, *keywords = tree.combine(tree.unflatten(structure, tensors), shared)
+            args, *keywords = inputs.rebuild(tensors)
             return results.split(self.f(*args, **(keywords[0] if keywords else {})))
 
         if not torch.compiler.is_compiling():  # which cannot trace the wrapping of a partial
@@ -91,14 +93,14 @@ class _Results:
 
     def __init__(self, out_dims: Any) -> None:
         self.out_dims = out_dims
-        self.axes: list[int] = []
+        self.axes: tuple[int, ...] = ()
         self.stacked, self.shared = Flattener(), Flattener()
 
     def split(self, result: Tree) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         dims = axes("out_dims", self.out_dims, result)
-        self.axes = tree.leaves(dims)
-        stacked, shared = tree.partition(result, is_mapped(result, dims))
-        return self.stacked.split(stacked), self.shared.split(shared)
+        self.axes = _mapped(dims)
+        stacked = self.stacked.take(*tree.flatten(result), [dim is not None for dim in dims])
+        return stacked, self.shared.split(self.stacked.rest)
 
     def join(self, chunks: Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]], size: int) -> Tree:
         """Build the result of all examples from those of the chunks, each stacked at axis 0."""
@@ -113,7 +115,8 @@ class _Results:
                 del stacked
                 stacked, _ = next(chunks)
         moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(whole, self.axes, strict=True)]
-        return tree.combine(self.stacked.rebuild(moved), self.shared.rebuild(shared))
+        self.stacked.rest = self.shared.rebuild(shared)
+        return self.stacked.rebuild(moved)
 
 
 def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
@@ -127,36 +130,41 @@ def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
 _KEYWORDS = "the axis of keyword arguments"
 
 
-def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> Tree:
-    """Return the mapped axis of every tensor in (args, kwargs), or in (args,)."""
+def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> list[int | None]:
+    """Return the mapped axis of every leaf of (args, kwargs), or of (args,); None for a shared leaf."""
     args, *keywords = arguments
-    return axes("in_dims", in_dims, args), *(axes(_KEYWORDS, 0, kwargs) for kwargs in keywords)
+    return [*axes("in_dims", in_dims, args), *(dim for kwargs in keywords for dim in axes(_KEYWORDS, 0, kwargs))]
 
 
-def axes(name: str, dims: Any, args: Tree) -> Tree:
-    """Return the non-negative mapped axis of every mapped tensor of `args`, and None for other leaves."""
+def axes(name: str, dims: Any, values: Tree) -> list[int | None]:
+    """Return the non-negative mapped axis of every mapped tensor of a tree, and None for its other leaves."""
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
     try:
-        spread = tree.broadcast_prefix(dims, args)
+        spread = prefix_leaves(dims, values)
     except ValueError as error:
         raise ValueError(
             f"vmap: expected {name} to be an int, None or a prefix of the tree it describes, got {dims!r}: {error}"
         ) from error
-    return tree.map_with_path(lambda path, leaf, dim: _axis(name, path, leaf, dim), args, spread)
+    pairs = enumerate(zip(tree.leaves(values), spread, strict=True))
+    return [_axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs]
 
 
-def is_mapped(args: Tree, dims: Tree) -> Tree:
-    """Return a tree of bools: whether each leaf has a mapped axis."""
-    return tree.map(lambda _, dim: dim is not None, args, dims)
+def _place(values: Tree, i: int) -> str:
+    return tree.place(tree.paths(values)[i])
 
 
-def common_size(mapped: Tree, dims: Tree) -> int:
+def _mapped(dims: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(dim for dim in dims if dim is not None)
+
+
+def common_size(arguments: Tree, dims: Sequence[int | None]) -> int:
     """Return the size of the mapped axis, which all mapped tensors have in common."""
-    sizes = tree.map(lambda leaf, dim: leaf.shape[dim], mapped, dims)
-    found: list[int] = tree.leaves(sizes)
+    leaves = tree.leaves(arguments)
+    found = [leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
     if len(set(found)) != 1:
-        paths = (path.partition(".")[2] for path in tree.paths(sizes))  # without 0 for args and 1 for kwargs
-        by_path = dict(zip(paths, found, strict=True)) or "no mapped tensor"
+        paths = zip(tree.paths(arguments), dims, strict=True)
+        names = (path.partition(".")[2] for path, dim in paths if dim is not None)  # without 0 for args, 1 for kwargs
+        by_path = dict(zip(names, found, strict=True)) or "no mapped tensor"
         raise ValueError(
             f"vmap: expected one size of the mapped axis in all arguments, got {by_path}."
             " Paths start with the argument's position or keyword; in_dims None shares an argument among all examples."
@@ -164,20 +172,20 @@ def common_size(mapped: Tree, dims: Tree) -> int:
     return found[0]
 
 
-def _axis(name: str, path: str, leaf: Any, dim: Any) -> int | None:
+def _axis(name: str, leaf: Any, dim: Any, place: Callable[[], str]) -> int | None:
     if not (dim is None or isinstance(dim, int)):
-        raise TypeError(f"vmap: at {tree.place(path)}: expected {name} to be an int or None, got {dim!r}.")
+        raise TypeError(f"vmap: at {place()}: expected {name} to be an int or None, got {dim!r}.")
     if dim is None or not isinstance(leaf, Tensor):
         return None
     count = leaf.ndim + (name == "out_dims")
     if name == _KEYWORDS and not leaf.ndim:
         raise ValueError(
-            f"vmap: keyword arguments are mapped over axis 0, but the one at {tree.place(path)} is a 0-d tensor."
+            f"vmap: keyword arguments are mapped over axis 0, but the one at {place()} is a 0-d tensor."
             " Pass it by position with in_dims None there, or close over it, to share it among all examples."
         )
     if not -count <= dim < count:
         raise ValueError(
-            f"vmap: at {tree.place(path)}: {name} asks for axis {dim}, got shape {tuple(leaf.shape)}. "
+            f"vmap: at {place()}: {name} asks for axis {dim}, got shape {tuple(leaf.shape)}. "
             f"Set {name} to None there to share one value among all examples."
         )
     return dim % count

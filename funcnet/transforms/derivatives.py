@@ -16,12 +16,16 @@ from funcnet.transforms.flatten import (
     Function,
     Inputs,
     Pairs,
+    cast,
+    check_function,
     check_scalar,
     check_tuple,
+    unshared,
     value_and_aux,
 )
 from funcnet.transforms.forward_rules import with_forward_rules
 from funcnet.transforms.purity import NEAR, Pure
+from funcnet.transforms.replacements import with_replacements
 from funcnet.transforms.wrapped import wrapped
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
@@ -50,6 +54,7 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         >>> fn.grad(lambda p: (p["x"] ** 2).sum())({"x": torch.tensor([1.0, 2.0]), "steps": 3})
         {'x': tensor([2., 4.]), 'steps': None}
     """
+    check_function("grad", f)
     return wrapped(_gradient, f, argnums, has_aux)
 
 
@@ -68,6 +73,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         >>> fn.value_and_grad(lambda x: x**2)(torch.tensor(3.0))
         (tensor(9.), tensor(6.))
     """
+    check_function("value_and_grad", f)
     return wrapped(_value_and_gradient, f, argnums, has_aux)
 
 
@@ -87,7 +93,8 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
 
     by = tuple(range(len(inputs.tensors)))
     with Pure(name, f, _given(inputs, kwargs), NEAR):
-        grads, value = torch.func.grad_and_value(scalar, by, has_aux=has_aux)(*inputs.tensors)
+        differentiated = torch.func.grad_and_value(scalar, by, has_aux=has_aux)
+        grads, value = with_replacements(lambda: differentiated(*inputs.tensors))
     if has_aux:
         value = value[0], auxiliary.rebuild(value[1])
     return value, inputs.gradient(grads)
@@ -119,12 +126,14 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
         >>> fn.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
         (tensor(0.), tensor(2.))
     """
+    check_function("jvp", f)
     check_tuple("jvp", "primals", primals)
     check_tuple("jvp", "tangents", tangents)
     inputs = Inputs("jvp", tuple(primals), range(len(primals)))
     call = Call("jvp", with_forward_rules(f), inputs, has_aux)
     with Pure("jvp", f, primals):
-        pushes: Any = torch.func.jvp(call, unshared(inputs.tensors), inputs.tangents(tuple(tangents)), has_aux=True)
+        dual = unshared(inputs.tensors), inputs.tangents(tuple(tangents))
+        pushes: Any = with_replacements(lambda: torch.func.jvp(call, *dual, has_aux=True))
     _, pushed, results = pushes
     out, *aux = call.rebuild(results)
     return out, call.derivative(cast(call.outputs, pushed)), *aux
@@ -151,10 +160,11 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         >>> pullback(torch.tensor(1.0))
         (tensor(5.), tensor(2.))
     """
+    check_function("vjp", f)
     inputs = Inputs("vjp", primals, range(len(primals)))
     call = Call("vjp", f, inputs, has_aux)
     with Pure("vjp", f, _given(inputs, {}), NEAR):
-        pulled: Any = torch.func.vjp(call, *inputs.tensors, has_aux=True)
+        pulled: Any = with_replacements(lambda: torch.func.vjp(call, *inputs.tensors, has_aux=True))
     _, flat_pullback, results = pulled
     out, *aux = call.rebuild(results)
 
@@ -184,6 +194,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         >>> out, pushforward(torch.tensor(1.0))
         (tensor(9.), tensor(6.))
     """
+    check_function("linearize", f)
     inputs = Inputs("linearize", primals, range(len(primals)))
     out, pullback = vjp(f, *primals)
     _, pullback_twice = vjp(pullback, tree.zeros_like(out))
@@ -214,6 +225,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
         tensor([[2., 0.],
                 [0., 4.]])
     """
+    check_function("jacfwd", f)
     return wrapped(_jacobian, f, "jacfwd", _forward, argnums, has_aux)
 
 
@@ -238,6 +250,7 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
     """
+    check_function("jacrev", f)
     return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
 
 
@@ -260,6 +273,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
         tensor([[ 6.,  0.],
                 [ 0., 12.]])
     """
+    check_function("hessian", f)
     return jacfwd(jacrev(f, argnums), argnums)
 
 
@@ -279,17 +293,6 @@ def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
     inputs = call.inputs
     pairs = Pairs(call.name, call, inputs.tensors)
     with Pure(call.name, call.f, inputs.args):
-        rows, results = transform(pairs, tree.view_as_real(inputs.tensors))
+        rows, results = with_replacements(lambda: transform(pairs, tree.view_as_real(inputs.tensors)))
     _, *aux = call.rebuild(results)
     return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux
-
-
-def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
-    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
-    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
-
-
-def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
-    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
-    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, floats_as_tensors, is_number, number_as_tensor
+from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, scalars_as_tensors
 from funcnet.tree.nodes import map_as
 
 Function = Callable[..., Any]
@@ -27,10 +27,14 @@ class Flattener:
         self.split(())
 
     def split(self, values: Tree) -> tuple[Tensor, ...]:
-        leaves, self.structure = tree.flatten(values)
-        self.is_chosen = [self.chosen(leaf) for leaf in leaves]
-        self.rest = [None if chosen else leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True)]
-        return tuple(leaf for leaf, chosen in zip(leaves, self.is_chosen, strict=True) if chosen)
+        leaves, structure = tree.flatten(values)
+        return self.take(leaves, structure, [self.chosen(leaf) for leaf in leaves])
+
+    def take(self, leaves: Sequence[Any], structure: tree.Structure, is_chosen: list[bool]) -> tuple[Tensor, ...]:
+        """Split a flattened tree at a mask of its leaves."""
+        self.structure, self.is_chosen = structure, is_chosen
+        self.rest = [None if chosen else leaf for leaf, chosen in zip(leaves, is_chosen, strict=True)]
+        return tuple(leaf for leaf, chosen in zip(leaves, is_chosen, strict=True) if chosen)
 
     def rebuild(self, tensors: Sequence[Any]) -> Tree:
         return self._fill(tensors, self.rest)
@@ -51,11 +55,13 @@ class Inputs:
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
         self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
-        picked = tuple(floats_as_tensors(self.args[i]) for i in self.argnums)
+        own = self.args if self.args is args else arrays_as_tensors(scalars_as_tensors(args))  # with arrays among them
+        leaves, structure = tree.flatten(tuple(own[i] for i in self.argnums))
+        leaves = [number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf for leaf in leaves]
         self.floating = Flattener(tree.is_inexact)
-        self.tensors = self.floating.split(picked)
+        self.tensors = self.floating.take(leaves, structure, [tree.is_inexact(leaf) for leaf in leaves])
         if not self.tensors:
-            raise TypeError(_nothing_to_differentiate(name, picked))
+            raise TypeError(_nothing_to_differentiate(name, tree.unflatten(structure, leaves)))
 
     def rebuild(self, tensors: Sequence[Tensor]) -> list[Any]:
         args = list(self.args)
@@ -168,6 +174,15 @@ def check_scalar(name: str, out: Any) -> None:
         )
 
 
+def check_function(operation: str, f: Any) -> None:
+    """Raise unless f can be called."""
+    if callable(f):
+        return
+    apply = f"{type(f).__name__.lower()}.apply" if hasattr(f, "apply") else ""
+    remedy = f"Pass {apply}." if apply else "Pass the function itself, and not its result."
+    raise TypeError(f"{operation}: expected f to be callable, got {tree.describe(f)}. {remedy}")
+
+
 def check_tuple(operation: str, name: str, values: Any) -> None:
     """Raise unless the arguments are a tuple or list: a tensor would be unpacked into its rows."""
     if not isinstance(values, (tuple, list)):
@@ -188,19 +203,20 @@ def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
 
 
 def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:
-    def check(path: str, primal: Tensor, tangent: Any) -> Tensor:
-        if is_number(tangent) and not primal.ndim:
-            return number_as_tensor(tangent, primal.dtype)
-        if isinstance(tangent, Tensor) and (tangent.shape, tangent.dtype) == (primal.shape, primal.dtype):
-            return tangent
-        raise ValueError(
-            f"{name}: at {tree.place(path)}: expected a {kind} like its value, a {tree.describe(primal)}, "
-            f"got {tree.describe(tangent)}."
-        )
+    found: list[Tensor] = []
 
-    given = arrays_as_tensors(given)
-    places = tree.unflatten(tree.structure(like), tree.paths(like))
-    return tuple(tree.leaves(map_as(name, check, places, like, given)))
+    def add(primal: Tensor, tangent: Any) -> None:
+        if is_number(tangent) and not primal.ndim:
+            tangent = number_as_tensor(tangent, primal.dtype)
+        if not isinstance(tangent, Tensor) or (tangent.shape, tangent.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"{name}: at {tree.place(tree.paths(like)[len(found)])}: expected a {kind} like its value, "
+                f"a {tree.describe(primal)}, got {tree.describe(tangent)}."
+            )
+        found.append(tangent)
+
+    map_as(name, add, like, arrays_as_tensors(given))
+    return tuple(found)
 
 
 def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
@@ -214,6 +230,17 @@ def _nothing_to_differentiate(name: str, args: tuple[Any, ...]) -> str:
         remedy = "Make integers floating: 3.0 for 3, .to(torch.float32) for a tensor."
     found = found or "an empty tree"
     return f"{name}: expected a floating-point or complex tensor to differentiate, got {found}. {remedy}"
+
+
+def unshared(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Give each element its own memory, which torch's forward mode needs: those of x.expand(3) share theirs."""
+    shared = [any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)) for x in tensors]
+    return tuple(x.contiguous() if alike else x for x, alike in zip(tensors, shared, strict=True))
+
+
+def cast(outputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+    """Cast tangents to the dtypes of their outputs: torch's become float64 where a 0-d tensor meets a Python number."""
+    return [tangent.to(out.dtype) for out, tangent in zip(outputs, tangents, strict=True)]
 
 
 def transformed() -> bool:

@@ -24,7 +24,14 @@ def is_mapped(x: Any) -> bool:
 
 
 def get_items(x: Tensor, index: Any) -> Tensor:
-    """Compute x[index]."""
+    """Compute x[index].
+
+    Args:
+        x: (*sizes).
+        index: An index or a tuple of indices; mapped 0-d tensors among them select a part of their axis each.
+    Returns:
+        A tensor of the shape that x[index] has in one example; mapped 0-d indices drop their axes.
+    """
     parts = index if isinstance(index, tuple) else (index,)
     tensors = [part for part in parts if isinstance(part, Tensor)]
     if not any(map(is_mapped, tensors)) or any(t.ndim for t in tensors) or not all(map(_is_plain, parts)):
@@ -38,7 +45,14 @@ def get_items(x: Tensor, index: Any) -> Tensor:
 
 
 def set_items(x: Tensor, index: Any, value: Any) -> None:
-    """Do x[index] = value."""
+    """Do x[index] = value.
+
+    Args:
+        x: (*sizes), written to in place.
+        index: An index or a tuple of indices; mapped integer tensors among them broadcast to one shape, (*places).
+        value: A number, or a tensor that broadcasts to the shape of x[index]: (*sizes before the first tensor,
+            *places, *other sizes).
+    """
     parts = index if isinstance(index, tuple) else (index,)
     if not any(map(is_mapped, parts)) or not all(map(_is_plain, parts)):
         x[index] = value
@@ -57,14 +71,19 @@ def set_items(x: Tensor, index: Any, value: Any) -> None:
 
 
 def _stripped(value: Tensor) -> Tensor:
-    """Remove leading axes of size 1, which an assignment ignores."""
+    """Remove leading axes of size 1, which an assignment ignores: (1, ..., 1, n, *) -> (n, *)."""
     while value.ndim and len(value) == 1:
         value = value[0]
     return value
 
 
 def _split(x: Tensor, parts: Sequence[Any]) -> tuple[Tensor, list[Any]]:
-    """Apply the indices that are not tensors; return the view, and the tensor that indexes each axis of it, if any."""
+    """Apply the indices that are not tensors.
+
+    Returns:
+        The view, which keeps the axes that tensors index, and a list with one entry per axis of it: the tensor that
+        indexes the axis, or None.
+    """
     used = sum(part is not None and part is not ... for part in parts)
     indices: list[Any] = []
     for part in parts:

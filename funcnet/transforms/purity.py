@@ -6,7 +6,7 @@ share the counter of their base. `x.data` has its own counter if no derivative i
 under vmap, scan and remat is not detected, and changes the tensor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from inspect import iscode
 from itertools import islice
@@ -22,8 +22,8 @@ from funcnet.transforms.refusals import Refusals, refusal
 
 _MOST = 256  # objects searched for closed-over tensors, so that a function that holds a data set stays fast to call
 NEAR = 8  # objects searched where torch.func finds all writes except those by out=
-_Kept = tuple[Tensor, int]  # a tensor, and how often it had been written to
 _WITHOUT_TENSORS = {int, float, complex, bool, str, NoneType, type, ModuleType, BuiltinFunctionType, torch.dtype}
+_SEQUENCES = (tuple, list, set, frozenset)
 _LIBRARIES = ("torch", "funcnet", "optree")
 
 
@@ -32,19 +32,19 @@ class Pure(Refusals):
 
     def __init__(self, name: str, f: Function, arguments: Any, most: int = _MOST) -> None:
         super().__init__(name)
-        self.arguments: list[_Kept] = []
-        self.closed_over: list[_Kept] = []
+        self.arguments: list[Tensor] = []
+        self.tensors: list[Tensor] = []
         if not torch.compiler.is_compiling():
-            self.arguments = _counted(leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor))
-            self.closed_over = _counted(closed_over(f, most))
+            self.arguments = [leaf for leaf in tree.leaves(arguments) if isinstance(leaf, Tensor)]
+            self.tensors = [*self.arguments, *closed_over(f, most)]
+            self.before = writes(self.tensors)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
-        for kept, target in ((self.arguments, "an argument"), (self.closed_over, "a closed-over tensor")):
-            tensors = [tensor for tensor, _ in kept if error is None]
-            for (tensor, before), after in zip(kept, writes(tensors), strict=False):
-                if after != before:
-                    raise refusal(self.name, f"{target} ({tree.describe(tensor)})")
+        if error is None and self.tensors and (after := writes(self.tensors)) != self.before:
+            place = next(i for i, counts in enumerate(zip(self.before, after, strict=True)) if len({*counts}) > 1)
+            target = "an argument" if place < len(self.arguments) else "a closed-over tensor"
+            raise refusal(self.name, f"{target} ({tree.describe(self.tensors[place])})")
 
 
 def closed_over(f: Function, most: int = _MOST) -> list[Tensor]:
@@ -67,24 +67,27 @@ def closed_over(f: Function, most: int = _MOST) -> list[Tensor]:
 
 
 def _inside(kind: type, value: Any) -> Iterable[Any]:
-    """Yield the values that a function, container or object holds."""
+    """List the values that a function, container or object holds."""
     if kind is FunctionType:
         return _inside_function(value)
-    if issubclass(kind, tuple | list | set | frozenset):
+    if issubclass(kind, partial):
+        return (value.func, *value.args, *value.keywords.values())
+    if issubclass(kind, _SEQUENCES):
         found: Iterable[Any] = value
         return found
     if issubclass(kind, dict):
         return dict.values(value)  # a subclass may load more in its own
-    if issubclass(kind, partial):
-        return (value.func, *value.args, *value.keywords.values())
     if kind is MethodType:
         return value.__func__, value.__self__
     return vars(value).values() if kind.__dictoffset__ and not issubclass(kind, type) else ()
 
 
-def _inside_function(f: Any) -> list[Any]:
-    cells = [cell.cell_contents for cell in f.__closure__ or () if cell != _EMPTY]
-    return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *global_values(f).values()]
+def _inside_function(f: Any) -> Iterable[Any]:
+    closure, values = f.__closure__, global_values(f)
+    if not closure and not values and not f.__kwdefaults__:  # most functions; the rest takes most of the time
+        return f.__defaults__ or ()
+    cells = [cell.cell_contents for cell in closure or () if cell != _EMPTY]
+    return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *values.values()]
 
 
 _EMPTY = CellType()  # the cell of a variable that has no value yet
@@ -92,8 +95,10 @@ _EMPTY = CellType()  # the cell of a variable that has no value yet
 
 def global_values(f: Any) -> dict[str, Any]:
     """Return the global variables that a user's function reads, except modules and classes."""
+    if not (names := global_names(f)):
+        return {}
     values = f.__globals__
-    found = {name: values[name] for name in global_names(f) if name in values}
+    found = {name: values[name] for name in names if name in values}
     return {name: value for name, value in found.items() if type(value) not in _WITHOUT_TENSORS}
 
 
@@ -118,14 +123,14 @@ def _names(code: CodeType) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*code.co_names, *inner)))
 
 
-def _counted(tensors: Iterable[Tensor]) -> list[_Kept]:
-    kept = [*tensors]
-    return [*zip(kept, writes(kept), strict=True)]
-
-
-def writes(values: Iterable[Any]) -> list[int]:
+def writes(values: Sequence[Any]) -> list[int]:
     """Return the version counter of each tensor, which its views and its base share; 0 for other values."""
     with _torch.without_torch_function():  # reading a version is not an operation that a mode should see
+        if not _torch.is_transforming():
+            try:
+                return [*map(_torch.version, values)]
+            except (AttributeError, RuntimeError):  # not a tensor; an inference tensor
+                pass
         return [_version(value) if isinstance(value, Tensor) else 0 for value in values]
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from funcnet import _torch
+
 REMEDY = (
     "Write to a copy made inside the function, such as x.clone() or torch.zeros_like(x), or use the operation that"
     " returns a new tensor; and return the result."
@@ -51,11 +53,11 @@ _DERIVATIVES = (
         "generate_vmap_rule = True.",
         ("it must override the setup_context staticmethod",),
     ),
-    _Reason(
-        "the function converts a tensor to numpy, so that derivatives would be lost. Use the operations of torch; "
-        "or x.detach().numpy() for numbers that are not differentiated.",
-        ("Can't call numpy() on Tensor that requires grad",),
-    ),
+)
+_NUMPY = _Reason(
+    "the function converts a tensor to numpy or reads its memory otherwise, so that derivatives would be lost. Use the "
+    "operations of torch; or x.detach().numpy() for numbers that are not differentiated.",
+    ("Can't call numpy() on Tensor that requires grad", "Cannot access data pointer of Tensor"),
 )
 _BATCHES = (
     _Reason(
@@ -99,6 +101,7 @@ class Refusals:
         text = str(error)
         if any(part in text for part in _WRITES):
             raise refusal(self.name, "an argument or a closed-over tensor") from error
-        for reason in (*_DERIVATIVES, *(_BATCHES if self.name == "vmap" else ())):
+        known = _DERIVATIVES if _torch.is_transforming() else (*_DERIVATIVES, _NUMPY)  # it may run the function again
+        for reason in (*(_BATCHES if self.name == "vmap" else ()), *known):
             if any(part in text for part in reason.texts):
                 raise RuntimeError(f"{self.name}: {reason.message}") from error

@@ -10,7 +10,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.transforms.batching import vmap
 from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensors, rebind
-from funcnet.transforms.flatten import Flattener, Function
+from funcnet.transforms.flatten import Flattener, Function, check_function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
 from funcnet.transforms.wrapped import wrapped
@@ -41,11 +41,7 @@ def remat(f: Function) -> Function:
         >>> fn.grad(fn.remat(lambda x: x.sin().exp()))(torch.tensor(0.0))
         tensor(1.)
     """
-    if not callable(f):
-        raise TypeError(
-            f"remat: expected a function, got {f!r}. For a layer, wrap its apply: "
-            "layer._replace(apply=fn.remat(layer.apply))."
-        )
+    check_function("remat", f)
     return wrapped(_rematerialised, f)
 
 

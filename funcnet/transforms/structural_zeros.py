@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from funcnet import tree
-from funcnet.transforms.derivatives import cast, unshared
-from funcnet.transforms.flatten import Flattener
+from funcnet.transforms.flatten import Flattener, cast, unshared
 from funcnet.transforms.refusals import Refusals
 
 Tensors = tuple[Tensor, ...]

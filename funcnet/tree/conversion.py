@@ -1,5 +1,6 @@
 """Conversion of numpy arrays and Python numbers to tensors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,22 +35,39 @@ def numbers_as_tensors(values: Tree) -> Any:
     return map_leaves(lambda leaf: number_as_tensor(leaf) if is_number(leaf) else leaf, values)
 
 
-def floats_as_tensors(values: Tree) -> Any:
-    """Replace Python floats and complex numbers, which have derivatives, by 0-d tensors."""
-    return map_leaves(lambda leaf: number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf, values)
+def scalars_as_tensors(values: Tree) -> Any:
+    """Replace floating-point and complex scalars of numpy by 0-d tensors of the same dtype."""
+    return map_with_path(_scalar_as_tensor, values) if any(map(is_array, leaves(values))) else values
 
 
 def number_as_tensor(number: Any, dtype: torch.dtype | None = None) -> Tensor:
     return torch.full((), number, dtype=dtype)
 
 
+def _scalar_as_tensor(path: str, leaf: Any) -> Any:
+    is_scalar = is_array(leaf) and not hasattr(leaf, "__setitem__")
+    return _converted(path, leaf, torch.tensor) if is_scalar and leaf.dtype.kind in "fc" else leaf
+
+
 def _array_as_tensor(path: str, leaf: Any) -> Any:
     if not is_array(leaf):
         return leaf
     if not hasattr(leaf, "__setitem__"):
-        return leaf.item()
+        return _converted(path, leaf, lambda scalar: scalar.item())
+    return _converted(path, leaf, lambda array: torch.tensor(array.copy()))  # torch has no negative strides
+
+
+def _converted(path: str, leaf: Any, convert: Callable[[Any], Any]) -> Any:
     try:
-        return torch.tensor(leaf.copy())  # without negative strides, which torch does not have
+        result = convert(leaf)
     except (TypeError, ValueError) as error:
-        kind = f"a numpy array of dtype {leaf.dtype}"
-        raise TypeError(f"at {place(path)}: expected an array of a dtype that torch has, got {kind}.") from error
+        raise _unknown(path, leaf) from error
+    if is_array(result):  # as of a longdouble
+        raise _unknown(path, leaf)
+    return result
+
+
+def _unknown(path: str, leaf: Any) -> TypeError:
+    return TypeError(
+        f"at {place(path)}: expected an array of a dtype that torch has, got a numpy array of dtype {leaf.dtype}."
+    )

@@ -164,9 +164,18 @@ def broadcast_prefix(prefix: Tree, tree: Tree) -> Tree:
         >>> fn.tree.broadcast_prefix((0, None), ({"w": 1.0, "b": 2.0}, 3.0))
         ({'w': 0, 'b': 0}, None)
     """
-    spec = optree.tree_structure(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return optree.tree_structure(tree, none_is_leaf=True, namespace=NAMESPACE).unflatten(_spread(prefix, tree))
+
+
+def prefix_leaves(prefix: Tree, tree: Tree) -> list[Any]:
+    """List the leaf of a prefix, which may be None, for every leaf of `tree`, as `broadcast_prefix` repeats them."""
+    all_leaves = optree.tree_leaves(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return [part for part, leaf in zip(_spread(prefix, tree), all_leaves, strict=True) if leaf is not None]
+
+
+def _spread(prefix: Tree, tree: Tree) -> list[Any]:
     try:
-        return spec.unflatten(optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE))
+        return optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
     except ValueError as error:
         message = mismatch(prefix, tree, prefix=True)
         raise ValueError(f"tree.broadcast_prefix: expected a prefix of the tree, but they differ {message}.") from error

@@ -24,7 +24,7 @@ WORDS = {"n": "native", "r": "replay", "x": "refused", "-": "untried"}
 _REASONS = (
     (r".*?(aten\.[\w.]+?)(\.default)?: the native backend has no rule for it.*", r"no rule: \1"),
     (r".*?(aten\.[\w.]+?)(\.default)? (needs the values|reads).*", r"values in Python: \1"),
-    (r".*this operation needs the values.*", "values in Python"),
+    (r".*(this operation|int\(\)) needs the values.*", "values in Python"),
     (r".*?(aten\.[\w.]+?)(\.default)? draws from torch's global generator.*", r"random: \1"),
     (r".*this operation draws from.*", "random"),
     (r".*the native backend has no torch\.(\w+).*", r"no \1"),

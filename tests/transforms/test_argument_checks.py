@@ -92,6 +92,13 @@ FUNCTIONS = {  # name: (function, arguments, wrong arguments)
         (X,),
         None,
     ),
+    "gradient with respect to log_probs": (
+        fn.grad(
+            lambda x: functional.ctc_loss(x.sigmoid() - 2, LABELS[0], COUNTS.new_tensor([4]), COUNTS.new_tensor([2]))
+        ),
+        (X,),
+        None,
+    ),
     "bincount": (lambda n: torch.bincount(n, minlength=4), (COUNTS,), None),
     "bincount by a method": (lambda n, w: n.bincount(w, 5).sin(), (COUNTS, V[0]), None),
     "gradient by bincount": (

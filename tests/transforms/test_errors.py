@@ -136,7 +136,7 @@ ERRORS = {
     "a batched result called constant": (
         lambda: fn.vmap(torch.sin, out_dims=None)(torch.ones(2)),
         ValueError,
-        "can not return a BatchedTensor when out_dim is None",
+        r"out_dims is None for a result of shape \(\), which depends on the mapped",
     ),
 }
 

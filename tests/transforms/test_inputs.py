@@ -75,9 +75,38 @@ def test_a_function_does_not_write_to_an_array():
     assert array.tolist() == [1.0] * 3
 
 
-def test_numpy_scalars_are_numbers():
+def test_differentiated_scalars_keep_their_dtype():
     np = pytest.importorskip("numpy")
-    assert fn.grad(square)(np.float64(3.0)).dtype == torch.float32
+    for dtype in ("float16", "float32", "float64"):
+        number, own = np.dtype(dtype).type(3.0), getattr(torch, dtype)
+        for value in (number, np.array(number), np.array([number])[0]):
+            wanted = torch.tensor(6.0, dtype=own)
+            for transform in (fn.grad, fn.jacfwd, fn.jacrev):
+                torch.testing.assert_close(transform(square)(value), wanted)
+            torch.testing.assert_close(fn.value_and_grad(square)(value)[0], wanted + 3)
+            torch.testing.assert_close(fn.jvp(square, (value,), (number,))[1], 3 * wanted)
+            torch.testing.assert_close(fn.vjp(square, value)[1](number)[0], 3 * wanted)
+            assert fn.scan(lambda c, _: (c * 2, None), value, length=2)[0].dtype == own
+        tree = fn.grad(lambda p: p["a"] * p["b"][0])({"a": number, "b": [2.0]})
+        assert (tree["a"].dtype, tree["b"][0].dtype) == (own, torch.float32)
+    assert fn.grad(lambda z: abs(z) ** 2)(np.complex128(1 + 2j)).dtype == torch.complex128
+    assert fn.grad(square)(3.0).dtype == torch.float32
+    for wrong in (np.int64(3), np.bool_(True), np.array(3)):
+        with pytest.raises(
+            TypeError, match=r'expected a floating-point or complex tensor .* at path "0". Make integers'
+        ):
+            fn.grad(square)(wrong)
+
+
+def test_scalars_of_a_dtype_that_torch_does_not_have():
+    np = pytest.importorskip("numpy")
+    for f in (fn.grad(square), fn.jit(square), fn.vmap(square)):
+        with pytest.raises(TypeError, match=r'at path "0(\.0)?": expected an array of a dtype that torch has'):
+            f(np.longdouble(3.0))
+
+
+def test_other_numpy_scalars_are_numbers():
+    np = pytest.importorskip("numpy")
     rate = fn.jit(lambda x, a: x * a)
     assert rate(X, np.float64(0.5)).dtype == torch.float32
     assert rate(X, np.float32(0.25)).tolist() == [0.25, 0.5]

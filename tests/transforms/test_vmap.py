@@ -58,3 +58,13 @@ def test_vmap_accepts_lists_of_axes():
 def test_vmap_exposes_its_function_and_axes():
     mapped = fn.vmap(torch.sin, in_dims=1, out_dims=-1, chunk_size=3)
     assert (mapped.f, mapped.in_dims, mapped.out_dims, mapped.chunk_size) == (torch.sin, 1, -1, 3)
+
+
+def test_a_result_that_only_an_outer_vmap_maps_is_shared_by_the_inner_one():
+    x, y = torch.arange(3.0), torch.arange(2.0)
+
+    def rows(y):
+        return fn.vmap(lambda x: (x * y, 2 * y), out_dims=(0, None))(x)
+
+    products, doubled = fn.vmap(rows)(y)
+    assert (products.tolist(), doubled.tolist()) == ((y[:, None] * x).tolist(), (2 * y).tolist())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import decomposition, index_fill
+from funcnet.transforms.margin_losses import multilabel_margin_loss_forward
 
 aten = torch.ops.aten
 
@@ -48,19 +49,6 @@ def _index_fill(x: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return filled
 
 
-def _multilabel_margin_loss(x: Tensor, target: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
-    """Σ max(0, 1 - x[label] + x[other]) / classes; torch's rule also adds terms for labels after the final -1."""
-    rows, labels = torch.atleast_2d(x), torch.atleast_2d(target)
-    classes = torch.arange(rows.shape[1], device=x.device)
-    used = ((labels == -1).cumsum(1) == 0)[..., None]
-    is_label = ((labels[..., None] == classes) & used).any(1)
-    chosen = rows.gather(1, torch.where(used[..., 0], _from_the_start(labels, len(classes)), 0))
-    terms = (1 - chosen[..., None] + rows[:, None]).clamp_min(0) / len(classes)
-    loss = torch.where(used & ~is_label[:, None], terms, 0).sum((1, 2))
-    loss = (loss, loss.mean(), loss.sum())[reduction]
-    return loss if reduction else loss.reshape(target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
-
-
 def _max_unpool(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Move an index that is outside of its volume out of range: torch's rule indexes all volumes as one row."""
 
@@ -97,5 +85,5 @@ def rules() -> dict[Any, Callable[..., Any]]:
         aten.index_fill.int_Tensor: _index_fill,
         aten.max_unpool2d.default: _max_unpool(decomposition("max_unpool2d")),
         aten.max_unpool3d.default: _max_unpool(decomposition("max_unpool3d")),
-        aten.multilabel_margin_loss_forward.default: _multilabel_margin_loss,
+        aten.multilabel_margin_loss_forward.default: multilabel_margin_loss_forward,
     }

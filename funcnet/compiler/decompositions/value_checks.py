@@ -13,7 +13,7 @@ from torch import Tensor
 
 from funcnet._torch import decomposition
 from funcnet.transforms import argument_checks
-from funcnet.transforms.argument_checks import require
+from funcnet.transforms.requirements import require
 
 aten = torch.ops.aten
 

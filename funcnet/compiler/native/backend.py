@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -42,12 +41,11 @@ class NativeKernel:
     arenas: list[Tensor] = field(default_factory=list)  # arenas that no thread uses now
     is_linked: bool = False  # to torch's BLAS
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
-    templates: list[Tensor] = field(init=False)  # one per result: its shape and dtype, by an expanded scalar
+    templates: tuple[int, list[Tensor]] = (-1, [])  # a number of lanes, and the results' shapes by expanded scalars
     pointers: tuple[Any, Any] = field(init=False)  # ctypes arrays of pointers: to arguments, to results
 
     def __post_init__(self) -> None:
         params, results = self.program.block.params, self.program.block.results
-        self.templates = [torch.empty((), dtype=like.dtype, device="cpu").expand(like.shape) for like in results]
         self.pointers = ctypes.c_void_p * len(params), ctypes.c_void_p * len(results)
         self.library.function.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 4
 
@@ -81,11 +79,10 @@ class NativeKernel:
         """Run the program for a number of lanes; raise the errors of the run if checked."""
         if self.is_linked and forks.is_child:
             return self._without_blas().run(tensors, count, checked=checked)
-        held = self._arguments(tensors)
-        padded = -(-count // self.lanes) * self.lanes
-        outputs = self._outputs(padded)
-        call = _Call(self, held, self._strides(held), outputs, count, padded)
-        call.run(padded // self.lanes)
+        held, blocks = self._arguments(tensors), -(-count // self.lanes)
+        outputs = self._outputs(blocks * self.lanes)
+        call = _Call(self, held, outputs, count, blocks)
+        call.run(blocks)
         if checked:
             call.check()
         if self.progress is not None:
@@ -126,21 +123,26 @@ class NativeKernel:
         if dims is None and not any(map(Tensor.is_neg, tensors)) and all(map(Tensor.is_contiguous, tensors)):
             return tensors  # a fast path for hundreds of small tensors
         resolved = [(t.resolve_neg(), d) for t, d in zip(tensors, dims or (None,) * len(tensors), strict=True)]
-        return [t.contiguous() if d is None else t.movedim(d, -1) for t, d in resolved]
+        return [t.contiguous() if d is None else _lanes_last(t, d) for t, d in resolved]
 
-    def _strides(self, held: Sequence[Tensor]) -> list[int]:
-        varying = (t for t, d in zip(held, self.program.in_dims or (), strict=False) if d is not None)
-        return [stride for t in varying for stride in t.stride()]
+    def strides(self, held: Sequence[Tensor]) -> ctypes.Array[ctypes.c_int64] | None:
+        """Return a ctypes array of the strides of the arguments with a lane axis; None if there are none."""
+        if self.program.in_dims is None:
+            return None
+        found = [s for t, d in zip(held, self.program.in_dims, strict=False) if d is not None for s in t.stride()]
+        return (ctypes.c_int64 * len(found))(*found)
 
     def _outputs(self, padded: int) -> list[Tensor]:
         """Return uninitialised memory for the results."""
-        dims = self.program.out_dims
-        if dims is None:
-            return [*map(_fresh, self.templates)]
-        return [
-            _fresh(like) if d is None else torch.empty((*like.shape, padded), dtype=like.dtype, device="cpu")
-            for like, d in zip(self.templates, dims, strict=True)
-        ]
+        lanes, templates = self.templates
+        if lanes != padded:
+            results = self.program.block.results
+            dims = self.program.out_dims or (None,) * len(results)
+            shapes = [r.shape if d is None else (*r.shape, padded) for r, d in zip(results, dims, strict=True)]
+            pairs = zip(results, shapes, strict=True)
+            templates = [torch.empty((), dtype=r.dtype, device="cpu").expand(shape) for r, shape in pairs]
+            self.templates = padded, templates
+        return [*map(torch.empty_like, templates)]  # row-major, as no template is dense; faster than torch.empty
 
     def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
         """Return the results without the padding of the last block, with the lane axes moved to out_dims."""
@@ -148,6 +150,10 @@ class NativeKernel:
         if dims is None:
             return outputs
         return [out if d is None else _lanes(out, count, d) for out, d in zip(outputs, dims, strict=True)]
+
+
+def _lanes_last(tensor: Tensor, axis: int) -> Tensor:
+    return tensor if axis == tensor.ndim - 1 else tensor.movedim(axis, -1)
 
 
 def _lanes(out: Tensor, count: int, axis: int) -> Tensor:
@@ -163,18 +169,17 @@ class _Call:
         self,
         kernel: NativeKernel,
         held: Sequence[Tensor],
-        strides: list[int],
         outputs: list[Tensor],
         count: int,
-        padded: int,
+        blocks: int,
     ):
         self.kernel, self.held, self.outputs = kernel, held, outputs
-        self.count, self.padded = count, padded
+        self.count, self.padded = count, blocks * kernel.lanes
         inputs, results = kernel.pointers
         self.inputs = inputs(*map(Tensor.data_ptr, held))
         self.results = results(*map(Tensor.data_ptr, outputs))
-        self.strides = (ctypes.c_int64 * len(strides))(*strides) if strides else None
-        self.total = kernel.steps * (padded // kernel.lanes)
+        self.strides = kernel.strides(held)
+        self.total = kernel.steps * blocks
 
     def run(self, blocks: int) -> None:
         """Run all blocks. In a long run the calling thread only waits, so that Ctrl-C can stop the others."""
@@ -189,9 +194,9 @@ class _Call:
 
     def check(self) -> None:
         """Raise the error of the run, if any. A failed check takes precedence: it guards against the other errors."""
-        if not any(control.flags for control in self.controls):
-            return
         met = [control.flags for control in self.controls]
+        if not any(met):
+            return
         codes, flags = zip(*(divmod(each, FAILED) for each in met), strict=True)
         if any(codes):
             raise RuntimeError(self.kernel.messages[max(codes) - 1])
@@ -238,9 +243,6 @@ class _Control(ctypes.Structure):
     """The control block of a worker thread, on a cache line of its own: stop request, error flags, steps done."""
 
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
-
-
-_fresh = partial(torch.empty_like, memory_format=torch.contiguous_format)  # half the time of torch.empty
 
 
 def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:

@@ -38,6 +38,9 @@ _READERS = {
 }
 
 
+_PRINTERS = (Tensor.__repr__, Tensor.__format__)
+
+
 def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., Result]:
     """Let a function index by tensors, wherever it is called.
 
@@ -64,6 +67,8 @@ class _Elements(TorchFunctionMode):
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:
             return _put(self.storage, args[0], numbers.index(args[1]), args[2])
+        if func in _PRINTERS:
+            return _text(args[0], self.value(args[0]), *args[1:])
         if func in _READERS and isinstance(args[0], Tensor):
             if (value := self.value(args[0])) is not None:
                 with on_values():
@@ -87,6 +92,16 @@ class _Elements(TorchFunctionMode):
             x = unwrap(x)
         recorder = self.storage.recorder
         return None if is_wrapped(x) else recorder.constants.find(self.storage.read(recorder.lift_tensor(x)))
+
+
+def _text(x: Tensor, value: Tensor | None, spec: str | None = None) -> str:
+    """Print the values of a constant, and describe other tensors; a spec is that of a format."""
+    if value is not None:
+        with on_values():
+            return repr(value) if spec is None else format(value, spec)
+    if spec:
+        raise reads_value(f"formatting by {spec!r}")
+    return repr(x)
 
 
 def _into(error: RuntimeError, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor:

@@ -122,11 +122,11 @@ class _Arithmetic:
     def __sym_float__(self) -> Symbol:
         return symbol(self.node.cast(float))
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         self.node.needed()
 
     __float__ = __int__ = __index__ = __hash__ = __trunc__ = __floor__ = __ceil__ = __divmod__ = __bool__
-    __str__ = __repr__ = __bool__  # type: ignore[assignment]  # a text may be a key, or decide a branch
+    __str__ = __repr__ = __bool__  # a text may be a key, or decide a branch
 
 
 class TracedFloat(_Arithmetic, SymFloat):

@@ -1,9 +1,5 @@
-"""Shape inference: operations run on meta tensors, by torch's own shape rules.
+"""Shape inference: operations run on meta tensors, by torch's own shape rules."""
 
-The rules of elementwise operations are slow Python code, so their results are cached.
-"""
-
-from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -11,14 +7,12 @@ from torch import Tensor
 
 from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, draws_random, user_line
-from funcnet.compiler.tracing.arguments import SYMBOLS, hashable, plain
+from funcnet.compiler.tracing import shape_rules
+from funcnet.compiler.tracing.arguments import SEQUENCES, SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
 
 MASKS = (torch.bool, torch.uint8)
-
-_elementwise: dict[Hashable, Tensor] = {}
-_MOST = 10_000  # cached results
 
 
 def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -27,33 +21,14 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     Raises:
         StagingError: The operation is random, or torch has no shape rule for it.
     """
-    if torch.Tag.pointwise not in func.tags:
-        return _inferred(func, args, kwargs)
-    key = func, _key(args), _key(tuple(kwargs.items())), torch.get_default_dtype()
-    if (known := _elementwise.get(key)) is None:
-        if not isinstance(known := _inferred(func, args, kwargs), Tensor):
-            return known
-        if len(_elementwise) >= _MOST:
-            _elementwise.clear()
-        _elementwise[key] = known
-    return torch.empty_strided(known.shape, known.stride(), dtype=known.dtype, device=META)
-
-
-def _key(value: Any) -> Hashable:
-    """Return a key of arguments that determines the shapes, strides and dtypes of the results."""
-    if isinstance(value, Tensor):
-        meta = _meta(value)
-        return meta.shape, meta.stride(), meta.dtype, meta.device
-    return tuple(map(_key, value)) if isinstance(value, tuple | list) else hashable(plain(value))
-
-
-def _inferred(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
     _check(func)
-    options = {name: _meta(value) for name, value in kwargs.items()}
+    values, options = _meta(args), {name: _meta(value) for name, value in kwargs.items()}
+    if (result := shape_rules.infer(func, values, options)) is not None:
+        return result
     if any(argument.name == "device" for argument in func._schema.arguments):
         options["device"] = META
     try:
-        return _physical(_rule(func, args, kwargs)(*_meta(args), **options))
+        return _physical(_rule(func, args, kwargs)(*values, **options))
     except NotImplementedError as error:
         raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
 
@@ -122,17 +97,17 @@ def _meta(value: Any) -> Any:
         return value.meta
     if isinstance(value, SYMBOLS):
         return plain(value)
-    return type(value)([_meta(item) for item in value]) if isinstance(value, tuple | list) else value
+    return type(value)([_meta(item) for item in value]) if isinstance(value, SEQUENCES) else value
 
 
 def _physical(value: Any) -> Any:
     """Resolve conjugate and negative views, which a program computes, so that no result carries their bits."""
-    if isinstance(value, tuple | list):
+    if isinstance(value, SEQUENCES):
         return type(value)([_physical(item) for item in value])
     return value.resolve_conj().resolve_neg() if isinstance(value, Tensor) else value
 
 
 def _tensors(value: object) -> list[Tensor]:
-    if isinstance(value, tuple | list):
+    if isinstance(value, SEQUENCES):
         return [tensor for item in value for tensor in _tensors(item)]
     return [value] if isinstance(value, Tensor) else []

@@ -158,6 +158,8 @@ class Trace(Recorder):
         if func not in table.rules():
             return result
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
+        if not any(_is_new(leaf, given) for leaf in flat(result)):
+            return result
         if all(leaf.is_contiguous() for leaf in (*given, *flat(result)) if isinstance(leaf, Tensor)):
             return result
         try:

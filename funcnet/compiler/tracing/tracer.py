@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from funcnet import _torch, tree
 from funcnet._torch import Operation
@@ -12,8 +13,20 @@ from funcnet.compiler.errors import StagingError, reads_value, user_line
 from funcnet.compiler.program import Var
 
 
-def _describe(tensor: Tensor, *, tensor_contents: object = None) -> str:
+def describe(tensor: Tensor) -> str:
+    """Describe a tensor without values."""
     return f"traced {str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
+
+
+_REPR: Any = Tensor.__repr__
+
+
+def _print(tensor: Tensor, *, tensor_contents: object = None) -> str:
+    """Let the mode around the user's code print the values of a constant."""
+    if has_torch_function((tensor,)):
+        text: str = handle_torch_function(_REPR, (tensor,), tensor)
+        return text
+    return describe(tensor)
 
 
 class Tracer(Tensor):
@@ -39,7 +52,7 @@ class Tracer(Tensor):
     taken: tuple[Any, ...]
 
     # torch's documented way to disable __torch_function__, and the repr; torch's annotations do not allow either
-    vars().update(__torch_function__=_torch.untouched_by_torch_function, __repr__=_describe)
+    vars().update(__torch_function__=_torch.untouched_by_torch_function, __repr__=_print)
 
     @staticmethod
     def __new__(cls, meta: Tensor, value: Var, owner: object, depth: int, source: str = "") -> "Tracer":
@@ -72,9 +85,12 @@ class Tracer(Tensor):
         )
 
     def __format__(self, spec: str) -> str:
+        if has_torch_function((self,)):
+            text: str = handle_torch_function(Tensor.__format__, (self,), self, spec)
+            return text
         if spec:
             raise reads_value(f"formatting by {spec!r}")
-        return _describe(self)
+        return describe(self)
 
 
 @dataclass(frozen=True)
