@@ -56,7 +56,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
-        {"contractions", "cost", "fission", "memory", "text", "verification"},
+        {"contractions", "cost", "fission", "memory", "outlining", "text", "verification"},
         {"c"},
         {"lowering", "translation"},
         {"backend"},
@@ -70,7 +70,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"primitives"},
+        {"primitives", "sections"},
         {"body", "definitions", "matmul", "sort"},
         {"cumulate", "sums"},
         {"nest"},

@@ -23,7 +23,7 @@ def to_module(model: Model, params: Tree, state: Tree = None) -> nn.Module:
     Args:
         model: A layer of this library; the apply that `from_module` returned, or its module, both of which give a
             module of the same class; or any function f(params, *args, **kwargs).
-        params: Its parameters.
+        params: Its parameters. Those of a layer are checked when the module is called: their shapes depend on x.
         state: Its state. None: a layer without state; for a torch module, its present buffers.
     Returns:
         A module. For a layer or function it is a `PureModule`: forward(x, *, key=None) applies the layer, and

@@ -35,8 +35,10 @@ through all of them, later ones from the signature straight to the kernel.
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/fission.py                split nests over too many arrays
+        native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
+            native/c/sections.py             the functions of sections; equal ones are one
             native/c/primitives.py           the table of scalar operations
             native/c/definitions.py          the C functions that a kernel calls
         native/translation.py            the result of each stage
@@ -76,7 +78,7 @@ An example at each stage: an ensemble of five lanes. A star marks a buffer whose
     for one element:
       out0*[0] = t2*[0]
     >>> print(*[line.strip() for line in lowered.as_text("c").splitlines() if " = exp_" in line], sep="\\n")
-    const vf32 n6 = exp_vf32(n5);
+    const vf32 n5 = exp_vf32(n4);
 
 FUNCNET_DUMP=folder writes these three texts of every compiled kernel.
 
@@ -93,7 +95,7 @@ A new scalar primitive:
     3. tests/compiler/test_function_accuracy.py: its error in ulp. test_coverage.py compiles every row for every dtype.
 A new kind of loop statement:
     1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
-    2. native/cost.py, memory.py, text.py, verification.py and c/statements.py: those cases.
+    2. native/cost.py, memory.py, outlining.py, text.py, verification.py and c/statements.py: those cases.
     3. tests/compiler/: tests of its values. test_fallbacks.py checks that no stage ignores an unknown statement.
 A new backend:
     1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.
@@ -114,6 +116,7 @@ Glossary:
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
     fission             Splitting a nest into several, each over fewer arrays.
+    section             Statements that become a C function; sections with the same text share one.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.
 """

@@ -11,6 +11,7 @@ from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, contractions, cost, fission, kernel_cache, loop_ir, memory, toolchain
 from funcnet.compiler.native.buffers import Counter
 from funcnet.compiler.native.c import kernel
+from funcnet.compiler.native.c.sections import Sections
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
@@ -91,7 +92,7 @@ def test_an_unknown_part_of_a_nest(walk: str) -> None:
 
 def statements_of(program: LoopProgram) -> Statements:
     target = Target.host()
-    return Statements(Writer(1, target), memory.plan(program, target))
+    return Statements(Writer(1, target), Sections(memory.plan(program, target)))
 
 
 def test_an_unknown_statement_in_the_printer() -> None:

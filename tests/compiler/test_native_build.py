@@ -82,14 +82,37 @@ def test_threads_and_processes_at_once(folder: Path) -> None:
 def test_the_error_without_a_compiler_names_packages_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(NoCompilerError, match="Install gcc or clang"):
+    with pytest.raises(NoCompilerError, match="Install one by pip install .funcnet.cc.., or gcc or clang"):
         jit(lambda x: x + 1, backend="native")(torch.ones(2))
     f = jit(lambda x: x + 1)
-    with pytest.warns(UserWarning, match="Install gcc or clang"):
+    with pytest.warns(UserWarning, match="Install one by pip install .funcnet.cc.., or gcc or clang"):
         assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
     monkeypatch.setenv("CC", "nowhere-cc")
     with pytest.raises(NoCompilerError, match="nowhere-cc"):
         toolchain.compiler()
+
+
+ZIGLANG = """
+import os, subprocess, sys
+os.environ["PATH"] = {path!r}
+assert sys.argv[1] == "cc"
+sys.exit(subprocess.call([*{command!r}, *sys.argv[2:]]))
+"""
+
+
+def test_the_compiler_of_a_python_package_is_found_last(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    (package := tmp_path / "ziglang").mkdir()
+    main = ZIGLANG.format(path=os.environ["PATH"], command=toolchain.compiler().command)
+    (package / "__main__.py").write_text(main)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "ziglang" not in toolchain.compiler().command
+    monkeypatch.setenv("PATH", "")
+    assert toolchain.compiler().command == (sys.executable, "-m", "ziglang", "cc")
+    assert toolchain.load(SOURCE).function() == 42
 
 
 NO_COMPILER = """
@@ -103,11 +126,11 @@ with warnings.catch_warnings(record=True) as caught:
         assert "/nonexistent" in jitted.explain(x).reason
     (warning,) = [w for w in caught if "jit" in str(w.message)]
     assert "falls back to the eager backend" in str(warning.message), warning.message
-    assert "Install gcc or clang" in str(warning.message), warning.message
+    assert "pip install 'funcnet[cc]', or gcc or clang" in str(warning.message), warning.message
 try:
     fn.jit(torch.sin, backend="native")(x)
 except Exception as error:
-    assert type(error).__name__ == "NoCompilerError" and "Install gcc or clang" in str(error), error
+    assert type(error).__name__ == "NoCompilerError" and "pip install 'funcnet[cc]', or gcc" in str(error), error
 else:
     raise AssertionError("native ran")
 """

@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native.fission import _streams as streams
 from funcnet.compiler.native.fission import separate
-from funcnet.compiler.native.loop_ir import Loop, Nest
+from funcnet.compiler.native.loop_ir import Loop, Nest, Section
 from funcnet.compiler.native.target import Target
 
 HOST = Target.host()
@@ -48,7 +48,7 @@ def test_many_leaves_equal_eager_mode(f):
 
 def nests(statements):
     for statement in statements:
-        if isinstance(statement, Loop):
+        if isinstance(statement, Loop | Section):
             yield from nests(statement.body)
         elif isinstance(statement, Nest):
             yield statement

@@ -1,1 +1,1 @@
-"""The native backend: a program as one C function."""
+"""The native backend: a program as a C kernel."""

@@ -1,4 +1,4 @@
-"""The native backend: a program as one C function, run over blocks of lanes by as many threads as torch uses."""
+"""The native backend: a program as a C kernel, run over blocks of lanes by as many threads as torch uses."""
 
 import ctypes
 import os
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, fission, memory, toolchain
+from funcnet.compiler.native import blas, contractions, fission, memory, outlining, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Loop
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.outlining import outermost
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.translation import Translation
 from funcnet.compiler.native.verification import checked
@@ -263,6 +263,7 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     loops = checked(lower(program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
+    loops = checked(outlining.outline(loops, target))
     plan = memory.plan(loops, target)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
@@ -281,7 +282,7 @@ def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
     library = toolchain.load(found.text)
     is_linked = blas.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
-    steps = sum(part.counter.length for part in statements if isinstance(part, Loop))
+    steps = sum(loop.counter.length for loop in outermost(statements))
     total, messages = work(statements, target), found.loops.messages
     kernel = NativeKernel(program, target, library, plan.lanes, plan.size, total, progress, steps, messages)
     kernel.is_linked = is_linked

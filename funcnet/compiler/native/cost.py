@@ -3,7 +3,18 @@
 import math
 from collections.abc import Sequence
 
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Method, Nest, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import (
+    Check,
+    Contract,
+    Cumulate,
+    Loop,
+    Method,
+    Nest,
+    Section,
+    Sort,
+    Statement,
+    never,
+)
 from funcnet.compiler.native.target import Target
 
 
@@ -25,6 +36,8 @@ def work(statements: Sequence[Statement], target: Target) -> int:
                 total += 1
             case Loop():
                 total += statement.counter.length * work(statement.body, target)
+            case Section():
+                total += work(statement.body, target)
             case _:
                 never(statement)
     return total

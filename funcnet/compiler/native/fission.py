@@ -1,20 +1,27 @@
-"""Loop fission: split a nest over too many arrays into several, because a processor prefetches only a few streams.
+"""Loop fission: split a nest over too many arrays, or with a long body, into several.
 
-Lowering merges computations of one shape into one nest, such as the updates of all leaves by an optimizer. Parts of the
-nest that share only inputs can run one after another.
+A processor prefetches only a few streams, and C compilers are superlinear in the length of a body. Lowering merges
+computations of one shape into one nest, such as the updates of all leaves by an optimizer. Parts of the nest that share
+only inputs can run one after another. A long chain of operations is cut, and the values that cross a cut are stored.
 """
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.buffers import Buffer, View, whole
 from funcnet.compiler.native.loop_ir import (
+    Accumulate,
+    Gather,
     LoopProgram,
     Nest,
     Node,
     Operand,
     Part,
+    Scatter,
     Statement,
+    Store,
+    never,
     operands,
     reads,
     rewrite,
@@ -26,25 +33,31 @@ from funcnet.compiler.native.target import Target
 
 
 def separate(program: LoopProgram, target: Target) -> LoopProgram:
-    """Split every long nest with too many streams, including those in the bodies of loops."""
+    """Split every nest with too many streams or a long body, including those in the bodies of loops."""
     return rewrite(program, lambda statement: _parts(statement, target))
 
 
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
-    if not isinstance(statement, Nest):
+    if isinstance(statement, Nest):
+        for nest in _separated(statement, target):
+            yield from _cut(nest, target.body)
+    else:
         yield statement
-        return
+
+
+def _separated(statement: Nest, target: Target) -> Iterator[Nest]:
+    """Split a nest over too many arrays into nests that share only inputs."""
     most = target.streams if math.prod(statement.shape) >= target.short_nest else target.short_streams
     if len(_streams(statement)) <= most:
         yield statement
         return
-    gathered = Nest(statement.shape, [], statement.sequential)
+    gathered, streams = Nest(statement.shape, [], statement.sequential), set[Buffer]()
     for chain in _chains(statement):
-        longer = Nest(statement.shape, gathered.body + chain.body, statement.sequential)
-        if gathered.body and len(_streams(longer)) > most:
+        if gathered.body and len(streams | _streams(chain)) > most:
             yield gathered
-            longer = chain
-        gathered = longer
+            gathered, streams = Nest(statement.shape, [], statement.sequential), set()
+        gathered.body += chain.body
+        streams |= _streams(chain)
     yield gathered
 
 
@@ -56,16 +69,30 @@ def _streams(nest: Nest) -> set[Buffer]:
 def _chains(nest: Nest) -> list[Nest]:
     """Split a body into nests that share no node, and no array that one of them writes."""
     arrays = {view.buffer for view in writes(nest)}
-    bodies: dict[object, list[Part]] = {}  # node or array -> the body that uses it
+    links = _Links()
     for part in nest.body:
-        links = [part, *(x for x in _touched(part) if isinstance(x, Node) or x in arrays)]
-        body, *others = {id(bodies[x]): bodies[x] for x in links if x in bodies}.values() or [[]]
-        for other in others:
-            body.extend(other)
-            bodies.update({x: body for x, its_body in bodies.items() if its_body is other})
-        body.append(part)
-        bodies.update(dict.fromkeys(links, body))
-    return [Nest(nest.shape, body, nest.sequential) for body in {id(body): body for body in bodies.values()}.values()]
+        for x in _touched(part):
+            if isinstance(x, Node) or x in arrays:
+                links.join(part, x)
+    bodies: dict[object, list[Part]] = {}
+    for part in nest.body:
+        bodies.setdefault(links.root(part), []).append(part)
+    return [Nest(nest.shape, body, nest.sequential) for body in bodies.values()]
+
+
+class _Links:
+    """Sets of things that belong together, each with a root: the forest of union-find."""
+
+    def __init__(self) -> None:
+        self.parents: dict[object, object] = {}
+
+    def root(self, x: object) -> object:
+        while (parent := self.parents.get(x, x)) is not x:
+            self.parents[x] = x = self.parents.get(parent, parent)
+        return x
+
+    def join(self, x: object, other: object) -> None:
+        self.parents[self.root(other)] = self.root(x)
 
 
 def _touched(part: Part) -> Iterator[Buffer | Operand]:
@@ -74,3 +101,50 @@ def _touched(part: Part) -> Iterator[Buffer | Operand]:
     yield from (view.buffer for view in sources(part))
     if (view := written(part)) is not None:
         yield view.buffer
+
+
+def _cut(nest: Nest, most: int) -> Iterator[Nest]:
+    """Cut a nest with a long body into several that run one after another, unless it writes what it reads."""
+    if len(nest.body) <= most or nest.sequential or _changes_what_it_reads(nest):
+        yield nest
+        return
+    bodies = [nest.body[i : i + most] for i in range(0, len(nest.body), most)]
+    home = {part: i for i, body in enumerate(bodies) for part in body}
+    stored = {
+        x: whole(Buffer(x.dtype, math.prod(nest.shape), x.varying), nest.shape)
+        for part in nest.body
+        for x in operands(part)
+        if isinstance(x, Node) and home[x] < home[part]
+    }
+    for i, body in enumerate(bodies):
+        new: dict[Part | Operand, Operand] = {x: view for x, view in stored.items() if home[x] < i}
+        parts: list[Part] = []
+        for part in body:
+            parts.append(changed := _substituted(part, new))
+            if isinstance(changed, Node):
+                new[part] = changed
+        yield Nest(nest.shape, [*parts, *(Store(stored[x], new[x]) for x in body if x in stored)])
+
+
+def _changes_what_it_reads(nest: Nest) -> bool:
+    loaded = (x for part in nest.body for x in operands(part) if isinstance(x, View))
+    gathered = (part.view for part in nest.body if isinstance(part, Gather))
+    read = {view.buffer for view in (*loaded, *gathered)}
+    return not read.isdisjoint(view.buffer for view in writes(nest))
+
+
+def _substituted(part: Part, new: dict[Part | Operand, Operand]) -> Part:
+    """Replace the operands of a part of a body that have a new value."""
+
+    def found(x: Operand) -> Operand:
+        return new[x] if isinstance(x, Node) else x
+
+    match part:
+        case Node():
+            return replace(part, args=tuple(map(found, part.args)))
+        case Store() | Accumulate():
+            return replace(part, value=found(part.value))
+        case Scatter():
+            return replace(part, value=found(part.value), indices=tuple(map(found, part.indices)))
+        case _:
+            return never(part)

@@ -4,6 +4,7 @@ A value is varying if it differs between the lanes of an ensemble: each element 
 Nothing here refers to a lane; the C writer chooses scalar or vector types.
 """
 
+import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -30,7 +31,7 @@ def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | fl
     if dtype == torch.bool:
         return bool(value)
     if dtype.is_floating_point:
-        return torch.tensor(float(value), dtype=torch.float64, device="cpu").to(dtype).item()
+        return ctypes.c_float(value).value if dtype == torch.float32 else float(value)
     if isinstance(value, float):
         value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
     least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
@@ -99,7 +100,6 @@ class Scatter:
 
 
 Part = Node | Store | Accumulate | Scatter
-_Reading = Gather | Accumulate  # the parts that read a view
 
 
 @dataclass(eq=False)
@@ -174,7 +174,14 @@ class Loop:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Loop
+@dataclass(eq=False)
+class Section:
+    """Statements that become a C function; sections with the same text share one."""
+
+    body: "list[Statement]" = field(default_factory=list)
+
+
+Statement = Nest | Contract | Cumulate | Sort | Check | Loop | Section
 
 
 @dataclass(eq=False)
@@ -195,12 +202,12 @@ def never(value: NoReturn) -> NoReturn:
 
 
 def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
-    """Replace each statement by those that f returns for it; for a loop, replace those in its body."""
+    """Replace each statement by those that f returns for it; for a loop or section, replace those in its body."""
 
     def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
         for statement in statements:
             match statement:
-                case Loop():
+                case Loop() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
                 case Nest() | Contract() | Cumulate() | Sort() | Check():
                     yield from f(statement)
@@ -211,7 +218,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
 
 
 def reads(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement reads, including those in a loop's body."""
+    """Yield the views that a statement reads, including those in the body of a loop or section."""
     match statement:
         case Nest():
             for part in statement.body:
@@ -222,7 +229,7 @@ def reads(statement: Statement) -> Iterator[View]:
             yield statement.source
         case Check():
             yield statement.view
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from reads(inner)
         case _:
@@ -230,7 +237,7 @@ def reads(statement: Statement) -> Iterator[View]:
 
 
 def writes(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement writes, including those in a loop's body."""
+    """Yield the views that a statement writes, including those in the body of a loop or section."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if (view := written(part)) is not None)
@@ -242,7 +249,7 @@ def writes(statement: Statement) -> Iterator[View]:
             yield from (statement.values, statement.indices, statement.keys, statement.order)
         case Check():
             pass
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from writes(inner)
         case _:
@@ -250,13 +257,13 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the scratch of a statement's long sums, including those in a loop's body."""
+    """Yield the scratch of a statement's long sums, including those in the body of a loop or section."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
         case Contract() | Cumulate() | Sort() | Check():
             pass
-        case Loop():
+        case Loop() | Section():
             for inner in statement.body:
                 yield from scratch(inner)
         case _:
@@ -279,7 +286,7 @@ def operands(part: Part) -> tuple[Operand, ...]:
 def sources(part: Part) -> list[View]:
     """List the views that one part of a nest's body reads."""
     found = [value for value in operands(part) if isinstance(value, View)]
-    return [*found, part.view] if isinstance(part, _Reading) else found
+    return [*found, part.view] if isinstance(part, Gather | Accumulate) else found
 
 
 def written(part: Part) -> View | None:

@@ -1,7 +1,9 @@
-"""Memory planning: small temporaries are on the stack of the block that uses them, others in a reused arena."""
+"""Memory planning: small temporaries are on the stack of the C function that uses them, others in a reused arena."""
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import torch
 
@@ -13,6 +15,7 @@ from funcnet.compiler.native.loop_ir import (
     Loop,
     LoopProgram,
     Nest,
+    Section,
     Sort,
     Statement,
     never,
@@ -22,7 +25,7 @@ from funcnet.compiler.native.loop_ir import (
 )
 from funcnet.compiler.native.target import Target
 
-Path = tuple[Loop, ...]
+Path = tuple[Loop | Section, ...]
 
 
 @dataclass(eq=False)
@@ -36,9 +39,10 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop (None: in the function), offsets and size of the arena, lanes per block."""
+    """The temporaries declared in each loop or section (None: in the function of a block), the offsets and size of the
+    arena, and the lanes per block."""
 
-    locals: dict[Loop | None, list[Buffer]]
+    locals: dict[Loop | Section | None, list[Buffer]]
     arena: dict[Buffer, int]
     size: int
     lanes: int
@@ -46,24 +50,72 @@ class Plan:
 
     def room(self, buffer: Buffer) -> int:
         """Return the number of elements to allocate, slack included."""
-        return max(buffer.size, 1) + -(-self.slack // _width(buffer, self.lanes))
+        return max(buffer.size, 1) + -(-self.slack // self.width(buffer))
+
+    def width(self, buffer: Buffer) -> int:
+        """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
+        size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
+        return size * (self.lanes if buffer.varying else 1)
 
 
 def plan(kernel: LoopProgram, target: Target) -> Plan:
     """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
-    lanes, lives = _lanes(kernel, target), _lives(kernel)
-    found = Plan({}, {}, 0, lanes, target.slack)
-    stack = 0
-    for buffer, life in lives.items():
-        size = found.room(buffer) * _width(buffer, lanes)
-        if size <= target.stack and stack + size <= target.stacks:
-            stack += size
+    lives, found = _lives(kernel), Plan({}, {}, 0, _lanes(kernel, target), target.slack)
+    free, arena = _stacks(kernel, target), _Arena(target.arena_alignment)
+    for buffer, life in sorted(lives.items(), key=lambda item: item[1].first):
+        size, function = found.room(buffer) * found.width(buffer), _function(life.path)
+        if size <= target.stack and size <= free.get(function, 0):
+            free[function] -= size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
         else:
-            taken = [(found.arena[b], found.room(b) * _width(b, lanes)) for b in found.arena if _meet(lives[b], life)]
-            found.arena[buffer] = offset = _gap(size, taken, target.arena_alignment)
-            found.size = max(found.size, offset + size)
+            found.arena[buffer] = arena.take(size, life)
+    found.size = arena.size
     return found
+
+
+class _Arena:
+    """Memory that is given out in the order of the first ticks of lives, and is free again after their last."""
+
+    def __init__(self, alignment: int) -> None:
+        self.alignment, self.size = alignment, 0
+        self.gaps: list[tuple[int, int]] = []  # free ranges below `size`, in order, none next to another
+        self.taken: list[tuple[int, int, int]] = []  # a heap of last ticks, and the ranges that they free
+
+    def take(self, size: int, life: _Life) -> int:
+        """Return the lowest offset with enough room."""
+        while self.taken and self.taken[0][0] < life.first:
+            self.free(*heappop(self.taken)[1:])
+        size = -(-size // self.alignment) * self.alignment
+        for i, (start, end) in enumerate(self.gaps):
+            if end - start >= size:
+                self.gaps[i : i + 1] = [(start + size, end)] if end - start > size else []
+                break
+        else:
+            start = self.gaps.pop()[0] if self.gaps and self.gaps[-1][1] == self.size else self.size
+            self.size = start + size
+        heappush(self.taken, (life.last, start, start + size))
+        return start
+
+    def free(self, start: int, end: int) -> None:
+        """Add a range to the gaps, joined with those next to it."""
+        i = bisect(self.gaps, (start, end))
+        if i < len(self.gaps) and self.gaps[i][0] == end:
+            end = self.gaps.pop(i)[1]
+        if i and self.gaps[i - 1][1] == start:
+            start = self.gaps.pop(i - 1)[0]
+            i -= 1
+        self.gaps.insert(i, (start, end))
+
+
+def _stacks(kernel: LoopProgram, target: Target) -> dict[Section | None, int]:
+    """Return the bytes for temporaries on the stack of each C function; a block of sections has none of its own."""
+    functions = {_function(path) for _, path, _ in _ticks(kernel.statements, (), [0])}
+    return dict.fromkeys(functions - {None} or {None}, target.stacks)
+
+
+def _function(path: Path) -> Section | None:
+    """Return the section around some statements; None if it is the function of a block."""
+    return next((part for part in path if isinstance(part, Section)), None)
 
 
 def _lanes(kernel: LoopProgram, target: Target) -> int:
@@ -72,30 +124,10 @@ def _lanes(kernel: LoopProgram, target: Target) -> int:
     return target.vector // (8 if wide else 4) if kernel.lanes else 1
 
 
-def _width(buffer: Buffer, lanes: int) -> int:
-    """Return the bytes of an element; a mask of lanes is as wide as a vector of float64."""
-    size = 8 if buffer.varying and buffer.dtype == torch.bool else buffer.dtype.itemsize
-    return size * (lanes if buffer.varying else 1)
-
-
-def _meet(a: _Life, b: _Life) -> bool:
-    return a.first <= b.last and b.first <= a.last
-
-
-def _gap(size: int, taken: Sequence[tuple[int, int]], alignment: int) -> int:
-    """Find the lowest aligned offset with enough room between the taken ranges."""
-    offset = 0
-    for start, length in sorted(taken):
-        if offset + size <= start:
-            break
-        offset = max(offset, -(-(start + length) // alignment) * alignment)
-    return offset
-
-
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     """Find the life of each buffer that needs memory; it covers the whole of a loop that uses an outer buffer."""
     uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
-    spans: dict[Loop, tuple[int, int]] = {}
+    spans: dict[Loop | Section, tuple[int, int]] = {}
     for tick, path, statement in _ticks(kernel.statements, (), [0]):
         for loop in path:
             spans[loop] = (spans.get(loop, (tick, tick))[0], tick)
@@ -105,7 +137,7 @@ def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     return {buffer: _life(found, spans) for buffer, found in uses.items()}
 
 
-def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop, tuple[int, int]]) -> _Life:
+def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop | Section, tuple[int, int]]) -> _Life:
     path = uses[0][1]
     for _, other in uses:
         path = tuple(a for a, b in zip(path, other, strict=False) if a is b)
@@ -117,7 +149,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
     """Number the statements other than loops in textual order; yield each with the loops around it."""
     for statement in statements:
         match statement:
-            case Loop():
+            case Loop() | Section():
                 yield from _ticks(statement.body, (*path, statement), clock)
             case Nest() | Contract() | Cumulate() | Sort() | Check():
                 clock[0] += 1

@@ -33,6 +33,9 @@ class Target:
         short_nest: Elements of a nest below which the number of its streams does not matter.
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
+        body: Most operations in a nest.
+        inline: Most lines of C of a kernel that is one function.
+        section: Most lines of C of a function with several statements.
         partial: Interleaved sums of a long reduction of scalars.
         common_vector: Number of float32 elements in the vectors of most machines.
         scalar_registers: Scalars per tile of a product that fit into registers, which C compilers pack.
@@ -64,6 +67,9 @@ class Target:
     short_nest: int = 256
     unroll: int = 2
     unroll_most: int = 1024
+    body: int = 500
+    inline: int = 250
+    section: int = 40
     partial: int = 16
     common_vector: int = 8
     scalar_registers: int = 28

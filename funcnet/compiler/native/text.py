@@ -17,6 +17,7 @@ from funcnet.compiler.native.loop_ir import (
     Operand,
     Part,
     Scatter,
+    Section,
     Sort,
     Statement,
     Store,
@@ -67,6 +68,9 @@ class _Text:
             case Loop(counter, _, body):
                 self.counters[counter] = name = f"s{len(self.counters)}"
                 yield f"for {name} < {counter.length}:"
+                yield from self.body(body, "  ")
+            case Section(body):
+                yield "section:"
                 yield from self.body(body, "  ")
             case _:
                 never(statement)

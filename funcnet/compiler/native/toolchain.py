@@ -12,10 +12,12 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from funcnet.compiler.errors import InternalError, NoCompilerError
@@ -79,7 +81,7 @@ class Library:
 
 
 def compiler() -> Compiler:
-    """Return the C compiler: the first of $CC, gcc, clang and cc that exists.
+    """Return the C compiler: the first of $CC, gcc, clang, cc and the one in the Python package ziglang that exists.
 
     Raises:
         NoCompilerError: There is none; the message names what to install.
@@ -93,10 +95,13 @@ def _compiler(choice: str | None, path: str | None) -> Compiler:
         command = tuple(shlex.split(name))
         if command and shutil.which(command[0], path=path):
             return _probe(command)
+    if not choice and find_spec("ziglang"):
+        return _probe((sys.executable, "-m", "ziglang", "cc"))
     wanted = f"$CC names {choice!r}, which does not exist" if choice else "neither gcc nor clang is on the PATH"
     raise NoCompilerError(
-        f"the native backend needs a C compiler: {wanted}. Install gcc or clang (Debian, Ubuntu: apt install gcc; "
-        "Fedora: dnf install gcc; macOS: xcode-select --install) or set CC, or choose another backend."
+        f"the native backend needs a C compiler: {wanted}. Install one by pip install 'funcnet[cc]', or gcc or clang "
+        "(Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or set CC, or "
+        "choose another backend."
     )
 
 

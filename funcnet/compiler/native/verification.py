@@ -18,6 +18,7 @@ from funcnet.compiler.native.loop_ir import (
     Operand,
     Part,
     Scatter,
+    Section,
     Sort,
     Statement,
     Store,
@@ -62,6 +63,8 @@ class _Verifier:
             match statement:
                 case Loop():
                     self.statements(statement.body, (*counters, statement.counter))
+                case Section():
+                    self.statements(statement.body, counters)
                 case Nest():
                     _check_body(statement)
                     self.access(statement, counters)

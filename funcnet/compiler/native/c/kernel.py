@@ -1,11 +1,14 @@
 """The C text of a whole kernel: types, functions, the block function and its entry point."""
 
+from funcnet.compiler.native.buffers import Buffer
 from funcnet.compiler.native.c import definitions, matmul
 from funcnet.compiler.native.c.functions.lanes import each_lane
+from funcnet.compiler.native.c.sections import Sections, pointer
 from funcnet.compiler.native.c.statements import Statements
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import LoopProgram
 from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.outlining import outermost
 from funcnet.compiler.native.target import Target
 
 FAILED = 4  # the flags contain the code of a failed check times this
@@ -80,10 +83,10 @@ _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)
 
 def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = False) -> str:
     """Return a program as C text for a machine; with `counted` the kernel counts its finished steps."""
-    writer = Writer(plan.lanes, target)
-    _block(writer, program, Statements(writer, plan, program.statements if counted else ()))
-    prelude = _prelude(plan.lanes if program.lanes else 0, target)
-    return prelude + _wide(writer) + definitions.define(writer.used) + "\n" + _entry(writer)
+    writer, sections = Writer(plan.lanes, target), Sections(plan)
+    _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
+    prelude = _prelude(plan.lanes if program.lanes else 0, target) + _wide(writer) + definitions.define(writer.used)
+    return f"{prelude}\n{sections.text()}{_entry(writer)}"
 
 
 def _prelude(lanes: int, target: Target) -> str:
@@ -116,41 +119,52 @@ def _wide(writer: Writer) -> str:
 
 def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None:
     """Print the declarations and statements of one block of lanes."""
-    for position, buffer in enumerate(program.inputs):
-        if not buffer.varying:
-            kind, name = writer.type(buffer), writer.name(buffer)
-            writer.put(f"const {kind} *const {name} = (const {kind} *)inputs[{position}];")
-    for position, buffer in enumerate(program.outputs):
-        scalar = NAMES[buffer.dtype]
-        start = " + lane" if buffer.varying else ""
-        writer.put(f"{scalar} *const {writer.name(buffer)} = ({scalar} *)outputs[{position}]{start};")
-    for buffer, offset in statements.plan.arena.items():
-        kind = writer.type(buffer)
-        writer.put(f"{kind} *const {writer.name(buffer)} = ({kind} *)(arena + {offset});")
     statements.declare(None)
-    for position, buffer in enumerate(program.inputs):
+    first = 0  # stride of the next argument
+    for buffer, shape in zip(program.inputs, program.shapes, strict=True):
         if buffer.varying:
-            _pack(writer, program, position)
-    statements.block(None, program.statements)
+            _pack(writer, buffer, shape, first, statements.sections)
+            first += len(shape) + 1
+    statements.run(program.statements)
+    addresses = [
+        f"{kind}const {writer.name(thing)} = ({kind}){_address(thing, statements.sections.plan)};"
+        for thing in statements.free()
+        if isinstance(thing, Buffer) and (kind := pointer(writer, thing))
+    ]
+    run = ["const Run run = {inputs, outputs, arena, control, lane, padded};"] if statements.sections.are_called else []
+    writer.lines[:0] = [f"  {line}" for line in addresses + run]
 
 
-def _pack(writer: Writer, program: LoopProgram, position: int) -> None:
-    """Print a copy of an argument with the lanes of a block side by side; an incomplete block repeats its last lane."""
-    buffer, shape = program.inputs[position], program.shapes[position]
-    scalar = NAMES[buffer.dtype]
-    start = sum(len(program.shapes[i]) + 1 for i in range(position) if program.inputs[i].varying)
-    writer.open("")
+def _address(buffer: Buffer, plan: Plan) -> str:
+    """Return the address of a buffer's elements, in the function of a block."""
+    if buffer in plan.arena:
+        return f"(arena + {plan.arena[buffer]})"
+    return f"{buffer.kind}s[{buffer.position}]{' + lane' if buffer.varying else ''}"
+
+
+def _pack(writer: Writer, buffer: Buffer, shape: tuple[int, ...], first: int, sections: Sections) -> None:
+    """Print a copy of an argument with the lanes of a block side by side; its strides begin at `first`."""
+    name, plan = sections.name("pack", _packing(writer.function(), buffer, shape)), sections.plan
+    to = f"({writer.type(buffer)} *){_address(buffer, plan)}" if buffer in plan.arena else writer.name(buffer)
+    writer.put(f"{name}((const void *)inputs[{buffer.position}], strides + {first}, {to}, lane, lanes);")
+
+
+def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:
+    """Return a function that packs an argument; an incomplete block repeats its last lane."""
+    scalar, axes = NAMES[buffer.dtype], range(len(shape))
     writer.put("i64 e = 0;")
-    writer.put(f"const {scalar} *const base = (const {scalar} *)inputs[{position}];")
     for axis, size in enumerate(shape):
         writer.open(f"for (i64 i{axis} = 0; i{axis} < {size}; ++i{axis})")
-    index = " + ".join(f"i{axis} * strides[{start + axis}]" for axis in range(len(shape))) or "0"
-    lane = f"(lane + i < lanes ? lane + i : lanes - 1) * strides[{start + len(shape)}]"
+    index = " + ".join(f"i{axis} * strides[{axis}]" for axis in axes) or "0"
+    lane = f"(lane + i < lanes ? lane + i : lanes - 1) * strides[{len(shape)}]"
     element = writer.mask(f"base[{index} + {lane}]", buffer.dtype)
-    writer.put(each_lane(f"{writer.name(buffer)}[e][i] = {element};"))
+    writer.put(each_lane(f"to[e][i] = {element};"))
     writer.put("++e;")
-    for _ in range(len(shape) + 1):
+    for _ in axes:
         writer.close()
+    lines = "\n".join(writer.lines)
+    parameters = f"const {scalar} *base, const i64 *strides, {writer.type(buffer)} *to, i64 lane, i64 lanes"
+    return f"\nstatic __attribute__((noinline)) void NAME({parameters}) {{\n{lines}\n}}\n"
 
 
 def _entry(writer: Writer) -> str:

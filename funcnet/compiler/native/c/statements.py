@@ -1,23 +1,25 @@
-"""The statements of a kernel in C, loops included."""
+"""The statements of a C function, loops and calls of sections included."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from funcnet.compiler.native.buffers import Buffer, Counter
 from funcnet.compiler.native.c.cumulate import cumulate
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import NestWriter
+from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Sort, Statement, never
-from funcnet.compiler.native.memory import Plan
+from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
 
 
 class Statements:
-    """Prints the statements of one kernel; the steps of the loops in `counted` are published for progress."""
+    """Prints the statements of one function; the steps of the loops in `counted` are published for progress."""
 
-    def __init__(self, writer: Writer, plan: Plan, counted: Sequence[Statement] = ()):
-        self.writer, self.plan, self.counted = writer, plan, counted
+    def __init__(self, writer: Writer, sections: Sections, counted: Collection[Loop] = ()):
+        self.writer, self.sections, self.counted = writer, sections, counted
+        self.declared: set[Buffer | Counter] = set()
 
     def print(self, statement: Statement) -> None:
         """Print one statement."""
@@ -34,6 +36,8 @@ class Statements:
                 self.check(statement)
             case Loop():
                 self.loop(statement)
+            case Section():
+                self.section(statement)
             case _:
                 never(statement)
 
@@ -47,6 +51,7 @@ class Statements:
     def loop(self, loop: Loop) -> None:
         """Print the loop of a scan; the stop flag ends it between two steps."""
         t = self.writer.name(loop.counter, "t")
+        self.declared.add(loop.counter)
         if loop.unroll > 1:
             self.writer.put(f"UNROLL({min(loop.unroll, self.writer.target.unroll_most)})")
         self.writer.open(f"for (i64 {t} = 0; {t} < {loop.counter.length}; ++{t})")
@@ -56,15 +61,32 @@ class Statements:
             self.writer.put("++*(volatile i64 *)(control + 2);")
         self.writer.close()
 
-    def block(self, home: Loop | None, body: list[Statement]) -> None:
+    def section(self, section: Section) -> None:
+        """Print a call of the function of a section."""
+        inner = Statements(self.writer.function(), self.sections, self.counted)
+        inner.writer.origins = origins(section)
+        inner.block(section, section.body)
+        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer))
+
+    def free(self) -> list[Buffer | Counter]:
+        """Return the buffers and counters that the statements use and do not declare, in the order of their use."""
+        return [thing for thing in self.writer.names if thing not in self.declared]
+
+    def block(self, home: Loop | Section | None, body: Sequence[Statement]) -> None:
         """Declare the temporaries of a loop body or of the function, then print the statements."""
         self.declare(home)
+        self.run(body)
+
+    def run(self, body: Sequence[Statement]) -> None:
+        """Print statements; before each long one the stop flag is read."""
         for statement in body:
             if work([statement], self.writer.target) > self.writer.target.poll_between:
                 self.writer.stop()
             self.print(statement)
 
-    def declare(self, home: Loop | None) -> None:
-        """Declare the temporaries of a loop, or of the whole function, once."""
-        for buffer in self.plan.locals.pop(home, ()):
-            self.writer.array(self.writer.type(buffer), self.writer.name(buffer), self.plan.room(buffer))
+    def declare(self, home: Loop | Section | None) -> None:
+        """Declare the temporaries of a loop, of a section, or of the function of a block."""
+        plan = self.sections.plan
+        for buffer in plan.locals.get(home, ()):
+            self.writer.array(self.writer.type(buffer), self.writer.name(buffer), plan.room(buffer))
+            self.declared.add(buffer)

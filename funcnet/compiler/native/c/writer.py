@@ -33,7 +33,7 @@ NAMES = {
 
 
 class Writer:
-    """Collects the lines of one kernel, for a number of lanes per block and a machine."""
+    """Collects the lines of one C function, for a number of lanes per block and a machine."""
 
     def __init__(self, lanes: int, target: Target):
         self.lanes, self.target = lanes, target
@@ -42,6 +42,13 @@ class Writer:
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
         self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
+        self.origins: dict[Buffer, int] = {}  # the element that the name of a buffer points to, if not its first
+
+    def function(self) -> "Writer":
+        """Return a writer for another function of the same kernel, with names of its own."""
+        writer = Writer(self.lanes, self.target)
+        writer.used = self.used
+        return writer
 
     def put(self, line: str) -> None:
         """Add a line at the current depth."""
@@ -96,7 +103,7 @@ class Writer:
 
     def address(self, view: View, place: Place) -> str:
         """Return the index of an element in its buffer."""
-        offset, terms = view.offset, list[str]()
+        offset, terms = view.offset - self.origins.get(view.buffer, 0), list[str]()
         for stride, at in zip(view.strides, place, strict=True):
             if isinstance(at, int):
                 offset += stride * at

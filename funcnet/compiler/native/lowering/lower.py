@@ -116,37 +116,30 @@ class Lowering:
         if value.view is None:
             value.view = self.temporary(value.shape, value.dtype, value.node.varying)
             value.nest.body.append(Store(value.view, value.node))
-            value.scope.ready[value.view.buffer] = value.scope.statements.index(value.nest)
+            value.scope.ready[value.view.buffer] = value.scope.positions[value.nest]
         return value.view
 
     def nest(self, shape: Sequence[int], values: Sequence[Value]) -> Nest:
         """Return a nest of this shape in which all values are ready or computed, preferably one that computes them."""
         shape, scope = tuple(shape), self.scope
-        local = {
-            value.nest
-            for value in values
-            if isinstance(value, Pending) and value.shape == shape and value.scope is scope
-        }
-        best: Nest | None = None
-        for i in range(len(scope.statements) - 1, -1, -1):
-            nest = scope.statements[i]
-            if nest in local or not all(self._ready(value) < i for value in values):
-                best = nest if nest in local and all(self._ready(v) < i or inside(v, nest) for v in values) else best
-                break
-            if best is None and isinstance(nest, Nest) and nest.shape == shape and not nest.sequential:
-                best = nest
-        if best is None:
-            best = Nest(shape)
-            scope.add(best)
-        return best
+        ready = max(map(self._ready, values), default=-1)
+        local = {value.nest for value in values if isinstance(value, Pending) and value.scope is scope}
+        nest = max((nest for nest in local if nest.shape == shape), key=scope.positions.__getitem__, default=None)
+        at = -1 if nest is None else scope.positions[nest]
+        if nest is not None and at >= ready and all(self._ready(v) < at or inside(v, nest) for v in values):
+            return nest
+        last = scope.last.get(shape)
+        if last is not None and scope.positions[last] > max(at, ready):
+            return last
+        nest = Nest(shape)
+        scope.add(nest)
+        return nest
 
     def _ready(self, value: Value) -> int:
         """Return the position of the statement after which a value is complete; -1 if it is before all statements."""
         if isinstance(value, View):
             return self.scope.ready.get(value.buffer, -1)
-        return (
-            self.scope.statements.index(value.nest) if isinstance(value, Pending) and value.scope is self.scope else -1
-        )
+        return self.scope.positions[value.nest] if isinstance(value, Pending) and value.scope is self.scope else -1
 
     def operand(self, value: Value | Number, nest: Nest) -> Operand | Number:
         """Return a value as an operand in the body of a nest."""
@@ -172,7 +165,7 @@ class Lowering:
         operand = Emit(nest).cast(self.operand(value, nest), dtype or out.dtype)
         nest.body.append(Store(out, operand))
         ready = self.scope.ready
-        ready[out.buffer] = max(ready.get(out.buffer, -1), self.scope.statements.index(nest))
+        ready[out.buffer] = max(ready.get(out.buffer, -1), self.scope.positions[nest])
 
     def reduce(self, op: str, value: Value, axes: Sequence[int], identity: Number, keep: bool = False) -> View:
         """Combine the elements along some axes, in the dtype of the value."""
@@ -182,7 +175,7 @@ class Lowering:
         out = self.temporary(kept, value.dtype, operand.varying)
         target = out.expand(value.shape)
         nest.body.append(Accumulate(target, operand, op, Const(identity, value.dtype), long_sums.scratch(target, op)))
-        self.scope.ready[out.buffer] = self.scope.statements.index(nest)
+        self.scope.ready[out.buffer] = self.scope.positions[nest]
         shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
         return whole(out.buffer, shape)
 
@@ -247,8 +240,9 @@ class Lowering:
         settled = [
             (carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved
         ]
+        readers = self._readers(buffers)
         for carry, value in settled:
-            if isinstance(value, Pending) and self._in_place(carry, value):
+            if isinstance(value, Pending) and self._in_place(carry, value, readers[carry.buffer]):
                 value.nest.body.append(Store(carry, value.node))
             else:
                 self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
@@ -262,16 +256,25 @@ class Lowering:
         self.scope.add(Nest(view.shape, [Store(copy, view)]), copy)
         return copy
 
-    def _in_place(self, carry: View, value: Pending) -> bool:
+    def _readers(self, buffers: set[Buffer]) -> dict[Buffer, list[tuple[int, View | None]]]:
+        """Collect the positions of the statements that read some buffers, and the views; None is a read at indices."""
+        found: dict[Buffer, list[tuple[int, View | None]]] = {buffer: [] for buffer in buffers}
+        for position, statement in enumerate(self.scope.statements):
+            gathered = statement.body if isinstance(statement, Nest) else ()
+            for part in gathered:
+                if isinstance(part, Gather) and part.view.buffer in buffers:
+                    found[part.view.buffer].append((position, None))
+            for view in reads(statement):
+                if view.buffer in buffers:
+                    found[view.buffer].append((position, view))
+        return found
+
+    def _in_place(self, carry: View, value: Pending, readers: Sequence[tuple[int, View | None]]) -> bool:
         """Tell whether a nest may overwrite an old carry by the new one: other elements of the old one are not read."""
         if value.scope is not self.scope:
             return False
-        position = self.scope.statements.index(value.nest)
-        here = [view for view in reads(value.nest) if view.buffer is carry.buffer]
-        if any(isinstance(part, Gather) and part.view.buffer is carry.buffer for part in value.nest.body):
-            return False
-        later = (view for statement in self.scope.statements[position + 1 :] for view in reads(statement))
-        return all(view == carry for view in here) and all(view.buffer is not carry.buffer for view in later)
+        position = self.scope.positions[value.nest]
+        return all(at < position or (at == position and view == carry) for at, view in readers)
 
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)

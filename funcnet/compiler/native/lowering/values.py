@@ -14,13 +14,21 @@ Number = bool | int | float
 
 @dataclass(eq=False)
 class Scope:
-    """The statements of one block so far, and the position of the statement that completes each buffer."""
+    """The statements of one block so far, and the position of the statement that completes each buffer.
+
+    Positions of statements, and of the last nest of each shape that more operations may join, are kept in tables.
+    """
 
     statements: list[Statement] = field(default_factory=list)
     ready: dict[Buffer, int] = field(default_factory=dict)
+    positions: dict[Statement, int] = field(default_factory=dict)
+    last: dict[tuple[int, ...], Nest] = field(default_factory=dict)
 
     def add(self, statement: Statement, *written: View) -> None:
+        self.positions[statement] = len(self.statements)
         self.statements.append(statement)
+        if isinstance(statement, Nest) and not statement.sequential:
+            self.last[statement.shape] = statement
         self.ready.update({view.buffer: len(self.statements) - 1 for view in written})
 
 

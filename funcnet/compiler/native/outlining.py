@@ -1,0 +1,89 @@
+"""Outlining: the statements of a large kernel become C functions, because C compilers are superlinear in their size.
+
+Repeated layers, unrolled steps and leaves of one shape give sections with the same text, which are compiled once. The
+kernels of small networks take nanoseconds, so they stay one function.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.loop_ir import (
+    Check,
+    Contract,
+    Cumulate,
+    Loop,
+    LoopProgram,
+    Method,
+    Nest,
+    Section,
+    Sort,
+    Statement,
+    never,
+    operands,
+)
+from funcnet.compiler.native.target import Target
+
+_TILES, _CALL = 100, 20  # lines of a product, and of other statements
+
+
+def outline(program: LoopProgram, target: Target) -> LoopProgram:
+    """Divide the statements of a large kernel into sections."""
+    if lines(program.statements, target) <= target.inline:
+        return program
+    return replace(program, statements=[*_divided(program.statements, target)])
+
+
+def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statement]:
+    """Put neighbouring small statements into one section, and large ones except loops into sections of their own."""
+    section, size = Section(), 0
+    for statement in statements:
+        count = lines([statement], target)
+        if section.body and size + count > target.section:
+            yield section
+            section, size = Section(), 0
+        if isinstance(statement, Loop) and count > target.section:
+            yield replace(statement, body=[*_divided(statement.body, target)])
+        else:
+            section.body.append(statement)
+            size += count
+    if section.body:
+        yield section
+
+
+def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
+    """Yield the loops that are not inside another loop."""
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield statement
+        elif isinstance(statement, Section):
+            yield from outermost(statement.body)
+
+
+def lines(statements: Sequence[Statement], target: Target) -> int:
+    """Estimate the number of lines of statements in C."""
+    total = 0
+    for statement in statements:
+        match statement:
+            case Nest():
+                count = math.prod(statement.shape)
+                total += 4 + _body(statement) * (count if count <= target.unroll else 1)
+            case Contract():
+                count = math.prod(statement.out.shape) * statement.left.shape[-1]
+                total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
+            case Cumulate() | Sort():
+                total += _CALL
+            case Check():
+                total += 1
+            case Loop() | Section():
+                total += 3 + lines(statement.body, target)
+            case _:
+                never(statement)
+    return total
+
+
+def _body(nest: Nest) -> int:
+    """Count the operations and loads of the body of a nest."""
+    loaded = {operand for part in nest.body for operand in operands(part) if isinstance(operand, View)}
+    return len(nest.body) + len(loaded)
