@@ -176,11 +176,13 @@ def _as_int(name: str, value: Any) -> int:
 def _stepped(f: Callable[..., Any], carry: Any, x: Any, expected: Signature) -> tuple[Any, Any]:
     """Take one step, convert numbers in the new carry to tensors, and check that its signature is the expected one."""
     after, y = _pair(f(carry, x))
-    if _signature(after) != expected:
-        if tree.structure(after) == tree.structure(carry):
-            after = tree.map(_like, carry, after)
-        if _signature(after) != expected:
-            raise ValueError(_changed(carry, after))
+    if _signature(after) == expected:
+        return after, y
+    if tree.structure(after) == tree.structure(carry):
+        after = tree.map(_like, carry, after)
+    # torch.compile compares structures of one graph only, and finds equal tuples unequal by !=
+    if not _signature(after) == _signature(carry):
+        raise ValueError(_changed(carry, after))
     return after, y
 
 

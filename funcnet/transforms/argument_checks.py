@@ -20,12 +20,12 @@ from funcnet.transforms.requirements import require
 aten = torch.ops.aten
 
 
-def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
-    if x.dtype != torch.int64 or num_classes < 1:
-        return torch.nn.functional.one_hot(x, num_classes)  # raises, or asks for the largest label
-    require((x >= 0).all(), "Class values must be non-negative.")
-    require((x < num_classes).all(), "Class values must be smaller than num_classes.")
-    return (x[..., None] == torch.arange(num_classes, device=x.device)).to(torch.int64)
+def _one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    if input.dtype != torch.int64 or num_classes < 1:
+        return torch.nn.functional.one_hot(input, num_classes)  # raises, or asks for the largest label
+    require((input >= 0).all(), "Class values must be non-negative.")
+    require((input < num_classes).all(), "Class values must be smaller than num_classes.")
+    return (input[..., None] == torch.arange(num_classes, device=input.device)).to(torch.int64)
 
 
 def _is_all_true(x: Tensor) -> Any:
@@ -95,11 +95,13 @@ def _gaussian_nll_loss(
     return loss if reduction == "none" else getattr(loss, reduction)()
 
 
-def _cov(x: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
-    """Compute Σ w (x - mean) (x - mean)ᴴ / (Σ w - correction Σ w a / Σ w) over the columns of x, with w = f a."""
-    if x.ndim > 2 or x.dtype == torch.bool:
-        raise RuntimeError(f"cov(): expected at most two axes and not bool, got {tuple(x.shape)} of {x.dtype}.")
-    rows = torch.atleast_2d(x)
+def _cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
+    """Compute Σ w (x - mean) (x - mean)ᴴ / (Σ w - correction Σ w a / Σ w) over the columns x, with w = f a."""
+    if input.ndim > 2 or input.dtype == torch.bool:
+        raise RuntimeError(f"cov(): expected at most two axes and not bool, got {tuple(input.shape)} of {input.dtype}.")
+    rows = torch.atleast_2d(input)
     weights, total = _weights(rows.shape[1], fweights, aweights)
     lost = correction if aweights is None or not correction else correction * (weights * aweights).sum() / total
     rows = rows if rows.is_floating_point() or rows.is_complex() else rows.to(torch.get_default_dtype())
@@ -127,8 +129,8 @@ def _weights(count: int, frequencies: Tensor | None, importance: Tensor | None) 
     return weights, total
 
 
-def _corrcoef(x: Tensor) -> Tensor:
-    c = _cov(x)
+def _corrcoef(input: Tensor) -> Tensor:
+    c = _cov(input)
     if not c.ndim:
         return c / c
     scale = c.diagonal().real.sqrt() if c.is_complex() else c.diagonal().sqrt()
@@ -145,12 +147,12 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
-def _tensor_split(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _tensor_split(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Read the places to split at, where they are given as a tensor; torch reads its memory, which wrappers lack."""
     plain = {name: _as_numbers(value) for name, value in kwargs.items()}
     if plain:  # torch takes another keyword for numbers
         plain = {_SPLIT_KEYWORDS.get((name, type(value)), name): value for name, value in plain.items()}
-    return torch.tensor_split(x, *map(_as_numbers, args), **plain)
+    return torch.tensor_split(input, *map(_as_numbers, args), **plain)
 
 
 def _as_numbers(value: Any) -> Any:

@@ -100,7 +100,9 @@ def _corrected(f: Function) -> Function:
 
 class _Corrected(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return CORRECTED.get(func, func)(*_with_modes(func, args), **(kwargs or {}))
+        options = kwargs or {}
+        rule = func if "out" in options else CORRECTED.get(func, func)  # torch refuses out=, so that f runs again
+        return rule(*_with_modes(func, args), **options)
 
 
 def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Sequence[Tensor]) -> Any:

@@ -21,7 +21,7 @@ def multi_margin_loss(
     _check("multi_margin_loss", rows.ndim == 2 and count > 0 and labels.shape == rows.shape[:1], x, target)
     if weight is not None and weight.shape != (count,):
         raise RuntimeError(f"multi_margin_loss: expected weight of shape ({count},), got {tuple(weight.shape)}.")
-    terms = (margin - rows.gather(1, labels[:, None]) + rows).relu() ** p
+    terms = _positive(margin - rows.gather(1, labels[:, None]) + rows) ** p
     terms = terms if weight is None else terms * weight.gather(0, labels)[:, None]
     loss = torch.where(torch.arange(count, device=x.device) == labels[:, None], 0, terms).sum(1) / count
     return _reduced(loss, reduction, target.shape)
@@ -44,9 +44,14 @@ def multilabel_margin_loss_forward(x: Tensor, target: Tensor, reduction: int) ->
     is_label = ((labels[..., None] == classes) & used).any(1)
     labels = torch.where(labels < 0, len(classes), labels)  # an index out of range, which gather refuses
     chosen = rows.gather(1, torch.where(used[..., 0], labels, 0))
-    terms = (1 - chosen[..., None] + rows[:, None]).relu() / len(classes)
+    terms = _positive(1 - chosen[..., None] + rows[:, None]) / len(classes)
     loss = torch.where(used & ~is_label[:, None], terms, 0).sum((1, 2))
     return _reduced(loss, reduction, target.shape[:-1]), is_label.to(x.dtype).reshape(target.shape)
+
+
+def _positive(x: Tensor) -> Tensor:
+    """Replace all but positive numbers by 0; NaN too, as torch's kernels do."""
+    return torch.where(x > 0, x, 0)
 
 
 def _reduced(loss: Tensor, reduction: int, shape: torch.Size) -> Tensor:

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 _READERS: set[Any] = {Tensor.numpy, Tensor.__array__}
 # torch's error messages for values inside of wrappers, and for missing derivatives
-_ERRORS = ("Cannot access data pointer of Tensor", "Trying to use forward AD with", "is not implemented")
+_ERRORS = ("Cannot access data pointer of Tensor", "Trying to use forward AD with", "derivative for")
 
 
 def with_replacements(run: Callable[[], Result]) -> Result:

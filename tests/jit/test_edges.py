@@ -272,3 +272,11 @@ def test_explain_inside_another_trace_does_not_change_its_loops():
         return fn.scan(lambda c, _: (c + x, None), x, length=5)[0]
 
     assert jit(f).explain(X).operations["scan"] == 1
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (3, 1), (1, 3), (0, 2), (2, 0)])
+def test_results_are_row_major_in_axes_of_any_size(shape):
+    """A view as another dtype needs a stride of 1, in an axis of size 1 too."""
+    result = jit(lambda x: x + 1)(torch.ones(shape))
+    assert result.stride() == torch.ones(shape).stride()
+    assert result.view(torch.int16).equal((torch.ones(shape) + 1).view(torch.int16))

@@ -125,3 +125,14 @@ def test_random_broadcasts_agree_with_torch():
         args = tuple(meta(torch.ones(each)) for each in shapes)
         found = shape_rules.infer(aten.addcmul.default, args, {})
         assert spec(found) == spec(aten.addcmul.default(*args))
+
+
+def test_promotion_follows_the_default_dtype():
+    integers = torch.arange(3)
+    try:
+        for dtype in (torch.float32, torch.float64, torch.float32):
+            torch.set_default_dtype(dtype)
+            for f in (torch.sin, lambda x: x / 2, lambda x: x * 1.5):
+                assert fn.jit(f, backend="eager")(integers).dtype == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -107,3 +107,11 @@ def test_sgd_step_keeps_leaves_without_gradient_and_accepts_tensors():
         assert_close(after["w"], params["w"] - 0.3 * grads["w"])
         assert after["n"] == 3 and after["frozen"] is params["frozen"]
     assert fn.sgd_step(numbers(2).float(), numbers(2).float(), torch.tensor(0.1).double()).dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace the builtin")
+def test_torch_compile_runs_a_scan():
+    torch._dynamo.reset()
+    rows = numbers(4, 3)
+    compiled = torch.compile(lambda xs: fn.scan(lambda c, x: (c + x, c * 2), xs[0], xs), backend="eager")
+    assert_close(compiled(rows), fn.scan(lambda c, x: (c + x, c * 2), rows[0], rows))

@@ -196,3 +196,24 @@ def test_ctc_losses_of_lengths_that_differ():
     args = torch.stack([X, Y]), LABELS, torch.tensor([1, 2])
     loop = torch.stack([gradient(*each) for each in zip(*args, strict=True)])
     torch.testing.assert_close(fn.vmap(gradient)(*args), loop)
+
+
+KEYWORDS = {
+    "cov": lambda x: torch.cov(input=x),
+    "corrcoef": lambda x: torch.corrcoef(input=x),
+    "one_hot": lambda x: functional.one_hot(input=(x > 0).long(), num_classes=3),
+    "tensor_split": lambda x: torch.tensor_split(input=x, sections=2)[0],
+    "index_select": lambda x: torch.index_select(input=x, dim=0, index=COUNTS, out=torch.empty_like(x[:3])),
+}
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_arguments_may_be_given_by_the_names_that_torch_documents(name):
+    def f(x):
+        buffer = torch.zeros(2, dtype=x.dtype)
+        buffer[0] = x.sum()  # needs the replacements for functions that check values
+        return KEYWORDS[name](x + buffer[0])
+
+    batch = torch.stack([X, Y])
+    torch.testing.assert_close(fn.vmap(f)(batch), torch.stack([*map(f, batch)]))
+    torch.testing.assert_close(fn.vmap(KEYWORDS[name])(batch), torch.stack([*map(KEYWORDS[name], batch)]))

@@ -36,6 +36,19 @@ def test_jit_equals_torch(name):
     torch.testing.assert_close(by_class(X[0], labels[0]), (f(X[0], labels[0]), gradient(f, X[0], labels[0])))
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("name", ["multi", "square", "multilabel"])
+def test_special_scores_count_as_in_torch(name, number):
+    f, labels = LOSSES[name]
+    scores = torch.stack([X.index_fill(1, torch.tensor([axis]), number) for axis in range(4)])
+    for transform in (fn.vmap, lambda f: fn.jit(fn.vmap(f), backend="eager")):
+        losses = transform(lambda x: f(x, labels))(scores)
+        torch.testing.assert_close(losses, torch.stack([f(x, labels) for x in scores]), equal_nan=True)
+        gradients = transform(fn.grad(lambda x: f(x, labels)))(scores)
+        expected = torch.stack([gradient(f, x, labels) for x in scores])
+        torch.testing.assert_close(gradients, expected, equal_nan=True)
+
+
 @pytest.mark.filterwarnings("error:There is a performance drop")
 @TRANSFORMS
 @pytest.mark.parametrize("name", LOSSES)

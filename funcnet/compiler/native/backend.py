@@ -139,10 +139,9 @@ class NativeKernel:
             results = self.program.block.results
             dims = self.program.out_dims or (None,) * len(results)
             shapes = [r.shape if d is None else (*r.shape, padded) for r, d in zip(results, dims, strict=True)]
-            pairs = zip(results, shapes, strict=True)
-            templates = [torch.empty((), dtype=r.dtype, device="cpu").expand(shape) for r, shape in pairs]
+            templates = [_template(shape, r.dtype) for r, shape in zip(results, shapes, strict=True)]
             self.templates = padded, templates
-        return [*map(torch.empty_like, templates)]  # row-major, as no template is dense; faster than torch.empty
+        return [*map(torch.empty_like, templates)]  # faster than torch.empty
 
     def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
         """Return the results without the padding of the last block, with the lane axes moved to out_dims."""
@@ -150,6 +149,12 @@ class NativeKernel:
         if dims is None:
             return outputs
         return [out if d is None else _lanes(out, count, d) for out, d in zip(outputs, dims, strict=True)]
+
+
+def _template(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return a tensor of at most one element in memory; tensors like it are row-major."""
+    single = torch.empty((), dtype=dtype, device="cpu").expand(shape)
+    return single if single.numel() > 1 else torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def _lanes_last(tensor: Tensor, axis: int) -> Tensor:

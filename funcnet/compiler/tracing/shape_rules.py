@@ -41,12 +41,7 @@ def infer(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         return None
     if (shape := formula(*args, **kwargs)) is None:
         return None
-    key = func, tuple(kwargs), _kinds((args, tuple(kwargs.values())))
-    if key not in _known:
-        if len(_known) >= _MOST:
-            _known.clear()
-        _known[key] = _dtypes(func, formula, args, kwargs)
-    if (dtypes := _known[key]) is None:
+    if (dtypes := _known_dtypes(func, formula, args, kwargs)) is None:
         return None
     results = tuple([torch.empty(shape, dtype=dtype, device=META) for dtype in dtypes])
     return results if len(results) > 1 else results[0]
@@ -67,6 +62,19 @@ def _is_ordered(tensor: Tensor) -> bool:
 
 def _is_falling(strides: Sequence[int]) -> bool:
     return all(outer >= inner for outer, inner in pairwise(strides))
+
+
+def _known_dtypes(
+    func: Any, formula: Formula, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[torch.dtype, ...] | None:
+    key = func, torch.get_default_dtype(), tuple(kwargs), _kinds((args, tuple(kwargs.values())))
+    try:
+        return _known[key]
+    except KeyError:  # not by `in`: another thread may clear the table after it
+        if len(_known) >= _MOST:
+            _known.clear()
+        found = _known[key] = _dtypes(func, formula, args, kwargs)
+        return found
 
 
 def _dtypes(
