@@ -59,7 +59,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"contractions", "cost", "fission", "memory", "outlining", "text", "verification"},
         {"c"},
         {"lowering", "translation"},
-        {"backend"},
+        {"backend", "standalone"},
     ],
     "compiler/native/lowering": [
         {"values"},

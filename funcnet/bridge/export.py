@@ -44,7 +44,7 @@ def export(f: Callable[..., Any], *args: Any) -> "torch.export.ExportedProgram":
         {'w': tensor([-0.5000, -1.0000])}
     """
     _check_known("the arguments", args)
-    program, outputs = _traced(f, args)
+    program, outputs = traced(f, args)
     _check_known("the result", outputs.rebuild(outputs.is_chosen))
     with torch.no_grad():
         return torch.export.export(_OfTrees(program, outputs), args)
@@ -66,23 +66,24 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "torch.onnx.ONNXProgram":
     if missing:
         needed = " and ".join(missing)
         raise ImportError(f"export_onnx: needs {needed}. Install the extra: pip install 'funcnet[onnx]'.")
-    program, outputs = _traced(f, args)
+    program, outputs = traced(f, args)
     inputs = Flattener()
     tensors = inputs.split(args)
-    names: dict[str, Any] = {"input_names": _names(inputs), "output_names": _names(outputs, "output")}
+    given: dict[str, Any] = {"input_names": names(inputs), "output_names": names(outputs, "output")}
     with torch.no_grad():
-        model: Any = torch.onnx.export(_OfTensors(program).eval(), tensors, **names, verbose=False)
+        model: Any = torch.onnx.export(_OfTensors(program).eval(), tensors, **given, verbose=False)
     return model
 
 
-def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flattener]:
+def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Flattener]:
+    """Trace a function for these arguments; return its program, and the structure of its result."""
     inputs, outputs = Flattener(), Flattener()
     tensors = inputs.split(args)
     program = trace(lambda given: outputs.split(f(*inputs.rebuild(given))), [spec_of(tensor) for tensor in tensors])
     return passes.run(program), outputs
 
 
-def _names(flattener: Flattener, root: str = "") -> list[str]:
+def names(flattener: Flattener, root: str = "") -> list[str]:
     """Name the tensors of a tree by their paths."""
     paths = tree.paths(flattener.rebuild([True] * sum(flattener.is_chosen)))
     return [

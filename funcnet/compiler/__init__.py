@@ -43,6 +43,7 @@ through all of them, later ones from the signature straight to the kernel.
             native/c/definitions.py          the C functions that a kernel calls
         native/translation.py            the result of each stage
         native/toolchain.py              C text -> loaded library, through the cache on disk (native/kernel_cache.py)
+        native/standalone.py             C text -> C files that need neither Python nor torch
         native/blas.py                   link the library to torch's BLAS
         native/cost.py                   estimate the work of a run: a long one is split over threads
     replay.py                        the eager backend: call torch's operations one by one
