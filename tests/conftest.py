@@ -6,6 +6,8 @@ from collections import defaultdict
 import pytest
 
 os.environ["FUNCNET_VERIFY"] = "1"  # read when the compiler is imported
+# read when torch is imported: without it, where test processes share cores, each waits for the others' threads actively
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are deselected by their markers
