@@ -10,7 +10,7 @@ import pytest
 import torch
 from opinfo import table
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opinfo")]  # one process, as all tests share the trials
+pytestmark = pytest.mark.slow
 ROWS = table.read()
 BRIEFLY = {"per_dtype": 1, "dtypes": (torch.float32, torch.int64)}
 
