@@ -34,8 +34,12 @@ def check_state(kind: type[State], state: State, updates: Updates, *, like: Sequ
             f"optim: expected the state to be a {kind.__name__}, got {tree.describe(state)}. Pass the state that init "
             "of this optimizer, or its last update, returned."
         )
+    if not like:
+        return
+    expected = _shapes(updates)
     for field in like:
-        check_fit(f"{kind.__name__}.{field}", getattr(state, field), updates)
+        if _shapes(part := getattr(state, field)) != expected:
+            check_fit(f"{kind.__name__}.{field}", part, updates)
 
 
 def check_fit(
@@ -49,8 +53,8 @@ def check_fit(
         updates: A tree of tensors and None.
         shape: A function from an update to the shape of the corresponding tensor, or to None if there is no tensor.
     """
-
-    if _fits(part, updates, shape):
+    tensors, structure = tree.flatten(updates)
+    if _shapes(part) == (structure, [shape(g) for g in tensors]):
         return
 
     def check(path: str, g: Tensor, held: Tensor | None) -> None:
@@ -93,10 +97,10 @@ def _checked(
     return update(updates, state, params, **extra)
 
 
-def _fits(part: Tree, updates: Updates, shape: Callable[[Tensor], Sequence[int] | None]) -> bool:
-    """Tell quickly whether a part has the structure and the shapes of the updates; False means "not sure"."""
-    (tensors, structure), (held, other) = tree.flatten(updates), tree.flatten(part)
-    return structure == other and [h.shape for h in held] == [*map(shape, tensors)]
+def _shapes(values: Tree) -> tuple[tree.Structure, list[Sequence[int]]]:
+    """Return what trees of tensors that fit together have in common, without a search for paths."""
+    leaves, structure = tree.flatten(values)
+    return structure, [leaf.shape for leaf in leaves]
 
 
 def _of_shape(shape: Sequence[int] | None) -> str:

@@ -100,7 +100,7 @@ def view_as_real(tree: Tree) -> Tree:
         >>> fn.tree.view_as_real({"w": torch.tensor(1 + 2j), "b": torch.tensor(3.0)})
         {'w': tensor([1., 2.]), 'b': tensor(3.)}
     """
-    if not any(_is_complex(leaf) for leaf in leaves(tree)):
+    if not _has_complex(tree):
         return tree
     return map(lambda leaf: torch.view_as_real(leaf.resolve_conj()) if _is_complex(leaf) else leaf, tree)
 
@@ -116,13 +116,17 @@ def view_as_complex(tree: Tree, like: Tree) -> Tree:
     def view(leaf: Any, old: Any) -> Any:
         return torch.complex(leaf[..., 0], leaf[..., 1]) if _is_complex(old) else leaf
 
-    if not any(_is_complex(leaf) for leaf in leaves(like)):
+    if not _has_complex(like):
         return tree
     return map_as("tree.view_as_complex", view, tree, like)
 
 
 def _is_complex(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.is_complex()
+
+
+def _has_complex(tree: Tree) -> bool:
+    return any(dtype.is_complex for dtype in {leaf.dtype for leaf in leaves(tree) if isinstance(leaf, Tensor)})
 
 
 def partition(tree: Tree, predicate: Callable[[Any], bool] | Tree) -> tuple[Tree, Tree]:
