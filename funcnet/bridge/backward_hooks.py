@@ -113,7 +113,8 @@ class _Identity(torch.autograd.Function):
         """Go through the Function of whole batches."""
         pairs = zip(tensors, dims, strict=True)
         whole = [x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0) for x, dim in pairs]
-        return cls.apply(pair.batched, *whole), (0,) * len(whole)  # type: ignore[no-untyped-call]
+        apply: Callable[..., Gradients] = cls.apply
+        return apply(pair.batched, *whole), (0,) * len(whole)
 
 
 class _Inputs(_Identity):
