@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 os.environ["FUNCNET_VERIFY"] = "1"  # read when the compiler is imported
-# read when torch is imported: without it, where test processes share cores, each waits for the others' threads actively
+# read when torch is imported: threads that wait actively take the cores from other test processes
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 

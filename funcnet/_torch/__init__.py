@@ -106,4 +106,4 @@ __all__ = [
     "without_torch_function",
 ]
 
-dynamo.delay()
+dynamo.delay_import()

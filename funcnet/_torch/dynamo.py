@@ -26,7 +26,7 @@ class _Unloaded(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
-def delay() -> None:
+def delay_import() -> None:
     """Let gradients of torch.func run without torch._dynamo: put a module in its place, which its import replaces."""
     if _NAME in sys.modules:
         return
@@ -36,13 +36,13 @@ def delay() -> None:
     vars(torch).update(_dynamo=front)
 
 
-def delay_in_rules() -> None:
+def delay_import_by_rules() -> None:
     """Let torch's Python rules for operations run without torch._dynamo."""
     from torch._decomp import global_decomposition_table
 
     tables: list[dict[Any, Any]] = [*global_decomposition_table.values(), vars(torch._refs)]
     for rule in _disabled([f for table in tables for f in table.values()]):
-        vars(rule).setdefault(_KEPT, _undisturbed(rule))
+        vars(rule).setdefault(_KEPT, _without_import(rule))
 
 
 _KEPT = "__dynamo_disable"  # the attribute in which torch keeps the function with tracing switched off
@@ -62,7 +62,7 @@ def _disabled(functions: list[Any]) -> Iterator[Callable[..., Any]]:
                 yield held[_WRAPPER.co_freevars.index("fn")]
 
 
-def _undisturbed(f: Any) -> Callable[..., Any]:
+def _without_import(f: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if _NAME not in sys.modules:
             return f(*args, **kwargs)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._C import DispatchKey
 from torch._ops import OpOverload, OpOverloadPacket
 
-from funcnet._torch.dynamo import delay_in_rules
+from funcnet._torch.dynamo import delay_import_by_rules
 
 Operation = OpOverload
 Overloads = OpOverloadPacket  # the operations of one name
@@ -30,7 +30,7 @@ def core_decompositions(further: Sequence[OpOverload]) -> dict[Any, Callable[...
     """Collect torch's rules for core ATen, of which torch.export's public table is made, and for further operations."""
     from torch._decomp import core_aten_decompositions, get_decompositions
 
-    delay_in_rules()
+    delay_import_by_rules()
     return {**core_aten_decompositions(), **get_decompositions(further)}
 
 

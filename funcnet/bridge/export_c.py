@@ -41,9 +41,9 @@ def export_c(
         path: The folder, which is created if it does not exist; files of these names in it are replaced. Characters of
             its name that are not part of a C identifier become underscores in NAME.
         target: "portable" writes C code for vectors of 16 bytes, which nearly every machine has; "native" for those of
-            this machine, which may be faster at matrix products. Both build and give the same results everywhere.
+            this machine, which may be faster at matrix products. Both build on any machine.
     Raises:
-        TypeError: f returns no tensor.
+        TypeError: f is not callable, or returns no tensor.
         ValueError: target is not one of these names.
         NotADirectoryError: path is a file.
         UnsupportedError: The native backend lacks an operation of f, or a tensor is not on the CPU.

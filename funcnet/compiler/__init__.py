@@ -34,7 +34,7 @@ through all of them, later ones from the signature straight to the kernel.
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
-        native/fission.py                split nests over too many arrays
+        native/fission.py                split nests over too many arrays, or with long bodies
         native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
@@ -116,7 +116,7 @@ Glossary:
     nest                Loops over a shape around one fused body of scalar operations.
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
-    fission             Splitting a nest into several, each over fewer arrays.
+    fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
     section             Statements that become a C function; sections with the same text share one.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.

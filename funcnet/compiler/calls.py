@@ -126,7 +126,7 @@ class _Body:
 
 
 def program_key(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> Hashable:
-    """Return the key of a call's program, in which the number of lanes is not contained."""
+    """Return the key of a call's program, which does not contain the number of lanes."""
     rest = iter(specs)
     parts = (next(rest) if isinstance(leaf, Tensor) else static(leaf) for leaf in request.constants())
     return request.structure, lanes.in_dims, request.traced, *parts, global_settings()

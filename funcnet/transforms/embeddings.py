@@ -24,6 +24,7 @@ def embedding(
         return rows
     places = indices.reshape(-1)
     frequency = weight.new_zeros(len(weight)).index_add(0, places, weight.new_ones(places.shape))
+    # the value of the rows, with their gradient divided by the frequencies
     scaled = rows.detach() - (rows.detach() - rows) / torch.embedding(frequency[:, None], indices)
     return torch.where(rows.isfinite(), scaled, rows)
 

@@ -84,7 +84,7 @@ def _inside(kind: type, value: Any) -> Iterable[Any]:
 
 def _inside_function(f: Any) -> Iterable[Any]:
     closure, values = f.__closure__, global_values(f)
-    if not closure and not values and not f.__kwdefaults__:  # most functions; the rest takes most of the time
+    if not closure and not values and not f.__kwdefaults__:  # as for most; a fast path
         return f.__defaults__ or ()
     cells = [cell.cell_contents for cell in closure or () if cell != _EMPTY]
     return [*cells, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *values.values()]

@@ -39,8 +39,15 @@ class _Life:
 
 @dataclass(eq=False)
 class Plan:
-    """The temporaries declared in each loop or section (None: in the function of a block), the offsets and size of the
-    arena, and the lanes per block."""
+    """Where the temporaries of a kernel are.
+
+    Attributes:
+        locals: Those on the stack, by the loop or section that declares them; None: the function of a block.
+        arena: The offset of each of the others, in bytes.
+        size: The bytes of the arena.
+        lanes: The lanes per block.
+        slack: The bytes after each buffer that may be read.
+    """
 
     locals: dict[Loop | Section | None, list[Buffer]]
     arena: dict[Buffer, int]
