@@ -19,7 +19,7 @@ from funcnet.optim.base import (
     cast,
     zero_count,
 )
-from funcnet.optim.ranges import check_finite
+from funcnet.optim.ranges import check_finite, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
@@ -86,6 +86,7 @@ def optimistic_adam(
         Daskalakis, Ilyas, Syrgkanis, Zeng (2017), Training GANs with Optimism, algorithm 1,
         https://arxiv.org/abs/1711.00141
     """
+    check_not_negative("optimistic_adam", learning_rate=learning_rate)
     first = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
     beta = learning_rate if optimism is None else optimism
     return chain(first, scale_by_optimistic_gradient(learning_rate, beta), scale_by_learning_rate(1.0))

@@ -108,4 +108,6 @@ def _bounds(total: Tensor) -> list[Tensor]:
     """Return the largest sums along all axes but one, for each axis."""
     if total.ndim < 2:
         return [total.view(-1)]
+    if not total.numel():
+        return _axes(total)
     return [total.amax([i for i in range(total.ndim) if i != axis]) for axis in range(total.ndim)]
