@@ -1,4 +1,4 @@
-"""What optimizers that estimate the distance to a solution share: Adam's step size, and the estimate's parts."""
+"""Functions of optimizers that estimate the distance to a solution: the step size, and parts of the estimate."""
 
 from functools import reduce
 

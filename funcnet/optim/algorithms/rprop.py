@@ -69,8 +69,8 @@ def rprop(
     Example:
         >>> optimizer = fn.optim.rprop(0.1)
         >>> updates, state = optimizer.update(torch.tensor([5.0, -3.0]), optimizer.init(torch.zeros(2)))
-        >>> optimizer.update(torch.tensor([2.0, 1.0]), state)[0]
-        tensor([-0.1200,  0.0000])
+        >>> optimizer.update(torch.tensor([2.0, -1.0]), state)[0]
+        tensor([-0.1200,  0.1200])
     """
     return chain(scale_by_rprop(learning_rate, eta_minus, eta_plus, min_step_size, max_step_size), scale(-1.0))
 
