@@ -57,8 +57,9 @@ def clipped_mean(
     """Transform the loss of one example into a function that returns the mean of clipped per-example gradients.
 
     (sum_i g_i min(1, C / |g_i|) + s C n) / B, with C the max_norm, s the noise_multiplier, n standard normal and B the
-    number of examples, or the expected_batch_size. One example changes the sum by at most C, so with noise this is the step of DP-SGD. First the
-    norms are computed and then one weighted gradient, so that the gradients of the examples are never stored.
+    number of examples, or the expected_batch_size. One example changes the sum by at most C, so with noise this is the
+    step of DP-SGD. First the norms are computed and then one weighted gradient, so that the gradients of the examples
+    are never stored.
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
