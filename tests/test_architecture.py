@@ -42,11 +42,11 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "indexing", "value_checks", "windows"},
+        {"attention", "exact", "fallible", "indexing", "value_checks", "windows"},
         {"convolution", "pooling"},
         {"table"},
     ],
-    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "varying"}],
+    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "varying"}],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "torch_errors", "tracer"},
         {"constants", "shape_rules"},

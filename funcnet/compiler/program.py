@@ -168,6 +168,46 @@ def substitute(value: Any, mapping: dict[Any, Any]) -> Any:
     return value
 
 
+def renamed(block: Block, names: dict[Var, Var]) -> Block:
+    """Return a copy of a block, whose values are new but for those that have a name already; add the others to it."""
+
+    def new(values: Sequence[Var]) -> tuple[Var, ...]:
+        return tuple(names.setdefault(var, Var(var.shape, var.dtype, var.device)) for var in values)
+
+    params, ops = new(block.params), list[Op]()
+    for op in block.ops:
+        outputs = new(op.outputs)
+        match op:
+            case Apply():
+                kwargs = {name: substitute(value, names) for name, value in op.kwargs.items()}
+                ops.append(Apply(op.target, substitute(op.args, names), kwargs, outputs))
+            case Scan():
+                init, xs = substitute((op.init, op.xs), names)
+                ops.append(Scan(op.length, op.unroll, init, xs, renamed(op.body, names), outputs))
+            case Switch():
+                branches = tuple(renamed(branch, names) for branch in op.branches)
+                ops.append(Switch(substitute(op.index, names), branches, outputs))
+            case While():
+                test, body = (renamed(inner, names) for inner in (op.test, op.body))
+                ops.append(While(substitute(op.init, names), test, body, outputs))
+    return Block(params, ops, substitute(block.results, names))
+
+
+def emit(
+    ops: list[Op],
+    target: Operation,
+    args: tuple[Any, ...],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    like: Var,
+    kwargs: dict[str, Any] | None = None,
+) -> Var:
+    """Append an operation with one output, on the device of another value; return the output."""
+    out = Var(shape, dtype, like.device)
+    ops.append(Apply(target, args, kwargs or {}, (out,)))
+    return out
+
+
 def walk(block: Block) -> Iterator[Op]:
     """Yield every operation of a block, including those in the blocks that its operations hold."""
     for op in block.ops:
