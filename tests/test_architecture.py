@@ -59,6 +59,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native": [
         {"buffers", "kernel_cache"},
+        {"control"},
         {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
@@ -70,7 +71,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/native/lowering": [
         {"values"},
         {"formulas", "lower"},
-        {"elementwise", "reductions", "views"},
+        {"elementwise", "loops", "reductions", "views"},
         {"indexing", "sorting"},
         {"table"},
     ],
