@@ -1,7 +1,7 @@
 """The inductor backend: torch.compile on the replayed program, for GPUs and large matrices.
 
-A program without loops and branches is compiled whole. Otherwise, they run in Python, every innermost body and branch is
-compiled, because a long run spends its time there, and all other operations are replayed one by one.
+A program without loops and branches is compiled whole. Otherwise, they run in Python, every innermost body and branch
+is compiled, because a long run spends its time there, and all other operations are replayed one by one.
 """
 
 from collections.abc import Sequence

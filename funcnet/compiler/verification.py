@@ -83,7 +83,11 @@ def _check_switch(switch: Switch) -> None:
     """Check the index, and that all branches have results of the shapes and dtypes of the outputs."""
     if switch.index.shape or switch.index.dtype not in (torch.bool, torch.int64):
         raise InternalError(f"the index of a switch is not a 0-d bool or int64: {_kind(switch.index)}")
-    _same("a switch", {f"result of branch {i}": branch.results for i, branch in enumerate(switch.branches)}, switch.outputs)
+    _same(
+        "a switch",
+        {f"result of branch {i}": branch.results for i, branch in enumerate(switch.branches)},
+        switch.outputs,
+    )
     if any(branch.params for branch in switch.branches):
         raise InternalError("a branch of a switch has parameters")
 

@@ -40,8 +40,8 @@ def _like(before: Any, after: Any) -> Any:
 def _changed(name: str, function: str, before: Tree, after: Tree) -> str:
     kinds = (tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after))
     return (
-        f"{name}: expected {function} to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
-        f"Give init the structure, shapes and dtypes that {function} returns{_promoted(before, after)}."
+        f"{name}: expected {function} to return a carry like the one it got, but they differ {tree.difference(*kinds)}."
+        f" Give init the structure, shapes and dtypes that {function} returns{_promoted(before, after)}."
     )
 
 

@@ -77,15 +77,15 @@ def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operand
         >>> fn.switch(torch.tensor(7), [torch.neg, torch.abs, torch.square], torch.tensor(-3))
         tensor(9)
     """
-    index, count = arrays_as_tensors(index), len(branches)
+    given, count = arrays_as_tensors(index), len(branches)
     if not count:
         raise ValueError("switch: expected at least one branch, got an empty sequence.")
     names = tuple(f"branches[{i}]" for i in range(count))
-    if isinstance(index, int) and not isinstance(index, bool):
-        return _run("switch", names, min(max(index, 0), count - 1), tuple(branches), operands)
-    if not tree.is_tensor(index) or index.ndim or index.dtype not in _INTEGERS:
-        raise TypeError(f"switch: expected index to be an int or a 0-d integer tensor, got {tree.describe(index)}.")
-    clamped = 0 if count == 1 else index.clamp(0, count - 1).to(torch.int64)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return _run("switch", names, min(max(given, 0), count - 1), tuple(branches), operands)
+    if not tree.is_tensor(given) or given.ndim or given.dtype not in _INTEGERS:
+        raise TypeError(f"switch: expected index to be an int or a 0-d integer tensor, got {tree.describe(given)}.")
+    clamped = 0 if count == 1 else given.clamp(0, count - 1).to(torch.int64)
     return _run("switch", names, clamped, tuple(branches), operands)
 
 
@@ -108,20 +108,20 @@ def select(pred: bool | Tensor, on_true: Any, on_false: Any) -> Tensor:
         >>> fn.select(torch.tensor([True, False]), torch.tensor([1, 2]), torch.tensor([3, 4]))
         tensor([1, 4])
     """
-    pred, on_true, on_false = numbers_as_tensors(arrays_as_tensors((pred, on_true, on_false)))
-    for name, value in (("pred", pred), ("on_true", on_true), ("on_false", on_false)):
+    chosen, on_true, on_false = numbers_as_tensors(arrays_as_tensors((pred, on_true, on_false)))
+    for name, value in (("pred", chosen), ("on_true", on_true), ("on_false", on_false)):
         if not tree.is_tensor(value):
             raise TypeError(f"select: expected {name} to be a tensor, got {tree.describe(value)}.")
-    if pred.dtype != torch.bool:
-        raise TypeError(f"select: expected pred to be of bools, got {tree.describe(pred)}. Compare, as in x > 0.")
+    if chosen.dtype != torch.bool:
+        raise TypeError(f"select: expected pred to be of bools, got {tree.describe(chosen)}. Compare, as in x > 0.")
     if on_true.dtype != on_false.dtype:
         raise TypeError(f"select: expected equal dtypes, got {on_true.dtype} for on_true and {on_false.dtype}.")
-    if on_true.shape != on_false.shape or pred.shape not in ((), on_true.shape):
+    if on_true.shape != on_false.shape or chosen.shape not in ((), on_true.shape):
         raise ValueError(
-            f"select: expected equal shapes, and a pred of this shape or 0-d, got pred of {tuple(pred.shape)}, on_true"
-            f" of {tuple(on_true.shape)} and on_false of {tuple(on_false.shape)}. torch.where broadcasts."
+            f"select: expected equal shapes, and a pred of this shape or 0-d, got pred of {tuple(chosen.shape)},"
+            f" on_true of {tuple(on_true.shape)} and on_false of {tuple(on_false.shape)}. torch.where broadcasts."
         )
-    return torch.where(pred, on_true, on_false)
+    return torch.where(chosen, on_true, on_false)
 
 
 def _run(name: str, names: Sequence[str], index: int | Tensor, branches: Branches, operands: Any) -> Any:
@@ -129,12 +129,14 @@ def _run(name: str, names: Sequence[str], index: int | Tensor, branches: Branche
         check_function(f"{name}: {label}", branch)
     operands = numbers_as_tensors(arrays_as_tensors(operands))
     results = _Results(name, names)
-    if not tree.is_tensor(index) or _is_known(index):
-        with Pure(name, branches, operands):
+    if not isinstance(index, Tensor) or _is_known(index):
+        with Pure(name, partial(_taken, branches), operands):
             i = int(_torch.unwrapped(index))
             return numbers_as_tensors(results.checked(i, branches[i](*operands)))
     if not _torch.is_transforming():
-        return results.rebuild(run_switch(index, [partial(results.split, i, f, operands) for i, f in enumerate(branches)]))
+        return results.rebuild(
+            run_switch(index, [partial(results.split, i, f, operands) for i, f in enumerate(branches)])
+        )
     return _transformed(name, index, branches, operands, results)
 
 
@@ -204,8 +206,8 @@ class _Results:
     def different(self, i: int, difference: str | None) -> ValueError:
         assert self.first is not None
         return ValueError(
-            f"{self.name}: expected {self.names[self.first[0]]} and {self.names[i]} to return the same structure, shapes"
-            f" and dtypes, but they differ {difference}. Convert one of the results, for example with .to(dtype)."
+            f"{self.name}: expected {self.names[self.first[0]]} and {self.names[i]} to return the same structure,"
+            f" shapes and dtypes, but they differ {difference}. Convert one of the results, as with .to(dtype)."
         )
 
 

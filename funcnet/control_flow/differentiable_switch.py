@@ -23,7 +23,6 @@ from funcnet.transforms.structural_zeros import Partial, Tensors, pullback, push
 from funcnet.tree import is_inexact
 
 
-
 def run_switch(index: Tensor, branches: Sequence[Branch]) -> list[Tensor | None]:
     """Run the branch of an index outside of transformations, or record the switch."""
     if (recorded := switch_recorder()) is not None:
@@ -97,7 +96,7 @@ class Switch(Recomputed):
         count = len(self.specs)
         return tuple(x for x in found[:count] if x is not None), found[count:]
 
-    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, Axes]:
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
         index, *others = distinct(tensors)
         if self.axes is not None:
             count = index.numel() // (size if size and dims[0] is not None else 1)

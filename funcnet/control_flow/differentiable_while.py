@@ -1,7 +1,8 @@
 """A loop with a condition under transformations: its forward derivative is a loop, and it has no reverse one.
 
-A batch runs until no example continues. An example that has stopped keeps its carry bit by bit. If values are known, the body runs on the examples
-that continue; while tracing, it runs on the whole batch, and each example selects between its old and new carry.
+A batch runs until no example continues. An example that has stopped keeps its carry bit by bit. If values are known,
+the body runs on the examples that continue; while tracing, it runs on the whole batch, and each example selects between
+its old and new carry.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,16 +73,18 @@ class While(Recomputed):
         held, init = primals[: self.count], primals[self.count :]
         of_held, of_init = tangents[: self.count], tangents[self.count :]
         floating = [i for i, x in enumerate(init) if is_inexact(x)]
-        step = _Push(self.f, [t is not None for t in of_held], floating, {i for i in floating if of_init[i] is not None})
+        step = _Push(
+            self.f, [t is not None for t in of_held], floating, {i for i in floating if of_init[i] is not None}
+        )
         moving = [t for t in of_held if t is not None]
-        start = [torch.zeros_like(init[i]) if of_init[i] is None else of_init[i] for i in floating]
+        start = [torch.zeros_like(init[i]) if (t := of_init[i]) is None else t for i in floating]
         axes = self.axes and (*self.axes, *(a for a, t in zip(self.axes, of_held, strict=True) if t is not None))
         loop = While(step, partial(step.continues, self.test), len(held) + len(moving), axes)
         results = loop(*held, *moving, *init, *start)
         found = dict(zip(floating, results[len(init) :], strict=True))
         return results[: len(init)], [found[i] if i in step.live else None for i in range(len(init))]
 
-    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, Axes]:
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
         """Loop over the whole batch; all carries are batches, even if their initial values are shared."""
         tensors = distinct(tensors)
         old = (None,) * len(tensors) if self.axes is None else (*self.axes, *[0] * (len(tensors) - self.count))

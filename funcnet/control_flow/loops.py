@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def while_loop(cond_fun: Callable[[Carry], Any], body_fun: Callable[[Carry], Car
     tensors = carry.split(init)
     if not tensors:
         raise ValueError("while_loop: expected a carry with a tensor, got one without; it would never stop or change.")
-    with nullcontext() if is_tracing() else Pure("while_loop", (cond_fun, body_fun), ()):
+    with nullcontext() if is_tracing() else Pure("while_loop", partial(_called, cond_fun, body_fun), ()):
         result: Carry = carry.rebuild(_run(cond_fun, body_fun, carry, tensors))
         return result
 
@@ -104,7 +104,7 @@ def _bound(name: str, value: Any) -> int | Tensor:
     if tree.is_tensor(value) and not (value.ndim or tree.is_inexact(value) or value.dtype == torch.bool):
         return value
     try:
-        return operator.index(None if tree.is_tensor(value) else value)
+        return operator.index(cast(Any, None if tree.is_tensor(value) else value))
     except TypeError as error:
         raise TypeError(
             f"fori_loop: expected {name} to be an int or a 0-d integer tensor, got {tree.describe(value)}."
@@ -112,14 +112,12 @@ def _bound(name: str, value: Any) -> int | Tensor:
 
 
 def _run(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...]) -> Sequence[Tensor]:
-    frozen, held, outside = (cond_fun, body_fun), (), ()
-    is_direct = not _torch.is_transforming()
-    if not (is_direct and is_tracing()):
-        pair, held, outside = closed(partial(_called, cond_fun, body_fun))
-        is_direct = is_direct and not any(x.requires_grad for x in (*held, *init) if torch.is_grad_enabled())
-    if is_direct:
-        test, body = partial(_test, cond_fun, carry), partial(_step, body_fun, carry)
-        return run_while(test, body, [x.clone() for x in init])
+    if not _torch.is_transforming() and is_tracing():
+        return _run_directly(cond_fun, body_fun, carry, init)
+    pair, held, outside = closed(partial(_called, cond_fun, body_fun))
+    is_recorded = torch.is_grad_enabled() and any(x.requires_grad for x in (*held, *init))
+    if not _torch.is_transforming() and not is_recorded:
+        return _run_directly(cond_fun, body_fun, carry, init)
 
     def bound(of_body: bool, *tensors: Tensor) -> Any:
         others, values = tensors[: len(held)], tensors[len(held) :]
@@ -128,6 +126,11 @@ def _run(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...
             return _step(f, carry, values) if of_body else _test(f, carry, values)
 
     return While(partial(bound, True), partial(bound, False), len(held))(*held, *init)
+
+
+def _run_directly(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...]) -> Sequence[Tensor]:
+    test, body = partial(_test, cond_fun, carry), partial(_step, body_fun, carry)
+    return run_while(test, body, [x.clone() for x in init])
 
 
 def _called(cond_fun: Any, body_fun: Any, of_body: bool, carry: Any) -> Any:

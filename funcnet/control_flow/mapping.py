@@ -15,7 +15,7 @@ from funcnet.tree.conversion import arrays_as_tensors, numbers_as_tensors
 
 
 @boundary
-def map(f: Callable[[Any], Any], xs: Tree, *, batch_size: int | None = None) -> Any:  # noqa: A001
+def map(f: Callable[[Any], Any], xs: Tree, *, batch_size: int | None = None) -> Any:
     """Apply f to each slice of xs along the first axis, one after another, and stack the results.
 
     It is a `scan` without a carry: it needs the memory of one example, where `vmap` needs that of all. With batch_size

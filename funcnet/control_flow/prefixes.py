@@ -50,7 +50,8 @@ def _check_axis(elems: Tree, axis: int) -> None:
     for path, leaf in zip(tree.paths(elems), tree.leaves(elems), strict=True):
         if not tree.is_tensor(leaf) or not -leaf.ndim <= axis < leaf.ndim:
             raise ValueError(
-                f"associative_scan: at {tree.place(path)}: expected a tensor with axis {axis}, got {tree.describe(leaf)}."
+                f"associative_scan: at {tree.place(path)}: expected a tensor with axis {axis},"
+                f" got {tree.describe(leaf)}."
             )
         sizes[path] = leaf.shape[axis]
     if len({*sizes.values()}) != 1:
@@ -64,7 +65,9 @@ def _moved(f: Callable[[Any, Any], Any], axis: int) -> Callable[[Any, Any], Any]
         back = [tree.map(lambda x: x.movedim(0, axis), side) for side in (a, b)]
         result = arrays_as_tensors(f(*back))
         if message := tree.difference(*(tree.map(_kind, side) for side in (back[0], result))):
-            raise ValueError(f"associative_scan: expected f to return a tree like its arguments, but they differ {message}.")
+            raise ValueError(
+                f"associative_scan: expected f to return a tree like its arguments, but they differ {message}."
+            )
         return tree.map(lambda x: x.movedim(axis, 0), result)
 
     return combine

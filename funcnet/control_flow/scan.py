@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from funcnet import tree

@@ -33,7 +33,7 @@ def _column(column: Sequence[Any]) -> Callable[[int], Tensor] | None:
         return None
     like = next((leaf for leaf in found if isinstance(leaf, Tensor)), None)
     if like is not None:
-        spec = like.shape, like.dtype, like.device
-    else:
-        spec = (), reduce(torch.promote_types, (number_as_tensor(number).dtype for number in found)), None
-    return lambda i: filled(column[i], spec)
+        spec = tuple(like.shape), like.dtype, like.device
+        return lambda i: filled(column[i], spec)
+    dtype = reduce(torch.promote_types, (number_as_tensor(number).dtype for number in found))
+    return lambda i: filled(column[i], ((), dtype, None))

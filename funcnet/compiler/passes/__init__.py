@@ -15,7 +15,7 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, copy aliasing results, remove dead code, hoist, and select where a condition varies between lanes.
+    Fill failed lanes, copy aliasing results, remove dead code, hoist, select where a condition varies between lanes.
     """
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))

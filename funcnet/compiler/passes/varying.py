@@ -1,4 +1,5 @@
 """Find the values of a program that differ between the lanes of an outermost vmap."""
+
 from collections.abc import Sequence
 
 from funcnet.compiler.program import Apply, Block, Scan, Switch, Var, While, inputs

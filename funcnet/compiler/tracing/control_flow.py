@@ -6,7 +6,6 @@ The operations of a branch, and of a loop that may take no step, stay inside its
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from funcnet.compiler.program import Block, Switch, While
@@ -84,9 +83,7 @@ def _while(tracing: Trace, test: Test, body: Body, init: Sequence[Tensor]) -> li
     return [*results]
 
 
-def _batched_switch(
-    tracing: Trace, batches: Batches, index: Tensor, branches: Sequence[Branch]
-) -> list[Tensor | None]:
+def _batched_switch(tracing: Trace, batches: Batches, index: Tensor, branches: Sequence[Branch]) -> list[Tensor | None]:
     """Record a switch inside vmaps, which share its index: whole batches are its results."""
 
     def whole(branch: Branch) -> list[Tensor | None]:
@@ -96,9 +93,7 @@ def _batched_switch(
     return [None if leaf is None else batches.wrap(leaf) for leaf in results]
 
 
-def _batched_while(
-    tracing: Trace, batches: Batches, test: Test, body: Body, init: Sequence[Tensor]
-) -> list[Tensor]:
+def _batched_while(tracing: Trace, batches: Batches, test: Test, body: Body, init: Sequence[Tensor]) -> list[Tensor]:
     """Record a loop inside vmaps, which runs until no example continues; the body leaves the others unchanged."""
 
     def any_continues(carries: list[Tensor]) -> Tensor:

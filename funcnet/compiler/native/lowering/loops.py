@@ -7,7 +7,7 @@ from funcnet.compiler.native.buffers import Buffer, Counter, View
 from funcnet.compiler.native.control import Break, Case, Repeat
 from funcnet.compiler.native.loop_ir import Gather, Loop, Nest, Statement, Store, reads
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
-from funcnet.compiler.native.lowering.values import Pending, Scope, Value
+from funcnet.compiler.native.lowering.values import Pending, Value
 from funcnet.compiler.program import Block, Scan, Switch, Var, While
 
 

@@ -72,7 +72,8 @@ class Lowering:
     def lower(self, op: Op) -> None:
         """Lower one operation and bind its outputs."""
         if not isinstance(op, Apply):
-            self.values.update(zip(op.outputs, self.rules[type(op).__name__](self, op), strict=True))
+            found = self.rules[type(op).__name__](self, op)
+            self.values.update(zip(op.outputs, found if isinstance(found, list) else [found], strict=True))
             return
         name = op.target._schema.name.removeprefix("aten::")
         rule = self.rules.get(name)
@@ -192,6 +193,7 @@ class Lowering:
         """Raise an error after the run if a value of one element is false."""
         self.messages.append(message)
         self.scope.add(Check(self.view(value), len(self.messages)))
+
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
