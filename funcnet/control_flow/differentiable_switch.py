@@ -62,7 +62,7 @@ class Switch(Recomputed):
         """Return the results of the branch, or of the branch that each example takes."""
         if self.axes is None:
             return run_switch(index, [partial(f, *tensors) for f in self.f])
-        batched = [vmap(_listed(f), self.axes) for f in self.f]
+        batched = [vmap(partial(_example, f), (0, *self.axes)) for f in self.f]
         return (_selected if is_tracing() else _scattered)(index, batched, tensors, self.axes)
 
     def kept(self, tensors: Tensors, results: Tensors) -> Tensors:
@@ -134,6 +134,11 @@ def _listed(f: Function) -> Function:
     return lambda *tensors: [*f(*tensors)]
 
 
+def _example(f: Function, _: Tensor, *tensors: Tensor) -> list[Any]:
+    """Return the results of one example of a batch, all of whose tensors may be shared."""
+    return [*f(*tensors)]
+
+
 def _own(x: Tensor, axis: int | None, size: int) -> Tensor:
     """Give each example a shared tensor of its own, so that it gets a cotangent of its own."""
     return x.expand(size, *x.shape) if axis is None and is_inexact(x) else x
@@ -141,7 +146,7 @@ def _own(x: Tensor, axis: int | None, size: int) -> Tensor:
 
 def _selected(index: Tensor, batched: Sequence[Function], tensors: Sequence[Tensor], _: Axes) -> list[Tensor | None]:
     """Run all branches on the whole batch; each example selects its results."""
-    columns = joined([f(*tensors) for f in batched])
+    columns = joined([f(index, *tensors) for f in batched])
     return [None if column is None else _where(index, len(batched), column) for column in columns]
 
 
@@ -157,7 +162,7 @@ def _scattered(index: Tensor, batched: Sequence[Function], tensors: Sequence[Ten
     """Run each branch on the examples that take it."""
     taken = [(index == i).nonzero()[:, 0] for i in range(len(batched))]
     runs = [(f, at) for f, at in zip(batched, taken, strict=True) if len(at)] or [(batched[0], taken[0])]
-    results = [f(*(x if axis is None else x[at] for x, axis in zip(tensors, axes, strict=True))) for f, at in runs]
+    results = [f(at, *(x if axis is None else x[at] for x, axis in zip(tensors, axes, strict=True))) for f, at in runs]
     return [_put(index, [at for _, at in runs], column) for column in zip(*results, strict=True)]
 
 
