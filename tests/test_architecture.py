@@ -48,7 +48,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "varying"}],
     "compiler/tracing": [
-        {"arguments", "nested_vmap", "spec", "torch_errors", "tracer"},
+        {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},
         {"kernel_dtypes", "recorder", "shape_inference"},
         {"functionalize", "numbers"},

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler import is_tracing, switch_recorder
+from funcnet.compiler import is_tracing, switch_recorder, tolerance
 from funcnet.control_flow.batches import Axes, merged
 from funcnet.transforms import vmap
 from funcnet.transforms.branches import Branch, filled, joined
@@ -146,7 +146,8 @@ def _own(x: Tensor, axis: int | None, size: int) -> Tensor:
 
 def _selected(index: Tensor, batched: Sequence[Function], tensors: Sequence[Tensor], _: Axes) -> list[Tensor | None]:
     """Run all branches on the whole batch; each example selects its results."""
-    columns = joined([f(index, *tensors) for f in batched])
+    with tolerance():
+        columns = joined([f(index, *tensors) for f in batched])
     return [None if column is None else _where(index, len(batched), column) for column in columns]
 
 

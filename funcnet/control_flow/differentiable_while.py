@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler import is_tracing, while_recorder
+from funcnet.compiler import is_tracing, tolerance, while_recorder
 from funcnet.control_flow.batches import Axes, merged
 from funcnet.transforms import vmap
 from funcnet.transforms.flatten import Function
@@ -160,8 +160,9 @@ def _masked(test: Function, body: Function, held: Sequence[Tensor], init: list[T
 
     def step(carries: Sequence[Tensor]) -> list[Tensor]:
         *old, going = carries
-        new = [_where(going, *pair) for pair in zip(body(*held, *old), old, strict=True)]
-        return [*new, going & test(*held, *new)]
+        with tolerance():
+            new = [_where(going, *pair) for pair in zip(body(*held, *old), old, strict=True)]
+            return [*new, going & test(*held, *new)]
 
     return run_while(lambda carries: carries[-1].any(), step, [*init, test(*held, *init)])[:-1]
 

@@ -57,6 +57,17 @@ def test_errors_of_a_branch_that_is_not_taken(name):
             fn.jit(fn.vmap(lambda i: fn.cond(i > 2, lambda: fails(x, i), lambda: x[0])), backend="native")(places)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_errors_inside_a_vmap_that_is_not_outermost(backend):
+    """No error of an example that takes the other branch is raised; those of the branch taken are not reported."""
+    x, names = numbers(3), [name for name in FAILING if name not in ("cholesky", "assertion")]
+    f = lambda i: [fn.cond(i < 3, lambda g=FAILING[name]: g(x, i), lambda: x[0]) for name in names]  # noqa: E731
+    places = t([[1, 3, 0, 5], [2, 2, 7, 1]])
+    want = tree.stack([tree.stack([f(i) for i in row]) for row in places])
+    assert_close(fn.jit(fn.vmap(fn.vmap(f)), backend=backend)(places), want)
+    assert_close(fn.jit(lambda p: fn.vmap(f)(p), backend=backend)(places[0]), [column[0] for column in want])
+
+
 def test_errors_of_a_lane_that_has_stopped():
     x = t([1.0, 2.0, 3.0])
     total = lambda n: fn.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] + x[s[0]]), (0, 0.0))[1]  # noqa: E731
@@ -198,9 +209,13 @@ BAD = {
     "another carry": (
         lambda: fn.while_loop(lambda c: c["n"] < 3, lambda c: {"n": c["n"] + 0.5}, {"n": 0}),
         ValueError,
-        'while_loop: expected body_fun to return a carry like .* at path "n".*int64.*float32.*An integer became floating',
+        'while_loop: expected body_fun to return a carry .* at path "n".*int64.*float32.*An integer became floating',
     ),
-    "no carry": (lambda: fn.while_loop(lambda c: True, lambda c: c, ()), ValueError, "while_loop: expected a carry with"),
+    "no carry": (
+        lambda: fn.while_loop(lambda c: True, lambda c: c, ()),
+        ValueError,
+        "while_loop: expected a carry with",
+    ),
     "a bound of floats": (lambda: fn.fori_loop(0, 1.5, abs, 1), TypeError, "fori_loop: expected upper to be an int"),
     "no batch": (lambda: fn.map(abs, t([1]), batch_size=0), ValueError, "map: expected a batch_size of at least 1"),
     "batches of no axis": (lambda: fn.map(abs, t(1), batch_size=2), ValueError, "map: expected tensors with a common"),
@@ -239,6 +254,9 @@ UNLIKE = {
 @pytest.mark.parametrize("name", UNLIKE)
 def test_branches_with_different_results(name):
     true_fun, false_fun, message = UNLIKE[name]
-    for run in (fn.jit(fn.cond, backend="eager"), lambda p, *args: fn.vmap(lambda p: fn.cond(p, *args))(t([True, False]))):
+    for run in (
+        fn.jit(fn.cond, backend="eager"),
+        lambda p, *args: fn.vmap(lambda p: fn.cond(p, *args))(t([True, False])),
+    ):
         with pytest.raises(ValueError, match=f"cond: expected false_fun and true_fun to return the same .*{message}"):
             run(t(True), true_fun, false_fun, numbers(2))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from control_flow_programs import FORWARD, PROGRAMS, W, XS
+from control_flow_programs import FORWARD, PROGRAMS, XS, W
 
 import funcnet as fn
 from funcnet import tree
@@ -29,6 +29,7 @@ def stacked(names, f):
 
 def total(f):
     """Return the sum of the floating results, and derivatives with respect to x and w."""
+
     def of(x, w):
         leaves = filter(tree.is_floating, tree.leaves(f(x, w)))
         return sum((leaf.sin().sum() for leaf in leaves), torch.zeros(()).double())
@@ -81,6 +82,7 @@ def test_inductor_equals_python(name):
 
 def gradients(name, grad=fn.grad):
     """Return the derivative along (1, 1, 1, 1) from the gradient."""
+
     def along(x, w):
         by_x, by_w = grad(total(PROGRAMS[name][0]), (0, 1))(x, w)
         return by_x + by_w.sum()
@@ -147,5 +149,7 @@ def test_a_loop_with_a_condition_has_no_reverse_derivative(name):
     f = total(PROGRAMS[name][0])
     calls = {"grad": fn.grad(f), "jit": fn.jit(fn.grad(f), backend="eager")}
     for call in calls.values():
-        with pytest.raises(ValueError, match=r"while_loop: reverse-mode differentiation .* does not work .* Use scan, or"):
+        with pytest.raises(
+            ValueError, match=r"while_loop: reverse-mode differentiation .* does not work .* Use scan, or"
+        ):
             call(XS[4], W)

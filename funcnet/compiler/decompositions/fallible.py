@@ -9,7 +9,7 @@ from funcnet.compiler.program import Apply, Op, Var, emit
 
 aten = torch.ops.aten
 
-_INDEXED = {  # operation -> position of its index, or list of indices
+INDEXED = {  # operation -> position of its index, or list of indices
     "aten::index": 1,
     "aten::_unsafe_index": 1,
     "aten::index_put": 1,
@@ -24,7 +24,7 @@ _INDEXED = {  # operation -> position of its index, or list of indices
     "aten::scatter_add": 2,
     "aten::scatter_reduce": 2,
 }
-_DIVISIONS = ("aten::div", "aten::floor_divide", "aten::remainder", "aten::fmod")
+DIVISIONS = ("aten::div", "aten::floor_divide", "aten::remainder", "aten::fmod")
 _OF_MATRICES = ("linalg", "_linalg", "cholesky", "lu_", "triangular", "ormqr", "geqrf")
 
 
@@ -32,7 +32,7 @@ def may_fail(op: Apply) -> bool:
     """Tell whether an operation raises an error for some values: a check, an index, a division, a factorisation."""
     name = op.target._schema.name
     matrices = name.removeprefix("aten::").startswith(_OF_MATRICES)
-    return not op.outputs or name in _INDEXED or matrices or (name in _DIVISIONS and _is_integer(op.outputs[0]))
+    return not op.outputs or name in INDEXED or matrices or (name in DIVISIONS and _is_integer(op.outputs[0]))
 
 
 def guarded(op: Apply, mask: Var, ops: list[Op]) -> Apply:
@@ -43,11 +43,11 @@ def guarded(op: Apply, mask: Var, ops: list[Op]) -> Apply:
         args[0] = emit(ops, aten.logical_or.default, (args[0], unneeded), args[0].shape, torch.bool, mask)
     elif op.target is aten._linalg_check_errors.default:
         args[0] = _chosen(ops, mask, args[0], 0)
-    elif name in _INDEXED:
-        at = _INDEXED[name]
+    elif name in INDEXED:
+        at = INDEXED[name]
         is_list = isinstance(args[at], list | tuple)
         args[at] = [_first(ops, mask, x) for x in args[at]] if is_list else _first(ops, mask, args[at])
-    elif name in _DIVISIONS and isinstance(args[1], Var) and _is_integer(args[1]):
+    elif name in DIVISIONS and isinstance(args[1], Var) and _is_integer(args[1]):
         args[1] = _chosen(ops, mask, args[1], 1)
     return replace(op, args=tuple(args))
 

@@ -3,7 +3,8 @@
 The operations of a branch, and of a loop that may take no step, stay inside its block, because a run may skip them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from torch import Tensor
@@ -22,6 +23,18 @@ Body = Callable[[list[Tensor]], Sequence[Tensor]]
 def is_tracing() -> bool:
     """Tell whether a function is being traced."""
     return current() is not None
+
+
+@contextmanager
+def tolerance() -> Iterator[None]:
+    """Trace operations of which only some examples need the result, so that errors of the others must not be raised."""
+    tracing = current()
+    assert tracing is not None
+    before, tracing.is_tolerant = tracing.is_tolerant, True
+    try:
+        yield
+    finally:
+        tracing.is_tolerant = before
 
 
 def switch_recorder() -> Callable[[Tensor, Sequence[Branch]], list[Tensor | None]] | None:

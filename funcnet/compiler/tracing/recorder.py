@@ -23,6 +23,7 @@ class Recorder(DispatchMode):
     def __init__(self) -> None:
         DispatchMode.__init__(self)
         self.is_inside_rule = False
+        self.is_tolerant = False  # no value of an operation may raise an error, as only some examples need the result
         self.root = Block(())
         self.blocks = [self.root]
         self.conditional = set[Block]()  # open blocks that a run may skip: their operations stay inside

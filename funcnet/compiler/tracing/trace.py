@@ -28,6 +28,7 @@ from funcnet.compiler.tracing.nested_vmap import Batches, batched
 from funcnet.compiler.tracing.numbers import argument, find, need, revive
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
+from funcnet.compiler.tracing.tolerance import tolerant
 from funcnet.compiler.tracing.torch_errors import torch_errors
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -178,10 +179,13 @@ class Trace(Recorder):
         args, kwargs = self.lift(args), self.lift(kwargs)
         if func in _INDEXED:
             args = self.without_masks(args)
+        if self.is_tolerant:
+            with self.inside_rule():
+                args = self.lift(tolerant(func, args))
         if shape_inference.reads_values(func, args, kwargs):
             return self.of_constants(func, args, kwargs)
         metas = shape_inference.infer(func, args, kwargs)
-        if is_check(func) and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
+        if is_check(func) and not self.is_tolerant and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
             self.apply(func, self.values(args), self.values(kwargs), [], shape_inference.device(func, args, kwargs))
         leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):
