@@ -28,6 +28,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"differentiable_scan", "differentiable_switch", "differentiable_while"},
         {"conditional", "scan"},
         {"loops", "mapping", "prefixes"},
+        {"of_torch"},
     ],
     "compiler": [
         {"errors", "forks", "program", "signature", "captures", "number_arguments"},

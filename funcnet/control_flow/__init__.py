@@ -1,5 +1,6 @@
 """Branches and loops as functions: eager, compiled, and under every transformation."""
 
+from funcnet.control_flow import of_torch as of_torch
 from funcnet.control_flow.conditional import cond, select, switch
 from funcnet.control_flow.loops import fori_loop, while_loop
 from funcnet.control_flow.mapping import map

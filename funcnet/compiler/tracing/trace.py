@@ -102,7 +102,7 @@ class Trace(Recorder):
         symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
         self.has_numbers = count > 0
         try:
-            with torch_errors(), self:
+            with torch_errors(), _torch.control_flow_by_rules(), self:
                 results = self.atoms(with_elements(f, self.storage)([*arguments[:first], *symbols]))
         except Exception as error:
             if not count:
