@@ -1,4 +1,4 @@
-"""torch.cond, and while_loop and scan of torch._higher_order_ops, inside a traced function: the functions of this folder."""
+"""torch.cond, and while_loop and scan of torch._higher_order_ops, while a function is traced: those of this folder."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
