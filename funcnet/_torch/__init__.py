@@ -6,6 +6,7 @@ When torch changes, this is the folder to adapt. No other file of this package u
 from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
+from funcnet._torch.higher_order import control_flow_by_rules, control_flow_rules, flattened
 from funcnet._torch.modes import (
     DispatchMode,
     default_device,
@@ -62,6 +63,8 @@ __all__ = [
     "as_if_exporting",
     "assert_async",
     "batches",
+    "control_flow_by_rules",
+    "control_flow_rules",
     "core_decompositions",
     "current_level",
     "decomposition",
@@ -70,6 +73,7 @@ __all__ = [
     "dispatch_modes",
     "example_mask",
     "export_leaves",
+    "flattened",
     "function_modes",
     "functions_by",
     "has_derivative",

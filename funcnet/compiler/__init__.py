@@ -14,6 +14,8 @@ through all of them, later ones from the signature straight to the kernel.
         tracing/functionalize.py         turn in-place operations into new values
         tracing/dynamic_index.py         x[i] for a tensor i
         tracing/nested_vmap.py           a scan inside a vmap
+        tracing/control_flow.py          branches and loops with a condition
+        tracing/tolerance.py             branches inside a vmap: no error of an example that does not take them
         tracing/constants.py             values that are known during tracing
         tracing/kernel_dtypes.py         dtypes that torch's kernels refuse
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
@@ -26,6 +28,7 @@ through all of them, later ones from the signature straight to the kernel.
         passes/aliasing.py               copy results that are arguments, or views of them
         passes/dead_code.py              remove the operations that no result depends on
         passes/hoist.py                  move loop-invariant operations in front of their loop
+        passes/predication.py            select where a condition differs between lanes
         passes/varying.py                find the values that differ between lanes
         verification.py                  the checks between passes and, in native/verification.py, between stages
     backends.py                      choose the backend: native, inductor or eager
@@ -125,6 +128,19 @@ Glossary:
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
+from funcnet.compiler.tracing.control_flow import is_tracing, switch_recorder, tolerance, while_recorder
 from funcnet.compiler.tracing.trace import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "is_differentiating", "jit", "loop"]
+__all__ = [
+    "Explanation",
+    "Jit",
+    "Lowered",
+    "StagingError",
+    "is_differentiating",
+    "is_tracing",
+    "jit",
+    "loop",
+    "switch_recorder",
+    "tolerance",
+    "while_recorder",
+]

@@ -8,8 +8,8 @@ from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, cost, fission, kernel_cache, loop_ir, memory, toolchain
-from funcnet.compiler.native.buffers import Counter
+from funcnet.compiler.native import blas, contractions, control, cost, fission, kernel_cache, loop_ir, memory, toolchain
+from funcnet.compiler.native.buffers import Buffer, Counter, whole
 from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.sections import Sections
 from funcnet.compiler.native.c.statements import Statements
@@ -79,7 +79,8 @@ WALKS = {
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_an_unknown_statement(walk: str) -> None:
-    for statement in (Unknown(), loop_ir.Loop(Counter(3), 1, [Unknown()])):
+    holders = loop_ir.Loop(Counter(3), 1, [Unknown()]), control.Repeat([Unknown()])
+    for statement in (Unknown(), *holders, control.Case(whole(Buffer(torch.bool, 1, False), ()), 1, [Unknown()])):
         with pytest.raises(AssertionError, match="no case for Unknown"):
             WALKS[walk](LoopProgram([], [], [], [statement], False))
 

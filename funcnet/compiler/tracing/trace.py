@@ -28,6 +28,7 @@ from funcnet.compiler.tracing.nested_vmap import Batches, batched
 from funcnet.compiler.tracing.numbers import argument, find, need, revive
 from funcnet.compiler.tracing.recorder import Recorder
 from funcnet.compiler.tracing.spec import META, TensorSpec, row_major
+from funcnet.compiler.tracing.tolerance import tolerant
 from funcnet.compiler.tracing.torch_errors import torch_errors
 from funcnet.compiler.tracing.tracer import Tracer
 
@@ -101,7 +102,7 @@ class Trace(Recorder):
         symbols = [argument(self, tracer.value, i) for i, tracer in enumerate(arguments[first:])]
         self.has_numbers = count > 0
         try:
-            with torch_errors(), self:
+            with torch_errors(), _torch.control_flow_by_rules(), self:
                 results = self.atoms(with_elements(f, self.storage)([*arguments[:first], *symbols]))
         except Exception as error:
             if not count:
@@ -178,10 +179,13 @@ class Trace(Recorder):
         args, kwargs = self.lift(args), self.lift(kwargs)
         if func in _INDEXED:
             args = self.without_masks(args)
+        if self.is_tolerant:
+            with self.inside_rule():
+                args = self.lift(tolerant(func, args))
         if shape_inference.reads_values(func, args, kwargs):
             return self.of_constants(func, args, kwargs)
         metas = shape_inference.infer(func, args, kwargs)
-        if is_check(func) and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
+        if is_check(func) and not self.is_tolerant and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
             self.apply(func, self.values(args), self.values(kwargs), [], shape_inference.device(func, args, kwargs))
         leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):
@@ -244,15 +248,12 @@ class Trace(Recorder):
                 return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
-        self.blocks.append(body)
-        try:
+        with self.inside(body):
             carries = [self.input(row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
             slices = [self.input(row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
             body.params = tuple(tracer.value for tracer in (*carries, *slices))
             last, ys = step([*carries], [*slices])
             body.results = self.atoms([*last, *ys])
-        finally:
-            self.blocks.pop()
         return self.close(Scan(length, unroll, init_atoms, xs_atoms, body, ()))
 
     def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:
