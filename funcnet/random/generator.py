@@ -5,14 +5,16 @@ Source:
     https://doi.org/10.1145/2063384.2063405; the layout of keys and counters is that of jax.random.
 """
 
+import ctypes
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from funcnet import _torch
+from funcnet.random import native
 
 Key = Tensor
 Shape = int | Sequence[int]
@@ -23,6 +25,34 @@ _broadcast_shapes: Callable[..., torch.Size] = torch.broadcast_shapes  # which t
 WORD = (1 << 32) - 1
 UNSIGNED = {torch.uint8: torch.uint8, torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, *UNSIGNED)
+
+
+class Source(NamedTuple):
+    """Numbers made of the two words x, y of each counter."""
+
+    name: str  # the function of the C library that computes the same numbers; "" for none
+    dtype: torch.dtype
+    size: int  # numbers per counter
+    join: Callable[[Tensor, Tensor], Tensor]
+
+
+def _unit32(x: Tensor, y: Tensor) -> Tensor:
+    return (((x ^ y) >> 9) & ((1 << 23) - 1)).to(torch.float32) * 2.0**-23
+
+
+def _unit64(x: Tensor, y: Tensor) -> Tensor:
+    return ((_join64(x, y) >> 12) & ((1 << 52) - 1)).to(torch.float64) * 2.0**-52
+
+
+def _join64(x: Tensor, y: Tensor) -> Tensor:
+    return (x.to(torch.int64) << 32) | (y.to(torch.int64) & WORD)
+
+
+PAIRS = Source("pairs", torch.int32, 2, lambda x, y: torch.stack((x, y), -1))
+WORDS32 = Source("words32", torch.int32, 1, torch.bitwise_xor)
+WORDS64 = Source("words64", torch.int64, 1, _join64)
+UNIT32 = Source("unit32", torch.float32, 1, _unit32)  # multiples of 2^-23 in [0, 1)
+UNIT64 = Source("unit64", torch.float64, 1, _unit64)  # multiples of 2^-52 in [0, 1)
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _BLOCK = 1 << 16  # counters at a time, so that their words stay in the second-level cache through all rounds
@@ -58,7 +88,7 @@ def split(key: Key, shape: Shape = 2) -> Tensor:
         >>> weights
         tensor([ 1797259609, -1715843330], dtype=torch.int32)
     """
-    return draw("split", key, shape, lambda x, y: torch.stack((x, y), -1))
+    return draw("split", key, shape, PAIRS)
 
 
 def fold_in(key: Key, data: int | Tensor) -> Key:
@@ -73,7 +103,10 @@ def fold_in(key: Key, data: int | Tensor) -> Key:
         tensor([-1578141107,   292468403], dtype=torch.int32)
     """
     check_key("fold_in", key)
-    return torch.stack(_threefry(key, 0, _word("fold_in", "data", data, key.device)))
+    word = _word("fold_in", "data", data, key.device)
+    if native.is_plain(word) and (library := native.library(key, 1)):
+        return _native(library, PAIRS, key, word.item() & WORD, 1)[0]
+    return torch.stack(_threefry(key, 0, word))
 
 
 def key_data(key: Key) -> Tensor:
@@ -97,25 +130,27 @@ def bits(key: Key, shape: Shape = (), dtype: torch.dtype = torch.uint32) -> Tens
         [4070199207, 4202968722]
     """
     check_dtype("bits", dtype, UNSIGNED)
-    word = word64 if dtype == torch.uint64 else word32
-    return draw("bits", key, shape, lambda x, y: word(x, y).to(UNSIGNED[dtype])).view(dtype)
+    words = draw("bits", key, shape, WORDS64 if dtype == torch.uint64 else WORDS32)
+    return words.to(UNSIGNED[dtype]).view(dtype)
 
 
 def draw(
     operation: str,
     key: Key,
     shape: Shape | None,
-    f: Callable[..., Tensor],
+    source: Source,
+    f: Callable[..., Tensor] | None = None,
     dtype: torch.dtype = torch.int64,
     **parameters: Scalar,
 ) -> Tensor:
-    """Compute f(x, y, *parameters) elementwise from the two words of every counter.
+    """Compute f(numbers, *parameters) elementwise from the numbers of a source.
 
     Args:
         operation: The public function, for error messages.
         key: A key.
         shape: The shape of the result; None for the common shape of the parameters.
-        f: Called with flat tensors, several times for parts of a large result; it may append axes.
+        source: The numbers; if there are several per counter, they are a last axis.
+        f: Called with flat tensors, several times for parts of a large result; by default the numbers are the result.
         dtype: The dtype of the parameters that f gets.
         parameters: Numbers, or tensors that broadcast to the shape.
     """
@@ -123,11 +158,16 @@ def draw(
     values = {name: _tensor(value, dtype, key.device) for name, value in parameters.items()}
     sizes = as_sizes(operation, _broadcast_shapes(*(v.shape for v in values.values())) if shape is None else shape)
     flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
+    size = math.prod(sizes)
+    library = native.library(key, size) if source.name else None
 
     def part(start: int, stop: int) -> Tensor:
-        return f(*_encrypt(key, start, stop), *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat))
+        if library:
+            numbers = _native(library, source, key, start, stop - start)
+        else:
+            numbers = source.join(*_encrypt(key, start, stop))
+        return f(numbers, *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat)) if f else numbers
 
-    size = math.prod(sizes)
     if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
         samples = part(0, size)  # few operations are best on a GPU and when operations are recorded
     else:
@@ -135,14 +175,11 @@ def draw(
     return samples.reshape((*sizes, *samples.shape[1:]))
 
 
-def word32(x: Tensor, y: Tensor) -> Tensor:
-    """Join the two words of a counter into 32 bits, as int32."""
-    return x ^ y
-
-
-def word64(x: Tensor, y: Tensor) -> Tensor:
-    """Join the two words of a counter into 64 bits, as int64."""
-    return (x.to(torch.int64) << 32) | (y.to(torch.int64) & WORD)
+def _native(library: ctypes.CDLL, source: Source, key: Key, start: int, size: int) -> Tensor:
+    """Compute the numbers of counters with the same upper half in C."""
+    numbers = torch.empty((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
+    native.call(library[source.name], *key.tolist(), start, size, numbers)
+    return numbers
 
 
 def as_sizes(operation: str, shape: Shape) -> tuple[int, ...]:

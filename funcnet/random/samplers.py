@@ -7,13 +7,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from funcnet.random import native
 from funcnet.random.erfinv import erfinv
 from funcnet.random.generator import (
     INTEGERS,
+    UNIT32,
+    UNIT64,
     WORD,
+    WORDS32,
+    WORDS64,
     Key,
     Scalar,
     Shape,
+    Source,
     as_sizes,
     check_dtype,
     check_key,
@@ -21,12 +27,16 @@ from funcnet.random.generator import (
     draw,
     expand,
     split,
-    word32,
-    word64,
 )
 
-_FLOATS = {torch.float32: (32, 23), torch.float64: (64, 52), torch.float16: (16, 10), torch.bfloat16: (8, 7)}
-_SIGN = -(1 << 63)
+# dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
+_FLOATS: dict[torch.dtype, tuple[Source, Callable[[Tensor], Tensor]]] = {
+    torch.float32: (UNIT32, lambda unit: unit),
+    torch.float64: (UNIT64, lambda unit: unit),
+    torch.float16: (WORDS32, lambda word: ((word >> 6) & 1023).to(torch.float16) * 2.0**-10),
+    torch.bfloat16: (WORDS32, lambda word: ((word >> 1) & 127).to(torch.bfloat16) * 2.0**-7),
+}
+_SIGN, _LEAST = -(1 << 63), -(1 << 31)
 
 
 def uniform(
@@ -176,8 +186,9 @@ def randint(
     _check_bound("minval", minval)
     _check_bound("maxval", maxval)
     first, second = split(key)
-    higher = draw("randint", first, shape, word64 if dtype.itemsize == 8 else word32)
-    return draw("randint", second, shape, partial(_randint, dtype), higher=higher, minval=minval, maxval=maxval)
+    source = WORDS64 if dtype.itemsize == 8 else WORDS32
+    higher = draw("randint", first, shape, source)
+    return draw("randint", second, shape, source, partial(_randint, dtype), higher=higher, minval=minval, maxval=maxval)
 
 
 def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool = False) -> Tensor:
@@ -213,14 +224,8 @@ def _sample(
 ) -> Tensor:
     """Draw f(unit, *parameters), with unit uniform on the multiples of the dtype's epsilon in [0, 1)."""
     check_dtype(operation, dtype, _FLOATS)
-    return draw(operation, key, shape, lambda x, y, *rest: f(_unit(dtype, x, y), *rest), dtype, **parameters)
-
-
-def _unit(dtype: torch.dtype, x: Tensor, y: Tensor) -> Tensor:
-    """Scale the highest bits of a word, as many as the mantissa has, to [0, 1)."""
-    width, mantissa = _FLOATS[dtype]
-    word = word64(x, y) if width == 64 else word32(x, y)
-    return ((word >> (width - mantissa)) & ((1 << mantissa) - 1)).to(dtype) * 2.0**-mantissa
+    source, scale = _FLOATS[dtype]
+    return draw(operation, key, shape, source, lambda numbers, *rest: f(scale(numbers), *rest), dtype, **parameters)
 
 
 def _between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -249,16 +254,15 @@ def _check_bound(name: str, bound: int | Tensor) -> None:
         raise ValueError(f"random.randint: expected {name} in the range of int64, got {bound}.")
 
 
-def _randint(dtype: torch.dtype, x: Tensor, y: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
+def _randint(dtype: torch.dtype, lower: Tensor, higher: Tensor, minval: Tensor, maxval: Tensor) -> Tensor:
     """Compute (higher, lower word) modulo maxval - minval in unsigned arithmetic that wraps as JAX's does."""
-    bits, mask, word = (64, -1, word64) if dtype.itemsize == 8 else (32, WORD, word32)
+    bits, mask = (64, -1) if dtype.itemsize == 8 else (32, WORD)
     least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
     low, high = (bound.clamp(least, min(end, ~_SIGN)) for bound, end in ((minval, most), (maxval, most + 1)))
     span = torch.where(high <= low, 1, high - low)
     shift = _remainder(torch.full_like(span, 1 << bits // 2), span)
     shift = _remainder(shift * shift & mask, span)
-    lower = word(x, y).to(torch.int64)
-    offset = _remainder(higher & mask, span) * shift + _remainder(lower & mask, span)
+    offset = _remainder(higher & mask, span) * shift + _remainder(lower.to(torch.int64) & mask, span)
     return (low + _remainder(offset, span)).to(dtype)  # the offset fits its width: shift is 0 for wide spans
 
 
@@ -276,6 +280,15 @@ def _shuffle(key: Key, shape: Sequence[int], axis: int) -> Tensor:
     index = torch.arange(shape[axis], device=key.device).reshape(lines).expand(*shape)
     for _ in range(math.ceil(3 * math.log(max(1, math.prod(shape))) / math.log(WORD))):
         key, subkey = split(key)
-        words = draw("permutation", subkey, shape, lambda x, y: x ^ y ^ -(1 << 31))  # orders int32 as if unsigned
-        index = index.gather(axis, words.argsort(dim=axis, stable=True))
+        index = _sort(subkey, index, axis)
     return index
+
+
+def _sort(key: Key, index: Tensor, axis: int) -> Tensor:
+    """Sort indices by random words, stably."""
+    if index.ndim == 1 and index.numel() <= WORD and (library := native.library(key, index.numel())):
+        words = torch.empty((2, index.numel()), dtype=torch.int32, device="cpu")
+        native.call(library.shuffle, *key.tolist(), index.numel(), words[0], index, words[1], torch.empty_like(index))
+        return index
+    words = draw("permutation", key, index.shape, WORDS32) ^ _LEAST  # orders int32 as if unsigned
+    return index.gather(axis, words.argsort(dim=axis, stable=True))
