@@ -122,7 +122,6 @@ Glossary:
     kernel              A program that a backend has prepared to run.
 """
 
-from funcnet.compiler import draws as draws
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered

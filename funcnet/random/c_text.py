@@ -1,8 +1,10 @@
 """The C text of the generator. All arguments are 64-bit integers: words of the key, sizes and addresses."""
 
+from collections.abc import Sequence
+
 import torch
 
-from funcnet.random.erfinv_pieces import PIECES, Piece
+from funcnet.random.polynomials import LOG, LOG2_HIGH, LOG2_LOW, PIECES, Piece
 
 
 def c_text() -> str:
@@ -18,7 +20,7 @@ def c_text() -> str:
         _erfinv("erfinv32", "float", PIECES[torch.float32]),
         _erfinv("erfinv64", "double", PIECES[torch.float64]),
     )
-    return "\n".join((_CIPHER, *loops, _SHUFFLE, *inverses))
+    return "\n".join((_CIPHER, *loops, _SHUFFLE, *inverses, _log()))
 
 
 _CIPHER = r"""
@@ -91,3 +93,34 @@ void {name}(int64_t us, int64_t ws, int64_t roots, int64_t size) {{
 def _horner(kind: str, piece: Piece) -> str:
     highest, *rest = (f"({kind}){c!r}" for c in piece.coefficients)
     return "(" * len(rest) + highest + "".join(f" * v + {c})" for c in rest)
+
+
+def _log() -> str:
+    """Compute `special.log` in float32; FUSED rounds only once, as its product is exact."""
+    first, *rest = (_fused_horner(triple) for triple in LOG)
+    steps = "".join(f"        p = FUSED(p, cube, {q});\n" for q in rest)
+    return f"""
+#define FUSED(a, b, c) (float)((double)(a) * (double)(b) + (double)(c))
+
+void log32(int64_t xs, int64_t logs, int64_t size) {{
+    const float *x = (const float *)xs;
+    float *out = (float *)logs;
+    for (int64_t i = 0; i < size; i++) {{
+        union {{ float number; int32_t bits; }} word = {{x[i] < 0x1p-126f ? 0x1p-126f : x[i]}};
+        int32_t exponent = (word.bits >> 23) - 126;
+        word.bits = (word.bits & 0x7FFFFF) | 0x3F000000;
+        float m = word.number;
+        int32_t is_low = m < (float)0.70710678118654752;
+        float z = is_low ? m - 1.0f + m : m - 1.0f, e = (float)(exponent - is_low);
+        float square = z * z, cube = square * z, p = {first};
+{steps}        out[i] = z - 0.5f * square + FUSED(p, cube, e * (float){LOG2_LOW}) + e * (float){LOG2_HIGH};
+    }}
+}}
+"""
+
+
+def _fused_horner(coefficients: Sequence[float]) -> str:
+    text = f"(float){coefficients[0]}"
+    for c in coefficients[1:]:
+        text = f"FUSED({text}, z, (float){c})"
+    return text

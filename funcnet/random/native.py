@@ -1,12 +1,13 @@
 """Random numbers in C: the numbers of the torch operations, bit for bit, in one pass over memory.
 
 Twenty rounds of the cipher are 140 torch operations, and each costs as much as a thousand numbers in C. So draws outside
-of traces, whose key is a plain tensor on the CPU, run in C, as soon as a process draws enough to pay for the library.
-The C compiler belongs to a higher layer, which calls `install`; without it all draws are torch operations.
+of traces, whose key is a plain tensor on the CPU, run in C as soon as a process draws enough to pay for the library.
+Without a C compiler all draws are torch operations.
 """
 
 import ctypes
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 
@@ -14,19 +15,14 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
+from funcnet.compiler.errors import InternalError, NoCompilerError
+from funcnet.compiler.native import toolchain
 from funcnet.random.c_text import c_text
 
 _ENOUGH = 200  # draws that take as much time as loading the library
 _NUMBERS = 1 << 13  # numbers that take as much time as the operations of a draw
 
-_loaders: list[Callable[[str], ctypes.CDLL | None]] = []
 _draws = 0.0  # draws of this process before it loads the library
-
-
-def install(loader: Callable[[str], ctypes.CDLL | None]) -> None:
-    """Set the function that compiles and loads a C text, or returns None where that is not possible."""
-    _loaders[:] = [loader]
-    _library.cache_clear()
 
 
 def library(tensor: Tensor, size: int = 0) -> ctypes.CDLL | None:
@@ -60,4 +56,12 @@ def is_plain(tensor: Tensor) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    return _loaders[0](c_text()) if _loaders and sys.byteorder == "little" else None
+    if sys.byteorder != "little":  # the order of the words of a key in memory
+        return None
+    try:
+        return toolchain.load(c_text() + toolchain.LEAST).handle
+    except NoCompilerError:
+        return None
+    except InternalError as error:  # a bug in the text: a warning here and an error in the tests
+        warnings.warn(f"random draws are torch operations: {error}", stacklevel=2)
+        return None

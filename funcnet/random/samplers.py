@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet.random import native
-from funcnet.random.erfinv import erfinv
+from funcnet.random.special import erf, erfinv, log
 from funcnet.random.generator import (
     INTEGERS,
     UNIT32,
@@ -137,7 +137,7 @@ def gumbel(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
         >>> fn.random.gumbel(fn.random.key(0), (3,))
         tensor([ 2.9234,  3.8326, -0.0969])
     """
-    return _sample("gumbel", key, shape, dtype, lambda unit: -torch.log(-torch.log(unit + torch.finfo(dtype).tiny)))
+    return _sample("gumbel", key, shape, dtype, lambda unit: -log(-log(unit + torch.finfo(dtype).tiny)))
 
 
 def categorical(key: Key, logits: Tensor, axis: int = -1, shape: Shape | None = None) -> Tensor:
@@ -236,7 +236,7 @@ def _between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 def _truncated_normal(unit: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     root, infinity = torch.full_like(lower, math.sqrt(2)), torch.full_like(lower, math.inf)
-    x = _quantile(_between(unit, torch.erf(lower / root), torch.erf(upper / root)))
+    x = _quantile(_between(unit, erf(lower / root), erf(upper / root)))
     return x.clamp(torch.nextafter(lower.detach(), infinity), torch.nextafter(upper.detach(), -infinity))
 
 

@@ -1,8 +1,4 @@
-"""The polynomials of the inverse error function, as XLA has them.
-
-Source:
-    Giles (2010), Approximating the erfinv function, https://people.maths.ox.ac.uk/gilesm/files/gems_erfinv.pdf
-"""
+"""Coefficients of the functions in `special`, the highest power first."""
 
 from typing import NamedTuple
 
@@ -17,6 +13,28 @@ class Piece(NamedTuple):
     coefficients: tuple[float, ...]  # the highest power first
 
 
+# of the error function in float32: x A(x^2) / B(x^2)
+ERF_A = (0.00022905065861350646, 0.0034082910107109506, 0.050955695062380861, 0.18520832239976145, 1.128379143519084)
+ERF_B = (
+    -1.1791602954361697e-7,
+    0.000023547966471313185,
+    0.0010179625278914885,
+    0.014070470171167667,
+    0.11098505178285362,
+    0.49746925110067538,
+    1.0,
+)
+ERF_END = 3.832506856900711  # from here on, the error function is 1 in float32
+
+# of log(1 + z) = z - z^2 / 2 + z^3 P(z) in float32, for 1 + z between sqrt(1/2) and sqrt(2); three terms at a time
+LOG = (
+    (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1),
+    (-1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1),
+    (2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+LOG2_HIGH, LOG2_LOW = 0.693359375, -2.12194440e-4  # log(2) as a sum of two numbers; the first has 9 bits
+
+# of the inverse error function
 PIECES = {
     torch.float32: [
         Piece(
