@@ -12,7 +12,8 @@ bfloat16. The result is on the key's device. Parameters are numbers or tensors t
 is not a key, a batch of keys outside vmap, or an unsuitable dtype or shape raises TypeError or ValueError.
 """
 
-from funcnet.random.generator import Key, Scalar, Shape, bits, fold_in, key, key_data, split
+from funcnet.random.arguments import Key, Scalar, Shape
+from funcnet.random.generator import PRNGKey, bits, clone, fold_in, key, key_data, split, wrap_key_data
 from funcnet.random.samplers import (
     bernoulli,
     categorical,
@@ -27,11 +28,13 @@ from funcnet.random.samplers import (
 
 __all__ = [
     "Key",
+    "PRNGKey",
     "Scalar",
     "Shape",
     "bernoulli",
     "bits",
     "categorical",
+    "clone",
     "exponential",
     "fold_in",
     "gumbel",
@@ -43,4 +46,5 @@ __all__ = [
     "split",
     "truncated_normal",
     "uniform",
+    "wrap_key_data",
 ]

@@ -48,7 +48,7 @@ def is_plain(tensor: Tensor) -> bool:
         and type(tensor) is Tensor
         and tensor.is_cpu
         and not tensor.requires_grad
-        and not _torch.is_wrapped(tensor)
+        and not _torch.is_transforming()
         and not _torch.is_in_dispatch_mode()
         and not torch.jit.is_tracing()
     )

@@ -9,25 +9,18 @@ from torch import Tensor
 
 from funcnet.random import native
 from funcnet.random.special import erf, erfinv, log
-from funcnet.random.generator import (
+from funcnet.random.arguments import (
     INTEGERS,
-    UNIT32,
-    UNIT64,
-    WORD,
-    WORDS32,
-    WORDS64,
     Key,
     Scalar,
     Shape,
-    Source,
     as_sizes,
     check_dtype,
     check_key,
     describe,
-    draw,
     expand,
-    split,
 )
+from funcnet.random.generator import UNIT32, UNIT64, WORD, WORDS32, WORDS64, Source, draw, split
 
 # dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
 _FLOATS: dict[torch.dtype, tuple[Source, Callable[[Tensor], Tensor]]] = {
