@@ -13,18 +13,10 @@ is not a key, a batch of keys outside vmap, or an unsuitable dtype or shape rais
 """
 
 from funcnet.random.arguments import Key, Scalar, Shape
+from funcnet.random.basic import exponential, gumbel, normal, truncated_normal, uniform
 from funcnet.random.generator import PRNGKey, bits, clone, fold_in, key, key_data, split, wrap_key_data
-from funcnet.random.samplers import (
-    bernoulli,
-    categorical,
-    exponential,
-    gumbel,
-    normal,
-    permutation,
-    randint,
-    truncated_normal,
-    uniform,
-)
+from funcnet.random.integers import bernoulli, randint
+from funcnet.random.selections import categorical, permutation
 
 __all__ = [
     "Key",

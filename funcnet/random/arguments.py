@@ -75,8 +75,9 @@ def as_tensor(value: Scalar, dtype: torch.dtype, device: torch.device) -> Tensor
 def broadcast(
     operation: str, key: Key, shape: Shape | None, dtype: torch.dtype, **parameters: Scalar
 ) -> tuple[tuple[int, ...], list[Tensor]]:
-    """Return the shape of a result, and its parameters as tensors of this shape and a dtype, on the device of the key."""
+    """Return the shape of a result, and its parameters as tensors of this shape and of a floating-point dtype."""
     check_key(operation, key)
+    check_dtype(operation, dtype, FLOATS)
     sizes = common_sizes(operation, shape, parameters)
     tensors = {name: as_tensor(value, dtype, key.device).to(dtype) for name, value in parameters.items()}
     return sizes, [expand(operation, name, value, sizes) for name, value in tensors.items()]

@@ -51,7 +51,8 @@ void {name}(int64_t key0, int64_t key1, int64_t start, int64_t size, int64_t add
 
 # A stable sort of (word, index) pairs by the bytes of the words; after four passes they are where they were at first.
 _SHUFFLE = r"""
-void shuffle(int64_t key0, int64_t key1, int64_t size, int64_t words, int64_t indices, int64_t words1, int64_t indices1) {
+void shuffle(int64_t key0, int64_t key1, int64_t size, int64_t words, int64_t indices, int64_t words1,
+             int64_t indices1) {
     uint32_t *word = (uint32_t *)words, *next_word = (uint32_t *)words1, *w;
     int64_t *index = (int64_t *)indices, *next_index = (int64_t *)indices1, *x;
     words32(key0, key1, 0, size, words);
@@ -113,7 +114,8 @@ void log32(int64_t xs, int64_t logs, int64_t size) {{
         int32_t is_low = m < (float)0.70710678118654752;
         float z = is_low ? m - 1.0f + m : m - 1.0f, e = (float)(exponent - is_low);
         float square = z * z, cube = square * z, p = {first};
-{steps}        out[i] = z - 0.5f * square + FUSED(p, cube, e * (float){LOG2_LOW}) + e * (float){LOG2_HIGH};
+{steps}        float log = z - 0.5f * square + FUSED(p, cube, e * (float){LOG2_LOW}) + e * (float){LOG2_HIGH};
+        out[i] = x[i] > 0 ? log : -INFINITY;
     }}
 }}
 """

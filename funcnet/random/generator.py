@@ -21,7 +21,6 @@ from funcnet.random.arguments import (
     Key,
     Scalar,
     Shape,
-    as_sizes,
     as_tensor,
     check_dtype,
     check_key,

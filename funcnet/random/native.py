@@ -1,8 +1,8 @@
 """Random numbers in C: the numbers of the torch operations, bit for bit, in one pass over memory.
 
-Twenty rounds of the cipher are 140 torch operations, and each costs as much as a thousand numbers in C. So draws outside
-of traces, whose key is a plain tensor on the CPU, run in C as soon as a process draws enough to pay for the library.
-Without a C compiler all draws are torch operations.
+Twenty rounds of the cipher are 140 torch operations, and each costs as much as a thousand numbers in C. So draws with a
+plain key on the CPU, outside of transformations and traces, run in C as soon as a process draws enough to pay for the
+library. Without a C compiler all draws are torch operations.
 """
 
 import ctypes

@@ -41,7 +41,7 @@ def erfinv(u: Tensor) -> Tensor:
 
 
 def erf(x: Tensor) -> Tensor:
-    """Compute the error function; in float32 as x A(x^2) / B(x^2), with A and B in fused multiplications and additions."""
+    """Compute the error function; in float32 as x A(x^2) / B(x^2), with fused multiplications and additions."""
     if x.dtype != torch.float32:
         return torch.erf(x)
     inside = x.clamp(-ERF_END, ERF_END)
@@ -50,7 +50,7 @@ def erf(x: Tensor) -> Tensor:
 
 
 def log(x: Tensor) -> Tensor:
-    """Compute the logarithm of positive finite numbers; in float32 as exponent log(2) + log(mantissa).
+    """Compute the logarithm of finite numbers of at least 0; in float32 as exponent log(2) + log(mantissa).
 
     Programs are recorded with torch.log, which is faster when compiled and differs by at most 1 unit in the last place.
     """
@@ -68,7 +68,8 @@ def log(x: Tensor) -> Tensor:
     p, *rest = (_fused_horner(triple, z) for triple in LOG)
     for q in rest:
         p = _fused(p, square * z, q)
-    return z - 0.5 * square + _fused(p, square * z, e * LOG2_LOW) + e * LOG2_HIGH
+    logs = z - 0.5 * square + _fused(p, square * z, e * LOG2_LOW) + e * LOG2_HIGH
+    return torch.where(x > 0, logs, -math.inf)
 
 
 def _polynomial(piece: Piece, variable: Tensor) -> Tensor:
