@@ -11,6 +11,7 @@ from funcnet import bridge, checking, curvature, initializers, losses, optim, ra
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, jit
+from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.layers import (
     Layer,
@@ -38,7 +39,6 @@ from funcnet.layers import (
     stateful,
     step,
 )
-from funcnet.scan import scan
 from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,
@@ -66,17 +66,20 @@ __all__ = [
     "StagingError",
     "Vmap",
     "as_layer",
+    "associative_scan",
     "avg_pool",
     "batch_norm",
     "batches",
     "bridge",
     "checking",
+    "cond",
     "conv",
     "curvature",
     "dense",
     "dropout",
     "embedding",
     "flatten",
+    "fori_loop",
     "from_module",
     "grad",
     "group_norm",
@@ -93,6 +96,7 @@ __all__ = [
     "linearize",
     "losses",
     "lstm",
+    "map",
     "max_pool",
     "mixed_precision",
     "mlp",
@@ -107,16 +111,19 @@ __all__ = [
     "rms_norm",
     "rnn",
     "scan",
+    "select",
     "serial",
     "sgd_step",
     "sinusoidal_positions",
     "stateful",
     "step",
+    "switch",
     "to_module",
     "tree",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 
 

@@ -13,8 +13,8 @@ from torch.nn.functional import linear
 
 from funcnet.bridge.packing import numbers_in, packed, unpacked
 from funcnet.bridge.randomness import Draws, thin
+from funcnet.control_flow.scan import scan
 from funcnet.layers.recurrent import Carry, Cell, gru_cell, lstm_cell, rnn_cell
-from funcnet.scan import scan
 
 
 def recur(draws: Draws, function: Any, *args: Any) -> tuple[Tensor, ...]:

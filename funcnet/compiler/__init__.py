@@ -125,6 +125,18 @@ Glossary:
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
+from funcnet.compiler.tracing.control_flow import is_tracing, switch_recorder, while_recorder
 from funcnet.compiler.tracing.trace import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "is_differentiating", "jit", "loop"]
+__all__ = [
+    "Explanation",
+    "Jit",
+    "Lowered",
+    "StagingError",
+    "is_differentiating",
+    "is_tracing",
+    "jit",
+    "loop",
+    "switch_recorder",
+    "while_recorder",
+]

@@ -1,7 +1,7 @@
 """The inductor backend: torch.compile on the replayed program, for GPUs and large matrices.
 
-A program without a scan is compiled whole. With scans, the loops run in Python, the body of every
-innermost scan is compiled, because a long run spends its time there, and all other operations are replayed one by one.
+A program without loops and branches is compiled whole. Otherwise, they run in Python, every innermost body and branch
+is compiled, because a long run spends its time there, and all other operations are replayed one by one.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler import forks
-from funcnet.compiler.program import Apply, Block, Program, Scan
+from funcnet.compiler.program import Apply, Block, Op, Program
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.replay import Replay, ReplayKernel
 
@@ -36,7 +36,7 @@ def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
 
 
 def _compiled_if_innermost(run: Replay, block: Block) -> Replay:
-    if any(isinstance(op, Scan) for op in block.ops):
+    if not all(isinstance(op, Apply) for op in block.ops):
         return run
     # with several threads, torch 2.13 writes out of bounds where a tensor and the values added to it differ in layout
     options: Any = {"cpp.threads": 1} if any(map(_adds_by_index, block.ops)) else {}
@@ -44,5 +44,5 @@ def _compiled_if_innermost(run: Replay, block: Block) -> Replay:
     return compiled
 
 
-def _adds_by_index(op: Apply | Scan) -> bool:
+def _adds_by_index(op: Op) -> bool:
     return isinstance(op, Apply) and op.target is torch.ops.aten.index_put.default and op.args[3:4] == (True,)

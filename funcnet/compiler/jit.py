@@ -15,7 +15,7 @@ from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments
-from funcnet.compiler.program import Apply, Scan, walk
+from funcnet.compiler.program import Apply, Op, walk
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import Signature, are_plain, difference, signature, unhashable, with_traced
 from funcnet.tracebacks import boundary
@@ -286,5 +286,5 @@ class _Call(NamedTuple):
     lanes: int | None
 
 
-def _name(op: Apply | Scan) -> str:
-    return "scan" if isinstance(op, Scan) else str(op.target)
+def _name(op: Op) -> str:
+    return str(op.target) if isinstance(op, Apply) else type(op).__name__.lower()

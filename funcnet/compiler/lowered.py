@@ -18,7 +18,8 @@ class Explanation:
     Attributes:
         backend: "native", "inductor" or "eager".
         reason: The reason for this backend.
-        operations: Number of occurrences of each operation in the program, bodies of scans included; loops are "scan".
+        operations: Number of occurrences of each operation in the program, inner blocks included; "scan", "switch" and
+            "while" are loops and branches.
         kernel_size: Bytes of the compiled library; 0 unless the backend is native.
         cache_hit: Whether the compiled library came from the disk cache.
     """

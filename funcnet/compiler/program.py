@@ -1,8 +1,9 @@
 """The traced program: blocks of pure operations on values, each assigned once.
 
 A value is a `Var`, identified by the object itself. A `Block` takes parameters, applies operations in order and has
-results; a `Scan` holds a block of its own, whose operations may read the values of the blocks around it. An outermost
-vmap is not in the block: the block is one lane, and the `Program` says which axes of the actual tensors are lanes.
+results; a `Scan`, a `Switch` and a `While` hold blocks of their own, whose operations may read the values of the blocks
+around them. An outermost vmap is not in the block: the block is one lane, and the `Program` says which axes of the
+actual tensors are lanes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,11 +51,33 @@ class Scan:
 
 
 @dataclass(eq=False)
+class Switch:
+    """The results of branch i of several, which have no parameters; i is a 0-d bool or int64 within their number."""
+
+    index: Var
+    branches: "tuple[Block, ...]"
+    outputs: tuple[Var, ...]
+
+
+@dataclass(eq=False)
+class While:
+    """A loop: carries = body(*carries) as long as test(*carries) is true, a 0-d bool; outputs are the last carries."""
+
+    init: tuple[Var, ...]
+    test: "Block"
+    body: "Block"
+    outputs: tuple[Var, ...]
+
+
+Op = Apply | Scan | Switch | While
+
+
+@dataclass(eq=False)
 class Block:
     """A sequence of operations between parameters and results."""
 
     params: tuple[Var, ...]
-    ops: list[Apply | Scan] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
     results: tuple[Var, ...] = ()
 
     def __repr__(self) -> str:
@@ -79,18 +102,37 @@ class Program:
     varying: frozenset[Var] = frozenset()
 
 
-def inputs(op: Apply | Scan) -> Iterator[Var]:
-    """Yield the values that an operation reads, including those that its body reads from outside; some repeatedly."""
-    if isinstance(op, Apply):
-        yield from variables((op.args, tuple(op.kwargs.values())))
-    else:
-        yield from variables((op.init, op.xs))
-        yield from free(op.body)
+def blocks(op: Op) -> tuple[Block, ...]:
+    """Return the blocks that an operation holds."""
+    match op:
+        case Apply():
+            return ()
+        case Scan():
+            return (op.body,)
+        case Switch():
+            return op.branches
+        case While():
+            return op.test, op.body
 
 
-def has_effect(op: Apply | Scan) -> bool:
-    """Tell whether an operation is a check, or a loop that contains one."""
-    return any(map(has_effect, op.body.ops)) if isinstance(op, Scan) else not op.outputs
+def inputs(op: Op) -> Iterator[Var]:
+    """Yield the values that an operation reads, including those that its blocks read from outside; some repeatedly."""
+    match op:
+        case Apply():
+            yield from variables((op.args, tuple(op.kwargs.values())))
+        case Scan():
+            yield from variables((op.init, op.xs))
+        case Switch():
+            yield op.index
+        case While():
+            yield from op.init
+    for block in blocks(op):
+        yield from free(block)
+
+
+def has_effect(op: Op) -> bool:
+    """Tell whether an operation is a check, or holds one in a block."""
+    return not op.outputs if isinstance(op, Apply) else any(has_effect(inner) for b in blocks(op) for inner in b.ops)
 
 
 def free(block: Block) -> Iterator[Var]:
@@ -126,12 +168,52 @@ def substitute(value: Any, mapping: dict[Any, Any]) -> Any:
     return value
 
 
-def walk(block: Block) -> Iterator[Apply | Scan]:
-    """Yield every operation of a block, including those in the bodies of its scans."""
+def renamed(block: Block, names: dict[Var, Var]) -> Block:
+    """Return a copy of a block, whose values are new but for those that have a name already; add the others to it."""
+
+    def new(values: Sequence[Var]) -> tuple[Var, ...]:
+        return tuple(names.setdefault(var, Var(var.shape, var.dtype, var.device)) for var in values)
+
+    params, ops = new(block.params), list[Op]()
+    for op in block.ops:
+        outputs = new(op.outputs)
+        match op:
+            case Apply():
+                kwargs = {name: substitute(value, names) for name, value in op.kwargs.items()}
+                ops.append(Apply(op.target, substitute(op.args, names), kwargs, outputs))
+            case Scan():
+                init, xs = substitute((op.init, op.xs), names)
+                ops.append(Scan(op.length, op.unroll, init, xs, renamed(op.body, names), outputs))
+            case Switch():
+                branches = tuple(renamed(branch, names) for branch in op.branches)
+                ops.append(Switch(substitute(op.index, names), branches, outputs))
+            case While():
+                test, body = (renamed(inner, names) for inner in (op.test, op.body))
+                ops.append(While(substitute(op.init, names), test, body, outputs))
+    return Block(params, ops, substitute(block.results, names))
+
+
+def emit(
+    ops: list[Op],
+    target: Operation,
+    args: tuple[Any, ...],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    like: Var,
+    kwargs: dict[str, Any] | None = None,
+) -> Var:
+    """Append an operation with one output, on the device of another value; return the output."""
+    out = Var(shape, dtype, like.device)
+    ops.append(Apply(target, args, kwargs or {}, (out,)))
+    return out
+
+
+def walk(block: Block) -> Iterator[Op]:
+    """Yield every operation of a block, including those in the blocks that its operations hold."""
     for op in block.ops:
         yield op
-        if isinstance(op, Scan):
-            yield from walk(op.body)
+        for inner in blocks(op):
+            yield from walk(inner)
 
 
 class _Names(dict[Var, str]):
@@ -145,7 +227,7 @@ class _Names(dict[Var, str]):
 def _lines(block: Block, names: _Names, indent: str) -> Iterator[str]:
     yield f"{indent}({', '.join(_typed(var, names) for var in block.params)}) ->"
     for op in block.ops:
-        lines = _apply_lines(op, names) if isinstance(op, Apply) else _scan_lines(op, names)
+        lines = _apply_lines(op, names) if isinstance(op, Apply) else _block_lines(op, names)
         yield from (f"{indent}  {line}" for line in lines)
     yield f"{indent}  return {_show(block.results, names)}"
 
@@ -157,10 +239,17 @@ def _apply_lines(op: Apply, names: _Names) -> Iterator[str]:
     yield f"{outputs}{' = ' if outputs else ''}{target}({', '.join(arguments)})"
 
 
-def _scan_lines(op: Scan, names: _Names) -> Iterator[str]:
+def _block_lines(op: Scan | Switch | While, names: _Names) -> Iterator[str]:
     outputs = ", ".join(_typed(var, names) for var in op.outputs)
-    yield f"{outputs} = scan length={op.length} init={_show(op.init, names)} xs={_show(op.xs, names)}"
-    yield from _lines(op.body, names, "  ")
+    match op:
+        case Scan():
+            yield f"{outputs} = scan length={op.length} init={_show(op.init, names)} xs={_show(op.xs, names)}"
+        case Switch():
+            yield f"{outputs} = switch {_show(op.index, names)}"
+        case While():
+            yield f"{outputs} = while init={_show(op.init, names)}"
+    for block in blocks(op):
+        yield from _lines(block, names, "  ")
 
 
 def _typed(var: Var, names: _Names) -> str:

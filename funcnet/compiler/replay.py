@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler import passes
-from funcnet.compiler.program import Apply, Block, Program, Scan, Var, free, inputs, variables
+from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
+from funcnet.compiler.tracing.control_flow import switch_recorder, while_recorder
 from funcnet.compiler.tracing.spec import row_major
 from funcnet.compiler.tracing.trace import loop, trace
 from funcnet.transforms import vmap
@@ -124,7 +125,7 @@ class _Names(dict[Var, str]):
         return repr(value) if value is None or isinstance(value, bool | int) else self.constant(value)
 
 
-def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
+def _with_lifetimes(block: Block) -> Iterator[Op | list[Var]]:
     """Yield the operations, and after each the values that no later operation reads."""
     last = {var: i for i, op in enumerate(block.ops) for var in (*op.outputs, *inputs(op))}
     kept = {*variables(block.results), *block.params, *free(block)}
@@ -133,15 +134,33 @@ def _with_lifetimes(block: Block) -> Iterator[Apply | Scan | list[Var]]:
         yield [var for var in dict.fromkeys((*op.outputs, *inputs(op))) if last[var] == i and var not in kept]
 
 
-def _statement(op: Apply | Scan | list[Var], names: _Names, transform: Transform, meter: Meter | None) -> list[str]:
+def _statement(op: Op | list[Var], names: _Names, transform: Transform, meter: Meter | None) -> list[str]:
     if isinstance(op, list):
         return [f"del {', '.join(names[var] for var in op)}"] if op else []
     outputs = ", ".join(names[var] for var in op.outputs)
-    if isinstance(op, Scan):
-        several, call = ",", f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
-    else:
-        several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
+    several = ","
+    match op:
+        case Apply():
+            several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
+        case Scan():
+            call = f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
+        case Switch():
+            branches = [_closed(branch, transform, names) for branch in op.branches]
+            call = f"{names.constant(_run_switch)}({names[op.index]}, [{', '.join(branches)}])"
+        case While():
+            parts = [_closed(part, transform, names) for part in (op.test, op.body)]
+            call = f"{names.constant(_run_while)}({', '.join(parts)}, {names.argument(op.init)})"
     return [f"{outputs}{several} = {call}" if outputs else call]
+
+
+def _closed(block: Block, transform: Transform, names: _Names) -> str:
+    """Return the text of a function of a block's parameters, which holds the values that it reads from outside."""
+    outside = names.argument(tuple(dict.fromkeys(free(block))))
+    return f"{names.constant(_bind)}({names.constant(replay(block, transform))}, {outside})"
+
+
+def _bind(run: Replay, outside: list[Tensor]) -> Replay:
+    return lambda *params: run(*params, *outside)
 
 
 def _several(op: Apply) -> str:
@@ -221,6 +240,22 @@ def _run_recorded(
 
     carries, ys = recorded(step, init, xs, length, 1)
     return *carries, *ys
+
+
+def _run_switch(index: Tensor, branches: Sequence[Replay]) -> Sequence[Tensor | None]:
+    """Run the branch of an index, or record the switch if a trace is running."""
+    recorded = switch_recorder()
+    return branches[int(index)]() if recorded is None else recorded(index, branches)
+
+
+def _run_while(test: Replay, body: Replay, init: list[Tensor]) -> Sequence[Tensor]:
+    """Run a loop with a condition, or record it if a trace is running."""
+    if (recorded := while_recorder()) is not None:
+        return recorded(lambda carries: test(*carries)[0], lambda carries: body(*carries), init)
+    carries: Sequence[Tensor] = [x.clone(memory_format=torch.contiguous_format) for x in init]
+    while test(*carries)[0]:
+        carries = body(*carries)
+    return carries
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:

@@ -4,14 +4,14 @@ The tests set FUNCNET_VERIFY; without it nothing is checked.
 """
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet.compiler.errors import InternalError
-from funcnet.compiler.program import Apply, Block, Program, Scan, Var, inputs
+from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, blocks, inputs
 
 VERIFYING = bool(os.environ.get("FUNCNET_VERIFY"))
 Kind = tuple[tuple[int, ...], torch.dtype]
@@ -48,11 +48,9 @@ class _Verifier:
         scope = {*outside, *self.assign(block.params, "a parameter")}
         for op in block.ops:
             self.in_scope(inputs(op), scope, _name(op))
-            if isinstance(op, Scan):
-                _check_scan(op)
-                self.block(op.body, frozenset(scope))
-            else:
-                _check_outputs(op)
+            _check(op)
+            for inner in blocks(op):
+                self.block(inner, frozenset(scope))
             scope.update(self.assign(op.outputs, _name(op)))
         self.in_scope(block.results, scope, "a result")
 
@@ -67,6 +65,51 @@ class _Verifier:
         for var in values:
             if var not in scope:
                 raise InternalError(f"{name} reads a value that is not in scope: {_kind(var)}")
+
+
+def _check(op: Op) -> None:
+    match op:
+        case Apply():
+            _check_outputs(op)
+        case Scan():
+            _check_scan(op)
+        case Switch():
+            _check_switch(op)
+        case While():
+            _check_while(op)
+
+
+def _check_switch(switch: Switch) -> None:
+    """Check the index, and that all branches have results of the shapes and dtypes of the outputs."""
+    if switch.index.shape or switch.index.dtype not in (torch.bool, torch.int64):
+        raise InternalError(f"the index of a switch is not a 0-d bool or int64: {_kind(switch.index)}")
+    _same(
+        "a switch",
+        {f"result of branch {i}": branch.results for i, branch in enumerate(switch.branches)},
+        switch.outputs,
+    )
+    if any(branch.params for branch in switch.branches):
+        raise InternalError("a branch of a switch has parameters")
+
+
+def _check_while(loop: While) -> None:
+    """Check that carries keep their shapes and dtypes, and that the test is a 0-d bool."""
+    if [*map(_kind, loop.test.results)] != [((), torch.bool)]:
+        raise InternalError(f"the test of a while is not a 0-d bool: {[*map(_kind, loop.test.results)]}")
+    carries = {
+        "carry": loop.body.params,
+        "carry of the test": loop.test.params,
+        "new carry": loop.body.results,
+        "last carry": loop.outputs,
+    }
+    _same("a while", carries, loop.init)
+
+
+def _same(op: str, groups: Mapping[str, Sequence[Var]], like: Sequence[Var]) -> None:
+    want = [*map(_kind, like)]
+    for name, values in groups.items():
+        if want != (got := [*map(_kind, values)]):
+            raise InternalError(f"a {name} of {op} has another shape or dtype: expected {want}, got {got}")
 
 
 def _check_scan(scan: Scan) -> None:
@@ -136,5 +179,5 @@ def _stacked(var: Var, length: int) -> Kind:
     return (length, *var.shape), var.dtype
 
 
-def _name(op: Apply | Scan) -> str:
-    return "a scan" if isinstance(op, Scan) else str(op.target)
+def _name(op: Op) -> str:
+    return str(op.target) if isinstance(op, Apply) else f"a {type(op).__name__.lower()}"

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from funcnet.control_flow.scan import scan
 from funcnet.curvature.checks import Matvec, check_numbers, flat_operator, like
-from funcnet.scan import scan
 from funcnet.transforms import transformed
 from funcnet.tree import Tree
 

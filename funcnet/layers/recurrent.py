@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from funcnet import initializers
+from funcnet.control_flow.scan import scan
 from funcnet.initializers import Initializer
 from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
 from funcnet.random import Key
-from funcnet.scan import scan
 
 Carry = tuple[Tensor, ...]
 Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ wh, x @ wi, both with biases) -> carry, h first

@@ -10,7 +10,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 put = torch.ops.aten.index_put
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 N = 70_001
 

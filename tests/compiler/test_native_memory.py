@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.native import backend
 from funcnet.compiler.native.target import Target
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 SIZE = 2500  # elements of float64: too large for the stack
 

@@ -5,7 +5,7 @@ import torch
 from backends import check, whole
 from torch import Tensor
 
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 LINE, LONGER, OTHER, MOST = whole(3), whole(8), whole(5), whole(10)
 

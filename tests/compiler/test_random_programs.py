@@ -9,7 +9,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 # Each maps two 3 x 4 tensors to one, with values of the order of one.
 STEPS = [

@@ -23,7 +23,7 @@ from funcnet.compiler import jit
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 
 def weights(sizes: list[int], dtype: torch.dtype, lanes: int | None = None) -> list[dict[str, Tensor]]:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
+from funcnet.control_flow.scan import scan
 from funcnet.random import bits, key, key_data, permutation, split, truncated_normal
-from funcnet.scan import scan
 
 nan, inf = math.nan, math.inf
 DTYPES = [torch.float32, torch.float64, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool]

@@ -6,7 +6,7 @@ from backends import FLOATS, check, rand, rows
 from torch import Tensor
 
 import funcnet as fn
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 SHAPES = {
     "permute": lambda x: x.permute(2, 0, 1) * 2,

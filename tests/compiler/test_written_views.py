@@ -5,7 +5,7 @@ import torch
 from backends import QUICK, check
 
 from funcnet.compiler import StagingError, jit
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 
 def windows(x: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import funcnet as fn
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import NoCompilerError, UnsupportedError
 from funcnet.compiler.native.lowering.table import RULES
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 X = torch.linspace(-1.0, 2.0, 12, dtype=torch.float64).reshape(3, 4)
 

@@ -6,7 +6,7 @@ from backends import BACKENDS
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 
 def descend(learning_rate, x):

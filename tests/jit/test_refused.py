@@ -9,7 +9,7 @@ from traced import X
 
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 
 def branch(x):
@@ -83,7 +83,7 @@ def test_values_that_leave_their_scan_or_their_trace_are_refused():
         scan(lambda c, _: (kept.append(c * 2), (c, None))[1], x, length=2)
         return kept[0] + 1
 
-    with pytest.raises(StagingError, match="used outside the function or scan body that made it"):
+    with pytest.raises(StagingError, match="used outside the function, loop body or branch that made it"):
         jit(f)(X)
     with pytest.raises(StagingError, match="got a traced tensor after its tracing has ended"):
         kept[0] + 1

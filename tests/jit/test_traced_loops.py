@@ -8,7 +8,7 @@ import funcnet as fn
 from funcnet.compiler import jit
 from funcnet.compiler.program import Scan
 from funcnet.compiler.tracing.trace import loop
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 
 def test_loop_invariant_operations_are_computed_before_the_loop():

@@ -9,7 +9,7 @@ from traced import W, X, assert_traced_equals, operations, program
 import funcnet as fn
 from funcnet.compiler import StagingError, jit
 from funcnet.compiler.tracing.trace import loop
-from funcnet.scan import scan
+from funcnet.control_flow.scan import scan
 
 LABELS = torch.tensor([0, 3, 1])
 

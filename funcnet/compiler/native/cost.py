@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
-    Check,
     Contract,
     Cumulate,
     Loop,
@@ -32,11 +32,13 @@ def work(statements: Sequence[Statement], target: Target) -> int:
                 total += math.prod(statement.out.shape)
             case Sort():
                 total += math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
-            case Check():
+            case Check() | Break():
                 total += 1
             case Loop():
                 total += statement.counter.length * work(statement.body, target)
-            case Section():
+            case Repeat():
+                total += target.steps * work(statement.body, target)
+            case Case() | Section():
                 total += work(statement.body, target)
             case _:
                 never(statement)

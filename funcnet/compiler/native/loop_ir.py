@@ -13,6 +13,7 @@ from typing import NoReturn
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,6 @@ class Sort:
 
 
 @dataclass(eq=False)
-class Check:
-    """Set an error code, which numbers the kernel's messages, if the element of a view is false in any lane."""
-
-    view: View
-    code: int
-
-
-@dataclass(eq=False)
 class Loop:
     """The loop of a scan, a few steps unrolled."""
 
@@ -181,7 +174,7 @@ class Section:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Loop | Section
+Statement = Nest | Contract | Cumulate | Sort | Check | Break | Loop | Repeat | Case | Section
 
 
 @dataclass(eq=False)
@@ -202,14 +195,14 @@ def never(value: NoReturn) -> NoReturn:
 
 
 def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]]) -> LoopProgram:
-    """Replace each statement by those that f returns for it; for a loop or section, replace those in its body."""
+    """Replace each statement by those that f returns for it; for one with a body, replace those inside."""
 
     def rewritten(statements: Sequence[Statement]) -> Iterator[Statement]:
         for statement in statements:
             match statement:
-                case Loop() | Section():
+                case Loop() | Repeat() | Case() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
-                case Nest() | Contract() | Cumulate() | Sort() | Check():
+                case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
                     yield from f(statement)
                 case _:
                     never(statement)
@@ -218,7 +211,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
 
 
 def reads(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement reads, including those in the body of a loop or section."""
+    """Yield the views that a statement reads, including those in its body."""
     match statement:
         case Nest():
             for part in statement.body:
@@ -227,9 +220,10 @@ def reads(statement: Statement) -> Iterator[View]:
             yield from (statement.left, statement.right)
         case Cumulate() | Sort():
             yield statement.source
-        case Check():
+        case Check() | Break():
             yield statement.view
-        case Loop() | Section():
+        case Loop() | Repeat() | Case() | Section():
+            yield from (statement.view,) if isinstance(statement, Case) else ()
             for inner in statement.body:
                 yield from reads(inner)
         case _:
@@ -237,7 +231,7 @@ def reads(statement: Statement) -> Iterator[View]:
 
 
 def writes(statement: Statement) -> Iterator[View]:
-    """Yield the views that a statement writes, including those in the body of a loop or section."""
+    """Yield the views that a statement writes, including those in its body."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if (view := written(part)) is not None)
@@ -247,9 +241,9 @@ def writes(statement: Statement) -> Iterator[View]:
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)
-        case Check():
+        case Check() | Break():
             pass
-        case Loop() | Section():
+        case Loop() | Repeat() | Case() | Section():
             for inner in statement.body:
                 yield from writes(inner)
         case _:
@@ -257,13 +251,13 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the scratch of a statement's long sums, including those in the body of a loop or section."""
+    """Yield the scratch of a statement's long sums, including those in its body."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | Check():
+        case Contract() | Cumulate() | Sort() | Check() | Break():
             pass
-        case Loop() | Section():
+        case Loop() | Repeat() | Case() | Section():
             for inner in statement.body:
                 yield from scratch(inner)
         case _:

@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 import torch
 
 from funcnet.compiler.native.buffers import Buffer
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
-    Check,
     Contract,
     Cumulate,
     Loop,
@@ -25,7 +25,8 @@ from funcnet.compiler.native.loop_ir import (
 )
 from funcnet.compiler.native.target import Target
 
-Path = tuple[Loop | Section, ...]
+Holder = Loop | Repeat | Case | Section
+Path = tuple[Holder, ...]
 
 
 @dataclass(eq=False)
@@ -42,14 +43,14 @@ class Plan:
     """Where the temporaries of a kernel are.
 
     Attributes:
-        locals: Those on the stack, by the loop or section that declares them; None: the function of a block.
+        locals: Those on the stack, by the loop, case or section that declares them; None: the function of a block.
         arena: The offset of each of the others, in bytes.
         size: The bytes of the arena.
         lanes: The lanes per block.
         slack: The bytes after each buffer that may be read.
     """
 
-    locals: dict[Loop | Section | None, list[Buffer]]
+    locals: dict[Holder | None, list[Buffer]]
     arena: dict[Buffer, int]
     size: int
     lanes: int
@@ -134,7 +135,7 @@ def _lanes(kernel: LoopProgram, target: Target) -> int:
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     """Find the life of each buffer that needs memory; it covers the whole of a loop that uses an outer buffer."""
     uses: dict[Buffer, list[tuple[int, Path]]] = {b: [(0, ())] for b in kernel.inputs if b.varying}
-    spans: dict[Loop | Section, tuple[int, int]] = {}
+    spans: dict[Holder, tuple[int, int]] = {}
     for tick, path, statement in _ticks(kernel.statements, (), [0]):
         for loop in path:
             spans[loop] = (spans.get(loop, (tick, tick))[0], tick)
@@ -144,7 +145,7 @@ def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:
     return {buffer: _life(found, spans) for buffer, found in uses.items()}
 
 
-def _life(uses: Sequence[tuple[int, Path]], spans: dict[Loop | Section, tuple[int, int]]) -> _Life:
+def _life(uses: Sequence[tuple[int, Path]], spans: dict[Holder, tuple[int, int]]) -> _Life:
     path = uses[0][1]
     for _, other in uses:
         path = tuple(a for a, b in zip(path, other, strict=False) if a is b)
@@ -156,9 +157,12 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
     """Number the statements other than loops in textual order; yield each with the loops around it."""
     for statement in statements:
         match statement:
-            case Loop() | Section():
+            case Loop() | Repeat() | Case() | Section():
+                if isinstance(statement, Case):
+                    clock[0] += 1
+                    yield clock[0], path, Check(statement.view, 0)  # reads the element before the body
                 yield from _ticks(statement.body, (*path, statement), clock)
-            case Nest() | Contract() | Cumulate() | Sort() | Check():
+            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
                 clock[0] += 1
                 yield clock[0], path, statement
             case _:

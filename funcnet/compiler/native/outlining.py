@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
-    Check,
     Contract,
     Cumulate,
     Loop,
@@ -40,10 +40,13 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
     section, size = Section(), 0
     for statement in statements:
         count = lines([statement], target)
-        if section.body and size + count > target.section:
+        is_large = isinstance(statement, Loop | Repeat | Case) and count > target.section
+        if section.body and (size + count > target.section or is_large or isinstance(statement, Break)):
             yield section
             section, size = Section(), 0
-        if isinstance(statement, Loop) and count > target.section:
+        if isinstance(statement, Break):  # C leaves a loop from the function of the loop only
+            yield statement
+        elif isinstance(statement, Loop | Repeat | Case) and is_large:
             yield replace(statement, body=[*_divided(statement.body, target)])
         else:
             section.body.append(statement)
@@ -74,9 +77,9 @@ def lines(statements: Sequence[Statement], target: Target) -> int:
                 total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
             case Cumulate() | Sort():
                 total += _CALL
-            case Check():
+            case Check() | Break():
                 total += 1
-            case Loop() | Section():
+            case Loop() | Repeat() | Case() | Section():
                 total += 3 + lines(statement.body, target)
             case _:
                 never(statement)

@@ -45,6 +45,7 @@ class Target:
         tall_product: Least rows for packed columns.
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
+        steps: Expected steps of a loop with a condition.
         poll: Operations between two reads of the stop flag in one statement: 10 ms, or 0.3 s of the slowest ones. A
             loop that is cut may be slower, so that only long statements are.
         poll_between: Operations of a statement before which the flag is read.
@@ -79,6 +80,7 @@ class Target:
     tall_product: int = 16
     panel: int = 512
     product_speed: int = 64
+    steps: int = 1000
     poll: int = 1 << 24
     poll_between: int = 1 << 20
     poll_product: int = 1 << 36

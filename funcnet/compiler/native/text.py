@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Check,
     Contract,
     Cumulate,
     Gather,
@@ -65,6 +65,14 @@ class _Text:
                 yield f"{self.view(values)}, {self.view(indices)} = sort {self.view(source)} along {axis}, {order}"
             case Check(view, code):
                 yield f"check {self.view(view)}  # message {code}"
+            case Break(view):
+                yield f"break unless {self.view(view)}"
+            case Repeat(body):
+                yield "repeat:"
+                yield from self.body(body, "  ")
+            case Case(view, value, body):
+                yield f"if {self.view(view)} == {value}:"
+                yield from self.body(body, "  ")
             case Loop(counter, _, body):
                 self.counters[counter] = name = f"s{len(self.counters)}"
                 yield f"for {name} < {counter.length}:"

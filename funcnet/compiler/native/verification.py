@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Check,
     Contract,
     Cumulate,
     Gather,
@@ -63,12 +63,17 @@ class _Verifier:
             match statement:
                 case Loop():
                     self.statements(statement.body, (*counters, statement.counter))
-                case Section():
+                case Case():
+                    if statement.view.varying:
+                        raise InternalError("a Case depends on an element that varies between lanes")
+                    self.access(Check(statement.view, 0), counters)
+                    self.statements(statement.body, counters)
+                case Repeat() | Section():
                     self.statements(statement.body, counters)
                 case Nest():
                     _check_body(statement)
                     self.access(statement, counters)
-                case Contract() | Cumulate() | Sort() | Check():
+                case Contract() | Cumulate() | Sort() | Check() | Break():
                     self.access(statement, counters)
                 case _:
                     never(statement)

@@ -6,16 +6,23 @@ from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.passes.hoist import hoist
 from funcnet.compiler.passes.lane_checks import filled
+from funcnet.compiler.passes.predication import predicate
 from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
 from funcnet.compiler.verification import checked
 
 
 def run(program: Program) -> Program:
-    """Run all passes: fill failed lanes, copy aliasing results, remove dead code, hoist, find the varying values."""
+    """Run all passes.
+
+    Fill failed lanes, copy aliasing results, remove dead code, hoist, select where a condition varies between lanes.
+    """
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))
     unalias(checked(program).block)
     remove_dead(checked(program).block)
     program = checked(replace(checked(program), block=hoist(program.block)))
+    if program.in_dims is not None:
+        block = predicate(program.block, varying(program.block, program.in_dims))
+        program = checked(replace(program, block=block))
     return replace(program, varying=varying(program.block, program.in_dims))

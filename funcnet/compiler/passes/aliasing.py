@@ -1,10 +1,10 @@
 """Copy the results of a program that are its arguments, or views of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
-from funcnet.compiler.program import Apply, Block, Scan, Var
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While
 
 
 def unalias(block: Block) -> None:
@@ -20,25 +20,37 @@ def _copy(block: Block, var: Var) -> Var:
 
 
 def _sharing(block: Block, sources: Iterable[Var]) -> set[Var]:
-    """Collect the values that may share memory with the sources: their views, and carries that a scan passes on."""
+    """Collect the values that may share memory with the sources: views, results of branches, carries passed on."""
     shared = set(sources)
     for op in block.ops:
-        if isinstance(op, Scan):
-            shared.update(_carried(op, shared))
-        elif op.target.is_view and op.args[0] in shared:
-            shared.update(op.outputs)
+        shared.update(_shared_outputs(op, shared))
     return shared
 
 
-def _carried(scan: Scan, shared: set[Var]) -> list[Var]:
+def _shared_outputs(op: Op, shared: set[Var]) -> Iterable[Var]:
+    match op:
+        case Apply():
+            return op.outputs if op.target.is_view and op.args[0] in shared else ()
+        case Scan():
+            return _carried(op, shared, op.body, (*op.init, *op.xs), at_least_once=op.length > 0)
+        case While():
+            return _carried(op, shared, op.body, op.init, at_least_once=False)
+        case Switch():
+            inside = [(branch.results, _sharing(branch, shared)) for branch in op.branches]
+            return [out for i, out in enumerate(op.outputs) if any(ends[i] in found for ends, found in inside)]
+
+
+def _carried(
+    op: Scan | While, shared: set[Var], body: Block, starts: Sequence[Var], *, at_least_once: bool
+) -> list[Var]:
     """Find the final carries that may share memory with the sources, after any number of steps."""
-    carries, params = len(scan.init), scan.body.params
-    sources = {param for param, atom in zip(params, (*scan.init, *scan.xs), strict=True) if atom in shared}
+    carries, params = len(op.init), body.params
+    sources = {param for param, atom in zip(params, starts, strict=True) if atom in shared}
     while True:
-        inside = _sharing(scan.body, [*shared, *sources])
-        later = {p for p, end in zip(params[:carries], scan.body.results, strict=False) if end in inside}
+        inside = _sharing(body, [*shared, *sources])
+        later = {p for p, end in zip(params[:carries], body.results, strict=False) if end in inside}
         if later <= sources:
             break
         sources |= later
-    ends = zip(scan.outputs, scan.init, scan.body.results, strict=False)
-    return [out for out, start, end in ends if (start in shared and not scan.length) or end in inside]
+    ends = zip(op.outputs, op.init, body.results, strict=False)
+    return [out for out, start, end in ends if (start in shared and not at_least_once) or end in inside]

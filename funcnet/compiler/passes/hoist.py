@@ -1,21 +1,36 @@
-"""Loop-invariant code motion: move operations that depend on outside values alone out of a scan's body."""
+"""Loop-invariant code motion: move operations that depend on outside values alone out of a loop's body."""
 
 from dataclasses import replace
 
-from funcnet.compiler.program import Apply, Block, Scan, inputs
+from funcnet.compiler.decompositions.fallible import may_fail
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, While, inputs
 
 
 def hoist(block: Block) -> Block:
-    """Move the operations of a scan's body that depend on outside values alone before the scan; inner scans first."""
-    ops: list[Apply | Scan] = []
+    """Move the operations of a loop's body that depend on outside values alone before the loop; inner loops first.
+
+    The body of a loop with a condition may never run, so an operation that may fail stays in it.
+    """
+    ops: list[Op] = []
     for op in block.ops:
-        if isinstance(op, Scan):
-            body = hoist(op.body)
-            inside, kept = set(body.params), list[Apply | Scan]()
-            for inner in body.ops:
-                stays = isinstance(inner, Scan) or any(var in inside for var in inputs(inner))
-                (kept if stays else ops).append(inner)
-                inside.update(inner.outputs if stays else ())
-            op = replace(op, body=Block(body.params, kept, body.results))
+        match op:
+            case Scan():
+                op = replace(op, body=_without_invariants(hoist(op.body), ops))
+            case While():
+                op = replace(op, test=hoist(op.test), body=_without_invariants(hoist(op.body), ops, is_certain=False))
+            case Switch():
+                op = replace(op, branches=tuple(map(hoist, op.branches)))
+            case Apply():
+                pass
         ops.append(op)
     return Block(block.params, ops, block.results)
+
+
+def _without_invariants(body: Block, ops: list[Op], *, is_certain: bool = True) -> Block:
+    """Return a body without its loop-invariant operations, which are appended to those before the loop."""
+    inside, kept = set(body.params), list[Op]()
+    for op in body.ops:
+        moves = isinstance(op, Apply) and (is_certain or not may_fail(op)) and inside.isdisjoint(inputs(op))
+        (ops if moves else kept).append(op)
+        inside.update(() if moves else op.outputs)
+    return Block(body.params, kept, body.results)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from funcnet.compiler.decompositions.value_checks import PROBABILITIES
-from funcnet.compiler.program import Apply, Block, Scan, Var, substitute, walk
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, emit, substitute, walk
 
 aten = torch.ops.aten
 
@@ -46,34 +45,46 @@ class _Filling:
         self.new: dict[Var, Var] = {}  # value -> the filled value that later operations read
 
     def block(self, block: Block) -> Block:
-        ops: list[Apply | Scan] = []
+        ops: list[Op] = []
         for op in block.ops:
-            self.scan(op, ops) if isinstance(op, Scan) else self.apply(op, ops)
+            if isinstance(op, Apply):
+                self.apply(op, ops)
+            else:
+                ops.append(self.holder(op))
         return Block(block.params, ops, substitute(block.results, self.new))
 
-    def scan(self, op: Scan, ops: list[Apply | Scan]) -> None:
-        init, xs = substitute((op.init, op.xs), self.new)
-        ops.append(replace(op, init=init, xs=xs, body=self.block(op.body)))
+    def holder(self, op: Scan | Switch | While) -> Op:
+        """Fill in the blocks that an operation holds."""
+        match op:
+            case Scan():
+                init, xs = substitute((op.init, op.xs), self.new)
+                return replace(op, init=init, xs=xs, body=self.block(op.body))
+            case Switch():
+                index = substitute(op.index, self.new)
+                return replace(op, index=index, branches=tuple(map(self.block, op.branches)))
+            case While():
+                init = substitute(op.init, self.new)
+                return replace(op, init=init, test=self.block(op.test), body=self.block(op.body))
 
-    def apply(self, op: Apply, ops: list[Apply | Scan]) -> None:
+    def apply(self, op: Apply, ops: list[Op]) -> None:
         if _is_of_numbers(op):
             return
         kwargs = {name: substitute(value, self.new) for name, value in op.kwargs.items()}
         op = replace(op, args=substitute(op.args, self.new), kwargs=kwargs)
         self.fill_infinite(op, ops) if op.target in _FINITE else ops.append(op)
         for info in self.checked.intersection(op.outputs):  # here: operations before the check read the outputs, too
-            self.fill(op.outputs, _emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
+            self.fill(op.outputs, emit(ops, aten.eq.Scalar, (info, 0), info.shape, torch.bool, info), ops)
 
-    def fill_infinite(self, op: Apply, ops: list[Apply | Scan]) -> None:
+    def fill_infinite(self, op: Apply, ops: list[Op]) -> None:
         """Pass zeros to an operation in place of a matrix that is not finite, and fill its results with NaN."""
         x = op.args[0]
-        each = _emit(ops, aten.isfinite.default, (x,), x.shape, torch.bool, x)
-        finite = _emit(ops, aten.all.dims, (each, [-2, -1]), x.shape[:-2], torch.bool, x)
+        each = emit(ops, aten.isfinite.default, (x,), x.shape, torch.bool, x)
+        finite = emit(ops, aten.all.dims, (each, [-2, -1]), x.shape[:-2], torch.bool, x)
         safe = _chosen(ops, finite, x, 0)
         ops.append(replace(op, args=(safe, *op.args[1:])))
         self.fill(op.outputs, finite, ops)
 
-    def fill(self, outputs: Sequence[Var], valid: Var, ops: list[Apply | Scan]) -> None:
+    def fill(self, outputs: Sequence[Var], valid: Var, ops: list[Op]) -> None:
         for out in outputs:
             if out.dtype.is_floating_point or out.dtype.is_complex:
                 self.new[out] = _chosen(ops, valid, out, torch.nan)
@@ -86,23 +97,9 @@ def _is_of_numbers(op: Apply) -> bool:
     return op.target is aten._linalg_check_errors.default
 
 
-def _chosen(ops: list[Apply | Scan], valid: Var, x: Var, other: float) -> Var:
+def _chosen(ops: list[Op], valid: Var, x: Var, other: float) -> Var:
     """Return x where `valid`, which has the batch axes of x, is true, and `other` elsewhere."""
     shape = valid.shape + (1,) * min(len(x.shape) - len(valid.shape), 2)
-    flags = _emit(ops, aten.view.default, (valid, list(shape)), shape, torch.bool, x)
-    number = _emit(ops, aten.full.default, ([], other), (), x.dtype, x, {"dtype": x.dtype, "device": x.device})
-    return _emit(ops, aten.where.self, (flags, x, number), x.shape, x.dtype, x)
-
-
-def _emit(
-    ops: list[Apply | Scan],
-    target: Any,
-    args: tuple[Any, ...],
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    like: Var,
-    kwargs: dict[str, Any] | None = None,
-) -> Var:
-    out = Var(shape, dtype, like.device)
-    ops.append(Apply(target, args, kwargs or {}, (out,)))
-    return out
+    flags = emit(ops, aten.view.default, (valid, list(shape)), shape, torch.bool, x)
+    number = emit(ops, aten.full.default, ([], other), (), x.dtype, x, {"dtype": x.dtype, "device": x.device})
+    return emit(ops, aten.where.self, (flags, x, number), x.shape, x.dtype, x)

@@ -25,6 +25,7 @@ class Recorder(DispatchMode):
         self.is_inside_rule = False
         self.root = Block(())
         self.blocks = [self.root]
+        self.conditional = set[Block]()  # open blocks that a run may skip: their operations stay inside
         self.home: dict[Var, Block] = {}
         self.constants = Constants()
         self.captured: dict[int, tuple[Tensor, Tracer]] = {}
@@ -41,6 +42,17 @@ class Recorder(DispatchMode):
                 yield
         finally:
             self.is_inside_rule = before
+
+    @contextmanager
+    def inside(self, block: Block, *, conditional: bool = False) -> Iterator[None]:
+        """Record into a block of an operation."""
+        self.blocks.append(block)
+        self.conditional.update([block] if conditional else ())
+        try:
+            yield
+        finally:
+            self.blocks.pop()
+            self.conditional.discard(block)
 
     def apply(
         self, func: Operation, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
@@ -74,8 +86,9 @@ class Recorder(DispatchMode):
         return var
 
     def innermost(self, values: Iterable[Var]) -> Block:
-        """Return the innermost block that any of the values belongs to."""
-        return max((self.home[var] for var in values), key=self.blocks.index, default=self.root)
+        """Return the innermost block that any of the values belongs to, or a conditional block inside it."""
+        homes = [self.root, *(self.home[var] for var in values), *self.conditional]
+        return max(homes, key=self.blocks.index)
 
     def lift(self, value: Any) -> Any:
         """Replace the closed-over tensors inside arguments by tracers of extra parameters."""
@@ -93,7 +106,7 @@ class Recorder(DispatchMode):
     def check(self, tracer: Tracer) -> Tracer:
         if tracer.owner is not self or self.home[tracer.value] not in self.blocks:
             raise StagingError(
-                f"jit: a {tracer} is used outside the function or scan body that made it{user_line()}."
+                f"jit: a {tracer} is used outside the function, loop body or branch that made it{user_line()}."
                 " Return it from there, as a result, a carry or an output."
             )
         return tracer

@@ -244,15 +244,12 @@ class Trace(Recorder):
                 return [carry.contiguous().clone() for carry in last], [y[None].contiguous().clone() for y in ys]
         init_atoms, xs_atoms = self.atoms(init), self.atoms(xs)
         body = Block(())
-        self.blocks.append(body)
-        try:
+        with self.inside(body):
             carries = [self.input(row_major(var, var.shape), body, "a carry of scan") for var in init_atoms]
             slices = [self.input(row_major(var, var.shape[1:]), body, "a slice of scan's xs") for var in xs_atoms]
             body.params = tuple(tracer.value for tracer in (*carries, *slices))
             last, ys = step([*carries], [*slices])
             body.results = self.atoms([*last, *ys])
-        finally:
-            self.blocks.pop()
         return self.close(Scan(length, unroll, init_atoms, xs_atoms, body, ()))
 
     def close(self, scan: Scan) -> tuple[list[Tensor], list[Tensor]]:

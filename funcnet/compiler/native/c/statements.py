@@ -10,8 +10,10 @@ from funcnet.compiler.native.c.nest import NestWriter
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Check, Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.memory import Holder
 
 
 class Statements:
@@ -34,8 +36,14 @@ class Statements:
                 sort(self.writer, statement)
             case Check():
                 self.check(statement)
+            case Break():
+                self.leave(statement)
             case Loop():
                 self.loop(statement)
+            case Repeat():
+                self.repeat(statement)
+            case Case():
+                self.case(statement)
             case Section():
                 self.section(statement)
             case _:
@@ -47,6 +55,30 @@ class Statements:
         varying = check.view.varying
         line = f"if (!{f'({value})[i]' if varying else value} && flags_ < FAILED) flags_ += {check.code} * FAILED;"
         self.writer.put(each_lane(line) if varying else line)
+
+    def leave(self, condition: Break) -> None:
+        """Print the end of a loop whose condition is false, in lanes: false in all of them."""
+        value = self.writer.load(condition.view, [0] * len(condition.view.shape))
+        if condition.view.varying:
+            name = self.writer.fresh("c")
+            self.writer.put(f"i64 {name} = 0;")
+            self.writer.put(each_lane(f"{name} |= ({value})[i];"))
+            value = name
+        self.writer.put(f"if (!{value}) break;")
+
+    def repeat(self, loop: Repeat) -> None:
+        """Print a loop that a Break ends; the stop flag ends it between two steps."""
+        self.writer.open("for (;;)")
+        self.writer.stop()
+        self.block(loop, loop.body)
+        self.writer.close()
+
+    def case(self, case: Case) -> None:
+        """Print statements that run for one value of an element."""
+        value = self.writer.load(case.view, [0] * len(case.view.shape))
+        self.writer.open(f"if ({value} == {case.value})")
+        self.block(case, case.body)
+        self.writer.close()
 
     def loop(self, loop: Loop) -> None:
         """Print the loop of a scan; the stop flag ends it between two steps."""
@@ -72,7 +104,7 @@ class Statements:
         """Return the buffers and counters that the statements use and do not declare, in the order of their use."""
         return [thing for thing in self.writer.names if thing not in self.declared]
 
-    def block(self, home: Loop | Section | None, body: Sequence[Statement]) -> None:
+    def block(self, home: Holder | None, body: Sequence[Statement]) -> None:
         """Declare the temporaries of a loop body or of the function, then print the statements."""
         self.declare(home)
         self.run(body)
@@ -84,7 +116,7 @@ class Statements:
                 self.writer.stop()
             self.print(statement)
 
-    def declare(self, home: Loop | Section | None) -> None:
+    def declare(self, home: Holder | None) -> None:
         """Declare the temporaries of a loop, of a section, or of the function of a block."""
         plan = self.sections.plan
         for buffer in plan.locals.get(home, ()):

@@ -5,30 +5,19 @@ later operation of the same shape is fused into the nest of its operands if all 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
-from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
-from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Check,
-    Const,
-    Contract,
-    Gather,
-    Loop,
-    LoopProgram,
-    Nest,
-    Operand,
-    Store,
-    reads,
-)
+from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.control import Check
+from funcnet.compiler.native.loop_ir import Accumulate, Const, Contract, LoopProgram, Nest, Operand, Statement, Store
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
-from funcnet.compiler.program import Apply, Program, Scan, Var
+from funcnet.compiler.program import Apply, Op, Program, Var
 
 Rule = Callable[..., Value | list[Value]]
 
@@ -73,10 +62,19 @@ class Lowering:
         if not isinstance(value, View) or value.buffer is not out.buffer:
             self.store(out, value)
 
-    def lower(self, op: Apply | Scan) -> None:
+    @contextmanager
+    def inside(self, statements: list[Statement]) -> Iterator[None]:
+        """Append to the statements of a loop or branch."""
+        outer, self.scope = self.scope, Scope(statements)
+        yield
+        self.scope = outer
+
+    def lower(self, op: Op) -> None:
         """Lower one operation and bind its outputs."""
-        if isinstance(op, Scan):
-            return self._scan(op)
+        if not isinstance(op, Apply):
+            found = self.rules[type(op).__name__](self, op)
+            self.values.update(zip(op.outputs, found if isinstance(found, list) else [found], strict=True))
+            return
         name = op.target._schema.name.removeprefix("aten::")
         rule = self.rules.get(name)
         if rule is None:
@@ -94,7 +92,6 @@ class Lowering:
                     f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
                 )
             self.values[var] = value
-        return None
 
     def _argument(self, arg: object) -> object:
         if isinstance(arg, Var):
@@ -196,85 +193,6 @@ class Lowering:
         """Raise an error after the run if a value of one element is false."""
         self.messages.append(message)
         self.scope.add(Check(self.view(value), len(self.messages)))
-
-    def _scan(self, op: Scan) -> None:
-        count = len(op.init)
-        carries = [self._carry(start, var) for start, var in zip(op.init, op.body.params[:count], strict=True)]
-        sources = [self.view(self.values[var]) for var in op.xs]
-        loop = Loop(Counter(op.length), op.unroll)
-        for var, source in zip(op.body.params[count:], sources, strict=True):
-            steps = (*source.steps, (loop.counter, source.strides[0]))
-            self.values[var] = View(source.buffer, source.shape[1:], source.strides[1:], source.offset, steps)
-        stacks = [self._stack(var) for var in op.outputs[count:]]
-        outer, self.scope = self.scope, Scope(loop.body)
-        for inner in op.body.ops:
-            self.lower(inner)
-        for var, stack in zip(op.body.results[count:], stacks, strict=True):
-            self.store(
-                replace(
-                    stack, shape=stack.shape[1:], strides=stack.strides[1:], steps=((loop.counter, stack.strides[0]),)
-                ),
-                self.values[var],
-            )
-        self._advance(carries, [self.values[var] for var in op.body.results[:count]])
-        self.scope = outer
-        self.scope.add(loop, *carries, *stacks)
-        self.values.update(zip(op.outputs, [*carries, *stacks], strict=True))
-
-    def _stack(self, var: Var) -> View:
-        """Return the memory of a stacked output: that of a result, unless it repeats a shared value in all lanes."""
-        varying, result = var in self.program.varying, self.destination.get(var)
-        if result is not None and result.varying == varying:
-            return result
-        return self.temporary(var.shape, var.dtype, varying)
-
-    def _carry(self, start: Var, var: Var) -> View:
-        self.values[var] = carry = self.temporary(var.shape, var.dtype, var in self.program.varying)
-        self.store(carry, self.values[start])
-        return carry
-
-    def _advance(self, carries: list[View], values: list[Value]) -> None:
-        """Overwrite the old carries by the new ones: in place if nothing reads the old one later, else at the end."""
-        moved = [(carry, value) for carry, value in zip(carries, values, strict=True) if value is not carry]
-        buffers = {carry.buffer for carry in carries}
-        settled = [
-            (carry, value if isinstance(value, Pending) else self._safe(value, buffers)) for carry, value in moved
-        ]
-        readers = self._readers(buffers)
-        for carry, value in settled:
-            if isinstance(value, Pending) and self._in_place(carry, value, readers[carry.buffer]):
-                value.nest.body.append(Store(carry, value.node))
-            else:
-                self.scope.add(Nest(carry.shape, [Store(carry, self.view(value))]), carry)
-
-    def _safe(self, value: Value, carries: set[Buffer]) -> View:
-        """Return a value in memory that no carry overwrites."""
-        view = self.view(value)
-        if view.buffer not in carries:
-            return view
-        copy = self.temporary(view.shape, view.dtype, view.varying)
-        self.scope.add(Nest(view.shape, [Store(copy, view)]), copy)
-        return copy
-
-    def _readers(self, buffers: set[Buffer]) -> dict[Buffer, list[tuple[int, View | None]]]:
-        """Collect the positions of the statements that read some buffers, and the views; None is a read at indices."""
-        found: dict[Buffer, list[tuple[int, View | None]]] = {buffer: [] for buffer in buffers}
-        for position, statement in enumerate(self.scope.statements):
-            gathered = statement.body if isinstance(statement, Nest) else ()
-            for part in gathered:
-                if isinstance(part, Gather) and part.view.buffer in buffers:
-                    found[part.view.buffer].append((position, None))
-            for view in reads(statement):
-                if view.buffer in buffers:
-                    found[view.buffer].append((position, view))
-        return found
-
-    def _in_place(self, carry: View, value: Pending, readers: Sequence[tuple[int, View | None]]) -> bool:
-        """Tell whether a nest may overwrite an old carry by the new one: other elements of the old one are not read."""
-        if value.scope is not self.scope:
-            return False
-        position = self.scope.positions[value.nest]
-        return all(at < position or (at == position and view == carry) for at, view in readers)
 
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)

@@ -1,6 +1,6 @@
-"""The table of lowering rules, from ATen operations to loops."""
+"""The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, reductions, sorting, views
+from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, sorting, views
 from funcnet.compiler.native.lowering.lower import Rule
 
 RULES: dict[str, Rule] = {
@@ -9,4 +9,5 @@ RULES: dict[str, Rule] = {
     **reductions.RULES,
     **indexing.RULES,
     **sorting.RULES,
+    **loops.RULES,
 }

@@ -6,29 +6,22 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
-from funcnet.differentiable_scan import differentiable_loop
+from funcnet.control_flow.carry import Signature, alike, signature
+from funcnet.control_flow.differentiable_scan import differentiable_loop
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener, check_function
 from funcnet.transforms.purity import Pure, writes
 from funcnet.transforms.refusals import refusal
 from funcnet.tree import Tree
-from funcnet.tree.conversion import (
-    arrays_as_tensors,
-    is_number,
-    number_as_tensor,
-    numbers_as_tensors,
-    scalars_as_tensors,
-)
+from funcnet.tree.conversion import arrays_as_tensors, numbers_as_tensors, scalars_as_tensors
 
 Carry = TypeVar("Carry")
 Tensors = tuple[Tensor, ...]
-Signature = tuple[tree.Structure, list[Any]]  # of a carry: its structure, and shape, dtype and device of each leaf
 
 
 @boundary
@@ -37,6 +30,7 @@ def scan(
     init: Carry,
     xs: Tree = None,
     length: int | None = None,
+    reverse: bool = False,
     *,
     unroll: int = 1,
 ) -> tuple[Carry, Any]:
@@ -54,6 +48,7 @@ def scan(
         init: The first carry. Numbers in it become 0-d tensors, and so do numbers that f returns in their place.
         xs: A tree of tensors or numpy arrays with a common leading axis; step i gets x = xs[i]. None: x is None.
         length: The number of steps; optional if xs is given.
+        reverse: Whether to go through xs from its end; the ys stay in the order of xs.
         unroll: How many steps a compiled loop takes per iteration; it affects the speed only.
     Returns:
         (the last carry, the ys stacked along a new leading axis of `length`).
@@ -70,6 +65,9 @@ def scan(
         (tensor(10), tensor([0, 1, 3, 6]))
     """
     check_function("scan", f)
+    if reverse:
+        last, ys = scan(f, init, _flipped(arrays_as_tensors(xs)), length, unroll=unroll)
+        return last, _flipped(ys)
     init, xs = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(init))), arrays_as_tensors(xs)
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
@@ -85,7 +83,7 @@ def scan(
 def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:
     own, carry, ys = _OwnCopies(), init, []
     columns, structure = tree.flatten(xs)
-    expected = _signature(init)
+    expected = signature(init)
     with Pure("scan", f, ()):
         for i in range(length):
             carry, x = own.handed((carry, tree.unflatten(structure, [column[i] for column in columns])))
@@ -139,7 +137,7 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     def step(carries: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[Tensors, Tensors]:
         before, x = carry.rebuild(_clones(carries)), slices.rebuild(_clones(rows))
-        after, y = _stepped(f, before, x, _signature(before))
+        after, y = _stepped(f, before, x, signature(before))
         others = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
         if message := tree.difference(*others):
             raise ValueError(f"scan: a constant in the carry changes {message}. Inside jit, carry tensors.")
@@ -147,6 +145,10 @@ def _flat_loop(loop: Any, f: Callable[..., Any], init: Any, xs: Tree, length: in
 
     carries, ys = loop(step, carry.split(init), slices.split(xs), length, unroll)
     return carry.rebuild(carries), outputs.rebuild(ys)
+
+
+def _flipped(rows: Tree) -> Any:
+    return tree.map(lambda row: row.flip(0) if tree.is_tensor(row) and row.ndim else row, rows)
 
 
 def _clones(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -174,24 +176,9 @@ def _as_int(name: str, value: Any) -> int:
 
 
 def _stepped(f: Callable[..., Any], carry: Any, x: Any, expected: Signature) -> tuple[Any, Any]:
-    """Take one step, convert numbers in the new carry to tensors, and check that its signature is the expected one."""
+    """Take one step, and check that the new carry is like the old one."""
     after, y = _pair(f(carry, x))
-    if _signature(after) == expected:
-        return after, y
-    if tree.structure(after) == tree.structure(carry):
-        after = tree.map(_like, carry, after)
-    # torch.compile compares structures of one graph only, and finds equal tuples unequal by !=
-    if not _signature(after) == _signature(carry):
-        raise ValueError(_changed(carry, after))
-    return after, y
-
-
-def _like(before: Any, after: Any) -> Any:
-    """Convert a number to a tensor of the old carry's dtype, if the cast is safe."""
-    if not (is_number(after) and tree.is_tensor(before)):
-        return after
-    made = number_as_tensor(after)
-    return made.to(before.dtype) if torch.can_cast(made.dtype, before.dtype) else made
+    return alike("scan", carry, after, expected), y
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
@@ -200,29 +187,6 @@ def _pair(result: Any) -> tuple[Any, Any]:
             f"scan: expected f to return a pair (carry, y), got {tree.describe(result)}. Return (carry, None) for no y."
         )
     return result[0], result[1]
-
-
-def _changed(before: Tree, after: Tree) -> str:
-    kinds = (tree.map(lambda x: tree.describe(x) if tree.is_tensor(x) else type(x), side) for side in (before, after))
-    return (
-        f"scan: expected f to return a carry like the one it got, but they differ {tree.difference(*kinds)}. "
-        f"Give init the structure, shapes and dtypes that f returns{_promoted(before, after)}."
-    )
-
-
-def _promoted(before: Tree, after: Tree) -> str:
-    """Describe where an integer in the carry became floating, if it did."""
-    if tree.structure(before) != tree.structure(after):
-        return ""
-    pairs = zip(tree.paths(before), tree.leaves(before), tree.leaves(after), strict=True)
-    grown = [path for path, a, b in pairs if tree.is_tensor(a) and not tree.is_inexact(a) and tree.is_inexact(b)]
-    where = f" at path {grown[0]!r}" if grown and grown[0] else ""
-    return f". An integer became floating{where}: start from a float, such as 0.0" if grown else ""
-
-
-def _signature(carry: Tree) -> Signature:
-    leaves, structure = tree.flatten(carry)
-    return structure, [(x.shape, x.dtype, x.device) if tree.is_tensor(x) else type(x) for x in leaves]
 
 
 def _stackable(y: Tree) -> Tree:
@@ -239,5 +203,5 @@ def _stackable(y: Tree) -> Tree:
 def _no_outputs(f: Callable[..., Any], init: Any, xs: Tree) -> Any:
     """Return the ys of zero steps; their structure and shapes come from a step on placeholder values."""
     carry = tree.map(lambda leaf: leaf.clone() if tree.is_tensor(leaf) else leaf, init)
-    _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs), _signature(carry))
+    _, y = _stepped(f, carry, tree.map(lambda leaf: leaf.new_zeros(leaf.shape[1:]), xs), signature(carry))
     return tree.map(lambda leaf: leaf[None][:0], _stackable(y))
