@@ -50,6 +50,13 @@ def check_key(operation: str, key: Any, *, batched: bool = False) -> None:
         raise ValueError(f"{expected} For a batch of keys use vmap, for one of them index the batch.")
 
 
+def check_positive(operation: str, **numbers: Scalar) -> None:
+    """Raise ValueError for a number that is not positive; the values of tensors are not read."""
+    for name, number in numbers.items():
+        if isinstance(number, int | float) and not number > 0:
+            raise ValueError(f"random.{operation}: expected {name} to be positive, got {number}.")
+
+
 def describe(value: Any) -> str:
     """Describe an argument in an error message."""
     return f"{_name(value.dtype)} tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

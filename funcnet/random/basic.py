@@ -9,7 +9,7 @@ from torch import Tensor
 from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_tensor, check_dtype, check_key
 from funcnet.random.special import erf, log
-from funcnet.random.units import FLOATS, between, check_order, quantile, sample
+from funcnet.random.units import FLOATS, as_normal, between, check_order, quantile, sample
 
 
 def uniform(
@@ -48,7 +48,7 @@ def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
         >>> fn.random.normal(fn.random.key(0), (3,))
         tensor([ 1.6226,  2.0253, -0.4336])
     """
-    return sample("normal", key, shape, dtype, lambda unit: quantile(2 * unit - (1 - torch.finfo(dtype).eps / 2)))
+    return sample("normal", key, shape, dtype, as_normal)
 
 
 def truncated_normal(
@@ -106,9 +106,9 @@ def _truncated_normal(unit: Tensor, a: Tensor, b: Tensor, least: Tensor, most: T
 
 def _bounds(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the bounds of the uniform numbers, and the least and the greatest number strictly between the bounds."""
-    root, infinity = torch.full_like(lower, math.sqrt(2)), torch.full_like(lower, math.inf)
+    scale, infinity = 1 / torch.full_like(lower, math.sqrt(2)), torch.full_like(lower, math.inf)
     least, most = torch.nextafter(lower.detach(), infinity), torch.nextafter(upper.detach(), -infinity)
-    return erf(lower / root), erf(upper / root), least, most
+    return erf(lower * scale), erf(upper * scale), least, most
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from funcnet.random.arguments import Key, Scalar, Shape, broadcast
+from funcnet.random.arguments import Key, Scalar, Shape, broadcast, check_positive
 from funcnet.random.basic import exponential, normal, uniform
 from funcnet.random.generator import split
 from funcnet.random.integers import rademacher
@@ -59,6 +59,7 @@ def pareto(key: Key, b: Scalar, shape: Shape | None = None, dtype: torch.dtype =
         >>> fn.random.pareto(fn.random.key(0), 2.0, (3,))
         tensor([4.3714, 6.8327, 1.2238])
     """
+    check_positive("pareto", b=b)
     sizes, (b,) = broadcast("pareto", key, shape, dtype, b=b)
     return torch.exp(exponential(key, sizes, dtype) / b)
 
@@ -72,6 +73,7 @@ def rayleigh(key: Key, scale: Scalar, shape: Shape | None = None, dtype: torch.d
         >>> fn.random.rayleigh(fn.random.key(0), 2.0, (3,))
         tensor([0.6557, 0.4162, 2.9687])
     """
+    check_positive("rayleigh", scale=scale)
     sizes, (scale,) = broadcast("rayleigh", key, shape, dtype, scale=scale)
     return scale * torch.sqrt(log(uniform(key, sizes, dtype)) * -2)
 
@@ -85,6 +87,7 @@ def weibull_min(
         >>> fn.random.weibull_min(fn.random.key(0), 2.0, 1.5, (3,))
         tensor([4.1139, 4.9074, 1.0928])
     """
+    check_positive("weibull_min", scale=scale, concentration=concentration)
     sizes, (scale, concentration) = broadcast(
         "weibull_min", key, shape, dtype, scale=scale, concentration=concentration
     )
@@ -132,9 +135,7 @@ def maxwell(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
     return torch.linalg.vector_norm(normal(key, (*sizes, 3), dtype), dim=-1)
 
 
-def double_sided_maxwell(
-    key: Key, loc: Scalar, scale: Scalar, shape: Shape = (), dtype: torch.dtype = f32
-) -> Tensor:
+def double_sided_maxwell(key: Key, loc: Scalar, scale: Scalar, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
     """Draw loc + scale times a Maxwell number of random sign.
 
     Args:
@@ -163,6 +164,7 @@ def wald(key: Key, mean: Scalar, shape: Shape | None = None, dtype: torch.dtype 
         >>> fn.random.wald(fn.random.key(0), 2.0, (3,))
         tensor([0.6143, 0.2970, 1.7352])
     """
+    check_positive("wald", mean=mean)
     sizes, (mean,) = broadcast("wald", key, shape, dtype, mean=mean)
     first, second = split(key)
     y = normal(first, sizes, dtype).square()

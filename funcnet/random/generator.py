@@ -217,6 +217,16 @@ def draw(
     return samples.reshape((*sizes, *samples.shape[1:]))
 
 
+def draw_each(keys: Tensor, source: Source) -> Tensor:
+    """Compute the first number of a source for each of several keys, of shape (*, 2)."""
+    return source.join(*_threefry(keys, 0, torch.zeros((), dtype=torch.int32, device=keys.device)))
+
+
+def split_each(keys: Tensor, num: int) -> Tensor:
+    """Split each of several keys, of shape (*, 2), into keys of shape (*, num, 2)."""
+    return PAIRS.join(*_threefry(keys.unsqueeze(-2), 0, torch.arange(num, dtype=torch.int32, device=keys.device)))
+
+
 def _native(library: ctypes.CDLL, source: Source, key: Key, start: int, size: int) -> Tensor:
     """Compute the numbers of counters with the same upper half in C."""
     numbers = torch.empty((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")

@@ -39,12 +39,14 @@ def rademacher(key: Key, shape: Shape = (), dtype: torch.dtype = torch.int32) ->
     Args:
         key: A key.
         shape: The shape of the result.
-        dtype: A signed integer or a floating-point dtype.
+        dtype: A signed integer or a floating-point dtype. The 64-bit dtypes give different numbers than the others, as
+            in JAX.
     Example:
         >>> fn.random.rademacher(fn.random.key(0), (3,))
         tensor([-1, -1,  1], dtype=torch.int32)
     """
-    return 2 * bernoulli(key, 0.5, shape).to(dtype) - 1
+    half = torch.full((), 0.5, dtype=torch.float64 if dtype.itemsize == 8 else torch.float32)
+    return 2 * bernoulli(key, half, shape).to(dtype) - 1
 
 
 def geometric(key: Key, p: Scalar, shape: Shape | None = None, dtype: torch.dtype = torch.int32) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, check_dtype
-from funcnet.random.generator import UNIT32, UNIT64, WORDS32, Source, draw
+from funcnet.random.generator import UNIT32, UNIT64, WORDS32, Source, draw, draw_each
 from funcnet.random.special import erfinv
 
 # dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
@@ -26,6 +26,22 @@ def sample(
     check_dtype(operation, dtype, FLOATS)
     source, scale = FLOATS[dtype]
     return draw(operation, key, shape, source, lambda numbers, *rest: f(scale(numbers), *rest), dtype, **parameters)
+
+
+def unit_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
+    """Draw uniform(key, (), dtype) for each of several keys, of shape (*, 2)."""
+    source, scale = FLOATS[dtype]
+    return scale(draw_each(keys, source))
+
+
+def normal_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
+    """Draw normal(key, (), dtype) for each of several keys, of shape (*, 2)."""
+    return as_normal(unit_each(keys, dtype))
+
+
+def as_normal(unit: Tensor) -> Tensor:
+    """Turn numbers uniform on [0, 1) into normal ones."""
+    return quantile(2 * unit - (1 - torch.finfo(unit.dtype).eps / 2))
 
 
 def between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
