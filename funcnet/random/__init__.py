@@ -12,35 +12,75 @@ bfloat16. The result is on the key's device. Parameters are numbers or tensors t
 is not a key, a batch of keys outside vmap, or an unsuitable dtype or shape raises TypeError or ValueError.
 """
 
-from funcnet.random.generator import Key, Scalar, Shape, bits, fold_in, key, key_data, split
-from funcnet.random.samplers import (
-    bernoulli,
-    categorical,
-    exponential,
-    gumbel,
-    normal,
-    permutation,
-    randint,
-    truncated_normal,
-    uniform,
+from funcnet.random.arguments import Key, Scalar, Shape
+from funcnet.random.basic import exponential, gumbel, normal, truncated_normal, uniform
+from funcnet.random.continuous import (
+    cauchy,
+    double_sided_maxwell,
+    laplace,
+    logistic,
+    lognormal,
+    maxwell,
+    pareto,
+    rayleigh,
+    triangular,
+    wald,
+    weibull_min,
 )
+from funcnet.random.counts import binomial, multinomial, poisson
+from funcnet.random.gammas import ball, beta, chisquare, dirichlet, f, gamma, generalized_normal, loggamma, t
+from funcnet.random.generator import PRNGKey, bits, clone, fold_in, key, key_data, split, wrap_key_data
+from funcnet.random.integers import bernoulli, geometric, rademacher, randint
+from funcnet.random.selections import categorical, choice, permutation
+from funcnet.random.vectors import multivariate_normal, orthogonal
 
 __all__ = [
     "Key",
+    "PRNGKey",
     "Scalar",
     "Shape",
+    "ball",
     "bernoulli",
+    "beta",
+    "binomial",
     "bits",
     "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
+    "clone",
+    "dirichlet",
+    "double_sided_maxwell",
     "exponential",
+    "f",
     "fold_in",
+    "gamma",
+    "generalized_normal",
+    "geometric",
     "gumbel",
     "key",
     "key_data",
+    "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
+    "maxwell",
+    "multinomial",
+    "multivariate_normal",
     "normal",
+    "orthogonal",
+    "pareto",
     "permutation",
+    "poisson",
+    "rademacher",
     "randint",
+    "rayleigh",
     "split",
+    "t",
+    "triangular",
     "truncated_normal",
     "uniform",
+    "wald",
+    "weibull_min",
+    "wrap_key_data",
 ]

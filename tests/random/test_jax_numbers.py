@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from funcnet import random
-from funcnet.random.erfinv import erfinv
+from funcnet.random.special import erfinv
 
 ROWS = golden.load("random")["rows"]
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"seed {row['seed']}")

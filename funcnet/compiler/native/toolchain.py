@@ -55,7 +55,7 @@ _FLAGS = (
     "-w",
     "-Werror=implicit-function-declaration",
 )
-_LEAST = "int kernel(void) { return 0; }\n"
+LEAST = "int kernel(void) { return 0; }\n"
 _UNLOADABLE = (OSError, AttributeError, UnicodeError)  # from ctypes: no library, no function, a path that is not UTF-8
 
 
@@ -214,7 +214,7 @@ def _fault(cc: Compiler) -> str:
     with kernel_cache.scratch(None) as scratch:
         built = scratch / "least.so"
         try:
-            _build(cc, _LEAST, built)
+            _build(cc, LEAST, built)
             _open(built, 0, False)
         except (_CompileError, *_UNLOADABLE) as error:
             if built.exists() and not _may_run(built):

@@ -1,47 +1,43 @@
-"""The inverse of the error function, as XLA approximates it.
+"""Coefficients of the functions in `special`, the highest power first."""
 
-Source:
-    Giles (2010), Approximating the erfinv function, https://people.maths.ox.ac.uk/gilesm/files/gems_erfinv.pdf
-"""
-
-import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """A polynomial, in w in the first piece and in sqrt(w) in the others."""
+
     start: float  # the smallest w of the piece
-    centre: float  # subtracted from w in the first piece, from sqrt(w) in the others
+    centre: float  # subtracted from the variable
     coefficients: tuple[float, ...]  # the highest power first
 
 
-def erfinv(u: Tensor) -> Tensor:
-    """Compute u p(w), with w = -log(1 - u^2) and p a piecewise polynomial in w or sqrt(w), for float32 or float64.
+# of the error function in float32: x A(x^2) / B(x^2)
+ERF_A = (0.00022905065861350646, 0.0034082910107109506, 0.050955695062380861, 0.18520832239976145, 1.128379143519084)
+ERF_B = (
+    -1.1791602954361697e-7,
+    0.000023547966471313185,
+    0.0010179625278914885,
+    0.014070470171167667,
+    0.11098505178285362,
+    0.49746925110067538,
+    1.0,
+)
+ERF_END = 3.832506856900711  # from here on, the error function is 1 in float32
 
-    torch.erfinv differs from it by up to 91 units in the last place in float32, and by far more in the float64 tails.
-    """
-    w = -torch.log1p(-u * u)
-    first, *tails = _PIECES[u.dtype]
-    root = w.clamp(min=tails[0].start).sqrt()  # the clamp keeps the gradient finite at w = 0, where root is unused
-    p = _polynomial(first, w)
-    for piece in tails:
-        p = torch.where(w < piece.start, p, _polynomial(piece, root))
-    return u * torch.where(w < math.inf, p, math.inf)
+# of log(1 + z) = z - z^2 / 2 + z^3 P(z) in float32, for 1 + z between sqrt(1/2) and sqrt(2); three terms at a time
+LOG = (
+    (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1),
+    (-1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1),
+    (2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+LOG2_HIGH, LOG2_LOW = 0.693359375, -2.12194440e-4  # log(2) as a sum of two numbers; the first has 9 bits
 
-
-def _polynomial(piece: _Piece, variable: Tensor) -> Tensor:
-    x = variable - piece.centre
-    p = piece.coefficients[0] * x + piece.coefficients[1]
-    for c in piece.coefficients[2:]:
-        p = p * x + c
-    return p
-
-
-_PIECES = {
+# of the inverse error function
+PIECES = {
     torch.float32: [
-        _Piece(
+        Piece(
             0.0,
             2.5,
             (
@@ -56,7 +52,7 @@ _PIECES = {
                 1.50140941,
             ),
         ),
-        _Piece(
+        Piece(
             5.0,
             3.0,
             (
@@ -73,7 +69,7 @@ _PIECES = {
         ),
     ],
     torch.float64: [
-        _Piece(
+        Piece(
             0.0,
             3.125,
             (
@@ -102,7 +98,7 @@ _PIECES = {
                 1.6536545626831027,
             ),
         ),
-        _Piece(
+        Piece(
             6.25,
             3.25,
             (
@@ -127,7 +123,7 @@ _PIECES = {
                 3.0838856104922208,
             ),
         ),
-        _Piece(
+        Piece(
             16.0,
             5.0,
             (
