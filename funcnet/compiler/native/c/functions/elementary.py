@@ -73,7 +73,11 @@ def _extremum(name: str, comparison: str) -> Callable[[str, str], str]:
     """Return the text of maximum or minimum; gcc vectorises its scalars from conditional expressions."""
 
     def text(kind: str, scalar: str) -> str:
-        chosen = f"a {comparison} b ? a : a != a ? a : b" if kind == scalar else f"sel_S((a {comparison} b) | (a != a), a, b)"
+        chosen = (
+            f"a {comparison} b ? a : a != a ? a : b"
+            if kind == scalar
+            else f"sel_S((a {comparison} b) | (a != a), a, b)"
+        )
         return f"static inline T {name}_S(T a, T b) {{ return {chosen}; }}"
 
     return text
