@@ -205,7 +205,9 @@ class _RowLoop:
     def loop(self, target: Target) -> Loop:
         """Return the loop, with the rows of its rows fused in turn."""
         body = [statement for nest in self.nests for statement in self.statements(nest)]
-        return Loop(self.counter, body=[*_fused(body, _uses(body), target)])
+        uses = _uses(body)
+        own = Uses({row: uses[row] for row in self.shrunk.values()})  # other buffers may be used outside the loop
+        return Loop(self.counter, body=[*_fused(body, own, target)])
 
     def statements(self, nest: Nest) -> Iterator[Nest]:
         """Yield a nest for one row, and copies of the reductions that are used after the loop."""
