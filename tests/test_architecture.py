@@ -64,7 +64,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
-        {"contractions", "cost", "fission", "memory", "outlining", "text", "verification"},
+        {"contractions", "cost", "fission", "memory", "outlining", "rows", "text", "verification"},
         {"c"},
         {"lowering", "translation"},
         {"backend", "standalone"},

@@ -38,6 +38,7 @@ through all of them, later ones from the signature straight to the kernel.
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/fission.py                split nests over too many arrays, or with long bodies
+        native/rows.py                   fuse nests that pass large arrays to each other, row by row
         native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py

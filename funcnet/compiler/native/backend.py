@@ -12,7 +12,7 @@ from torch import Tensor
 
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, fission, memory, outlining, toolchain
+from funcnet.compiler.native import blas, contractions, fission, memory, outlining, rows, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.lowering.lower import lower
@@ -263,6 +263,7 @@ def translate(program: Program, target: Target, *, counted: bool = False) -> Tra
     loops = checked(lower(program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
+    loops = checked(rows.fuse(loops, target))
     loops = checked(outlining.outline(loops, target))
     plan = memory.plan(loops, target)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))

@@ -20,9 +20,10 @@ class Buffer:
 
 @dataclass(eq=False)
 class Counter:
-    """The index of the current step of a scan."""
+    """The index of the current step of a loop: of a scan, or over the rows of arrays."""
 
     length: int
+    is_step: bool = True  # of a scan
 
 
 @dataclass(frozen=True)

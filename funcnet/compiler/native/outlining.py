@@ -56,10 +56,11 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
 
 
 def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
-    """Yield the loops that are not inside another loop."""
+    """Yield the loops of scans that are not inside another one."""
     for statement in statements:
         if isinstance(statement, Loop):
-            yield statement
+            if statement.counter.is_step:
+                yield statement
         elif isinstance(statement, Section):
             yield from outermost(statement.body)
 

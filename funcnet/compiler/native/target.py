@@ -31,6 +31,8 @@ class Target:
         streams: Most arrays that one nest may walk over.
         short_streams: Most arrays that a short nest may walk over; more only cost compile time.
         short_nest: Elements of a nest below which the number of its streams does not matter.
+        row: Least elements of a row for loops over rows.
+        rows: Least bytes of arrays that nests pass on for a loop over their rows: most of a small cache.
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
         body: Most operations in a nest.
@@ -66,6 +68,8 @@ class Target:
     streams: int = 16
     short_streams: int = 128
     short_nest: int = 256
+    row: int = 64
+    rows: int = 1 << 17
     unroll: int = 2
     unroll_most: int = 1024
     body: int = 500

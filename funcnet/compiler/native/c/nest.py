@@ -111,8 +111,8 @@ class NestWriter(Sums):
                 self.once([*place, f"i{level}"])
                 self.writer.close()
         for s in plain:
-            step = self.combine(s, self.sums[s], f"{names[s]}[w]")
-            self.writer.put(f"for (int w = 0; w < {self.ways}; ++w) {self.sums[s]} = {step};")
+            self.halve(s, names[s])
+            self.writer.put(f"{self.sums[s]} = {self.combine(s, self.sums[s], f'{names[s]}[0]')};")
         for s in cut:
             self.fold(s, [vector[1:] for vector in vectors if vector[0] is s])
 
@@ -121,8 +121,7 @@ class NestWriter(Sums):
         totals = dict(self.sums)
         self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
         self.writer.put("VECTORISE")
-        if level in self.cuts.values():
-            self.writer.put("UNROLL(1)")  # else gcc 12 may vectorise across the few steps of a block, four times slower
+        self.writer.put("UNROLL(1)")  # else gcc 12 unrolls it, and vectorises across the steps of a block or not at all
         self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
         self.writer.put(f"const i64 i{level} = j + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})

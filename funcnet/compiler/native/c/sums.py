@@ -116,10 +116,15 @@ class Sums(Body):
         self.writer.array(self.writer.type(s.view), halves, self.ways)
         for total, error, at in vectors:
             self.writer.put(f"*({kind} *)&{halves}[{at}] = {self.writer.call('total', kind, total, error)};")
+        self.halve(s, halves)
+        self.add(s, f"{halves}[0]")
+
+    def halve(self, s: Accumulate, name: str) -> None:
+        """Combine interleaved reductions pairwise into the first of them."""
         size = self.ways
         while size := size // 2:
-            self.writer.put(f"for (int w = 0; w < {size}; ++w) {halves}[w] += {halves}[w + {size}];")
-        self.add(s, f"{halves}[0]")
+            step = self.combine(s, f"{name}[w]", f"{name}[w + {size}]")
+            self.writer.put(f"for (int w = 0; w < {size}; ++w) {name}[w] = {step};")
 
     def vectors(self, sums: Sequence[Accumulate]) -> Vectors:
         """Declare vectors for the totals and errors of interleaved sums; return them with the first index of each."""

@@ -1,5 +1,7 @@
 """C texts of the elementary functions of floats, in the notation of `definitions`."""
 
+from collections.abc import Callable
+
 EXP = """
 static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
@@ -65,10 +67,23 @@ static inline T copysign_S(T x, T y) {
   const I sign = bits_S(K(-0.0));
   return float_S((bits_S(x) & ~sign) | (bits_S(y) & sign));
 }"""
-MAXIMUM = """
-static inline T maximum_S(T a, T b) { return sel_S((a > b) | (a != a), a, b); }"""
-MINIMUM = """
-static inline T minimum_S(T a, T b) { return sel_S((a < b) | (a != a), a, b); }"""
+
+
+def _extremum(name: str, comparison: str) -> Callable[[str, str], str]:
+    """Return the text of maximum or minimum; gcc vectorises its scalars from conditional expressions."""
+
+    def text(kind: str, scalar: str) -> str:
+        chosen = (
+            f"a {comparison} b ? a : a != a ? a : b"
+            if kind == scalar
+            else f"sel_S((a {comparison} b) | (a != a), a, b)"
+        )
+        return f"static inline T {name}_S(T a, T b) {{ return {chosen}; }}"
+
+    return text
+
+
+MAXIMUM, MINIMUM = _extremum("maximum", ">"), _extremum("minimum", "<")
 FMAX = """
 static inline T fmax_S(T a, T b) { return sel_S((a >= b) | (b != b), a, b); }"""
 FMIN = """
