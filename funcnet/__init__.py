@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
-from funcnet.compiler import Explanation, Jit, StagingError, jit
+from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, jit
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.layers import (
     Layer,
@@ -74,6 +74,7 @@ __all__ = [
     "conv",
     "curvature",
     "dense",
+    "disable_jit",
     "dropout",
     "embedding",
     "flatten",

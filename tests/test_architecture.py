@@ -25,7 +25,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"report"},
     ],
     "compiler": [
-        {"errors", "forks", "program", "signature", "captures", "number_arguments"},
+        {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},

@@ -49,6 +49,7 @@ through all of them, later ones from the signature straight to the kernel.
     replay.py                        the eager backend: call torch's operations one by one
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
+    disabling.py                     disable_jit: jitted functions run as plain Python
     forks.py                         forked processes, which have no threads of OpenMP and BLAS
     number_arguments.py, tracing/numbers.py, tracing/number_rules.py
                                      traced Python numbers among the arguments
@@ -122,9 +123,10 @@ Glossary:
     kernel              A program that a backend has prepared to run.
 """
 
+from funcnet.compiler.disabling import disable_jit, is_disabled
 from funcnet.compiler.errors import StagingError
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.tracing.trace import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "is_differentiating", "jit", "loop"]
+__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "disable_jit", "is_differentiating", "is_disabled", "jit", "loop"]

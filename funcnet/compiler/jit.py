@@ -11,6 +11,7 @@ from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, program_key, trace_call
 from funcnet.compiler.captures import check_objects, is_function
+from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
@@ -119,7 +120,7 @@ class Jit:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         if forks.is_new:
             forks.adapt()
-        if transformed():
+        if is_disabled() or transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, numbers, others = signed = signature(leaves, structure)
