@@ -42,17 +42,23 @@ from funcnet.scan import scan
 from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,
+    custom_jvp,
+    custom_vjp,
     grad,
     hessian,
     jacfwd,
     jacrev,
     jvp,
+    linear_transpose,
     linearize,
     remat,
+    stop_gradient,
     value_and_grad,
     vjp,
     vmap,
 )
+
+from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
     from funcnet import report
@@ -63,6 +69,7 @@ __all__ = [
     "Layer",
     "LayerError",
     "Policy",
+    "ShapeDtypeStruct",
     "StagingError",
     "Vmap",
     "as_layer",
@@ -73,6 +80,8 @@ __all__ = [
     "checking",
     "conv",
     "curvature",
+    "custom_jvp",
+    "custom_vjp",
     "dense",
     "disable_jit",
     "dropout",
@@ -91,6 +100,7 @@ __all__ = [
     "jvp",
     "layer_norm",
     "learned_positions",
+    "linear_transpose",
     "linearize",
     "losses",
     "lstm",
@@ -113,6 +123,7 @@ __all__ = [
     "sinusoidal_positions",
     "stateful",
     "step",
+    "stop_gradient",
     "to_module",
     "tree",
     "value_and_grad",

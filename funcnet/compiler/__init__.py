@@ -129,4 +129,14 @@ from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.tracing.trace import is_differentiating, loop
 
-__all__ = ["Explanation", "Jit", "Lowered", "StagingError", "disable_jit", "is_differentiating", "is_disabled", "jit", "loop"]
+__all__ = [
+    "Explanation",
+    "Jit",
+    "Lowered",
+    "StagingError",
+    "disable_jit",
+    "is_differentiating",
+    "is_disabled",
+    "jit",
+    "loop",
+]

@@ -7,19 +7,25 @@ leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian 
 
 from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
+from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
 from funcnet.transforms.remat import remat
+from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
     "Vmap",
+    "custom_jvp",
+    "custom_vjp",
     "grad",
     "hessian",
     "jacfwd",
     "jacrev",
     "jvp",
+    "linear_transpose",
     "linearize",
     "remat",
+    "stop_gradient",
     "transformed",
     "value_and_grad",
     "vjp",
