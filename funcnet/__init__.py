@@ -43,6 +43,8 @@ from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,
     custom_jvp,
+    custom_linear_solve,
+    custom_root,
     custom_vjp,
     grad,
     hessian,
@@ -57,7 +59,6 @@ from funcnet.transforms import (
     vjp,
     vmap,
 )
-
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ __all__ = [
     "conv",
     "curvature",
     "custom_jvp",
+    "custom_linear_solve",
+    "custom_root",
     "custom_vjp",
     "dense",
     "disable_jit",

@@ -10,12 +10,15 @@ from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
+from funcnet.transforms.implicit import custom_linear_solve, custom_root
 from funcnet.transforms.remat import remat
 from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
     "Vmap",
     "custom_jvp",
+    "custom_linear_solve",
+    "custom_root",
     "custom_vjp",
     "grad",
     "hessian",

@@ -41,12 +41,17 @@ class Ruled(Recomputed):
         return results
 
     def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
-        results = _Batched(vmap(self.f, dims), self.level, self, tuple(dims))(*tensors)
-        return results, (0,) * len(results)
+        return batch_of(self, dims, tensors)
+
+
+def batch_of(step: Recomputed, dims: Sequence[int | None], tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
+    """Compute the results of a batch whose rules are those of the step; return them and their axes."""
+    results = _Batched(vmap(step.f, tuple(dims)), step, tuple(dims))(*tensors)
+    return results, (0,) * len(results)
 
 
 @dataclass(frozen=True, eq=False)
-class _Batched(Ruled):
+class _Batched(Recomputed):
     """A batch of a step: its rules are those of the step, mapped over the batch.
 
     Attributes:
@@ -54,12 +59,15 @@ class _Batched(Ruled):
         dims: The mapped axis of each argument, None for a shared one. All results are stacked along axis 0.
     """
 
-    one: Ruled
+    one: Recomputed
     dims: tuple[int | None, ...]
 
-    def outer(self, *tensors: Tensor) -> Tensors:
-        results: Tensors = vmap(self.one.outer, self.dims)(*tensors)
-        return results
+    def here(self) -> Recomputed:
+        one = self.one.here()
+        return self if one is self.one else Recomputed(vmap(one.f, self.dims))
+
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
+        return batch_of(self, dims, tensors)
 
     def kept(self, tensors: Tensors, results: Tensors) -> Tensors:
         return *tensors, *results

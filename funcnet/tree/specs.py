@@ -9,6 +9,8 @@ from torch import Tensor
 from funcnet.tree.flattening import Tree
 from funcnet.tree.nodes import map as map_leaves
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class ShapeDtypeStruct:
@@ -27,7 +29,7 @@ class ShapeDtypeStruct:
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
