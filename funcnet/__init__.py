@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
-from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, jit
+from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.layers import (
     Layer,
@@ -89,6 +89,7 @@ __all__ = [
     "disable_jit",
     "dropout",
     "embedding",
+    "eval_shape",
     "flatten",
     "from_module",
     "grad",
@@ -107,6 +108,7 @@ __all__ = [
     "linearize",
     "losses",
     "lstm",
+    "make_program",
     "max_pool",
     "mixed_precision",
     "mlp",

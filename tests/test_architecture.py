@@ -34,7 +34,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inductor"},
         {"backends"},
         {"calls", "lowered"},
-        {"jit"},
+        {"inspection", "jit"},
     ],
     "compiler/decompositions": [
         {"attention", "exact", "indexing", "value_checks", "windows"},

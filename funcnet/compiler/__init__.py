@@ -54,6 +54,7 @@ through all of them, later ones from the signature straight to the kernel.
     number_arguments.py, tracing/numbers.py, tracing/number_rules.py
                                      traced Python numbers among the arguments
     lowered.py, native/text.py       the text of a call at each stage
+    inspection.py                    eval_shape and make_program: trace a call without compiling it
 
 A file imports only from lower layers, which tests/test_architecture.py lists.
 
@@ -125,6 +126,7 @@ Glossary:
 
 from funcnet.compiler.disabling import disable_jit, is_disabled
 from funcnet.compiler.errors import StagingError
+from funcnet.compiler.inspection import eval_shape, make_program
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.tracing.trace import is_differentiating, loop
@@ -135,8 +137,10 @@ __all__ = [
     "Lowered",
     "StagingError",
     "disable_jit",
+    "eval_shape",
     "is_differentiating",
     "is_disabled",
     "jit",
     "loop",
+    "make_program",
 ]

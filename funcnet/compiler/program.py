@@ -78,6 +78,9 @@ class Program:
     chunk_size: int | None = None
     varying: frozenset[Var] = frozenset()
 
+    def __repr__(self) -> str:
+        return repr(self.block)
+
 
 def inputs(op: Apply | Scan) -> Iterator[Var]:
     """Yield the values that an operation reads, including those that its body reads from outside; some repeatedly."""
