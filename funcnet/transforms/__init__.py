@@ -7,6 +7,7 @@ leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian 
 
 from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
+from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
@@ -16,6 +17,9 @@ from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
     "Vmap",
+    "all_gather",
+    "axis_index",
+    "axis_size",
     "custom_jvp",
     "custom_linear_solve",
     "custom_root",
@@ -27,6 +31,10 @@ __all__ = [
     "jvp",
     "linear_transpose",
     "linearize",
+    "pmax",
+    "pmean",
+    "pmin",
+    "psum",
     "remat",
     "stop_gradient",
     "transformed",
