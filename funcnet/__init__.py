@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
-from funcnet.compiler import Explanation, Jit, StagingError, jit
+from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.layers import (
@@ -42,17 +42,31 @@ from funcnet.layers import (
 from funcnet.training import batches, sgd_step
 from funcnet.transforms import (
     Vmap,
+    all_gather,
+    axis_index,
+    axis_size,
+    custom_jvp,
+    custom_linear_solve,
+    custom_root,
+    custom_vjp,
     grad,
     hessian,
     jacfwd,
     jacrev,
     jvp,
+    linear_transpose,
     linearize,
+    pmax,
+    pmean,
+    pmin,
+    psum,
     remat,
+    stop_gradient,
     value_and_grad,
     vjp,
     vmap,
 )
+from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
     from funcnet import report
@@ -63,11 +77,15 @@ __all__ = [
     "Layer",
     "LayerError",
     "Policy",
+    "ShapeDtypeStruct",
     "StagingError",
     "Vmap",
+    "all_gather",
     "as_layer",
     "associative_scan",
     "avg_pool",
+    "axis_index",
+    "axis_size",
     "batch_norm",
     "batches",
     "bridge",
@@ -75,9 +93,15 @@ __all__ = [
     "cond",
     "conv",
     "curvature",
+    "custom_jvp",
+    "custom_linear_solve",
+    "custom_root",
+    "custom_vjp",
     "dense",
+    "disable_jit",
     "dropout",
     "embedding",
+    "eval_shape",
     "flatten",
     "fori_loop",
     "from_module",
@@ -93,9 +117,11 @@ __all__ = [
     "jvp",
     "layer_norm",
     "learned_positions",
+    "linear_transpose",
     "linearize",
     "losses",
     "lstm",
+    "make_program",
     "map",
     "max_pool",
     "mixed_precision",
@@ -104,6 +130,10 @@ __all__ = [
     "optim",
     "parallel",
     "per_example_grads",
+    "pmax",
+    "pmean",
+    "pmin",
+    "psum",
     "random",
     "remat",
     "report",
@@ -117,6 +147,7 @@ __all__ = [
     "sinusoidal_positions",
     "stateful",
     "step",
+    "stop_gradient",
     "switch",
     "to_module",
     "tree",

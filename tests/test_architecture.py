@@ -31,7 +31,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"of_torch"},
     ],
     "compiler": [
-        {"errors", "forks", "program", "signature", "captures", "number_arguments"},
+        {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},
@@ -40,7 +40,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inductor"},
         {"backends"},
         {"calls", "lowered"},
-        {"jit"},
+        {"inspection", "jit"},
     ],
     "compiler/decompositions": [
         {"attention", "exact", "fallible", "indexing", "value_checks", "windows"},

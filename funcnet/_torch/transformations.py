@@ -3,7 +3,7 @@
 Checked: torch/_functorch/pyfunctorch.py, torch/csrc/functorch/init.cpp, 2.13.0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch._C import _functorch
 from torch._functorch.predispatch import lazy_load_decompositions
 from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
-from torch.autograd.forward_ad import unpack_dual
+from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
 from funcnet._torch.modes import on_values
 
@@ -72,6 +72,30 @@ def has_derivative(tensor: Tensor) -> bool:
         with temporarily_pop_interpreter_stack():
             return has_derivative(tensor)
     return tensor.requires_grad or unpack_dual(tensor).tangent is not None or has_derivative(unwrap(tensor))
+
+
+def derivative_level(tensor: Tensor) -> int | None:
+    """Return the innermost level that differentiates through a tensor, 0 for torch's autograd; None without any."""
+    if not is_wrapped(tensor):
+        return 0 if tensor.requires_grad and torch.is_grad_enabled() else None
+    if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only
+        with temporarily_pop_interpreter_stack():
+            return derivative_level(tensor)
+    if not is_batched(tensor) and (tensor.requires_grad or unpack_dual(tensor).tangent is not None):
+        return level(tensor)
+    return derivative_level(unwrap(tensor))
+
+
+@contextmanager
+def rule_of_forward_mode(tensors: Sequence[Any]) -> Iterator[list[Any]]:
+    """Run the jvp of an autograd.Function: yield its tensors without their tangents at the current level.
+
+    torch switches forward mode off there, at all levels, so that an outer derivative would silently be zero.
+    """
+    with _set_fwd_grad_enabled(True):
+        yield [
+            x if x is None or not (x.is_floating_point() or x.is_complex()) else unpack_dual(x).primal for x in tensors
+        ]
 
 
 def batches() -> list[tuple[int, int]] | None:

@@ -53,10 +53,12 @@ through all of them, later ones from the signature straight to the kernel.
     replay.py                        the eager backend: call torch's operations one by one
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
+    disabling.py                     disable_jit: jitted functions run as plain Python
     forks.py                         forked processes, which have no threads of OpenMP and BLAS
     number_arguments.py, tracing/numbers.py, tracing/number_rules.py
                                      traced Python numbers among the arguments
     lowered.py, native/text.py       the text of a call at each stage
+    inspection.py                    eval_shape and make_program: trace a call without compiling it
 
 A file imports only from lower layers, which tests/test_architecture.py lists.
 
@@ -126,7 +128,9 @@ Glossary:
     kernel              A program that a backend has prepared to run.
 """
 
+from funcnet.compiler.disabling import disable_jit, is_disabled
 from funcnet.compiler.errors import StagingError
+from funcnet.compiler.inspection import eval_shape, make_program
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.tracing.control_flow import is_tracing, switch_recorder, tolerance, while_recorder
@@ -137,10 +141,14 @@ __all__ = [
     "Jit",
     "Lowered",
     "StagingError",
+    "disable_jit",
+    "eval_shape",
     "is_differentiating",
+    "is_disabled",
     "is_tracing",
     "jit",
     "loop",
+    "make_program",
     "switch_recorder",
     "tolerance",
     "while_recorder",

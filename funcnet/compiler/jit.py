@@ -11,10 +11,11 @@ from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, compile_call, program_key, trace_call
 from funcnet.compiler.captures import check_objects, is_function
+from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
-from funcnet.compiler.number_arguments import NumberArguments
+from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.signature import Signature, are_plain, difference, signature, unhashable, with_traced
@@ -32,6 +33,10 @@ def jit(
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
+    donate_argnames: str | Sequence[str] = (),
+    inline: bool = False,
+    keep_unused: bool = False,
     backend: str = "auto",
     progress: Progress | None = None,
 ) -> "Jit":
@@ -65,8 +70,10 @@ def jit(
 
     Args:
         f: Any function of pytrees; its results are pytrees, too.
-        static_argnums: Positions of arguments whose numbers are always constants.
-        static_argnames: Names of keyword arguments whose numbers are always constants.
+        static_argnums: Positions of arguments that are constants, such as options; each must be hashable. Without
+            static_argnames, these arguments are also constants if they are given by keyword.
+        static_argnames: Names of arguments that are constants. Without static_argnums, also if given by position.
+        donate_argnums, donate_argnames, inline, keep_unused: Accepted as in JAX; they have no effect.
         backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
             one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
             lacks an operation or there is no C compiler.
@@ -77,7 +84,7 @@ def jit(
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
-        ValueError: backend is not one of these names.
+        ValueError: backend is not one of these names; or, at a call, a static argument is not hashable or has tensors.
         TypeError: f or progress is not callable, or an argument holds tensors and is not a pytree node.
         StagingError: At the first call: f reads values of tensors in Python, or is not pure; no tensor is changed.
         IndexError, RuntimeError: At any call: values for which torch raises an error, as described above.
@@ -90,7 +97,7 @@ def jit(
     check_function("jit", f)
     if progress is not None and not callable(progress):
         raise TypeError(f"jit: expected progress to be callable, got {tree.describe(progress)}.")
-    return Jit(f, backend, progress, NumberArguments(static_argnums, static_argnames))
+    return Jit(f, backend, progress, NumberArguments(*static_arguments(f, static_argnums, static_argnames)))
 
 
 class Jit:
@@ -119,7 +126,7 @@ class Jit:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         if forks.is_new:
             forks.adapt()
-        if transformed():
+        if is_disabled() or transformed():
             return self._untraced(args, kwargs)
         leaves, structure = tree.flatten((args, kwargs))
         key, tensors, numbers, others = signed = signature(leaves, structure)
@@ -247,6 +254,7 @@ class Jit:
 
     def _prepare(self, request: Request) -> "_Call | NumberNeededError":
         """Trace a call, unless a known one has only another number of lanes; return the error if numbers prevent it."""
+        self._traced.check(request.args, request.kwargs)
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
         specs = lanes.specs(request.inputs())
         key = program_key(lanes, request, specs)

@@ -34,8 +34,8 @@ class Lanes:
     @classmethod
     def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree, numbers: int = 0) -> "Lanes":
         """Return the lanes of a vmap. Traced numbers are shared."""
-        if not isinstance(f, Vmap):
-            return cls(f)
+        if not isinstance(f, Vmap) or f.axis_name is not None or f.axis_size is not None:
+            return cls(f)  # a named axis is not lanes, which cannot see each other
         arguments = args, kwargs
         dims = batching.argument_axes(f.in_dims, arguments)
         size = batching.common_size(arguments, dims)

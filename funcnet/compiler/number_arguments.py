@@ -1,6 +1,7 @@
 """Python numbers among the arguments of a jitted function: the traced ones do not need a new program per value."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -41,9 +42,22 @@ class NumberArguments:
         free = (i for i in numbers if (structure, i) not in self._constant)
         return tuple(i for i in free if self._varies(structure, i, leaves[i]))
 
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise if a static argument is not hashable, or holds tensors."""
+        places: list[tuple[object, Any]] = [(i, arg) for i, arg in enumerate(args) if self._is_static(i, len(args))]
+        for place, arg in (*places, *((name, kwargs[name]) for name in kwargs if name in self._argnames)):
+            if any(map(tree.is_tensor, tree.leaves(arg))) or not _is_hashable(arg):
+                raise ValueError(
+                    f"jit: expected the static argument {place!r} to be hashable and without tensors, got "
+                    f"{tree.describe(arg)}. Pass a tuple in place of a list, or do not make the argument static."
+                )
+
+    def _is_static(self, i: int, count: int) -> bool:
+        return i in self._argnums or i - count in self._argnums
+
     def _static(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
         """List the positions of the leaves in static arguments."""
-        static = [i in self._argnums or i - len(args) in self._argnums for i in range(len(args))]
+        static = [self._is_static(i, len(args)) for i in range(len(args))]
         marks = (
             [tree.map(lambda _, mark=mark: mark, arg) for arg, mark in zip(args, static, strict=True)],
             {name: tree.map(lambda _, name=name: name in self._argnames, arg) for name, arg in kwargs.items()},
@@ -63,6 +77,35 @@ class NumberArguments:
     def fix(self, structure: Hashable, positions: Iterable[int]) -> None:
         """Make leaves constants from now on."""
         self._constant.update((structure, i) for i in positions)
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def static_arguments(
+    f: Callable[..., Any], argnums: int | Sequence[int], argnames: str | Sequence[str]
+) -> tuple[Sequence[int], Sequence[str]]:
+    """Return the positions and names of static arguments; if only one of both is given, the other follows from f."""
+    nums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    if bool(nums) == bool(names):
+        return nums, names
+    try:
+        parameters = signature(f).parameters.values()
+    except (TypeError, ValueError):  # of a builtin function
+        return nums, names
+    known = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if nums and any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return nums, [known[i] for i in nums if 0 <= i < len(known)]
+    if nums:
+        nums = tuple(i + len(known) if -len(known) <= i < 0 else i for i in nums)
+        return nums, [known[i] for i in nums if i < len(known)]
+    return [i for i, name in enumerate(known) if name in names], names
 
 
 def parameter(value: float) -> Tensor:

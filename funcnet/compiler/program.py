@@ -101,6 +101,9 @@ class Program:
     chunk_size: int | None = None
     varying: frozenset[Var] = frozenset()
 
+    def __repr__(self) -> str:
+        return repr(self.block)
+
 
 def blocks(op: Op) -> tuple[Block, ...]:
     """Return the blocks that an operation holds."""

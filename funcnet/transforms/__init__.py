@@ -7,19 +7,37 @@ leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian 
 
 from funcnet.transforms import linear_systems
 from funcnet.transforms.batching import Vmap, vmap
-from funcnet.transforms.derivatives import grad, hessian, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
+from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
+from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
+from funcnet.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
+from funcnet.transforms.implicit import custom_linear_solve, custom_root
+from funcnet.transforms.jacobians import hessian, jacfwd, jacrev
 from funcnet.transforms.remat import remat
+from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
     "Vmap",
+    "all_gather",
+    "axis_index",
+    "axis_size",
+    "custom_jvp",
+    "custom_linear_solve",
+    "custom_root",
+    "custom_vjp",
     "grad",
     "hessian",
     "jacfwd",
     "jacrev",
     "jvp",
+    "linear_transpose",
     "linearize",
+    "pmax",
+    "pmean",
+    "pmin",
+    "psum",
     "remat",
+    "stop_gradient",
     "transformed",
     "value_and_grad",
     "vjp",

@@ -1,7 +1,7 @@
 """Batches and ensembles: a function of one example becomes a function of many."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.tracebacks import boundary
+from funcnet.transforms.axis_names import named
 from funcnet.transforms.batched_writes import vmap_with_buffers
 from funcnet.transforms.flatten import Flattener, Function, check_function, transformed
 from funcnet.transforms.purity import Pure
@@ -19,7 +20,16 @@ from funcnet.tree.conversion import arrays_as_tensors
 from funcnet.tree.nodes import prefix_leaves
 
 
-def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | None = None) -> "Vmap":
+def vmap(
+    f: Function,
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    *,
+    chunk_size: int | None = None,
+    axis_name: Hashable | None = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Any = None,
+) -> "Vmap":
     """Transform a function of one example into a function of many, batched along an axis of its tensors.
 
     f may write in place to tensors that it creates: `out = torch.zeros(3); out[0] = x.sum()` fills one `out` per
@@ -33,11 +43,15 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
         out_dims: The axis at which results are stacked, likewise a prefix of the result; None for a result that does
             not depend on the mapped arguments.
         chunk_size: How many examples to compute at once; fewer need less memory. None: all.
+        axis_name: A name by which f refers to the mapped axis, in `psum`, `pmean`, `pmax`, `pmin`, `all_gather` and
+            `axis_index`: f then computes with values of the other examples. `jit` does not make such an axis lanes.
+        axis_size: The number of examples; required if no tensor is mapped.
+        spmd_axis_name: Accepted as in JAX; it has no effect.
     Returns:
         A `Vmap`, called like f.
     Raises:
         ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments;
-            chunk_size is below 1.
+            chunk_size is below 1, or given with an axis_name.
         TypeError: An axis is neither an int nor None.
         RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it. The
             write may already have happened; one through `.data` of a tensor that f closes over is not detected.
@@ -48,7 +62,9 @@ def vmap(f: Function, in_dims: Any = 0, out_dims: Any = 0, *, chunk_size: int | 
     check_function("vmap", f)
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"vmap: expected a chunk_size of at least 1, or None for all at once, got {chunk_size}.")
-    return Vmap(f, in_dims, out_dims, chunk_size)
+    if chunk_size is not None and axis_name is not None:
+        raise ValueError("vmap: expected a chunk_size or an axis_name, got both: examples of one chunk see no others.")
+    return Vmap(f, in_dims, out_dims, chunk_size, axis_name, axis_size)
 
 
 @dataclass(frozen=True)
@@ -59,27 +75,32 @@ class Vmap:
     in_dims: Any
     out_dims: Any
     chunk_size: int | None
+    axis_name: Hashable | None = None
+    axis_size: int | None = None
 
     def __post_init__(self) -> None:
         if not torch.compiler.is_compiling():
             vars(self).update({name: getattr(self.f, name) for name in WRAPPER_ASSIGNMENTS if hasattr(self.f, name)})
 
     def __reduce__(self) -> Any:
-        return global_name(self) or (Vmap, (self.f, self.in_dims, self.out_dims, self.chunk_size))
+        return global_name(self) or (Vmap, tuple(getattr(self, field.name) for field in fields(self)))
 
     @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Apply f to every example and stack the results."""
         arguments = arrays_as_tensors((args, kwargs) if kwargs else (args,))
         dims = argument_axes(self.in_dims, arguments)
-        size = common_size(arguments, dims)
+        size = common_size(arguments, dims, self.axis_size)
         inputs, results = Flattener(), _Results(self.out_dims)
         tensors = inputs.take(*tree.flatten(arguments), [dim is not None for dim in dims])
         in_dims = _mapped(dims)
+        if not tensors or self.axis_name is not None:
+            tensors, in_dims = (*tensors, torch.arange(size)), (*in_dims, 0)
 
         def flat(*tensors: Tensor) -> Any:
             args, *keywords = inputs.rebuild(tensors)
-            return results.split(self.f(*args, **(keywords[0] if keywords else {})))
+            with named(self.axis_name, size, tensors):
+                return results.split(self.f(*args, **(keywords[0] if keywords else {})))
 
         if not torch.compiler.is_compiling():  # which cannot trace the wrapping of a partial
             update_wrapper(flat, self.f)
@@ -157,19 +178,23 @@ def _mapped(dims: Sequence[int | None]) -> tuple[int, ...]:
     return tuple(dim for dim in dims if dim is not None)
 
 
-def common_size(arguments: Tree, dims: Sequence[int | None]) -> int:
-    """Return the size of the mapped axis, which all mapped tensors have in common."""
+def common_size(arguments: Tree, dims: Sequence[int | None], given: int | None = None) -> int:
+    """Return the size of the mapped axis, which all mapped tensors, and the given one, have in common."""
     leaves = tree.leaves(arguments)
     found = [leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
-    if len(set(found)) != 1:
+    if len({*found, *([] if given is None else [given])}) != 1:
         paths = zip(tree.paths(arguments), dims, strict=True)
         names = (path.partition(".")[2] for path, dim in paths if dim is not None)  # without 0 for args, 1 for kwargs
         by_path = dict(zip(names, found, strict=True)) or "no mapped tensor"
         raise ValueError(
-            f"vmap: expected one size of the mapped axis in all arguments, got {by_path}."
+            f"vmap: expected one size of the mapped axis in all arguments{_and_size(given)}, got {by_path}."
             " Paths start with the argument's position or keyword; in_dims None shares an argument among all examples."
         )
-    return found[0]
+    return found[0] if found else given or 0
+
+
+def _and_size(given: int | None) -> str:
+    return "" if given is None else f", axis_size {given}"
 
 
 def _axis(name: str, leaf: Any, dim: Any, place: Callable[[], str]) -> int | None:

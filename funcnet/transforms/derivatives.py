@@ -1,7 +1,6 @@
-"""Derivatives of functions of pytrees: gradients, directional derivatives, Jacobians, Hessians."""
+"""Derivatives of functions of pytrees: gradients, directional derivatives, pullbacks."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch.func
@@ -15,7 +14,6 @@ from funcnet.transforms.flatten import (
     Flattener,
     Function,
     Inputs,
-    Pairs,
     cast,
     check_function,
     check_scalar,
@@ -204,95 +202,3 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         return pullback_twice(tangents)[0]
 
     return out, pushforward
-
-
-def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
-    """Transform a function into its Jacobian, computed in forward mode: one pass per input element.
-
-    Args:
-        f: Any function of pytrees; returns (out, aux) if has_aux.
-        argnums: The positional argument to differentiate with respect to, or a sequence of several.
-        has_aux: Whether f returns (out, aux).
-    Returns:
-        A function of the same arguments that returns the Jacobian, or (Jacobian, aux): a tree like `out` whose leaves
-        are trees like the argument, each of shape (*out leaf, *argument leaf). Complex tensors may be among the
-        arguments or the results, but not both. The Jacobian of a complex result combines those of its real and
-        imaginary parts; the Jacobian with respect to a complex argument holds gradients in the convention of `grad`.
-    Raises:
-        TypeError: The argument or the result holds no floating-point or complex tensor, or both hold a complex one.
-    Example:
-        >>> fn.jacfwd(lambda x: x**2)(torch.tensor([1.0, 2.0]))
-        tensor([[2., 0.],
-                [0., 4.]])
-    """
-    check_function("jacfwd", f)
-    return wrapped(_jacobian, f, "jacfwd", _forward, argnums, has_aux)
-
-
-def _forward(call: Pairs, tensors: Sequence[Tensor]) -> Any:
-    # torch's Jacobian fails without input elements, that is, without a forward pass
-    method = torch.func.jacfwd if any(tensor.numel() for tensor in tensors) else torch.func.jacrev
-    rows, results = method(call, tuple(range(len(tensors))), has_aux=True)(*unshared(tensors))
-    return [cast([out] * len(row), row) for out, row in zip(call.outputs, rows, strict=True)], results
-
-
-def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
-    """Transform a function into its Jacobian, computed in reverse mode: one pass per output element.
-
-    Args:
-        f, argnums, has_aux: As for `jacfwd`.
-        chunk_size: How many passes to run at once; fewer need less memory. None: all.
-    Returns:
-        As for `jacfwd`.
-    Raises:
-        TypeError: As for `jacfwd`.
-    Example:
-        >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
-        tensor([1., 1.])
-    """
-    check_function("jacrev", f)
-    return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
-
-
-def _reverse(call: Pairs, tensors: Sequence[Tensor], *, chunk_size: int | None) -> Any:
-    return torch.func.jacrev(call, tuple(range(len(tensors))), has_aux=True, chunk_size=chunk_size)(*tensors)
-
-
-def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """Transform a function into its Hessian, computed in forward mode over reverse mode.
-
-    Args:
-        f, argnums: As for `jacfwd`.
-    Returns:
-        A function of the same arguments that returns, for a scalar f, a tree like the argument whose leaves are trees
-        like the argument, each of shape (*leaf, *other leaf).
-    Raises:
-        TypeError: The argument or the result holds no floating-point tensor, or holds a complex one.
-    Example:
-        >>> fn.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
-        tensor([[ 6.,  0.],
-                [ 0., 12.]])
-    """
-    check_function("hessian", f)
-    return jacfwd(jacrev(f, argnums), argnums)
-
-
-def _jacobian(
-    f: Function, name: str, transform: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any
-) -> Any:
-    inputs, options = Inputs(name, args, argnums), arrays_as_tensors(kwargs) if kwargs else kwargs
-    ruled = with_forward_rules(f) if transform is _forward else f
-    call = Call(name, lambda *args: ruled(*args, **options), inputs, has_aux)
-    derivative, *aux = _jacobian_of(call, transform)
-    return (derivative, *aux) if has_aux else derivative
-
-
-@boundary
-def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
-    """Return the Jacobian of a call, and its auxiliary result if it has one."""
-    inputs = call.inputs
-    pairs = Pairs(call.name, call, inputs.tensors)
-    with Pure(call.name, call.f, inputs.args):
-        rows, results = with_replacements(lambda: transform(pairs, tree.view_as_real(inputs.tensors)))
-    _, *aux = call.rebuild(results)
-    return call.derivative([inputs.gradient(row) for row in pairs.jacobian(rows)]), *aux

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.transforms.batching import vmap
 from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensors, rebind
 from funcnet.transforms.flatten import Flattener, Function, check_function
@@ -53,19 +53,20 @@ def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
     def flat(*tensors: Tensor) -> Tensors:
         others, args, kwargs = inputs.rebuild(tensors)
         with NoHiddenTensors("remat", tensors, outside):
-            return _whole(results, rebind(f, held, others)(*args, **kwargs))
+            return whole("remat", results, rebind(f, held, others)(*args, **kwargs))
 
     with Pure("remat", f, (args, kwargs)):
         return results.rebuild(Recomputed(flat)(*tensors))
 
 
-def _whole(results: Flattener, result: Any) -> Tensors:
+def whole(name: str, results: Flattener, result: Any) -> Tensors:
+    """Split a result; raise if it holds tensors in objects that are not nodes."""
     tensors = results.split(result)
     for leaf in filter(leads_to_tensors, results.rest):
         raise ValueError(
-            f"remat: expected tensors and trees of them as results, got {tree.describe(leaf)}, which holds tensors and "
-            "is not a pytree node, so their gradients would be lost. Return the tensors themselves, in tuples, dicts "
-            "or dataclasses registered by fn.tree.register_dataclass."
+            f"{name}: expected tensors and trees of them as results, got {tree.describe(leaf)}, which holds tensors "
+            "and is not a pytree node, so their gradients would be lost. Return the tensors themselves, in tuples, "
+            "dicts or dataclasses registered by fn.tree.register_dataclass."
         )
     return tensors
 
@@ -83,6 +84,10 @@ class Recomputed:
     def __call__(self, *tensors: Tensor) -> Tensors:
         apply: Callable[..., Tensors] = _Remat.apply
         return apply(self, *tensors)
+
+    def here(self) -> "Recomputed":
+        """Return the step whose rules apply at the current level of torch.func."""
+        return self
 
     def run(self, *tensors: Tensor) -> Tensors:
         return tuple(out.view_as(out) for out in self.f(*tensors))  # autograd does not accept an argument as a result
@@ -123,7 +128,8 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
-        ctx.step, *tensors = inputs
+        step, *tensors = inputs
+        ctx.step = step.here()
         ctx.save_for_backward(*ctx.step.kept(tensors, output))
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
@@ -134,7 +140,9 @@ class _Remat(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        return materialised(*ctx.step.push(distinct(ctx.saved_tensors), tangents))
+        with _torch.rule_of_forward_mode((*ctx.saved_tensors, *tangents)) as tensors:
+            count = len(tensors) - len(tangents)
+            return materialised(*ctx.step.push(distinct(tensors[:count]), tensors[count:]))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, step: Recomputed, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:

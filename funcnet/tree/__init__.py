@@ -47,8 +47,12 @@ from funcnet.tree.nodes import (
 from funcnet.tree.registration import (
     register_dataclass,
 )
+from funcnet.tree.specs import (
+    ShapeDtypeStruct,
+)
 
 __all__ = [
+    "ShapeDtypeStruct",
     "Structure",
     "Tree",
     "add",

@@ -164,6 +164,9 @@ TRANSFORMS = {
     "grad": lambda f: fn.value_and_grad(f, (0, 1)),
     "grad of grad": lambda f: fn.grad(lambda w, x: tree.norm(fn.grad(f, (0, 1))(w, x)), (0, 1)),
     "jvp": lambda f: lambda w, x: fn.jvp(f, (w, x), (numbers_like(w), x.cos())),
+    "jvp of jvp": lambda f: (
+        lambda w, x: fn.jvp(lambda x: fn.jvp(lambda x: f(w, x), (x,), (x.cos(),))[1], (x,), (x.sin(),))
+    ),
     "jvp of grad": lambda f: lambda w, x: fn.jvp(lambda x: fn.grad(f)(w, x), (x,), (x.cos(),)),
     "grad of jvp": lambda f: fn.grad(lambda w, x: fn.jvp(lambda x: f(w, x), (x,), (x.cos(),))[1], (0, 1)),
     "vmap of grad": lambda f: fn.vmap(fn.grad(f, (0, 1)), in_dims=(None, 0)),

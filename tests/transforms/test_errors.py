@@ -127,6 +127,8 @@ ERRORS = {
     ),
     "half an axis": (lambda: fn.vmap(torch.sin, 0, 1.0)(torch.ones(2)), TypeError, "expected out_dims .* got 1.0"),
     "chunks of size 0": (lambda: fn.vmap(torch.sin, chunk_size=0), ValueError, "chunk_size of at least 1.* got 0"),
+    "chunks of jacfwd": (lambda: fn.jacfwd(torch.sin, chunk_size=0), ValueError, "jacfwd: .* at least 1.* got 0"),
+    "chunks of hessian": (lambda: fn.hessian(torch.sin, chunk_size=0), ValueError, "hessian: .* at least 1.* got 0"),
     "chunks of size -1": (lambda: fn.vmap(torch.sin, chunk_size=-1), ValueError, "chunk_size of at least 1.* got -1"),
     "out_dims too far": (
         lambda: fn.vmap(torch.sin, out_dims=1)(torch.ones(2)),

@@ -56,6 +56,9 @@ NESTINGS = {
     "grad of grad": lambda f: fn.grad(lambda p, x: tree.norm(fn.grad(f)(p, x)), (0, 1)),
     "jvp of grad": lambda f: lambda p, x: fn.jvp(fn.grad(f), (p, x), (p, x.cos()))[1],
     "grad of jvp": lambda f: fn.grad(lambda p, x: fn.jvp(f, (p, x), (p, x.cos()))[1]),
+    "jvp of jvp": lambda f: (
+        lambda p, x: fn.jvp(lambda p: fn.jvp(lambda p: f(p, x), (p,), (tree.map(torch.cos, p),))[1], (p,), (p,))[1]
+    ),
     "vmap of grad": lambda f: fn.vmap(fn.grad(f), in_dims=(None, 0)),
     "grad of vmap": lambda f: fn.grad(lambda p, x: fn.vmap(f, in_dims=(None, 0))(p, x).sum(), (0, 1)),
     "vmap of jvp of grad": lambda f: fn.vmap(lambda p, x: fn.jvp(fn.grad(f), (p, x), (p, x))[1], in_dims=(None, 0)),

@@ -273,3 +273,33 @@ def test_transformations_nest_in_any_order(transform, expected, rematerialise):
 
     x = numbers(4)
     assert_close(transform(fn.remat(cube) if rematerialise else cube)(x), expected(x))
+
+
+@pytest.mark.parametrize(
+    "chunk_size, wrap", [(1, lambda f: f), (2, lambda f: f), (6, lambda f: f), (100, lambda f: f), (5, fn.jit)]
+)
+def test_chunks_of_forward_passes(chunk_size, wrap):
+    """jacfwd and hessian compute the same in chunks, of complex numbers and trees as well."""
+    x, y = numbers(4), {"a": numbers(2, seed=1), "n": 3, "b": numbers(seed=2)}
+
+    def f(x, y):
+        return {"sum": (x.sin() * y["a"].sum() * y["b"]), "z": torch.complex(x, x * y["b"])}, {"x": x.cos(), "n": 7}
+
+    options = {"argnums": (0, 1), "has_aux": True}
+    found = wrap(fn.jacfwd(f, chunk_size=chunk_size, **options))(x, y)
+    assert_close(found, fn.jacfwd(f, **options)(x, y), rtol=0, atol=1e-15)
+
+    def scalar(x, y):
+        return (x.sin() * y["b"]).prod() + y["a"].square().sum() * x[0], (x[0], 5)
+
+    found = wrap(fn.hessian(scalar, chunk_size=chunk_size, **options))(x, y)
+    hessian = fn.hessian(lambda x, y: scalar(x, y)[0], (0, 1))(x, y)
+    assert_close(found, (hessian, (x[0], 5)), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("chunk_size, passes", [(None, 1), (4, 2), (1, 6), (6, 1)])
+def test_jacfwd_runs_the_function_once_per_chunk(chunk_size, passes):
+    calls = []
+    x = numbers(6)
+    assert_close(fn.jacfwd(lambda x: calls.append(x) or x**2, chunk_size=chunk_size)(x), torch.diag(2 * x))
+    assert len(calls) == passes
