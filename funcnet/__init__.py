@@ -55,7 +55,8 @@ from funcnet.transforms import (
 )
 
 if TYPE_CHECKING:
-    from funcnet import report
+    from funcnet import lax, nn, numpy, report, scipy
+    from funcnet.numpy.updates import at
 
 __all__ = [
     "Explanation",
@@ -66,6 +67,7 @@ __all__ = [
     "StagingError",
     "Vmap",
     "as_layer",
+    "at",
     "avg_pool",
     "batch_norm",
     "batches",
@@ -89,6 +91,7 @@ __all__ = [
     "jit",
     "jvp",
     "layer_norm",
+    "lax",
     "learned_positions",
     "linearize",
     "losses",
@@ -97,6 +100,8 @@ __all__ = [
     "mixed_precision",
     "mlp",
     "multi_head_attention",
+    "nn",
+    "numpy",
     "optim",
     "parallel",
     "per_example_grads",
@@ -107,6 +112,7 @@ __all__ = [
     "rms_norm",
     "rnn",
     "scan",
+    "scipy",
     "serial",
     "sgd_step",
     "sinusoidal_positions",
@@ -120,8 +126,13 @@ __all__ = [
 ]
 
 
+_ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
+
+
 def __getattr__(name: str) -> Any:
-    """Load `report` on first use, because rich takes a third of the package's import time."""
-    if name == "report":
-        return import_module("funcnet.report")
+    """Load on first use: `report`, as rich takes a third of the package's import time, and the dialect of JAX."""
+    if name in _ON_FIRST_USE:
+        return import_module(f"funcnet.{name}")
+    if name == "at":
+        return import_module("funcnet.numpy.updates").at
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")

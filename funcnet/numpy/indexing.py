@@ -145,9 +145,9 @@ def take(
     axis = one_axis("take", axis, x.ndim)
     index, inside = bounded("take", as_tensor("take", indices), x.shape[axis], mode)
     found = x.index_select(axis, index.reshape(-1))
-    found = found.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    found = found.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
     trailing = (1,) * (x.ndim - axis - 1)
-    return filled(found, None if inside is None else inside.reshape(*inside.shape, *trailing), fill_value)
+    return filled(found, None if inside is None else inside.reshape((*inside.shape, *trailing)), fill_value)
 
 
 def take_along_axis(

@@ -78,7 +78,7 @@ def _quantile(
     values = torch.movedim(x, axes, tuple(range(-len(axes), 0))).flatten(-len(axes)) if axes else x[..., None]
     fractions = as_tensor(operation, q).to(x.dtype)
     result = _of_sorted(values, fractions.reshape(-1), _BETWEEN[method], ignore_nan)
-    result = torch.movedim(result, -1, 0).reshape(*fractions.shape, *values.shape[:-1])
+    result = torch.movedim(result, -1, 0).reshape((*fractions.shape, *values.shape[:-1]))
     for each in sorted(axes) if keepdims else ():
         result = result.unsqueeze(fractions.ndim + each)
     return result

@@ -44,7 +44,7 @@ class Selection:
         if not self.axes:
             return rows[0]
         count = len(self.shape)
-        found = rows.reshape(*self.shape, *rows.shape[1:])
+        found = rows.reshape((*self.shape, *rows.shape[1:]))
         return torch.movedim(found, tuple(range(count)), tuple(range(self.front, self.front + count)))
 
     def rows(self, values: Tensor, matrix: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Selection:
         moved = torch.movedim(
             torch.broadcast_to(values, shape), tuple(range(self.front, self.front + count)), tuple(range(count))
         )
-        return moved.reshape(-1, *rest)
+        return moved.reshape((-1, *rest))
 
     def array(self, matrix: Tensor) -> Tensor:
         """Return the array with another matrix in place of the selected region."""

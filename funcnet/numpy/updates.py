@@ -173,7 +173,7 @@ def _broadcast(operation: str, found: Selection, values: Tensor, matrix: Tensor)
 
 def _like(mask: Any, rows: Tensor) -> Tensor:
     """Give a mask of leading axes trailing ones, so that it broadcasts to rows."""
-    return mask.reshape(*mask.shape, *(1,) * (rows.ndim - mask.ndim))
+    return mask.reshape((*mask.shape, *(1,) * (rows.ndim - mask.ndim)))
 
 
 def _set_one(matrix: Tensor, place: Tensor, inside: Tensor, row: Tensor) -> Tensor:
