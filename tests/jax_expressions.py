@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
-try:
-    from funcnet import lax, nn, scipy
-except ImportError: import types as _t; lax=nn=_t; scipy=_t.SimpleNamespace(special=0,stats=0,linalg=0)
+from funcnet import lax, nn, scipy
 from funcnet import numpy as jnp
 from funcnet.numpy.promotion import as_tensor
 from golden import load
