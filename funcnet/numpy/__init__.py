@@ -11,8 +11,8 @@ or bool. float64 and int64 tensors keep their dtype, and so does a numpy array f
 `jnp.asarray(array, dtype=jnp.float64)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
 indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
-A function whose result has a length that depends on values (`nonzero`, `unique`, `bincount`, `repeat`) takes this length
-as `size`, `length` or `total_repeat_length` inside `jit` and `vmap`.
+Where the length of a result depends on values (`nonzero`, `unique`, `bincount`, `repeat`), `jit` and `vmap` need it as
+the argument `size`, `length` or `total_repeat_length`.
 
 Example:
     >>> from funcnet import numpy as jnp

@@ -133,7 +133,9 @@ def clip(a: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = Non
 def isclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether abs(a - b) <= atol + rtol * abs(b), element by element."""
     x, y = promote("isclose", a, b)
-    return torch.isclose(x, y, rtol, atol, equal_nan)
+    near = (torch.abs(x - y) <= atol + rtol * torch.abs(y)) & torch.isfinite(y)
+    same = (x == y) | ((x != x) & (y != y)) if equal_nan else x == y
+    return near | same
 
 
 def allclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:

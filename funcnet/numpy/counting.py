@@ -26,7 +26,7 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
 
 
 def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Tensor:
-    """The bin of each element: i with bins[i-1] <= x < bins[i], or bins[i-1] < x <= bins[i] if right; ascending bins."""
+    """The bin i of each element: bins[i-1] <= x < bins[i], or bins[i-1] < x <= bins[i] if right; bins ascend."""
     return searchsorted(bins, x, "left" if right else "right")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact, named
+from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, inexact, named
 
 Unary = Callable[[ArrayLike], Tensor]
 
@@ -176,7 +176,7 @@ sign = _same("sign", _sign, "-1, 0 or 1 with the sign of x; NaN for NaN. For com
 floor = _same("floor", torch.floor, "The largest whole number not above x.")
 ceil = _same("ceil", torch.ceil, "The smallest whole number not below x.")
 trunc = fix = _same("trunc", torch.trunc, "The whole number next to x towards 0.")
-conj = conjugate = _same("conjugate", torch.conj_physical, "The complex conjugate.")
+conj = conjugate = _same("conjugate", conjugated, "The complex conjugate.")
 real = _same("real", _real, "The real part.")
 imag = _same("imag", _imag, "The imaginary part.")
 isnan = _same("isnan", torch.isnan, "Whether x is NaN.")

@@ -1,4 +1,4 @@
-"""Reading by indices: where, take, select, and the positions of elements. Nothing here raises for an index out of range."""
+"""Reading by indices and conditions, and the positions of elements. An index out of range is not an error."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -69,7 +69,7 @@ def dstack(tup: Sequence[ArrayLike]) -> Tensor:
 
 def column_stack(tup: Sequence[ArrayLike]) -> Tensor:
     """Join along the second axis; vectors are columns."""
-    return torch.column_stack(_parts("column_stack", tup))
+    return torch.cat([x.reshape(-1, 1) if x.ndim < 2 else x for x in _parts("column_stack", tup)], 1)
 
 
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Tensor:

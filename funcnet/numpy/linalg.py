@@ -101,8 +101,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> tuple[Tenso
     """The x of least norm that minimises |a @ x - b|^2.
 
     Returns:
-        (x, residuals, rank, singular values of a); the residuals are the sums of squares, none if a has not full rank
-        or is not taller than wide.
+        (x, the sum of squares that is left per column of b, rank of a, singular values of a).
     """
     x, y = floating("lstsq", _matrices("lstsq", a, square=False), b)
     columns = y if y.ndim == 2 else y[:, None]
@@ -111,8 +110,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> tuple[Tenso
     inverse = torch.where(s > least, 1 / torch.where(s > least, s, 1.0), 0.0)
     solution = vh.mH @ (inverse[:, None] * (u.mH @ columns))
     rank = (s > least).sum().to(torch.int32)
-    tall = x.shape[0] > x.shape[1] and int(rank) == x.shape[1]
-    residuals = (columns - x @ solution).abs().square().sum(0) if tall else y.new_zeros(0)
+    residuals = (columns - x @ solution).abs().square().sum(0)
     return solution if y.ndim == 2 else solution[:, 0], residuals, rank, s
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import one_axis
-from funcnet.numpy.promotion import ArrayLike, as_tensor, promote
+from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, promote
 
 __all__ = [
     "cross",
@@ -61,13 +61,13 @@ def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Products of conjugated vectors and matrices: leading axes broadcast."""
     x, y = promote("vecmat", x1, x2)
-    return (torch.conj_physical(x)[..., None, :] @ y)[..., 0, :]
+    return (conjugated(x)[..., None, :] @ y)[..., 0, :]
 
 
 def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
     """The inner product of flattened arrays, the first one conjugated."""
     x, y = promote("vdot", a, b)
-    return torch.conj_physical(x).reshape(-1) @ y.reshape(-1)
+    return conjugated(x).reshape(-1) @ y.reshape(-1)
 
 
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = None) -> Tensor:
@@ -77,7 +77,7 @@ def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = 
         torch.movedim(x, one_axis("vecdot", axis, x.ndim), -1),
         torch.movedim(y, one_axis("vecdot", axis, y.ndim), -1),
     )
-    return (torch.conj_physical(x) * y).sum(-1, dtype=x.dtype)
+    return (conjugated(x) * y).sum(-1, dtype=x.dtype)
 
 
 def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:

@@ -140,6 +140,11 @@ def inexact(x: Tensor) -> Tensor:
     return x if x.is_floating_point() or x.is_complex() else x.to(torch.float32)
 
 
+def conjugated(x: Tensor) -> Tensor:
+    """The complex conjugate; x if it is real."""
+    return torch.conj_physical(x) if x.is_complex() else x
+
+
 def counted(x: Tensor) -> Tensor:
     """Convert bools and small integers to int32, the dtype of their sums."""
     return x if _kind(x.dtype) > 1 or x.dtype in (torch.int32, torch.int64) else x.to(torch.int32)

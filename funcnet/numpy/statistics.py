@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes, flat, one_axis
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, counted, floating, inexact, promote
+from funcnet.numpy.promotion import (
+    ArrayLike,
+    DType,
+    as_dtype,
+    as_tensor,
+    conjugated,
+    counted,
+    floating,
+    inexact,
+    promote,
+)
 from funcnet.numpy.reductions import mean
 
 __all__ = [
@@ -160,7 +170,7 @@ def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
 def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid") -> Tensor:
     """The correlation of two vectors: sum_k a[n + k] conj(v[k]); mode as in `convolve`."""
     a, v = floating("correlate", a, v)
-    return convolve(a, torch.conj_physical(v).flip(0), mode)
+    return convolve(a, conjugated(v).flip(0), mode)
 
 
 def _correlated(operation: str, a: Tensor, v: Tensor, mode: str) -> Tensor:

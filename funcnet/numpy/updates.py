@@ -23,9 +23,9 @@ def at(x: ArrayLike) -> "Elements":
 
     An index is made of ints, slices, None, ... and integer tensors, as in numpy. Negative ones count from the end.
     Those out of range are dropped by updates and clamped by `get`, unless `mode` says otherwise: "drop" or "fill"
-    (`get` returns fill_value, by default NaN or the least integer), "clip", or "promise_in_bounds". If an index occurs twice,
-    `set` takes one of the values, `power` and `apply` act once, and the others act for each. A bool tensor selects
-    elements; inside `jit`, one number must be the value of all of them.
+    (`get` returns fill_value, by default NaN or the least integer), "clip", or "promise_in_bounds". If an index occurs
+    twice, `set` takes one of the values, `power` and `apply` act once, and the others act for each. A bool tensor
+    selects elements; inside `jit`, one number must be the value of all of them.
 
     Args:
         x: A tensor, or an argument of `jnp.asarray`.

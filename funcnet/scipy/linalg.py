@@ -7,7 +7,7 @@ from torch import Tensor
 
 from funcnet.numpy import linalg
 from funcnet.numpy.linalg import det, inv
-from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, promote
+from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating, inexact, promote
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve",
@@ -37,7 +37,7 @@ def cho_solve(c_and_lower: tuple[ArrayLike, bool], b: ArrayLike) -> Tensor:
 def solve_triangular(
     a: ArrayLike, b: ArrayLike, trans: int | str = 0, lower: bool = False, unit_diagonal: bool = False
 ) -> Tensor:
-    """The x with a @ x = b for a triangular matrix; trans 1 or "T": its transpose, 2 or "C": its conjugate transpose."""
+    """The x with a @ x = b for a triangular matrix; trans 1 or "T": for its transpose, 2 or "C": the conjugate one."""
     x, y = floating("solve_triangular", a, b)
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"solve_triangular: expected trans to be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}.")
@@ -113,6 +113,6 @@ def block_diag(*arrs: ArrayLike) -> Tensor:
 def toeplitz(c: ArrayLike, r: ArrayLike | None = None) -> Tensor:
     """A matrix with constant diagonals: first column c, first row r, by default the conjugate of c."""
     column = as_tensor("toeplitz", c).reshape(-1)
-    column, row = promote("toeplitz", column, torch.conj_physical(column) if r is None else r)
+    column, row = promote("toeplitz", column, conjugated(column) if r is None else r)
     offsets = torch.arange(len(column))[:, None] - torch.arange(row.numel())
     return torch.where(offsets >= 0, column[offsets.clamp(min=0)], row.reshape(-1)[(-offsets).clamp(min=0)])

@@ -69,6 +69,13 @@ def _pochhammer(z: Tensor, m: Tensor) -> Tensor:
     return torch.exp(torch.lgamma(z + m) - torch.lgamma(z))
 
 
+def log_ndtr_of(x: Tensor) -> Tensor:
+    """Return log(ndtr(x)), in the lower tail from erfcx, which is exact there."""
+    tail, z = x < -1, x * math.sqrt(0.5)
+    low = torch.log(torch.special.erfcx(torch.where(tail, -z, 1.0)) / 2) - torch.square(z)
+    return torch.where(tail, low, torch.log1p(-torch.erfc(torch.where(tail, 0.0, z)) / 2))
+
+
 erf = _unary("erf", torch.erf, "The error function.")
 erfc = _unary("erfc", torch.erfc, "1 - erf(x), exact for large x.")
 erfcx = _unary("erfcx", torch.special.erfcx, "exp(x^2) erfc(x).")
@@ -82,7 +89,7 @@ gamma = _unary("gamma", _gamma, "The gamma function.")
 digamma = psi = _unary("digamma", torch.digamma, "The derivative of gammaln.")
 ndtr = _unary("ndtr", torch.special.ndtr, "The distribution function of the normal distribution.")
 ndtri = _unary("ndtri", torch.special.ndtri, "The inverse of ndtr.")
-log_ndtr = _unary("log_ndtr", torch.special.log_ndtr, "log(ndtr(x)), exact for small x.")
+log_ndtr = _unary("log_ndtr", log_ndtr_of, "log(ndtr(x)), exact for small x.")
 i0 = _unary("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
 i0e = _unary("i0e", torch.special.i0e, "exp(-abs(x)) i0(x).")
 i1 = _unary("i1", torch.special.i1, "The modified Bessel function of the first kind of order 1.")

@@ -1,4 +1,4 @@
-"""Distributions: jax.scipy.stats. Each has logpdf and pdf, or logpmf and pmf, and if torch has it cdf, sf, ppf and so on.
+"""Distributions: jax.scipy.stats. Each has logpdf and pdf, or logpmf and pmf; many have cdf, sf, ppf and others.
 
 Example:
     >>> fn.scipy.stats.norm.logpdf(0.0), fn.scipy.stats.poisson.pmf(torch.tensor([0, 1]), 1.0)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, floating
+from funcnet.scipy.special import log_ndtr_of
 from funcnet.scipy.stats.distribution import Continuous
 
 __all__ = [
@@ -34,7 +35,7 @@ def _norm_sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
 
 
 def _norm_logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
-    return torch.special.log_ndtr(_standard("norm", x, loc, scale)[0])
+    return log_ndtr_of(_standard("norm", x, loc, scale)[0])
 
 
 def _norm_ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
@@ -51,7 +52,7 @@ def _truncnorm_logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike =
 def _log_mass(low: Tensor, high: Tensor) -> Tensor:
     """Return log(ndtr(high) - ndtr(low)), from the tail where the difference is exact."""
     low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)
-    above, below = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
+    above, below = log_ndtr_of(high), log_ndtr_of(low)
     return above + torch.log1p(-torch.exp(below - above))
 
 
