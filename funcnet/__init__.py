@@ -69,7 +69,8 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import report
+    from funcnet import lax, nn, numpy, report, scipy
+    from funcnet.numpy.updates import at
 
 __all__ = [
     "Explanation",
@@ -83,6 +84,7 @@ __all__ = [
     "all_gather",
     "as_layer",
     "associative_scan",
+    "at",
     "avg_pool",
     "axis_index",
     "axis_size",
@@ -115,6 +117,7 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "lax",
     "layer_norm",
     "learned_positions",
     "linear_transpose",
@@ -127,6 +130,8 @@ __all__ = [
     "mixed_precision",
     "mlp",
     "multi_head_attention",
+    "nn",
+    "numpy",
     "optim",
     "parallel",
     "per_example_grads",
@@ -141,6 +146,7 @@ __all__ = [
     "rms_norm",
     "rnn",
     "scan",
+    "scipy",
     "select",
     "serial",
     "sgd_step",
@@ -158,8 +164,13 @@ __all__ = [
 ]
 
 
+_ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
+
+
 def __getattr__(name: str) -> Any:
-    """Load `report` on first use, because rich takes a third of the package's import time."""
-    if name == "report":
-        return import_module("funcnet.report")
+    """Load on first use: `report`, as rich takes a third of the package's import time, and the dialect of JAX."""
+    if name in _ON_FIRST_USE:
+        return import_module(f"funcnet.{name}")
+    if name == "at":
+        return import_module("funcnet.numpy.updates").at
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")

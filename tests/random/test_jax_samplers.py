@@ -96,9 +96,7 @@ SAMPLERS = {
     "choice": lambda key, d: random.choice(key, 7, (5,)),
     "choice without replacement": lambda key, d: random.choice(key, 7, (5,), replace=False),
     "choice with p": lambda key, d: random.choice(key, 4, (8,), p=PROBABILITIES(d)),
-    "choice with p, without replacement": lambda key, d: random.choice(
-        key, 4, (3,), replace=False, p=PROBABILITIES(d)
-    ),
+    "choice with p, without replacement": lambda key, d: random.choice(key, 4, (3,), replace=False, p=PROBABILITIES(d)),
     "choice along 1": lambda key, d: random.choice(key, matrix(d), (2, 2), axis=1),
     "choice along 1 without replacement": lambda key, d: random.choice(key, matrix(d), (3,), replace=False, axis=1),
     "choice along 0 with p": lambda key, d: random.choice(key, matrix(d), (4,), p=vector(0.1, 0.2, 0.7)(d)),

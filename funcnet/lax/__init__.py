@@ -1,0 +1,82 @@
+"""jax.lax on torch tensors: slices at positions that are tensors, convolutions, loops, and functions of elements.
+
+Functions that jax.numpy has, too, are those of `funcnet.numpy`: they promote operands of different dtypes.
+
+Example:
+    >>> fn.lax.dynamic_slice(torch.arange(5), (torch.tensor(4),), (2,))  # the start is clamped
+    tensor([3, 4])
+"""
+
+from funcnet.lax import control_flow, convolution, operations, slicing
+from funcnet.lax.control_flow import *
+from funcnet.lax.convolution import *
+from funcnet.lax.operations import *
+from funcnet.lax.slicing import *
+from funcnet.numpy import (
+    abs,
+    acos,
+    acosh,
+    add,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    cbrt,
+    ceil,
+    conj,
+    cos,
+    cosh,
+    dot,
+    exp,
+    exp2,
+    expand_dims,
+    expm1,
+    floor,
+    full_like,
+    imag,
+    linalg,
+    log,
+    log1p,
+    nextafter,
+    real,
+    reciprocal,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    squeeze,
+    tan,
+    tanh,
+    transpose,
+    zeros_like,
+)
+from funcnet.numpy import equal as eq
+from funcnet.numpy import greater as gt
+from funcnet.numpy import greater_equal as ge
+from funcnet.numpy import less as lt
+from funcnet.numpy import less_equal as le
+from funcnet.numpy import maximum as max
+from funcnet.numpy import minimum as min
+from funcnet.numpy import multiply as mul
+from funcnet.numpy import negative as neg
+from funcnet.numpy import not_equal as ne
+from funcnet.numpy import power as pow
+from funcnet.numpy import subtract as sub
+
+__all__ = [
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "cbrt", "ceil", "conj", "cos", "cosh", "dot", "eq", "exp", "exp2", "expand_dims",
+    "expm1", "floor", "full_like", "ge", "gt", "imag", "le", "linalg", "log", "log1p", "lt", "max", "min", "mul", "ne",
+    "neg", "nextafter", "pow", "real", "reciprocal", "sign", "sin", "sinh", "sqrt", "square", "squeeze", "sub", "tan",
+    "tanh", "transpose", "zeros_like",
+]  # fmt: skip
+__all__ += control_flow.__all__
+__all__ += convolution.__all__
+__all__ += operations.__all__
+__all__ += slicing.__all__

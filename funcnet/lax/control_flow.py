@@ -1,0 +1,5 @@
+"""Loops and branches under the names of jax.lax."""
+
+from funcnet.scan import scan
+
+__all__ = ["scan"]

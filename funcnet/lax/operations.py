@@ -1,0 +1,218 @@
+"""Functions of elements, reductions and products of jax.lax that jax.numpy has under another name or not at all."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import numpy as jnp
+from funcnet import tree
+from funcnet.numpy.axes import one_axis
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
+from funcnet.tree import Tree
+
+__all__ = [
+    "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod",
+    "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma",
+    "logistic", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round",
+    "rsqrt", "select", "select_n", "sort", "stop_gradient", "top_k",
+]  # fmt: skip
+
+Unary = Callable[[ArrayLike], Tensor]
+
+
+def _float(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
+    """Make a function of floating-point numbers."""
+
+    def function(x: ArrayLike) -> Tensor:
+        return f(inexact(as_tensor(name, x)))
+
+    return named(function, name, doc)
+
+
+rsqrt = _float("rsqrt", torch.rsqrt, "1 / sqrt(x).")
+logistic = _float("logistic", torch.sigmoid, "1 / (1 + exp(-x)).")
+erf = _float("erf", torch.erf, "The error function.")
+erfc = _float("erfc", torch.erfc, "1 - erf(x), exact for large x.")
+erf_inv = _float("erf_inv", torch.erfinv, "The inverse of erf.")
+lgamma = _float("lgamma", torch.lgamma, "The logarithm of abs(gamma(x)).")
+digamma = _float("digamma", torch.digamma, "The derivative of lgamma.")
+is_finite = _float("is_finite", torch.isfinite, "Whether x is neither infinite nor NaN.")
+
+
+def stop_gradient(x: Tree) -> Any:
+    """x as a constant of differentiation; x may be a tree."""
+    return tree.map(lambda leaf: leaf.detach() if tree.is_tensor(leaf) else leaf, x)
+
+
+def convert_element_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
+    """Convert to a dtype."""
+    return as_tensor("convert_element_type", operand).to(as_dtype("convert_element_type", new_dtype))
+
+
+def div(x: ArrayLike, y: ArrayLike) -> Tensor:
+    """x / y; of integers the whole part, rounded towards 0."""
+    a, b = promote("div", x, y)
+    return a / b if a.is_floating_point() or a.is_complex() else torch.div(a, b, rounding_mode="trunc")
+
+
+def rem(x: ArrayLike, y: ArrayLike) -> Tensor:
+    """The remainder of x / y, with the sign of x."""
+    return jnp.fmod(x, y)
+
+
+def integer_pow(x: ArrayLike, y: int) -> Tensor:
+    """x to the power of an int."""
+    return jnp.power(x, y)
+
+
+def round(x: ArrayLike, rounding_method: int = 0) -> Tensor:
+    """The nearest whole number; of two, the one away from 0 or, if rounding_method is 1, the even one."""
+    x = as_tensor("round", x)
+    return (
+        torch.round(x)
+        if rounding_method
+        else torch.where(torch.abs(x - torch.trunc(x)) == 0.5, torch.trunc(x) + torch.sign(x), torch.round(x))
+    )
+
+
+def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Tensor:
+    """Limit x to [min, max]; the order of the arguments is that of JAX."""
+    return jnp.clip(x, min, max)
+
+
+def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Tensor:
+    """on_true where pred holds, else on_false; both are computed."""
+    return jnp.where(pred, on_true, on_false)
+
+
+def select_n(which: ArrayLike, *cases: ArrayLike) -> Tensor:
+    """cases[which], element by element; a bool selects between two."""
+    index = as_tensor("select_n", which).to(torch.int32)
+    *rest, result = promote("select_n", *cases)
+    for number in reversed(range(len(rest))):
+        result = torch.where(index <= number, rest[number], result)
+    return result
+
+
+def reduce_sum(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """The sum over axes, in the dtype of the operand."""
+    x = as_tensor("reduce_sum", operand)
+    return jnp.sum(x, tuple(axes), x.dtype)
+
+
+def reduce_prod(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """The product over axes, in the dtype of the operand."""
+    x = as_tensor("reduce_prod", operand)
+    return jnp.prod(x, tuple(axes), x.dtype)
+
+
+def reduce_max(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """The largest element over axes."""
+    return jnp.max(operand, tuple(axes))
+
+
+def reduce_min(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """The smallest element over axes."""
+    return jnp.min(operand, tuple(axes))
+
+
+def reduce_and(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """Whether all of the bools over axes are true."""
+    return jnp.all(operand, tuple(axes))
+
+
+def reduce_or(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """Whether one of the bools over axes is true."""
+    return jnp.any(operand, tuple(axes))
+
+
+def argmax(operand: ArrayLike, axis: int, index_dtype: DType = torch.int32) -> Tensor:
+    """The position of the largest element along an axis."""
+    return jnp.argmax(operand, axis).to(as_dtype("argmax", index_dtype))
+
+
+def argmin(operand: ArrayLike, axis: int, index_dtype: DType = torch.int32) -> Tensor:
+    """The position of the smallest element along an axis."""
+    return jnp.argmin(operand, axis).to(as_dtype("argmin", index_dtype))
+
+
+def _cumulative(name: str, f: Callable[[Tensor, int], Tensor], doc: str) -> Callable[..., Tensor]:
+    """Make a cumulative reduction, which may run from the end."""
+
+    def function(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Tensor:
+        x = as_tensor(name, operand)
+        axis = one_axis(name, axis, x.ndim)
+        return f(x.flip(axis), axis).flip(axis) if reverse else f(x, axis)
+
+    return named(function, name, doc)
+
+
+def _cumsum(x: Tensor, axis: int) -> Tensor:
+    return torch.cumsum(x, axis, dtype=x.dtype)
+
+
+def _cumprod(x: Tensor, axis: int) -> Tensor:
+    return torch.cumprod(x, axis, dtype=x.dtype)
+
+
+def _cummax(x: Tensor, axis: int) -> Tensor:
+    return torch.cummax(x, axis).values
+
+
+def _cummin(x: Tensor, axis: int) -> Tensor:
+    return torch.cummin(x, axis).values
+
+
+cumsum = _cumulative("cumsum", _cumsum, "The sums up to each element, or from it on if reverse.")
+cumprod = _cumulative("cumprod", _cumprod, "The products up to each element, or from it on if reverse.")
+cummax = _cumulative("cummax", _cummax, "The largest elements up to each, or from it on if reverse.")
+cummin = _cumulative("cummin", _cummin, "The smallest elements up to each, or from it on if reverse.")
+cumlogsumexp = _cumulative("cumlogsumexp", torch.logcumsumexp, "log(cumsum(exp(x))), or from the end if reverse.")
+
+
+def sort(operand: ArrayLike, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """Sort an array along an axis; of a sequence of arrays, all by the first num_keys."""
+    if not isinstance(operand, list | tuple):
+        return jnp.sort(operand, dimension)
+    arrays = [as_tensor("sort", x) for x in operand]
+    order = jnp.lexsort(arrays[:num_keys][::-1], dimension).long()
+    return tuple(torch.gather(x, dimension, order) for x in arrays)
+
+
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """The k largest elements along an axis in descending order, and their positions, int32; of equal ones the first."""
+    x = as_tensor("top_k", operand)
+    axis = one_axis("top_k", axis, x.ndim)
+    if not 0 <= k <= x.shape[axis]:
+        raise ValueError(f"top_k: expected k from 0 to {x.shape[axis]}, the length of the axis, got {k}.")
+    values, order = torch.sort(x, dim=axis, descending=True, stable=True)
+    return values.narrow(axis, 0, k), order.narrow(axis, 0, k).to(torch.int32)
+
+
+def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Tensor:
+    """Products of matrices in the last two axes."""
+    return jnp.matmul(lhs, rhs)
+
+
+def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, precision: Any = None) -> Tensor:
+    """Sum over pairs of axes, and keep pairs of batch axes.
+
+    Args:
+        lhs, rhs: The arrays.
+        dimension_numbers: ((summed axes of lhs, of rhs), (batch axes of lhs, of rhs)).
+        precision: Accepted; products are computed in the dtype of the operands.
+    Returns:
+        An array with the batch axes, then the others of lhs, then the others of rhs.
+    """
+    x, y = promote("dot_general", lhs, rhs)
+    (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+    letters = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    left, right = [next(letters) for _ in range(x.ndim)], [next(letters) for _ in range(y.ndim)]
+    for i, k in zip((*x_sum, *x_batch), (*y_sum, *y_batch), strict=True):
+        right[k] = left[i]
+    batch = [left[i] for i in x_batch]
+    rest = [name for i, name in enumerate(left) if i not in (*x_sum, *x_batch)]
+    rest += [name for i, name in enumerate(right) if i not in (*y_sum, *y_batch)]
+    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(batch + rest)}", x, y)

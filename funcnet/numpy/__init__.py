@@ -1,0 +1,79 @@
+"""The jax.numpy dialect on torch tensors: `from funcnet import numpy as jnp`.
+
+The functions have the names, arguments and results of jax.numpy, where typing the same on torch fails or differs in
+silence: `std` divides by n, `split(x, 3)` makes three parts, `max(x, axis)` returns values alone, `repeat` repeats
+elements, integers divided by integers are float32, and sums of bools are int32. They work inside `jit`, `vmap` and
+derivatives. An array is a torch.Tensor with torch's own methods and operators: `x.std()` is that of torch. Instead of
+the methods `x.astype(t)` and `x.at[i].set(v)` there are `jnp.astype(x, t)` and `fn.at(x)[i].set(v)`.
+
+Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
+or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:
+`jnp.asarray(array, dtype=jnp.float64)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
+indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
+
+Where the length of a result depends on values (`nonzero`, `unique`, `bincount`, `repeat`), `jit` and `vmap` need it as
+the argument `size`, `length` or `total_repeat_length`.
+
+Example:
+    >>> from funcnet import numpy as jnp
+    >>> x = jnp.arange(6).reshape(2, 3)
+    >>> jnp.mean(x, axis=1), jnp.max(x, axis=0)
+    (tensor([1., 4.]), tensor([3, 4, 5], dtype=torch.int32))
+    >>> jnp.where(x > 2, x, 0.5).dtype
+    torch.float32
+"""
+
+from funcnet.numpy import (
+    binary,
+    counting,
+    creation,
+    elementwise,
+    fft,
+    grids,
+    indexing,
+    joining,
+    linalg,
+    mapping,
+    padding,
+    products,
+    quantiles,
+    reductions,
+    shapes,
+    sorting,
+    statistics,
+    types,
+)
+from funcnet.numpy.binary import *
+from funcnet.numpy.counting import *
+from funcnet.numpy.creation import *
+from funcnet.numpy.elementwise import *
+from funcnet.numpy.grids import *
+from funcnet.numpy.indexing import *
+from funcnet.numpy.joining import *
+from funcnet.numpy.mapping import *
+from funcnet.numpy.padding import *
+from funcnet.numpy.products import *
+from funcnet.numpy.quantiles import *
+from funcnet.numpy.reductions import *
+from funcnet.numpy.shapes import *
+from funcnet.numpy.sorting import *
+from funcnet.numpy.statistics import *
+from funcnet.numpy.types import *
+
+__all__ = ["fft", "linalg"]
+__all__ += binary.__all__
+__all__ += counting.__all__
+__all__ += creation.__all__
+__all__ += elementwise.__all__
+__all__ += grids.__all__
+__all__ += indexing.__all__
+__all__ += joining.__all__
+__all__ += mapping.__all__
+__all__ += padding.__all__
+__all__ += products.__all__
+__all__ += quantiles.__all__
+__all__ += reductions.__all__
+__all__ += shapes.__all__
+__all__ += sorting.__all__
+__all__ += statistics.__all__
+__all__ += types.__all__

@@ -1,0 +1,137 @@
+"""Products of vectors, matrices and tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.axes import one_axis
+from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, promote
+
+__all__ = [
+    "cross",
+    "dot",
+    "einsum",
+    "inner",
+    "kron",
+    "matmul",
+    "matvec",
+    "outer",
+    "tensordot",
+    "vdot",
+    "vecdot",
+    "vecmat",
+]
+
+
+def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+    """Sum over the last axis of a and the second-to-last of b, or its only one; a product with numbers.
+
+    `precision` is accepted here and in the other products; they are always computed in the dtype of the operands.
+    """
+    x, y = promote("dot", a, b)
+    if x.ndim == 0 or y.ndim == 0:
+        return x * y
+    _check_sum("dot", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
+    return x @ y if y.ndim <= 2 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 2]))
+
+
+def _check_sum(operation: str, left: int, right: int, x: Tensor, y: Tensor) -> None:
+    if left != right:
+        shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"{operation}: expected summed axes of equal length, got {left} and {right} in {shapes}.")
+
+
+def matmul(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+    """The product of matrices in the last two axes; leading axes broadcast, and vectors are rows or columns."""
+    x, y = promote("matmul", a, b)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("matmul: expected arrays of at least one axis, got a number. Use multiply.")
+    _check_sum("matmul", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
+    return x @ y
+
+
+def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Products of matrices and vectors: leading axes broadcast."""
+    x, y = promote("matvec", x1, x2)
+    return (x @ y[..., None])[..., 0]
+
+
+def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Products of conjugated vectors and matrices: leading axes broadcast."""
+    x, y = promote("vecmat", x1, x2)
+    return (conjugated(x)[..., None, :] @ y)[..., 0, :]
+
+
+def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+    """The inner product of flattened arrays, the first one conjugated."""
+    x, y = promote("vdot", a, b)
+    return conjugated(x).reshape(-1) @ y.reshape(-1)
+
+
+def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = None) -> Tensor:
+    """The inner product along an axis, x1 conjugated; the other axes broadcast."""
+    x, y = promote("vecdot", x1, x2)
+    x, y = (
+        torch.movedim(x, one_axis("vecdot", axis, x.ndim), -1),
+        torch.movedim(y, one_axis("vecdot", axis, y.ndim), -1),
+    )
+    return (conjugated(x) * y).sum(-1, dtype=x.dtype)
+
+
+def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+    """Sum over the last axes of both; a product with numbers."""
+    x, y = promote("inner", a, b)
+    return x * y if x.ndim == 0 or y.ndim == 0 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
+
+
+def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
+    """All products of an element of a, in rows, and one of b, in columns; both are flattened."""
+    x, y = promote("outer", a, b)
+    return x.reshape(-1, 1) * y.reshape(-1)
+
+
+def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = None) -> Tensor:
+    """Sum over several axes: the last ones of a and the first ones of b if axes is their number, else (of a, of b)."""
+    x, y = promote("tensordot", a, b)
+    if isinstance(axes, int):
+        return torch.tensordot(x, y, axes)
+    left, right = ([each] if isinstance(each, int) else list(each) for each in axes)
+    return torch.tensordot(
+        x, y, ([one_axis("tensordot", i, x.ndim) for i in left], [one_axis("tensordot", i, y.ndim) for i in right])
+    )
+
+
+def einsum(subscripts: str, /, *operands: ArrayLike, optimize: Any = None, precision: Any = None) -> Tensor:
+    """Einstein summation, such as "ij,jk->ik"."""
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum: expected subscripts as a string first, got {type(subscripts).__name__}.")
+    return torch.einsum(subscripts, *promote("einsum", *operands))
+
+
+def kron(a: ArrayLike, b: ArrayLike) -> Tensor:
+    """The Kronecker product."""
+    x, y = promote("kron", a, b)
+    ndim = max(x.ndim, y.ndim)
+    x, y = x.reshape([1] * (ndim - x.ndim) + [*x.shape]), y.reshape([1] * (ndim - y.ndim) + [*y.shape])
+    pairs = [size for i, j in zip(x.shape, y.shape, strict=True) for size in (i, j)]
+    wide = x.reshape([k for i in x.shape for k in (i, 1)]) * y.reshape([k for j in y.shape for k in (1, j)])
+    return wide.reshape([i * j for i, j in zip(pairs[::2], pairs[1::2], strict=True)])
+
+
+def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
+    """The vector product along an axis of length 3; the third component alone for length 2."""
+    x, y = promote("cross", a, b)
+    x, y = torch.movedim(x, one_axis("cross", axis, x.ndim), -1), torch.movedim(y, one_axis("cross", axis, y.ndim), -1)
+    if (x.shape[-1], y.shape[-1]) == (2, 2):
+        return x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]
+    if (x.shape[-1], y.shape[-1]) != (3, 3):
+        raise ValueError(f"cross: expected vectors of length 2 or 3, got {x.shape[-1]} and {y.shape[-1]}.")
+    parts = [x[..., i] * y[..., j] - x[..., j] * y[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    return torch.movedim(torch.stack(parts, -1), -1, axis)
+
+
+def multi_dot(arrays: Sequence[ArrayLike]) -> Tensor:
+    """The product of several matrices, in the cheapest order."""
+    return torch.linalg.multi_dot([as_tensor("multi_dot", x) for x in promote("multi_dot", *arrays)])

@@ -1,0 +1,289 @@
+"""Reductions over axes: sums, means, extremes, and their positions.
+
+Each takes `axis` (an int, several, or None for all), `keepdims`, and, where it makes sense, `where` (a bool tensor that
+broadcasts to the array: the elements to include) and `initial` (a value that the reduction starts from).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.axes import Axis, all_axes, one_axis
+from funcnet.numpy.binary import maximum, minimum
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, counted, inexact, named, promote
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "nanargmax",
+    "nanargmin", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum",
+    "trace", "var",
+]  # fmt: skip
+
+
+def sum(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType | None = None,
+    *,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The sum of elements; bools and small integers are added as int32."""
+    x = _included(_accumulated("sum", a, dtype), where, 0)
+    total = torch.sum(x, all_axes("sum", axis, x.ndim), keepdim=keepdims, dtype=x.dtype) if x.ndim else x
+    return total if initial is None else total + initial
+
+
+def prod(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType | None = None,
+    *,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The product of elements; bools and small integers are multiplied as int32."""
+    x = _included(_accumulated("prod", a, dtype), where, 1)
+    for each in sorted(all_axes("prod", axis, x.ndim), reverse=True):
+        x = torch.prod(x, each, keepdim=keepdims, dtype=x.dtype)
+    return x if initial is None else x * initial
+
+
+def _accumulated(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
+    x = as_tensor(operation, a)
+    return counted(x) if dtype is None else x.to(as_dtype(operation, dtype))
+
+
+def _included(x: Tensor, where: ArrayLike | None, neutral: float) -> Tensor:
+    """Replace the elements that are not included by one that does not change the result."""
+    return x if where is None else torch.where(as_tensor("where", where), x, x.new_full((), neutral))
+
+
+def mean(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType | None = None,
+    *,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The mean of elements, floating-point; NaN of none."""
+    x = _averaged("mean", a, dtype)
+    return sum(x, axis, keepdims=keepdims, where=where) / _count("mean", x, axis, keepdims, where)
+
+
+def _averaged(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
+    x = as_tensor(operation, a)
+    return inexact(x) if dtype is None else x.to(as_dtype(operation, dtype))
+
+
+def _count(operation: str, x: Tensor, axis: Axis, keepdims: bool, where: ArrayLike | None) -> Any:
+    """Count the elements that each result includes: a number, or a tensor."""
+    axes = all_axes(operation, axis, x.ndim)
+    if where is None:
+        count = 1
+        for each in axes:
+            count *= x.shape[each]
+        return x.new_full((), count)
+    included = torch.broadcast_to(as_tensor(operation, where), x.shape)
+    return sum(included, axes, keepdims=keepdims, dtype=x.real.dtype)
+
+
+def var(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType | None = None,
+    *,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The variance: squared distances to the mean, over n - ddof. Unlike in torch, ddof is 0 by default."""
+    x = _averaged("var", a, dtype)
+    distance = x - mean(x, axis, keepdims=True, where=where)
+    squared = (distance * distance.conj()).real if x.is_complex() else torch.square(distance)
+    total = sum(squared, axis, keepdims=keepdims, where=where)
+    return total / torch.clamp(_count("var", squared, axis, keepdims, where) - ddof, min=0)
+
+
+def std(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType | None = None,
+    *,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The standard deviation: the square root of `var`. Unlike in torch, ddof is 0 by default."""
+    return torch.sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where))
+
+
+def max(
+    a: ArrayLike,
+    axis: Axis = None,
+    *,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The largest element, alone (`argmax` has its position); NaN if one is NaN. `where` needs `initial`."""
+    return _extreme("max", torch.amax, maximum, a, axis, keepdims, initial, where)
+
+
+def min(
+    a: ArrayLike,
+    axis: Axis = None,
+    *,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Tensor:
+    """The smallest element, alone (`argmin` has its position); NaN if one is NaN. `where` needs `initial`."""
+    return _extreme("min", torch.amin, minimum, a, axis, keepdims, initial, where)
+
+
+amax, amin = max, min
+
+
+def _extreme(
+    operation: str,
+    reduce: Callable[..., Tensor],
+    larger: Callable[[Any, Any], Tensor],
+    a: ArrayLike,
+    axis: Axis,
+    keepdims: bool,
+    initial: ArrayLike | None,
+    where: ArrayLike | None,
+) -> Tensor:
+    x = as_tensor(operation, a)
+    axes = all_axes(operation, axis, x.ndim)
+    if initial is None and (where is not None or any_empty(x, axes)):
+        raise ValueError(f"{operation}: an empty maximum or minimum is not defined; expected `initial` as well.")
+    if where is not None:
+        included, (x, start) = as_tensor(operation, where), promote(operation, x, initial)
+        x = torch.where(included, x, start)
+    if initial is None or not any_empty(x, axes):
+        x = reduce(x, axes, keepdim=keepdims) if axes else x
+        return x if initial is None else larger(x, initial)
+    kept = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype)
+    return torch.full_like(kept, initial)
+
+
+def any_empty(x: Tensor, axes: Sequence[int]) -> bool:
+    """Tell whether one of the axes has no elements."""
+    return 0 in [x.shape[axis] for axis in axes]
+
+
+def ptp(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The largest minus the smallest element."""
+    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
+
+
+def all(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False, where: ArrayLike | None = None) -> Tensor:
+    """Whether all elements are nonzero."""
+    x = _included(as_tensor("all", a) != 0, where, True)
+    return torch.all(x, all_axes("all", axis, x.ndim), keepdim=keepdims) if x.ndim else x
+
+
+def any(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False, where: ArrayLike | None = None) -> Tensor:
+    """Whether one of the elements is nonzero."""
+    x = _included(as_tensor("any", a) != 0, where, False)
+    return torch.any(x, all_axes("any", axis, x.ndim), keepdim=keepdims) if x.ndim else x
+
+
+def count_nonzero(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The number of nonzero elements, int32."""
+    return sum(as_tensor("count_nonzero", a) != 0, axis, keepdims=keepdims)
+
+
+def argmax(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The position of the largest element, the first of equal ones, int32; of the flattened array without an axis."""
+    return _position("argmax", torch.argmax, a, axis, keepdims)
+
+
+def argmin(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The position of the smallest element, the first of equal ones, int32; of the flattened array without an axis."""
+    return _position("argmin", torch.argmin, a, axis, keepdims)
+
+
+def _position(operation: str, find: Callable[..., Tensor], a: ArrayLike, axis: int | None, keepdims: bool) -> Tensor:
+    x = as_tensor(operation, a)
+    x = x.to(torch.int32) if x.dtype == torch.bool else x
+    if axis is not None:
+        return find(x, one_axis(operation, axis, x.ndim), keepdim=keepdims).to(torch.int32)
+    found = find(x.reshape(-1), 0).to(torch.int32)
+    return found.reshape((1,) * x.ndim) if keepdims else found
+
+
+def average(
+    a: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
+    """The mean with weights of the shape of a, or of the length of its axis; with `returned`, also their sum."""
+    x = inexact(as_tensor("average", a))
+    if weights is None:
+        result = mean(x, axis, keepdims=keepdims)
+        return (result, torch.full_like(result, x.numel() // result.numel())) if returned else result
+    x, w = promote("average", x, weights)
+    if w.shape != x.shape:
+        shape = [1] * x.ndim
+        shape[all_axes("average", axis, x.ndim)[0]] = -1
+        w = torch.broadcast_to(w.reshape(shape), x.shape)
+    scale = sum(w, axis, keepdims=keepdims)
+    result = sum(x * w, axis, keepdims=keepdims) / scale
+    return (result, scale) if returned else result
+
+
+def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal."""
+    return sum(torch.diagonal(as_tensor("trace", a), offset, axis1, axis2), -1)
+
+
+def _ignoring_nan(name: str, reduce: Callable[..., Tensor], doc: str) -> Callable[..., Tensor]:
+    """Make a reduction of the elements that are not NaN."""
+
+    def function(a: ArrayLike, axis: Axis = None, **options: Any) -> Tensor:
+        x = as_tensor(name, a)
+        return reduce(x, axis, where=~torch.isnan(x), **options)
+
+    return named(function, name, doc)
+
+
+nansum = _ignoring_nan("nansum", sum, "The sum of the elements that are not NaN; options of `sum`.")
+nanprod = _ignoring_nan("nanprod", prod, "The product of the elements that are not NaN; options of `prod`.")
+nanmean = _ignoring_nan("nanmean", mean, "The mean of the elements that are not NaN; options of `mean`.")
+nanvar = _ignoring_nan("nanvar", var, "The variance of the elements that are not NaN; options of `var`.")
+nanstd = _ignoring_nan("nanstd", std, "The standard deviation of the elements that are not NaN; options of `std`.")
+
+
+def nanmax(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The largest element that is not NaN; NaN if all are."""
+    x = inexact(as_tensor("nanmax", a))
+    return _or_nan(x, max(torch.where(torch.isnan(x), -torch.inf, x), axis, keepdims=keepdims), axis, keepdims)
+
+
+def nanmin(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The smallest element that is not NaN; NaN if all are."""
+    x = inexact(as_tensor("nanmin", a))
+    return _or_nan(x, min(torch.where(torch.isnan(x), torch.inf, x), axis, keepdims=keepdims), axis, keepdims)
+
+
+def _or_nan(x: Tensor, result: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), torch.nan, result)
+
+
+def nanargmax(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The position of the largest element that is not NaN, int32; -1 if all are NaN."""
+    x = inexact(as_tensor("nanargmax", a))
+    found = argmax(torch.where(torch.isnan(x), -torch.inf, x), axis, keepdims=keepdims)
+    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)
+
+
+def nanargmin(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The position of the smallest element that is not NaN, int32; -1 if all are NaN."""
+    x = inexact(as_tensor("nanargmin", a))
+    found = argmin(torch.where(torch.isnan(x), torch.inf, x), axis, keepdims=keepdims)
+    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)

@@ -1,0 +1,123 @@
+"""Order: sorting, unique elements and membership."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.axes import flat, one_axis
+from funcnet.numpy.promotion import ArrayLike, as_tensor, promote
+
+__all__ = ["argpartition", "argsort", "isin", "lexsort", "partition", "setdiff1d", "sort", "union1d", "unique"]
+
+
+def sort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
+    """The elements in order along an axis, alone (`argsort` has their positions); NaN counts as the largest."""
+    x, axis = flat(as_tensor("sort", a), axis)
+    return torch.sort(x, dim=one_axis("sort", axis, x.ndim), descending=descending, stable=stable).values
+
+
+def argsort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
+    """The positions that put the elements in order along an axis, int32; equal elements keep their order."""
+    x, axis = flat(as_tensor("argsort", a), axis)
+    order = torch.sort(x, dim=one_axis("argsort", axis, x.ndim), descending=descending, stable=stable).indices
+    return order.to(torch.int32)
+
+
+def lexsort(keys: Sequence[ArrayLike], axis: int = -1) -> Tensor:
+    """The positions that sort by several keys, the last key first, int32."""
+    rows = [as_tensor("lexsort", key) for key in keys]
+    axis = one_axis("lexsort", axis, rows[0].ndim)
+    order = torch.sort(rows[0], dim=axis, stable=True).indices
+    for row in rows[1:]:
+        order = torch.gather(order, axis, torch.sort(torch.gather(row, axis, order), dim=axis, stable=True).indices)
+    return order.to(torch.int32)
+
+
+def partition(a: ArrayLike, kth: int, axis: int = -1) -> Tensor:
+    """The elements with the kth in its sorted place, smaller ones before it; here they are all sorted."""
+    x = as_tensor("partition", a)
+    one_axis("partition", kth, x.shape[one_axis("partition", axis, x.ndim)])
+    return sort(x, axis)
+
+
+def argpartition(a: ArrayLike, kth: int, axis: int = -1) -> Tensor:
+    """The positions of `partition`, int32."""
+    x = as_tensor("argpartition", a)
+    one_axis("argpartition", kth, x.shape[one_axis("argpartition", axis, x.ndim)])
+    return argsort(x, axis)
+
+
+def isin(element: ArrayLike, test_elements: ArrayLike, *, invert: bool = False) -> Tensor:
+    """Whether each element is among the test elements."""
+    x, among = promote("isin", element, test_elements)
+    found = (x[..., None] == among.reshape(-1)).any(-1)
+    return ~found if invert else found
+
+
+def unique(
+    ar: ArrayLike,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Any:
+    """The different elements of the flattened array in ascending order.
+
+    Args:
+        ar: The array; its NaNs count as equal.
+        return_index: Whether to return the position of the first of each, int32.
+        return_inverse: Whether to return the position in the result of each element, int32, of the shape of ar.
+        return_counts: Whether to return how often each occurs, int32.
+        size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
+        fill_value: The element to fill up with; by default the least one.
+    Returns:
+        The elements, or a tuple of them and the positions and counts that are asked for.
+    """
+    x = as_tensor("unique", ar)
+    ordered, order = torch.sort(x.reshape(-1), stable=True)
+    new = _starts(ordered)
+    length = int(new.sum()) if size is None else size
+    group = torch.cumsum(new, 0) - 1
+    place = torch.where(new, group, length).clamp(max=length)
+    first = torch.zeros(length + 1, dtype=torch.long, device=x.device).index_add(0, place, _range(ordered))[:length]
+    missing = torch.arange(length, device=x.device) >= new.sum()
+    first = torch.where(missing, 0, first)
+    values = ordered[first] if ordered.numel() else ordered.new_zeros(length)
+    values = values if fill_value is None else torch.where(missing, as_tensor("unique", fill_value).to(x.dtype), values)
+    inverse = torch.zeros_like(group).index_add(0, order, group).reshape(x.shape).to(torch.int32)
+    counts = torch.zeros(length + 1, dtype=torch.int32, device=x.device)
+    counts = counts.index_add(0, group.clamp(max=length), torch.ones_like(group, dtype=torch.int32))[:length]
+    asked = zip(
+        (True, return_index, return_inverse, return_counts),
+        (values, order[first].to(torch.int32), inverse, counts),
+        strict=True,
+    )
+    results = tuple(result for wanted, result in asked if wanted)
+    return results if len(results) > 1 else values
+
+
+def _starts(ordered: Tensor) -> Tensor:
+    """Tell which elements of a sorted vector differ from the one before."""
+    before, after = ordered[:-1], ordered[1:]
+    differs = (after != before) & ~((after != after) & (before != before))
+    return torch.cat([torch.ones_like(ordered[:1], dtype=torch.bool), differs])
+
+
+def _range(x: Tensor) -> Tensor:
+    return torch.arange(x.shape[0], device=x.device)
+
+
+def union1d(ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None, fill_value: ArrayLike | None = None) -> Tensor:
+    """The different elements of two arrays in ascending order; size and fill_value as in `unique`."""
+    parts = [x.reshape(-1) for x in promote("union1d", ar1, ar2)]
+    return unique(torch.cat(parts), size=size, fill_value=fill_value)
+
+
+def setdiff1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
+    """The different elements of ar1 that are not in ar2, ascending; not inside `jit`."""
+    values = unique(ar1)
+    return values[isin(values, ar2, invert=True)]

@@ -1,0 +1,147 @@
+"""Dtypes, constants, and questions about dtypes. A dtype is torch's, so torch's functions take it, too."""
+
+import math
+from typing import Any
+
+import torch
+
+from funcnet.numpy.promotion import DType, as_dtype, result_type
+
+__all__ = [
+    "bfloat16",
+    "bool_",
+    "can_cast",
+    "complex64",
+    "complex128",
+    "complexfloating",
+    "dtype",
+    "e",
+    "euler_gamma",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "floating",
+    "iinfo",
+    "inexact",
+    "inf",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "integer",
+    "isdtype",
+    "isscalar",
+    "issubdtype",
+    "nan",
+    "ndarray",
+    "newaxis",
+    "number",
+    "pi",
+    "promote_types",
+    "result_type",
+    "signedinteger",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "unsignedinteger",
+]  # fmt: skip
+
+ndarray = torch.Tensor
+dtype = torch.dtype
+bool_ = torch.bool
+int8, int16, int32, int64 = torch.int8, torch.int16, torch.int32, torch.int64
+uint8, uint16, uint32, uint64 = torch.uint8, torch.uint16, torch.uint32, torch.uint64
+float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
+complex64, complex128 = torch.complex64, torch.complex128
+pi, e, euler_gamma, inf, nan, newaxis = math.pi, math.e, 0.5772156649015329, math.inf, math.nan, None
+
+
+class number:  # noqa: N801
+    """All dtypes but bool, for `issubdtype`."""
+
+
+class integer(number):  # noqa: N801
+    """Integers, for `issubdtype`."""
+
+
+class signedinteger(integer):  # noqa: N801
+    """Integers with a sign, for `issubdtype`."""
+
+
+class unsignedinteger(integer):  # noqa: N801
+    """Integers without a sign, for `issubdtype`."""
+
+
+class inexact(number):  # noqa: N801
+    """Floating-point and complex numbers, for `issubdtype`."""
+
+
+class floating(inexact):  # noqa: N801
+    """Floating-point numbers, for `issubdtype`."""
+
+
+class complexfloating(inexact):  # noqa: N801
+    """Complex numbers, for `issubdtype`."""
+
+
+def issubdtype(arg1: DType, arg2: Any) -> bool:
+    """Tell whether a dtype is another one, or belongs to a class such as jnp.floating or jnp.integer."""
+    kind = as_dtype("issubdtype", arg1)
+    if isinstance(arg2, type) and issubclass(arg2, number):
+        return issubclass(_class(kind), arg2)
+    return kind == as_dtype("issubdtype", arg2)
+
+
+def _class(kind: torch.dtype) -> type:
+    if kind == torch.bool:
+        return bool
+    if kind.is_complex or kind.is_floating_point:
+        return complexfloating if kind.is_complex else floating
+    return signedinteger if kind.is_signed else unsignedinteger
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "signed integer": (signedinteger,),
+    "unsigned integer": (unsignedinteger,),
+    "integral": (integer,),
+    "real floating": (floating,),
+    "complex floating": (complexfloating,),
+    "numeric": (number,),
+}
+
+
+def isdtype(dtype: DType, kind: Any) -> bool:
+    """Tell whether a dtype is of a kind, such as "integral" or "real floating", another dtype, or one of several."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, each) for each in kind)
+    if isinstance(kind, str) and kind in _KINDS:
+        return issubclass(_class(as_dtype("isdtype", dtype)), _KINDS[kind])
+    return as_dtype("isdtype", dtype) == as_dtype("isdtype", kind)
+
+
+def promote_types(a: DType, b: DType) -> torch.dtype:
+    """The dtype of operations on tensors of two dtypes."""
+    return torch.promote_types(as_dtype("promote_types", a), as_dtype("promote_types", b))
+
+
+def can_cast(from_: DType, to: DType) -> bool:
+    """Tell whether promotion may convert from one dtype to the other."""
+    return promote_types(from_, to) == as_dtype("can_cast", to)
+
+
+def finfo(dtype: DType) -> torch.finfo:
+    """The limits of a floating-point dtype: eps, max, min, tiny, bits."""
+    return torch.finfo(as_dtype("finfo", dtype))
+
+
+def iinfo(dtype: DType) -> torch.iinfo:
+    """The limits of an integer dtype: max, min, bits."""
+    return torch.iinfo(as_dtype("iinfo", dtype))
+
+
+def isscalar(element: Any) -> bool:
+    """Tell whether something is a number or a tensor without axes."""
+    return isinstance(element, int | float | complex) or (isinstance(element, torch.Tensor) and element.ndim == 0)

@@ -1,0 +1,224 @@
+"""`at`: pure updates of some elements of an array, and reads that do not raise, with the indices of numpy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.indexing import filled
+from funcnet.numpy.promotion import ArrayLike, as_tensor
+from funcnet.numpy.selection import Selection, select
+
+_MODES = (None, "drop", "fill", "clip", "promise_in_bounds")
+
+
+def at(x: ArrayLike) -> "Elements":
+    """Update or read some elements of an array: `fn.at(x)[index].set(values)`, jax.numpy's `x.at[index].set(values)`.
+
+    The result is a new tensor of the shape and dtype of x: `set`, `add`, `subtract`, `multiply`, `divide`, `power`,
+    `min`, `max` and `apply` return x with some elements updated, and `get` returns these elements. The values broadcast
+    to the shape of x[index]. Everything is differentiable, and works inside `vmap` and `jit`.
+
+    An index is made of ints, slices, None, ... and integer tensors, as in numpy. Negative ones count from the end.
+    Those out of range are dropped by updates and clamped by `get`, unless `mode` says otherwise: "drop" or "fill"
+    (`get` returns fill_value, by default NaN or the least integer), "clip", or "promise_in_bounds". If an index occurs
+    twice, `set` takes one of the values, `power` and `apply` act once, and the others act for each. A bool tensor
+    selects elements; inside `jit`, one number must be the value of all of them.
+
+    Args:
+        x: A tensor, or an argument of `jnp.asarray`.
+    Raises:
+        IndexError: The index has too many axes, or a part of an unknown type.
+        ValueError: The values do not broadcast to the shape of x[index]; mode is unknown.
+    Source:
+        jax.numpy.ndarray.at. indices_are_sorted and unique_indices are promises; the second makes `multiply`, `divide`,
+        `min` and `max` faster.
+    Example:
+        >>> fn.at(torch.zeros(3))[torch.tensor([0, 0, 5])].add(1.0)
+        tensor([2., 0., 0.])
+        >>> fn.at(torch.arange(3))[7].get()
+        tensor(2)
+    """
+    return Elements(as_tensor("at", x))
+
+
+@dataclass(frozen=True)
+class Elements:
+    """An array whose elements can be selected; made by `at`."""
+
+    x: Tensor
+
+    def __getitem__(self, index: Any) -> "Update":
+        return Update(self.x, index if isinstance(index, tuple) else (index,))
+
+
+@dataclass(frozen=True)
+class Update:
+    """Selected elements of an array, to be read or updated; made by `at`."""
+
+    x: Tensor
+    index: tuple[Any, ...]
+
+    def get(
+        self,
+        *,
+        mode: str | None = None,
+        fill_value: ArrayLike | None = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Tensor:
+        """Return the elements; out of range, the nearest ones, or fill_value if mode is "fill"."""
+        found = select(self.x, self.index, clamp=True)
+        assert found is not None  # indices are clamped
+        if found.place is None:
+            return self._filled_constant(found, mode, fill_value)
+        rows = found.matrix.index_select(0, found.place)
+        if _checked("get", mode) in ("fill", "drop"):
+            rows = filled(rows, _like(found.inside, rows), fill_value)
+        return found.result(rows)
+
+    def _filled_constant(self, found: Selection, mode: str | None, fill_value: ArrayLike | None) -> Tensor:
+        outside = _checked("get", mode) in ("fill", "drop") and select(self.x, self.index, clamp=False) is None
+        return filled(found.region, torch.tensor(False), fill_value) if outside else found.region
+
+    def set(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Replace the elements by the values."""
+        return self._update("set", values, lambda old, new: new, _set, **options)
+
+    def add(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Add the values."""
+        return self._update("add", values, torch.add, _add, **options)
+
+    def subtract(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Subtract the values."""
+        return self._update("subtract", values, torch.sub, lambda m, i, ok, v: _add(m, i, ok, -v), **options)
+
+    def multiply(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Multiply by the values."""
+        return self._update("multiply", values, torch.mul, _multiply, **options)
+
+    def divide(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Divide by the values."""
+        return self._update("divide", values, _divided, _divide, **options)
+
+    def power(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Raise the elements to powers."""
+        return self._update("power", values, torch.pow, None, **options)
+
+    def min(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Replace the elements by smaller values."""
+        return self._update("min", values, torch.minimum, _min, **options)
+
+    def max(self, values: ArrayLike, **options: Any) -> Tensor:
+        """Replace the elements by larger values."""
+        return self._update("max", values, torch.maximum, _max, **options)
+
+    def apply(self, f: Callable[[Tensor], Tensor], **options: Any) -> Tensor:
+        """Replace the elements by a function of them."""
+        return self._update("apply", self.x.new_zeros(()), lambda old, _: f(old).to(old.dtype), None, **options)
+
+    mul, div, pow = multiply, divide, power
+
+    def _update(
+        self,
+        operation: str,
+        values: ArrayLike,
+        change: Callable[[Tensor, Tensor], Tensor],
+        write: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None,
+        *,
+        mode: str | None = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Tensor:
+        """Return the array with rows changed: each alone by `change`, or all by `write`, which sees repeated ones."""
+        values, mode = as_tensor(f"at.{operation}", values).to(self.x.dtype), _checked(operation, mode)
+        if (mask := self._mask()) is not None and values.ndim == 0:
+            return torch.where(_like(mask, self.x), change(self.x, values), self.x)
+        found = select(self.x, self.index, clamp=mode in ("clip", "promise_in_bounds"))
+        if found is None:
+            return self.x.clone()
+        matrix = found.matrix
+        rows = _broadcast(operation, found, values, matrix)
+        if found.place is None or found.inside is None:
+            return found.array(change(found.region, rows[0])[None]).reshape(self.x.shape)
+        inside = torch.ones_like(found.inside) if mode in ("clip", "promise_in_bounds") else found.inside
+        if write is None or unique_indices or len(found.place) == 1:
+            old = matrix.index_select(0, found.place)
+            rows, write = change(old, rows), _set if len(found.place) > 1 else _set_one
+        return found.array(write(matrix, found.place, inside, rows)).reshape(self.x.shape)
+
+    def _mask(self) -> Tensor | None:
+        """Return the index if it is one bool tensor."""
+        mask = self.index[0]
+        return mask if len(self.index) == 1 and isinstance(mask, Tensor) and mask.dtype == torch.bool else None
+
+
+def _checked(operation: str, mode: str | None) -> str | None:
+    if mode not in _MODES:
+        raise ValueError(f"at.{operation}: expected mode to be one of {', '.join(map(str, _MODES))}, got {mode!r}.")
+    return mode
+
+
+def _broadcast(operation: str, found: Selection, values: Tensor, matrix: Tensor) -> Tensor:
+    try:
+        return found.rows(values, matrix)
+    except RuntimeError as error:
+        raise ValueError(
+            f"at.{operation}: expected values that broadcast to the selected elements, got shape "
+            f"{tuple(values.shape)}: {error}."
+        ) from None
+
+
+def _like(mask: Any, rows: Tensor) -> Tensor:
+    """Give a mask of leading axes trailing ones, so that it broadcasts to rows."""
+    return mask.reshape((*mask.shape, *(1,) * (rows.ndim - mask.ndim)))
+
+
+def _set_one(matrix: Tensor, place: Tensor, inside: Tensor, row: Tensor) -> Tensor:
+    old = matrix.index_select(0, place)
+    return matrix.index_copy(0, place, torch.where(_like(inside, row), row, old))
+
+
+def _set(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    """Write rows, those that are out of range to an extra row, which is dropped."""
+    n = len(matrix)
+    extended = torch.cat([matrix, torch.zeros_like(matrix[:1]) if n else matrix.new_zeros(1, *matrix.shape[1:])])
+    return extended.index_copy(0, torch.where(inside, place, n), rows)[:n]
+
+
+def _add(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    return matrix.index_add(0, place, torch.where(_like(inside, rows), rows, torch.zeros_like(rows)))
+
+
+def _multiply(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    return matrix * _factors(matrix, place, inside, rows)
+
+
+def _divide(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    return _divided(matrix, _factors(matrix, place, inside, rows))
+
+
+def _divided(x: Tensor, y: Tensor) -> Tensor:
+    return torch.div(x, y).to(x.dtype)
+
+
+def _factors(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    """Return the product of the rows for each place, 1 where there are none."""
+    rows = torch.where(_like(inside, rows), rows, torch.ones_like(rows))
+    return _reduced(torch.ones_like(matrix), place, rows, "prod")
+
+
+def _min(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    old = matrix.index_select(0, place)
+    return _reduced(matrix, place, torch.where(_like(inside, rows), rows, old), "amin")
+
+
+def _max(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
+    old = matrix.index_select(0, place)
+    return _reduced(matrix, place, torch.where(_like(inside, rows), rows, old), "amax")
+
+
+def _reduced(matrix: Tensor, place: Tensor, rows: Tensor, reduce: str) -> Tensor:
+    return torch.scatter_reduce(matrix, 0, _like(place, rows).expand(rows.shape), rows, reduce)

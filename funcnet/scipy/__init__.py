@@ -1,0 +1,5 @@
+"""jax.scipy on torch tensors: special functions, distributions, and linear algebra."""
+
+from funcnet.scipy import linalg, special, stats
+
+__all__ = ["linalg", "special", "stats"]

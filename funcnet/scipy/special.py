@@ -1,0 +1,131 @@
+"""Special functions: jax.scipy.special, as far as torch has them. Integers count as float32."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.nn import log_softmax, logsumexp, softmax
+from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
+
+__all__ = [
+    "beta", "betaln", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "expit", "factorial", "gamma", "gammainc",
+    "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "logit",
+    "logsumexp", "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "softmax", "xlog1py",
+    "xlogy", "zeta",
+]  # fmt: skip
+
+
+def _unary(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Callable[[ArrayLike], Tensor]:
+    def function(x: ArrayLike) -> Tensor:
+        return f(inexact(as_tensor(name, x)))
+
+    return named(function, name, doc)
+
+
+def _binary(name: str, f: Callable[[Tensor, Tensor], Tensor], doc: str) -> Callable[[ArrayLike, ArrayLike], Tensor]:
+    def function(x: ArrayLike, y: ArrayLike) -> Tensor:
+        return f(*floating(name, x, y))
+
+    return named(function, name, doc)
+
+
+def _gamma_sign(x: Tensor) -> Tensor:
+    negative = (x < 0) & (torch.remainder(torch.floor(x), 2) == 1)
+    sign = torch.where(negative, -1.0, 1.0).to(x.dtype)
+    pole = (x < 0) & (x == torch.floor(x))
+    return torch.where(
+        torch.isnan(x) | pole | torch.isneginf(x), torch.nan, torch.where((x == 0) & torch.signbit(x), -1.0, sign)
+    )
+
+
+def _gamma(x: Tensor) -> Tensor:
+    return _gamma_sign(x) * torch.exp(torch.lgamma(x))
+
+
+def _beta_log(a: Tensor, b: Tensor) -> Tensor:
+    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+
+
+def _beta(a: Tensor, b: Tensor) -> Tensor:
+    return _gamma_sign(a) * _gamma_sign(b) * _gamma_sign(a + b) * torch.exp(_beta_log(a, b))
+
+
+def _relative_entropy(p: Tensor, q: Tensor) -> Tensor:
+    inside, zero = (p > 0) & (q > 0), (p == 0) & (q >= 0)
+    term = torch.where(inside, p, 1.0) * (
+        torch.log(torch.where(inside, p, 1.0)) - torch.log(torch.where(inside, q, 1.0))
+    )
+    return torch.where(inside, term, torch.where(zero, 0.0, torch.inf))
+
+
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    return _relative_entropy(p, q) - p + q
+
+
+def _pochhammer(z: Tensor, m: Tensor) -> Tensor:
+    return torch.exp(torch.lgamma(z + m) - torch.lgamma(z))
+
+
+def log_ndtr_of(x: Tensor) -> Tensor:
+    """Return log(ndtr(x)), in the lower tail from erfcx, which is exact there."""
+    tail, z = x < -1, x * math.sqrt(0.5)
+    low = torch.log(torch.special.erfcx(torch.where(tail, -z, 1.0)) / 2) - torch.square(z)
+    return torch.where(tail, low, torch.log1p(-torch.erfc(torch.where(tail, 0.0, z)) / 2))
+
+
+erf = _unary("erf", torch.erf, "The error function.")
+erfc = _unary("erfc", torch.erfc, "1 - erf(x), exact for large x.")
+erfcx = _unary("erfcx", torch.special.erfcx, "exp(x^2) erfc(x).")
+erfinv = _unary("erfinv", torch.erfinv, "The inverse of erf.")
+expit = _unary("expit", torch.sigmoid, "1 / (1 + exp(-x)).")
+logit = _unary("logit", torch.logit, "log(x / (1 - x)).")
+entr = _unary("entr", torch.special.entr, "-x log(x), 0 at 0 and -infinity below.")
+gammaln = _unary("gammaln", torch.lgamma, "The logarithm of abs(gamma(x)).")
+gammasgn = _unary("gammasgn", _gamma_sign, "The sign of gamma(x).")
+gamma = _unary("gamma", _gamma, "The gamma function.")
+digamma = psi = _unary("digamma", torch.digamma, "The derivative of gammaln.")
+ndtr = _unary("ndtr", torch.special.ndtr, "The distribution function of the normal distribution.")
+ndtri = _unary("ndtri", torch.special.ndtri, "The inverse of ndtr.")
+log_ndtr = _unary("log_ndtr", log_ndtr_of, "log(ndtr(x)), exact for small x.")
+i0 = _unary("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
+i0e = _unary("i0e", torch.special.i0e, "exp(-abs(x)) i0(x).")
+i1 = _unary("i1", torch.special.i1, "The modified Bessel function of the first kind of order 1.")
+i1e = _unary("i1e", torch.special.i1e, "exp(-abs(x)) i1(x).")
+xlogy = _binary("xlogy", torch.xlogy, "x log(y), 0 for x = 0.")
+xlog1py = _binary("xlog1py", torch.special.xlog1py, "x log(1 + y), 0 for x = 0.")
+betaln = _binary("betaln", _beta_log, "The logarithm of the beta function of positive numbers.")
+beta = _binary("beta", _beta, "gamma(a) gamma(b) / gamma(a + b).")
+gammainc = _binary("gammainc", torch.special.gammainc, "The lower regularised incomplete gamma function of (a, x).")
+gammaincc = _binary("gammaincc", torch.special.gammaincc, "The upper regularised incomplete gamma function of (a, x).")
+zeta = _binary("zeta", torch.special.zeta, "The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ...")
+rel_entr = _binary("rel_entr", _relative_entropy, "p log(p / q), 0 for p = 0.")
+kl_div = _binary("kl_div", _divergence, "p log(p / q) - p + q.")
+poch = _binary("poch", _pochhammer, "gamma(z + m) / gamma(z), for positive z and z + m.")
+
+
+def factorial(n: ArrayLike, exact: bool = False) -> Tensor:
+    """n!, as floating-point numbers; 0 for negative n."""
+    if exact:
+        raise NotImplementedError("factorial: expected exact=False, got exact=True. Use math.factorial.")
+    x = inexact(as_tensor("factorial", n))
+    return torch.where(x < 0, 0.0, torch.exp(torch.lgamma(x + 1)))
+
+
+def polygamma(n: ArrayLike, x: ArrayLike) -> Tensor:
+    """The n-th derivative of digamma, for n >= 0: (-1)^(n+1) n! zeta(n + 1, x)."""
+    if isinstance(n, int):
+        return torch.polygamma(n, inexact(as_tensor("polygamma", x)))
+    order, point = floating("polygamma", n, x)
+    sign = torch.where(torch.remainder(order, 2) == 0, -1.0, 1.0)
+    value = sign * torch.exp(torch.lgamma(order + 1)) * torch.special.zeta(order + 1, point)
+    return torch.where(order == 0, torch.digamma(point), value)
+
+
+def multigammaln(a: ArrayLike, d: int) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension d."""
+    x = inexact(as_tensor("multigammaln", a))
+    terms: list[Any] = [torch.lgamma(x - i / 2) for i in range(d)]
+    return sum(terms) + d * (d - 1) / 4 * math.log(math.pi)

@@ -1,0 +1,38 @@
+"""Distributions: jax.scipy.stats. Each has logpdf and pdf, or logpmf and pmf; many have cdf, sf, ppf and others.
+
+Example:
+    >>> fn.scipy.stats.norm.logpdf(0.0), fn.scipy.stats.poisson.pmf(torch.tensor([0, 1]), 1.0)
+    (tensor(-0.9189), tensor([0.3679, 0.3679]))
+"""
+
+from funcnet.scipy.stats.continuous import (
+    beta,
+    cauchy,
+    chi2,
+    expon,
+    gamma,
+    gumbel_l,
+    gumbel_r,
+    laplace,
+    logistic,
+    norm,
+    pareto,
+    t,
+    truncnorm,
+    uniform,
+)
+from funcnet.scipy.stats.discrete import (
+    bernoulli,
+    binom,
+    dirichlet,
+    geom,
+    multinomial,
+    multivariate_normal,
+    poisson,
+)
+
+__all__ = [
+    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "geom", "gumbel_l", "gumbel_r",
+    "laplace", "logistic", "multinomial", "multivariate_normal", "norm", "pareto", "poisson", "t", "truncnorm",
+    "uniform",
+]  # fmt: skip

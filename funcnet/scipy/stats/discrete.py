@@ -1,0 +1,101 @@
+"""Distributions of integers, and of vectors."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.promotion import ArrayLike, floating
+from funcnet.scipy.stats.distribution import Continuous, Discrete
+
+__all__ = ["bernoulli", "binom", "dirichlet", "geom", "multinomial", "multivariate_normal", "poisson"]
+
+
+def _supported(value: Tensor, *conditions: Tensor) -> Tensor:
+    """Return -infinity where one of the conditions fails."""
+    for condition in conditions:
+        value = torch.where(condition, value, -torch.inf)
+    return value
+
+
+def _bernoulli_logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, p, loc = floating("bernoulli", k, p, loc)
+    x = k - loc
+    value = torch.xlogy(x, p) + torch.special.xlog1py(1 - x, -p)
+    return _supported(value, (x == 0) | (x == 1))
+
+
+def _bernoulli_cdf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, p, loc = floating("bernoulli", k, p, loc)
+    return torch.where(k - loc < 0, 0.0, torch.where(k - loc < 1, 1 - p, 1.0))
+
+
+def _binom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, n, p, loc = floating("binom", k, n, p, loc)
+    x = k - loc
+    ways = torch.lgamma(n + 1) - torch.lgamma(x + 1) - torch.lgamma(n - x + 1)
+    return _supported(ways + torch.xlogy(x, p) + torch.special.xlog1py(n - x, -p), x >= 0, x <= n)
+
+
+def _geom_logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, p, loc = floating("geom", k, p, loc)
+    x = k - loc
+    return _supported(torch.special.xlog1py(x - 1, -p) + torch.log(p), x > 0)
+
+
+def _poisson_logpmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, mu, loc = floating("poisson", k, mu, loc)
+    x = k - loc
+    return _supported(torch.xlogy(x, mu) - torch.lgamma(x + 1) - mu, x >= 0, x == torch.floor(x))
+
+
+def _poisson_cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, mu, loc = floating("poisson", k, mu, loc)
+    x = torch.floor(k - loc)
+    return torch.where(x < 0, 0.0, torch.special.gammaincc(torch.clamp(x, min=0) + 1, mu))
+
+
+def _multinomial_logpmf(x: ArrayLike, n: ArrayLike, p: ArrayLike) -> Tensor:
+    x, n, p = floating("multinomial", x, n, p)
+    value = torch.lgamma(n + 1) + (torch.xlogy(x, p) - torch.lgamma(x + 1)).sum(-1)
+    return _supported(value, x.sum(-1) == n)
+
+
+def _dirichlet_logpdf(x: ArrayLike, alpha: ArrayLike) -> Tensor:
+    """The density at x of shape (k, ...) or, as in scipy, (k - 1, ...), the first axis being that of alpha."""
+    x, alpha = floating("dirichlet", x, alpha)
+    if x.shape[0] == alpha.shape[0] - 1:
+        x = torch.cat([x, 1 - x.sum(0, keepdim=True)])
+    if x.shape[0] != alpha.shape[0]:
+        shapes = f"{tuple(x.shape)} and {tuple(alpha.shape)}"
+        raise ValueError(f"dirichlet: expected the first axis of x to be that of alpha, got shapes {shapes}.")
+    constant = torch.lgamma(alpha).sum() - torch.lgamma(alpha.sum())
+    value = torch.xlogy(alpha.reshape(-1, *(1,) * (x.ndim - 1)) - 1, x).sum(0) - constant
+    return _supported(value, (x >= 0).all(0), torch.abs(x.sum(0) - 1) < 1e-6)
+
+
+def _multivariate_normal_logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike, allow_singular: Any = None) -> Tensor:
+    """The density at x of shape (..., k); cov is a matrix, or a number for a multiple of the identity."""
+    if allow_singular:
+        raise NotImplementedError("multivariate_normal: expected allow_singular=None, got a true value.")
+    x, mean, cov = floating("multivariate_normal", x, mean, cov)
+    if mean.ndim == 0:
+        return -0.5 * torch.square(x - mean) / cov - 0.5 * (math.log(2 * math.pi) + torch.log(cov))
+    k = mean.shape[-1]
+    cov = cov * torch.eye(k, dtype=cov.dtype) if cov.ndim == 0 else cov
+    if cov.shape[-2:] != (k, k):
+        raise ValueError(f"multivariate_normal: expected cov of shape {(k, k)}, got {tuple(cov.shape)}.")
+    factor = torch.linalg.cholesky_ex(cov).L
+    z = torch.linalg.solve_triangular(factor, (x - mean)[..., None], upper=False)[..., 0]
+    logdet = torch.log(torch.diagonal(factor, 0, -2, -1)).sum(-1)
+    return -0.5 * torch.square(z).sum(-1) - 0.5 * k * math.log(2 * math.pi) - logdet
+
+
+bernoulli = Discrete("bernoulli", _bernoulli_logpmf, _bernoulli_cdf)
+binom = Discrete("binom", _binom_logpmf)
+geom = Discrete("geom", _geom_logpmf)
+poisson = Discrete("poisson", _poisson_logpmf, _poisson_cdf)
+multinomial = Discrete("multinomial", _multinomial_logpmf)
+dirichlet = Continuous("dirichlet", _dirichlet_logpdf)
+multivariate_normal = Continuous("multivariate_normal", _multivariate_normal_logpdf)

@@ -1,0 +1,84 @@
+"""A distribution as functions of a value and its parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Density = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A distribution with a density: logpdf(x, *shapes, loc=0, scale=1) and so on, as in jax.scipy.stats.
+
+    Args:
+        name: Its name, for errors.
+        logpdf: The logarithm of the density.
+        distribution: The probability of values up to x, if it is known.
+        survival: The probability of values above x; by default 1 minus the distribution.
+        quantile: The inverse of the distribution, if it is known.
+        log_distribution: The logarithm of the distribution, where it is more exact than log(cdf).
+    """
+
+    name: str
+    logpdf: Density
+    distribution: Density | None = None
+    survival: Density | None = None
+    quantile: Density | None = None
+    log_distribution: Density | None = None
+
+    def pdf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The density."""
+        return torch.exp(self.logpdf(*args, **kwargs))
+
+    def cdf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The probability of values up to x."""
+        return self._known("cdf", self.distribution)(*args, **kwargs)
+
+    def logcdf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The logarithm of cdf."""
+        exact = self.log_distribution
+        return torch.log(self.cdf(*args, **kwargs)) if exact is None else exact(*args, **kwargs)
+
+    def sf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The probability of values above x."""
+        return 1 - self.cdf(*args, **kwargs) if self.survival is None else self.survival(*args, **kwargs)
+
+    def logsf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The logarithm of sf."""
+        return torch.log(self.sf(*args, **kwargs))
+
+    def ppf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The value whose cdf is q."""
+        return self._known("ppf", self.quantile)(*args, **kwargs)
+
+    def isf(self, q: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """The value whose sf is q."""
+        return self.ppf(1 - q, *args, **kwargs)
+
+    def _known(self, function: str, f: Density | None) -> Density:
+        if f is None:
+            raise NotImplementedError(f"{self.name}: expected logpdf or pdf, got {function}, which is not available.")
+        return f
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """A distribution of integers: logpmf(k, *shapes, loc=0) and so on, as in jax.scipy.stats."""
+
+    name: str
+    logpmf: Density
+    distribution: Density | None = None
+
+    def pmf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The probability of k."""
+        return torch.exp(self.logpmf(*args, **kwargs))
+
+    def cdf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The probability of values up to k."""
+        if self.distribution is None:
+            raise NotImplementedError(f"{self.name}: expected logpmf or pmf, got cdf, which is not available.")
+        return self.distribution(*args, **kwargs)
