@@ -56,6 +56,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
+        {"strips"},
         {"contractions", "cost", "fission", "memory", "outlining", "text", "verification"},
         {"c"},
         {"lowering", "translation"},

@@ -53,10 +53,10 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
 
 
 def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
-    """Yield the loops that are not inside another loop."""
+    """Yield the loops of scans that are not inside another loop."""
     for statement in statements:
         if isinstance(statement, Loop):
-            yield statement
+            yield from [statement] if statement.is_scan else []
         elif isinstance(statement, Section):
             yield from outermost(statement.body)
 
