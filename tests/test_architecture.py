@@ -41,7 +41,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"convolution", "pooling"},
         {"table"},
     ],
-    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "varying"}],
+    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "stacked_sums", "varying"}],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "torch_errors", "tracer"},
         {"constants", "shape_rules"},

@@ -112,7 +112,7 @@ def _over_strips(shape: tuple[int, ...], bodies: Sequence[Sequence[Part]], most:
     length = _length(shape[axis], max(1, most // inner))
     count, rest = divmod(shape[axis], length)
     step = Counter(count)
-    statements = [_loop(step, _nests(bodies, _narrowed(shape, axis, [*outer, step], length)))]
+    statements: list[Statement] = [_loop(step, _nests(bodies, _narrowed(shape, axis, [*outer, step], length)))]
     if rest:
         statements += _nests(bodies, _narrowed(shape, axis, outer, rest, length * count))
     for counter in reversed(outer):
