@@ -5,13 +5,13 @@ shape and values, for complex numbers the real and the imaginary ones.
 """
 
 import torch
+from golden import load
 from torch import Tensor
 
 import funcnet as fn
 from funcnet import lax, nn, scipy
 from funcnet import numpy as jnp
 from funcnet.numpy.promotion import as_tensor
-from golden import load
 
 NAMES = {
     "jnp": jnp, "at": fn.at, "nn": nn, "lax": lax,

@@ -49,7 +49,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"convolution", "pooling"},
         {"table"},
     ],
-    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "varying"}],
+    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},
@@ -66,6 +66,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
+        {"strips"},
         {"contractions", "cost", "fission", "memory", "outlining", "rows", "text", "verification"},
         {"c"},
         {"lowering", "translation"},

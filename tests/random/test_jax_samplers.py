@@ -1,13 +1,10 @@
 """The distributions give the numbers of JAX 0.10.2, with jax_enable_x64 for float64, up to rounding."""
 
-import math
-
 import golden
 import pytest
 import torch
 from torch.testing import assert_close
 
-import funcnet as fn
 from funcnet import random
 
 JAX = golden.load("random_samplers")

@@ -2,26 +2,20 @@
 
 A processor prefetches only a few streams, and C compilers are superlinear in the length of a body. Lowering merges
 computations of one shape into one nest, such as the updates of all leaves by an optimizer. Parts of the nest that share
-only inputs can run one after another. A long chain of operations is cut, and the values that cross a cut are stored.
+only inputs can run one after another. A long chain of operations is cut by `strips`.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
-from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.buffers import Buffer, View
 from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Gather,
     LoopProgram,
     Nest,
     Node,
     Operand,
     Part,
-    Scatter,
     Statement,
-    Store,
-    never,
     operands,
     reads,
     rewrite,
@@ -29,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     writes,
     written,
 )
+from funcnet.compiler.native.strips import cut
 from funcnet.compiler.native.target import Target
 
 
@@ -40,7 +35,7 @@ def separate(program: LoopProgram, target: Target) -> LoopProgram:
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
     if isinstance(statement, Nest):
         for nest in _separated(statement, target):
-            yield from _cut(nest, target.body)
+            yield from cut(nest, target)
     else:
         yield statement
 
@@ -101,50 +96,3 @@ def _touched(part: Part) -> Iterator[Buffer | Operand]:
     yield from (view.buffer for view in sources(part))
     if (view := written(part)) is not None:
         yield view.buffer
-
-
-def _cut(nest: Nest, most: int) -> Iterator[Nest]:
-    """Cut a nest with a long body into several that run one after another, unless it writes what it reads."""
-    if len(nest.body) <= most or nest.sequential or _changes_what_it_reads(nest):
-        yield nest
-        return
-    bodies = [nest.body[i : i + most] for i in range(0, len(nest.body), most)]
-    home = {part: i for i, body in enumerate(bodies) for part in body}
-    stored = {
-        x: whole(Buffer(x.dtype, math.prod(nest.shape), x.varying), nest.shape)
-        for part in nest.body
-        for x in operands(part)
-        if isinstance(x, Node) and home[x] < home[part]
-    }
-    for i, body in enumerate(bodies):
-        new: dict[Part | Operand, Operand] = {x: view for x, view in stored.items() if home[x] < i}
-        parts: list[Part] = []
-        for part in body:
-            parts.append(changed := _substituted(part, new))
-            if isinstance(changed, Node):
-                new[part] = changed
-        yield Nest(nest.shape, [*parts, *(Store(stored[x], new[x]) for x in body if x in stored)])
-
-
-def _changes_what_it_reads(nest: Nest) -> bool:
-    loaded = (x for part in nest.body for x in operands(part) if isinstance(x, View))
-    gathered = (part.view for part in nest.body if isinstance(part, Gather))
-    read = {view.buffer for view in (*loaded, *gathered)}
-    return not read.isdisjoint(view.buffer for view in writes(nest))
-
-
-def _substituted(part: Part, new: dict[Part | Operand, Operand]) -> Part:
-    """Replace the operands of a part of a body that have a new value."""
-
-    def found(x: Operand) -> Operand:
-        return new[x] if isinstance(x, Node) else x
-
-    match part:
-        case Node():
-            return replace(part, args=tuple(map(found, part.args)))
-        case Store() | Accumulate():
-            return replace(part, value=found(part.value))
-        case Scatter():
-            return replace(part, value=found(part.value), indices=tuple(map(found, part.indices)))
-        case _:
-            return never(part)

@@ -1,7 +1,6 @@
 """The loop-level representation: buffers, strided views of them, and statements that run over index ranges.
 
-A value is varying if it differs between the lanes of an ensemble: each element of its buffer is then a vector of lanes.
-Nothing here refers to a lane; the C writer chooses scalar or vector types.
+A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
 import ctypes
@@ -160,7 +159,7 @@ class Sort:
 
 @dataclass(eq=False)
 class Loop:
-    """The loop of a scan, a few steps unrolled."""
+    """The loop of a scan, a few steps unrolled, or one over the strips of a nest."""
 
     counter: Counter
     unroll: int = 1

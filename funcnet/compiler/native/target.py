@@ -36,6 +36,8 @@ class Target:
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
         body: Most operations in a nest.
+        chain: Most operations in each nest over strips, into which a nest with more than twice as many is cut.
+        strip: Most scalars of one array in a strip.
         inline: Most lines of C of a kernel that is one function.
         section: Most lines of C of a function with several statements.
         partial: Interleaved sums of a long reduction of scalars.
@@ -73,6 +75,8 @@ class Target:
     unroll: int = 2
     unroll_most: int = 1024
     body: int = 500
+    chain: int = 24
+    strip: int = 1024
     inline: int = 250
     section: int = 40
     partial: int = 16

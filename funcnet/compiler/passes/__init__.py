@@ -7,6 +7,7 @@ from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.passes.hoist import hoist
 from funcnet.compiler.passes.lane_checks import filled
 from funcnet.compiler.passes.predication import predicate
+from funcnet.compiler.passes.stacked_sums import add_stacked
 from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.program import Program
 from funcnet.compiler.verification import checked
@@ -15,11 +16,13 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, copy aliasing results, remove dead code, hoist, select where a condition varies between lanes.
+    Fill failed lanes, copy aliasing results, add up stacks, remove dead code, hoist, select where a condition varies
+    between lanes, and find the varying values.
     """
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))
     unalias(checked(program).block)
+    program = replace(program, block=add_stacked(checked(program).block))
     remove_dead(checked(program).block)
     program = checked(replace(checked(program), block=hoist(program.block)))
     if program.in_dims is not None:

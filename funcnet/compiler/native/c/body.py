@@ -32,6 +32,9 @@ class Body:
         self.writer, self.nest = writer, nest
         self.groups = _groups(nest)
         self.names: dict[Operand, str] = {}
+        self.outer: dict[Operand, str] = {}  # names that are declared outside the inner loops
+        self.checked: dict[tuple[Operand, int], str] = {}  # indices and sizes -> names, declared likewise
+        self.wrong = writer.fresh("x")  # the name of a flag: an index is out of range
         self.sums: dict[Accumulate, str] = {}
 
     def expand(self, place: Place) -> Place:
@@ -49,14 +52,12 @@ class Body:
 
     def once(self, place: Place) -> None:
         """Print the body at one index."""
-        self.names = {}
+        self.names = dict(self.outer)
         full = self.expand(place)
         for part in self.nest.body:
             match part:
                 case Node():
-                    text = self.gather(part, full) if isinstance(part, Gather) else self.compute(part, full)
-                    self.names[part] = self.writer.fresh("n")
-                    self.writer.put(f"const {self.writer.type(part)} {self.names[part]} = {text};")
+                    self.node(part, full)
                 case Store():
                     self.writer.store(part.view, full, self.read(part.value, full, part.view.varying))
                 case Accumulate():
@@ -65,6 +66,45 @@ class Body:
                     self.scatter(part, full)
                 case _:
                     never(part)
+
+    def node(self, node: Node, place: Place) -> None:
+        """Print the declaration of a node, if it is not declared outside."""
+        if node not in self.names:
+            text = self.gather(node, place) if isinstance(node, Gather) else self.compute(node, place)
+            self.names[node] = self.writer.fresh("n")
+            self.writer.put(f"const {self.writer.type(node)} {self.names[node]} = {text};")
+
+    def check_indices(self, level: int, place: Place) -> None:
+        """Print, before the loop of a level, the checks of the indices that depend on all levels outside it."""
+        self.names = self.outer
+        for part in self.nest.body:
+            if isinstance(part, Gather | Scatter):
+                for x, size in zip(positions(part), part.view.shape, strict=True):
+                    if not isinstance(x, Index) and not x.varying and self.depth(x) == level:
+                        self.declare(x, place)
+                        self.checked[x, size] = self.writer.fresh("c")
+                        text = self.within(self.read(x, place), size)
+                        self.writer.put(f"const i64 {self.checked[x, size]} = {text};")
+
+    def declare(self, x: Operand, place: Place) -> None:
+        """Print the declarations of the nodes that an operand depends on."""
+        if isinstance(x, Node):
+            for arg in x.args:
+                self.declare(arg, place)
+            self.node(x, place)
+
+    def depth(self, x: Operand) -> int:
+        """Return the level of the innermost loop on which an operand depends, plus one."""
+        if isinstance(x, Node):
+            return max(map(self.depth, x.args), default=0)
+        levels = enumerate(group[-1] for group in self.groups)
+        if isinstance(x, View):
+            return max((level + 1 for level, axis in levels if x.strides[axis]), default=0)
+        return next((level + 1 for level, axis in levels if axis == x.axis), 0) if isinstance(x, Index) else 0
+
+    def within(self, text: str, size: int) -> str:
+        """Return an index in the range of an axis."""
+        return f"within({text}, {size}, &{self.wrong})"
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
@@ -174,9 +214,16 @@ class Body:
         terms = [self.writer.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
         for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
             if not isinstance(x, Index):
-                text = self.read(x, place)
-                terms.append(f"within({text}{'[i]' if lanes and x.varying else ''}, {size}) * {stride}")
+                text = self.checked.get((x, size)) or self.within(
+                    f"{self.read(x, place)}{'[i]' if lanes and x.varying else ''}", size
+                )
+                terms.append(f"{text} * {stride}")
         return " + ".join(terms)
+
+
+def positions(part: Gather | Scatter) -> tuple[Operand, ...]:
+    """Return the indices of a gather or scatter, one per axis of its view."""
+    return part.args if isinstance(part, Gather) else part.indices
 
 
 def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:

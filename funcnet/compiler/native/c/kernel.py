@@ -49,11 +49,11 @@ static inline void set_mode(u64 m) {}
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
 #define FAILED {FAILED}
 static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
-static inline i64 within(i64 i, i64 n) {
+static inline i64 within(i64 i, i64 n, i64 *wrong) {  // without branches, so that it can be vectorised
   i = i < 0 ? i + n : i;
-  if (i >= 0 && i < n) return i;
-  flags_ |= 1;
-  return 0;
+  const i64 out = (u64)i >= (u64)n;
+  *wrong |= out;
+  return out ? 0 : i;
 }
 """
 _SCALAR = """#define K_{t}(c) (({t})(c))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Sums, Vectors
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate, Gather, operands
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Scatter, operands
 
 
 class NestWriter(Sums):
@@ -18,6 +18,21 @@ class NestWriter(Sums):
         """Print the start values of the reductions, then the loops."""
         for s in self.accumulations():
             self.start(s)
+        with self.flag():
+            self.loops()
+
+    @contextmanager
+    def flag(self) -> Iterator[None]:
+        """Declare a flag for indices out of range, if there are any indices, and report it at the end of the nest."""
+        has_indices = any(isinstance(part, Gather | Scatter) for part in self.nest.body)
+        if has_indices:
+            self.writer.put(f"i64 {self.wrong} = 0;")
+        yield
+        if has_indices:
+            self.writer.put(f"flags_ |= {self.wrong} != 0;")
+
+    def loops(self) -> None:
+        """Print the loops, or the body at every index of a small nest."""
         if math.prod(self.sizes) <= self.writer.target.unroll:
             for place in itertools.product(*(range(size) for size in self.sizes)):
                 self.writer.open("")
@@ -48,6 +63,7 @@ class NestWriter(Sums):
         begun = [s for s in self.cuts if s.scratch and self.strides(s.view).index(0) == level]
         held = [s for s in self.accumulations() if s not in self.sums and not any(self.strides(s.view)[level:])]
         start = self.expand([*place, *[0] * len(self.sizes[level:])])
+        self.check_indices(level, start)
         for s in begun:
             self.clear(s, ERRORS, level, place)
         for s in held:
@@ -72,13 +88,24 @@ class NestWriter(Sums):
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
         """Print the loop over the indices of one level from first to end."""
         i, is_last = f"i{level}", level == len(self.sizes) - 1
-        if is_last and not self.nest.sequential:
+        if is_last and (not self.nest.sequential or self.writes_rows()):
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
         self.from_level(level + 1, [*place, i])
         if not is_last and self.reduces(level) and self.is_irregular():
             self.writer.put("KEEP_SCALAR")
         self.writer.close()
+
+    def writes_rows(self) -> bool:
+        """Tell whether every scatter writes different elements at all indices of the last level."""
+        scatters = [part for part in self.nest.body if isinstance(part, Scatter)]
+        axis, last = self.groups[-1][-1], len(self.groups)
+        places = [[*zip(part.indices, part.view.strides, strict=True)] for part in scatters]
+        return all(
+            any(x == Index(axis) and stride for x, stride in place)
+            and all(self.depth(x) < last or isinstance(x, Index) for x, _ in place)
+            for place in places
+        )
 
     def reduces(self, level: int) -> bool:
         """Tell whether a reduction runs over a level and all levels inside it."""

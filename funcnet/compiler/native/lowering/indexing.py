@@ -82,7 +82,7 @@ def _scattered(
     operands = [lowering.view(index) for index in indices]
     source = value if isinstance(value, Number | Splat) else lowering.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
-    out = lowering.temporary(base.shape, base.dtype, varying or _varies(base))
+    out = lowering.output(varying or _varies(base))
     lowering.store(out, base)
     nest = Nest(tuple(shape), sequential=True)
     emit = Emit(nest)
@@ -130,31 +130,33 @@ def _varies(value: Value) -> bool:
 
 
 def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
-    shape, dtype = lowering.op.outputs[0].shape, lowering.op.outputs[0].dtype
-    out = lowering.temporary(shape, dtype, any(_varies(value) for value in values))
-    start = 0
+    out, start = lowering.output(any(_varies(value) for value in values)), 0
     for value in values:
-        if value.shape != (0,) or len(shape) == 1:
-            size = value.shape[dim]
-            lowering.store(views.narrow(out, dim, start, size), value)
-            start += size
+        if value.shape != (0,) or len(out.shape) == 1:
+            part = views.narrow(out, dim, start, value.shape[dim])
+            if isinstance(value, View):  # in a nest of its own: copies of two arrays at a time are slower
+                lowering.scope.add(Nest(part.shape, [Store(part, value)]), out)
+            else:
+                lowering.store(part, value)
+            start += value.shape[dim]
     return out
 
 
 def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
     """Pad with a number; negative widths crop."""
-    rank, shape = len(x.shape), lowering.op.outputs[0].shape
-    before = [0] * rank
-    for axis in range(len(widths) // 2):
-        before[rank - 1 - axis] = widths[2 * axis]
-    out = lowering.temporary(shape, x.dtype, _varies(x))
-    lowering.store(out, Splat(Const(value, x.dtype), shape))
+    out, fill = lowering.output(_varies(x)), Splat(Const(value, x.dtype), ())
     source, part = lowering.view(x), out
-    for axis, left in enumerate(before):
-        size = max(0, min(x.shape[axis] + min(left, 0), shape[axis] - max(left, 0)))
+    for axis, (left, right) in enumerate(
+        zip(widths[-2::-2], widths[::-2], strict=True), len(x.shape) - len(widths) // 2
+    ):
+        size = max(0, x.shape[axis] + min(left, 0) + min(right, 0))
+        for start, width in ((0, left), (max(left, 0) + size, right)):
+            if width > 0:
+                border = views.narrow(part, axis, start, width)
+                lowering.store(border, replace(fill, shape=border.shape))
         source = views.narrow(source, axis, max(0, -left), size)
         part = views.narrow(part, axis, max(0, left), size)
-    lowering.scope.add(Nest(part.shape, [Store(part, source)]), out)
+    lowering.store(part, source)
     return out
 
 
@@ -168,7 +170,7 @@ def _slice_scatter(
     step: int = 1,
 ) -> Value:
     """Return a copy of x with a slice replaced by source."""
-    out = lowering.temporary(x.shape, x.dtype, _varies(x) or _varies(source))
+    out = lowering.output(_varies(x) or _varies(source))
     lowering.store(out, x)
     part = views._slice(out, dim, start, end, step)
     lowering.scope.add(Nest(part.shape, [Store(part, lowering.view(source).expand(part.shape))]), out)
@@ -176,13 +178,14 @@ def _slice_scatter(
 
 
 def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
-    """Tile: out[i] = x[i mod its shape]."""
-    out, missing = lowering.op.outputs[0].shape, len(repeats) - len(x.shape)
-
-    def place(emit: Emit) -> list[Operand]:
-        return [emit("remainder", Index(axis + missing), size) for axis, size in enumerate(x.shape)]
-
-    return _gathered(lowering, x, out, place)
+    """Tile: view each axis of the result as a pair, along the first of which x is repeated."""
+    out, source = lowering.output(_varies(x)), lowering.view(x)
+    shape = (1,) * (len(repeats) - len(x.shape)) + x.shape
+    pairs = out.reshape([n for pair in zip(repeats, shape, strict=True) for n in pair])
+    rows = source.reshape([n for size in shape for n in (1, size)])
+    assert pairs is not None and rows is not None
+    lowering.store(pairs, rows.expand(pairs.shape))
+    return out
 
 
 RULES: dict[str, Rule] = {

@@ -102,6 +102,14 @@ class Lowering:
         """Return a new row-major temporary."""
         return whole(Buffer(dtype, math.prod(shape), varying), shape)
 
+    def output(self, varying: bool, position: int = 0) -> View:
+        """Return the memory of a result of the current operation: that of a shared result of the program, if it is."""
+        var = self.op.outputs[position]
+        result = self.destination.get(var)
+        return (
+            result if result and not varying and not result.varying else self.temporary(var.shape, var.dtype, varying)
+        )
+
     def view(self, value: Value) -> View:
         """Return the memory of a value; allocate it if the value has none."""
         if isinstance(value, View):
@@ -176,10 +184,10 @@ class Lowering:
         shape = kept if keep else tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
         return whole(out.buffer, shape)
 
-    def contract(self, left: Value, right: Value, shape: Sequence[int]) -> View:
-        """Return the matrix product over the last two axes."""
+    def contract(self, left: Value, right: Value) -> View:
+        """Return the matrix product over the last two axes, the result of the current operation."""
         a, b = self.view(left), self.view(right)
-        out = self.temporary(shape, a.dtype, a.varying or b.varying)
+        out = self.output(a.varying or b.varying)
         self.scope.add(Contract(out, a, b), out)
         return out
 

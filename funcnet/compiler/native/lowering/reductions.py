@@ -181,7 +181,7 @@ def _product(lowering: Lowering, left: Value, right: Value) -> Value:
         raise UnsupportedError(
             f"{lowering.op.target} of integers: the native backend multiplies floating matrices only"
         )
-    return lowering.contract(left, right, lowering.op.outputs[0].shape)
+    return lowering.contract(left, right)
 
 
 def _vector_norm(
