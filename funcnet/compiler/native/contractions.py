@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.c.matmul import columns_per_vector
 from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
@@ -39,8 +40,8 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
     """Return the product with the operands that its method needs copied to dense ones."""
     left, right = product.left, product.right
     match product.method:
-        case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
-            return replace(product, right=_dense(right, copies))  # the last vector of a row may extend past its end
+        case Method.WIDE if right.strides[-1] != 1 or (_is_short(product, target) and right.buffer.kind != "temporary"):
+            return replace(product, right=_dense(right, copies))
         case Method.PANELS:
             columns = target.panel // left.dtype.itemsize
             return replace(product, panel=_temporary((left.shape[-1], columns), left))
@@ -48,6 +49,11 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
             left, right = (x if blas.layout(x) else _dense(x, copies) for x in (left, right))
             return replace(product, left=left, right=right)
     return product
+
+
+def _is_short(product: Contract, target: Target) -> bool:
+    """Tell whether rows are shorter than a vector, so that reading the last one needs memory after it."""
+    return product.out.shape[-1] < columns_per_vector(product, target)
 
 
 def _dense(view: View, copies: list[Nest]) -> View:
