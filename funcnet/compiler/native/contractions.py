@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import Buffer, View, whole
-from funcnet.compiler.native.c.matmul import columns_per_vector
 from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
@@ -17,9 +16,14 @@ def choose(program: LoopProgram, target: Target) -> LoopProgram:
 
 
 def method(product: Contract, target: Target) -> Method:
-    """Choose the method by the number of multiplications."""
+    """Choose the method of a product; one of lanes is computed in tiles."""
+    return Method.TILES if product.out.varying else best(product, target)
+
+
+def best(product: Contract, target: Target) -> Method:
+    """Choose the method of a product of shared matrices by the number of multiplications."""
     rows, columns = product.out.shape[-2:]
-    size = 0 if product.out.varying or columns == 1 else rows * columns * product.left.shape[-1]
+    size = 0 if columns == 1 else rows * columns * product.left.shape[-1]
     if size < target.large_product:
         return Method.TILES if size < target.wide_product else Method.WIDE
     called = product.out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins)
@@ -53,7 +57,8 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
 
 def _is_short(product: Contract, target: Target) -> bool:
     """Tell whether rows are shorter than a vector, so that reading the last one needs memory after it."""
-    return product.out.shape[-1] < columns_per_vector(product, target)
+    columns = product.out.shape[-1]
+    return columns < target.width(columns, product.out.dtype)
 
 
 def _dense(view: View, copies: list[Nest]) -> View:

@@ -10,7 +10,6 @@ from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Contract, Method
-from funcnet.compiler.native.target import Target
 
 _SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
 COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
@@ -206,22 +205,19 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
 
     The last vector of a row overlaps the one before it unless it fits; of a vector wider than the row, a part is used.
     """
-    width = columns_per_vector(product, writer.target)
+    width = writer.target.width(columns, product.out.dtype)
     vectors = -(-columns // width)
     tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
         left = columns - j0 * width  # columns from here on
         at = [min(c * width, max(left - width, 0)) for c in range(n)]
         writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
-        panel = None if product.panel is None else _packed(writer, product, batch, inner, n * width, min(n * width, left))
+        panel = (
+            None if product.panel is None else _packed(writer, product, batch, inner, n * width, min(n * width, left))
+        )
         for part in _parts(rows, tall):
             _vectors(writer, replace(product, right=panel or product.right), batch, part, at, width)
         writer.close()
-
-
-def columns_per_vector(product: Contract, target: Target) -> int:
-    """Return the number of columns per vector; if it is larger than the number of columns, so is the one vector."""
-    return min(target.vector // product.out.dtype.itemsize, 1 << (product.out.shape[-1] - 1).bit_length())
 
 
 def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
