@@ -39,28 +39,33 @@ class Choice:
     reason: str
 
 
-def choose(program: Program, backend: str, progress: Progress | None = None) -> Choice:
-    """Prepare a program for the requested backend; "auto" takes the fastest one that can run it."""
+def choose(program: Program, backend: str, progress: Progress | None = None, lanes: int | None = None) -> Choice:
+    """Prepare a program for the requested backend; "auto" takes the fastest one that can run it.
+
+    `lanes` is the number of lanes of the first call, None without an outermost vmap.
+    """
     if backend != "auto":
-        return Choice(_prepare(program, backend, progress), backend, "requested")
+        return Choice(_prepare(program, backend, progress, lanes), backend, "requested")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
-        return Choice(_prepare(program, "inductor", progress), "inductor", f"there are tensors on {', '.join(others)}")
+        return Choice(
+            _prepare(program, "inductor", progress, lanes), "inductor", f"there are tensors on {', '.join(others)}"
+        )
     try:
-        return Choice(_prepare(program, "native", progress), "native", "all tensors are on the CPU")
+        return Choice(_prepare(program, "native", progress, lanes), "native", "all tensors are on the CPU")
     except UnsupportedError as error:
-        return Choice(_prepare(program, "eager", progress), "eager", str(error))
+        return Choice(_prepare(program, "eager", progress, lanes), "eager", str(error))
     except NoCompilerError as error:
         _warn_once(f"jit falls back to the eager backend: {error}")
-        return Choice(_prepare(program, "eager", progress), "eager", str(error))
+        return Choice(_prepare(program, "eager", progress, lanes), "eager", str(error))
     except Exception as error:  # a bug in the compiler: a warning here and an error in the tests
         warnings.warn(
             f"jit falls back to the eager backend: a bug in the native backend raised {error!r};"
             ' backend="native" shows where.',
             stacklevel=2,
         )
-        return Choice(_prepare(program, "eager", progress), "eager", repr(error))
+        return Choice(_prepare(program, "eager", progress, lanes), "eager", repr(error))
 
 
 _warned = set[str]()
@@ -75,5 +80,5 @@ def _warn_once(message: str) -> None:
 _BACKENDS = {"native": native, "inductor": inductor, "eager": replay}
 
 
-def _prepare(program: Program, name: str, progress: Progress | None) -> Kernel:
-    return _BACKENDS[name].prepare(program, progress)
+def _prepare(program: Program, name: str, progress: Progress | None, lanes: int | None) -> Kernel:
+    return _BACKENDS[name].prepare(program, progress, lanes)

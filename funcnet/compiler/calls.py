@@ -146,6 +146,6 @@ def compile_call(
 ) -> Compiled:
     """Trace a call and prepare its program for a backend."""
     program, body = trace_call(lanes, request, specs)
-    choice, found = choose(program, backend, progress), places(program.captures, request.holders)
+    choice, found = choose(program, backend, progress, lanes.size), places(program.captures, request.holders)
     captured = [tensor_key(tensor) for tensor in program.captures]
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)

@@ -30,7 +30,7 @@ class InductorKernel(ReplayKernel):
         return super().__call__(tensors, lanes)
 
 
-def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
+def prepare(program: Program, progress: Progress | None = None, lanes: int | None = None) -> ReplayKernel:
     """Prepare a program; torch.compile compiles it when it first runs."""
     return InductorKernel(program, _compiled_if_innermost, progress)
 

@@ -49,7 +49,7 @@ def jit(
     those of functions among the arguments and of the instance of a jitted method. Every number or object that f closes
     over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in
     jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an argument; after
-    an outermost vmap they are views of memory in which the lanes are innermost.
+    an outermost vmap their lanes may be innermost in memory. Another number of lanes may give other rounding errors.
 
     A float among the arguments is traced, and so is an int from its second value on: a new learning rate or step count
     does not need a new program. f receives a number that it can compute with. If Python needs its value, as for a

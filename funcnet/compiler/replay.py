@@ -64,7 +64,7 @@ class ReplayKernel:
             yield tensor if dim is None else tensor.narrow(dim, start, size)
 
 
-def prepare(program: Program, progress: Progress | None = None) -> ReplayKernel:
+def prepare(program: Program, progress: Progress | None = None, lanes: int | None = None) -> ReplayKernel:
     """Prepare a program to be replayed operation by operation; every program can be."""
     return ReplayKernel(program, _unchanged, progress)
 

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from funcnet.compiler.native import kernel_cache, toolchain
+from funcnet.compiler.native import ensembles, kernel_cache, toolchain
+
+
+@pytest.fixture(autouse=True)
+def side_by_side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run lanes in whole vectors, also where another way is faster; test_ensembles tests the choice."""
+    if request.node.path.name != "test_ensembles.py":
+        monkeypatch.setattr(ensembles, "lanes_per_block", lambda program, lanes, word, target: target.vector // word)
 
 
 @pytest.fixture

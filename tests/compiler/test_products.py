@@ -215,9 +215,34 @@ def test_no_result_is_read_past_its_end() -> None:
         _, ys = fn.scan(lambda c, b: (c, b * 2), a, bs)
         return [ys, a @ ys[2]]
 
-    specs = [spec_of(torch.ones(8, 32)), spec_of(torch.ones(3, 32, 17))]
+    specs = [spec_of(torch.ones(16, 32)), spec_of(torch.ones(3, 32, 7))]  # rows shorter than a vector
     (product,) = (part for part in loops(trace(f, specs)).statements if isinstance(part, Contract))
     assert product.method is Method.WIDE and product.right.buffer.kind == "temporary"
+
+
+@pytest.mark.parametrize("columns", [16, 17, 24, 33, 100])
+def test_long_rows_are_not_copied(columns: int) -> None:
+    specs = [spec_of(torch.ones(16, 32)), spec_of(torch.ones(32, columns))]
+    (product,) = loops(trace(lambda tensors: [tensors[0] @ tensors[1]], specs)).statements[:1]
+    assert isinstance(product, Contract) and product.method is Method.WIDE
+
+
+def test_a_large_product_is_computed_in_its_result() -> None:
+    specs = [spec_of(torch.ones(96, 32)), spec_of(torch.ones(32, 96))]
+    (product,) = loops(trace(lambda tensors: [tensors[0] @ tensors[1]], specs)).statements
+    assert isinstance(product, Contract) and product.out.buffer.kind == "output"
+
+
+def test_a_result_that_is_returned_twice_is_copied() -> None:
+    a, b = rand(96, 32, dtype=torch.float64), rand(32, 96, dtype=torch.float64)
+
+    def f(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        c = a @ b
+        return c, c[:48], c.T, c.reshape(32, -1), c
+
+    got = jit(f, backend="native")(a, b)
+    assert_close(got, f(a, b), rtol=1e-12, atol=1e-12)
+    assert len({t.data_ptr() for t in got}) == len(got)
 
 
 def test_arrays_that_vectors_are_stored_to_are_aligned() -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, fission, memory, outlining, rows, toolchain
+from funcnet.compiler.native import blas, contractions, ensembles, fission, memory, outlining, rows, toolchain
 from funcnet.compiler.native.c.kernel import FAILED, emit
 from funcnet.compiler.native.cost import work
+from funcnet.compiler.native.layout import Layout
 from funcnet.compiler.native.lowering.lower import lower
 from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.native.outlining import outermost
@@ -41,10 +42,11 @@ class NativeKernel:
     arenas: list[Tensor] = field(default_factory=list)  # arenas that no thread uses now
     is_linked: bool = False  # to torch's BLAS
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
-    templates: tuple[int, list[Tensor]] = (-1, [])  # a number of lanes, and the results' shapes by expanded scalars
+    layout: Layout = field(init=False)
     pointers: tuple[Any, Any] = field(init=False)  # ctypes arrays of pointers: to arguments, to results
 
     def __post_init__(self) -> None:
+        self.layout = Layout(self.program, self.lanes)
         params, results = self.program.block.params, self.program.block.results
         self.pointers = ctypes.c_void_p * len(params), ctypes.c_void_p * len(results)
         self.library.function.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 4
@@ -66,7 +68,7 @@ class NativeKernel:
             tensors: One per parameter, on the CPU, of its dtype and shape, with a lane axis at the place in in_dims.
             lanes: Size of the lane axis; None without an outermost vmap.
         Returns:
-            The results. With lanes the lane axis is innermost in memory.
+            The results. The lane axis is innermost in memory, or outermost if the kernel runs once per lane.
         Raises:
             IndexError: An index of a gather or scatter was out of range.
             RuntimeError: A check in the program failed, or an integer was divided by zero.
@@ -79,20 +81,20 @@ class NativeKernel:
         """Run the program for a number of lanes; raise the errors of the run if checked."""
         if self.is_linked and forks.is_child:
             return self._without_blas().run(tensors, count, checked=checked)
-        held, blocks = self._arguments(tensors), -(-count // self.lanes)
-        outputs = self._outputs(blocks * self.lanes)
+        held, blocks = self.layout.arguments(tensors), -(-count // self.lanes)
+        outputs = self.layout.results(blocks * self.lanes)
         call = _Call(self, held, outputs, count, blocks)
         call.run(blocks)
         if checked:
             call.check()
         if self.progress is not None:
             self.progress(call.total, call.total)
-        return self._deliver(outputs, count)
+        return self.layout.delivered(outputs, count)
 
     def _without_blas(self) -> "NativeKernel":
         """Compile the program without BLAS, which may wait for threads and locks of the parent process."""
         try:
-            self.unlinked = self.unlinked or prepare(self.program, self.progress)
+            self.unlinked = self.unlinked or build(self.program, self.progress, self.lanes)
         except (NoCompilerError, InternalError) as error:
             raise RuntimeError(
                 "jit: BLAS, which this program calls, does not run in a forked process, and it cannot be compiled"
@@ -117,55 +119,6 @@ class NativeKernel:
         except IndexError:
             return torch.empty(self.arena + self.target.arena_alignment, dtype=torch.uint8, device="cpu")
 
-    def _arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the arguments with row-major shared tensors and with the lane axis last."""
-        dims = self.program.in_dims
-        if dims is None and not any(map(Tensor.is_neg, tensors)) and all(map(Tensor.is_contiguous, tensors)):
-            return tensors  # a fast path for hundreds of small tensors
-        resolved = [(t.resolve_neg(), d) for t, d in zip(tensors, dims or (None,) * len(tensors), strict=True)]
-        return [t.contiguous() if d is None else _lanes_last(t, d) for t, d in resolved]
-
-    def strides(self, held: Sequence[Tensor]) -> ctypes.Array[ctypes.c_int64] | None:
-        """Return a ctypes array of the strides of the arguments with a lane axis; None if there are none."""
-        if self.program.in_dims is None:
-            return None
-        found = [s for t, d in zip(held, self.program.in_dims, strict=False) if d is not None for s in t.stride()]
-        return (ctypes.c_int64 * len(found))(*found)
-
-    def _outputs(self, padded: int) -> list[Tensor]:
-        """Return uninitialised memory for the results."""
-        lanes, templates = self.templates
-        if lanes != padded:
-            results = self.program.block.results
-            dims = self.program.out_dims or (None,) * len(results)
-            shapes = [r.shape if d is None else (*r.shape, padded) for r, d in zip(results, dims, strict=True)]
-            templates = [_template(shape, r.dtype) for r, shape in zip(results, shapes, strict=True)]
-            self.templates = padded, templates
-        return [*map(torch.empty_like, templates)]  # faster than torch.empty
-
-    def _deliver(self, outputs: list[Tensor], count: int) -> list[Tensor]:
-        """Return the results without the padding of the last block, with the lane axes moved to out_dims."""
-        dims = self.program.out_dims
-        if dims is None:
-            return outputs
-        return [out if d is None else _lanes(out, count, d) for out, d in zip(outputs, dims, strict=True)]
-
-
-def _template(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return a tensor of at most one element in memory; tensors like it are row-major."""
-    single = torch.empty((), dtype=dtype, device="cpu").expand(shape)
-    return single if single.numel() > 1 else torch.empty(shape, dtype=dtype, device="cpu")
-
-
-def _lanes_last(tensor: Tensor, axis: int) -> Tensor:
-    return tensor if axis == tensor.ndim - 1 else tensor.movedim(axis, -1)
-
-
-def _lanes(out: Tensor, count: int, axis: int) -> Tensor:
-    """View the first lanes of a result, with the lane axis at its position."""
-    out = out if out.shape[-1] == count else out.narrow(-1, 0, count)
-    return out if axis == out.ndim - 1 else out.movedim(-1, axis)
-
 
 class _Call:
     """One run: the pointers for C, the threads that share the blocks, and the control block of each thread."""
@@ -183,7 +136,7 @@ class _Call:
         inputs, results = kernel.pointers
         self.inputs = inputs(*map(Tensor.data_ptr, held))
         self.results = results(*map(Tensor.data_ptr, outputs))
-        self.strides = kernel.strides(held)
+        self.strides = kernel.layout.strides(held)
         self.total = kernel.steps * blocks
 
     def run(self, blocks: int) -> None:
@@ -250,35 +203,82 @@ class _Control(ctypes.Structure):
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 
 
-def translate(program: Program, target: Target, *, counted: bool = False) -> Translation:
+@dataclass(eq=False)
+class EnsembleKernel:
+    """The kernels of a program under an outermost vmap, for different lanes per block, each compiled at first use."""
+
+    program: Program
+    progress: Progress | None = None
+    kernels: dict[int, NativeKernel] = field(default_factory=dict)  # by lanes per block
+    widths: dict[int, int] = field(default_factory=dict)  # number of lanes -> lanes per block
+
+    @property
+    def size(self) -> int:
+        """Bytes of the compiled libraries."""
+        return sum(kernel.size for kernel in self.kernels.values())
+
+    @property
+    def cached(self) -> bool:
+        """Whether all libraries came from the disk cache."""
+        return all(kernel.cached for kernel in self.kernels.values())
+
+    def __call__(self, tensors: Sequence[Tensor], lanes: int) -> list[Tensor]:
+        """Run the program; see `NativeKernel`."""
+        return self.kernel(lanes)(tensors, lanes)
+
+    def kernel(self, lanes: int) -> NativeKernel:
+        """Return the kernel for a number of lanes."""
+        if lanes not in self.widths:
+            target = Target.host()
+            loops = lower(self.program, RULES, target)
+            self.widths[lanes] = ensembles.lanes_per_block(loops, lanes, memory.widest(loops), target)
+        width = self.widths[lanes]
+        if width not in self.kernels:
+            self.kernels[width] = build(self.program, self.progress, width)
+        return self.kernels[width]
+
+
+def translate(program: Program, target: Target, *, counted: bool = False, lanes: int | None = None) -> Translation:
     """Translate a program to C: every stage, in order.
 
     Args:
         program: A traced program after `passes.run`.
         target: The machine that will run it.
         counted: Whether the kernel counts its finished steps, for a progress callback.
+        lanes: Lanes per block of an outermost vmap, 1 for a kernel of one lane; None for those of a whole vector.
     Raises:
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
     """
-    loops = checked(lower(program, RULES, target))
+    loops = checked(lower(ensembles.single(program) if lanes == 1 else program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))
     loops = checked(outlining.outline(loops, target))
-    plan = memory.plan(loops, target)
+    plan = memory.plan(loops, target, lanes)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
 
-def prepare(program: Program, progress: Progress | None = None) -> NativeKernel:
-    """Compile a program to a native kernel, which counts its steps if there is a progress callback.
+def prepare(
+    program: Program, progress: Progress | None = None, lanes: int | None = None
+) -> NativeKernel | EnsembleKernel:
+    """Compile a program to a native kernel for a number of lanes, if it is under an outermost vmap.
 
     Raises:
         UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
         NoCompilerError: There is no working C compiler.
         InternalError: The C compiler refuses the text.
     """
+    if lanes is None:
+        return build(program, progress)
+    found = EnsembleKernel(program, progress)
+    found.kernel(lanes)
+    return found
+
+
+def build(program: Program, progress: Progress | None = None, lanes: int | None = None) -> NativeKernel:
+    """Compile a program to a kernel, which counts its steps if there is a progress callback; see `translate`."""
     target = Target.host()
-    found = translate(program, target, counted=progress is not None)
+    found = translate(program, target, counted=progress is not None, lanes=lanes)
     found.dump()
     library = toolchain.load(found.text)
     is_linked = blas.link(library.handle, found.text)

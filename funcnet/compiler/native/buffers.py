@@ -44,6 +44,12 @@ class View:
     def dtype(self) -> torch.dtype:
         return self.buffer.dtype
 
+    def fills(self, kind: str, most: int) -> bool:
+        """Tell whether this is all of a buffer of some kind, in row-major order, with more than `most` bytes."""
+        buffer = self.buffer
+        large = buffer.kind == kind and most < buffer.size * buffer.dtype.itemsize
+        return large and math.prod(self.shape) == buffer.size and self == whole(buffer, self.shape)
+
     def expand(self, shape: Sequence[int]) -> "View":
         """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""
         missing = len(shape) - len(self.shape)

@@ -16,9 +16,14 @@ def choose(program: LoopProgram, target: Target) -> LoopProgram:
 
 
 def method(product: Contract, target: Target) -> Method:
-    """Choose the method by the number of multiplications."""
+    """Choose the method of a product; one of lanes is computed in tiles."""
+    return Method.TILES if product.out.varying else best(product, target)
+
+
+def best(product: Contract, target: Target) -> Method:
+    """Choose the method of a product of shared matrices by the number of multiplications."""
     rows, columns = product.out.shape[-2:]
-    size = 0 if product.out.varying or columns == 1 else rows * columns * product.left.shape[-1]
+    size = 0 if columns == 1 else rows * columns * product.left.shape[-1]
     if size < target.large_product:
         return Method.TILES if size < target.wide_product else Method.WIDE
     called = product.out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins)
@@ -39,8 +44,8 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
     """Return the product with the operands that its method needs copied to dense ones."""
     left, right = product.left, product.right
     match product.method:
-        case Method.WIDE if right.strides[-1] != 1 or right.buffer.kind != "temporary":
-            return replace(product, right=_dense(right, copies))  # the last vector of a row may extend past its end
+        case Method.WIDE if right.strides[-1] != 1 or (_is_short(product, target) and right.buffer.kind != "temporary"):
+            return replace(product, right=_dense(right, copies))
         case Method.PANELS:
             columns = target.panel // left.dtype.itemsize
             return replace(product, panel=_temporary((left.shape[-1], columns), left))
@@ -48,6 +53,12 @@ def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Con
             left, right = (x if blas.layout(x) else _dense(x, copies) for x in (left, right))
             return replace(product, left=left, right=right)
     return product
+
+
+def _is_short(product: Contract, target: Target) -> bool:
+    """Tell whether rows are shorter than a vector, so that reading the last one needs memory after it."""
+    columns = product.out.shape[-1]
+    return columns < target.width(columns, product.out.dtype)
 
 
 def _dense(view: View, copies: list[Nest]) -> View:

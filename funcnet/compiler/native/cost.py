@@ -1,7 +1,7 @@
-"""Estimate the time of statements: a long run is worth threads."""
+"""Estimate the time of statements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from funcnet.compiler.native.control import Break, Case, Check, Repeat
 from funcnet.compiler.native.loop_ir import (
@@ -17,29 +17,45 @@ from funcnet.compiler.native.loop_ir import (
 )
 from funcnet.compiler.native.target import Target
 
+Simple = Nest | Contract | Cumulate | Sort | Check | Break
+
 
 def work(statements: Sequence[Statement], target: Target) -> int:
     """Estimate the number of scalar operations of statements; an operation on all lanes counts once."""
-    total = 0
+    return int(total(statements, target, lambda statement: operations(statement, target)))
+
+
+def total(statements: Sequence[Statement], target: Target, price: Callable[[Simple], float]) -> float:
+    """Return the sum of the prices of statements; those in the body of a loop count once per step."""
+    found = 0.0
     for statement in statements:
         match statement:
-            case Nest():
-                total += math.prod(statement.shape) * len(statement.body)
-            case Contract():
-                count = math.prod(statement.out.shape) * statement.left.shape[-1]
-                total += count if statement.method is Method.TILES else count // target.product_speed
-            case Cumulate():
-                total += math.prod(statement.out.shape)
-            case Sort():
-                total += math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
-            case Check() | Break():
-                total += 1
             case Loop():
-                total += statement.counter.length * work(statement.body, target)
+                found += statement.counter.length * total(statement.body, target, price)
             case Repeat():
-                total += target.steps * work(statement.body, target)
+                found += target.steps * total(statement.body, target, price)
             case Case() | Section():
-                total += work(statement.body, target)
+                found += total(statement.body, target, price)
+            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+                found += price(statement)
             case _:
                 never(statement)
-    return total
+    return found
+
+
+def operations(statement: Simple, target: Target) -> int:
+    """Estimate the number of scalar operations of one statement."""
+    match statement:
+        case Nest():
+            return math.prod(statement.shape) * len(statement.body)
+        case Contract():
+            count = math.prod(statement.out.shape) * statement.left.shape[-1]
+            return count if statement.method is Method.TILES else count // target.product_speed
+        case Cumulate():
+            return math.prod(statement.out.shape)
+        case Sort():
+            return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
+        case Check() | Break():
+            return 1
+        case _:
+            never(statement)

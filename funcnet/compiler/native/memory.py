@@ -47,6 +47,7 @@ class Plan:
         arena: The offset of each of the others, in bytes.
         size: The bytes of the arena.
         lanes: The lanes per block.
+        word: Bytes of the widest float, and of a mask's element.
         slack: The bytes after each buffer that may be read.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     arena: dict[Buffer, int]
     size: int
     lanes: int
+    word: int
     slack: int
 
     def room(self, buffer: Buffer) -> int:
@@ -66,9 +68,11 @@ class Plan:
         return size * (self.lanes if buffer.varying else 1)
 
 
-def plan(kernel: LoopProgram, target: Target) -> Plan:
-    """Choose the number of lanes per block, and place every temporary and packed argument of a kernel."""
-    lives, found = _lives(kernel), Plan({}, {}, 0, _lanes(kernel, target), target.slack)
+def plan(kernel: LoopProgram, target: Target, lanes: int | None = None) -> Plan:
+    """Place every temporary and packed argument of a kernel, for some lanes per block or as many as a vector holds."""
+    word = widest(kernel)
+    lanes = (lanes or target.vector // word) if kernel.lanes else 1
+    lives, found = _lives(kernel), Plan({}, {}, 0, lanes, word, target.slack)
     free, arena = _stacks(kernel, target), _Arena(target.arena_alignment)
     for buffer, life in sorted(lives.items(), key=lambda item: item[1].first):
         size, function = found.room(buffer) * found.width(buffer), _function(life.path)
@@ -126,10 +130,9 @@ def _function(path: Path) -> Section | None:
     return next((part for part in path if isinstance(part, Section)), None)
 
 
-def _lanes(kernel: LoopProgram, target: Target) -> int:
-    """Return how many of the widest floats a vector holds."""
-    wide = any(buffer.dtype == torch.float64 for buffer in _buffers(kernel))
-    return target.vector // (8 if wide else 4) if kernel.lanes else 1
+def widest(kernel: LoopProgram) -> int:
+    """Return the bytes of the widest float."""
+    return 8 if any(buffer.dtype == torch.float64 for buffer in _buffers(kernel)) else 4
 
 
 def _lives(kernel: LoopProgram) -> dict[Buffer, _Life]:

@@ -50,6 +50,7 @@ class Target:
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
         steps: Expected steps of a loop with a condition.
+        cache: Bytes of values that a core keeps at hand, in its second cache.
         poll: Operations between two reads of the stop flag in one statement: 10 ms, or 0.3 s of the slowest ones. A
             loop that is cut may be slower, so that only long statements are.
         poll_between: Operations of a statement before which the flag is read.
@@ -89,6 +90,7 @@ class Target:
     panel: int = 512
     product_speed: int = 64
     steps: int = 1000
+    cache: int = 2 << 20
     poll: int = 1 << 24
     poll_between: int = 1 << 20
     poll_product: int = 1 << 36
@@ -99,6 +101,10 @@ class Target:
     def vector_registers(self) -> int:
         """Vectors per tile of a product that fit into registers."""
         return _REGISTERS[self.vector]
+
+    def width(self, columns: int, dtype: torch.dtype) -> int:
+        """Return the number of elements of a vector for rows of some columns; short rows use a part of one."""
+        return min(self.vector // dtype.itemsize, 1 << (columns - 1).bit_length())
 
     @classmethod
     def host(cls) -> "Target":

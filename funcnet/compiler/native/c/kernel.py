@@ -81,15 +81,21 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
 
 
+_RUNS = """char *in[{inputs} + 1], *out[{outputs} + 1];
+    for (int i = 0; strides && i < {inputs}; ++i) in[i] = inputs[i] + b * strides[i];
+    for (int i = 0; strides && i < {outputs}; ++i) out[i] = outputs[i] + b * strides[{inputs} + i];
+    block(strides ? in : inputs, strides, strides ? out : outputs, arena, control, 0, 1, 1);"""
+
+
 def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = False) -> str:
     """Return a program as C text for a machine; with `counted` the kernel counts its finished steps."""
     writer, sections = Writer(plan.lanes, target), Sections(plan)
     _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
-    prelude = _prelude(plan.lanes if program.lanes else 0, target) + _wide(writer) + definitions.define(writer.used)
-    return f"{prelude}\n{sections.text()}{_entry(writer)}"
+    prelude = _prelude(plan, target, lanes=program.lanes) + _wide(writer) + definitions.define(writer.used)
+    return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
 
 
-def _prelude(lanes: int, target: Target) -> str:
+def _prelude(plan: Plan, target: Target, *, lanes: bool) -> str:
     """Return the types and macros; without lanes, only those of scalars."""
     text = _SCALARS.replace("{FAILED}", str(FAILED))
     for kind in (*_INTEGERS, "b8"):
@@ -97,11 +103,11 @@ def _prelude(lanes: int, target: Target) -> str:
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
         return text
-    text += f"#define L {lanes}\n"
+    text += f"#define L {plan.lanes}\n"
     widths = {"f32": 4, "f64": 8, **_INTEGERS}
     for kind, size in widths.items():
-        text += _VECTOR.format(t=kind, n=size * lanes, a=min(target.alignment, size * lanes))
-    mask = 8 * target.vector // lanes
+        text += _VECTOR.format(t=kind, n=size * plan.lanes, a=min(target.alignment, size * plan.lanes))
+    mask = 8 * plan.word
     text += f"typedef vi{mask} vb8;\ntypedef i{mask} mask_t;\ntypedef vb8 mask_vb8;\n"
     for kind in widths:
         integer = "vi" + kind[1:]
@@ -167,10 +173,17 @@ def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:
     return f"\nstatic __attribute__((noinline)) void NAME({parameters}) {{\n{lines}\n}}\n"
 
 
-def _entry(writer: Writer) -> str:
-    """Return the heads of both functions. The kernel sets the mode for the block, which must not be inlined."""
+def _entry(writer: Writer, program: LoopProgram) -> str:
+    """Return the heads of both functions. The kernel sets the mode for the block, which must not be inlined.
+
+    Without lanes a block is the whole run; strides, if any, are the bytes from one run to the next of each argument and
+    result.
+    """
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
     body = "\n".join(writer.lines)
+    run = f"block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);"
+    if not program.lanes:
+        run = _RUNS.format(inputs=len(program.inputs), outputs=len(program.outputs))
     return f"""
 static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
 {body}
@@ -180,8 +193,9 @@ void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
   flags_ = 0;
   mode_ = mode();
   set_mode(mode_ | FLUSHED);
-  for (i64 b = first; b < last && !control[0]; ++b)
-    block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);
+  for (i64 b = first; b < last && !control[0]; ++b) {{
+    {run}
+  }}
   set_mode(mode_);
   control[1] |= flags_;
 }}

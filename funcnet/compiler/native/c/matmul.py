@@ -201,21 +201,27 @@ def _part(size: int, most: int) -> int:
 
 
 def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
-    """Print a product of shared matrices by vectors of neighbouring columns; the last vector may be partly used."""
-    width = min(writer.target.vector // product.out.dtype.itemsize, 1 << (columns - 1).bit_length())
+    """Print a product of shared matrices by vectors of neighbouring columns.
+
+    The last vector of a row overlaps the one before it unless it fits; of a vector wider than the row, a part is used.
+    """
+    width = writer.target.width(columns, product.out.dtype)
     vectors = -(-columns // width)
     tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
-        used = min(n * width, columns - j0 * width)
+        left = columns - j0 * width  # columns from here on
+        at = [min(c * width, max(left - width, 0)) for c in range(n)]
         writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
-        right = product.right if product.panel is None else _packed(writer, product, batch, inner, n * width, used)
+        panel = (
+            None if product.panel is None else _packed(writer, product, batch, inner, n * width, min(n * width, left))
+        )
         for part in _parts(rows, tall):
-            _vectors(writer, replace(product, right=right), batch, part, n, width, used)
+            _vectors(writer, replace(product, right=panel or product.right), batch, part, at, width)
         writer.close()
 
 
 def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of a range; the last step is a part of its own if it is only partly used."""
+    """Yield the parts of a range; the last step is a part of its own if its vectors overlap."""
     for first, end, step in parts:
         alone = ragged and end == parts[-1][1] and end - first > step
         yield first, end - step if alone else end, step
@@ -244,32 +250,31 @@ def _vectors(
     product: Contract,
     batch: Sequence[str | int],
     rows: tuple[int, int, int],
-    n: int,
+    at: Sequence[int],
     width: int,
-    used: int,
 ) -> None:
-    """Print the tiles of one height in a column of tiles; of a partly used last vector, only that part is stored."""
+    """Print the tiles of one height in a column of tiles, whose vectors begin at some columns of it."""
     out, left, right = product.out, product.left, product.right
     scalar, m, packed = writer.type(out), rows[2], product.panel is not None
     kind = f"w{width}{scalar}"
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     _poll(writer, product)
-    sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
+    sums = [[f"s{r}_{c}" for c in range(len(at))] for r in range(m)]
     with _summed(writer, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
-        for c in range(n):
-            place: Sequence[str | int] = ["k", c * width] if packed else [*batch, "k", f"(j + {c * width})"]
+        for c, first in enumerate(at):
+            place: Sequence[str | int] = ["k", first] if packed else [*batch, "k", f"(j + {first})"]
             writer.put(f"const {kind} r{c} = *(const {kind} *)&{writer.load(right, place)};")
         for r in range(m):
             writer.put(f"const {kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
-            for c in range(n):
+            for c in range(len(at)):
                 writer.put(f"s{r}_{c} = {writer.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
-    for r, c in itertools.product(range(m), range(n)):
-        target = f"&{writer.load(out, [*batch, f'(i + {r})', f'(j + {c * width})'])}"
-        if (c + 1) * width <= used:
-            writer.put(f"*({kind} *){target} = {totals[r][c]};")
-        else:
-            writer.put(f"const {kind} c{r}_{c} = {totals[r][c]};")
-            writer.put(f"__builtin_memcpy({target}, &c{r}_{c}, {used - c * width} * sizeof({scalar}));")
+    for r, (c, first) in itertools.product(range(m), enumerate(at)):
+        to = writer.load(out, [*batch, f"(i + {r})", f"(j + {first})"])
+        if out.shape[-1] >= width:
+            writer.put(f"*({kind} *)&{to} = {totals[r][c]};")
+        else:  # gcc would keep the sum in memory, if it could see that a part of it is copied
+            writer.put(f'{kind} c{r} = {totals[r][c]}; __asm__("" : "+m"(c{r}));')
+            writer.put(f"__builtin_memcpy(&{to}, &c{r}, {out.shape[-1]} * sizeof({scalar}));")
     writer.close()
 
 

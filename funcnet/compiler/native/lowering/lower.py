@@ -25,8 +25,8 @@ Rule = Callable[..., Value | list[Value]]
 class Lowering:
     """Lowers one program; the rules of operations call its methods."""
 
-    def __init__(self, program: Program, rules: dict[str, Rule]):
-        self.rules = rules
+    def __init__(self, program: Program, rules: dict[str, Rule], target: Target):
+        self.rules, self.target = rules, target
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
@@ -43,10 +43,9 @@ class Lowering:
         self.destination.update(zip(block.results, outputs, strict=True))
         for op in block.ops:
             self.lower(op)
-        for var, out in zip(block.results, outputs, strict=True):
-            self._finish(self.values[var], out)
-        buffers = [view.buffer for view in inputs], [view.shape for view in inputs], [view.buffer for view in outputs]
-        return LoopProgram(*buffers, self.scope.statements, self.lanes, self.messages)
+        finished = [self._finish(self.values[var], out) for var, out in zip(block.results, outputs, strict=True)]
+        arguments = [view.buffer for view in inputs], [view.shape for view in inputs]
+        return LoopProgram(*arguments, finished, self.scope.statements, self.lanes, self.messages)
 
     def _input(self, position: int, var: Var) -> View:
         buffer = Buffer(var.dtype, math.prod(var.shape), var in self.program.varying, "input", position)
@@ -58,9 +57,14 @@ class Lowering:
         shared = dims is None or dims[position] is None
         return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
 
-    def _finish(self, value: Value, out: View) -> None:
+    def _finish(self, value: Value, out: View) -> Buffer:
+        """Copy a value to a result, or make the large temporary that holds it the result; return the result's buffer."""
+        if isinstance(value, View) and not out.varying and value.fills("temporary", self.target.stack):
+            value.buffer.kind, value.buffer.position = "output", out.buffer.position
+            return value.buffer
         if not isinstance(value, View) or value.buffer is not out.buffer:
             self.store(out, value)
+        return out.buffer
 
     @contextmanager
     def inside(self, statements: list[Statement]) -> Iterator[None]:
@@ -215,4 +219,4 @@ def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgr
             raise UnsupportedError(f"the native backend runs on the {target.device.upper()}, not on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules).run()
+    return Lowering(program, rules, target).run()
