@@ -58,4 +58,4 @@ def operations(statement: Simple, target: Target) -> int:
         case Check() | Break():
             return 1
         case _:
-            never(statement)
+            return never(statement)

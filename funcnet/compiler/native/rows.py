@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
+from funcnet.compiler.native.control import Break, Case, Repeat
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Gather,
@@ -45,11 +46,11 @@ def _fused(statements: Sequence[Statement], uses: Uses, target: Target) -> Itera
     """Gather nests into groups; other statements run before a group if neither depends on the other."""
     group = _Group(target)
     for statement in statements:
-        if isinstance(statement, Loop):
+        if isinstance(statement, Loop | Repeat | Case):
             statement = replace(statement, body=[*_fused(statement.body, uses, target)])
         if isinstance(statement, Nest) and group.admits(statement):
             group.add(statement)
-        elif group.nests and group.is_independent(statement):
+        elif group.nests and not isinstance(statement, Break) and group.is_independent(statement):
             yield statement
         else:
             yield from group.finish(uses)
@@ -65,8 +66,9 @@ def _uses(statements: Sequence[Statement]) -> Uses:
     """Count the statements other than loops that touch each buffer."""
     found = Uses()
     for statement in statements:
-        if isinstance(statement, Loop | Section):
+        if isinstance(statement, Loop | Repeat | Case | Section):
             found.update(_uses(statement.body))
+            found.update([statement.view.buffer] if isinstance(statement, Case) else [])
         else:
             found.update(_touched(statement))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.program import Apply, Block, Scan, Var
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While
 
 _MOST = 32  # terms; the error of a long sum grows with them, so that backends sum it in another order
 _ATEN = torch.ops.aten
@@ -21,14 +21,19 @@ def add_stacked(block: Block) -> Block:
 
 
 def _added(block: Block, made: dict[Var, Apply]) -> Block:
-    ops: list[Apply | Scan] = []
+    ops: list[Op] = []
     for op in block.ops:
-        if isinstance(op, Scan):
-            ops.append(replace(op, body=_added(op.body, made)))
-            continue
-        made.update((var, op) for var in op.outputs)
-        terms = _terms(op, made) if op.target in _SUMS else None
-        ops += [op] if terms is None else _additions(op, terms)
+        match op:
+            case Scan():
+                ops.append(replace(op, body=_added(op.body, made)))
+            case While():
+                ops.append(replace(op, test=_added(op.test, made), body=_added(op.body, made)))
+            case Switch():
+                ops.append(replace(op, branches=tuple(_added(branch, made) for branch in op.branches)))
+            case Apply():
+                made.update((var, op) for var in op.outputs)
+                terms = _terms(op, made) if op.target in _SUMS else None
+                ops += [op] if terms is None else _additions(op, terms)
     return Block(block.params, ops, block.results)
 
 
