@@ -16,7 +16,7 @@ __all__ = [
     "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod",
     "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma",
     "logistic", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round",
-    "rsqrt", "select", "select_n", "sort", "stop_gradient", "top_k",
+    "rsqrt", "select", "select_n", "sort", "top_k",
 ]  # fmt: skip
 
 Unary = Callable[[ArrayLike], Tensor]
@@ -39,11 +39,6 @@ erf_inv = _float("erf_inv", torch.erfinv, "The inverse of erf.")
 lgamma = _float("lgamma", torch.lgamma, "The logarithm of abs(gamma(x)).")
 digamma = _float("digamma", torch.digamma, "The derivative of lgamma.")
 is_finite = _float("is_finite", torch.isfinite, "Whether x is neither infinite nor NaN.")
-
-
-def stop_gradient(x: Tree) -> Any:
-    """x as a constant of differentiation; x may be a tree."""
-    return tree.map(lambda leaf: leaf.detach() if tree.is_tensor(leaf) else leaf, x)
 
 
 def convert_element_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
