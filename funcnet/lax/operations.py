@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from funcnet import numpy as jnp
-from funcnet import tree
 from funcnet.numpy.axes import one_axis
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
-from funcnet.tree import Tree
 
 __all__ = [
     "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod",
