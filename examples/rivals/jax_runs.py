@@ -11,11 +11,10 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
-import workloads
-
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 jax: Any = import_module("jax")
+workloads: Any = import_module("workloads")
 jnp: Any = import_module("jax.numpy")
 import_module("jax.scipy.special")
 
