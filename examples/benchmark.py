@@ -7,16 +7,13 @@ it is installed, or with --jax PYTHON from another environment.
 
 import argparse
 import os
-import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from rivals import adam, curvature, decayed, memory
+from rivals import adam, curvature, decayed, memory, rows
 from rivals.contestants import (
     Jax,
     Workload,
@@ -28,6 +25,7 @@ from rivals.contestants import (
     by_torch_func,
     shorter,
 )
+from rivals.timing import digits, medians, seconds
 
 import funcnet as fn
 from funcnet import report
@@ -48,15 +46,6 @@ WORKLOADS = [
 NAMES = ["C", "jit", "JAX", "eager", "func", "compile", "nn.Module"]
 
 
-def seconds(work: Callable[[], object], least: float = 0.02) -> float:
-    """Time a run; a short run is repeated for `least` seconds, so that it starts with warm caches."""
-    start, runs = time.perf_counter(), 0
-    while runs == 0 or time.perf_counter() - start < least:
-        work()
-        runs += 1
-    return (time.perf_counter() - start) / runs
-
-
 def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, library: Any) -> dict[str, float]:
     """Return the median of every contestant that takes part, in microseconds."""
     few, seed = shorter(work), options.seed
@@ -71,10 +60,7 @@ def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, librar
     timers = {name: partial(timed, run, part.unit) for name, (run, part) in runs.items() if run is not None}
     if jax is not None:
         timers["JAX"] = partial(jax.microseconds, work)
-    for timer in timers.values():
-        timer()  # the first call compiles
-    times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds)]
-    return {name: statistics.median(row[name] for row in times) for name in timers}
+    return medians(timers, options.rounds)
 
 
 def timed(run: Callable[[], object], unit: float) -> float:
@@ -83,7 +69,7 @@ def timed(run: Callable[[], object], unit: float) -> float:
 
 def microseconds(times: dict[str, float]) -> list[str]:
     """Show each contestant's time with three digits; eager is funcnet without jit, func is torch.func by hand."""
-    return [(f"{times[n]:,.0f}" if times[n] >= 100 else f"{times[n]:.3g}") if n in times else "-" for n in NAMES]
+    return [digits(times.get(name)) for name in NAMES]
 
 
 def ratios(work: Workload, times: dict[str, float]) -> list[str]:
@@ -100,16 +86,13 @@ def ratio(times: dict[str, float], other: str, goal: float | None) -> str:
 
 def first_calls(seed: int) -> list[list[str]]:
     """Time tracing and compilation, once with an empty kernel cache and once from the cache; torch itself is warm."""
-    rows: list[list[str]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        before = os.environ.get("FUNCNET_CACHE_DIR")
-        os.environ["FUNCNET_CACHE_DIR"] = folder
+    found: list[list[str]] = []
+    with rows.empty_cache():
         for work, goals in ((WORKLOADS[0], "≤1.5, ≤0.15"), (WORKLOADS[3], "≤3")):
             short = Workload(work.sizes, work.batch, 2, work.nets)
             cold, warm = (f"{seconds(by_jit(short, seed), least=0):.3f}" for _ in range(2))
-            rows.append([work.name, cold, warm, goals])
-        os.environ.pop("FUNCNET_CACHE_DIR") if before is None else os.environ.update(FUNCNET_CACHE_DIR=before)
-    return rows
+            found.append([work.name, cold, warm, goals])
+    return found
 
 
 def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
@@ -118,22 +101,16 @@ def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
     timers: dict[str, Callable[[], float]] = {"jit": partial(timed, draw, 1e3)}
     if jax is not None:
         timers["JAX"] = lambda: jax.time(normals=1_000_000) * 1e3
-    times = [{name: timer() for name, timer in timers.items()} for _ in range(options.rounds + 1)][1:]
-    medians = {name: statistics.median(row[name] for row in times) for name in timers}
-    return [
-        "1,000,000 normals",
-        *(f"{medians[n]:.3g}" if n in medians else "-" for n in ("jit", "JAX")),
-        ratio(medians, "JAX", 1.5),
-    ]
+    times = medians(timers, options.rounds)
+    return ["1,000,000 normals", digits(times["jit"]), digits(times.get("JAX")), ratio(times, "JAX", 1.5)]
 
 
 def adam_row(options: argparse.Namespace) -> list[str]:
     """Time one step of Adam over many small leaves, in milliseconds."""
     steps = adam.contestants(options.seed)
-    times = [{name: timed(step, 1e3) for name, step in steps.items()} for _ in range(options.rounds + 1)][1:]
-    medians = {name: statistics.median(row[name] for row in times) for name in steps}
-    shown = [f"{time:.3g}" for time in medians.values()]
-    goals = (f"{medians[name] / medians['torch.optim']:.2f} ≤{goal}" for name, goal in (("jit", 1), ("eager", 2)))
+    times = medians({name: partial(timed, step, 1e3) for name, step in steps.items()}, options.rounds)
+    shown = map(digits, times.values())
+    goals = (f"{times[name] / times['torch.optim']:.2f} ≤{goal}" for name, goal in (("jit", 1), ("eager", 1)))
     return [f"{adam.LEAVES} leaves of {adam.SIZE:,}", *shown, *goals]
 
 
@@ -145,11 +122,10 @@ def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list
     }
     if jax is not None:
         runs["JAX"] = lambda: jax.time(name=name, numbers=decayed.NUMBERS, steps=decayed.STEPS) * unit
-    times = [{kind: run() for kind, run in runs.items()} for _ in range(options.rounds + 1)][1:]
-    medians = {kind: statistics.median(row[kind] for row in times) for kind in runs}
-    shown = [f"{medians[kind]:.3g}" if kind in medians else "-" for kind in ("alive", "half dead", "JAX")]
-    medians["jit"] = medians["half dead"]
-    return [f"{name}, {decayed.NUMBERS:,} numbers", *shown, ratio(medians, "alive", 1.2), ratio(medians, "JAX", 1.5)]
+    times = medians(runs, options.rounds)
+    shown = [digits(times.get(kind)) for kind in ("alive", "half dead", "JAX")]
+    times["jit"] = times["half dead"]
+    return [f"{name}, {decayed.NUMBERS:,} numbers", *shown, ratio(times, "alive", 1.2), ratio(times, "JAX", 1.5)]
 
 
 def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
@@ -197,14 +173,43 @@ def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
 def show_curvature(options: argparse.Namespace, jax: Jax | None) -> None:
     """Show the costs of per-example gradients and curvature, at a batch of 256."""
     report.show(
-        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(options, seconds)),
+        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(options)),
         report.table(
             ["memory, MiB", "examples", "at once", "result", "beside"], curvature.memory_rows(), title="784-512-10"
         ),
     )
 
 
-PARTS = {"nets": show_nets, "calls": show_calls, "curvature": show_curvature}
+def show_programs(options: argparse.Namespace, jax: Jax | None) -> None:
+    """Show operations, whole programs, small calls and draws beside JAX: the largest ratio first; the goal is 1."""
+    jitted = rows.run_rows(options, jax, ["operations", "programs", "calls"], "jit")
+    eager = rows.run_rows(options, jax, ["draws"], "op by op")
+    report.show(
+        report.table(["workload, µs", "jit", "op by op", "JAX", "jit/JAX"], jitted, title="The same text in both"),
+        report.table(["without jit, µs", "funcnet", "JAX", "ratio ≤2"], eager),
+    )
+
+
+def show_growth(options: argparse.Namespace, jax: Jax | None) -> None:
+    """Show the seconds of first calls by stage, and series of sizes, whose goal is no jump above 1.5."""
+    report.show(
+        report.table(
+            ["first call, s", "tracing", "to C", "C compiler", "sum", "JAX", "ratio ≤1"],
+            rows.first_rows(options, jax),
+        ),
+        report.table(
+            ["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], rows.sweep_rows(options, jax)
+        ),
+    )
+
+
+PARTS = {
+    "nets": show_nets,
+    "calls": show_calls,
+    "curvature": show_curvature,
+    "programs": show_programs,
+    "growth": show_growth,
+}
 
 
 def main() -> None:
@@ -214,7 +219,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
     parser.add_argument("--part", choices=PARTS, help="measure this part only")
-    parser.add_argument("--only", metavar="TEXT", help="measure only the nets whose name contains this text")
+    parser.add_argument("--only", metavar="TEXT", help="measure only what has this text in its name")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
     parser.add_argument("--jax", metavar="PYTHON", help="an interpreter with JAX; by default this one, if it has JAX")
     options = parser.parse_args()

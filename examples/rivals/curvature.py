@@ -17,6 +17,7 @@ from torch import Tensor
 import funcnet as fn
 from rivals.contestants import Work, Workload, data, net
 from rivals.memory import resident, size
+from rivals.timing import seconds
 
 LARGE, SMALL = Workload((784, 512, 10), 256, 1), Workload((64, 32, 10), 256, 1)
 
@@ -93,7 +94,7 @@ RATIOS = [
 ]
 
 
-def ratio_rows(options: Any, seconds: Callable[[Work], float]) -> list[list[str]]:
+def ratio_rows(options: Any) -> list[list[str]]:
     """Let the contestants take turns; return medians of times and of ratios."""
     rows = []
     for work in (LARGE, SMALL):

@@ -14,7 +14,9 @@ from typing import Any
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 jax: Any = import_module("jax")
+workloads: Any = import_module("workloads")
 jnp: Any = import_module("jax.numpy")
+import_module("jax.scipy.special")
 
 
 def forward(params: Any, x: Any, hidden: Any) -> Any:
@@ -127,17 +129,50 @@ def seconds(work: Any) -> float:
     return (time.perf_counter() - start) / runs
 
 
+@cache
+def built(group: str) -> Any:
+    return getattr(workloads, group)(jax)
+
+
+def prepared(work: Any, *, jitted: bool = True) -> Any:
+    """Return a function without arguments that runs a workload and waits for the result."""
+    f, *args = work() if callable(work) else work
+    run = jax.jit(f) if jitted else f
+    return lambda: jax.block_until_ready(run(*args))
+
+
+@cache
+def workload(group: str, name: str, jitted: bool) -> Any:
+    return prepared(built(group)[name], jitted=jitted)
+
+
+@cache
+def point(series: str, size: str) -> Any:
+    return prepared(built("sweeps")[series][int(size)])
+
+
+def first(group: str, name: str) -> float:
+    """Time the first call of a workload, which traces and compiles."""
+    run, start = prepared(built(group)[name]), time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
 def wanted(order: dict[str, Any]) -> Any:
     """Return the workload that a request names."""
     if "normals" in order:
         return normals(order["normals"])
+    if "workload" in order:
+        return workload(*order["workload"], order["jitted"])
+    if "point" in order:
+        return point(*order["point"])
     return decayed(**order) if "name" in order else training(tuple(order.pop("sizes")), **order)
 
 
 def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(seconds(wanted(order))), flush=True)
+        print(json.dumps(first(*order["first"]) if "first" in order else seconds(wanted(order))), flush=True)
 
 
 if __name__ == "__main__":
