@@ -28,20 +28,20 @@ def running(group: str, name: str, work: workloads.Work, jax: Jax | None, *, jit
     return timers
 
 
-def works(group: str) -> Iterator[tuple[str, workloads.Work]]:
-    """Yield the name and the work of all workloads of a group; programs are built one at a time."""
+def works(group: str, only: str | None) -> Iterator[tuple[str, workloads.Work]]:
+    """Yield the name and the work of workloads of a group, all or those with a text in their name, one at a time."""
     for name, work in getattr(workloads, group)(fn).items():
-        yield name, work() if callable(work) else work
+        if only is None or only in name:
+            yield name, work() if callable(work) else work
 
 
 def run_rows(options: argparse.Namespace, jax: Jax | None, groups: list[str], ours: str) -> list[list[str]]:
     """Return a row per workload, the largest ratio to JAX first."""
     rows = []
     for group in groups:
-        for name, work in works(group):
-            if options.only is None or options.only in name:
-                times = medians(running(group, name, work, jax, jitted=ours == "jit"), options.rounds)
-                rows.append((times[ours] / times.get("JAX", float("nan")), name, times))
+        for name, work in works(group, options.only):
+            times = medians(running(group, name, work, jax, jitted=ours == "jit"), options.rounds)
+            rows.append((times[ours] / times.get("JAX", float("nan")), name, times))
     shown = ["jit", "op by op", "JAX"] if ours == "jit" else ["op by op", "JAX"]
     ordered = sorted(rows, key=lambda row: -row[0])
     return [[name, *(digits(times.get(kind)) for kind in shown), digits(ratio)] for ratio, name, times in ordered]
@@ -50,12 +50,11 @@ def run_rows(options: argparse.Namespace, jax: Jax | None, groups: list[str], ou
 def first_rows(options: argparse.Namespace, jax: Jax | None) -> list[list[str]]:
     """Return a row per program: seconds of tracing, of passes and lowering to C, of the C compiler, and JAX's sum."""
     rows = []
-    for name, (f, *args) in works("growing"):
-        if options.only is None or options.only in name:
-            parts = stages(f, args)
-            rival = None if jax is None else jax.time(first=["growing", name])
-            ratio = None if rival is None else sum(parts) / rival
-            rows.append([name, *(f"{part:.2f}" for part in (*parts, sum(parts))), digits(rival), digits(ratio)])
+    for name, (f, *args) in works("growing", options.only):
+        parts = stages(f, args)
+        rival = None if jax is None else jax.time(first=["growing", name])
+        ratio = None if rival is None else sum(parts) / rival
+        rows.append([name, *(f"{part:.2f}" for part in (*parts, sum(parts))), digits(rival), digits(ratio)])
     return rows
 
 

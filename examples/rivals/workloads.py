@@ -265,10 +265,10 @@ def sweeps(lib: Any) -> dict[str, dict[int, Callable[[], Work]]]:
     few = (1, 2, 3, 4, 7, 8, 15, 16, 17, 32, 33, 64)
     widths = (4, 7, 8, 12, 16, 17, 24, 31, 32, 33, 48, 64, 65, 96, 128, 192, 256)
     return {
-        "width of 2 layers, batch 64": {n: partial(net, lib, [n, n, n], 64, 20) for n in widths},
+        "width, batch 64": {n: partial(net, lib, [n, n, n], 64, 20) for n in widths},
         "batch of 64-32-10": {n: partial(net, lib, [64, 32, 10], n, 20) for n in few},
         "nets of 16-32-4": {n: partial(net, lib, [16, 32, 4], 32, 20, n) for n in few},
         "layers of 32": {n: partial(net, lib, [32] * (n + 1), 32, 20) for n in (1, 2, 4, 8, 16, 17, 32, 33)},
-        "times of a recurrent net": {n: partial(recurrent, lib, n, 32) for n in (10, 30, 100, 300, 1000)},
-        "operations of a chain": {n: partial(chain, lib, n, 10_000) for n in (10, 20, 50, 100, 200, 500, 1000)},
+        "times of a recurrent": {n: partial(recurrent, lib, n, 32) for n in (10, 30, 100, 300, 1000)},
+        "length of a chain": {n: partial(chain, lib, n, 10_000) for n in (10, 20, 50, 100, 200, 500, 1000)},
     }
