@@ -99,7 +99,8 @@ A new scalar primitive:
     2. native/c/functions/: its C text, if C has no operator or function for it.
     3. tests/compiler/test_function_accuracy.py: its error in ulp. test_coverage.py compiles every row for every dtype.
 A new kind of loop statement:
-    1. native/loop_ir.py or native/control.py: a dataclass in the union `Statement` of loop_ir. mypy then names each `match` that lacks a case.
+    1. native/loop_ir.py or native/control.py: a dataclass in the union `Statement` of loop_ir. mypy then
+       names each `match` that lacks a case.
     2. native/cost.py, memory.py, outlining.py, text.py, verification.py and c/statements.py: those cases.
     3. tests/compiler/: tests of its values. test_fallbacks.py checks that no stage ignores an unknown statement.
 A new backend:

@@ -63,7 +63,9 @@ def test_large_bodies_in_lanes():
 @pytest.mark.slow
 def test_a_loop_over_a_large_array():
     x = torch.linspace(0, 1, 300_000)
-    f = lambda x: fn.while_loop(
-        lambda x: x.mean() < 5, lambda x: x + fn.cond(x[0] > 2, lambda: x, lambda: x.cos() + 2), x
-    )  # noqa: E731
-    assert_close(fn.jit(f, backend="native")(x), f(x))
+
+    def grow(x):
+        return x + fn.cond(x[0] > 2, lambda: x, lambda: x.cos() + 2)
+
+    run = lambda x: fn.while_loop(lambda x: x.mean() < 5, grow, x)  # noqa: E731
+    assert_close(fn.jit(run, backend="native")(x), run(x))
