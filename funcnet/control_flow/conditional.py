@@ -1,7 +1,6 @@
 """`cond`, `switch` and `select`: one of several results, chosen by the value of a tensor."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -159,8 +158,7 @@ def _transformed(name: str, index: Tensor, branches: Branches, operands: Any, re
 
     def branch(i: int, *tensors: Tensor) -> list[Any]:
         others, operands = inputs.rebuild(tensors)
-        mode = nullcontext() if is_tracing() else NoHiddenTensors(name, tensors, outside)
-        with mode:
+        with NoHiddenTensors(name, tensors, outside, autograd=not is_tracing()):
             return results.split(i, partial(rebind(frozen, held, others), i), operands)
 
     flat = Switch([partial(branch, i) for i in range(len(branches))])

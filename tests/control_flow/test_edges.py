@@ -260,3 +260,31 @@ def test_branches_with_different_results(name):
     ):
         with pytest.raises(ValueError, match=f"cond: expected false_fun and true_fun to return the same .*{message}"):
             run(t(True), true_fun, false_fun, numbers(2))
+
+
+class Slotted:
+    """Holds a tensor where closures are not searched."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x):
+        self.x = x
+
+
+def test_a_tensor_that_is_held_where_it_is_not_found():
+    def branch(x):
+        held = Slotted(x)
+        return fn.cond(x.sin() > 0, lambda: held.x * 2, lambda: held.x)
+
+    def loop(x):
+        held = Slotted(x)
+        return fn.while_loop(lambda c: c < 9, lambda c: c * 2 + held.x, x)
+
+    xs = t([1.0, -1.0])
+    for f, name in ((branch, "cond"), (loop, "while_loop")):
+        along = lambda x, f=f: fn.jvp(f, (x,), (x,))[1]  # noqa: E731
+        for run in (fn.vmap(along), fn.jit(along, backend="eager"), fn.jit(fn.vmap(along), backend="eager")):
+            with pytest.raises(
+                ValueError, match=f"{name}: the function uses a tensor .* Pass that tensor as an argument"
+            ):
+                run(xs if not isinstance(run, fn.Jit) or isinstance(run.f, fn.Vmap) else xs[0])
