@@ -37,7 +37,9 @@ def cond(pred: bool | Tensor, true_fun: Callable[..., Any], false_fun: Callable[
         The result of the branch; numbers in it become tensors.
     Raises:
         TypeError: pred is not a 0-d bool; a branch is not callable.
-        ValueError: The results of the branches differ in structure, shape, dtype or in a constant.
+        ValueError: The results of the branches differ in structure, shape, dtype or in a constant; or, inside a
+            transformation, a branch takes a tensor that is differentiated or mapped outside from where it cannot be
+            found: a global variable, a set, or an object with __slots__.
         RuntimeError: A branch writes in place to an operand or to a tensor that it closes over.
     Source:
         jax.lax.cond.
