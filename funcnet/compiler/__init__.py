@@ -37,6 +37,7 @@ through all of them, later ones from the signature straight to the kernel.
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
+        native/control.py                those that depend on a value: checks, branches, loops with a condition
         native/fission.py                split nests over too many arrays, or with long bodies
         native/rows.py                   fuse nests that pass large arrays to each other, row by row
         native/outlining.py              divide a large kernel into sections, each a C function
@@ -101,7 +102,8 @@ A new scalar primitive:
     2. native/c/functions/: its C text, if C has no operator or function for it.
     3. tests/compiler/test_function_accuracy.py: its error in ulp. test_coverage.py compiles every row for every dtype.
 A new kind of loop statement:
-    1. native/loop_ir.py: a dataclass in the union `Statement`. mypy then names each `match` that lacks a case.
+    1. native/loop_ir.py or native/control.py: a dataclass in the union `Statement` of loop_ir. mypy then
+       names each `match` that lacks a case.
     2. native/cost.py, memory.py, outlining.py, text.py, verification.py and c/statements.py: those cases.
     3. tests/compiler/: tests of its values. test_fallbacks.py checks that no stage ignores an unknown statement.
 A new backend:
@@ -116,6 +118,8 @@ Glossary:
     program, block      The traced function; a sequence of operations between parameters and results.
     value (Var)         A tensor in a program, assigned once.
     scan, carry         A loop of the program; a value that each step passes to the next.
+    switch, while       A branch of the program, and a loop with a condition; cond is a switch of two branches.
+    mask, predication   The lanes that run a branch; computing all branches and selecting, where lanes disagree.
     capture             A tensor that the function closes over: an extra parameter of the program.
     lane                One example of an outermost vmap. A value is varying if it differs between lanes, else shared.
     view, stride        An index map into a buffer: element (i, j) at offset + i strides[0] + j strides[1].

@@ -39,7 +39,8 @@ def reads_value(operation: str, line: str | None = None) -> StagingError:
     return StagingError(
         f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
         " traced once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
-        " torch.where for a branch, scan for a loop, or pass a Python number, which becomes a constant of the program."
+        " cond for a branch, while_loop or scan for a loop, or pass a Python number, which becomes a constant of the"
+        " program."
     )
 
 

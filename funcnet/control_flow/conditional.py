@@ -1,7 +1,6 @@
 """`cond`, `switch` and `select`: one of several results, chosen by the value of a tensor."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,7 +37,9 @@ def cond(pred: bool | Tensor, true_fun: Callable[..., Any], false_fun: Callable[
         The result of the branch; numbers in it become tensors.
     Raises:
         TypeError: pred is not a 0-d bool; a branch is not callable.
-        ValueError: The results of the branches differ in structure, shape, dtype or in a constant.
+        ValueError: The results of the branches differ in structure, shape, dtype or in a constant; or, inside a
+            transformation, a branch takes a tensor that is differentiated or mapped outside from where it cannot be
+            found: a global variable, a set, or an object with __slots__.
         RuntimeError: A branch writes in place to an operand or to a tensor that it closes over.
     Source:
         jax.lax.cond.
@@ -159,8 +160,7 @@ def _transformed(name: str, index: Tensor, branches: Branches, operands: Any, re
 
     def branch(i: int, *tensors: Tensor) -> list[Any]:
         others, operands = inputs.rebuild(tensors)
-        mode = nullcontext() if is_tracing() else NoHiddenTensors(name, tensors, outside)
-        with mode:
+        with NoHiddenTensors(name, tensors, outside, autograd=not is_tracing()):
             return results.split(i, partial(rebind(frozen, held, others), i), operands)
 
     flat = Switch([partial(branch, i) for i in range(len(branches))])

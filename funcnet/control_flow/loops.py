@@ -122,7 +122,7 @@ def _run(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...
     def bound(of_body: bool, *tensors: Tensor) -> Any:
         others, values = tensors[: len(held)], tensors[len(held) :]
         f = partial(rebind(pair, held, others), of_body)
-        with nullcontext() if is_tracing() else NoHiddenTensors("while_loop", tensors, outside):
+        with NoHiddenTensors("while_loop", tensors, outside, autograd=not is_tracing()):
             return _step(f, carry, values) if of_body else _test(f, carry, values)
 
     return While(partial(bound, True), partial(bound, False), len(held))(*held, *init)

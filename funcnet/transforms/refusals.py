@@ -72,8 +72,8 @@ _BATCHES = (
     ),
     _Reason(
         "the function needs the values of a tensor in Python, as `if`, float(), .item() and numpy() do, but they "
-        "differ between examples. Use torch.where for a branch and fn.scan for a loop, or compute the value before "
-        "vmap.",
+        "differ between examples. Use fn.cond for a branch and fn.while_loop or fn.scan for a loop, or compute the "
+        "value before vmap.",
         (
             "data-dependent control flow",
             "calling .item() on a Tensor",

@@ -260,3 +260,75 @@ def test_branches_with_different_results(name):
     ):
         with pytest.raises(ValueError, match=f"cond: expected false_fun and true_fun to return the same .*{message}"):
             run(t(True), true_fun, false_fun, numbers(2))
+
+
+class Slotted:
+    """Holds a tensor where closures are not searched."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x):
+        self.x = x
+
+
+def test_a_tensor_that_is_held_where_it_is_not_found():
+    def branch(x):
+        held = Slotted(x)
+        return fn.cond(x.sin() > 0, lambda: held.x * 2, lambda: held.x)
+
+    def loop(x):
+        held = Slotted(x)
+        return fn.while_loop(lambda c: c < 9, lambda c: c * 2 + held.x, x)
+
+    xs = t([1.0, -1.0])
+    for f, name in ((branch, "cond"), (loop, "while_loop")):
+        along = lambda x, f=f: fn.jvp(f, (x,), (x,))[1]  # noqa: E731
+        for run in (fn.vmap(along), fn.jit(along, backend="eager"), fn.jit(fn.vmap(along), backend="eager")):
+            with pytest.raises(
+                ValueError, match=f"{name}: the function uses a tensor .* Pass that tensor as an argument"
+            ):
+                run(xs if not isinstance(run, fn.Jit) or isinstance(run.f, fn.Vmap) else xs[0])
+
+
+def test_captures_are_read_again_and_numbers_are_traced_once():
+    held = {"w": t(2.0)}
+    scaled = fn.jit(lambda x: fn.cond(x > 0, lambda: x * held["w"], lambda: x - held["w"]))
+    assert (scaled(t(1.0)), scaled(t(-1.0))) == (2, -3)
+    held["w"] = t(5.0)
+    assert (scaled(t(1.0)), scaled(t(-1.0))) == (5, -6)
+    traces = []
+    doubled = fn.jit(lambda x, n: traces.append(n) or fn.while_loop(lambda c: c < n, lambda c: c * 2, x))
+    assert [doubled(t(1.0), n) for n in (5.0, 9.0, 33.0)] == [8, 16, 64] and len(traces) == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_number_of_lanes(backend):
+    f = lambda x: fn.cond(x > 5, lambda: -x, lambda: fn.while_loop(lambda c: c < 10, lambda c: c * 2 + 1, x))  # noqa: E731
+    for size in (0, 1, 2, 17, 40) if backend == "native" else (1, 2, 17):
+        xs = torch.linspace(0, 9, size)
+        want = torch.stack([f(x) for x in xs]) if size else xs
+        assert torch.equal(fn.jit(fn.vmap(f), backend=backend)(xs), want)
+        assert torch.equal(fn.jit(fn.vmap(f, chunk_size=3), backend=backend)(xs), want)
+        assert torch.equal(fn.vmap(f)(xs), want)
+
+
+def test_modules_that_a_branch_holds():
+    module = torch.nn.Linear(3, 1).double()
+    f = lambda x: fn.cond(x.sum() > 0, lambda: module(x).sum(), lambda: module(-x).sum() * 2)  # noqa: E731
+    x = numbers(3).abs()
+    xs, want = torch.stack([x, -x]), torch.stack([module.weight[0], module.weight[0] * -2]).detach()
+    with torch.no_grad():
+        assert_close(fn.vmap(fn.grad(f))(xs), want)
+        assert_close(fn.jit(fn.vmap(fn.grad(f)))(xs), want)
+
+
+def test_loops_and_branches_in_explain_and_progress():
+    counts = []
+    run = fn.jit(
+        lambda x: fn.scan(lambda c, _: (fn.cond(c > 3, lambda: c / 2, lambda: c + 1), None), x, length=5)[0],
+        progress=lambda done, total: counts.append((done, total)),
+    )
+    assert run(t(1.0)) == 3.0 and counts[-1] == (5, 5)
+    assert run.explain(t(1.0)).operations["switch"] == 1
+    loop = fn.jit(lambda x: fn.while_loop(lambda c: c < 9, lambda c: c * 2, x))
+    assert loop.explain(t(1.0)).operations["while"] == 1

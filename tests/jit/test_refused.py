@@ -36,7 +36,7 @@ READS = [
 def test_code_that_reads_values_is_refused_with_its_line(f, operation):
     with pytest.raises(StagingError, match=operation) as error:
         jit(f)(X)
-    assert "Use torch.where for a branch" in str(error.value)
+    assert "Use cond for a branch" in str(error.value)
     assert f"{Path(__file__).name}:" in str(error.value)
 
 

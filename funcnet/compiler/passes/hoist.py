@@ -7,9 +7,9 @@ from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, While, inpu
 
 
 def hoist(block: Block) -> Block:
-    """Move the operations of a loop's body that depend on outside values alone before the loop; inner loops first.
+    """Move the operations of a loop that depend on outside values alone before the loop; inner loops first.
 
-    The body of a loop with a condition may never run, so an operation that may fail stays in it.
+    The body of a loop with a condition may never run, so an operation that may fail stays in it; its test always runs.
     """
     ops: list[Op] = []
     for op in block.ops:
@@ -17,7 +17,8 @@ def hoist(block: Block) -> Block:
             case Scan():
                 op = replace(op, body=_without_invariants(hoist(op.body), ops))
             case While():
-                op = replace(op, test=hoist(op.test), body=_without_invariants(hoist(op.body), ops, is_certain=False))
+                test = _without_invariants(hoist(op.test), ops)
+                op = replace(op, test=test, body=_without_invariants(hoist(op.body), ops, is_certain=False))
             case Switch():
                 op = replace(op, branches=tuple(map(hoist, op.branches)))
             case Apply():
