@@ -60,18 +60,22 @@ def copy(a: ArrayLike) -> Tensor:
 
 def zeros(shape: Shape, dtype: DType | None = None) -> Tensor:
     """Zeros, float32 by default."""
-    return full(shape, 0, torch.float32 if dtype is None else dtype)
+    return _filled("zeros", shape, 0, torch.float32 if dtype is None else dtype)
 
 
 def ones(shape: Shape, dtype: DType | None = None) -> Tensor:
     """Ones, float32 by default."""
-    return full(shape, 1, torch.float32 if dtype is None else dtype)
+    return _filled("ones", shape, 1, torch.float32 if dtype is None else dtype)
 
 
 def full(shape: Shape, fill_value: ArrayLike, dtype: DType | None = None) -> Tensor:
     """An array of one value, of its dtype by default; fill_value may be an array that broadcasts to shape."""
-    value = array(fill_value, dtype, copy=False)
-    return value.expand(sizes("full", shape)).clone()
+    return _filled("full", shape, fill_value, dtype)
+
+
+def _filled(operation: str, shape: Shape, value: ArrayLike, dtype: DType | None) -> Tensor:
+    kind = None if dtype is None else as_dtype(operation, dtype)
+    return array(value, kind, copy=False).expand(sizes(operation, shape)).clone()
 
 
 def sizes(operation: str, shape: Any) -> tuple[int, ...]:

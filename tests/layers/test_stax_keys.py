@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from golden import load
 
 import funcnet as fn
-from golden import load
 
 
 def dense(features):
