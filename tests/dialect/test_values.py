@@ -18,7 +18,7 @@ NOT_NATIVE = re.compile(  # torch's own functions, complex numbers and float16
     r"fft|gcd|lcm|searchsorted|digitize|histogram|interp|\bz\b|\bh\b|\bi0|\bi1|dot\(i, k"
     r"|(?<!jnp\.)linalg\.(?!block|toep)"
     r"|jnp\.linalg\.(?!norm\((v|x|i)|multi|matrix_power\(q, 3|tr|vec|matrix_norm|tensorinv)"
-    r"|at\(v\)\[j(np.*)?\]\.(multiply|divide|min|max)|erf_?inv|digamma|polygamma|zeta|gammainc|ndtri|log_ndtr"
+    r"|polyfit|erf_?inv|digamma|polygamma|zeta|gammainc|ndtri|log_ndtr"
     r"|norm\.(ppf|isf|logcdf)|truncnorm|(gamma|chi2|poisson)\.(cdf|sf)|multivariate_normal"
 )
 NATIVE = [row for row in TRACED if not NOT_NATIVE.search(row[1]) and TABLES[row[0]].used(row[1])]
