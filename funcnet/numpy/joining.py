@@ -140,7 +140,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
     """
     x, axis = flat(as_tensor("repeat", a), axis)
     axis = one_axis("repeat", axis, x.ndim)
-    counts = as_tensor("repeat", repeats).reshape(-1)
+    counts = as_tensor("repeat", repeats, x).reshape(-1)
     if counts.shape[0] == 1 and isinstance(repeats, int) and total_repeat_length is None:
         wide = x.unsqueeze(axis + 1).expand(*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :])
         return wide.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])

@@ -96,7 +96,7 @@ def diff(
 
 
 def _as_end(x: Tensor, end: ArrayLike, axis: int) -> Tensor:
-    end = as_tensor("diff", end).to(x.dtype)
+    end = as_tensor("diff", end, x).to(x.dtype)
     return end if end.ndim else end.expand(*x.shape[:axis], 1, *x.shape[axis + 1 :])
 
 

@@ -67,3 +67,17 @@ def test_vmap_equals_a_loop(name, text):
     each = [f(*(x[lane] for x in lanes)) for lane in range(2)]
     for got, *want in zip(fn.vmap(f)(*lanes), *each, strict=True):
         torch.testing.assert_close(got, torch.stack(want), rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+OTHER_DEVICES = re.compile(  # expressions that make tensors of their own, or need values
+    r"jnp\.(array|arange|zeros|ones|eye|fromfunction|r_|\w+_indices_from)\b|scan|where\(\w\)"
+)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_results_are_on_the_device_of_their_operands(name):
+    table = TABLES[name]
+    inputs = {name: x.to("meta") for name, x in table.inputs.items()}
+    for text in (text for table_name, text in TRACED if table_name == name and table.used(text)):
+        if not OTHER_DEVICES.search(text):
+            assert {x.device.type for x in table.evaluate(text, inputs)} == {"meta"}, text
