@@ -6,7 +6,7 @@ once, with state, which is a tuple or dict like the parameters; if no layer has 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,17 +22,21 @@ Children = tuple[Layer, ...]
 Names = tuple[str, ...] | None
 
 
-def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
+def serial(*layers: LayerLike, keys: Literal["split", "stax"] = "split", **named: LayerLike) -> Layer:
     """Apply layers one after the other: y = f_n(... f_1(x)).
 
     Args:
-        layers, named: The layers in order, all by position or all by name.
+        layers, named: The layers in order, all by position or all by name. No layer can be named keys.
+        keys: How init derives the layers' keys from its own. "split": all by one split. "stax": by a split per layer,
+            as jax.example_libraries.stax does, so that its seeds give the same parameters. Other libraries, such as
+            flax and equinox, derive keys in their own ways: there, a seed gives another net.
     Returns:
         A layer. params: a tuple of the layers' params, or a dict by name.
         apply: the input of the first to the output of the last; a key is split among the layers.
         If one of them has state, so has the model: a tuple, or a dict by name, of their states.
     Raises:
         TypeError: Positional and named layers are mixed.
+        ValueError: keys has another value.
         LayerError: params has another structure, or one of the layers raises; the message names its place in the model.
     Example:
         >>> model = fn.serial(hidden=fn.dense(2), act=torch.sigmoid, out=fn.dense(1))
@@ -40,12 +44,17 @@ def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
         >>> fn.tree.paths(params)
         ['hidden.b', 'hidden.w', 'out.b', 'out.w']
     """
-    return _combine(_serial_init, _serial, *_children("serial", layers, named))
+    if keys not in _DERIVE:
+        raise ValueError(f"serial: expected keys to be 'split' or 'stax', got {keys!r}. No layer can be named keys.")
+    init = partial(_serial_init, derive=_DERIVE[keys])
+    return _combine(init, _serial, *_children("serial", layers, named))
 
 
-def _serial_init(key: Key, x: Any, *, children: Children, names: Names) -> tuple[Params, State]:
+def _serial_init(
+    key: Key, x: Any, *, children: Children, names: Names, derive: Callable[[Key, int], Sequence[Key | None]]
+) -> tuple[Params, State]:
     made = []
-    for label, child, child_key in zip(_labels(children, names), children, _split(key, len(children)), strict=True):
+    for label, child, child_key in zip(_labels(children, names), children, derive(key, len(children)), strict=True):
         made.append(inside(label, child.init_with_state, child_key, x))
         x, _ = inside(label, child.apply_with_state, *made[-1], x, train=False)
     return _pack_pairs(made, names)
@@ -196,6 +205,17 @@ def _pack(values: Sequence[Any], names: Names) -> Any:
 
 def _split(key: Key | None, count: int) -> Sequence[Key | None]:
     return [None] * count if key is None else list(random.split(key, count))
+
+
+def _split_repeatedly(key: Key, count: int) -> Sequence[Key | None]:
+    keys: list[Key | None] = []
+    for _ in range(count):
+        key, own = random.split(key)
+        keys.append(own)
+    return keys
+
+
+_DERIVE = {"split": _split, "stax": _split_repeatedly}
 
 
 def _pack_pairs(pairs: Sequence[tuple[Any, Any]], names: Names) -> tuple[Any, Any]:

@@ -4,6 +4,8 @@ A file of tests/golden holds the inputs, each a name and its text, and for each 
 shape and values, for complex numbers the real and the imaginary ones.
 """
 
+import re
+
 import torch
 from golden import load
 from torch import Tensor
@@ -37,28 +39,22 @@ class Table:
 
     def used(self, text):
         """Return the names of the inputs that an expression mentions."""
-        return [name for name in compile(text, "", "eval").co_names if name in self.inputs] + [
-            name for name in self.inputs if any(name in code.co_names for code in inner(compile(text, "", "eval")))
-        ]
+        return [name for name in self.inputs if re.search(rf"(?<![.\w]){name}(?![\w(])", text)]
 
     def check(self, text, got, rtol=2e-6):
         """Compare with JAX's values: dtype, shape, and values within a few ulp of the largest one."""
-        assert len(got) == len(self.expected[text])
+        assert len(got) == len(self.expected[text]), text
         for x, (dtype, shape, *parts) in zip(got, self.expected[text], strict=True):
             assert (str(x.dtype), list(x.shape)) == (f"torch.{dtype}", shape), text
             values = [x.real, x.imag] if x.is_complex() else [x]
             for value, part in zip(values, parts, strict=True):
-                same(value, torch.tensor(part, dtype=torch.float64).reshape(shape), rtol)
+                same(value, torch.tensor(part, dtype=torch.float64).reshape(shape), rtol, text)
 
 
-def inner(code):
-    """Return the code of the lambdas in an expression."""
-    return [each for each in code.co_consts if hasattr(each, "co_names")]
-
-
-def same(x: Tensor, want: Tensor, rtol: float) -> None:
+def same(x: Tensor, want: Tensor, rtol: float, text: str) -> None:
     """Assert that values agree relative to the largest finite one, and that infinities and NaN are the same."""
     if x.dtype == torch.float16:
         rtol = 1e-3
     largest = want[want.isfinite()].abs().max().item() if want.isfinite().any() else 0.0
-    torch.testing.assert_close(x.to(torch.float64), want, rtol=rtol, atol=rtol * largest, equal_nan=True)
+    atol, message = rtol * largest, lambda difference: f"{text}: {difference}"
+    torch.testing.assert_close(x.to(torch.float64), want, rtol=rtol, atol=atol, equal_nan=True, msg=message)

@@ -90,10 +90,10 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "numpy": [
         {"axes", "promotion"},
-        {"binary", "creation", "elementwise", "indexing", "mapping", "padding", "products", "selection", "types"},
-        {"fft", "grids", "joining", "quantiles", "reductions", "shapes", "sorting", "updates"},
-        {"linalg", "statistics"},
-        {"counting"},
+        {"binary", "creation", "elementwise", "indexing", "mapping", "matrices", "padding", "products", "selection"},
+        {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates"},
+        {"joining", "linalg", "statistics"},
+        {"counting", "polynomials"},
     ],
     "compiler/native/c/functions": [
         {"lanes"},

@@ -7,11 +7,12 @@ Example:
     tensor([3, 4])
 """
 
-from funcnet.lax import control_flow, convolution, operations, slicing
+from funcnet.lax import control_flow, convolution, operations, slicing, windows
 from funcnet.lax.control_flow import *
 from funcnet.lax.convolution import *
 from funcnet.lax.operations import *
 from funcnet.lax.slicing import *
+from funcnet.lax.windows import *
 from funcnet.numpy import (
     abs,
     acos,
@@ -80,3 +81,4 @@ __all__ += control_flow.__all__
 __all__ += convolution.__all__
 __all__ += operations.__all__
 __all__ += slicing.__all__
+__all__ += windows.__all__

@@ -9,7 +9,7 @@ from torch import Tensor
 from funcnet.lax.slicing import pad
 from funcnet.numpy.promotion import ArrayLike, promote
 
-__all__ = ["conv", "conv_general_dilated"]
+__all__ = ["conv", "conv_general_dilated", "conv_transpose", "conv_with_general_padding"]
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 Padding = str | Sequence[tuple[int, int]]
@@ -59,7 +59,7 @@ def conv_general_dilated(
     dilation = (1,) * space if rhs_dilation is None else tuple(rhs_dilation)
     lengths = [(n - 1) * d + 1 for n, d in zip(x.shape[2:], spread, strict=True)]
     windows = [(n - 1) * d + 1 for n, d in zip(kernel.shape[2:], dilation, strict=True)]
-    ends = _ends(padding, lengths, windows, window_strides)
+    ends = same_padding("conv_general_dilated", padding, lengths, windows, window_strides)
     config = [(0, 0, 0)] * 2 + [(low, high, d - 1) for (low, high), d in zip(ends, spread, strict=True)]
     x = pad(x, 0, config) if any(any(row) for row in config) else x
     y = _CONVOLUTIONS[space](x, kernel, None, tuple(window_strides), 0, dilation, feature_group_count)
@@ -81,11 +81,14 @@ def _inverse(order: Sequence[int]) -> list[int]:
     return [order.index(i) for i in range(len(order))]
 
 
-def _ends(padding: Padding, lengths: Sequence[int], windows: Sequence[int], strides: Sequence[int]) -> Any:
+def same_padding(
+    operation: str, padding: Padding, lengths: Sequence[int], windows: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the elements to add before and after each axis."""
     if not isinstance(padding, str):
-        return padding
+        return [(low, high) for low, high in padding]
     if padding.upper() not in ("SAME", "VALID"):
-        raise ValueError(f"conv_general_dilated: expected padding 'SAME', 'VALID' or pairs, got {padding!r}.")
+        raise ValueError(f"{operation}: expected padding 'SAME', 'VALID' or pairs, got {padding!r}.")
     if padding.upper() == "VALID":
         return [(0, 0)] * len(lengths)
     totals = [
@@ -93,3 +96,60 @@ def _ends(padding: Padding, lengths: Sequence[int], windows: Sequence[int], stri
         for n, window, stride in zip(lengths, windows, strides, strict=True)
     ]
     return [(total // 2, total - total // 2) for total in totals]
+
+
+def conv_with_general_padding(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    window_strides: Sequence[int],
+    padding: Padding,
+    lhs_dilation: Sequence[int] | None,
+    rhs_dilation: Sequence[int] | None,
+    precision: Any = None,
+) -> Tensor:
+    """`conv_general_dilated` in the default arrangement of axes."""
+    return conv_general_dilated(lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation)
+
+
+def conv_transpose(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    strides: Sequence[int],
+    padding: Padding,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    transpose_kernel: bool = False,
+    precision: Any = None,
+) -> Tensor:
+    """A convolution of the input with `strides - 1` zeros between its elements, as in jax.lax.
+
+    Args:
+        lhs, rhs: The input and the kernel; by default, channels are last: ("NHWC", "HWIO", "NHWC").
+        strides: How many times longer the output is than the input, per axis of space.
+        padding: "SAME", "VALID", or the (before, after) of the convolution.
+        rhs_dilation: The distance of elements of the kernel.
+        dimension_numbers: The arrangements of input, kernel and output.
+        transpose_kernel: Whether to flip the kernel and swap its channels: the gradient of a convolution.
+        precision: Accepted; products are computed in the dtype of the operands.
+    """
+    x, kernel = promote("conv_transpose", lhs, rhs)
+    space = x.ndim - 2
+    axes = "DHW"[3 - space :]
+    layouts = ("N" + axes + "C", axes + "IO", "N" + axes + "C") if dimension_numbers is None else dimension_numbers
+    places = [i for i, name in enumerate(layouts[1]) if name not in "OI"]
+    dilation = (1,) * space if rhs_dilation is None else tuple(rhs_dilation)
+    windows = [(kernel.shape[i] - 1) * d + 1 for i, d in zip(places, dilation, strict=True)]
+    ends = padding if not isinstance(padding, str) else _transposed_ends(padding, windows, strides)
+    if transpose_kernel:
+        kernel = kernel.flip(places).transpose(layouts[1].index("O"), layouts[1].index("I"))
+    return conv_general_dilated(x, kernel, (1,) * space, ends, tuple(strides), dilation, layouts)
+
+
+def _transposed_ends(padding: str, windows: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"conv_transpose: expected padding 'SAME', 'VALID' or pairs, got {padding!r}.")
+    pairs = list(zip(windows, strides, strict=True))
+    if padding == "VALID":
+        return [(window - 1, stride - 1 + max(window - stride, 0)) for window, stride in pairs]
+    first = [window - 1 if stride > window - 1 else -(-(window + stride - 2) // 2) for window, stride in pairs]
+    return [(low, window + stride - 2 - low) for low, (window, stride) in zip(first, pairs, strict=True)]

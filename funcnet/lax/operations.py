@@ -1,6 +1,7 @@
 """Functions of elements, reductions and products of jax.lax that jax.numpy has under another name or not at all."""
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 import torch
@@ -11,11 +12,21 @@ from funcnet.numpy.axes import one_axis
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
+    "Precision",
     "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod",
     "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma",
     "logistic", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round",
-    "rsqrt", "select", "select_n", "sort", "top_k",
+    "rsqrt", "select", "select_n", "sort", "sort_key_val", "top_k",
 ]  # fmt: skip
+
+
+class Precision(Enum):
+    """The precision of products in JAX; here they are always computed in the dtype of the operands."""
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
+
 
 Unary = Callable[[ArrayLike], Tensor]
 
@@ -172,6 +183,12 @@ def sort(operand: ArrayLike, dimension: int = -1, is_stable: bool = True, num_ke
     arrays = [as_tensor("sort", x) for x in operand]
     order = jnp.lexsort(arrays[:num_keys][::-1], dimension).long()
     return tuple(torch.gather(x, dimension, order) for x in arrays)
+
+
+def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1) -> tuple[Tensor, Tensor]:
+    """Sort keys along an axis, and values by them."""
+    first, second = sort((keys, values), dimension)
+    return first, second
 
 
 def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Tensor, Tensor]:

@@ -200,7 +200,7 @@ def broadcasted_iota(dtype: DType, shape: Sequence[int], dimension: int) -> Tens
 def pad(operand: ArrayLike, padding_value: ArrayLike, padding_config: Sequence[tuple[int, int, int]]) -> Tensor:
     """Put a value before, after and between elements: (low, high, interior) for each axis; negative ends cut."""
     x = as_tensor("pad", operand)
-    value = as_tensor("pad", padding_value).to(x.dtype)
+    value = as_tensor("pad", padding_value, x).to(x.dtype)
     for axis, (low, high, interior) in enumerate(padding_config):
         x = _padded(_dilated(x, axis, interior, value), axis, low, high, value)
     return x

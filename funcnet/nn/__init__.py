@@ -8,8 +8,7 @@ Example:
     (tensor([0., 2.]), tensor(0.6931))
 """
 
-from funcnet import initializers
-from funcnet.nn import activations, functions
+from funcnet.nn import activations, functions, initializers
 from funcnet.nn.activations import *
 from funcnet.nn.functions import *
 from funcnet.numpy import tanh

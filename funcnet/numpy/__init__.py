@@ -34,7 +34,9 @@ from funcnet.numpy import (
     joining,
     linalg,
     mapping,
+    matrices,
     padding,
+    polynomials,
     products,
     quantiles,
     reductions,
@@ -51,7 +53,9 @@ from funcnet.numpy.grids import *
 from funcnet.numpy.indexing import *
 from funcnet.numpy.joining import *
 from funcnet.numpy.mapping import *
+from funcnet.numpy.matrices import *
 from funcnet.numpy.padding import *
+from funcnet.numpy.polynomials import *
 from funcnet.numpy.products import *
 from funcnet.numpy.quantiles import *
 from funcnet.numpy.reductions import *
@@ -69,7 +73,9 @@ __all__ += grids.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += mapping.__all__
+__all__ += matrices.__all__
 __all__ += padding.__all__
+__all__ += polynomials.__all__
 __all__ += products.__all__
 __all__ += quantiles.__all__
 __all__ += reductions.__all__

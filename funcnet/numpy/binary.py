@@ -147,7 +147,7 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Tensor
     """Whether two arrays have the same shape and elements, as a bool tensor."""
     x, y = promote("array_equal", a1, a2)
     if x.shape != y.shape:
-        return torch.tensor(False)
+        return torch.tensor(False, device=x.device)
     same = x == y
     return (same | ((x != x) & (y != y)) if equal_nan else same).all()
 
@@ -158,5 +158,5 @@ def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Tensor:
     try:
         torch.broadcast_shapes(x.shape, y.shape)
     except RuntimeError:
-        return torch.tensor(False)
+        return torch.tensor(False, device=x.device)
     return (x == y).all()

@@ -1,4 +1,4 @@
-"""New arrays: from values, of one value, ranges, and triangular and diagonal matrices."""
+"""New arrays: from values, of one value, and ranges."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,8 @@ from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexa
 Shape = int | Sequence[int]
 
 __all__ = [
-    "arange", "array", "asarray", "astype", "copy", "diag", "diag_indices", "diagflat", "diagonal", "empty",
-    "empty_like", "eye", "full", "full_like", "geomspace", "identity", "linspace", "logspace", "ones", "ones_like",
-    "tri", "tril", "tril_indices", "triu", "triu_indices", "vander", "zeros", "zeros_like",
+    "arange", "array", "asarray", "astype", "copy", "empty", "empty_like", "full", "full_like", "geomspace", "linspace",
+    "logspace", "ones", "ones_like", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -60,18 +59,22 @@ def copy(a: ArrayLike) -> Tensor:
 
 def zeros(shape: Shape, dtype: DType | None = None) -> Tensor:
     """Zeros, float32 by default."""
-    return full(shape, 0, torch.float32 if dtype is None else dtype)
+    return _filled("zeros", shape, 0, torch.float32 if dtype is None else dtype)
 
 
 def ones(shape: Shape, dtype: DType | None = None) -> Tensor:
     """Ones, float32 by default."""
-    return full(shape, 1, torch.float32 if dtype is None else dtype)
+    return _filled("ones", shape, 1, torch.float32 if dtype is None else dtype)
 
 
 def full(shape: Shape, fill_value: ArrayLike, dtype: DType | None = None) -> Tensor:
     """An array of one value, of its dtype by default; fill_value may be an array that broadcasts to shape."""
-    value = array(fill_value, dtype, copy=False)
-    return value.expand(sizes("full", shape)).clone()
+    return _filled("full", shape, fill_value, dtype)
+
+
+def _filled(operation: str, shape: Shape, value: ArrayLike, dtype: DType | None) -> Tensor:
+    kind = None if dtype is None else as_dtype(operation, dtype)
+    return array(value, kind, copy=False).expand(sizes(operation, shape)).clone()
 
 
 def sizes(operation: str, shape: Any) -> tuple[int, ...]:
@@ -178,77 +181,3 @@ def geomspace(
     exponents = linspace(torch.log(torch.abs(low)), torch.log(torch.abs(high)), num, endpoint, axis=axis)
     points = torch.sign(low) * torch.exp(exponents)
     return points if dtype is None else points.to(as_dtype("geomspace", dtype))
-
-
-def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:  # noqa: N803
-    """A matrix of N rows and M columns, by default N, with ones on its k-th diagonal."""
-    columns = N if M is None else M
-    kind = torch.float32 if dtype is None else as_dtype("eye", dtype)
-    return (torch.arange(columns) - torch.arange(N)[:, None] == k).to(kind)
-
-
-def identity(n: int, dtype: DType | None = None) -> Tensor:
-    """The identity matrix."""
-    return eye(n, dtype=dtype)
-
-
-def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:  # noqa: N803
-    """Ones on and below the k-th diagonal, zeros above."""
-    columns = N if M is None else M
-    kind = torch.float32 if dtype is None else as_dtype("tri", dtype)
-    return (torch.arange(columns) - torch.arange(N)[:, None] <= k).to(kind)
-
-
-def tril(m: ArrayLike, k: int = 0) -> Tensor:
-    """Matrices with zeros above the k-th diagonal."""
-    return torch.tril(as_tensor("tril", m), k)
-
-
-def triu(m: ArrayLike, k: int = 0) -> Tensor:
-    """Matrices with zeros below the k-th diagonal."""
-    return torch.triu(as_tensor("triu", m), k)
-
-
-def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:
-    """The rows and columns of the elements on and below the k-th diagonal, int32."""
-    return _pairs((row, column) for row in range(n) for column in range(n if m is None else m) if column - row <= k)
-
-
-def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:
-    """The rows and columns of the elements on and above the k-th diagonal, int32."""
-    return _pairs((row, column) for row in range(n) for column in range(n if m is None else m) if column - row >= k)
-
-
-def _pairs(places: Any) -> tuple[Tensor, Tensor]:
-    rows, columns = torch.tensor(list(places), dtype=torch.int32).reshape(-1, 2).unbind(1)
-    return rows, columns
-
-
-def diag_indices(n: int, ndim: int = 2) -> tuple[Tensor, ...]:
-    """The indices of the main diagonal of an array of ndim axes of length n, int32."""
-    return (torch.arange(n, dtype=torch.int32),) * ndim
-
-
-def diag(v: ArrayLike, k: int = 0) -> Tensor:
-    """A matrix with the vector v on its k-th diagonal; or the k-th diagonal of a matrix v."""
-    x = as_tensor("diag", v)
-    if x.ndim not in (1, 2):
-        raise ValueError(f"diag: expected a vector or a matrix, got shape {tuple(x.shape)}.")
-    return torch.diag_embed(x, k) if x.ndim == 1 else torch.diagonal(x, k)
-
-
-def diagflat(v: ArrayLike, k: int = 0) -> Tensor:
-    """A matrix with the flattened array on its k-th diagonal."""
-    return torch.diag_embed(as_tensor("diagflat", v).reshape(-1), k)
-
-
-def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonals of the matrices in two axes, along a new last axis."""
-    return torch.diagonal(as_tensor("diagonal", a), offset, axis1, axis2)
-
-
-def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
-    """The powers of x in columns, the highest first, or last if increasing."""
-    base = as_tensor("vander", x)
-    powers = torch.arange(base.shape[0] if N is None else N, device=base.device)
-    return base[:, None] ** (powers if increasing else powers.flip(0))

@@ -49,14 +49,15 @@ class _Grid:
         self._sparse = sparse
 
     def __getitem__(self, key: Any) -> Any:
-        axes = [_points(part) for part in (key if isinstance(key, tuple) else (key,))]
+        axes = [points(part) for part in (key if isinstance(key, tuple) else (key,))]
         grid = meshgrid(*promote("mgrid", *axes), sparse=self._sparse, indexing="ij")
         if not isinstance(key, tuple):
             return grid[0]
         return grid if self._sparse else torch.stack(grid)
 
 
-def _points(part: slice) -> Tensor:
+def points(part: slice) -> Tensor:
+    """Return the numbers of a slice; an imaginary step is their number."""
     start, step = (0 if part.start is None else part.start), part.step
     if isinstance(step, complex):
         return linspace(start, part.stop, int(math.fabs(step.imag)))

@@ -78,7 +78,7 @@ def piecewise(x: ArrayLike, condlist: Any, funclist: Sequence[Any], *args: Any, 
 def choose(a: ArrayLike, choices: Sequence[ArrayLike], mode: str = "clip") -> Tensor:
     """The element of choices[a], where `a` selects among several arrays; mode "clip" or "wrap"."""
     table = torch.stack(torch.broadcast_tensors(*promote("choose", *choices)))
-    index, _ = bounded("choose", as_tensor("choose", a), table.shape[0], mode)
+    index, _ = bounded("choose", as_tensor("choose", a, table), table.shape[0], mode)
     shape = torch.broadcast_shapes(index.shape, table.shape[1:])
     return torch.gather(table.expand(-1, *shape), 0, index.expand(shape)[None])[0]
 
@@ -109,7 +109,7 @@ def filled(x: Tensor, inside: Tensor | None, fill_value: ArrayLike | None) -> Te
         return x
     if fill_value is None:
         fill_value = torch.nan if x.is_floating_point() or x.is_complex() else _least(x.dtype)
-    return torch.where(inside, x, as_tensor("take", fill_value).to(x.dtype))
+    return torch.where(inside, x, as_tensor("take", fill_value, x).to(x.dtype))
 
 
 def _least(dtype: torch.dtype) -> int:
@@ -143,7 +143,7 @@ def take(
     """
     x, axis = flat(as_tensor("take", a), axis)
     axis = one_axis("take", axis, x.ndim)
-    index, inside = bounded("take", as_tensor("take", indices), x.shape[axis], mode)
+    index, inside = bounded("take", as_tensor("take", indices, x), x.shape[axis], mode)
     found = x.index_select(axis, index.reshape(-1))
     found = found.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
     trailing = (1,) * (x.ndim - axis - 1)
@@ -158,7 +158,8 @@ def take_along_axis(
     fill_value: ArrayLike | None = None,
 ) -> Tensor:
     """The elements at indices along an axis; the other axes of arr and indices broadcast. mode is that of `take`."""
-    x, index = as_tensor("take_along_axis", arr), as_tensor("take_along_axis", indices)
+    x = as_tensor("take_along_axis", arr)
+    index = as_tensor("take_along_axis", indices, x)
     x, axis = flat(x, axis)
     if index.ndim != x.ndim:
         raise ValueError(f"take_along_axis: expected indices of {x.ndim} axes, got {index.ndim}.")

@@ -1,7 +1,7 @@
 """Arrays made of parts of others: joined, split, repeated, rolled and flipped."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,11 +9,13 @@ from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes, flat, one_axis
 from funcnet.numpy.creation import sizes
+from funcnet.numpy.grids import points
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, promote
 
 __all__ = [
-    "append", "array_split", "column_stack", "concat", "concatenate", "delete", "dsplit", "dstack", "flip", "fliplr",
-    "flipud", "hsplit", "hstack", "repeat", "roll", "rot90", "split", "stack", "tile", "unstack", "vsplit", "vstack",
+    "append", "array_split", "block", "c_", "column_stack", "concat", "concatenate", "delete", "dsplit", "dstack",
+    "flip", "fliplr", "flipud", "hsplit", "hstack", "index_exp", "r_", "repeat", "roll", "rot90", "s_", "split",
+    "stack", "tile", "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -138,7 +140,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
     """
     x, axis = flat(as_tensor("repeat", a), axis)
     axis = one_axis("repeat", axis, x.ndim)
-    counts = as_tensor("repeat", repeats).reshape(-1)
+    counts = as_tensor("repeat", repeats, x).reshape(-1)
     if counts.shape[0] == 1 and isinstance(repeats, int) and total_repeat_length is None:
         wide = x.unsqueeze(axis + 1).expand(*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :])
         return wide.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
@@ -190,3 +192,57 @@ def delete(arr: ArrayLike, obj: Any, axis: int | None = None) -> Tensor:
     )
     kept = [i for i in range(length) if i not in (gone if isinstance(obj, slice) else set(gone))]
     return x.index_select(axis, torch.tensor(kept, dtype=torch.long, device=x.device))
+
+
+def block(arrays: Any) -> Tensor:
+    """Join nested lists of arrays: the innermost lists along the last axis, the next ones along the one before."""
+    depth = _depth(arrays)
+    parts = promote("block", *_leaves(arrays))
+    ndim = max(depth, *(x.ndim for x in parts))
+    each = iter([x.reshape((1,) * (ndim - x.ndim) + tuple(x.shape)) for x in parts])
+    return _joined(arrays, each, ndim - depth)
+
+
+def _depth(arrays: Any) -> int:
+    return 1 + _depth(arrays[0]) if isinstance(arrays, list) else 0
+
+
+def _leaves(arrays: Any) -> list[Any]:
+    return [leaf for part in arrays for leaf in _leaves(part)] if isinstance(arrays, list) else [arrays]
+
+
+def _joined(arrays: Any, each: Iterator[Tensor], axis: int) -> Tensor:
+    if not isinstance(arrays, list):
+        return next(each)
+    return torch.cat([_joined(part, each, axis + 1) for part in arrays], axis)
+
+
+class _Joiner:
+    """r_[a, 0, 1:4]: the parts, of which slices are ranges, joined along the first axis, or the last for c_."""
+
+    def __init__(self, columns: bool) -> None:
+        self._columns = columns
+
+    def __getitem__(self, key: Any) -> Tensor:
+        given = key if isinstance(key, tuple) else (key,)
+        parts = [torch.atleast_1d(x) for x in promote("r_", *(_range(part) for part in given))]
+        if not self._columns:
+            return torch.cat(parts)
+        return torch.cat([x[:, None] if x.ndim == 1 else x for x in parts], -1)
+
+
+def _range(part: Any) -> Any:
+    if isinstance(part, str):
+        raise ValueError(f"r_: expected arrays, numbers and slices, got {part!r}. Use concatenate or stack.")
+    return points(part) if isinstance(part, slice) else part
+
+
+class _Index:
+    """s_[1:, None]: the index itself."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return key
+
+
+r_, c_ = _Joiner(columns=False), _Joiner(columns=True)
+s_ = index_exp = _Index()

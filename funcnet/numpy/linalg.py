@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet.numpy.creation import diagonal
+from funcnet.numpy.matrices import diagonal
 from funcnet.numpy.products import cross, matmul, multi_dot, outer, tensordot, vecdot
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
 from funcnet.numpy.shapes import matrix_transpose

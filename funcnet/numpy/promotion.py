@@ -46,14 +46,19 @@ def as_dtype(operation: str, dtype: DType) -> torch.dtype:
     return found
 
 
-def as_tensor(operation: str, x: ArrayLike) -> Tensor:
-    """Return a tensor for a number, a numpy array, or nested lists.
+def as_tensor(operation: str, x: ArrayLike, like: Tensor | None = None) -> Tensor:
+    """Return a tensor for a number, a numpy array, or nested lists, on the device of another one.
 
     Raises:
         TypeError: x is none of these; the message names the operation.
     """
     if isinstance(x, Tensor):
         return x
+    made = _made(operation, x)
+    return made if like is None else made.to(like.device)
+
+
+def _made(operation: str, x: ArrayLike) -> Tensor:
     if is_number(x) and not is_array(x):
         return torch.full((), x, dtype=_number_dtype(x))
     if is_array(x):
@@ -121,9 +126,9 @@ def _kind(dtype: torch.dtype) -> int:
 
 def promote(operation: str, *operands: ArrayLike) -> tuple[Tensor, ...]:
     """Return the operands as tensors of the common dtype, numbers on the device of the first tensor."""
-    operands = tuple(x if is_weak(x) else as_tensor(operation, x) for x in operands)
-    dtype = result_type(*operands)
-    device = next((x.device for x in operands if tree.is_tensor(x)), None)
+    first = next((x for x in operands if tree.is_tensor(x)), None)
+    operands = tuple(x if is_weak(x) else as_tensor(operation, x, first) for x in operands)
+    dtype, device = result_type(*operands), None if first is None else first.device
     return tuple(
         torch.full((), x, dtype=dtype, device=device) if is_weak(x) else x.to(dtype)  # keeps a float's 53 bits
         for x in operands

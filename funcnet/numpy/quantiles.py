@@ -1,12 +1,13 @@
 """Quantiles: of sorted elements, with linear interpolation by default."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes
-from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact
+from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact, is_weak
 
 __all__ = ["median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
 
@@ -32,7 +33,7 @@ def percentile(
     a: ArrayLike, q: ArrayLike, axis: Axis = None, *, method: str = "linear", keepdims: bool = False
 ) -> Tensor:
     """`quantile` of q / 100."""
-    return _quantile("percentile", a, as_tensor("percentile", q) / 100, axis, method, keepdims, ignore_nan=False)
+    return _quantile("percentile", a, _hundredth("percentile", q), axis, method, keepdims, ignore_nan=False)
 
 
 def median(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
@@ -51,12 +52,16 @@ def nanpercentile(
     a: ArrayLike, q: ArrayLike, axis: Axis = None, *, method: str = "linear", keepdims: bool = False
 ) -> Tensor:
     """`percentile` of the elements that are not NaN."""
-    return _quantile("nanpercentile", a, as_tensor("percentile", q) / 100, axis, method, keepdims, ignore_nan=True)
+    return _quantile("nanpercentile", a, _hundredth("percentile", q), axis, method, keepdims, ignore_nan=True)
 
 
 def nanmedian(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """`median` of the elements that are not NaN."""
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, ignore_nan=True)
+
+
+def _hundredth(operation: str, q: ArrayLike) -> Any:
+    return q / 100 if is_weak(q) else as_tensor(operation, q) / 100
 
 
 _BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {  # the weight of the upper of two elements, from the fraction
@@ -76,7 +81,7 @@ def _quantile(
     x = inexact(as_tensor(operation, a))
     axes = all_axes(operation, axis, x.ndim)
     values = torch.movedim(x, axes, tuple(range(-len(axes), 0))).flatten(-len(axes)) if axes else x[..., None]
-    fractions = as_tensor(operation, q).to(x.dtype)
+    fractions = as_tensor(operation, q, x).to(x.dtype)
     result = _of_sorted(values, fractions.reshape(-1), _BETWEEN[method], ignore_nan)
     result = torch.movedim(result, -1, 0).reshape((*fractions.shape, *values.shape[:-1]))
     for each in sorted(axes) if keepdims else ():

@@ -4,6 +4,7 @@ Each takes `axis` (an int, several, or None for all), `keepdims`, and, where it 
 broadcasts to the array: the elements to include) and `initial` (a value that the reduction starts from).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +73,8 @@ def mean(
 ) -> Tensor:
     """The mean of elements, floating-point; NaN of none."""
     x = _averaged("mean", a, dtype)
-    return sum(x, axis, keepdims=keepdims, where=where) / _count("mean", x, axis, keepdims, where)
+    axes = all_axes("mean", axis, x.ndim)
+    return sum(x, axes, keepdims=keepdims, where=where) / _count(x, axes, keepdims, where)
 
 
 def _averaged(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
@@ -80,15 +82,11 @@ def _averaged(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
     return inexact(x) if dtype is None else x.to(as_dtype(operation, dtype))
 
 
-def _count(operation: str, x: Tensor, axis: Axis, keepdims: bool, where: ArrayLike | None) -> Any:
+def _count(x: Tensor, axes: tuple[int, ...], keepdims: bool, where: ArrayLike | None) -> Any:
     """Count the elements that each result includes: a number, or a tensor."""
-    axes = all_axes(operation, axis, x.ndim)
     if where is None:
-        count = 1
-        for each in axes:
-            count *= x.shape[each]
-        return x.new_full((), count)
-    included = torch.broadcast_to(as_tensor(operation, where), x.shape)
+        return math.prod(x.shape[axis] for axis in axes)
+    included = torch.broadcast_to(as_tensor("mean", where), x.shape)
     return sum(included, axes, keepdims=keepdims, dtype=x.real.dtype)
 
 
@@ -103,10 +101,12 @@ def var(
 ) -> Tensor:
     """The variance: squared distances to the mean, over n - ddof. Unlike in torch, ddof is 0 by default."""
     x = _averaged("var", a, dtype)
-    distance = x - mean(x, axis, keepdims=True, where=where)
+    axes = all_axes("var", axis, x.ndim)
+    distance = x - mean(x, axes, keepdims=True, where=where)
     squared = (distance * distance.conj()).real if x.is_complex() else torch.square(distance)
-    total = sum(squared, axis, keepdims=keepdims, where=where)
-    return total / torch.clamp(_count("var", squared, axis, keepdims, where) - ddof, min=0)
+    total = sum(squared, axes, keepdims=keepdims, where=where)
+    divisor = _count(squared, axes, keepdims, where) - ddof
+    return total / (torch.clamp(divisor, min=0) if isinstance(divisor, Tensor) else divisor * (divisor > 0))
 
 
 def std(

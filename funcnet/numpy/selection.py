@@ -75,26 +75,27 @@ def select(x: Tensor, index: Sequence[Any], *, clamp: bool) -> Selection | None:
     Raises:
         IndexError: The index has too many axes, or a part of an unknown type.
     """
-    wide, parts = _expanded(x, [_part(part) for part in index])
+    wide, parts = _expanded(x, [_part(part, x) for part in index])
     tensors = any(isinstance(part, Tensor) for part in parts)
     if not tensors:
         clamped = tuple(_in_range(part, size, clamp) for part, size in zip(parts, wide.shape, strict=True))
         if None in clamped:
             return None
         return _of_slices(wide, clamped)
-    parts = tuple(part if isinstance(part, slice) else as_tensor("at", part) for part in parts)
+    parts = tuple(part if isinstance(part, slice) else as_tensor("at", part, x) for part in parts)
     return _of_tensors(wide, parts)
 
 
-def _part(part: Any) -> Any:
+def _part(part: Any, x: Tensor) -> Any:
     if part is None or part is Ellipsis or isinstance(part, slice | Tensor):
         return part
     if isinstance(part, bool) or (type(part) is not int and isinstance(part, int)):
-        return torch.full((), part, dtype=torch.bool if isinstance(part, bool) else torch.int64)  # a traced number
+        kind = torch.bool if isinstance(part, bool) else torch.int64
+        return torch.full((), part, dtype=kind, device=x.device)  # a traced number
     if (hasattr(part, "__index__") and not hasattr(part, "shape")) or type(part) is int:
         return as_int(part)
     try:
-        return as_tensor("at", part)
+        return as_tensor("at", part, x)
     except TypeError:
         expected = "expected an index of ints, slices, None, ... and integer tensors"
         raise IndexError(f"at: {expected}, got {part!r}.") from None

@@ -1,7 +1,7 @@
 """Order: sorting, unique elements and membership."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,10 @@ from torch import Tensor
 from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, promote
 
-__all__ = ["argpartition", "argsort", "isin", "lexsort", "partition", "setdiff1d", "sort", "union1d", "unique"]
+__all__ = [
+    "UniqueCounts", "argpartition", "argsort", "intersect1d", "isin", "lexsort", "partition", "setdiff1d", "sort",
+    "union1d", "unique", "unique_counts", "unique_values",
+]  # fmt: skip
 
 
 def sort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
@@ -121,3 +124,26 @@ def setdiff1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
     """The different elements of ar1 that are not in ar2, ascending; not inside `jit`."""
     values = unique(ar1)
     return values[isin(values, ar2, invert=True)]
+
+
+def intersect1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
+    """The different elements that are in both arrays, ascending; not inside `jit`."""
+    values = unique(ar1)
+    return values[isin(values, ar2)]
+
+
+def unique_values(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> Tensor:
+    """The different elements; `unique` with its other results left out."""
+    return unique(x, size=size, fill_value=fill_value)
+
+
+class UniqueCounts(NamedTuple):
+    """The different elements, and how often each occurs."""
+
+    values: Tensor
+    counts: Tensor
+
+
+def unique_counts(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> UniqueCounts:
+    """The different elements, and how often each occurs."""
+    return UniqueCounts(*unique(x, return_counts=True, size=size, fill_value=fill_value))

@@ -1,5 +1,6 @@
 """Statistics and neighbours: cumulative sums, differences, interpolation, covariances, convolutions."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,8 @@ from funcnet.numpy.promotion import (
 from funcnet.numpy.reductions import mean
 
 __all__ = [
-    "convolve", "corrcoef", "correlate", "cov", "cumprod", "cumsum", "cumulative_sum", "diff", "ediff1d", "gradient",
-    "interp", "nancumsum", "polyval", "trapezoid",
+    "convolve", "corrcoef", "correlate", "cov", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff",
+    "ediff1d", "gradient", "interp", "nancumprod", "nancumsum", "trapezoid", "unwrap",
 ]  # fmt: skip
 
 
@@ -42,16 +43,36 @@ def nancumsum(a: ArrayLike, axis: int | None = None, dtype: DType | None = None)
     return cumsum(torch.where(torch.isnan(x), x.new_zeros(()), x), axis, dtype)
 
 
+def nancumprod(a: ArrayLike, axis: int | None = None, dtype: DType | None = None) -> Tensor:
+    """`cumprod` with NaN as 1."""
+    x = as_tensor("nancumprod", a)
+    return cumprod(torch.where(torch.isnan(x), x.new_ones(()), x), axis, dtype)
+
+
 def cumulative_sum(
     x: ArrayLike, /, *, axis: int | None = None, dtype: DType | None = None, include_initial: bool = False
 ) -> Tensor:
     """`cumsum` of the Array API: a vector needs no axis; include_initial puts a 0 first."""
-    x = as_tensor("cumulative_sum", x)
-    if axis is None and x.ndim != 1:
-        raise ValueError(f"cumulative_sum: expected an axis for an array of {x.ndim} axes.")
-    axis = one_axis("cumulative_sum", 0 if axis is None else axis, x.ndim)
-    total = cumsum(x, axis, dtype)
+    axis, total = _array_api("cumulative_sum", cumsum, x, axis, dtype)
     return torch.cat([torch.zeros_like(total.narrow(axis, 0, 1)), total], axis) if include_initial else total
+
+
+def cumulative_prod(
+    x: ArrayLike, /, *, axis: int | None = None, dtype: DType | None = None, include_initial: bool = False
+) -> Tensor:
+    """`cumprod` of the Array API: a vector needs no axis; include_initial puts a 1 first."""
+    axis, total = _array_api("cumulative_prod", cumprod, x, axis, dtype)
+    return torch.cat([torch.ones_like(total.narrow(axis, 0, 1)), total], axis) if include_initial else total
+
+
+def _array_api(
+    operation: str, f: Callable[..., Tensor], x: ArrayLike, axis: int | None, dtype: DType | None
+) -> tuple[int, Tensor]:
+    x = as_tensor(operation, x)
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"{operation}: expected an axis for an array of {x.ndim} axes.")
+    axis = one_axis(operation, 0 if axis is None else axis, x.ndim)
+    return axis, f(x, axis, dtype)
 
 
 def _cumulated(operation: str, f: Callable[..., Tensor], a: ArrayLike, axis: int | None, dtype: DType | None) -> Tensor:
@@ -75,7 +96,7 @@ def diff(
 
 
 def _as_end(x: Tensor, end: ArrayLike, axis: int) -> Tensor:
-    end = as_tensor("diff", end).to(x.dtype)
+    end = as_tensor("diff", end, x).to(x.dtype)
     return end if end.ndim else end.expand(*x.shape[:axis], 1, *x.shape[axis + 1 :])
 
 
@@ -108,6 +129,24 @@ def _central(x: Tensor, axis: int, step: Any) -> Tensor:
     first, last = diff(x.narrow(axis, 0, 2), axis=axis), diff(x.narrow(axis, n - 2, 2), axis=axis)
     middle = (x.narrow(axis, 2, n - 2) - x.narrow(axis, 0, n - 2)) / 2
     return torch.cat([first, middle, last], axis) / step
+
+
+def unwrap(p: ArrayLike, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi) -> Tensor:
+    """Add multiples of the period, so that neighbours differ by at most half of it.
+
+    Args:
+        p: The values, such as angles.
+        discont: Differences up to it stay; by default half a period, which is also its least value.
+        axis: The axis of the neighbours.
+        period: The period.
+    """
+    x = inexact(as_tensor("unwrap", p))
+    step = diff(x, axis=axis)
+    wrapped = torch.remainder(step + period / 2, period) - period / 2
+    wrapped = torch.where((wrapped == -period / 2) & (step > 0), period / 2, wrapped)
+    change = torch.where(torch.abs(step) < (period / 2 if discont is None else discont), 0.0, wrapped - step)
+    first = x.narrow(axis, 0, 1)
+    return torch.cat([first, x.narrow(axis, 1, x.shape[axis] - 1) + torch.cumsum(change, axis)], axis)
 
 
 def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1) -> Tensor:
@@ -181,12 +220,3 @@ def _correlated(operation: str, a: Tensor, v: Tensor, mode: str) -> Tensor:
     before, after = ends[mode]
     padded = torch.nn.functional.pad(a, (before, after))
     return padded.unfold(0, n, 1) @ v
-
-
-def polyval(p: ArrayLike, x: ArrayLike) -> Tensor:
-    """The value of a polynomial at x, the coefficient of the highest power first, by Horner's rule."""
-    p, x = promote("polyval", p, x)
-    result = torch.zeros_like(x)
-    for coefficient in p:
-        result = result * x + coefficient
-    return result

@@ -21,6 +21,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "float_",
     "floating",
     "iinfo",
     "inexact",
@@ -29,8 +30,11 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "int_",
     "integer",
+    "iscomplexobj",
     "isdtype",
+    "isrealobj",
     "isscalar",
     "issubdtype",
     "nan",
@@ -50,7 +54,7 @@ __all__ = [
 
 ndarray = torch.Tensor
 dtype = torch.dtype
-bool_ = torch.bool
+bool_, int_, float_ = torch.bool, torch.int32, torch.float32
 int8, int16, int32, int64 = torch.int8, torch.int16, torch.int32, torch.int64
 uint8, uint16, uint32, uint64 = torch.uint8, torch.uint16, torch.uint32, torch.uint64
 float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
@@ -145,3 +149,13 @@ def iinfo(dtype: DType) -> torch.iinfo:
 def isscalar(element: Any) -> bool:
     """Tell whether something is a number or a tensor without axes."""
     return isinstance(element, int | float | complex) or (isinstance(element, torch.Tensor) and element.ndim == 0)
+
+
+def iscomplexobj(x: Any) -> bool:
+    """Tell whether something has a complex dtype, whatever its values."""
+    return result_type(x).is_complex
+
+
+def isrealobj(x: Any) -> bool:
+    """Tell whether something has a dtype that is not complex."""
+    return not iscomplexobj(x)

@@ -11,6 +11,8 @@ from funcnet.numpy.indexing import filled
 from funcnet.numpy.promotion import ArrayLike, as_tensor
 from funcnet.numpy.selection import Selection, select
 
+Change = Callable[[Tensor, Tensor], Tensor]  # of old rows and values
+
 _MODES = (None, "drop", "fill", "clip", "promise_in_bounds")
 
 
@@ -85,23 +87,23 @@ class Update:
 
     def set(self, values: ArrayLike, **options: Any) -> Tensor:
         """Replace the elements by the values."""
-        return self._update("set", values, lambda old, new: new, _set, **options)
+        return self._update("set", values, _replaced, None, **options)
 
     def add(self, values: ArrayLike, **options: Any) -> Tensor:
         """Add the values."""
-        return self._update("add", values, torch.add, _add, **options)
+        return self._update("add", values, torch.add, torch.add, **options)
 
     def subtract(self, values: ArrayLike, **options: Any) -> Tensor:
         """Subtract the values."""
-        return self._update("subtract", values, torch.sub, lambda m, i, ok, v: _add(m, i, ok, -v), **options)
+        return self._update("subtract", values, torch.sub, torch.add, **options)
 
     def multiply(self, values: ArrayLike, **options: Any) -> Tensor:
         """Multiply by the values."""
-        return self._update("multiply", values, torch.mul, _multiply, **options)
+        return self._update("multiply", values, torch.mul, torch.mul, **options)
 
     def divide(self, values: ArrayLike, **options: Any) -> Tensor:
         """Divide by the values."""
-        return self._update("divide", values, _divided, _divide, **options)
+        return self._update("divide", values, _divided, torch.mul, **options)
 
     def power(self, values: ArrayLike, **options: Any) -> Tensor:
         """Raise the elements to powers."""
@@ -109,11 +111,11 @@ class Update:
 
     def min(self, values: ArrayLike, **options: Any) -> Tensor:
         """Replace the elements by smaller values."""
-        return self._update("min", values, torch.minimum, _min, **options)
+        return self._update("min", values, torch.minimum, torch.minimum, **options)
 
     def max(self, values: ArrayLike, **options: Any) -> Tensor:
         """Replace the elements by larger values."""
-        return self._update("max", values, torch.maximum, _max, **options)
+        return self._update("max", values, torch.maximum, torch.maximum, **options)
 
     def apply(self, f: Callable[[Tensor], Tensor], **options: Any) -> Tensor:
         """Replace the elements by a function of them."""
@@ -125,15 +127,15 @@ class Update:
         self,
         operation: str,
         values: ArrayLike,
-        change: Callable[[Tensor, Tensor], Tensor],
-        write: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None,
+        change: Change,
+        combine: Change | None,
         *,
         mode: str | None = None,
         indices_are_sorted: bool = False,
         unique_indices: bool = False,
     ) -> Tensor:
-        """Return the array with rows changed: each alone by `change`, or all by `write`, which sees repeated ones."""
-        values, mode = as_tensor(f"at.{operation}", values).to(self.x.dtype), _checked(operation, mode)
+        """Return the array with each selected row changed by its value, repeated ones by their combined values."""
+        values, mode = as_tensor(f"at.{operation}", values, self.x).to(self.x.dtype), _checked(operation, mode)
         if (mask := self._mask()) is not None and values.ndim == 0:
             return torch.where(_like(mask, self.x), change(self.x, values), self.x)
         found = select(self.x, self.index, clamp=mode in ("clip", "promise_in_bounds"))
@@ -144,10 +146,13 @@ class Update:
         if found.place is None or found.inside is None:
             return found.array(change(found.region, rows[0])[None]).reshape(self.x.shape)
         inside = torch.ones_like(found.inside) if mode in ("clip", "promise_in_bounds") else found.inside
-        if write is None or unique_indices or len(found.place) == 1:
-            old = matrix.index_select(0, found.place)
-            rows, write = change(old, rows), _set if len(found.place) > 1 else _set_one
-        return found.array(write(matrix, found.place, inside, rows)).reshape(self.x.shape)
+        if combine is torch.add and len(found.place) != 1:
+            signed = rows if change is torch.add else -rows
+            return found.array(_add(matrix, found.place, inside, signed)).reshape(self.x.shape)
+        rows, place, inside = _once(rows, found.place, inside, None if unique_indices else combine)
+        rows = change(matrix.index_select(0, place), rows)
+        write = _set if len(place) != 1 else _set_one
+        return found.array(write(matrix, place, inside, rows)).reshape(self.x.shape)
 
     def _mask(self) -> Tensor | None:
         """Return the index if it is one bool tensor."""
@@ -192,33 +197,26 @@ def _add(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
     return matrix.index_add(0, place, torch.where(_like(inside, rows), rows, torch.zeros_like(rows)))
 
 
-def _multiply(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
-    return matrix * _factors(matrix, place, inside, rows)
-
-
-def _divide(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
-    return _divided(matrix, _factors(matrix, place, inside, rows))
+def _replaced(old: Tensor, new: Tensor) -> Tensor:
+    return new
 
 
 def _divided(x: Tensor, y: Tensor) -> Tensor:
     return torch.div(x, y).to(x.dtype)
 
 
-def _factors(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
-    """Return the product of the rows for each place, 1 where there are none."""
-    rows = torch.where(_like(inside, rows), rows, torch.ones_like(rows))
-    return _reduced(torch.ones_like(matrix), place, rows, "prod")
+def _once(rows: Tensor, place: Tensor, inside: Tensor, combine: Change | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Combine the rows of each place in its last row, the only one that stays inside: a segmented scan.
 
-
-def _min(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
-    old = matrix.index_select(0, place)
-    return _reduced(matrix, place, torch.where(_like(inside, rows), rows, old), "amin")
-
-
-def _max(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
-    old = matrix.index_select(0, place)
-    return _reduced(matrix, place, torch.where(_like(inside, rows), rows, old), "amax")
-
-
-def _reduced(matrix: Tensor, place: Tensor, rows: Tensor, reduce: str) -> Tensor:
-    return torch.scatter_reduce(matrix, 0, _like(place, rows).expand(rows.shape), rows, reduce)
+    Torch's scatter_reduce is not used, as its forward-mode derivative of products is wrong (2.13).
+    """
+    if combine is None or len(place) < 2:
+        return rows, place, inside
+    keys, order = torch.sort(torch.where(inside, place, -1), stable=True)
+    rows, step = rows.index_select(0, order), 1
+    while step < len(keys):
+        same = _like(keys[step:] == keys[:-step], rows)
+        rows = torch.cat([rows[:step], torch.where(same, combine(rows[step:], rows[:-step]), rows[step:])])
+        step *= 2
+    last = torch.cat([keys[1:] != keys[:-1], torch.ones_like(inside[:1])])
+    return rows, keys.clamp(min=0), last & (keys >= 0)

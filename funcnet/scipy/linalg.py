@@ -114,5 +114,5 @@ def toeplitz(c: ArrayLike, r: ArrayLike | None = None) -> Tensor:
     """A matrix with constant diagonals: first column c, first row r, by default the conjugate of c."""
     column = as_tensor("toeplitz", c).reshape(-1)
     column, row = promote("toeplitz", column, conjugated(column) if r is None else r)
-    offsets = torch.arange(len(column))[:, None] - torch.arange(row.numel())
+    offsets = torch.arange(len(column), device=row.device)[:, None] - torch.arange(row.numel(), device=row.device)
     return torch.where(offsets >= 0, column[offsets.clamp(min=0)], row.reshape(-1)[(-offsets).clamp(min=0)])

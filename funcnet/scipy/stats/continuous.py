@@ -17,8 +17,8 @@ __all__ = [
 
 def _standard(name: str, x: ArrayLike, loc: ArrayLike, scale: ArrayLike, *shapes: ArrayLike) -> tuple[Tensor, ...]:
     """Return (x - loc) / scale, log(scale), and the parameters of shape."""
-    x, loc, scale, *shapes = floating(name, x, loc, scale, *shapes)
-    return (x - loc) / scale, torch.log(scale), *shapes
+    x, loc, scale, *rest = floating(name, x, loc, scale, *shapes)
+    return (x - loc) / scale, torch.log(scale), *rest
 
 
 def _norm_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:

@@ -83,7 +83,7 @@ def _multivariate_normal_logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike, a
     if mean.ndim == 0:
         return -0.5 * torch.square(x - mean) / cov - 0.5 * (math.log(2 * math.pi) + torch.log(cov))
     k = mean.shape[-1]
-    cov = cov * torch.eye(k, dtype=cov.dtype) if cov.ndim == 0 else cov
+    cov = cov * torch.eye(k, dtype=cov.dtype, device=cov.device) if cov.ndim == 0 else cov
     if cov.shape[-2:] != (k, k):
         raise ValueError(f"multivariate_normal: expected cov of shape {(k, k)}, got {tuple(cov.shape)}.")
     factor = torch.linalg.cholesky_ex(cov).L
