@@ -7,11 +7,12 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
+from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.curvature import hvp, per_example_grads
+from funcnet.debug import debug_nans, named_scope, pure_callback
 from funcnet.layers import (
     Layer,
     LayerError,
@@ -95,6 +96,8 @@ __all__ = [
     "custom_linear_solve",
     "custom_root",
     "custom_vjp",
+    "debug",
+    "debug_nans",
     "dense",
     "disable_jit",
     "dropout",
@@ -123,6 +126,7 @@ __all__ = [
     "mixed_precision",
     "mlp",
     "multi_head_attention",
+    "named_scope",
     "optim",
     "parallel",
     "per_example_grads",
@@ -130,6 +134,7 @@ __all__ = [
     "pmean",
     "pmin",
     "psum",
+    "pure_callback",
     "random",
     "remat",
     "report",

@@ -13,6 +13,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"transforms"},
         {"random"},
         {"compiler"},
+        {"debug"},
         {"differentiable_scan"},
         {"scan"},
         {"initializers", "losses"},
