@@ -7,7 +7,7 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree
+from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
@@ -150,6 +150,7 @@ __all__ = [
     "stop_gradient",
     "to_module",
     "tree",
+    "tree_util",
     "value_and_grad",
     "vjp",
     "vmap",
