@@ -1,4 +1,4 @@
-"""Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
+"""Steps of differentiation that keep their arguments only, and recompute the rest in the backward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,54 +9,9 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.transforms.batching import vmap
-from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensors, rebind
-from funcnet.transforms.flatten import Flattener, Function, check_function
-from funcnet.transforms.purity import Pure
+from funcnet.transforms.closures import leads_to_tensors
+from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
-from funcnet.transforms.wrapped import wrapped
-from funcnet.tree.conversion import arrays_as_tensors
-
-
-def remat(f: Function) -> Function:
-    """Make a function recompute its intermediate values in the backward pass instead of storing them.
-
-    Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
-
-    Args:
-        f: Any pure function of pytrees. It may close over tensors that are differentiated outside; closed-over
-            variables are read when it is called, and not again for its derivatives.
-    Returns:
-        A function of the same arguments.
-    Raises:
-        ValueError: f uses a tensor that is differentiated or mapped outside and takes it from where it cannot be found:
-            a global variable, a set, or an object with __slots__; or it returns an object that holds tensors and is
-            not a node.
-        TypeError: f is not a function. For a layer, wrap its `apply`.
-        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has already
-            happened; one through `.data` is not detected.
-    Source:
-        Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
-        https://arxiv.org/abs/1604.06174; named as in JAX.
-    Example:
-        >>> fn.grad(fn.remat(lambda x: x.sin().exp()))(torch.tensor(0.0))
-        tensor(1.)
-    """
-    check_function("remat", f)
-    return wrapped(_rematerialised, f)
-
-
-def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
-    f, held, outside = closed(f, (args, kwargs))
-    inputs, results = Flattener(), Flattener()
-    tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))
-
-    def flat(*tensors: Tensor) -> Tensors:
-        others, args, kwargs = inputs.rebuild(tensors)
-        with NoHiddenTensors("remat", tensors, outside):
-            return whole("remat", results, rebind(f, held, others)(*args, **kwargs))
-
-    with Pure("remat", f, (args, kwargs)):
-        return results.rebuild(Recomputed(flat)(*tensors))
 
 
 def whole(name: str, results: Flattener, result: Any) -> Tensors:
