@@ -37,10 +37,10 @@ class PythonCall:
         rows = [one([x[i] for x in tensors]) for i in range(self.batch[0])]
         return [torch.stack(column) for column in zip(*rows, strict=True)]
 
-    def empty(self) -> list[Tensor]:
-        """Return tensors like the results, without values or memory."""
+    def without_values(self) -> list[Tensor]:
+        """Return tensors like the results, without memory."""
         meta = torch.device("meta")
-        return [torch.empty((*self.batch, *like.shape), dtype=like.dtype, device=meta) for like in self.like or ()]
+        return [torch.zeros((*self.batch, *like.shape), dtype=like.dtype, device=meta) for like in self.like or ()]
 
     def apply(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Make the call as an operation of torch; a traced program keeps it."""
@@ -87,6 +87,6 @@ _LIBRARY.define("pure_callback(Tensor[] tensors, int number) -> Tensor[]")
 _LIBRARY.impl("callback", _callback, "CompositeExplicitAutograd")
 _LIBRARY.impl("callback", lambda tensors, number: None, "Meta")
 _LIBRARY.impl("pure_callback", _pure_callback, "CompositeExplicitAutograd")
-_LIBRARY.impl("pure_callback", lambda tensors, number: _calls[number].empty(), "Meta")
+_LIBRARY.impl("pure_callback", lambda tensors, number: _calls[number].without_values(), "Meta")
 for _name in ("callback", "pure_callback"):
     torch.library.register_vmap(f"funcnet::{_name}", _of_batch, lib=_LIBRARY)
