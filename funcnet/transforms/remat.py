@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch, tree
+from funcnet.transforms import rule_levels
 from funcnet.transforms.batching import vmap
 from funcnet.transforms.closures import leads_to_tensors
 from funcnet.transforms.flatten import Flattener, Function
@@ -38,7 +39,7 @@ class Recomputed:
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         apply: Callable[..., Tensors] = _Remat.apply
-        return apply(self, *tensors)
+        return apply(self, rule_levels.floor_of(tensors), *tensors)
 
     def here(self) -> "Recomputed":
         """Return the step whose rules apply at the current level of torch.func."""
@@ -75,33 +76,38 @@ class Recomputed:
 
 
 class _Remat(torch.autograd.Function):
-    """The call of a step, which is an argument itself."""
+    """The call of a step, which is an argument itself, as is the lowest level at which rules inside it apply."""
 
     @staticmethod
-    def forward(step: Recomputed, *tensors: Tensor) -> Tensors:
+    def forward(step: Recomputed, floor: int, *tensors: Tensor) -> Tensors:
         return step.run(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
-        step, *tensors = inputs
-        ctx.step = step.here()
+        step, floor, *tensors = inputs
+        ctx.step, ctx.is_outer = step.here(), rule_levels.is_outer(floor)
         ctx.save_for_backward(*ctx.step.kept(tensors, output))
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, *ctx.step.pull(distinct(ctx.saved_tensors), cotangents)
+        with rule_levels.derivative(is_outer=ctx.is_outer):
+            return None, None, *ctx.step.pull(distinct(ctx.saved_tensors), cotangents)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    def jvp(ctx: Any, _: None, __: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
         with _torch.rule_of_forward_mode((*ctx.saved_tensors, *tangents)) as tensors:
             count = len(tensors) - len(tangents)
-            return materialised(*ctx.step.push(distinct(tensors[:count]), tensors[count:]))
+            with rule_levels.derivative(is_outer=ctx.is_outer):
+                return materialised(*ctx.step.push(distinct(tensors[:count]), tensors[count:]))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, step: Recomputed, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
-        return step.batch(info.batch_size, in_dims[1:], tensors)
+    def vmap(
+        info: Any, in_dims: Any, step: Recomputed, floor: int, *tensors: Tensor
+    ) -> tuple[Tensors, tuple[int, ...]]:
+        with rule_levels.at(floor):
+            return step.batch(info.batch_size, in_dims[2:], tensors)
 
 
 def distinct(tensors: Sequence[Tensor]) -> Tensors:

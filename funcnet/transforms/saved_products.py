@@ -19,10 +19,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from funcnet import _torch
 from funcnet.transforms.checkpoint_policies import Policy, named
-from funcnet.transforms.custom_rules import Ruled, batch_of, innermost
+from funcnet.transforms.custom_rules import Ruled, batch_of
 from funcnet.transforms.flatten import Flattener
 from funcnet.transforms.purity import writes
 from funcnet.transforms.remat import Recomputed
+from funcnet.transforms.rule_levels import innermost
 from funcnet.transforms.structural_zeros import Partial, Tensors, pullback
 
 Flat = Callable[..., Tensors]
