@@ -7,12 +7,13 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import bridge, checking, curvature, initializers, losses, optim, random, tree
+from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.bridge import from_module, to_module
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
 from funcnet.curvature import hvp, per_example_grads
+from funcnet.debug import debug_nans, named_scope, pure_callback
 from funcnet.layers import (
     Layer,
     LayerError,
@@ -45,6 +46,8 @@ from funcnet.transforms import (
     all_gather,
     axis_index,
     axis_size,
+    checkpoint_name,
+    checkpoint_policies,
     custom_jvp,
     custom_linear_solve,
     custom_root,
@@ -92,6 +95,8 @@ __all__ = [
     "batches",
     "bridge",
     "checking",
+    "checkpoint_name",
+    "checkpoint_policies",
     "cond",
     "conv",
     "curvature",
@@ -99,6 +104,8 @@ __all__ = [
     "custom_linear_solve",
     "custom_root",
     "custom_vjp",
+    "debug",
+    "debug_nans",
     "dense",
     "disable_jit",
     "dropout",
@@ -130,6 +137,7 @@ __all__ = [
     "mixed_precision",
     "mlp",
     "multi_head_attention",
+    "named_scope",
     "nn",
     "numpy",
     "optim",
@@ -139,6 +147,7 @@ __all__ = [
     "pmean",
     "pmin",
     "psum",
+    "pure_callback",
     "random",
     "remat",
     "report",
@@ -157,6 +166,7 @@ __all__ = [
     "switch",
     "to_module",
     "tree",
+    "tree_util",
     "value_and_grad",
     "vjp",
     "vmap",

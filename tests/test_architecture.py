@@ -10,9 +10,10 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "": [
         {"_torch", "tracebacks"},
         {"tree"},
+        {"tree_util"},
         {"transforms"},
         {"compiler"},
-        {"control_flow"},
+        {"control_flow", "debug"},
         {"random"},
         {"initializers", "losses", "numpy"},
         {"lax", "nn"},

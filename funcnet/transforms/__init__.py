@@ -5,15 +5,16 @@ results are arbitrary pytrees. Derivatives are taken with respect to floating-po
 leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian is None.
 """
 
-from funcnet.transforms import linear_systems
+from funcnet.transforms import checkpoint_policies, linear_systems
 from funcnet.transforms.batching import Vmap, vmap
+from funcnet.transforms.checkpoint_policies import checkpoint_name
+from funcnet.transforms.checkpointing import remat
 from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
 from funcnet.transforms.implicit import custom_linear_solve, custom_root
 from funcnet.transforms.jacobians import hessian, jacfwd, jacrev
-from funcnet.transforms.remat import remat
 from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "all_gather",
     "axis_index",
     "axis_size",
+    "checkpoint_name",
+    "checkpoint_policies",
     "custom_jvp",
     "custom_linear_solve",
     "custom_root",

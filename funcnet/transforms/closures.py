@@ -193,8 +193,9 @@ class NoHiddenTensors(TorchFunctionMode):
         self, name: str, arguments: Iterable[Tensor], outside: Iterable[Tensor], *, autograd: bool = True
     ) -> None:
         super().__init__()
-        self.name, self.autograd = name, autograd
+        self.name, self.autograd, arguments = name, autograd, [*arguments]
         self.known, self.outside = ({id(tensor) for tensor in tensors} for tensors in (arguments, outside))
+        self.bases = {id(_torch.viewed(x)) for x in arguments if _torch.level(x) == _torch.NO_LEVEL}
 
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(self.is_hidden(leaf) for leaf in tree.leaves((args, kwargs))):
@@ -210,6 +211,10 @@ class NoHiddenTensors(TorchFunctionMode):
             return False
         level = _torch.level(leaf)
         if level == _torch.NO_LEVEL:
-            return self.autograd and leaf.requires_grad
+            return self.autograd and leaf.requires_grad and not self.is_view(leaf)
         # a transformation inside the function may reuse the level number of one outside, so `outside` is needed
         return id(leaf) in self.outside or level > (_torch.current_level() or 0)
+
+    def is_view(self, leaf: Tensor) -> bool:
+        """Tell whether a tensor is a view of an argument that the function has made, where autograd does not record."""
+        return leaf.grad_fn is None and id(_torch.viewed(leaf)) in self.bases

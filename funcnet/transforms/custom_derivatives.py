@@ -10,7 +10,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.tracebacks import boundary
-from funcnet.transforms import custom_rules
+from funcnet.transforms import custom_rules, rule_levels
 from funcnet.transforms.custom_jvp_rule import JvpCall
 from funcnet.transforms.custom_vjp_rule import VjpCall
 from funcnet.transforms.flatten import Function, check_function
@@ -112,7 +112,7 @@ class custom_vjp(_Custom):  # noqa: N801  a decorator
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         args, nondiff = self._arguments(args, kwargs, "defvjp")
         constants, others = custom_rules.separated(args, nondiff)
-        if custom_rules.innermost(filter(tree.is_tensor, tree.leaves(others))) is None:
+        if rule_levels.innermost(filter(tree.is_tensor, tree.leaves(others))) is None:
             return custom_rules.call_undifferentiated(self.name, self.f, args)
         return VjpCall((*self.rules, *constants), nondiff).run(others)
 
@@ -176,7 +176,7 @@ class custom_jvp(_Custom):  # noqa: N801  a decorator
         args, nondiff = self._arguments(args, kwargs, "defjvp or defjvps")
         constants, others = custom_rules.separated(args, nondiff)
         constants = stop_gradient(constants)
-        if custom_rules.innermost(filter(tree.is_tensor, tree.leaves(others))) is None:
+        if rule_levels.innermost(filter(tree.is_tensor, tree.leaves(others))) is None:
             args = tuple(custom_rules.merged(constants, others, nondiff))
             return custom_rules.call_undifferentiated(self.name, self.f, args)
         return JvpCall((self.f, *self.rules, *constants), nondiff).run(others)

@@ -4,7 +4,8 @@ A rule applies at one level: the innermost one that differentiates an argument o
 the operations of the rule, as in JAX. So a rule that clips gradients clips each gradient once, of whatever order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
+from funcnet.transforms import rule_levels
 from funcnet.transforms.batching import vmap
 from funcnet.transforms.closures import NoHiddenTensors, closed, rebind
 from funcnet.transforms.flatten import Function
@@ -33,7 +35,12 @@ class Ruled(Recomputed):
     level: int
 
     def here(self) -> Recomputed:
-        return self if (_torch.current_level() or 0) == self.level else Recomputed(self.outer)
+        return self if (_torch.current_level() or 0) == self.level else Recomputed(self.through)
+
+    def through(self, *tensors: Tensor) -> Tensors:
+        """Compute the results for outer levels, at which the rules of calls inside the rule apply."""
+        with rule_levels.everywhere():
+            return self.outer(*tensors)
 
     def outer(self, *tensors: Tensor) -> Tensors:
         """Compute the results for outer levels, which differentiate these operations."""
@@ -97,15 +104,16 @@ class Frozen:
 
     Attributes:
         held: The tensors that they hold and that are differentiated or mapped outside.
-        level: The level at which the rules of the call apply; None if no argument is differentiated.
+        level: The level at which the rules of the call apply; -1 if only outer levels differentiate it.
     """
 
     def __init__(self, name: str, parts: Sequence[Any], arguments: Sequence[Tensor]) -> None:
         self.name = name
-        self.level = innermost(arguments)
+        self.level = rule_levels.of_rule(arguments)
         self.parts, self.held, self.outside = closed(partial(_never, *parts), arguments)
         levels = [_torch.derivative_level(tensor) for tensor in self.held]
-        self.forbidden = [level is not None and level >= (self.level or 0) for level in levels]
+        lowest = self.level if self.level is not None and self.level >= 0 else math.inf
+        self.forbidden = [level is not None and level >= lowest for level in levels]
 
     def holding(self, held: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the functions and constants with these tensors instead."""
@@ -122,12 +130,6 @@ class Frozen:
 
 def _never(*_: Any) -> None:
     """Stand for the function of a partial that only holds its arguments."""
-
-
-def innermost(tensors: Iterable[Tensor]) -> int | None:
-    """Return the innermost level that differentiates one of the tensors; None without any."""
-    levels = [level for tensor in tensors if (level := _torch.derivative_level(tensor)) is not None]
-    return max(levels, default=None)
 
 
 class Closed(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
+"""Steps of differentiation that keep their arguments only, and recompute the rest in the backward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,55 +8,11 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch, tree
+from funcnet.transforms import rule_levels
 from funcnet.transforms.batching import vmap
-from funcnet.transforms.closures import NoHiddenTensors, closed, leads_to_tensors, rebind
-from funcnet.transforms.flatten import Flattener, Function, check_function
-from funcnet.transforms.purity import Pure
+from funcnet.transforms.closures import leads_to_tensors
+from funcnet.transforms.flatten import Flattener, Function
 from funcnet.transforms.structural_zeros import Partial, Tensors, materialised, pullback, pushforward
-from funcnet.transforms.wrapped import wrapped
-from funcnet.tree.conversion import arrays_as_tensors
-
-
-def remat(f: Function) -> Function:
-    """Make a function recompute its intermediate values in the backward pass instead of storing them.
-
-    Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
-
-    Args:
-        f: Any pure function of pytrees. It may close over tensors that are differentiated outside; closed-over
-            variables are read when it is called, and not again for its derivatives.
-    Returns:
-        A function of the same arguments.
-    Raises:
-        ValueError: f uses a tensor that is differentiated or mapped outside and takes it from where it cannot be found:
-            a global variable, a set, or an object with __slots__; or it returns an object that holds tensors and is
-            not a node.
-        TypeError: f is not a function. For a layer, wrap its `apply`.
-        RuntimeError: f writes in place to an argument or to a tensor that it closes over. The write has already
-            happened; one through `.data` is not detected.
-    Source:
-        Chen, Xu, Zhang, Guestrin (2016), Training Deep Nets with Sublinear Memory Cost,
-        https://arxiv.org/abs/1604.06174; named as in JAX.
-    Example:
-        >>> fn.grad(fn.remat(lambda x: x.sin().exp()))(torch.tensor(0.0))
-        tensor(1.)
-    """
-    check_function("remat", f)
-    return wrapped(_rematerialised, f)
-
-
-def _rematerialised(f: Function, /, *args: Any, **kwargs: Any) -> Any:
-    f, held, outside = closed(f, (args, kwargs))
-    inputs, results = Flattener(), Flattener()
-    tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))
-
-    def flat(*tensors: Tensor) -> Tensors:
-        others, args, kwargs = inputs.rebuild(tensors)
-        with NoHiddenTensors("remat", tensors, outside):
-            return whole("remat", results, rebind(f, held, others)(*args, **kwargs))
-
-    with Pure("remat", f, (args, kwargs)):
-        return results.rebuild(Recomputed(flat)(*tensors))
 
 
 def whole(name: str, results: Flattener, result: Any) -> Tensors:
@@ -83,7 +39,7 @@ class Recomputed:
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         apply: Callable[..., Tensors] = _Remat.apply
-        return apply(self, *tensors)
+        return apply(self, rule_levels.floor_of(tensors), *tensors)
 
     def here(self) -> "Recomputed":
         """Return the step whose rules apply at the current level of torch.func."""
@@ -120,33 +76,38 @@ class Recomputed:
 
 
 class _Remat(torch.autograd.Function):
-    """The call of a step, which is an argument itself."""
+    """The call of a step, which is an argument itself, as is the lowest level at which rules inside it apply."""
 
     @staticmethod
-    def forward(step: Recomputed, *tensors: Tensor) -> Tensors:
+    def forward(step: Recomputed, floor: int, *tensors: Tensor) -> Tensors:
         return step.run(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensors) -> None:
-        step, *tensors = inputs
-        ctx.step = step.here()
+        step, floor, *tensors = inputs
+        ctx.step, ctx.is_outer = step.here(), rule_levels.is_outer(floor)
         ctx.save_for_backward(*ctx.step.kept(tensors, output))
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, *ctx.step.pull(distinct(ctx.saved_tensors), cotangents)
+        with rule_levels.derivative(is_outer=ctx.is_outer):
+            return None, None, *ctx.step.pull(distinct(ctx.saved_tensors), cotangents)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    def jvp(ctx: Any, _: None, __: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
         with _torch.rule_of_forward_mode((*ctx.saved_tensors, *tangents)) as tensors:
             count = len(tensors) - len(tangents)
-            return materialised(*ctx.step.push(distinct(tensors[:count]), tensors[count:]))
+            with rule_levels.derivative(is_outer=ctx.is_outer):
+                return materialised(*ctx.step.push(distinct(tensors[:count]), tensors[count:]))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, step: Recomputed, *tensors: Tensor) -> tuple[Tensors, tuple[int, ...]]:
-        return step.batch(info.batch_size, in_dims[1:], tensors)
+    def vmap(
+        info: Any, in_dims: Any, step: Recomputed, floor: int, *tensors: Tensor
+    ) -> tuple[Tensors, tuple[int, ...]]:
+        with rule_levels.at(floor):
+            return step.batch(info.batch_size, in_dims[2:], tensors)
 
 
 def distinct(tensors: Sequence[Tensor]) -> Tensors:

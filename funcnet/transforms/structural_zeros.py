@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from funcnet import tree
+from funcnet.transforms import rule_levels
 from funcnet.transforms.flatten import Flattener, cast, unshared
 from funcnet.transforms.refusals import Refusals
 
@@ -29,7 +30,8 @@ def pullback(f: Callable[..., Tensors], primals: Sequence[Tensor]) -> Callable[[
 
     def flat(*tensors: Tensor) -> Tensors:
         nonlocal arguments, results
-        arguments, results = tensors, f(*floating.rebuild(tensors))
+        with rule_levels.recomputing():
+            arguments, results = tensors, f(*floating.rebuild(tensors))
         return tuple(filter(tree.is_inexact, results))
 
     def pull(cotangents: Partial) -> list[Tensor | None]:
@@ -57,7 +59,8 @@ def pushforward(
 
     def flat(*tensors: Tensor) -> Any:
         given = dict(zip(moving, tensors, strict=True))
-        results = f(*(given.get(i, primal) for i, primal in enumerate(primals)))
+        with rule_levels.recomputing():
+            results = f(*(given.get(i, primal) for i, primal in enumerate(primals)))
         moved[:] = [tree.is_inexact(y) and forward_ad.unpack_dual(y).tangent is not None for y in results]
         # torch.func.jvp needs a result that depends on a primal, so the first one is a primal itself
         return (tensors[0], *(y for y, moves in zip(results, moved, strict=True) if moves)), results

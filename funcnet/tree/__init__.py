@@ -30,6 +30,16 @@ from funcnet.tree.flattening import (
     structure,
     unflatten,
 )
+from funcnet.tree.folding import (
+    all,
+    reduce,
+    transpose,
+)
+from funcnet.tree.key_paths import (
+    flatten_with_path,
+    keystr,
+    leaves_with_path,
+)
 from funcnet.tree.nodes import (
     broadcast_prefix,
     combine,
@@ -56,6 +66,7 @@ __all__ = [
     "Structure",
     "Tree",
     "add",
+    "all",
     "allclose",
     "broadcast_prefix",
     "combine",
@@ -64,10 +75,13 @@ __all__ = [
     "dot",
     "equal",
     "flatten",
+    "flatten_with_path",
     "is_floating",
     "is_inexact",
     "is_tensor",
+    "keystr",
     "leaves",
+    "leaves_with_path",
     "map",
     "map_with_path",
     "norm",
@@ -75,11 +89,13 @@ __all__ = [
     "paths",
     "place",
     "ravel",
+    "reduce",
     "register_dataclass",
     "scale",
     "stack",
     "structure",
     "sub",
+    "transpose",
     "unflatten",
     "unstack",
     "view_as_complex",

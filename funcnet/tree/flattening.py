@@ -1,6 +1,6 @@
 """Trees as leaves and structure: flattening, paths, descriptions, and where two structures differ."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import optree
@@ -12,10 +12,15 @@ Structure = optree.PyTreeSpec
 NAMESPACE = "funcnet"  # optree also finds globally registered classes there
 
 
-def flatten(tree: Tree) -> tuple[list[Any], Structure]:
-    """Split a tree into its leaves, dict keys in sorted order, and its structure."""
+def flatten(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Structure]:
+    """Split a tree into its leaves, dict keys in sorted order, and its structure.
+
+    Args:
+        tree: Any tree.
+        is_leaf: Makes every subtree for which it is true a leaf, None included.
+    """
     try:
-        leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+        leaves, structure = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
     except RecursionError as error:
         raise too_deep() from error
     return leaves, structure
@@ -33,18 +38,18 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
     return optree.tree_unflatten(structure, leaves)
 
 
-def leaves(tree: Tree) -> list[Any]:
-    """List the leaves of a tree, in the order of `paths`."""
+def leaves(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """List the leaves of a tree, in the order of `paths`; is_leaf as in `flatten`."""
     try:
-        return optree.tree_leaves(tree, namespace=NAMESPACE)
+        return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
     except RecursionError as error:
         raise too_deep() from error
 
 
-def structure(tree: Tree) -> Structure:
+def structure(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> Structure:
     """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure."""
     try:
-        return optree.tree_structure(tree, namespace=NAMESPACE)
+        return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
     except RecursionError as error:
         raise too_deep() from error
 

@@ -24,20 +24,25 @@ from funcnet.tree.flattening import (
 )
 
 
-def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: Callable[[Any], bool] | None = None) -> Tree:
     """Apply f to every leaf of a tree together with the corresponding parts of the other trees.
 
     Args:
         f: Called as f(leaf, *others).
         tree: The result has its structure. Where it is None the result is None, whatever the others hold.
         rest: Trees of the same structure, or with subtrees where `tree` has leaves.
+        is_leaf: Makes every subtree of `tree` for which it is true a leaf, None included.
     Raises:
         ValueError: Another tree differs in structure; the message names the path of the first difference.
     Example:
         >>> fn.tree.map(lambda p, g: p - g, {"w": 3, "b": None}, {"w": 1, "b": 2})
         {'w': 2, 'b': None}
     """
-    return map_as("tree.map", f, tree, *rest)
+    if is_leaf is None:
+        return map_as("tree.map", f, tree, *rest)
+    first, spec = flatten(tree, is_leaf)
+    columns = [_align("tree.map", spec, tree, other) for other in rest]
+    return spec.unflatten(f(*row) for row in zip(first, *columns, strict=True))
 
 
 def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:

@@ -1,7 +1,7 @@
 """Registration of dataclasses as pytree nodes."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import optree
@@ -46,14 +46,7 @@ def register_fields(cls: type[Any]) -> None:
     fields = dataclasses.fields(cls)
     static = tuple(field.name for field in fields if field.metadata.get("static"))
     children = tuple(field.name for field in fields if field.name not in static)
-
-    def flatten_node(node: Any) -> tuple[Any, Any, Any]:
-        return [getattr(node, n) for n in children], tuple(getattr(node, n) for n in static), children
-
-    def unflatten_node(metadata: Any, values: Any) -> Any:
-        return _rebuilt(cls, (*children, *static), (*values, *metadata))
-
-    _register(cls, flatten_node, unflatten_node)
+    register_with_fields(cls, children, static)
 
 
 def register_attributes(cls: type[Any]) -> None:
@@ -86,6 +79,36 @@ def _rebuilt(cls: type[Any], names: Iterable[str], values: Iterable[Any]) -> Any
     for name, value in zip(names, values, strict=True):
         object.__setattr__(node, name, value)
     return node
+
+
+def register_with_fields(cls: Any, children: Sequence[str], static: Sequence[str]) -> Any:
+    """Make a class a node with these attributes as children, and others as part of its structure; return the class."""
+
+    def flatten_node(node: Any) -> tuple[Any, Any, Any]:
+        return [getattr(node, n) for n in children], tuple(getattr(node, n) for n in static), tuple(children)
+
+    def unflatten_node(metadata: Any, values: Any) -> Any:
+        return _rebuilt(cls, (*children, *static), (*values, *metadata))
+
+    _register(cls, flatten_node, unflatten_node)
+    return cls
+
+
+def register_node(
+    cls: Any, flatten: Callable[[Any], tuple[Iterable[Any], Any]], unflatten: Callable[[Any, Any], Any]
+) -> None:
+    """Make a class a node.
+
+    Args:
+        cls: A class.
+        flatten: From an object to (children, the rest), where the rest is hashable and part of the structure.
+        unflatten: From (the rest, children) to an object.
+    Raises:
+        ValueError: The class is a node already.
+    Source:
+        jax.tree_util.register_pytree_node.
+    """
+    optree.register_pytree_node(cls, flatten, unflatten, namespace=NAMESPACE)
 
 
 def _register(cls: Any, flatten_node: Any, unflatten_node: Any) -> None:

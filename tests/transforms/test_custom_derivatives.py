@@ -84,6 +84,8 @@ REVERSE = {
     "remat": lambda f: gradients(fn.remat(scalar(f))),
     "grad of grad of remat": lambda f: gradients(lambda p, x: fn.tree.norm(gradients(fn.remat(scalar(f)))(p, x))),
     "scan": lambda f: fn.grad(in_scan(f), 1),
+    "hessian of remat": lambda f: fn.hessian(fn.remat(scalar(f)), 1),
+    "hessian of scan": lambda f: fn.hessian(in_scan(f), 1),
     "vmap": lambda f: fn.vmap(f, in_dims=(None, 0)),
 }
 FORWARD = {
@@ -95,11 +97,10 @@ FORWARD = {
     "vmap of jvp": lambda f: lambda p, x: fn.vmap(lambda x: fn.jvp(scalar(f), (p, x), (p, x.cos())))(x),
     "jacfwd": lambda f: fn.jacfwd(lambda p, x: f(p, x)["y"], (0, 1)),
     "jacrev of jacfwd": lambda f: fn.jacrev(fn.jacfwd(scalar(f), 1), 1),
-    "hessian of scan": lambda f: fn.hessian(in_scan(f), 1),
     "jvp of scan": lambda f: lambda p, x: fn.jvp(lambda x: in_scan(f)(p, x), (x,), (x.cos(),)),
 }
 CASES = [(name, by_vjp) for name in REVERSE] + [(name, by_jvp) for name in (*REVERSE, *FORWARD)]
-JITTED = [(name, by_vjp) for name in ("grad of grad", "grad of vmap", "scan")]
+JITTED = [(name, by_vjp) for name in ("grad of grad", "grad of vmap", "hessian of scan")]
 JITTED += [(name, by_jvp) for name in ("grad of vmap", "hessian of scan", "jvp of jvp")]
 TRANSFORMS = {**REVERSE, **FORWARD}
 
@@ -149,12 +150,26 @@ OF_WRONG_RULES = {  # JAX 0.10.2 in float64, at 2.0 or 0.1
 }
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, fn.remat, lambda f: fn.remat(fn.remat(f))], ids=["", "remat", "twice"])
 @pytest.mark.parametrize("case", OF_WRONG_RULES)
-def test_outer_derivatives_differentiate_the_rule(case):
+def test_outer_derivatives_differentiate_the_rule(case, wrap):
     transform, x, by_clip, by_half = OF_WRONG_RULES[case]
     for c, value in ((clip, by_clip), (half, by_half)):
-        found = transform(lambda x, c=c: c(x) ** 3, c)(torch.tensor(x, dtype=DOUBLE))
+        found = transform(wrap(lambda x, c=c: c(x) ** 3), wrap(c))(torch.tensor(x, dtype=DOUBLE))
         assert found.item() == pytest.approx(value, abs=1e-14)
+
+
+@pytest.mark.parametrize("c", [clip, half], ids=["vjp", "jvp"])
+def test_rules_inside_a_loop_apply_as_in_the_unrolled_loop(c):
+    def step(x):
+        return c(x).sin() * 1.5
+
+    def looped(x):
+        return fn.scan(lambda x, _: (step(x), None), x, length=2)[0]
+
+    x = torch.tensor(0.7, dtype=DOUBLE)
+    for transform in (fn.grad, fn.hessian, lambda f: fn.grad(fn.grad(f))):
+        assert_close(fn.jit(transform(looped))(x), transform(lambda x: step(step(x)))(x))
 
 
 def powers(f, x, n):

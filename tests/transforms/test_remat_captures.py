@@ -227,3 +227,10 @@ def test_a_tensor_may_be_mapped_outside():
         return fn.grad(fn.remat(lambda x: (w * x**2).sum()))(torch.ones(2))
 
     assert_close(fn.vmap(f)(torch.tensor([1.0, 3.0])), torch.tensor([[2.0, 2.0], [6.0, 6.0]]))
+
+
+def test_views_of_parameters_that_torch_autograd_differentiates():
+    """Without recording, torch gives a view of a leaf requires_grad=True, but it is not a hidden tensor."""
+    w = torch.arange(4.0).reshape(2, 2).requires_grad_()
+    fn.remat(lambda w: (w[None] * w.view(4, 1, 1)).sin().sum())(w).backward()
+    assert_close(w.grad, fn.grad(lambda w: (w[None] * w.view(4, 1, 1)).sin().sum())(w.detach()))
