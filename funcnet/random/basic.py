@@ -1,6 +1,7 @@
 """The uniform and the normal distribution, and transformations of one uniform number per sample."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -73,10 +74,12 @@ def truncated_normal(
     check_order("truncated_normal", "lower", lower, "upper", upper)
     check_key("truncated_normal", key)
     check_dtype("truncated_normal", dtype, FLOATS)
+    bounds: Sequence[Scalar]
     if isinstance(lower, int | float) and isinstance(upper, int | float) and not torch.compiler.is_compiling():
-        a, b, least, most = _number_bounds(float(lower), float(upper), dtype)
+        bounds = _number_bounds(float(lower), float(upper), dtype)
     else:
-        a, b, least, most = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
+        bounds = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
+    a, b, least, most = bounds
     return sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=a, upper=b, least=least, most=most)
 
 

@@ -85,9 +85,9 @@ def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
     if isinstance(number, int):
         high = 0 if -(1 << 31) <= number <= WORD else number >> 32
         return torch.tensor([_signed(high), _signed(number)], dtype=torch.int32, device=device)
-    wide = number.to(torch.int64)
-    high = torch.where((wide >> 31) == -1, 0, wide >> 32) if number.dtype.is_signed else wide >> 32
-    return torch.stack((high, wide)).to(torch.int32)
+    low = number.to(torch.int64)
+    upper = torch.where((low >> 31) == -1, 0, low >> 32) if number.dtype.is_signed else low >> 32
+    return torch.stack((upper, low)).to(torch.int32)
 
 
 PRNGKey = key

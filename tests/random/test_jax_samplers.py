@@ -1,13 +1,10 @@
 """The distributions give the numbers of JAX 0.10.2, with jax_enable_x64 for float64, up to rounding."""
 
-import math
-
 import golden
 import pytest
 import torch
 from torch.testing import assert_close
 
-import funcnet as fn
 from funcnet import random
 
 JAX = golden.load("random_samplers")
@@ -96,9 +93,7 @@ SAMPLERS = {
     "choice": lambda key, d: random.choice(key, 7, (5,)),
     "choice without replacement": lambda key, d: random.choice(key, 7, (5,), replace=False),
     "choice with p": lambda key, d: random.choice(key, 4, (8,), p=PROBABILITIES(d)),
-    "choice with p, without replacement": lambda key, d: random.choice(
-        key, 4, (3,), replace=False, p=PROBABILITIES(d)
-    ),
+    "choice with p, without replacement": lambda key, d: random.choice(key, 4, (3,), replace=False, p=PROBABILITIES(d)),
     "choice along 1": lambda key, d: random.choice(key, matrix(d), (2, 2), axis=1),
     "choice along 1 without replacement": lambda key, d: random.choice(key, matrix(d), (3,), replace=False, axis=1),
     "choice along 0 with p": lambda key, d: random.choice(key, matrix(d), (4,), p=vector(0.1, 0.2, 0.7)(d)),
