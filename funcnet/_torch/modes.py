@@ -27,11 +27,6 @@ def is_in_dispatch_mode() -> bool:
     return _python_dispatch.is_in_torch_dispatch_mode()
 
 
-def is_in_torchscript_trace() -> bool:
-    """Tell whether torch.jit.trace records operations."""
-    return torch._C._get_tracing_state() is not None
-
-
 def is_in_dual_level() -> bool:
     """Tell whether a level of torch's forward-mode differentiation is open."""
     return forward_ad._current_level >= 0

@@ -1,4 +1,4 @@
-"""Continuous distributions in closed form: functions of a few uniform, normal or exponential numbers per sample."""
+"""Continuous distributions without rejection: functions of a few uniform, normal or exponential numbers per sample."""
 
 import math
 

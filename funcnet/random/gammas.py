@@ -4,6 +4,8 @@ Source:
     Marsaglia, Tsang (2000), A simple method for generating gamma variables, https://doi.org/10.1145/358407.358414
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -214,5 +216,29 @@ def _positive(keys: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 def _with_derivative(value: Tensor, a: Tensor, x: Tensor, scale: Tensor | float) -> Tensor:
     """Give a value the derivative dx/da / scale in a, with x a gamma number of a."""
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    slope = _torch.gamma_derivative(a.detach().to(wide), x.to(wide)).to(x.dtype) / scale
+    slope = _Slope.apply(a.detach().to(wide), x.to(wide)).to(x.dtype) / scale
     return value + slope * (a - a.detach())
+
+
+class _Slope(torch.autograd.Function):
+    """The derivative dx/da of gamma numbers x of a, elementwise; torch has no rule for vmap of it."""
+
+    @staticmethod
+    def forward(a: Tensor, x: Tensor) -> Tensor:
+        return _torch.gamma_derivative(a, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *tensors: Tensor) -> tuple[Tensor, int]:
+        batched = zip(tensors, in_dims, strict=True)
+        a, x = (t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0) for t, d in batched)
+        return _Slope.apply(a, x), 0
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> None:
+        raise NotImplementedError("random.gamma: there is no second derivative in the shape parameter, as in JAX.")
+
+    jvp = backward

@@ -229,7 +229,7 @@ def split_each(keys: Tensor, num: int) -> Tensor:
 
 def _native(library: ctypes.CDLL, source: Source, key: Key, start: int, size: int) -> Tensor:
     """Compute the numbers of counters with the same upper half in C."""
-    numbers = torch.empty((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
+    numbers = torch.zeros((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
     native.call(library[source.name], *key.tolist(), start, size, numbers)
     return numbers
 

@@ -57,7 +57,7 @@ def log(x: Tensor) -> Tensor:
     if x.dtype != torch.float32 or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
         return torch.log(x)
     if library := native.library(x):
-        logs = torch.empty_like(x, memory_format=torch.contiguous_format)
+        logs = torch.zeros_like(x, memory_format=torch.contiguous_format)
         native.call(library.log32, x.contiguous(), logs, x.numel())
         return logs
     mantissa, exponent = torch.frexp(x.clamp(min=_TINY))
