@@ -4,14 +4,12 @@ Source:
     Marsaglia, Tsang (2000), A simple method for generating gamma variables, https://doi.org/10.1145/358407.358414
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive, describe
 from funcnet.random.basic import exponential, normal
+from funcnet.random.gamma_derivative import with_derivative
 from funcnet.random.generator import split, split_each
 from funcnet.random.integers import rademacher
 from funcnet.random.loops import Carry, repeat_while
@@ -43,7 +41,7 @@ def gamma(key: Key, a: Scalar, shape: Shape | None = None, dtype: torch.dtype = 
     d, v, keys = _rejection(key, fixed)
     boost = (1 - unit_each(keys, dtype)) ** (1 / fixed)
     x = d * v * torch.where(fixed >= 1, 1, boost)
-    return _with_derivative(x, a, x, 1) if _torch.has_derivative(a) else x
+    return with_derivative(x, a, x)
 
 
 def loggamma(key: Key, a: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:
@@ -60,7 +58,7 @@ def loggamma(key: Key, a: Scalar, shape: Shape | None = None, dtype: torch.dtype
     boost = torch.log1p(-unit_each(keys, dtype)) / fixed
     logs = log(d) + log(v) + torch.where(fixed >= 1, 0, boost)
     x = logs.exp().clamp(min=torch.finfo(dtype).tiny)
-    return _with_derivative(logs, a, x, x) if _torch.has_derivative(a) else logs
+    return with_derivative(logs, a, x, is_log=True)
 
 
 def chisquare(key: Key, df: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:
@@ -211,34 +209,3 @@ def _positive(keys: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
     _, n, v = repeat_while(lambda keys, n, v: v <= 0, draw, (keys, torch.zeros_like(c), torch.zeros_like(c) - 1))
     return n, v
-
-
-def _with_derivative(value: Tensor, a: Tensor, x: Tensor, scale: Tensor | float) -> Tensor:
-    """Give a value the derivative dx/da / scale in a, with x a gamma number of a."""
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    slope = _Slope.apply(a.detach().to(wide), x.to(wide)).to(x.dtype) / scale
-    return value + slope * (a - a.detach())
-
-
-class _Slope(torch.autograd.Function):
-    """The derivative dx/da of gamma numbers x of a, elementwise; torch has no rule for vmap of it."""
-
-    @staticmethod
-    def forward(a: Tensor, x: Tensor) -> Tensor:
-        return _torch.gamma_derivative(a, x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *tensors: Tensor) -> tuple[Tensor, int]:
-        batched = zip(tensors, in_dims, strict=True)
-        a, x = (t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0) for t, d in batched)
-        return _Slope.apply(a, x), 0
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> None:
-        raise NotImplementedError("random.gamma: there is no second derivative in the shape parameter, as in JAX.")
-
-    jvp = backward

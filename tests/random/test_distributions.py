@@ -166,17 +166,17 @@ def implicit_slope(x, a, step=1e-5):
     return -by_a / torch.exp((a - 1) * x.log() - x - torch.lgamma(a))
 
 
-@pytest.mark.parametrize("value", [0.4, 1.0, 3.0, 20.0])
+@pytest.mark.parametrize("value", [0.4, 1.0, 3.0, 15.0])
 def test_gamma_numbers_have_implicit_derivatives(value):
     a = torch.full((50,), value, dtype=f64)
     x = random.gamma(KEY, a, dtype=f64)
     slope = fn.grad(lambda a: random.gamma(KEY, a, dtype=f64).sum())(a)
-    assert_close(slope, implicit_slope(x, a), rtol=1e-3, atol=1e-6)  # the accuracy of torch and of XLA
+    assert_close(slope, implicit_slope(x, a), rtol=1e-5, atol=1e-7)
     drawn, tangent = fn.jvp(lambda a: random.gamma(KEY, a, dtype=f64), (a,), (torch.ones_like(a),))
     assert torch.equal(drawn, x) and torch.equal(tangent, slope)
     logs = random.loggamma(KEY, a, dtype=f64)
     log_slope = fn.grad(lambda a: random.loggamma(KEY, a, dtype=f64).sum())(a)
-    assert_close(log_slope, implicit_slope(logs.exp(), a) / logs.exp(), rtol=1e-3, atol=1e-6)
+    assert_close(log_slope, implicit_slope(logs.exp(), a) / logs.exp(), rtol=1e-5, atol=1e-7)
     leaf = a.clone().requires_grad_()
     random.gamma(KEY, leaf, dtype=f64).sum().backward()
     assert torch.equal(leaf.grad, slope)
@@ -184,7 +184,7 @@ def test_gamma_numbers_have_implicit_derivatives(value):
     mapped = fn.vmap(fn.grad(lambda a, key: random.gamma(key, a, dtype=f64)), (None, 0))(a[0], keys)
     looped = [fn.grad(lambda a, key: random.gamma(key, a, dtype=f64))(a[0], key) for key in keys]
     assert_close(mapped, torch.stack(looped))
-    with pytest.raises(NotImplementedError, match="no second derivative"):
+    with pytest.raises(ValueError, match="reverse-mode"):
         fn.grad(fn.grad(lambda a: random.gamma(KEY, a, dtype=f64)))(a[0])
 
 
