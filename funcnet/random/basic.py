@@ -9,8 +9,9 @@ from torch import Tensor
 
 from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_tensor, check_dtype, check_key
+from funcnet.random.generator import draw
 from funcnet.random.special import erf, log
-from funcnet.random.units import FLOATS, as_normal, between, check_order, quantile, sample
+from funcnet.random.units import FLOATS, SYMMETRIC, as_normal, between, check_order, quantile, sample
 
 
 def uniform(
@@ -49,6 +50,8 @@ def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
         >>> fn.random.normal(fn.random.key(0), (3,))
         tensor([ 1.6226,  2.0253, -0.4336])
     """
+    if dtype in SYMMETRIC:
+        return draw("normal", key, shape, SYMMETRIC[dtype], quantile)
     return sample("normal", key, shape, dtype, as_normal)
 
 
