@@ -17,7 +17,6 @@ Operation = OpOverload
 Overloads = OpOverloadPacket  # the operations of one name
 assert_async = torch._assert_async
 is_all_true = torch._is_all_true
-gamma_derivative = torch._standard_gamma_grad  # of a gamma number in its shape parameter: (parameter, number)
 multi_margin_loss = torch._C._nn.multi_margin_loss
 multilabel_margin_loss = torch._C._nn.multilabel_margin_loss
 

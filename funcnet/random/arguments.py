@@ -75,7 +75,7 @@ def common_sizes(operation: str, shape: Shape | None, parameters: Mapping[str, A
 
 
 def as_tensor(value: Scalar, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Turn a number into a tensor; tensors stay as they are."""
+    """Turn a number into a tensor; tensors are returned unchanged."""
     return value if isinstance(value, Tensor) else torch.full((), value, dtype=dtype, device=device)
 
 

@@ -1,6 +1,7 @@
 """The uniform and the normal distribution, and transformations of one uniform number per sample."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_tensor, check_dtype, check_key
+from funcnet.random.generator import draw
 from funcnet.random.special import erf, log
-from funcnet.random.units import FLOATS, as_normal, between, check_order, quantile, sample
+from funcnet.random.units import FLOATS, SYMMETRIC, as_normal, between, check_order, quantile, sample
 
 
 def uniform(
@@ -48,6 +50,8 @@ def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
         >>> fn.random.normal(fn.random.key(0), (3,))
         tensor([ 1.6226,  2.0253, -0.4336])
     """
+    if dtype in SYMMETRIC:
+        return draw("normal", key, shape, SYMMETRIC[dtype], quantile)
     return sample("normal", key, shape, dtype, as_normal)
 
 
@@ -73,10 +77,12 @@ def truncated_normal(
     check_order("truncated_normal", "lower", lower, "upper", upper)
     check_key("truncated_normal", key)
     check_dtype("truncated_normal", dtype, FLOATS)
+    bounds: Sequence[Scalar]
     if isinstance(lower, int | float) and isinstance(upper, int | float) and not torch.compiler.is_compiling():
-        a, b, least, most = _number_bounds(float(lower), float(upper), dtype)
+        bounds = _number_bounds(float(lower), float(upper), dtype)
     else:
-        a, b, least, most = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
+        bounds = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
+    a, b, least, most = bounds
     return sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=a, upper=b, least=least, most=most)
 
 

@@ -1,5 +1,6 @@
 """The C text of the generator. All arguments are 64-bit integers: words of the key, sizes and addresses."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,18 +10,22 @@ from funcnet.random.polynomials import LOG, LOG2_HIGH, LOG2_LOW, PIECES, Piece
 
 def c_text() -> str:
     """Return the text of a library for `native`."""
+    unit32 = "(int32_t)((x ^ y) >> 9) * 0x1p-23f"
+    unit64 = "(int64_t)(((uint64_t)x << 32 | y) >> 12) * 0x1p-52"
     loops = (
         _loop("pairs", "uint64_t", "(uint64_t)y << 32 | x"),  # two words in the order of memory: x, y
         _loop("words32", "uint32_t", "x ^ y"),
         _loop("words64", "uint64_t", "(uint64_t)x << 32 | y"),
-        _loop("unit32", "float", "(int32_t)((x ^ y) >> 9) * 0x1p-23f"),
-        _loop("unit64", "double", "(int64_t)(((uint64_t)x << 32 | y) >> 12) * 0x1p-52"),
+        _loop("unit32", "float", unit32),
+        _loop("unit64", "double", unit64),
+        _loop("symmetric32", "float", f"2 * ({unit32}) - 0x1.fffffep-1f"),
+        _loop("symmetric64", "double", f"2 * ({unit64}) - 0x1.fffffffffffffp-1"),
     )
     inverses = (
-        _erfinv("erfinv32", "float", PIECES[torch.float32]),
-        _erfinv("erfinv64", "double", PIECES[torch.float64]),
+        _quantile("quantile32", "float", PIECES[torch.float32]),
+        _quantile("quantile64", "double", PIECES[torch.float64]),
     )
-    return "\n".join((_CIPHER, *loops, _SHUFFLE, *inverses, _log()))
+    return "\n".join((_CIPHER, *loops, _REMAINDERS, _SHUFFLE, *inverses, _log()))
 
 
 _CIPHER = r"""
@@ -49,6 +54,16 @@ void {name}(int64_t key0, int64_t key1, int64_t start, int64_t size, int64_t add
 }}"""
 
 
+# The pairs of words (higher, lower) modulo `span`, with shift = 2^32 modulo `span`, or 0 if the span is above 2^16.
+_REMAINDERS = r"""
+void remainders(int64_t highers, int64_t lowers, int64_t shift, int64_t span, int64_t size, int64_t offsets) {
+    const uint32_t *higher = (const uint32_t *)highers, *lower = (const uint32_t *)lowers;
+    uint32_t *offset = (uint32_t *)offsets, s = (uint32_t)span, f = (uint32_t)shift;
+    for (int64_t i = 0; i < size; i++)
+        offset[i] = s ? (higher[i] % s * f + lower[i] % s) % s : lower[i];  /* s is 0 for a span of 2^32 */
+}"""
+
+
 # A stable sort of (word, index) pairs by the bytes of the words; after four passes they are where they were at first.
 _SHUFFLE = r"""
 void shuffle(int64_t key0, int64_t key1, int64_t size, int64_t words, int64_t indices, int64_t words1,
@@ -71,8 +86,8 @@ void shuffle(int64_t key0, int64_t key1, int64_t size, int64_t words, int64_t in
 }"""
 
 
-def _erfinv(name: str, kind: str, pieces: list[Piece]) -> str:
-    """Compute `erfinv(u)` in the place of w = -log(1 - u^2), whose root torch and C round differently."""
+def _quantile(name: str, kind: str, pieces: list[Piece]) -> str:
+    """Compute sqrt(2) erfinv(u) in the place of w = -log(1 - u^2), whose root torch and C round differently."""
     first, *tails = pieces
     tail = "".join(
         f"        v = root[i] - ({kind}){piece.centre};\n"
@@ -86,7 +101,7 @@ void {name}(int64_t us, int64_t ws, int64_t roots, int64_t size) {{
     for (int64_t i = 0; i < size; i++) {{
         {kind} v = w[i] - ({kind}){first.centre};
         {kind} p = {_horner(kind, first)};
-{tail}        w[i] = u[i] * (w[i] < ({kind})INFINITY ? p : ({kind})INFINITY);
+{tail}        w[i] = ({kind}){math.sqrt(2)!r} * (u[i] * (w[i] < ({kind})INFINITY ? p : ({kind})INFINITY));
     }}
 }}"""
 

@@ -1,4 +1,4 @@
-"""Continuous distributions in closed form: functions of a few uniform, normal or exponential numbers per sample."""
+"""Continuous distributions without rejection: functions of a few uniform, normal or exponential numbers per sample."""
 
 import math
 
@@ -19,7 +19,7 @@ def laplace(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
 
     Example:
         >>> fn.random.laplace(fn.random.key(0), (3,))
-        tensor([ 2.2569,  3.1505, -0.4087])
+        tensor([-2.2570, -3.1503,  0.4086])
     """
     u = uniform(key, shape, dtype, torch.finfo(dtype).eps / 2 - 1, 1.0)
     return torch.sign(u) * torch.log1p(-u.abs())
@@ -30,7 +30,7 @@ def logistic(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
 
     Example:
         >>> fn.random.logistic(fn.random.key(0), (3,))
-        tensor([ 2.8963,  3.8217, -0.6978])
+        tensor([ 2.8964,  3.8218, -0.6978])
     """
     u = uniform(key, shape, dtype, torch.finfo(dtype).tiny, 1.0)
     return log(u) - torch.log1p(-u)
@@ -41,7 +41,7 @@ def cauchy(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
 
     Example:
         >>> fn.random.cauchy(fn.random.key(0), (3,))
-        tensor([ 6.0274, 14.8376, -0.5818])
+        tensor([ 6.0275, 14.8379, -0.5817])
     """
     u = uniform(key, shape, dtype, torch.finfo(dtype).eps, 1.0)
     return torch.tan(math.pi * (u - 0.5))
@@ -57,7 +57,7 @@ def pareto(key: Key, b: Scalar, shape: Shape | None = None, dtype: torch.dtype =
         dtype: The dtype of the result.
     Example:
         >>> fn.random.pareto(fn.random.key(0), 2.0, (3,))
-        tensor([4.3714, 6.8327, 1.2238])
+        tensor([4.3713, 6.8326, 1.2238])
     """
     check_positive("pareto", b=b)
     sizes, (b,) = broadcast("pareto", key, shape, dtype, b=b)
@@ -71,7 +71,7 @@ def rayleigh(key: Key, scale: Scalar, shape: Shape | None = None, dtype: torch.d
 
     Example:
         >>> fn.random.rayleigh(fn.random.key(0), 2.0, (3,))
-        tensor([0.6557, 0.4162, 2.9687])
+        tensor([0.6558, 0.4162, 2.9688])
     """
     check_positive("rayleigh", scale=scale)
     sizes, (scale,) = broadcast("rayleigh", key, shape, dtype, scale=scale)
@@ -85,7 +85,7 @@ def weibull_min(
 
     Example:
         >>> fn.random.weibull_min(fn.random.key(0), 2.0, 1.5, (3,))
-        tensor([4.1139, 4.9074, 1.0928])
+        tensor([4.1139, 4.9073, 1.0928])
     """
     check_positive("weibull_min", scale=scale, concentration=concentration)
     sizes, (scale, concentration) = broadcast(
@@ -104,7 +104,7 @@ def triangular(
 
     Example:
         >>> fn.random.triangular(fn.random.key(0), 0.0, 1.0, 4.0, (3,))
-        tensor([3.2076, 3.4930, 1.1694])
+        tensor([3.2075, 3.4930, 1.1694])
     """
     sizes, (left, mode, right) = broadcast("triangular", key, shape, dtype, left=left, mode=mode, right=right)
     u = uniform(key, sizes, dtype)
@@ -118,7 +118,7 @@ def lognormal(key: Key, sigma: Scalar = 1.0, shape: Shape | None = None, dtype: 
 
     Example:
         >>> fn.random.lognormal(fn.random.key(0), 0.5, (3,))
-        tensor([2.2508, 2.7528, 0.8051])
+        tensor([2.2509, 2.7528, 0.8051])
     """
     sizes, (sigma,) = broadcast("lognormal", key, shape, dtype, sigma=sigma)
     return torch.exp(normal(key, sizes, dtype) * sigma)
@@ -129,7 +129,7 @@ def maxwell(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
 
     Example:
         >>> fn.random.maxwell(fn.random.key(0), (3,))
-        tensor([2.6311, 1.3222, 1.9413])
+        tensor([2.6311, 0.9910, 0.9649])
     """
     sizes, _ = broadcast("maxwell", key, shape, dtype)
     return torch.linalg.vector_norm(normal(key, (*sizes, 3), dtype), dim=-1)
@@ -145,7 +145,7 @@ def double_sided_maxwell(key: Key, loc: Scalar, scale: Scalar, shape: Shape = ()
         dtype: The dtype of the result.
     Example:
         >>> fn.random.double_sided_maxwell(fn.random.key(0), 1.0, 2.0, (3,))
-        tensor([-3.0937, -4.9154,  4.0331])
+        tensor([ 4.0914,  4.1483, -3.1651])
     """
     common, (loc, scale) = broadcast("double_sided_maxwell", key, None, dtype, loc=loc, scale=scale)
     leading, _ = broadcast("double_sided_maxwell", key, shape, dtype)
@@ -162,7 +162,7 @@ def wald(key: Key, mean: Scalar, shape: Shape | None = None, dtype: torch.dtype 
         https://doi.org/10.1080/00031305.1976.10479147
     Example:
         >>> fn.random.wald(fn.random.key(0), 2.0, (3,))
-        tensor([0.6143, 0.2970, 1.7352])
+        tensor([0.5334, 0.5981, 0.7255])
     """
     check_positive("wald", mean=mean)
     sizes, (mean,) = broadcast("wald", key, shape, dtype, mean=mean)

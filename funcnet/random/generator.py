@@ -58,6 +58,8 @@ WORDS32 = Source("words32", torch.int32, 1, torch.bitwise_xor)
 WORDS64 = Source("words64", torch.int64, 1, _join64)
 UNIT32 = Source("unit32", torch.float32, 1, _unit32)  # multiples of 2^-23 in [0, 1)
 UNIT64 = Source("unit64", torch.float64, 1, _unit64)  # multiples of 2^-52 in [0, 1)
+SYMMETRIC32 = Source("symmetric32", torch.float32, 1, lambda x, y: 2 * _unit32(x, y) - (1 - 2.0**-24))  # in (-1, 1)
+SYMMETRIC64 = Source("symmetric64", torch.float64, 1, lambda x, y: 2 * _unit64(x, y) - (1 - 2.0**-53))
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _BLOCK = 1 << 16  # counters at a time, so that their words stay in the second-level cache through all rounds
@@ -85,9 +87,9 @@ def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
     if isinstance(number, int):
         high = 0 if -(1 << 31) <= number <= WORD else number >> 32
         return torch.tensor([_signed(high), _signed(number)], dtype=torch.int32, device=device)
-    wide = number.to(torch.int64)
-    high = torch.where((wide >> 31) == -1, 0, wide >> 32) if number.dtype.is_signed else wide >> 32
-    return torch.stack((high, wide)).to(torch.int32)
+    low = number.to(torch.int64)
+    upper = torch.where((low >> 31) == -1, 0, low >> 32) if number.dtype.is_signed else low >> 32
+    return torch.stack((upper, low)).to(torch.int32)
 
 
 PRNGKey = key
@@ -229,8 +231,8 @@ def split_each(keys: Tensor, num: int) -> Tensor:
 
 def _native(library: ctypes.CDLL, source: Source, key: Key, start: int, size: int) -> Tensor:
     """Compute the numbers of counters with the same upper half in C."""
-    numbers = torch.empty((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
-    native.call(library[source.name], *key.tolist(), start, size, numbers)
+    numbers = torch.zeros((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
+    native.call(getattr(library, source.name), *key.tolist(), start, size, numbers)
     return numbers
 
 

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from funcnet.random import native
 from funcnet.random.arguments import INTEGERS, Key, Scalar, Shape, broadcast, check_dtype, check_key, describe
 from funcnet.random.basic import uniform
 from funcnet.random.generator import WORD, WORDS32, WORDS64, draw, split
@@ -97,7 +98,8 @@ def randint(
     source = WORDS64 if dtype.itemsize == 8 else WORDS32
     higher = draw("randint", first, shape, source)
     if isinstance(minval, int) and isinstance(maxval, int) and dtype.itemsize < 8:
-        return draw("randint", second, shape, source, partial(_randint_between, dtype, minval, maxval), higher=higher)
+        between = partial(_randint_between, dtype, minval, maxval)
+        return draw("randint", second, shape, source, between, torch.int32, higher=higher)
     return draw("randint", second, shape, source, partial(_randint, dtype), higher=higher, minval=minval, maxval=maxval)
 
 
@@ -127,7 +129,11 @@ def _randint_between(dtype: torch.dtype, minval: int, maxval: int, lower: Tensor
     low = min(max(minval, least), most)
     span = max(min(max(maxval, least), most + 1) - low, 1)
     shift = (((1 << 16) % span) ** 2 & WORD) % span
-    offset = (higher & WORD) % span * shift + (lower.to(torch.int64) & WORD) % span
+    if library := native.library(lower):
+        offset = torch.zeros_like(lower)
+        native.call(library.remainders, higher.contiguous(), lower, shift, span, lower.numel(), offset)
+        return (offset + low).to(dtype) if dtype == torch.int32 else ((offset.long() & WORD) + low).to(dtype)
+    offset = (higher.to(torch.int64) & WORD) % span * shift + (lower.to(torch.int64) & WORD) % span
     return (offset % span + low).to(dtype)
 
 

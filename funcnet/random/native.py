@@ -50,7 +50,6 @@ def is_plain(tensor: Tensor) -> bool:
         and not tensor.requires_grad
         and not _torch.is_transforming()
         and not _torch.is_in_dispatch_mode()
-        and not torch.jit.is_tracing()
     )
 
 

@@ -148,8 +148,8 @@ def _shuffle(key: Key, shape: Sequence[int], axis: int) -> Tensor:
 def _sort(key: Key, index: Tensor, axis: int) -> Tensor:
     """Sort indices by random words, stably."""
     if index.ndim == 1 and index.numel() <= WORD and (library := native.library(key, index.numel())):
-        words = torch.empty((2, index.numel()), dtype=torch.int32, device="cpu")
-        native.call(library.shuffle, *key.tolist(), index.numel(), words[0], index, words[1], torch.empty_like(index))
+        words = torch.zeros((2, index.numel()), dtype=torch.int32, device="cpu")
+        native.call(library.shuffle, *key.tolist(), index.numel(), words[0], index, words[1], torch.zeros_like(index))
         return index
     words = draw("permutation", key, index.shape, WORDS32) ^ _LEAST  # orders int32 as if unsigned
     return index.gather(axis, words.argsort(dim=axis, stable=True))

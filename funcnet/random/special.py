@@ -22,22 +22,33 @@ from funcnet.random.polynomials import ERF_A, ERF_B, ERF_END, LOG, LOG2_HIGH, LO
 _TINY = torch.finfo(torch.float32).tiny
 
 
+def normal_quantile(u: Tensor) -> Tensor:
+    """Compute sqrt(2) erfinv(u), the normal number for u uniform on (-1, 1), for float32 or float64."""
+    if library := native.library(u):
+        w, root = _logarithm(u)
+        function = library.quantile32 if u.dtype == torch.float32 else library.quantile64
+        native.call(function, u.contiguous(), w, root, u.numel())
+        return w
+    return u.new_full((), math.sqrt(2)) * erfinv(u)
+
+
 def erfinv(u: Tensor) -> Tensor:
     """Compute u p(w), with w = -log(1 - u^2) and p a piecewise polynomial in w or sqrt(w), for float32 or float64.
 
     torch.erfinv differs from it by up to 91 units in the last place in float32, and by far more in the float64 tails.
     """
     first, *tails = PIECES[u.dtype]
-    w = -torch.log1p(-u * u)
-    root = w.clamp(min=tails[0].start).sqrt()  # the clamp keeps the gradient finite at w = 0, where root is unused
-    if library := native.library(u):
-        function = library.erfinv32 if u.dtype == torch.float32 else library.erfinv64
-        native.call(function, u.contiguous(), w, root, u.numel())
-        return w
+    w, root = _logarithm(u)
     p = _polynomial(first, w)
     for piece in tails:
         p = torch.where(w < piece.start, p, _polynomial(piece, root))
     return u * torch.where(w < math.inf, p, math.inf)
+
+
+def _logarithm(u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return w = -log(1 - u^2), and its root where the polynomials need it."""
+    w = -torch.log1p(-u * u)
+    return w, w.clamp(min=PIECES[u.dtype][1].start).sqrt()  # the root at w = 0 has no finite derivative
 
 
 def erf(x: Tensor) -> Tensor:
@@ -57,7 +68,7 @@ def log(x: Tensor) -> Tensor:
     if x.dtype != torch.float32 or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
         return torch.log(x)
     if library := native.library(x):
-        logs = torch.empty_like(x, memory_format=torch.contiguous_format)
+        logs = torch.zeros_like(x, memory_format=torch.contiguous_format)
         native.call(library.log32, x.contiguous(), logs, x.numel())
         return logs
     mantissa, exponent = torch.frexp(x.clamp(min=_TINY))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, check_dtype
-from funcnet.random.generator import UNIT32, UNIT64, WORDS32, Source, draw, draw_each
-from funcnet.random.special import erfinv
+from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_each
+from funcnet.random.special import erfinv, normal_quantile
 
 # dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
 FLOATS: dict[torch.dtype, tuple[Source, Callable[[Tensor], Tensor]]] = {
@@ -17,6 +17,7 @@ FLOATS: dict[torch.dtype, tuple[Source, Callable[[Tensor], Tensor]]] = {
     torch.float16: (WORDS32, lambda word: ((word >> 6) & 1023).to(torch.float16) * 2.0**-10),
     torch.bfloat16: (WORDS32, lambda word: ((word >> 1) & 127).to(torch.bfloat16) * 2.0**-7),
 }
+SYMMETRIC = {torch.float32: SYMMETRIC32, torch.float64: SYMMETRIC64}
 
 
 def sample(
@@ -52,8 +53,9 @@ def between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 def quantile(u: Tensor) -> Tensor:
     """Compute sqrt(2) erfinv(u), in float32 for the narrower dtypes."""
-    wide = u if u.dtype == torch.float64 else u.to(torch.float32)
-    return u.new_full((), math.sqrt(2)) * erfinv(wide).to(u.dtype)
+    if u.dtype in SYMMETRIC:
+        return normal_quantile(u)
+    return u.new_full((), math.sqrt(2)) * erfinv(u.to(torch.float32)).to(u.dtype)
 
 
 def check_order(operation: str, lower: str, low: Scalar, upper: str, high: Scalar) -> None:

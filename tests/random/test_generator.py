@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from random_draws import DRAWS, LOGITS, MATRIX, b16, f16, f32, f64, threefry
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing import assert_close
 
@@ -17,52 +18,7 @@ import funcnet as fn
 from funcnet import random
 from funcnet.random import generator
 
-LOGITS = torch.tensor([[0.1, 2.0, -1.0], [1.0, 0.0, 0.5]], dtype=torch.float64)
-MATRIX = torch.arange(12.0).reshape(3, 4)
-LOW, HIGH, P = torch.tensor([[-1.0], [0.5]]), torch.arange(1.0, 5.0), torch.tensor([0.2, 0.9])
-f16, b16, f32, f64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
-
-# Every function of a key, with non-default options; all laws below apply to them.
-DRAWS = {
-    "split": lambda key: random.split(key, (2, 3)),
-    "fold_in": lambda key: random.fold_in(key, -3),
-    "key_data": lambda key: random.key_data(key).view(torch.int32),
-    "bits": lambda key: random.bits(key, (3, 2)).view(torch.int32),
-    "bits64": lambda key: random.bits(key, 5, torch.uint64).view(torch.int64),
-    "bits8": lambda key: random.bits(key, (), torch.uint8),
-    "uniform": lambda key: random.uniform(key, (2, 3)),
-    "uniform64": lambda key: random.uniform(key, (4,), f64, -2.0, HIGH),
-    "uniform16": lambda key: random.uniform(key, (4,), f16, 0.1, 0.7),
-    "normal": lambda key: random.normal(key, (7,)),
-    "normal64": lambda key: random.normal(key, (7, 1), f64),
-    "normal, bfloat16": lambda key: random.normal(key, (7,), b16),
-    "truncated_normal": lambda key: random.truncated_normal(key, LOW, 2.0, (2, 5)),
-    "bernoulli": lambda key: random.bernoulli(key, P, (3, 2)),
-    "exponential": lambda key: random.exponential(key, (5,)),
-    "gumbel": lambda key: random.gumbel(key, (5,)),
-    "categorical": lambda key: random.categorical(key, LOGITS, 0, (4, 3)),
-    "randint": lambda key: random.randint(key, (6,), -5, 1000),
-    "randint64": lambda key: random.randint(key, (6,), -5, 2**40, torch.int64),
-    "permutation": lambda key: random.permutation(key, 9),
-    "permutation of slices": lambda key: random.permutation(key, MATRIX, -1),
-    "permutation of lines": lambda key: random.permutation(key, MATRIX, 1, independent=True),
-}
 draws = pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-
-
-def threefry(key, counter):
-    """Compute Threefry-2x32-20 of a 64-bit counter, from the paper, in Python integers."""
-    mask = 2**32 - 1
-    k = [word % 2**32 for word in key]
-    k.append(k[0] ^ k[1] ^ 0x1BD11BDA)
-    x, y = (counter >> 32) + k[0] & mask, counter + k[1] & mask
-    for i, distance in enumerate([13, 15, 26, 6, 17, 29, 16, 24] * 2 + [13, 15, 26, 6], start=1):
-        x = x + y & mask
-        y = (y << distance & mask | y >> 32 - distance) ^ x
-        if i % 4 == 0:
-            s = i // 4
-            x, y = x + k[s % 3] & mask, y + k[(s + 1) % 3] + s & mask
-    return x, y
 
 
 def unsigned(keys):
