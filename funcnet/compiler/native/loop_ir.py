@@ -142,9 +142,9 @@ class Cumulate:
 
 @dataclass(eq=False)
 class Sort:
-    """values = source sorted along one axis, stable; indices are the old positions.
+    """values = source sorted along one axis from `first` on, stable, NaN as the largest; indices are the old positions.
 
-    NaN is the largest. Keys and order are scratch of twice the length of one line.
+    Keys and order are scratch of twice the length of one line.
     """
 
     values: View
@@ -154,6 +154,7 @@ class Sort:
     descending: bool
     keys: View
     order: View
+    first: int = 0
 
 
 @dataclass(eq=False)
@@ -223,12 +224,10 @@ def reads(statement: Statement) -> Iterator[View]:
         case Nest():
             for part in statement.body:
                 yield from sources(part)
-        case Contract():
-            yield from (statement.left, statement.right)
-        case Cumulate() | Sort():
-            yield statement.source
-        case Check():
-            yield statement.view
+        case Contract(_, left, right):
+            yield from (left, right)
+        case Cumulate(_, view) | Sort(_, _, view) | Check(view):
+            yield view
         case Loop() | Section():
             for inner in statement.body:
                 yield from reads(inner)

@@ -171,6 +171,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "gemm": _text(13, rounding.gemm),
     "ascending": _sort(sorting.ASCENDING),
     "descending": _sort(sorting.DESCENDING),
+    "smallest": _sort(sorting.SMALLEST),
+    "largest": _sort(sorting.LARGEST),
+    "nth_smallest": _sort(sorting.NTH_SMALLEST),
 }
 
 
