@@ -66,7 +66,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"values"},
         {"formulas", "lower"},
         {"elementwise", "reductions", "views"},
-        {"indexing", "sorting"},
+        {"halves", "indexing", "sorting"},
         {"table"},
     ],
     "compiler/native/c": [
@@ -80,7 +80,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "elementary", "integers", "rounding", "series", "sorting"},
+        {"activations", "elementary", "halves", "integers", "rounding", "series", "sorting"},
     ],
 }
 HEIGHT = {

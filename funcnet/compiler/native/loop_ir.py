@@ -3,7 +3,6 @@
 A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
-import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -30,7 +29,7 @@ def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | fl
     if dtype == torch.bool:
         return bool(value)
     if dtype.is_floating_point:
-        return ctypes.c_float(value).value if dtype == torch.float32 else float(value)
+        return float(value) if dtype == torch.float64 else torch.tensor(value, dtype=dtype, device="cpu").item()
     if isinstance(value, float):
         value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
     least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits

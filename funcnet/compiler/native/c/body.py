@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from funcnet.compiler.errors import InternalError
-from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, applied
-from funcnet.compiler.native.c.writer import Place, Writer
+from funcnet.compiler.native.c.writer import NAMES, Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Const,
@@ -160,6 +160,10 @@ class Body:
         source, kind = node.args[0], self.writer.type(node)
         if kind in ("b8", "vb8"):
             return self.writer.compared(f"{text} != 0", node.varying)
+        if source.dtype in HALVES:
+            return self.writer.call(f"from_{NAMES[source.dtype]}", kind, text)
+        if node.dtype in HALVES:
+            return self.writer.call(f"to_{NAMES[node.dtype]}", self.writer.type(source), text)
         if node.dtype == torch.float32 and source.dtype == torch.float64:
             return self.writer.call("narrow", kind, text)
         if not node.varying:

@@ -22,7 +22,7 @@ typedef signed char i8;
 typedef unsigned char u8, b8;
 typedef __UINT64_TYPE__ u64;
 typedef __UINT32_TYPE__ u32;
-typedef __UINT16_TYPE__ u16;
+typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are converted to compute
 #define PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
@@ -92,7 +92,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
 def _prelude(lanes: int, target: Target) -> str:
     """Return the types and macros; without lanes, only those of scalars."""
     text = _SCALARS.replace("{FAILED}", str(FAILED))
-    for kind in (*_INTEGERS, "b8"):
+    for kind in (*_INTEGERS, "bf16", "f16", "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
@@ -106,6 +106,7 @@ def _prelude(lanes: int, target: Target) -> str:
     for kind in widths:
         integer = "vi" + kind[1:]
         text += _CHOICE.format(t=kind, i=integer)
+    text += "typedef vu16 vbf16, vf16;\n#define K_vbf16 K_vu16\n#define K_vf16 K_vu16\n"
     text += "static inline vb8 sel_vb8(vb8 m, vb8 a, vb8 b) { return (a & m) | (b & ~m); }\n"
     return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
 

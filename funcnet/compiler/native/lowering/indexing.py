@@ -188,15 +188,17 @@ def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
     return out
 
 
-RULES: dict[str, Rule] = {
+READS: dict[str, Rule] = {
     "gather": _gather,
     "index_select": _index_select,
     "index": _index,
-    "index_put": _index_put,
-    "scatter": _scatter(False),
-    "scatter_add": _scatter(True),
     "cat": _cat,
     "constant_pad_nd": _pad,
     "slice_scatter": _slice_scatter,
     "repeat": _repeat,
+}
+WRITES: dict[str, Rule] = {
+    "index_put": _index_put,
+    "scatter": _scatter(False),
+    "scatter_add": _scatter(True),
 }

@@ -12,7 +12,7 @@ import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
-from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
+from funcnet.compiler.native.buffers import HALVES, Buffer, Counter, View, whole
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Check,
@@ -287,7 +287,7 @@ class Lowering:
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
-DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
+DTYPES = (torch.float32, torch.float64, *HALVES, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
 def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:

@@ -7,8 +7,8 @@ import torch
 
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.loop_ir import Const, Operand, Sort
+from funcnet.compiler.native.lowering import reductions
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
-from funcnet.compiler.native.lowering.reductions import RULES as REDUCTIONS
 from funcnet.compiler.native.lowering.values import Emit, Splat, Value
 
 
@@ -61,7 +61,7 @@ def _median(lowering: Lowering, x: Value, dim: int = -1, keepdim: bool = False) 
     if not x.dtype.is_floating_point:
         return found
     most = lowering.reduce("maximum", x, [dim % len(x.shape)], -math.inf, keepdim)
-    place = REDUCTIONS["argmax"](lowering, x, dim, keepdim)
+    place = reductions.first_place(lowering, x, "maximum", 1, dim, keepdim)
 
     def unless_nan(emit: Emit, most: Operand, nan: Operand, value: Operand) -> Operand:
         return emit("where", emit("ne", most, most), nan, value)
