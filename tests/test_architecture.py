@@ -67,6 +67,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"formulas", "lower"},
         {"elementwise", "reductions", "views"},
         {"halves", "indexing", "sorting"},
+        {"searching"},
         {"table"},
     ],
     "compiler/native/c": [

@@ -49,6 +49,12 @@ static inline void set_mode(u64 m) {}
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
 #define FAILED {FAILED}
 static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
+static inline i64 hidden(i64 i) {  // gcc 12 reads at wrong indices if they are a vector of comparisons
+#ifndef __clang__
+  __asm__("" : "+r"(i));
+#endif
+  return i;
+}
 static inline i64 within(i64 i, i64 n, i64 *wrong) {  // without branches, so that it can be vectorised
   i = i < 0 ? i + n : i;
   const i64 out = (u64)i >= (u64)n;

@@ -28,7 +28,7 @@ def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Pl
     return lowering.map(shape, formula, *indices, after=[view])
 
 
-def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: object) -> Value:
+def gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: object) -> Value:
     return _gathered(lowering, x, index.shape, _at(dim, len(x.shape)), index)
 
 
@@ -189,7 +189,7 @@ def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
 
 
 READS: dict[str, Rule] = {
-    "gather": _gather,
+    "gather": gather,
     "index_select": _index_select,
     "index": _index,
     "cat": _cat,

@@ -1,6 +1,6 @@
 """The table of lowering rules, from ATen operations to loops."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, reductions, sorting, views
+from funcnet.compiler.native.lowering import elementwise, indexing, reductions, searching, sorting, views
 from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
@@ -9,5 +9,6 @@ _COMPUTE: dict[str, Rule] = {
     **reductions.RULES,
     **indexing.WRITES,
     **sorting.RULES,
+    **searching.RULES,
 }
 RULES: dict[str, Rule] = {**{name: widened(rule) for name, rule in _COMPUTE.items()}, **views.RULES, **indexing.READS}
