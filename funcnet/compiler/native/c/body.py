@@ -107,7 +107,8 @@ class Body:
         is_loaded = isinstance(x, View) or (
             isinstance(x, Node) and x.op == "where" and isinstance(x.args[1], Const) and isinstance(x.args[2], View)
         )
-        return f"within({text if is_loaded else f'hidden({text})'}, {size}, &{self.wrong})"
+        name = "within_one" if self.nest.sequential else "within"
+        return f"{name}({text if is_loaded or self.nest.sequential else f'hidden({text})'}, {size}, &{self.wrong})"
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
