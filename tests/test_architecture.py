@@ -77,7 +77,8 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"values"},
         {"formulas", "lower"},
         {"elementwise", "loops", "reductions", "views"},
-        {"indexing", "sorting"},
+        {"halves", "indexing", "sorting"},
+        {"searching"},
         {"table"},
     ],
     "compiler/native/c": [
@@ -98,7 +99,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "elementary", "integers", "rounding", "series", "sorting"},
+        {"activations", "elementary", "halves", "integers", "rounding", "series", "sorting"},
     ],
 }
 HEIGHT = {

@@ -26,6 +26,7 @@ through all of them, later ones from the signature straight to the kernel.
     passes/__init__.py               the passes over the program, in order; every backend gets their result
         passes/lane_checks.py            fill the lanes that fail a check with NaN
         passes/aliasing.py               copy results that are arguments, or views of them
+        passes/stacked_sums.py           write sums over a stack as additions
         passes/dead_code.py              remove the operations that no result depends on
         passes/hoist.py                  move loop-invariant operations in front of their loop
         passes/predication.py            select where a condition differs between lanes
@@ -38,7 +39,8 @@ through all of them, later ones from the signature straight to the kernel.
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/control.py                those that depend on a value: checks, branches, loops with a condition
-        native/fission.py                split nests over too many arrays, or with long bodies
+        native/fission.py                split nests over too many arrays
+        native/strips.py                 cut nests with long bodies into short ones over strips of the indices
         native/rows.py                   fuse nests that pass large arrays to each other, row by row
         native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena

@@ -179,3 +179,25 @@ def test_a_write_out_of_range_is_an_error(index: int, lanes: bool) -> None:
     jit(call, backend="native")(torch.zeros(4), good)
     with pytest.raises(IndexError, match="out of the range"):
         jit(call, backend="native")(torch.zeros(4), bad)
+
+
+def test_indices_that_are_comparisons() -> None:
+    """gcc 12 read at wrong indices where a vector of comparisons was one of indices."""
+
+    def f(x: Tensor, y: Tensor) -> list[Tensor]:
+        line = x[:2].sort().values
+        return [
+            line[(y > 0).long()],
+            line.sort().values[torch.where(y > line[0], 1, 0)],
+            line.gather(0, (y < 0).long()),
+        ]
+
+    check(f, rand(3), rand(40, seed=1))
+
+
+def test_a_row_out_of_range_is_an_error() -> None:
+    x, rows = torch.ones(5, 70), torch.tensor([1, 5, 2])
+    for f in (lambda x, i: x[i], lambda x, i: x.index_add(0, i, x[:3]), lambda x, i: x.index_select(0, i)):
+        with pytest.raises(IndexError, match="out of the range"):
+            jit(f, backend="native")(x, rows)
+        assert torch.equal(jit(f, backend="native")(x, rows % 5), f(x, rows % 5))

@@ -213,3 +213,34 @@ def test_an_epoch_of_shuffled_minibatches(backend: str) -> None:
     for call, keys in ((f, key(2)), (fn.vmap(f), split(key(2), 9))):
         assert jit(call).explain(keys).backend == "native"
         same(jit(call, backend=backend)(keys), call(keys), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_a_selection_of_few_does_not_depend_on_the_rest(dtype: torch.dtype) -> None:
+    x = values(19, 3, 90, dtype=dtype)
+
+    def selections(x: Tensor) -> list[Tensor]:
+        found = [x.topk(3), x.topk(9, largest=False), x.kthvalue(40), x.kthvalue(2, 1, keepdim=True), x.kthvalue(2, 0)]
+        found += [x.median(1), x.median(-1, keepdim=True), x.median(0)]
+        return [*(pair.values for pair in found), x.median(), x.mT.median()]
+
+    both(selections, x, backend="native")
+
+
+def test_equal_elements_are_selected_in_order() -> None:
+    x = values(3, 90, dtype=torch.float32)
+    order = x.argsort(descending=True, stable=True)
+    f = lambda x: [x.topk(11).indices, x.topk(11, largest=False).indices, x.kthvalue(40).indices]  # noqa: E731
+    same(jit(f, backend="native")(x), [order[:, :11], x.argsort(stable=True)[:, :11], x.argsort(stable=True)[:, 39]])
+
+
+def test_the_gradients_of_a_median_and_a_kth_value_are_at_their_positions() -> None:
+    f = fn.grad(lambda x: (x.median(1).values * x.kthvalue(3, 1).values).sum() + x.median())
+    x = torch.randn(5, 21, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    same([jit(f, backend="native")(x)], [f(x)], 1e-12)
+
+
+def test_a_median_is_nan_if_an_element_is() -> None:
+    x = torch.tensor([[1.0, nan, 2.0, nan, 0.0], [3.0, 1.0, 2.0, 0.0, 5.0]])
+    value, index = jit(lambda x: x.median(1), backend="native")(x)
+    same([value, index], [torch.tensor([nan, 2.0]), torch.tensor([1, 2])])

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+HALVES = (torch.bfloat16, torch.float16)  # stored only; they are converted to float32 to compute
+
 
 @dataclass(eq=False)
 class Buffer:

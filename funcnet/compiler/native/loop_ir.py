@@ -3,7 +3,6 @@
 A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
-import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -31,7 +30,7 @@ def _converted(value: bool | int | float, dtype: torch.dtype) -> bool | int | fl
     if dtype == torch.bool:
         return bool(value)
     if dtype.is_floating_point:
-        return ctypes.c_float(value).value if dtype == torch.float32 else float(value)
+        return float(value) if dtype == torch.float64 else torch.tensor(value, dtype=dtype, device="cpu").item()
     if isinstance(value, float):
         value = int(torch.tensor(value, dtype=torch.float64, device="cpu").to(torch.int64).item())
     least, count = torch.iinfo(dtype).min, 1 << torch.iinfo(dtype).bits
@@ -143,9 +142,9 @@ class Cumulate:
 
 @dataclass(eq=False)
 class Sort:
-    """values = source sorted along one axis, stable; indices are the old positions.
+    """values = source sorted along one axis from `first` on, stable, NaN as the largest; indices are the old positions.
 
-    NaN is the largest. Keys and order are scratch of twice the length of one line.
+    Keys and order are scratch of twice the length of one line.
     """
 
     values: View
@@ -155,6 +154,7 @@ class Sort:
     descending: bool
     keys: View
     order: View
+    first: int = 0
 
 
 @dataclass(eq=False)
@@ -215,12 +215,10 @@ def reads(statement: Statement) -> Iterator[View]:
         case Nest():
             for part in statement.body:
                 yield from sources(part)
-        case Contract():
-            yield from (statement.left, statement.right)
-        case Cumulate() | Sort():
-            yield statement.source
-        case Check() | Break():
-            yield statement.view
+        case Contract(_, left, right):
+            yield from (left, right)
+        case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):
+            yield view
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
             for inner in statement.body:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from funcnet.compiler.errors import InternalError
-from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, applied
-from funcnet.compiler.native.c.writer import Place, Writer
+from funcnet.compiler.native.c.writer import NAMES, Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Const,
@@ -83,7 +83,7 @@ class Body:
                     if not isinstance(x, Index) and not x.varying and self.depth(x) == level:
                         self.declare(x, place)
                         self.checked[x, size] = self.writer.fresh("c")
-                        text = self.within(self.read(x, place), size)
+                        text = self.within(x, self.read(x, place), size)
                         self.writer.put(f"const i64 {self.checked[x, size]} = {text};")
 
     def declare(self, x: Operand, place: Place) -> None:
@@ -102,9 +102,13 @@ class Body:
             return max((level + 1 for level, axis in levels if x.strides[axis]), default=0)
         return next((level + 1 for level, axis in levels if axis == x.axis), 0) if isinstance(x, Index) else 0
 
-    def within(self, text: str, size: int) -> str:
-        """Return an index in the range of an axis."""
-        return f"within({text}, {size}, &{self.wrong})"
+    def within(self, x: Operand, text: str, size: int) -> str:
+        """Return an index in the range of an axis; one that comes from memory may be vectorised."""
+        is_loaded = isinstance(x, View) or (
+            isinstance(x, Node) and x.op == "where" and isinstance(x.args[1], Const) and isinstance(x.args[2], View)
+        )
+        name = "within_one" if self.nest.sequential else "within"
+        return f"{name}({text if is_loaded or self.nest.sequential else f'hidden({text})'}, {size}, &{self.wrong})"
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
@@ -160,6 +164,10 @@ class Body:
         source, kind = node.args[0], self.writer.type(node)
         if kind in ("b8", "vb8"):
             return self.writer.compared(f"{text} != 0", node.varying)
+        if source.dtype in HALVES:
+            return self.writer.call(f"from_{NAMES[source.dtype]}", kind, text)
+        if node.dtype in HALVES:
+            return self.writer.call(f"to_{NAMES[node.dtype]}", self.writer.type(source), text)
         if node.dtype == torch.float32 and source.dtype == torch.float64:
             return self.writer.call("narrow", kind, text)
         if not node.varying:
@@ -215,7 +223,7 @@ class Body:
         for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
             if not isinstance(x, Index):
                 text = self.checked.get((x, size)) or self.within(
-                    f"{self.read(x, place)}{'[i]' if lanes and x.varying else ''}", size
+                    x, f"{self.read(x, place)}{'[i]' if lanes and x.varying else ''}", size
                 )
                 terms.append(f"{text} * {stride}")
         return " + ".join(terms)

@@ -22,7 +22,7 @@ typedef signed char i8;
 typedef unsigned char u8, b8;
 typedef __UINT64_TYPE__ u64;
 typedef __UINT32_TYPE__ u32;
-typedef __UINT16_TYPE__ u16;
+typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are converted to compute
 #define PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
@@ -49,11 +49,23 @@ static inline void set_mode(u64 m) {}
 static _Thread_local u64 mode_;  // the floating-point mode of the caller
 #define FAILED {FAILED}
 static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
+static inline i64 hidden(i64 i) {  // gcc 12 reads at wrong indices if they are a vector of comparisons
+#ifndef __clang__
+  __asm__("" : "+r"(i));
+#endif
+  return i;
+}
 static inline i64 within(i64 i, i64 n, i64 *wrong) {  // without branches, so that it can be vectorised
   i = i < 0 ? i + n : i;
   const i64 out = (u64)i >= (u64)n;
   *wrong |= out;
   return out ? 0 : i;
+}
+static inline i64 within_one(i64 i, i64 n, i64 *wrong) {  // faster where nothing is vectorised
+  i = i < 0 ? i + n : i;
+  if ((u64)i < (u64)n) return i;
+  *wrong = 1;
+  return 0;
 }
 """
 _SCALAR = """#define K_{t}(c) (({t})(c))
@@ -98,7 +110,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
 def _prelude(plan: Plan, target: Target, *, lanes: bool) -> str:
     """Return the types and macros; without lanes, only those of scalars."""
     text = _SCALARS.replace("{FAILED}", str(FAILED))
-    for kind in (*_INTEGERS, "b8"):
+    for kind in (*_INTEGERS, "bf16", "f16", "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
     if not lanes:
@@ -112,6 +124,7 @@ def _prelude(plan: Plan, target: Target, *, lanes: bool) -> str:
     for kind in widths:
         integer = "vi" + kind[1:]
         text += _CHOICE.format(t=kind, i=integer)
+    text += "typedef vu16 vbf16, vf16;\n#define K_vbf16 K_vu16\n#define K_vf16 K_vu16\n"
     text += "static inline vb8 sel_vb8(vb8 m, vb8 a, vb8 b) { return (a & m) | (b & ~m); }\n"
     return text + "".join(_VECTOR_BITS.format(t=f"f{n}", i=f"i{n}") for n in (32, 64))
 

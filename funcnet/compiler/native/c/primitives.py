@@ -10,7 +10,7 @@ from enum import Enum, auto
 import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
-from funcnet.compiler.native.c.functions import activations, elementary, integers, rounding, sorting
+from funcnet.compiler.native.c.functions import activations, elementary, halves, integers, rounding, sorting
 
 Text = str | Callable[[str, str], str]
 
@@ -166,11 +166,18 @@ PRIMITIVES: dict[str, Primitive] = {
     "normal": _text(1, elementary.NORMAL),
     "logsum": _text(3, elementary.LOGSUM),
     "narrow": _text(1, rounding.narrow),
+    "from_bf16": _text(1, halves.FROM_BF16),
+    "to_bf16": _text(1, halves.TO_BF16),
+    "from_f16": _text(1, halves.FROM_F16),
+    "to_f16": _text(1, halves.TO_F16),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
     "ascending": _sort(sorting.ASCENDING),
     "descending": _sort(sorting.DESCENDING),
+    "smallest": _sort(sorting.SMALLEST),
+    "largest": _sort(sorting.LARGEST),
+    "nth_smallest": _sort(sorting.NTH_SMALLEST),
 }
 
 

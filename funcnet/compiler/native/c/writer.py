@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
-from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.buffers import HALVES, Buffer, Counter, View
 from funcnet.compiler.native.loop_ir import Const, Operand
 from funcnet.compiler.native.target import Target
 
@@ -20,6 +20,8 @@ Place = Sequence[str | int]
 NAMES = {
     torch.float32: "f32",
     torch.float64: "f64",
+    torch.bfloat16: "bf16",
+    torch.float16: "f16",
     torch.int64: "i64",
     torch.int32: "i32",
     torch.int16: "i16",
@@ -167,6 +169,8 @@ class Writer:
     def constant(self, const: Const) -> str:
         """Return a number as a C literal."""
         kind = NAMES[const.dtype]
+        if const.dtype in HALVES:
+            return str(torch.tensor(const.value, dtype=const.dtype, device="cpu").view(torch.uint16).item())
         if const.dtype.is_floating_point:
             value = const.value
             assert isinstance(value, float)

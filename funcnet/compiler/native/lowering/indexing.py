@@ -28,7 +28,7 @@ def _gathered(lowering: Lowering, source: Value, shape: Sequence[int], place: Pl
     return lowering.map(shape, formula, *indices, after=[view])
 
 
-def _gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: object) -> Value:
+def gather(lowering: Lowering, x: Value, dim: int, index: Value, **_: object) -> Value:
     return _gathered(lowering, x, index.shape, _at(dim, len(x.shape)), index)
 
 
@@ -188,15 +188,17 @@ def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
     return out
 
 
-RULES: dict[str, Rule] = {
-    "gather": _gather,
+READS: dict[str, Rule] = {
+    "gather": gather,
     "index_select": _index_select,
     "index": _index,
-    "index_put": _index_put,
-    "scatter": _scatter(False),
-    "scatter_add": _scatter(True),
     "cat": _cat,
     "constant_pad_nd": _pad,
     "slice_scatter": _slice_scatter,
     "repeat": _repeat,
+}
+WRITES: dict[str, Rule] = {
+    "index_put": _index_put,
+    "scatter": _scatter(False),
+    "scatter_add": _scatter(True),
 }

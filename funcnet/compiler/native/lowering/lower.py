@@ -12,9 +12,18 @@ import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
-from funcnet.compiler.native.buffers import Buffer, View, whole
+from funcnet.compiler.native.buffers import HALVES, Buffer, View, whole
 from funcnet.compiler.native.control import Check
-from funcnet.compiler.native.loop_ir import Accumulate, Const, Contract, LoopProgram, Nest, Operand, Statement, Store
+from funcnet.compiler.native.loop_ir import (
+    Accumulate,
+    Const,
+    Contract,
+    LoopProgram,
+    Nest,
+    Operand,
+    Statement,
+    Store,
+)
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Op, Program, Var
@@ -58,7 +67,7 @@ class Lowering:
         return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
 
     def _finish(self, value: Value, out: View) -> Buffer:
-        """Copy a value to a result, or make the large temporary that holds it the result; return the result's buffer."""
+        """Copy a value to a result, or make the large temporary that holds it the result; return the buffer."""
         if isinstance(value, View) and not out.varying and value.fills("temporary", self.target.stack):
             value.buffer.kind, value.buffer.position = "output", out.buffer.position
             return value.buffer
@@ -209,7 +218,7 @@ class Lowering:
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
-DTYPES = (torch.float32, torch.float64, *_SIGNED, *_UNSIGNED, torch.bool)
+DTYPES = (torch.float32, torch.float64, *HALVES, *_SIGNED, *_UNSIGNED, torch.bool)
 
 
 def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:

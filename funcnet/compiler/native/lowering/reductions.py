@@ -37,7 +37,7 @@ def _extremum(op: str, sign: int) -> Rule:
 
     def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
         best = lowering.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
-        return best if len(lowering.op.outputs) == 1 else [best, _place(lowering, x, op, sign, dim, keepdim)]
+        return best if len(lowering.op.outputs) == 1 else [best, first_place(lowering, x, op, sign, dim, keepdim)]
 
     return rule
 
@@ -50,7 +50,7 @@ def _bound(dtype: torch.dtype, sign: int) -> Number:
     return torch.iinfo(dtype).max if sign > 0 else torch.iinfo(dtype).min
 
 
-def _place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
+def first_place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
     """Return the first index, in row-major order of the reduced axes, of the extremum or of a NaN."""
     axes = _axes(x, dim)
     best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
@@ -67,7 +67,7 @@ def _place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim:
 
 
 def _arg(op: str, sign: int) -> Rule:
-    return lambda lowering, x, dim=None, keepdim=False: _place(lowering, x, op, sign, dim, keepdim)
+    return lambda lowering, x, dim=None, keepdim=False: first_place(lowering, x, op, sign, dim, keepdim)
 
 
 def _mean(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False, **_: object) -> Value:

@@ -1,13 +1,19 @@
 """The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, sorting, views
+from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, searching, sorting, views
+from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
-RULES: dict[str, Rule] = {
+_COMPUTE: dict[str, Rule] = {
     **elementwise.RULES,
-    **views.RULES,
     **reductions.RULES,
-    **indexing.RULES,
+    **indexing.WRITES,
     **sorting.RULES,
+    **searching.RULES,
+}
+RULES: dict[str, Rule] = {
+    **{name: widened(rule) for name, rule in _COMPUTE.items()},
+    **views.RULES,
+    **indexing.READS,
     **loops.RULES,
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from funcnet.compiler.errors import InternalError
-from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.buffers import HALVES, Buffer, View
 from funcnet.compiler.native.c.primitives import Kind, find
 from funcnet.compiler.native.loop_ir import Const, Nest, Node, Operand, Statement
 
@@ -96,6 +96,12 @@ class Emit:
             return Const(value, dtype)
         if value.dtype == dtype:
             return value
+        if (
+            not isinstance(value, Const)
+            and torch.float32 not in (value.dtype, dtype)
+            and {value.dtype, dtype} & {*HALVES}
+        ):
+            return self.cast(self.cast(value, torch.float32), dtype)
         if isinstance(value, Const):
             return Const(value.value, dtype)
         if isinstance(value, Node) and value.op == "where" and all(isinstance(arm, Const) for arm in value.args[1:]):

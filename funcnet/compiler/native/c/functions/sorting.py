@@ -1,4 +1,8 @@
-"""C texts of sorts, in the notation of `definitions`: stable, by merging, NaN last."""
+"""C texts of sorts, in the notation of `definitions`: stable, NaN as the largest.
+
+Keys and order have room for 2 n elements; each function returns the position in them at which its result begins. The
+first k elements are found with a heap of k, and the k-th by partitions.
+"""
 
 _STEP = """{
           const T a = keys[at + i], b = keys[at + j];
@@ -26,5 +30,90 @@ static i64 NAME_S(T *keys, i64 *order, i64 n, volatile int *control) {  // where
   return at;
 }""".replace("STEP", _STEP)
 
-ASCENDING = _MERGE.replace("NAME", "ascending").replace("BEFORE", "b < a || (b == b && a != a)")
-DESCENDING = _MERGE.replace("NAME", "descending").replace("BEFORE", "b > a || (b != b && a == a)")
+_ORDERED = """
+static inline int NAME_before_S(T b, i64 j, T a, i64 i) {  // a total order, since no two positions are equal
+  return (BEFORE) | (!(AFTER) & (j < i));
+}"""
+_HEAP = (
+    _ORDERED
+    + """
+static inline void NAME_sink_S(T *keys, i64 *order, i64 n, i64 i, T key, i64 at) {
+  for (i64 j; (j = 2 * i + 1) < n; i = j) {
+    if (j + 1 < n && NAME_before_S(keys[j], order[j], keys[j + 1], order[j + 1])) ++j;
+    if (!NAME_before_S(key, at, keys[j], order[j])) break;
+    keys[i] = keys[j], order[i] = order[j];
+  }
+  keys[i] = key, order[i] = at;
+}
+static i64 NAME_S(T *keys, i64 *order, i64 n, i64 k, volatile int *control) {
+  T *heap = keys + n;  // the first k so far, the last of them at the root
+  i64 *at = order + n;
+  for (i64 i = 0; i < k; ++i) heap[i] = keys[i], at[i] = i;
+  for (i64 i = k / 2; i-- > 0;) NAME_sink_S(heap, at, k, i, heap[i], at[i]);
+  for (i64 i = k; i < n;) {
+    const i64 end = n - i < 32 ? n : i + 32;
+    int any = end != i + 32;
+    const T a = heap[0];
+    if (!any) {
+      VECTORISE UNROLL(1)
+      for (int w = 0; w < 32; ++w) {
+        const T b = keys[i + w];
+        any |= BEFORE;
+      }
+    }
+    if (!any) i = end;
+    for (; i < end; ++i) {
+      const T a = heap[0], b = keys[i];
+      if (BEFORE) NAME_sink_S(heap, at, k, 0, b, i);
+    }
+    if (!(i & 0xffff) && control[0]) return n;
+  }
+  for (i64 i = k; i-- > 1;) {
+    const T key = heap[i];
+    const i64 j = at[i];
+    heap[i] = heap[0], at[i] = at[0];
+    NAME_sink_S(heap, at, i, 0, key, j);
+  }
+  return n;
+}"""
+)
+_SELECT = (
+    _ORDERED
+    + """
+static i64 NAME_S(T *keys, i64 *order, i64 n, i64 k, volatile int *control) {  // sorts the element at k into its place
+  i64 low = 0, high = n - 1;
+  while (low < high && !control[0]) {
+    const i64 middle = low + (high - low) / 2, at = order[middle];
+    const T key = keys[middle];
+    i64 i = low, j = high;
+    while (i <= j) {
+      while (NAME_before_S(keys[i], order[i], key, at)) ++i;
+      while (NAME_before_S(key, at, keys[j], order[j])) --j;
+      if (i > j) break;
+      const T a = keys[i];
+      const i64 b = order[i];
+      keys[i] = keys[j], order[i] = order[j], keys[j] = a, order[j] = b;
+      ++i, --j;
+    }
+    if (k <= j) high = j;
+    else if (k >= i) low = i;
+    else break;
+  }
+  return 0;
+}"""
+)
+_SMALLER = "(b < a) || ((b == b) && (a != a))", "(a < b) || ((a == a) && (b != b))"  # b is before a; a is before b
+_LARGER = "(b > a) || ((b != b) && (a == a))", "(a > b) || ((a != a) && (b == b))"
+
+
+def _text(text: str, name: str, before: tuple[str, str]) -> str:
+    """Insert a name and an order into a text; without branches, so that the search for candidates is vectorised."""
+    plain = [order.replace("||", "|").replace("&&", "&") for order in before]
+    return text.replace("NAME", name).replace("BEFORE", plain[0]).replace("AFTER", plain[1])
+
+
+ASCENDING = _MERGE.replace("NAME", "ascending").replace("BEFORE", _SMALLER[0])
+DESCENDING = _MERGE.replace("NAME", "descending").replace("BEFORE", _LARGER[0])
+SMALLEST = _text(_HEAP, "smallest", _SMALLER)
+LARGEST = _text(_HEAP, "largest", _LARGER)
+NTH_SMALLEST = _text(_SELECT, "nth_smallest", _SMALLER)

@@ -1,0 +1,67 @@
+"""C functions that convert between float32 and the floats of 16 bits, which kernels store and do not compute with.
+
+A number of 16 bits is an integer with its bits, because few compilers and machines have such floats. Conversions use
+no branches, so that they are vectorised; they round to the nearest, ties to even, and keep NaN. In the texts W is the
+unsigned integer of 32 bits, M(c) is all ones where the condition c holds, and the argument x is a W or a float.
+"""
+
+from collections.abc import Callable
+
+Text = Callable[[str, str], str]
+
+_FROM_BF16 = "return float_S((I)(x << 16));"
+_TO_BF16 = """
+  const W b = (W)bits_S(x), nan = M(x != x);
+  return (((b + 0x7fff + ((b >> 16) & 1)) >> 16) & ~nan) | (nan & 0x7fc0);"""
+
+# float16 has 10 bits of fraction and a bias of 15, float32 has 23 and 127; a denormal float16 is a multiple of 2^-24
+_FROM_F16 = """
+  const W size = x & 0x7fff, tiny = M(size < 0x400);
+  const W normal = (size << 13) + (112 << 23) + (M(size >= 0x7c00) & (112 << 23));
+  const T denormal = FLOAT((I)size) * K(0x1p-24);
+  return float_S((I)((normal & ~tiny) | ((W)bits_S(denormal) & tiny) | ((x & 0x8000) << 16)));"""
+_TO_F16 = """
+  const W b = (W)bits_S(x), size = b & 0x7fffffff, tiny = M(size < 0x38800000), large = M(size >= 0x477ff000);
+  const W normal = (size - (112 << 23) + 0xfff + ((size >> 13) & 1)) >> 13;
+  const W denormal = (W)bits_S(float_S((I)size) + K(0.5)) - 0x3f000000;
+  const W finite = (normal & ~tiny) | (denormal & tiny);
+  return (finite & ~large) | (large & 0x7c00) | (M(x != x) & 0x0200) | ((b >> 16) & 0x8000);"""
+
+
+def _from(half: str, body: str) -> Text:
+    """Return the text of a conversion to float32 or lanes of it."""
+
+    def text(kind: str, scalar: str) -> str:
+        lanes = "v" if kind != scalar else ""
+        bits = _converted("x", f"{lanes}u32")
+        return f"""static inline {kind} from_{half}_bits_{kind}({lanes}u32 x) {{{_filled(body, lanes)}
+}}
+static inline {kind} from_{half}_{kind}({lanes}{half} x) {{ return from_{half}_bits_{kind}({bits}); }}"""
+
+    return text
+
+
+def _to(half: str, body: str) -> Text:
+    """Return the text of a conversion from float32 or lanes of it."""
+
+    def text(kind: str, scalar: str) -> str:
+        lanes = "v" if kind != scalar else ""
+        rounded = _converted(f"to_{half}_bits_{kind}(x)", f"{lanes}u16")
+        return f"""static inline {lanes}u32 to_{half}_bits_{kind}({kind} x) {{{_filled(body, lanes)}
+}}
+static inline {lanes}{half} to_{half}_{kind}({kind} x) {{ return {rounded}; }}"""
+
+    return text
+
+
+def _filled(body: str, lanes: str) -> str:
+    body = body.replace("FLOAT((I)size)", _converted("(I)size", f"{lanes}f32"))
+    return body.replace("W", f"{lanes}u32").replace("M(", "(vu32)(" if lanes else "-(u32)(")
+
+
+def _converted(text: str, to: str) -> str:
+    return f"__builtin_convertvector({text}, {to})" if to.startswith("v") else f"({to})({text})"
+
+
+FROM_BF16, TO_BF16 = _from("bf16", _FROM_BF16), _to("bf16", _TO_BF16)
+FROM_F16, TO_F16 = _from("f16", _FROM_F16), _to("f16", _TO_F16)

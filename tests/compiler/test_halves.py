@@ -1,0 +1,98 @@
+"""bfloat16 and float16 run natively, in float32 with each operation rounded: results equal ATen's bit for bit."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, pad
+from torch.testing import assert_close
+
+import funcnet as fn
+from funcnet.compiler import jit
+
+HALVES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+
+
+def rand(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def same_bits(got: Tensor, want: Tensor) -> None:
+    """Assert equality bit for bit, except for the bits of NaN."""
+    assert got.dtype == want.dtype
+    integer = {2: torch.int16, 4: torch.int32}[want.dtype.itemsize]
+    assert bool(((got.view(integer) == want.view(integer)) | (got.isnan() & want.isnan())).all())
+
+
+@HALVES
+def test_conversions_of_all_numbers_and_of_their_midpoints(dtype: torch.dtype) -> None:
+    every = torch.arange(-(1 << 15), 1 << 15).to(torch.int16).view(dtype)
+    exact = jit(lambda x: x.float(), backend="native")(every)
+    normal = every.float().abs() >= torch.finfo(torch.float32).tiny  # others are flushed, as in all kernels
+    kept = normal | (every == 0) | every.isnan()
+    same_bits(exact[kept], every.float()[kept])
+    bits = every[every.isfinite()].float().view(torch.int32)
+    near = (bits[:, None] + torch.tensor([0, 0xFFF, 0x1000, 0x1001, 0x7FFF, 0x8000, 0x8001])).int().view(torch.float32)
+    x = torch.cat([near.flatten(), torch.tensor([65519.0, 65520.0, math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-7])])
+    x = x[~(x.abs() < torch.finfo(torch.float32).tiny) | (x == 0)]
+    same_bits(jit(lambda x: x.to(dtype), backend="native")(x), x.to(dtype))
+
+
+def exact(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
+    return [
+        *(x * 2 + 1, x * y - y / 3, torch.where(x > y, x, y), x.clamp(-1, 0.5), x.relu()),
+        *(
+            x < y,
+            x * y.float(),
+            x.int(),
+            x.double(),
+            torch.full_like(x, 0.1),
+            torch.cat([x, y]),
+            x[i],
+            x.mT.contiguous(),
+        ),
+        *(pad(x, (1, 1), value=0.3), x.repeat(2, 1), x.sort(1).values, x.argmax(1), x.amax(0), x.topk(2).values),
+    ]
+
+
+def near(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
+    sums = [
+        x.sum(1),
+        x.mean(),
+        x @ y.T,
+        x.softmax(-1),
+        x.cumsum(1),
+        x.index_add(0, i, y[:5]),
+        layer_norm(x, x.shape[-1:]),
+    ]
+    return [*sums, torch.add(x, y, alpha=0.3), x.tanh() * y.sigmoid(), gelu(x), x.exp().log1p()]
+
+
+@HALVES
+def test_operations_equal_eager_mode(dtype: torch.dtype) -> None:
+    x, y, i = rand(7, 33, dtype=dtype), rand(7, 33, dtype=dtype, seed=1), torch.tensor([3, 0, 6, 3, 1])
+    for got, want in zip(jit(exact, backend="native")(x, y, i), exact(x, y, i), strict=True):
+        assert got.dtype == want.dtype and torch.equal(got, want)
+    assert_close(jit(near, backend="native")(x, y, i), near(x, y, i), rtol=2 * torch.finfo(dtype).eps, atol=1e-3)
+
+
+@HALVES
+def test_lanes_equal_eager_mode(dtype: torch.dtype) -> None:
+    x, y, i = rand(19, 3, 5, dtype=dtype), rand(19, 3, 5, dtype=dtype, seed=1), torch.tensor([2, 0])
+    f = lambda x, y, i: [x * y - y / 3, x[i], pad(x, (1, 0)), x.sum(1), (x @ y.T).relu(), x > y]  # noqa: E731
+    got = jit(fn.vmap(f, in_dims=(0, 0, None)), backend="native")(x, y, i)
+    want = [torch.stack(column) for column in zip(*(f(a, b, i) for a, b in zip(x, y, strict=True)), strict=True)]
+    assert_close(got, want, rtol=2 * torch.finfo(dtype).eps, atol=1e-3)
+
+
+@HALVES
+def test_carries_of_a_scan_and_gradients(dtype: torch.dtype) -> None:
+    x = rand(40, dtype=dtype)
+
+    def f(x: Tensor) -> list[Tensor]:
+        carry, sums = fn.scan(lambda c, _: (c * 0.5 + x, c.amax()), x, length=3)
+        return [carry, sums, fn.grad(lambda x: (x * x).float().sum())(x)]
+
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        assert got.dtype == want.dtype and torch.equal(got, want)

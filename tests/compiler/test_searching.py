@@ -1,0 +1,52 @@
+"""Binary searches equal ATen's, and the tensors that are searched may differ between lanes."""
+
+import math
+
+import pytest
+import torch
+from backends import check, rand
+from torch import Tensor
+
+import funcnet as fn
+from funcnet.compiler import jit
+
+
+def searches(line: Tensor, x: Tensor) -> list[Tensor]:
+    line = line.sort(-1).values
+    return [
+        torch.searchsorted(line, x),
+        torch.searchsorted(line, x, right=True, out_int32=True),
+        torch.searchsorted(line, x[:1], side="right"),
+        torch.bucketize(x, line),
+        torch.bucketize(x, line, right=True),
+        torch.searchsorted(line[:1], x),
+        torch.searchsorted(line[:0], x),
+        torch.searchsorted(line.expand(2, -1).contiguous(), x[:4].reshape(2, 2)),
+        torch.searchsorted(line.flip(-1).contiguous(), x, sorter=torch.arange(len(line) - 1, -1, -1)),
+    ]
+
+
+@pytest.mark.parametrize("size", [2, 7, 64, 100])
+def test_searches_of_ties_and_special_values(size: int) -> None:
+    line = torch.arange(size, dtype=torch.float32) // 2
+    x = torch.tensor([-1.0, 0.0, -0.0, 0.5, 1.0, 3.0, size, math.inf, -math.inf, math.nan])
+    for got, want in zip(jit(searches, backend="native")(line, x), searches(line, x), strict=True):
+        assert got.dtype == want.dtype and torch.equal(got, want)
+
+
+def test_searches_in_lanes() -> None:
+    check(searches, rand(9), rand(8, seed=1))
+
+
+def test_searches_for_numbers_and_integers() -> None:
+    line, x = torch.tensor([1, 3, 3, 7]), torch.tensor([[3], [0]])
+    f = lambda line, x: [torch.searchsorted(line, 3), torch.searchsorted(line, x), torch.bucketize(x, line)]  # noqa: E731
+    for got, want in zip(jit(f, backend="native")(line, x), f(line, x), strict=True):
+        assert torch.equal(got, want)
+
+
+def test_a_search_in_a_batch_of_lines() -> None:
+    lines, x = rand(3, 2, 9).sort(-1).values, rand(3, 2, 5, seed=1)
+    assert torch.equal(jit(torch.searchsorted, backend="native")(lines, x), torch.searchsorted(lines, x))
+    across = jit(fn.vmap(torch.searchsorted), backend="native")(lines, x)
+    assert torch.equal(across, torch.searchsorted(lines, x))
