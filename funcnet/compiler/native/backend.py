@@ -194,7 +194,15 @@ class _Call:
         start = -(-arena.data_ptr() // alignment) * alignment
         with blas.single_threaded() if self.kernel.is_linked and self.padded > self.kernel.lanes else nullcontext():
             self.kernel.library.function(
-                self.inputs, self.strides, self.results, start, ctypes.byref(control), first, last, self.count, self.padded
+                self.inputs,
+                self.strides,
+                self.results,
+                start,
+                ctypes.byref(control),
+                first,
+                last,
+                self.count,
+                self.padded,
             )
         self.kernel.arenas.append(arena)
 

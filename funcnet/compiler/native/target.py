@@ -76,7 +76,7 @@ class Target:
     common_vector: int = 8
     scalar_registers: int = 28
     tiny_product: int = 64
-    wide_product: int = 2048
+    wide_product: int = 500
     transposed_product: int = 30_000
     large_product: int = 500_000
     tall_product: int = 16
