@@ -4,6 +4,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,9 +192,18 @@ class _Call:
         torch.get_num_threads()  # sets the number of OpenMP threads, which BLAS uses, in this thread
         alignment = self.kernel.target.arena_alignment
         start = -(-arena.data_ptr() // alignment) * alignment
-        self.kernel.library.function(
-            self.inputs, self.strides, self.results, start, ctypes.byref(control), first, last, self.count, self.padded
-        )
+        with blas.single_threaded() if self.kernel.is_linked and self.padded > self.kernel.lanes else nullcontext():
+            self.kernel.library.function(
+                self.inputs,
+                self.strides,
+                self.results,
+                start,
+                ctypes.byref(control),
+                first,
+                last,
+                self.count,
+                self.padded,
+            )
         self.kernel.arenas.append(arena)
 
 

@@ -1,6 +1,8 @@
 """torch's BLAS: which matrices it can multiply, and how a kernel is linked to it."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +35,21 @@ def link(library: ctypes.CDLL, text: str) -> bool:
         pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
         ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
     return bool(used)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let BLAS use one thread of OpenMP when the current thread calls it."""
+    library = _torch()
+    if not hasattr(library, "omp_set_num_threads"):
+        yield
+        return
+    before = library.omp_get_max_threads()
+    library.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(before)
 
 
 @cache

@@ -24,10 +24,12 @@ def best(product: Contract, target: Target) -> Method:
     """Choose the method of a product of shared matrices by the number of multiplications."""
     rows, columns = product.out.shape[-2:]
     size = 0 if columns == 1 else rows * columns * product.left.shape[-1]
+    has_blas = product.out.dtype in target.gemm
+    if has_blas and target.gemm_wins and product.right.strides[-1] != 1 and size >= target.transposed_product:
+        return Method.BLAS
     if size < target.large_product:
         return Method.TILES if size < target.wide_product else Method.WIDE
-    called = product.out.dtype in target.gemm and (rows < target.tall_product or target.gemm_wins)
-    return Method.BLAS if called else Method.PANELS
+    return Method.BLAS if has_blas and (rows < target.tall_product or target.gemm_wins) else Method.PANELS
 
 
 def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:

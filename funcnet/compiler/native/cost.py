@@ -45,17 +45,11 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
 
 def operations(statement: Simple, target: Target) -> int:
     """Estimate the number of scalar operations of one statement."""
-    match statement:
-        case Nest():
-            return math.prod(statement.shape) * len(statement.body)
-        case Contract():
-            count = math.prod(statement.out.shape) * statement.left.shape[-1]
-            return count if statement.method is Method.TILES else count // target.product_speed
-        case Cumulate():
-            return math.prod(statement.out.shape)
-        case Sort():
-            return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
-        case Check() | Break():
-            return 1
-        case _:
-            return never(statement)
+    if isinstance(statement, Nest):
+        return math.prod(statement.shape) * len(statement.body)
+    if isinstance(statement, Contract):
+        count = math.prod(statement.out.shape) * statement.left.shape[-1]
+        return count if statement.method is Method.TILES else count // target.product_speed
+    if isinstance(statement, Sort):
+        return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
+    return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1

@@ -49,34 +49,29 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
-    match statement:
-        case Contract():
-            return _IN_LANES * _multiplications(statement)
-        case Nest() | Sort() if _is_irregular(statement):
-            return width * operations(statement, target)
-        case _:
-            return operations(statement, target)
+    if isinstance(statement, Contract):
+        return _IN_LANES * _multiplications(statement)
+    return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
 
 def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
-    match statement:
-        case Contract():
-            return _SHARED[contractions.best(statement, target)] * _multiplications(statement)
-        case Nest() if not _is_irregular(statement):
-            *outer, inner = statement.shape or (1,)
-            return math.prod(outer) * (1 + -(-inner // most) * len(statement.body))
-        case _:
-            return operations(statement, target)
+    if isinstance(statement, Contract):
+        return _SHARED[contractions.best(statement, target)] * _multiplications(statement)
+    if not isinstance(statement, Nest) or _is_irregular(statement):
+        return operations(statement, target)
+    *outer, inner = statement.shape or (1,)
+    return math.prod(outer) * (1 + -(-inner // most) * len(statement.body))
 
 
 def _multiplications(product: Contract) -> int:
     return math.prod(product.out.shape) * product.left.shape[-1]
 
 
-def _is_irregular(statement: Nest | Sort) -> bool:
+def _is_irregular(statement: Simple) -> bool:
     """Tell whether a statement computes the lanes of a block one by one."""
-    return isinstance(statement, Sort) or any(isinstance(part, Gather | Scatter) for part in statement.body)
+    parts = statement.body if isinstance(statement, Nest) else ()
+    return isinstance(statement, Sort) or any(isinstance(part, Gather | Scatter) for part in parts)
 
 
 def _slowdown(program: LoopProgram, width: int, target: Target) -> float:

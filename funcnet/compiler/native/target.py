@@ -45,6 +45,7 @@ class Target:
         scalar_registers: Scalars per tile of a product that fit into registers, which C compilers pack.
         tiny_product: Most multiplications of a product that is written out.
         wide_product: Least multiplications of a product of shared matrices for vectors of columns.
+        transposed_product: Least multiplications for a call of BLAS if vectors would need a copy of the right matrix.
         large_product: Least multiplications for packed columns, or for a call of BLAS.
         tall_product: Least rows for packed columns.
         panel: Bytes per row of packed columns, eight of the widest vectors.
@@ -84,7 +85,8 @@ class Target:
     common_vector: int = 8
     scalar_registers: int = 28
     tiny_product: int = 64
-    wide_product: int = 2048
+    wide_product: int = 500
+    transposed_product: int = 30_000
     large_product: int = 500_000
     tall_product: int = 16
     panel: int = 512

@@ -67,11 +67,11 @@ def _zero(writer: Writer, product: Contract) -> str:
 
 
 def _tile_size(rows: int, columns: int, registers: int) -> tuple[int, int]:
-    """Choose rows and columns of a tile that fits the registers: least waste, then most multiplications per load."""
+    """Choose rows and columns of a tile that fits the registers, by the loads and multiplications of all tiles."""
 
-    def cost(tile: tuple[int, int]) -> float:
-        m, n = tile
-        return -(-rows // m) * -(-columns // n) * (m + n + m * n) / (rows * columns)
+    def cost(tile: tuple[int, int]) -> int:
+        parts = itertools.product(*map(_parts, (rows, columns), tile))
+        return sum((i1 - i0) // m * ((j1 - j0) // n) * (m + n + m * n) for (i0, i1, m), (j0, j1, n) in parts)
 
     tiles = [
         (m, n) for m in range(1, 9) for n in range(1, 9) if m <= rows and n <= columns and m * n + n + 1 <= registers

@@ -67,7 +67,7 @@ class Lowering:
         return whole(Buffer(var.dtype, math.prod(var.shape), not shared, "output", position), var.shape)
 
     def _finish(self, value: Value, out: View) -> Buffer:
-        """Copy a value to a result, or make the large temporary that holds it the result; return the buffer."""
+        """Copy a value to a result, or make the large temporary that holds it the result; return its buffer."""
         if isinstance(value, View) and not out.varying and value.fills("temporary", self.target.stack):
             value.buffer.kind, value.buffer.position = "output", out.buffer.position
             return value.buffer
