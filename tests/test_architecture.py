@@ -34,6 +34,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inductor"},
         {"backends"},
         {"calls", "lowered"},
+        {"known_calls"},
         {"jit"},
     ],
     "compiler/decompositions": [
@@ -52,13 +53,13 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"trace"},
     ],
     "compiler/native": [
-        {"buffers", "kernel_cache"},
-        {"toolchain"},
+        {"buffers", "frames", "kernel_cache"},
+        {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
         {"contractions", "cost", "fission", "memory", "outlining", "text", "verification"},
         {"c"},
-        {"lowering", "translation"},
+        {"kernel", "lowering", "translation"},
         {"backend", "standalone"},
     ],
     "compiler/native/lowering": [

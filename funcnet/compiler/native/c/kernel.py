@@ -176,13 +176,19 @@ static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i6
 {body}
 }}
 
-void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
+typedef struct {{
+  {arguments.replace(",", ";")};
+  i64 first, last, lanes, padded;
+}} Call;
+
+void kernel(const Call *call) {{
   flags_ = 0;
   mode_ = mode();
   set_mode(mode_ | FLUSHED);
-  for (i64 b = first; b < last && !control[0]; ++b)
-    block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);
+  for (i64 b = call->first; b < call->last && !call->control[0]; ++b)
+    block(call->inputs, call->strides, call->outputs, call->arena, call->control,
+          b * {writer.lanes}, call->lanes, call->padded);
   set_mode(mode_);
-  control[1] |= flags_;
+  call->control[1] |= flags_;
 }}
 """
