@@ -78,8 +78,8 @@ class Compiled:
         return found if found is None or all(map(_fits, found, self.capture_keys, self.program.fixed)) else None
 
 
-def _fits(tensor: Tensor, key: Hashable, fixed: Tensor | None) -> bool:
-    return tensor_key(tensor) == key and (fixed is None or _same(tensor, fixed))
+def _fits(found: Any, key: Hashable, fixed: Tensor | None) -> bool:
+    return isinstance(found, Tensor) and tensor_key(found) == key and (fixed is None or _same(found, fixed))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from inspect import isbuiltin, isfunction, ismethod, ismodule
+from itertools import count
 from operator import getitem
 from types import CellType
 from typing import Any
@@ -29,10 +30,13 @@ class Places:
     """The places of captures; the part that paths have in common is followed once."""
 
     def __init__(self, tensors: Sequence[Tensor], holders: Sequence[Any]) -> None:
-        self.tensors = tensors
         self.steps: list[tuple[int, Getter, Any]] = []  # (number of the object, getter, key) of each further object
         self._numbers: dict[Path, int] = {(): 0}
-        self.of = [[*map(self._number, paths)] for paths in _paths(tensors, holders)]
+        numbers = [[*map(self._number, paths)] for paths in _paths(tensors, holders)]
+        hidden = [tensor for tensor, found in zip(tensors, numbers, strict=True) if not found]
+        self.hidden, rest = hidden, count(len(self.steps) + 1)  # objects without a path follow those with one
+        self.numbers = [found[0] if found else next(rest) for found in numbers]
+        self.same = [(found[0], other) for found in numbers for other in found[1:]]
 
     def _number(self, path: Path) -> int:
         """Return the number of the object at a path, after adding the steps to it."""
@@ -44,20 +48,21 @@ class Places:
             number = self._numbers[start]
         return number
 
-    def read(self, holders: Sequence[Any]) -> list[Tensor] | None:
-        """Return the tensors that are now at the places.
-
-        None if a tensor is missing, or if the places of one hold several.
-        """
+    def read(self, holders: Sequence[Any]) -> list[Any] | None:
+        """Return the objects that are now at the places; None if one is missing, or if places of one tensor differ."""
+        if not self.numbers:
+            return []
         objects: list[Any] = [holders]
         try:
             for number, get, key in self.steps:
                 objects.append(get(objects[number], key))
         except (AttributeError, LookupError, TypeError, ValueError):
             return None
-        found = [objects[numbers[0]] if numbers else t for t, numbers in zip(self.tensors, self.of, strict=True)]
-        same = all(objects[i] is now for now, numbers in zip(found, self.of, strict=True) for i in numbers)
-        return found if same and all(isinstance(now, Tensor) for now in found) else None
+        for first, other in self.same:
+            if objects[first] is not objects[other]:
+                return None
+        objects += self.hidden
+        return [objects[number] for number in self.numbers]
 
 
 def _paths(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:

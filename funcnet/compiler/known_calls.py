@@ -43,6 +43,7 @@ class KnownCall:
         self.is_simple = set(kinds) == {_TENSOR} and not captures
         self.tensors, self.numbers, self.constants = ([i for i, k in enumerate(kinds) if k == kind] for kind in _KINDS)
         self.numbers_before, self.constants_before = self._others(leaves)
+        self.parameters = self.numbers_before, [*map(parameter, self.numbers_before)]
         self.match = _torch.matcher([*request.tensors, *captures])
         self.is_without_grad = any(t.requires_grad for t in (*request.tensors, *captures))
         self.kernel = compiled.choice.kernel.specialised([*request.inputs(), *captures], lanes)
@@ -69,7 +70,15 @@ class KnownCall:
         tensors, captures = [leaves[i] for i in self.tensors], self.compiled.places.read(holders)
         if captures is None or not self.match(*tensors, *captures):
             return None
-        return [*tensors, *map(parameter, numbers), *captures]
+        return [*tensors, *self._parameters(numbers), *captures]
+
+    def _parameters(self, numbers: list[float]) -> list[Tensor]:
+        """Return traced numbers as tensors; those of the last call again if the numbers are the same objects."""
+        before, tensors = self.parameters
+        if not all(map(is_, numbers, before)):
+            tensors = [*map(parameter, numbers)]
+            self.parameters = numbers, tensors
+        return tensors
 
     def _others(self, leaves: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """List the leaves in the places of traced numbers and of constants."""

@@ -143,6 +143,7 @@ class Runner:
         self.is_copied = any(map(_is_copied, tensors, self.dims))
         self.layout = self.layout_of(tensors)
         self.templates = kernel.results(self.layout.padded)
+        self.views = self.views_of(kernel.program.out_dims or ())
         self.total, work = kernel.steps * self.blocks, kernel.work * self.blocks
         self.is_short, self.is_long = work < kernel.target.short_run, work >= kernel.target.long_run
 
@@ -156,7 +157,9 @@ class Runner:
             raise kernel.error(flags)
         if kernel.progress is not None:
             kernel.progress(self.total, self.total)
-        return outputs if kernel.program.out_dims is None else self.delivered(outputs)
+        for i, axis in self.views:
+            outputs[i] = _lanes(outputs[i], self.count, axis)
+        return outputs
 
     def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
         """Run the program; return the results for whole blocks, and the error flags of each thread."""
@@ -195,10 +198,10 @@ class Runner:
         lanes = [_lanes_last(t, d).stride() for t, d in zip(tensors, self.dims, strict=True) if d is not None]
         return Layout(strides([*chain(*lanes)]), 0, self.blocks, self.count, self.blocks * self.kernel.lanes)
 
-    def delivered(self, outputs: list[Tensor]) -> list[Tensor]:
-        """Return the results without the padding of the last block, with the lane axes moved to out_dims."""
-        dims = self.kernel.program.out_dims or ()
-        return [out if d is None else _lanes(out, self.count, d) for out, d in zip(outputs, dims, strict=True)]
+    def views_of(self, dims: Sequence[int | None]) -> list[tuple[int, int]]:
+        """Return (position, lane axis) of the results that have padding, or a lane axis that is not the last one."""
+        axes = [(i, d, self.templates[i].ndim - 1) for i, d in enumerate(dims) if d is not None]
+        return [(i, axis) for i, axis, last in axes if axis != last or self.layout.padded != self.count]
 
 
 def _is_copied(tensor: Tensor, axis: int | None) -> bool:
