@@ -43,6 +43,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inductor"},
         {"backends"},
         {"calls", "lowered"},
+        {"known_calls"},
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
@@ -62,15 +63,15 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"control_flow"},
     ],
     "compiler/native": [
-        {"buffers", "kernel_cache", "layout"},
+        {"buffers", "frames", "kernel_cache"},
         {"control"},
-        {"toolchain"},
+        {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
         {"strips"},
         {"contractions", "cost", "fission", "memory", "outlining", "rows", "text", "verification"},
         {"c", "ensembles"},
-        {"lowering", "translation"},
+        {"kernel", "lowering", "translation"},
         {"backend", "standalone"},
     ],
     "compiler/native/lowering": [

@@ -6,12 +6,14 @@ When torch changes, this is the folder to adapt. No other file of this package u
 from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
+from funcnet._torch.guards import matcher
 from funcnet._torch.higher_order import control_flow_by_rules, control_flow_rules, flattened
 from funcnet._torch.modes import (
     DispatchMode,
     default_device,
     dispatch_modes,
     function_modes,
+    has_function_modes,
     in_function_modes,
     is_dispatching,
     is_in_dispatch_mode,
@@ -80,6 +82,7 @@ __all__ = [
     "function_modes",
     "functions_by",
     "has_derivative",
+    "has_function_modes",
     "hooks",
     "in_function_modes",
     "index_fill",
@@ -96,6 +99,7 @@ __all__ = [
     "level",
     "levels",
     "make_wrapper",
+    "matcher",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "new_batch",

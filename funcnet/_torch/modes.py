@@ -47,6 +47,11 @@ def on_values() -> Iterator[None]:
         yield
 
 
+def has_function_modes() -> bool:
+    """Tell whether a torch function mode is active."""
+    return _len_torch_function_stack() > 0
+
+
 def function_modes() -> list[Any]:
     """List the torch function modes that are active, outermost first."""
     return overrides._get_current_function_mode_stack()

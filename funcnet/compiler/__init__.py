@@ -1,9 +1,10 @@
 """jit: from a function of pytrees to one kernel.
 
 A call of a jitted function goes through these stages, each in a file of its own; the first call of a signature goes
-through all of them, later ones from the signature straight to the kernel.
+through all of them, later ones straight to the kernel.
 
     jit.py                           look up the signature of a call; trace, compile and run
+    known_calls.py                   the short way of calls that are like a recent one
     signature.py                     the key of a program: structure, shapes, strides, dtypes, devices, constants
     captures.py                      the paths to the tensors that a function closes over, which each call reads again
     lanes.py                         an outermost vmap: which axes are lanes; one lane is traced
@@ -33,7 +34,7 @@ through all of them, later ones from the signature straight to the kernel.
         passes/varying.py                find the values that differ between lanes
         verification.py                  the checks between passes and, in native/verification.py, between stages
     backends.py                      choose the backend: native, inductor or eager
-    native/backend.py                program -> loops -> C -> library, stage by stage, and the threads that run it
+    native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
@@ -53,6 +54,8 @@ through all of them, later ones from the signature straight to the kernel.
         native/standalone.py             C text -> C files that need neither Python nor torch
         native/blas.py                   link the library to torch's BLAS
         native/cost.py                   estimate the work of a run: a long one is split over threads
+        native/kernel.py                 run the library, in one thread or in several (native/threads.py)
+        native/frames.py                 the arguments of a run as C takes them
     replay.py                        the eager backend: call torch's operations one by one
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler

@@ -1,7 +1,7 @@
 """Choose the backend that runs a program."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,9 @@ class Kernel(Protocol):
         """Whether the compiled code came from the disk cache."""
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
+
+    def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+        """Return a function that runs the program on tensors with the shapes, strides and neg bits of these."""
 
 
 @dataclass(frozen=True)

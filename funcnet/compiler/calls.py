@@ -10,7 +10,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.compiler import passes
 from funcnet.compiler.backends import Choice, choose
-from funcnet.compiler.captures import Path, places, read
+from funcnet.compiler.captures import Places
 from funcnet.compiler.lanes import Lanes, check_shared
 from funcnet.compiler.number_arguments import parameter
 from funcnet.compiler.program import Program
@@ -57,7 +57,7 @@ class Compiled:
     positions: list[int]  # positions of the tensors among the leaves
     numbers: list[int]  # positions of the tensors that become Python numbers
     capture_keys: list[Hashable]  # of the closed-over tensors
-    places: list[list[Path]]  # paths to each of them
+    places: Places  # paths to each of them
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         if len(tensors) == len(self.template) and not self.numbers:
@@ -74,13 +74,12 @@ class Compiled:
 
         It is valid if their keys, and the values that were read during tracing, are the same as during tracing.
         """
-        found = [read(*pair, holders) for pair in zip(self.program.captures, self.places, strict=True)]
-        same = all(map(_fits, found, self.capture_keys, self.program.fixed))
-        return found if same else None
+        found = self.places.read(holders)
+        return found if found is None or all(map(_fits, found, self.capture_keys, self.program.fixed)) else None
 
 
-def _fits(tensor: Tensor | None, key: Hashable, fixed: Tensor | None) -> bool:
-    return tensor is not None and tensor_key(tensor) == key and (fixed is None or _same(tensor, fixed))
+def _fits(found: Any, key: Hashable, fixed: Tensor | None) -> bool:
+    return isinstance(found, Tensor) and tensor_key(found) == key and (fixed is None or _same(found, fixed))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
@@ -146,6 +145,6 @@ def compile_call(
 ) -> Compiled:
     """Trace a call and prepare its program for a backend."""
     program, body = trace_call(lanes, request, specs)
-    choice, found = choose(program, backend, progress, lanes.size), places(program.captures, request.holders)
+    choice, found = choose(program, backend, progress, lanes.size), Places(program.captures, request.holders)
     captured = [tensor_key(tensor) for tensor in program.captures]
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)

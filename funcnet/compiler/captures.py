@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from inspect import isbuiltin, isfunction, ismethod, ismodule
+from itertools import count
 from operator import getitem
 from types import CellType
 from typing import Any
@@ -18,13 +19,53 @@ from funcnet import tree
 from funcnet.transforms.closures import leads_to_tensors
 from funcnet.transforms.purity import global_names, global_values
 
-Path = tuple[tuple[Callable[[Any, Any], Any], Any], ...]  # (getter, key) of each step
+Getter = Callable[[Any, Any], Any]
+Path = tuple[tuple[Getter, Any], ...]  # (getter, key) of each step
 
 _DATA = (Tensor, list, tuple, dict, deque)
 _MOST = 10_000  # most objects to search for the tensors of one program
 
 
-def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:
+class Places:
+    """The places of captures; the part that paths have in common is followed once."""
+
+    def __init__(self, tensors: Sequence[Tensor], holders: Sequence[Any]) -> None:
+        self.steps: list[tuple[int, Getter, Any]] = []  # (number of the object, getter, key) of each further object
+        self._numbers: dict[Path, int] = {(): 0}
+        numbers = [[*map(self._number, paths)] for paths in _paths(tensors, holders)]
+        hidden = [tensor for tensor, found in zip(tensors, numbers, strict=True) if not found]
+        self.hidden, rest = hidden, count(len(self.steps) + 1)  # objects without a path follow those with one
+        self.numbers = [found[0] if found else next(rest) for found in numbers]
+        self.same = [(found[0], other) for found in numbers for other in found[1:]]
+
+    def _number(self, path: Path) -> int:
+        """Return the number of the object at a path, after adding the steps to it."""
+        number = 0
+        for length, (get, key) in enumerate(path, 1):
+            if (start := path[:length]) not in self._numbers:
+                self.steps.append((number, get, key))
+                self._numbers[start] = len(self.steps)
+            number = self._numbers[start]
+        return number
+
+    def read(self, holders: Sequence[Any]) -> list[Any] | None:
+        """Return the objects that are now at the places; None if one is missing, or if places of one tensor differ."""
+        if not self.numbers:
+            return []
+        objects: list[Any] = [holders]
+        try:
+            for number, get, key in self.steps:
+                objects.append(get(objects[number], key))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return None
+        for first, other in self.same:
+            if objects[first] is not objects[other]:
+                return None
+        objects += self.hidden
+        return [objects[number] for number in self.numbers]
+
+
+def _paths(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:
     """Return for each tensor the paths to it from the holders; an empty list for a tensor in a set, or hidden in C."""
     found: dict[int, list[Path]] = {id(tensor): [] for tensor in tensors}
     seen, rest = set[int](), deque[tuple[Path, Any]]([((), holders)])
@@ -38,26 +79,7 @@ def places(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]
     return [found[id(tensor)] for tensor in tensors]
 
 
-def read(tensor: Tensor, paths: Sequence[Path], holders: Sequence[Any]) -> Any:
-    """Return the tensor that is now at the places of a traced one; None if they do not hold one and the same tensor."""
-    if not paths:
-        return tensor
-    first, *others = paths
-    try:
-        now = _follow(first, holders)
-        same = not others or all(_follow(path, holders) is now for path in others)
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return None
-    return now if same and isinstance(now, Tensor) else None
-
-
-def _follow(path: Path, value: Any) -> Any:
-    for get, key in path:
-        value = get(value, key)
-    return value
-
-
-def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
+def _children(value: Any) -> Iterator[tuple[Getter, Any, Any]]:
     """Yield (getter, key, child) for each object directly inside a container, function or object."""
     if isinstance(value, dict):
         yield from ((getitem, key, child) for key, child in dict.items(value))  # a subclass may load more in its own
@@ -69,7 +91,7 @@ def _children(value: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]
         yield from ((getattr, name, getattr(value, name)) for name in _attributes(value))
 
 
-def _globals(f: Any) -> Iterator[tuple[Callable[[Any, Any], Any], Any, Any]]:
+def _globals(f: Any) -> Iterator[tuple[Getter, Any, Any]]:
     """Yield the global variables of a function, and the data and functions whose names it mentions in modules."""
     yield from ((_global, name, child) for name, child in global_values(f).items())
     names, values = global_names(f), f.__globals__

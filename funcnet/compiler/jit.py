@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcnet import tree
 from funcnet.compiler import forks
@@ -13,18 +13,18 @@ from funcnet.compiler.calls import Compiled, Request, compile_call, program_key,
 from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.errors import NumberNeededError
+from funcnet.compiler.known_calls import Call, Recent, is_usual, packed
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import Signature, are_plain, difference, signature, unhashable, with_traced
-from funcnet.tracebacks import boundary
+from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
+from funcnet.tracebacks import shortened
 from funcnet.transforms import transformed
 from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
-from funcnet.tree import Structure
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 
@@ -106,8 +106,9 @@ class Jit:
     def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
-        self._calls: dict[Hashable, _Call] = {}
-        self._simple: dict[Hashable, _Call] = {}  # calls with tensors only and without captures
+        self._calls: dict[Hashable, Call] = {}
+        self._recent = Recent()
+        self._own = [f]  # the holder of captures if no argument is one
         self._programs: dict[Hashable, Compiled] = {}
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
@@ -121,18 +122,25 @@ class Jit:
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
-    @boundary
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
+        try:
+            if is_usual():
+                leaves, structure = tree.flatten(packed(args, kwargs))
+                for known in self._recent.calls:
+                    if (inputs := known.inputs(structure, leaves, self._own)) is not None:
+                        return known.run(inputs)
+            return self._call(args, kwargs)
+        except Exception as error:
+            raise shortened(error)  # noqa: B904  # the error itself, not a new one
+
+    def _call(self, args: Any, kwargs: Any) -> Any:
+        """Make a call that is not like a recent one."""
         if forks.is_new:
             forks.adapt()
         if is_disabled() or transformed():
             return self._untraced(args, kwargs)
-        leaves, structure = tree.flatten((args, kwargs))
-        key, tensors, numbers, others = signed = signature(leaves, structure)
-        if not (numbers or others) and (call := self._quick(key)) and are_plain(tensors):
-            return call.compiled.rebuild(call.compiled.choice.kernel(tensors, call.lanes))
-        request = self._signed(args, kwargs, leaves, structure, signed)
+        request = self._request(args, kwargs)
         if not are_plain(request.tensors):
             return self._untraced(args, kwargs)
         request, call = self._find(request)
@@ -141,25 +149,17 @@ class Jit:
         if captures is None:
             self._calls.clear()
             self._programs.clear()
+            self._recent.clear()
             return self(*args, **kwargs)
         if captures and not are_plain(captures):
             return self._untraced(args, kwargs)
+        self._recent.add(request, call, captures)
         return compiled.rebuild(compiled.choice.kernel([*request.inputs(), *captures], call.lanes))
 
-    def _quick(self, key: Hashable) -> "_Call | None":
-        """Return the known call of a signature of tensors only, if no tensor is closed over."""
-        try:
-            return self._simple.get(key)
-        except TypeError:  # the key is not hashable; `_find` raises
-            return None
-
     def _request(self, args: Any, kwargs: Any) -> Request:
+        """Return the request of a call, with numpy arrays as tensors."""
         leaves, structure = tree.flatten((args, kwargs))
-        return self._signed(args, kwargs, leaves, structure, signature(leaves, structure))
-
-    def _signed(self, args: Any, kwargs: Any, leaves: list[Any], structure: Structure, signed: Signature) -> Request:
-        """Return the request of a call whose signature is known, with numpy arrays as tensors."""
-        key, tensors, numbers, others = signed
+        key, tensors, numbers, others = signature(leaves, structure)
         if any(map(is_array, others)):
             return self._request(*arrays_as_tensors((args, kwargs)))
         traced = self._traced.positions(structure, leaves, numbers, args, kwargs) if numbers else ()
@@ -219,7 +219,7 @@ class Jit:
         """Make the numbers whose values the function needs constants from now on."""
         self._traced.fix(request.structure, [request.traced[i] for i in error.numbers])
 
-    def _find(self, request: Request) -> tuple[Request, "_Call"]:
+    def _find(self, request: Request) -> tuple[Request, Call]:
         """Look up the call of a signature; trace and compile the function if it is new.
 
         Numbers whose values the function needs become constants, so the returned request may differ from the given one.
@@ -234,8 +234,6 @@ class Jit:
             self._keep(request, found)
             return self._find(self._request(request.args, request.kwargs))
         self._calls[request.key] = found
-        if not found.compiled.program.captures:
-            self._simple[request.key] = found
         self._count(request)
         return request, found
 
@@ -248,11 +246,11 @@ class Jit:
                 f"jit: {name} is traced for the {MANY}th time, which takes far longer than a run. Last,"
                 f" {difference(self._last.key, request.key, (request.args, request.kwargs))}. Pass what changes as a"
                 " tensor, keep shapes the same, and jit a function once, outside of loops.",
-                stacklevel=4,
+                stacklevel=5,
             )
         self._last = request
 
-    def _prepare(self, request: Request) -> "_Call | NumberNeededError":
+    def _prepare(self, request: Request) -> Call | NumberNeededError:
         """Trace a call, unless a known one has only another number of lanes; return the error if numbers prevent it."""
         self._traced.check(request.args, request.kwargs)
         lanes = Lanes.of(self.f, request.args, request.kwargs, len(request.traced))
@@ -263,7 +261,7 @@ class Jit:
                 self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
             except NumberNeededError as error:
                 return error
-        return _Call(self._programs[key], lanes.size)
+        return Call(self._programs[key], lanes.size)
 
 
 def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
@@ -285,13 +283,6 @@ class _Method(partial[Any]):
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
         return self.func.lower(*self.args, *args, **kwargs)
-
-
-class _Call(NamedTuple):
-    """The compiled function of one signature, and the number of lanes."""
-
-    compiled: Compiled
-    lanes: int | None
 
 
 def _name(op: Op) -> str:

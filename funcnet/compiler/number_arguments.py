@@ -108,6 +108,11 @@ def static_arguments(
     return [i for i, name in enumerate(known) if name in names], names
 
 
+def is_like(value: Any, traced: float) -> bool:
+    """Tell whether a value can take the place of a traced number."""
+    return value.__class__ is traced.__class__ and (value.__class__ is float or -_BOUND <= value < _BOUND)
+
+
 def parameter(value: float) -> Tensor:
     """Return a traced number's value as the tensor that the program takes."""
     return torch.scalar_tensor(value, dtype=_DTYPES[type(value)], device=_CPU)

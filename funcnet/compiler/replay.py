@@ -43,6 +43,10 @@ class ReplayKernel:
         with self.meter.run(len(starts) * steps(self.program)):
             return self.in_chunks(tensors, lanes, starts)
 
+    def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+        """Return a function that runs the program on tensors with the shapes of these."""
+        return partial(self, lanes=lanes)
+
     def in_chunks(self, tensors: Sequence[Tensor], lanes: int | None, starts: range) -> list[Tensor]:
         if lanes is None or len(starts) == 1:
             return list(self.run(lanes)(*tensors))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native import backend
+from funcnet.compiler.native import frames, kernel
 from funcnet.compiler.native.target import Target
 from funcnet.control_flow.scan import scan
 
@@ -106,12 +106,12 @@ def test_large_temporaries_are_not_overwritten_while_needed(program) -> None:
 
 
 def test_a_lack_of_memory_for_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(kernel: backend.NativeKernel) -> Tensor:
+    def lacking(*_: object) -> frames.Frame:
         raise MemoryError
 
     machine = replace(Target.host(), short_run=0)
     monkeypatch.setattr(Target, "host", lambda: machine)
-    monkeypatch.setattr(backend.NativeKernel, "take_arena", lacking)
+    monkeypatch.setattr(kernel.NativeKernel, "take_frame", lacking)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     with pytest.raises(MemoryError):
         jit(fn.vmap(torch.sin), backend="native")(torch.ones(40))

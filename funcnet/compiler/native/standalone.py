@@ -96,7 +96,8 @@ int {name}_run(const void *const *inputs, void *const *outputs) {{
   char *const memory = __builtin_malloc({found.plan.size + align});
   if (!memory) return -1;
   char *const arena = (char *)(((__UINTPTR_TYPE__)memory + {align - 1}) / {align} * {align});
-  kernel((char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1);
+  const Call call = {{(char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1}};
+  kernel(&call);
   __builtin_free(memory);
   return control[1];
 }}

@@ -202,14 +202,23 @@ static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i6
 {body}
 }}
 
-void kernel({arguments}, i64 first, i64 last, i64 lanes, i64 padded) {{
+typedef struct {{
+  {arguments.replace(",", ";")};
+  i64 first, last, lanes, padded;
+}} Call;
+
+void kernel(const Call *call) {{
   flags_ = 0;
   mode_ = mode();
   set_mode(mode_ | FLUSHED);
-  for (i64 b = first; b < last && !control[0]; ++b) {{
+  char *const *inputs = call->inputs, *const *outputs = call->outputs;
+  char *arena = call->arena;
+  const i64 *strides = call->strides, lanes = call->lanes, padded = call->padded;
+  volatile int *control = call->control;
+  for (i64 b = call->first; b < call->last && !control[0]; ++b) {{
     {run}
   }}
   set_mode(mode_);
-  control[1] |= flags_;
+  call->control[1] |= flags_;
 }}
 """

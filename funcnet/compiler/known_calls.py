@@ -1,0 +1,133 @@
+"""A call with the signature of an earlier one: the least that must be checked before the kernel runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import _torch
+from funcnet.compiler import forks
+from funcnet.compiler.calls import Compiled, Request
+from funcnet.compiler.number_arguments import is_like, parameter
+from funcnet.tree import Structure, Tree, flatten
+
+
+def is_usual() -> bool:
+    """Tell whether a call is outside of torch.compile and of modes that the guards of its tensors do not see."""
+    modes = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
+    return not (modes or forks.is_new)
+
+
+def packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+    """Return the arguments as a tree that is quick to flatten."""
+    return [args, kwargs] if kwargs else args
+
+
+class KnownCall:
+    """A compiled function, for arguments that have the signature of earlier ones.
+
+    Args:
+        request: The earlier call, for which `is_possible`.
+        compiled: Its compiled function.
+        captures: Its closed-over tensors.
+        lanes: Its number of lanes; None without an outermost vmap.
+    """
+
+    def __init__(self, request: Request, compiled: Compiled, captures: Sequence[Tensor], lanes: int | None) -> None:
+        leaves, kinds = request.leaves, _kinds(request)
+        _, self.structure = flatten(packed(request.args, request.kwargs))
+        self.dtype, self.compiled = torch.get_default_dtype(), compiled
+        self.is_simple = set(kinds) == {_TENSOR} and not captures
+        self.tensors, self.numbers, self.constants = ([i for i, k in enumerate(kinds) if k == kind] for kind in _KINDS)
+        self.numbers_before, self.constants_before = self._others(leaves)
+        self.parameters = self.numbers_before, [*map(parameter, self.numbers_before)]
+        self.match = _torch.matcher([*request.tensors, *captures])
+        self.is_without_grad = any(t.requires_grad for t in (*request.tensors, *captures))
+        self.kernel = compiled.choice.kernel.specialised([*request.inputs(), *captures], lanes)
+
+    @staticmethod
+    def is_possible(request: Request, compiled: Compiled) -> bool:
+        """Tell whether it can be decided quickly that a later call has the same signature."""
+        objects = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
+        reads_values = any(value is not None for value in compiled.program.fixed)
+        has_tensors = request.tensors or compiled.program.captures  # the guards of tensors see modes, too
+        return bool(has_tensors) and not reads_values and all(each.__class__ in _IMMUTABLE for each in objects)
+
+    def inputs(self, structure: Structure, leaves: Sequence[Any], holders: Sequence[Any]) -> Sequence[Tensor] | None:
+        """Return the inputs of the program for a usual call; None if its signature may be another one."""
+        if structure != self.structure or torch.get_default_dtype() is not self.dtype:
+            return None
+        if self.is_without_grad and torch.is_grad_enabled():  # autograd would record the call
+            return None
+        if self.is_simple:
+            return leaves if self.match(*leaves) else None
+        numbers, constants = self._others(leaves)
+        if not all(map(is_like, numbers, self.numbers_before)) or not all(map(is_, constants, self.constants_before)):
+            return None
+        tensors, captures = [leaves[i] for i in self.tensors], self.compiled.places.read(holders)
+        if captures is None or not self.match(*tensors, *captures):
+            return None
+        return [*tensors, *self._parameters(numbers), *captures]
+
+    def _parameters(self, numbers: list[float]) -> list[Tensor]:
+        """Return traced numbers as tensors; those of the last call again if the numbers are the same objects."""
+        before, tensors = self.parameters
+        if not all(map(is_, numbers, before)):
+            tensors = [*map(parameter, numbers)]
+            self.parameters = numbers, tensors
+        return tensors
+
+    def _others(self, leaves: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """List the leaves in the places of traced numbers and of constants."""
+        return [leaves[i] for i in self.numbers], [leaves[i] for i in self.constants]
+
+    def run(self, inputs: Sequence[Tensor]) -> Any:
+        """Run the program and rebuild the result."""
+        return self.compiled.rebuild(self.kernel(inputs))
+
+
+@dataclass
+class Call:
+    """The compiled function of one signature, the number of lanes, and how often the call became a known one."""
+
+    compiled: Compiled
+    lanes: int | None
+    known: int = 0
+
+
+class Recent:
+    """The last known calls of a jitted function."""
+
+    def __init__(self) -> None:
+        self.calls: tuple[KnownCall, ...] = ()
+
+    def add(self, request: Request, call: Call, captures: Sequence[Tensor]) -> None:
+        """Make further calls like this one faster, if that is possible."""
+        is_own = len(request.holders) == 1  # no argument holds captures
+        if call.known < _MOST and is_own and is_usual() and KnownCall.is_possible(request, call.compiled):
+            call.known += 1
+            known = KnownCall(request, call.compiled, captures, call.lanes)
+            self.calls = known, *self.calls[: _LENGTH - 1]
+
+    def clear(self) -> None:
+        self.calls = ()
+
+
+_LENGTH = 4  # a call is compared with each of them
+_MOST = 16  # known calls per signature; making one takes as long as a call
+
+
+def _kinds(request: Request) -> list[int]:
+    """Return the kind of each leaf."""
+    traced = set(request.traced)
+    return [
+        _TENSOR if isinstance(leaf, Tensor) else _NUMBER if i in traced else _CONSTANT
+        for i, leaf in enumerate(request.leaves)
+    ]
+
+
+_KINDS = _TENSOR, _NUMBER, _CONSTANT = range(3)
+_IMMUTABLE = {str, bool, int, float, complex, torch.dtype, torch.device, torch.Size}  # so the same object is equal

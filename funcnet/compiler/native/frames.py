@@ -1,0 +1,77 @@
+"""The argument of a kernel as C takes it, in memory that later runs use again."""
+
+import ctypes
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+
+
+class Control(ctypes.Structure):
+    """The control block of a thread, on a cache line of its own: stop request, error flags, steps done."""
+
+    _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
+
+
+class Call(ctypes.Structure):
+    """The argument of a kernel, as c/kernel.py declares it."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("inputs", "strides", "outputs", "arena", "control")),
+        *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded")),
+    )
+
+
+class Layout(NamedTuple):
+    """The part of the argument that is the same for all tensors of the same shapes and strides."""
+
+    strides: "ctypes.Array[ctypes.c_int64] | None"  # of the tensors with a lane axis, or from one lane to the next
+    first: int  # block
+    last: int  # the block after the last one
+    lanes: int
+    padded: int  # lanes in whole blocks
+
+    def shared(self, threads: int) -> list["Layout"]:
+        """Share the blocks between threads."""
+        bounds = [self.last * i // threads for i in range(threads + 1)]
+        return [self._replace(first=first, last=last) for first, last in pairwise(bounds)]
+
+
+class Frame:
+    """Memory of one thread during a run: the argument of the kernel, and the arena.
+
+    It is kept for later runs, because new pages take a third of the step of a large net.
+    """
+
+    __slots__ = ("address", "arena", "call", "control", "layout", "pointers")
+
+    def __init__(self, inputs: int, outputs: int, arena: int, alignment: int) -> None:
+        self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), Control()
+        self.arena = torch.empty(arena + alignment, dtype=torch.uint8, device="cpu")
+        self.call = Call(
+            inputs=ctypes.addressof(self.pointers),
+            outputs=ctypes.addressof(self.pointers) + inputs * ctypes.sizeof(ctypes.c_void_p),
+            arena=-(-self.arena.data_ptr() // alignment) * alignment,
+            control=ctypes.addressof(self.control),
+        )
+        self.address = ctypes.addressof(self.call)
+        self.layout: Layout | None = None
+
+    def set(self, layout: Layout) -> None:
+        """Write the layout into the argument; the frame keeps its strides alive."""
+        call, self.layout = self.call, layout
+        call.strides = None if layout.strides is None else ctypes.addressof(layout.strides)
+        call.first, call.last, call.lanes, call.padded = layout[1:]
+
+    def flags(self) -> int:
+        """Return the error flags of the run, and clear them."""
+        flags: int = self.control.flags
+        if flags:
+            self.control.flags = 0
+        return flags
+
+
+def strides(values: Sequence[int]) -> "ctypes.Array[ctypes.c_int64]":
+    """Return strides as an array of C."""
+    return (ctypes.c_int64 * len(values))(*values)
