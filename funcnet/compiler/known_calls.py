@@ -11,14 +11,15 @@ from torch import Tensor
 from funcnet import _torch
 from funcnet.compiler import forks
 from funcnet.compiler.calls import Compiled, Request
+from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.number_arguments import is_like, parameter
 from funcnet.tree import Structure, Tree, flatten
 
 
 def is_usual() -> bool:
-    """Tell whether a call is outside of torch.compile and of modes that the guards of its tensors do not see."""
+    """Tell whether a call is outside of `disable_jit`, torch.compile and modes that the guards of tensors do not see."""
     modes = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
-    return not (modes or forks.is_new)
+    return not (modes or forks.is_new or is_disabled())
 
 
 def packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
