@@ -40,6 +40,7 @@ FAILING = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FAILING)
 def test_errors_of_a_branch_that_is_not_taken(name):
     x, fails = numbers(3), FAILING[name]
@@ -104,6 +105,7 @@ def test_a_lane_that_has_stopped_keeps_its_bits():
         assert torch.equal(run(start, steps).view(torch.int32)[1:], start.view(torch.int32)[1:])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.int32, torch.bool])
 def test_dtypes_of_results(dtype):
     x = t([1, 0, 1]).to(dtype)
@@ -114,6 +116,7 @@ def test_dtypes_of_results(dtype):
     assert tree.equal(batch, tree.stack([(x, x[1]), (x.flip(0), x[0])]))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 0), (1, 1)])
 def test_shapes_of_carries(shape):
     x = numbers(*shape)
@@ -125,6 +128,7 @@ def test_shapes_of_carries(shape):
     assert_close(batch[0], torch.stack([x, x * 4]), rtol=0.0, atol=0.0)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 8, 13])
 def test_maps_and_prefixes_of_any_size(size):
     rows = numbers(size, 2, seed=size)

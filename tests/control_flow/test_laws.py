@@ -94,6 +94,7 @@ def tangents(f):
     return lambda x, w: fn.jvp(total(f), (x, w), (torch.ones_like(x), torch.ones_like(w)))[1]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", REVERSE)
 def test_gradients_equal_finite_differences(name):
     want = torch.stack([differences(total(PROGRAMS[name][1]), x, W) for x in XS])
@@ -104,6 +105,7 @@ def test_gradients_equal_finite_differences(name):
     same(by_x.sum() + by_w.sum(), want.sum(), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_tangents_equal_finite_differences(name):
     want = torch.stack([differences(total(PROGRAMS[name][1]), x, W) for x in XS])

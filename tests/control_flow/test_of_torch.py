@@ -26,7 +26,7 @@ def running(x):
 X = torch.tensor([1.0, 2.0, 3.0])
 
 
-@pytest.mark.parametrize("backend", ["native", "eager"])
+@pytest.mark.parametrize("backend", [pytest.param("native", marks=pytest.mark.slow), "eager"])
 def test_inside_jit(backend):
     for x in (X, -X):
         got, sign = fn.jit(branch, backend=backend)(x), x.sum().sign()
@@ -36,6 +36,7 @@ def test_inside_jit(backend):
     assert_close((last["z"], last["a"], ys), (torch.tensor(7.0), X[1], torch.tensor([6.0, 8.0, 3.0])))
 
 
+@pytest.mark.slow
 def test_under_transformations_inside_jit():
     total = lambda x: sum(leaf.sum() for leaf in branch(x).values())  # noqa: E731
     assert_close(fn.jit(fn.grad(total))(X), 1 + X.cos())

@@ -32,6 +32,7 @@ def test_values_and_derivatives(name):
         check(fn.vmap(fn.grad(total(f), (0, 1)), (0, None))(XS, W), want["gradients"])
 
 
+@pytest.mark.slow
 def test_compiled_values():
     run = fn.jit(fn.vmap(lambda x: {name: PROGRAMS[name][0](x, W) for name in JAX["programs"]}))
     for name, result in run(XS).items():
