@@ -18,7 +18,7 @@ def debug_nans(enable: bool = True) -> Iterator[None]:
     Jitted functions run as plain Python in this context, so that the error can name a line.
 
     Args:
-        enable: False has no effect.
+        enable: Whether to check; False leaves everything unchanged.
     Raises:
         FloatingPointError: In the context: a result is NaN; the message names the operation and the user's line.
     Source:

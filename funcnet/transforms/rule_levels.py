@@ -57,7 +57,7 @@ def at(floor: int) -> AbstractContextManager[None]:
 
 
 def is_outer(floor: int) -> bool:
-    """Tell whether the current level is an outer one for a step."""
+    """Tell whether the current level is outside those at which rules inside a step apply."""
     return (_torch.current_level() or 0) < floor
 
 

@@ -32,7 +32,7 @@ Place = tuple[Any, ...]
 
 @dataclass
 class _Stored:
-    """What the last forward pass has stored: the places of products in the code; and the number of other results."""
+    """The places in the code of the products stored by the last forward pass, and the number of its other results."""
 
     places: list[Place] = field(default_factory=list)
     results: int = 0

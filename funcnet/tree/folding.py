@@ -21,7 +21,7 @@ def reduce(function: Callable[[Any, Any], Any], tree: Tree, initializer: Any = _
         initializer: The first result; without it, the first leaf is.
         is_leaf: Makes every subtree for which it is true a leaf.
     Raises:
-        TypeError: The tree has no leaf, and there is no initializer.
+        TypeError: The tree has no leaf, and no initializer is given.
     Example:
         >>> fn.tree.reduce(lambda a, b: a + b, {"w": 1, "b": [2, 3]})
         6

@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 import funcnet as fn
+from funcnet.debug import operations
 
 X = torch.tensor([1.0, 2.0])
 
@@ -57,6 +58,13 @@ def test_callbacks_change_no_result_and_are_explained():
     assert_close(jitted(X), 2 * torch.cos(2 * X))
     explanation = jitted.explain(X)
     assert explanation.backend == "eager" and "funcnet.callback" in explanation.reason
+
+
+def test_calls_outside_of_jit_are_forgotten():
+    before = len(operations._calls)
+    _, f = noted()
+    f(X), fn.vmap(f)(X), fn.vmap(fn.vmap(f))(X[None])
+    assert len(operations._calls) == before
 
 
 def test_callbacks_take_trees_and_numbers():

@@ -231,6 +231,6 @@ def test_a_tensor_may_be_mapped_outside():
 
 def test_views_of_parameters_that_torch_autograd_differentiates():
     """Without recording, torch gives a view of a leaf requires_grad=True, but it is not a hidden tensor."""
-    w = torch.arange(4.0).reshape(2, 2).requires_grad_()
+    w = torch.arange(4.0).reshape(2, 2).clone().requires_grad_()
     fn.remat(lambda w: (w[None] * w.view(4, 1, 1)).sin().sum())(w).backward()
     assert_close(w.grad, fn.grad(lambda w: (w[None] * w.view(4, 1, 1)).sin().sum())(w.detach()))
