@@ -124,7 +124,7 @@ def ldexp(x: ArrayLike, y: ArrayLike, /) -> Tensor:
 
 
 def clip(a: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
-    """Limit the elements of a to [min, max]; None is no limit. The bounds broadcast against a."""
+    """Limit the elements of a to [min, max]; None means unlimited. The bounds broadcast against a."""
     x = as_tensor("clip", a)
     x = x if min is None else maximum(min, x)
     return x if max is None else minimum(max, x)

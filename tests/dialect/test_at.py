@@ -6,7 +6,7 @@ import torch
 import funcnet as fn
 
 X = torch.arange(24.0, dtype=torch.float64).reshape(2, 3, 4) / 8 - 1
-REPEATED = torch.tensor([2, 0, 2])
+REPEATED = torch.tensor([2, 0, 2, 2, 0, 2, 2])
 INDICES = {  # the same in numpy, where torch's own indexing agrees
     "int": (1,),
     "ints": (0, -1, 2),
@@ -55,7 +55,7 @@ def test_derivatives_are_those_of_finite_differences(index, name):
 
 @pytest.mark.parametrize("name", ["add", "multiply", "min", "max", "subtract", "divide"])
 def test_repeated_indices_all_count(name):
-    x, v = X[0, :, 0].abs() + 0.5, torch.tensor([0.25, 3.0, -2.0], dtype=torch.float64)
+    x, v = X[0, :, 0].abs() + 0.5, torch.tensor([0.25, 3.0, -2.0, 1.5, -1.0, 0.5, 2.5], dtype=torch.float64)
     want = x.clone()
     for i, value in zip(REPEATED, v, strict=True):
         UPDATES[name](want, i, value)
