@@ -55,7 +55,7 @@ def vector(*numbers):
     return lambda dtype: torch.tensor(numbers, dtype=dtype)
 
 
-LOW, SOME, PROBABILITIES = vector(3.0, 4.0, 4.5), vector(0.5, 2.0, 7.0), vector(0.1, 0.2, 0.3, 0.4)
+TAIL, SOME, PROBABILITIES = vector(3.0, 4.0, 4.5), vector(0.5, 2.0, 7.0), vector(0.1, 0.2, 0.3, 0.4)
 
 
 def matrix(dtype):
@@ -98,7 +98,7 @@ SAMPLERS = {
     "exponential": lambda key, d: random.exponential(key, (6,), d),
     "gumbel": lambda key, d: random.gumbel(key, (6,), d),
     "truncated_normal in the upper tail": lambda key, d: random.truncated_normal(
-        key, LOW(d), vector(4.0, 5.0, 9.0)(d), (3, 3), d
+        key, TAIL(d), vector(4.0, 5.0, 9.0)(d), (3, 3), d
     ),
     "truncated_normal in the lower tail": lambda key, d: random.truncated_normal(key, -5.0, -3.0, (6,), d),
     "uniform on a huge range": lambda key, d: random.uniform(key, (6,), d, -1e38, 2e38),

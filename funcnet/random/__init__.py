@@ -10,6 +10,15 @@ The same key always gives the same numbers. Using a key twice is a mistake: `spl
 A sampler takes a key, the shape of the result (an int or several) and usually its dtype: float32, float64, float16 or
 bfloat16. The result is on the key's device. Parameters are numbers or tensors that broadcast to the shape. A value that
 is not a key, a batch of keys outside vmap, or an unsuitable dtype or shape raises TypeError or ValueError.
+
+Files, from the ground up:
+    arguments       Checks of arguments.
+    c_text, native  The generator in C, for draws outside of transformations and traces; otherwise torch operations.
+    generator       Keys, and the words of which all numbers are made.
+    special, units  Special functions as XLA computes them; numbers in [0, 1) and normal ones.
+    basic, continuous, integers, gammas, counts, selections, vectors
+                    The distributions. A new one is a function there, a name below, a row in tests/random_draws.py with
+                    values of JAX in tests/golden/random_samplers.json, and a row in tests/random/test_distributions.py.
 """
 
 from funcnet.random.arguments import Key, Scalar, Shape

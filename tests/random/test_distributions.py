@@ -166,7 +166,9 @@ def implicit_slope(x, a, step=1e-5):
     return -by_a / torch.exp((a - 1) * x.log() - x - torch.lgamma(a))
 
 
-@pytest.mark.parametrize("value", [0.4, 1.0, 3.0, 15.0])
+@pytest.mark.parametrize(
+    "value", [0.4, 3.0, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(15.0, marks=pytest.mark.slow)]
+)
 def test_gamma_numbers_have_implicit_derivatives(value):
     a = torch.full((50,), value, dtype=f64)
     x = random.gamma(KEY, a, dtype=f64)
@@ -188,6 +190,7 @@ def test_gamma_numbers_have_implicit_derivatives(value):
         fn.grad(fn.grad(lambda a: random.gamma(KEY, a, dtype=f64)))(a[0])
 
 
+@pytest.mark.slow
 def test_derivatives_of_expectations():
     a, b = torch.tensor(2.0, dtype=f64), torch.tensor(3.0, dtype=f64)
     slopes = fn.grad(lambda a, b: random.beta(KEY, a, b, SIZE, f64).mean(), (0, 1))(a, b)

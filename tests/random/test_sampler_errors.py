@@ -11,6 +11,91 @@ KEY = torch.zeros(2, dtype=torch.int32)
 A_KEY = "an int32 tensor of shape \\(2,\\)"
 
 ERRORS = {
+    "a gamma number of 0": (
+        lambda: random.gamma(KEY, 0.0),
+        ValueError,
+        "random.gamma: expected a to be positive, got 0.0",
+    ),
+    "a beta number of NaN": (
+        lambda: random.beta(KEY, 1.0, math.nan),
+        ValueError,
+        "random.beta: expected b to be positive, got nan",
+    ),
+    "a negative mean count": (
+        lambda: random.poisson(KEY, -1.0),
+        ValueError,
+        "random.poisson: expected lam to be at least 0, got -1.0",
+    ),
+    "counts as floats": (
+        lambda: random.poisson(KEY, 1.0, dtype=torch.float32),
+        TypeError,
+        "random.poisson: expected dtype int8, .*got float32",
+    ),
+    "an integer gamma number": (
+        lambda: random.gamma(KEY, 1.0, dtype=torch.int32),
+        TypeError,
+        "random.gamma: expected dtype float32, .*got int32",
+    ),
+    "parameters that do not fit together": (
+        lambda: random.beta(KEY, torch.ones(2), torch.ones(3)),
+        ValueError,
+        r"random.beta: expected parameters that broadcast together, got a of shape \(2,\), b of shape \(3,\)",
+    ),
+    "a parameter that does not fit the shape": (
+        lambda: random.pareto(KEY, torch.ones(2), (3,)),
+        ValueError,
+        r"random.pareto: expected b to broadcast to shape \(3,\), got float32 tensor of shape \(2,\)",
+    ),
+    "too few integers to choose from": (
+        lambda: random.choice(KEY, 2, (3,), replace=False),
+        ValueError,
+        "random.choice: expected at least 3 to draw 3 from without replacement, got 2",
+    ),
+    "nothing to choose from": (
+        lambda: random.choice(KEY, 0, (3,)),
+        ValueError,
+        "random.choice: expected at least 1 to draw 3 from, got 0",
+    ),
+    "a choice from a list": (
+        lambda: random.choice(KEY, [1, 2]),
+        TypeError,
+        r"random.choice: expected an int, or a tensor of at least one axis, got \[1, 2\]",
+    ),
+    "probabilities of another number": (
+        lambda: random.choice(KEY, 3, p=torch.ones(2)),
+        ValueError,
+        r"random.choice: expected p to be a tensor of shape \(3,\), got float32 tensor of shape \(2,\)",
+    ),
+    "too many distinct categories": (
+        lambda: random.categorical(KEY, torch.zeros(2), shape=(3,), replace=False),
+        ValueError,
+        "random.categorical: expected a shape .* of at most 2 draws without replacement, got",
+    ),
+    "an unknown factorisation": (
+        lambda: random.multivariate_normal(KEY, torch.zeros(2), torch.eye(2), method="lu"),
+        ValueError,
+        "random.multivariate_normal: expected method to be .*, got 'lu'",
+    ),
+    "a covariance of another size": (
+        lambda: random.multivariate_normal(KEY, torch.zeros(3), torch.eye(2)),
+        ValueError,
+        r"expected cov of shape \(\*, 3, 3\), as mean has 3 elements, got float32 tensor of shape \(2, 2\)",
+    ),
+    "concentrations in a list": (
+        lambda: random.dirichlet(KEY, [1.0, 2.0]),
+        TypeError,
+        "random.dirichlet: expected alpha to be a tensor",
+    ),
+    "probabilities in a list": (
+        lambda: random.multinomial(KEY, 3, [0.5, 0.5]),
+        TypeError,
+        "random.multinomial: expected p to be a floating-point tensor",
+    ),
+    "key data of int32": (
+        lambda: random.wrap_key_data(KEY),
+        TypeError,
+        "random.wrap_key_data: expected a uint32 tensor",
+    ),
     "no key": (
         lambda: random.uniform(torch.zeros(3)),
         TypeError,
