@@ -34,7 +34,8 @@ class Body:
         self.names: dict[Operand, str] = {}
         self.outer: dict[Operand, str] = {}  # names that are declared outside the inner loops
         self.checked: dict[tuple[Operand, int], str] = {}  # indices and sizes -> names, declared likewise
-        self.wrong = writer.fresh("x")  # the name of a flag: an index is out of range
+        has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
+        self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
         self.sums: dict[Accumulate, str] = {}
 
     def expand(self, place: Place) -> Place:
