@@ -8,7 +8,7 @@ from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, applied
-from funcnet.compiler.native.c.writer import NAMES, Place, Writer
+from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Const,
@@ -24,6 +24,9 @@ from funcnet.compiler.native.loop_ir import (
     written,
 )
 
+_WIDEN = {torch.bfloat16: "from_bf16", torch.float16: "from_f16"}
+_ROUND = {torch.bfloat16: "to_bf16", torch.float16: "to_f16"}
+
 
 class Body:
     """Prints the statements that a nest runs at one index."""
@@ -34,7 +37,8 @@ class Body:
         self.names: dict[Operand, str] = {}
         self.outer: dict[Operand, str] = {}  # names that are declared outside the inner loops
         self.checked: dict[tuple[Operand, int], str] = {}  # indices and sizes -> names, declared likewise
-        self.wrong = writer.fresh("x")  # the name of a flag: an index is out of range
+        has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
+        self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
         self.sums: dict[Accumulate, str] = {}
 
     def expand(self, place: Place) -> Place:
@@ -165,9 +169,9 @@ class Body:
         if kind in ("b8", "vb8"):
             return self.writer.compared(f"{text} != 0", node.varying)
         if source.dtype in HALVES:
-            return self.writer.call(f"from_{NAMES[source.dtype]}", kind, text)
+            return self.writer.call(_WIDEN[source.dtype], kind, text)
         if node.dtype in HALVES:
-            return self.writer.call(f"to_{NAMES[node.dtype]}", self.writer.type(source), text)
+            return self.writer.call(_ROUND[node.dtype], self.writer.type(source), text)
         if node.dtype == torch.float32 and source.dtype == torch.float64:
             return self.writer.call("narrow", kind, text)
         if not node.varying:

@@ -24,11 +24,10 @@ class NestWriter(Sums):
     @contextmanager
     def flag(self) -> Iterator[None]:
         """Declare a flag for indices out of range, if there are any indices, and report it at the end of the nest."""
-        has_indices = any(isinstance(part, Gather | Scatter) for part in self.nest.body)
-        if has_indices:
+        if self.wrong:
             self.writer.put(f"i64 {self.wrong} = 0;")
         yield
-        if has_indices:
+        if self.wrong:
             self.writer.put(f"flags_ |= {self.wrong} != 0;")
 
     def loops(self) -> None:

@@ -76,8 +76,8 @@ def _libm(arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bo
     return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling)
 
 
-def _sort(text: str) -> Primitive:
-    return Primitive(4, Kind.TEXT, floats=text, integers=text, booleans=text)
+def _sort(text: str, arity: int) -> Primitive:
+    return Primitive(arity, Kind.TEXT, floats=text, integers=text, booleans=text)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -173,11 +173,11 @@ PRIMITIVES: dict[str, Primitive] = {
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
-    "ascending": _sort(sorting.ASCENDING),
-    "descending": _sort(sorting.DESCENDING),
-    "smallest": _sort(sorting.SMALLEST),
-    "largest": _sort(sorting.LARGEST),
-    "nth_smallest": _sort(sorting.NTH_SMALLEST),
+    "ascending": _sort(sorting.ASCENDING, 4),
+    "descending": _sort(sorting.DESCENDING, 4),
+    "smallest": _sort(sorting.SMALLEST, 5),
+    "largest": _sort(sorting.LARGEST, 5),
+    "nth_smallest": _sort(sorting.NTH_SMALLEST, 5),
 }
 
 

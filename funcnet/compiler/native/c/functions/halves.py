@@ -7,6 +7,8 @@ unsigned integer of 32 bits, M(c) is all ones where the condition c holds, and t
 
 from collections.abc import Callable
 
+from funcnet.compiler.errors import UnsupportedError
+
 Text = Callable[[str, str], str]
 
 _FROM_BF16 = "return float_S((I)(x << 16));"
@@ -32,7 +34,7 @@ def _from(half: str, body: str) -> Text:
     """Return the text of a conversion to float32 or lanes of it."""
 
     def text(kind: str, scalar: str) -> str:
-        lanes = "v" if kind != scalar else ""
+        lanes = _lanes(kind, scalar, f"from_{half}")
         bits = _converted("x", f"{lanes}u32")
         return f"""static inline {kind} from_{half}_bits_{kind}({lanes}u32 x) {{{_filled(body, lanes)}
 }}
@@ -45,13 +47,19 @@ def _to(half: str, body: str) -> Text:
     """Return the text of a conversion from float32 or lanes of it."""
 
     def text(kind: str, scalar: str) -> str:
-        lanes = "v" if kind != scalar else ""
+        lanes = _lanes(kind, scalar, f"to_{half}")
         rounded = _converted(f"to_{half}_bits_{kind}(x)", f"{lanes}u16")
         return f"""static inline {lanes}u32 to_{half}_bits_{kind}({kind} x) {{{_filled(body, lanes)}
 }}
 static inline {lanes}{half} to_{half}_{kind}({kind} x) {{ return {rounded}; }}"""
 
     return text
+
+
+def _lanes(kind: str, scalar: str, name: str) -> str:
+    if scalar != "f32":
+        raise UnsupportedError(f"the native backend has no {name} of {scalar}")
+    return "v" if kind != scalar else ""
 
 
 def _filled(body: str, lanes: str) -> str:
