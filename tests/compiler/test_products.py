@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native import target, toolchain
+from funcnet.compiler.native import blas, target, toolchain
 from funcnet.compiler.native.loop_ir import Contract, Method
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
@@ -155,6 +155,26 @@ def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
     got, want = jit(torch.mm, backend="native")(a, b), a @ b
     assert_close(got[:, :49], want[:, :49], rtol=1e-12, atol=1e-12)
     assert torch.equal(got[:, 49].isfinite(), want[:, 49].isfinite())
+
+
+def test_blas_multiplies_by_a_transposed_matrix_without_a_copy(monkeypatch) -> None:
+    monkeypatch.setattr(target, "wins", lambda: True)
+    a, b = rand(32, 48, dtype=torch.float64), rand(40, 48, dtype=torch.float64)
+    specs = [spec_of(a), spec_of(b)]
+    (product, *_) = loops(trace(lambda tensors: [tensors[0] @ tensors[1].T], specs)).statements
+    assert isinstance(product, Contract)
+    assert product.method is Method.BLAS or torch.float64 not in target.Target.host().gemm
+    assert_close(jit(lambda a, b: a @ b.T, backend="native")(a, b), a @ b.T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch's BLAS uses OpenMP")
+def test_lanes_one_after_another_use_one_thread_each_for_blas() -> None:
+    threads = blas._torch().omp_get_max_threads
+    torch.get_num_threads()  # sets the threads of OpenMP in this thread
+    before = threads()
+    with blas.single_threaded():
+        assert threads() == 1
+    assert threads() == before
 
 
 def test_blas_is_used_where_it_is_faster(monkeypatch) -> None:
