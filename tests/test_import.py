@@ -49,6 +49,48 @@ print(*set(sys.modules) - before)
     assert not {"torch._dynamo", "torch._inductor", "sympy"} & set(run(code).split())
 
 
+def test_torchs_rules_run_without_its_symbolic_shapes():
+    code = """
+import gc, sys, torch, funcnet as fn
+F, real = torch.nn.functional, {"sympy", "torch.fx.experimental.symbolic_shapes"}
+def net(w, x, i, fails=False):
+    x = F.layer_norm(F.conv1d(x, w), (4,)) @ torch.ones(4, 5)
+    assert not fails
+    x = F.softmax(x @ x.mT, -1)[i] + F.group_norm(x, 1).amax()
+    return F.cross_entropy(x[0], i) + x.gather(0, i[:, None, None]).sum() + F.embedding(i, x[0]).sum()
+torch.set_default_dtype(torch.float64)
+args = torch.arange(18.0).reshape(2, 3, 3).sin(), torch.arange(36.0).reshape(2, 3, 6).cos(), torch.tensor([0, 1])
+jitted = fn.jit(fn.grad(net), backend="eager")
+try:
+    jitted(*args, True)
+except AssertionError:
+    assert gc.isenabled() and not real & set(sys.modules)
+gc.disable()
+assert torch.allclose(jitted(*args), fn.grad(net)(*args))
+assert not gc.isenabled() and not real & set(sys.modules)
+import sympy
+print(sympy.Symbol("x") * 0, isinstance(sympy.Symbol("x"), sympy.Basic))
+"""
+    assert run(code) == "0 True\n"
+
+
+def test_symbolic_shapes_are_loaded_when_they_are_used_in_a_trace():
+    code = """
+import sys, torch, funcnet as fn
+def uses(x):
+    import sympy
+    from sympy.abc import y
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv, guard_or_false, sym_eq
+    assert isinstance(y, sympy.Basic) and not isinstance(1, sympy.Basic) and issubclass(sympy.Symbol, sympy.Basic)
+    assert sym_eq((1, 2), [1, 2]) and not sym_eq((1, 2), (1, 3)) and not guard_or_false(False)
+    size = ShapeEnv().create_unbacked_symint()
+    assert isinstance(sym_eq(size, 2), torch.SymBool)
+    return x + 1
+print(fn.jit(uses, backend="eager")(torch.tensor(1.0)))
+"""
+    assert run(code) == "tensor(2.)\n"
+
+
 def test_torchs_compiler_is_loaded_when_it_is_used():
     code = """
 import sys, torch, funcnet as fn

@@ -35,6 +35,7 @@ from funcnet._torch.operations import (
     multilabel_margin_loss,
     run_on_metadata,
 )
+from funcnet._torch.symbols import without_symbols
 from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
 from funcnet._torch.transformations import (
     NO_LEVEL,
@@ -115,6 +116,7 @@ __all__ = [
     "version",
     "viewed",
     "without_dispatch",
+    "without_symbols",
     "without_torch_function",
 ]
 

@@ -1,6 +1,8 @@
 """A call of a jitted function: its arguments, and the compiled function that runs it."""
 
-from collections.abc import Hashable, Sequence
+import gc
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet._torch import without_symbols
 from funcnet.compiler import passes
 from funcnet.compiler.backends import Choice, choose
 from funcnet.compiler.captures import Places
@@ -144,7 +147,20 @@ def compile_call(
     lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, progress: Progress | None
 ) -> Compiled:
     """Trace a call and prepare its program for a backend."""
-    program, body = trace_call(lanes, request, specs)
-    choice, found = choose(program, backend, progress, lanes.size), Places(program.captures, request.holders)
+    with _without_collection(), without_symbols():
+        program, body = trace_call(lanes, request, specs)
+        choice, found = choose(program, backend, progress, lanes.size), Places(program.captures, request.holders)
     captured = [tensor_key(tensor) for tensor in program.captures]
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the collector of cycles, which would look through all objects of a large trace again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
