@@ -79,7 +79,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "elementary", "integers", "rounding", "series", "sorting"},
+        {"activations", "angles", "elementary", "integers", "rounding", "series", "sorting", "special"},
     ],
 }
 HEIGHT = {

@@ -17,7 +17,7 @@ from funcnet.compiler import jit
 TINY = torch.finfo(torch.float32).tiny
 nan, inf = math.nan, math.inf
 
-CLOSE = """sin cos tan asin acos atan sinh cosh asinh acosh atanh exp2 log2 log10 erf erfc lgamma"""
+CLOSE = """sin cos tan asin acos atan sinh cosh asinh acosh atanh log2 log10 erf erfc lgamma"""
 NAMES = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid tanh sin cos tan asin acos atan sinh cosh
 asinh acosh atanh erf erfc lgamma sinc square logit"""
 POWERS = (0.5, -0.5, 1 / 3, 0.75, 1.5, 2.5, 2, 3, 7, -1, -2, -3, 0.1, 0, 1)

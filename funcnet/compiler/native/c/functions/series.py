@@ -79,6 +79,7 @@ def texts(scalar: str) -> dict[str, str]:
     angle = [(-1) ** (k // 2) * (math.pi / 2) ** k / math.factorial(k) for k in range(20)]
     return {
         "EXPSERIES": _exponential(0, scalar),
+        "EXP2SERIES": _exponential(0, scalar, math.log(2)),
         "EXPM1SERIES": _exponential(2, scalar),
         "LOGSERIES": _polynomial([2 / (2 * k + 1) for k in range(1, _LOG_TERMS[scalar] + 1)], "q"),
         "NORMALSERIES": _polynomial(normal, "s"),
@@ -95,14 +96,14 @@ def texts(scalar: str) -> dict[str, str]:
     }
 
 
-def _exponential(first: int, scalar: str) -> str:
-    """Return Σ r^(n - first) / n! for n from `first`, by Estrin's scheme, which shortens the chain of dependences."""
+def _exponential(first: int, scalar: str, rate: float = 1.0) -> str:
+    """Return Σ rate^n r^(n - first) / n! for n from `first`, by Estrin's scheme, with a short chain of dependences."""
     last = _TERMS[scalar]
     factorial, terms = 1, list[str]()
     for n in range(last + 1):
         factorial *= max(n, 1)
         if n >= first:
-            terms.append(f"K({(1 / factorial).hex()})")
+            terms.append(f"K({(rate**n / factorial).hex()})")
     power = "r"
     while len(terms) > 1:
         pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]

@@ -26,7 +26,7 @@ static inline T log_gamma_S(T x) {
   const T product = b * (b + K(1.0)) * ((b + K(2.0)) * (b + K(3.0)));
   const T stirling = fma_S(c - K(0.5), log_S(c), K(HALFLOGTAU) - c) + i * STIRLINGSERIES;
   const T above = sel_S(a > K(1e17), a * (log_S(a) - K(1.0)), stirling - log_S(product));
-  const T near = (b - K(1.0)) * (b - K(2.0)) * GAMMASERIES;
+  const T near = fma_S((b - K(1.0)) * (b - K(2.0)), GAMMASERIES, K(0.0));
   const T y = sel_S(a < K(1.0), near - log_S(a), sel_S(a < K(2.5), near, above));
   const T k = (a + K(MAGIC)) - K(MAGIC), f = K(2.0) * (a - k), s = f * f, sine = f * MIRRORSERIES;
   const T mirror = log_S(K(PI) / (a * abs_S(sine))) - y;
