@@ -1,7 +1,7 @@
 """Per-example gradients of a batch, and their clipped mean."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from torch import Tensor
@@ -51,18 +51,22 @@ def clipped_mean(
     max_norm: float | Tensor,
     *,
     noise_multiplier: float | Tensor = 0.0,
+    expected_batch_size: float | Tensor | None = None,
     chunk_size: int | None = None,
 ) -> Callable[..., Tree]:
     """Transform the loss of one example into a function that returns the mean of clipped per-example gradients.
 
     (sum_i g_i min(1, C / |g_i|) + s C n) / B, with C the max_norm, s the noise_multiplier, n standard normal and B the
-    number of examples. One example changes the sum by at most C, so with noise this is the step of DP-SGD. First the
-    norms are computed and then one weighted gradient, so that the gradients of the examples are never stored.
+    number of examples, or the expected_batch_size. One example changes the sum by at most C, so with noise this is the
+    step of DP-SGD. First the norms are computed and then one weighted gradient, so that the gradients of the examples
+    are never stored.
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
         max_norm: C, in the unit of the gradient.
         noise_multiplier: s, the standard deviation of the noise on the sum, divided by C.
+        expected_batch_size: B for batches of random sizes, which DP-SGD is proved for: each example takes part with
+            probability B / N, and the size itself, which is private, is not divided by. Batches may then be empty.
         chunk_size: Number of examples to compute at once; fewer need less memory. None: all.
     Returns:
         A function of (params, *batch, key=None) that returns a tree like the gradient with respect to params. The key
@@ -82,21 +86,27 @@ def clipped_mean(
         raise ValueError(f"clipped_mean: expected a max_norm above 0, got {max_norm}.")
     if not isinstance(noise_multiplier, Tensor) and not noise_multiplier >= 0:
         raise ValueError(f"clipped_mean: expected a noise_multiplier of at least 0, got {noise_multiplier}.")
-    return partial(_clipped_mean, loss, max_norm, noise_multiplier, chunk_size)
+    if isinstance(expected_batch_size, int | float) and not expected_batch_size > 0:
+        raise ValueError(f"clipped_mean: expected an expected_batch_size above 0, got {expected_batch_size}.")
+    return partial(_clipped_mean, loss, max_norm, noise_multiplier, expected_batch_size, chunk_size)
 
 
 def _clipped_mean(
     loss: Callable[..., Tensor],
     max_norm: float | Tensor,
     noise_multiplier: float | Tensor,
+    expected_batch_size: float | Tensor | None,
     chunk_size: int | None,
     params: Tree,
     *batch: Tree,
     key: Key | None = None,
 ) -> Tree:
     count = example_count("clipped_mean", batch)
-    if not count:
-        raise ValueError("clipped_mean: expected at least one example to take the mean of, got none.")
+    if not count and expected_batch_size is None:
+        raise ValueError(
+            "clipped_mean: expected at least one example to take the mean of, got none. Pass expected_batch_size= for "
+            "batches of random sizes."
+        )
     noisy = isinstance(noise_multiplier, Tensor) or noise_multiplier > 0
     if noisy != (key is not None):
         raise ValueError(
@@ -104,14 +114,13 @@ def _clipped_mean(
             if noisy
             else "clipped_mean: got a key, but no noise_multiplier to draw noise for."
         )
-    step = chunk_size or count
+    step = chunk_size or max(count, 1)
     chunks = [tree.map(partial(_part, i, step), batch) for i in range(0, count, step)]
-    total = _clipped_sum(loss, max_norm, params, chunks[0])
-    for chunk in chunks[1:]:
-        total = tree.add(total, _clipped_sum(loss, max_norm, params, chunk))
+    sums = (_clipped_sum(loss, max_norm, params, chunk) for chunk in chunks)
+    total = reduce(tree.add, sums) if chunks else tree.zeros_like(tree.partition(params, tree.is_inexact)[0])
     if key is not None:
         total = _add_noise(key, total, noise_multiplier * max_norm)
-    return tree.scale(1 / count, total)
+    return tree.scale(1 / (count if expected_batch_size is None else expected_batch_size), total)
 
 
 def _clipped_sum(loss: Callable[..., Tensor], max_norm: float | Tensor, params: Tree, batch: tuple[Tree, ...]) -> Tree:

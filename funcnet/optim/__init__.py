@@ -14,7 +14,7 @@ A new optimizer touches these files, in order:
 
 from torch.serialization import add_safe_globals
 
-from funcnet.optim import algorithms, linesearch, projections, schedules, transforms, wrappers
+from funcnet.optim import algorithms, linesearch, perturbations, projections, schedules, transforms, wrappers
 from funcnet.optim.algorithms import *
 from funcnet.optim.base import (
     GradientTransformation,
@@ -36,6 +36,7 @@ __all__ = [
     "global_norm",
     "identity",
     "incremental_update",
+    "perturbations",
     "projections",
     "schedules",
     "set_to_zero",

@@ -197,6 +197,23 @@ def test_an_empty_batch_has_no_gradients():
     assert per_example_grad_norms(squared)(PARAMS, x, y).shape == (0,)
 
 
+def test_batches_of_random_sizes_are_divided_by_the_expected_size():
+    def loss(p, x):
+        return (p["w"] * x).sum()
+
+    params, batch, key = {"w": torch.ones(3)}, numbers(5, 3), fn.random.key(0)
+    mean = clipped_mean(loss, 0.5)(params, batch)
+    expected = clipped_mean(loss, 0.5, expected_batch_size=8)(params, batch)
+    assert_close(expected["w"], mean["w"] * 5 / 8)
+    noisy = clipped_mean(loss, 0.5, noise_multiplier=2.0, expected_batch_size=8)
+    empty = noisy(params, batch[:0], key=key)
+    assert_close(empty["w"], noisy(params, batch * 0, key=key)["w"])
+    assert (empty["w"] != 0).all()
+    assert (clipped_mean(loss, 0.5, expected_batch_size=8)(params, batch[:0])["w"] == 0).all()
+    with pytest.raises(ValueError, match="expected an expected_batch_size above 0, got 0"):
+        clipped_mean(loss, 0.5, expected_batch_size=0)
+
+
 def test_a_gradient_of_zero_has_norm_zero_and_slope_zero():
     norm = per_example_grad_norms(lambda p, x: (x @ p["w"]).square().sum())
     params, x = {"w": numbers(2, 2)}, torch.zeros(3, 2, dtype=torch.float64)

@@ -56,10 +56,10 @@ def _rss_update(
     updates: Updates, state: ScaleByRssState, params: Params | None = None, *, eps: Scalar, **extra: Any
 ) -> tuple[Updates, ScaleByRssState]:
     total = tree.map(lambda s, g: s if g is None else as_dtype(s + g * g, s.dtype), state.sum_of_squares, updates)
-    return tree.map(lambda g, s: g * _inverse_root(s, eps), updates, total), ScaleByRssState(total)
+    return tree.map(lambda g, s: g * inverse_root(s, eps), updates, total), ScaleByRssState(total)
 
 
-def _inverse_root(s: Tensor, eps: Scalar) -> Tensor:
+def inverse_root(s: Tensor, eps: Scalar) -> Tensor:
     """Compute 1 / sqrt(s + eps), or 0 where s is 0; the first `where` keeps its gradient finite there."""
     seen = s > 0
     return torch.where(seen, torch.rsqrt(torch.where(seen, s + eps, 1)), 0)

@@ -6,6 +6,7 @@ from torch import Tensor
 from funcnet.optim.base import GradientTransformation, Scalar, ScalarOrSchedule, identity
 from funcnet.optim.transforms.adding import add_noise
 from funcnet.optim.transforms.combining import chain
+from funcnet.optim.transforms.ema import ema
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_sign
 from funcnet.optim.transforms.trace import trace
 
@@ -65,3 +66,21 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
         tensor([-0.1000,  0.1000])
     """
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
+
+
+def signum(
+    learning_rate: ScalarOrSchedule, beta: Scalar = 0.9, accumulator_dtype: torch.dtype | None = None
+) -> GradientTransformation:
+    """Descend by the sign of the mean gradient: m = beta m + (1 - beta) g, u = -learning_rate sign(m).
+
+    Args:
+        learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
+        beta: Decay of m, in [0, 1).
+        accumulator_dtype: The dtype of m. None: that of the parameters.
+    Returns:
+        The transformation. State: a tuple, with an `EmaState` first.
+    Source:
+        Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, algorithm 2, https://arxiv.org/abs/1802.04434
+    """
+    mean = ema(beta, debias=False, accumulator_dtype=accumulator_dtype)
+    return chain(mean, scale_by_sign(), scale_by_learning_rate(learning_rate))

@@ -23,6 +23,7 @@ from funcnet.optim.base import (
     widest_dtype,
     zero_count,
 )
+from funcnet.optim.linesearch.backtracking import ScaleByBacktrackingLinesearchState
 from funcnet.optim.linesearch.zoom import Point, Rules, find_step, is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_count
@@ -117,9 +118,12 @@ def value_and_grad_from_state(value_fn: Callable[..., Tensor]) -> Callable[..., 
 def _value_and_grad_from_state(
     params: Params, *args: Any, value_fn: Callable[..., Tensor], state: State, **kwargs: Any
 ) -> tuple[Tensor, Params]:
-    found = find(state, ScaleByZoomLinesearchState)
-    if found is None:
-        raise ValueError("value_and_grad_from_state: expected a state that holds the state of a line search, got none.")
+    found = find(state, ScaleByZoomLinesearchState) or find(state, ScaleByBacktrackingLinesearchState)
+    if found is None or found.grad is None:
+        raise ValueError(
+            "value_and_grad_from_state: expected a state that holds the state of a line search with its gradient, got "
+            "none. Backtracking keeps the gradient with store_grad=True."
+        )
     known = found.value.isfinite()
     if is_certain(known):
         return found.value, found.grad

@@ -94,6 +94,9 @@ def partition(
     )
 
 
+multi_transform = partition  # its older name
+
+
 def _by_path(params: Params, *, f: Callable[[str], Any]) -> Tree:
     return tree.map_with_path(lambda path, _: f(path), params)
 

@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     Schedule,
     Updates,
     cast,
+    global_norm,
     need_params,
     on_pairs,
     stateless,
@@ -52,7 +53,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     Returns:
         The transformation. State: `ScaleByScheduleState`.
     """
-    return with_state(ScaleByScheduleState, _schedule_init, partial(_schedule_update, step_size_fn=step_size_fn))
+    return with_state(ScaleByScheduleState, zero_schedule, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
@@ -106,17 +107,35 @@ def centralize() -> GradientTransformation:
     return stateless(partial(_each, f=_centre))
 
 
+def normalize() -> GradientTransformation:
+    """Divide updates by their global norm, as the adversarial step of `sam` does; updates of 0 do not change.
+
+    Example:
+        >>> unit = fn.optim.normalize()
+        >>> unit.update({"a": torch.tensor(3.0), "b": torch.tensor(-4.0)}, unit.init(None))[0]
+        {'a': tensor(0.6000), 'b': tensor(-0.8000)}
+    """
+    return stateless(_normalized)
+
+
+def normalize_by_update_norm(scale_factor: Scalar = 1.0, eps: Scalar = 1e-6) -> GradientTransformation:
+    """Scale updates to a global norm: u = scale_factor g / (|g| + eps)."""
+    check_not_negative("normalize_by_update_norm", scale_factor=scale_factor, eps=eps)
+    return stateless(partial(_normalized_by, scale_factor=scale_factor, eps=eps))
+
+
 def rms(x: Tensor) -> Tensor:
     """Return the root mean square of a tensor; its gradient at 0 is 0."""
     return torch.linalg.vector_norm(x) / max(x.numel(), 1) ** 0.5
 
 
+def zero_schedule(params: Params) -> ScaleByScheduleState:
+    """Return the initial state of a schedule."""
+    return ScaleByScheduleState(zero_count(params))
+
+
 def _scale(updates: Updates, params: Params | None, *, step_size: Scalar) -> Updates:
     return tree.scale(step_size, updates)
-
-
-def _schedule_init(params: Params) -> ScaleByScheduleState:
-    return ScaleByScheduleState(zero_count(params))
 
 
 def _schedule_update(
@@ -162,6 +181,15 @@ def _trust(
         return g * torch.where(none, 1, ratio)
 
     return tree.map(trust, updates, need_params("scale_by_trust_ratio", params, updates))
+
+
+def _normalized(updates: Updates, params: Params | None) -> Updates:
+    norm = global_norm(updates)
+    return tree.scale(1 / torch.where(norm == 0, 1, norm), updates)
+
+
+def _normalized_by(updates: Updates, params: Params | None, *, scale_factor: Scalar, eps: Scalar) -> Updates:
+    return tree.scale(scale_factor / (global_norm(updates) + eps), updates)
 
 
 def _centre(g: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from funcnet.optim.wrappers.finite import ApplyIfFiniteState, ZeroNansState, app
 from funcnet.optim.wrappers.hyperparams import InjectHyperparamsState, get_hyperparams, inject_hyperparams
 from funcnet.optim.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
 from funcnet.optim.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
+from funcnet.optim.wrappers.sam import SAMState, sam
 from funcnet.optim.wrappers.schedule_free import (
     ScheduleFreeState,
     schedule_free,
@@ -19,12 +20,14 @@ __all__ = [
     "LookaheadState",
     "MultiSteps",
     "MultiStepsState",
+    "SAMState",
     "ScheduleFreeState",
     "ZeroNansState",
     "apply_if_finite",
     "get_hyperparams",
     "inject_hyperparams",
     "lookahead",
+    "sam",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
