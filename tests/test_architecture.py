@@ -100,7 +100,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "elementary", "halves", "integers", "rounding", "series", "sorting"},
+        {"activations", "angles", "elementary", "halves", "integers", "rounding", "series", "sorting", "special"},
     ],
 }
 HEIGHT = {

@@ -17,7 +17,7 @@ from funcnet.tree import Structure, Tree, flatten
 
 
 def is_usual() -> bool:
-    """Tell whether a call is outside of `disable_jit`, torch.compile and modes that the guards of tensors do not see."""
+    """Tell whether a call is outside of torch.compile, `disable_jit` and modes that guards of tensors do not see."""
     modes = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
     return not (modes or forks.is_new or is_disabled())
 

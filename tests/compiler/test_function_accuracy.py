@@ -17,8 +17,9 @@ from funcnet.compiler import jit
 TINY = torch.finfo(torch.float32).tiny
 nan, inf = math.nan, math.inf
 
+CLOSE = """sin cos tan asin acos atan sinh cosh asinh acosh atanh log2 log10 erf erfc lgamma"""
 NAMES = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid tanh sin cos tan asin acos atan sinh cosh
-asinh acosh atanh erf erfc sinc square logit"""
+asinh acosh atanh erf erfc lgamma sinc square logit"""
 POWERS = (0.5, -0.5, 1 / 3, 0.75, 1.5, 2.5, 2, 3, 7, -1, -2, -3, 0.1, 0, 1)
 ITSELF = {
     **{name: getattr(torch, name) for name in NAMES.split()},
@@ -113,6 +114,24 @@ def test_functions_of_two_arguments(count: int) -> None:
     hold({name: (f, f) for name, f in BINARY.items()}, (bits(count, 1), bits(count, 2)))
 
 
+@pytest.mark.parametrize("count", COUNTS)
+def test_functions_that_round_nearly_as_the_exact_ones(count: int) -> None:
+    """A result within 1.2 ulp of the exact value is at most one float away from its rounded value."""
+    hold({name: (f, f) for name in CLOSE.split() for f in [getattr(torch, name)]}, (bits(count, 3),), 1.2)
+
+
+def test_large_angles() -> None:
+    """Multiples of pi / 2 and their neighbours, up to the largest float; math.sin reduces them exactly."""
+    nearest = torch.arange(1, 2000, dtype=torch.float64) ** 4 * (math.pi / 2)
+    x = torch.cat([nearest.float(), 1.1 ** torch.arange(900).clamp(max=920), torch.tensor([16367173 * 2.0**72])])
+    x = x[x.isfinite()]
+    for got, f in zip(
+        jit(lambda x: (x.sin(), x.cos(), x.tan()), backend="native")(x), (math.sin, math.cos, math.tan), strict=True
+    ):
+        want = torch.tensor([f(v) for v in x.tolist()], dtype=torch.float64)
+        assert ulps(got, want).max() <= 1, (f, x[ulps(got, want).argmax()])
+
+
 def gradient(f):
     return fn.grad(lambda x: f(x).sum())
 
@@ -155,6 +174,19 @@ VALUES = {
         -20.5: -1.3502940601643873e-280,
         -9.5: -6.678928766783903e-33,
         0.3: 0.18537092354275925,
+    },
+    torch.erf: {
+        -0.3: -0.3286267594591274,
+        1.0: 0.8427007929497149,
+        1.3: 0.9340079449406524,
+        5.5: 0.9999999999999927,
+    },
+    torch.erfc: {
+        -0.7: 1.6778011938374185,
+        0.3: 0.6713732405408726,
+        0.9: 0.20309178757716786,
+        5.5: 7.357847917974399e-15,
+        26.0: 5.663192408856143e-296,
     },
     torch.logit: {1e-300: -690.7755278982137, 0.3: -0.8472978603872037, 0.5000000001: 4.000000330961484e-10},
     lambda x: torch.logaddexp2(x, -x / 2): {-1100.0: 550.0, 0.3: 1.0924746204764515, 7.0: 7.00099588612128},

@@ -10,26 +10,27 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.c.functions import activations, series
+from funcnet.compiler.native.c.functions import activations, angles, series
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
 # P: bits of the fraction; MAGIC: added to a float, it rounds it to an integer in the low bits of the fraction; tanh(x)
-# is 1 from FLAT on, and two terms of its series below STEEP.
+# is 1 from FLAT on, erf from FULL, and two terms of its series below STEEP.
+_CONSTANTS = {"PI": "0x1.921fb54442d18p+1", "HALFLOGTAU": "0x1.d67f1c864beb4p-1"}
 _BOUNDS = {
     "f32": {
         "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
         "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
         "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
-        "STEEP": "0x1p-4", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
-        **activations.BOUNDS["f32"],
+        "STEEP": "0x1p-4", "MIDDLE": "1.25", "FULL": "4.0", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
+        **_CONSTANTS, **activations.BOUNDS["f32"],
     },
     "f64": {
         "P": "52", "TOP": "63", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
         "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
         "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
-        "STEEP": "0x1p-9", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
-        **activations.BOUNDS["f64"],
+        "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
+        **_CONSTANTS, **activations.BOUNDS["f64"],
     },
 }  # fmt: skip
 _REDUCE = """
@@ -49,7 +50,7 @@ _LIFTS = """
   const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
 
 _LETTERS = "abc"  # names of parameters
-_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS}
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS}
 
 
 def define(used: set[tuple[str, str]]) -> str:
@@ -117,7 +118,8 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
     names = parameters.split()
     head = _head(name, kind, names)
     if kind == scalar:
-        return f"{head} {{ return (f32)({text}) + 0.0f; }}"  # gcc 12 drops a rounding that directly precedes a widening
+        # + 0.0f, which loses the sign of zero: gcc 12 drops a rounding that directly precedes a widening
+        return f"{head} {{ const f32 r_ = (f32)({text}); return copysign_f32(r_ + 0.0f, r_); }}"
     arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
     copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)
     call = f"{name}_{scalar}({', '.join(f'{n}_[i]' for n in names)})"

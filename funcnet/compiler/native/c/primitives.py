@@ -10,7 +10,16 @@ from enum import Enum, auto
 import torch
 
 from funcnet.compiler.errors import InternalError, UnsupportedError
-from funcnet.compiler.native.c.functions import activations, elementary, halves, integers, rounding, sorting
+from funcnet.compiler.native.c.functions import (
+    activations,
+    angles,
+    elementary,
+    halves,
+    integers,
+    rounding,
+    sorting,
+    special,
+)
 
 Text = str | Callable[[str, str], str]
 
@@ -72,8 +81,13 @@ def _through_float64(arity: int, parameters: str, value: str, floats: Text = "")
     return Primitive(arity, Kind.TEXT, floats=floats, wide=(parameters, value))
 
 
-def _libm(arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bool = False) -> Primitive:
-    return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling)
+def _libm(
+    arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bool = False, wide: str = ""
+) -> Primitive:
+    parameters = "x" if arity == 1 else "x y"
+    return Primitive(
+        arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling, wide=(parameters, wide) if wide else None
+    )
 
 
 def _sort(text: str, arity: int) -> Primitive:
@@ -84,29 +98,29 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "mul": _infix("*", "and"),
     "neg": Primitive(1, Kind.SYNTAX),
     "exp": _text(1, elementary.EXP),
-    "exp2": _libm(),
+    "exp2": _text(1, elementary.EXP2),
     "expm1": _text(1, elementary.EXPM1),
     "log": _text(1, elementary.LOG),
-    "log2": _libm(is_scaling=True),
-    "log10": _libm(is_scaling=True),
+    "log2": _libm(is_scaling=True, wide="log_f64(x) * 0x1.71547652b82fep+0"),
+    "log10": _libm(is_scaling=True, wide="log_f64(x) * 0x1.bcb7b1526e50ep-2"),
     "log1p": _text(1, elementary.LOG1P),
     "sqrt": _libm(),
     "sigmoid": _text(1, elementary.SIGMOID),
     "tanh": _text(1, elementary.TANH),
-    "sin": _libm(),
-    "cos": _libm(),
-    "tan": _libm(),
-    "asin": _libm(),
-    "acos": _libm(),
-    "atan": _libm(),
-    "sinh": _libm(),
-    "cosh": _libm(),
-    "asinh": _libm(),
-    "acosh": _libm(),
-    "atanh": _libm(),
-    "erf": _libm(),
-    "erfc": _libm(),
-    "lgamma": _libm(is_scaling=True),
+    "sin": _libm(wide="sine_f64(x)"),
+    "cos": _libm(wide="cosine_f64(x)"),
+    "tan": _libm(wide="tangent_f64(x)"),
+    "asin": _libm(wide="arctangent_f64(x, sqrt_f64((1.0 - x) * (1.0 + x)))"),
+    "acos": _libm(wide="arctangent_f64(sqrt_f64((1.0 - x) * (1.0 + x)), x)"),
+    "atan": _libm(wide="arctangent_f64(x, 1.0)"),
+    "sinh": _libm(wide="hyperbolic_sine_f64(x)"),
+    "cosh": _libm(wide="0.5 * exp_f64(x) + 0.5 * exp_f64(-(f64)x)"),
+    "asinh": _libm(wide="area_sine_f64(x)"),
+    "acosh": _libm(wide="area_cosine_f64(x)"),
+    "atanh": _libm(wide="0.5 * log1p_f64(2.0 * x / (1.0 - x))"),
+    "erf": _text(1, special.ERF),
+    "erfc": _through_float64(1, "x", "erfc_f64(x)", special.ERFC),
+    "lgamma": _libm(is_scaling=True, wide="log_gamma_f64(x)"),
     "abs": _text(1, elementary.ABS, integers.ABS),
     "maximum": _text(2, elementary.MAXIMUM, integers.MAXIMUM, boolean="or"),
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
@@ -114,7 +128,7 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
     "fmod": _libm(2, by_lane=integers.FMOD),
     "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
-    "atan2": _libm(2, is_scaling=True),
+    "atan2": _libm(2, is_scaling=True, wide="arctangent_f64(x, y)"),
     "hypot": _libm(2),
     "copysign": _text(2, elementary.COPYSIGN),
     "nextafter": _text(2, elementary.NEXTAFTER),
@@ -149,7 +163,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
-    "pow": _libm(2, by_lane=integers.POW, is_scaling=True),
+    "pow": _libm(2, by_lane=integers.POW, is_scaling=True, wide="power_of_floats_f64(x, y)"),
     "power": _through_float64(3, "x high low", "exp_f64(log_f64(x) * ((f64)high + low))"),  # x ** (high + low), x >= 0
     "exponential": _through_float64(3, "x high low", "exp_f64(x * ((f64)high + low))"),
     "logit": _text(1, elementary.LOGIT),
@@ -161,6 +175,16 @@ PRIMITIVES: dict[str, Primitive] = {
     "gelu_slope_tanh": _text(1, activations.GELU_SLOPE_TANH),
     "gated": _text(3, activations.GATED),
     # called by other texts and by the printers of statements
+    "power_of_floats": _text(2, special.POWER_OF_FLOATS),
+    "pick": _text(3, angles.PICK),
+    "sine": _text(1, angles.SINE),
+    "cosine": _text(1, angles.COSINE),
+    "tangent": _text(1, angles.TANGENT),
+    "arctangent": _text(2, angles.ARCTANGENT),
+    "hyperbolic_sine": _text(1, angles.HYPERBOLIC_SINE),
+    "area_sine": _text(1, angles.AREA_SINE),
+    "area_cosine": _text(1, angles.AREA_COSINE),
+    "log_gamma": _text(1, special.LOG_GAMMA),
     "gated_slope": _text(3, activations.GATED_SLOPE),
     "decay": _text(2, activations.DECAY),
     "normal": _text(1, elementary.NORMAL),

@@ -10,6 +10,14 @@ static inline T exp_S(T x) { REDUCE
   const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
   return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
 }"""
+EXP2 = """
+static inline T exp2_S(T x) {
+  const T z = x + K(MAGIC), r = x - (z - K(MAGIC)), r2 = r * r;
+  const T p = EXP2SERIES;
+  const I n = bits_S(z) - bits_S(K(MAGIC)), h = n >> 1;
+  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
+  return sel_S(x >= K(BIAS + 1), K(INFINITY_), sel_S(x < K(-BIAS - P), K(0.0), y));
+}"""
 EXPM1 = """
 static inline T expm1_S(T x) { REDUCE
   const T r2 = r * r;
