@@ -36,20 +36,36 @@ _CIPHER = r"""
 #define EVEN MIX(13) MIX(15) MIX(26) MIX(6)
 #define ODD MIX(17) MIX(29) MIX(16) MIX(24)
 #define INJECT(a, b, i) x += a; y += b + i;
+#define CHUNK 512
+
+/* The words of some counters, of which all have the upper half of `start`. It is compiled once, which takes longest. */
+__attribute__((noinline))
+static void encrypt(int64_t key0, int64_t key1, int64_t start, int64_t size, uint32_t *xs, uint32_t *ys) {
+    uint32_t a = (uint32_t)key0, b = (uint32_t)key1, c = a ^ b ^ 0x1BD11BDA;
+    uint32_t high = (uint32_t)((uint64_t)start >> 32), low = (uint32_t)start;
+    for (int64_t i = 0; i < size; i++) {
+        uint32_t x = high + a, y = low + (uint32_t)i + b;
+        EVEN INJECT(b, c, 1) ODD INJECT(c, a, 2) EVEN INJECT(a, b, 3) ODD INJECT(b, c, 4) EVEN INJECT(c, a, 5)
+        xs[i] = x;
+        ys[i] = y;
+    }
+}
 """
 
 
 def _loop(name: str, kind: str, number: str) -> str:
-    """Compute a number from the words x, y of each counter; the upper half of all counters is that of `start`."""
+    """Compute a number from the words x, y of each counter."""
     return f"""
 void {name}(int64_t key0, int64_t key1, int64_t start, int64_t size, int64_t address) {{
     {kind} *out = ({kind} *)address;
-    uint32_t a = (uint32_t)key0, b = (uint32_t)key1, c = a ^ b ^ 0x1BD11BDA;
-    uint32_t high = (uint32_t)((uint64_t)start >> 32), low = (uint32_t)start;
-    for (int64_t i = 0; i < size; i++) {{
-        uint32_t x = high + a, y = low + (uint32_t)i + b;
-        EVEN INJECT(b, c, 1) ODD INJECT(c, a, 2) EVEN INJECT(a, b, 3) ODD INJECT(b, c, 4) EVEN INJECT(c, a, 5)
-        out[i] = {number};
+    uint32_t xs[CHUNK], ys[CHUNK];
+    for (int64_t first = 0; first < size; first += CHUNK) {{
+        int64_t count = size - first < CHUNK ? size - first : CHUNK;
+        encrypt(key0, key1, start + first, count, xs, ys);
+        for (int64_t i = 0; i < count; i++) {{
+            uint32_t x = xs[i], y = ys[i];
+            out[first + i] = {number};
+        }}
     }}
 }}"""
 

@@ -14,7 +14,7 @@ from funcnet.compiler import jit
 from funcnet.compiler.native import ensembles
 from funcnet.compiler.native.target import Target
 
-WIDTHS = (1, 2, 4, 8)  # lanes per block of float64
+WIDTHS = (1, pytest.param(2, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow))  # for float64
 
 
 def trained(params: dict[str, Tensor], rate: Tensor, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
