@@ -34,9 +34,10 @@ Narrow = Callable[[View], View]  # to the indices of one strip
 
 def cut(nest: Nest, target: Target) -> Iterator[Statement]:
     """Cut a nest with a long body, unless it writes other elements than it reads."""
-    in_strips = math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
+    is_long = len(nest.body) > 2 * target.chain and _depth(nest) > target.chain
+    in_strips = is_long and math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
     most = target.chain if in_strips else target.body
-    if len(nest.body) <= (2 * most if in_strips else most) or nest.sequential or not _is_elementwise(nest):
+    if len(nest.body) <= most or nest.sequential or not _is_elementwise(nest):
         yield nest
         return
     body, sums = _without_sums(nest) if in_strips else (nest.body, [])
@@ -44,6 +45,15 @@ def cut(nest: Nest, target: Target) -> Iterator[Statement]:
     size = target.strip // (target.vector // 4 if any(view.varying for view in writes(nest)) else 1)
     yield from _over_strips(nest.shape, bodies, size if in_strips else math.prod(nest.shape))
     yield from sums
+
+
+def _depth(nest: Nest) -> int:
+    """Return the length of the longest chain of dependent operations; short independent chains overlap anyway."""
+    depths: dict[Operand, int] = {}
+    for part in nest.body:
+        if isinstance(part, Node):
+            depths[part] = 1 + max((depths.get(x, 0) for x in part.args), default=0)
+    return max(depths.values(), default=0)
 
 
 def _computes_indices(nest: Nest) -> bool:

@@ -36,7 +36,7 @@ class Target:
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
         body: Most operations in a nest.
-        chain: Most operations in each nest over strips, into which a nest with more than twice as many is cut.
+        chain: Most operations in each nest over strips, into which a nest with a longer chain of them is cut.
         strip: Most scalars of one array in a strip.
         inline: Most lines of C of a kernel that is one function.
         section: Most lines of C of a function with several statements.
