@@ -22,10 +22,11 @@ from funcnet.compiler.native.c.kernel import _prelude
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import Const, Nest
-from funcnet.compiler.native.lowering import elementwise, views
+from funcnet.compiler.native.lowering import elementwise, loops, views
 from funcnet.compiler.native.lowering.lower import DTYPES
 from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.native.lowering.values import Emit
+from funcnet.compiler.native.memory import Plan
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 from funcnet.compiler.tracing.spec import spec_of
@@ -122,7 +123,7 @@ def test_every_text_compiles_for_every_type() -> None:
         except UnsupportedError as error:
             assert scalar[0] != "f" or name in ("quotient", "shl", "shr") or (scalar == "f64" and name in FLOAT32)
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(_prelude(8, Target(64)) + definitions.define(used))
+    check_text(_prelude(Plan({}, {}, 0, 8, 8, 0), Target(64), lanes=True) + definitions.define(used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")
@@ -155,7 +156,7 @@ CALLS: dict[str, Callable[..., object]] = {
     **{f"pow_{p}": lambda x, y, p=p: aten.pow(x, p) for p in (0.5, -0.5, 2, 3, -1, -2, 2.5)},
 }
 MOVES = {*views.RULES, "index_select", "index", "slice_scatter", "repeat", "constant_pad_nd", "bmm", "_assert_async"}
-MOVES |= {"_to_copy", "clone", "lift_fresh_copy"}  # without primitives, or with those of another row
+MOVES |= {*loops.RULES, "_to_copy", "clone", "lift_fresh_copy"}  # without primitives, or with those of another row
 
 
 def functions() -> dict[str, Callable[..., object]]:
