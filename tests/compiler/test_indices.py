@@ -135,7 +135,7 @@ def test_a_loop_of_writes_is_not_declared_independent() -> None:
     """gcc 14 may use the pragma; in gcc 12 the check of the index prevents it."""
     program = trace(lambda t: [WRITES["add"](*t)], [spec_of(numbers(300)), spec_of(few(300, 4))])
     lines = [line.strip() for line in text(program, vector=64).splitlines()]
-    (write,) = (k for k, line in enumerate(lines) if "within(" in line and "+=" in line)
+    (write,) = (k for k, line in enumerate(lines) if "within_one(" in line and "+=" in line)
     begin = max(k for k in range(write) if lines[k].startswith("for"))
     assert "VECTORISE" in lines and lines[begin - 1] != "VECTORISE"
 

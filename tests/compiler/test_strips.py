@@ -71,7 +71,7 @@ def test_no_nest_of_a_long_chain_is_long_and_its_strips_are_short() -> None:
     f(rand(100_000))
     (program,) = (compiled.program for compiled in f._programs.values())
     for nest, around in nests(loops(program).statements):
-        assert around and not any(loop.is_scan for loop in around)
+        assert around and not any(loop.counter.is_step for loop in around)
         assert len([part for part in nest.body if not hasattr(part, "view")]) <= HOST.chain
         assert nest.shape[0] <= HOST.strip
 
