@@ -37,6 +37,7 @@ class Body:
         self.names: dict[Operand, str] = {}
         self.outer: dict[Operand, str] = {}  # names that are declared outside the inner loops
         self.checked: dict[tuple[Operand, int], str] = {}  # indices and sizes -> names, declared likewise
+        self.depths: dict[Node, int] = {}
         has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
         self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
         self.sums: dict[Accumulate, str] = {}
@@ -91,8 +92,8 @@ class Body:
                         self.writer.put(f"const i64 {self.checked[x, size]} = {text};")
 
     def declare(self, x: Operand, place: Place) -> None:
-        """Print the declarations of the nodes that an operand depends on."""
-        if isinstance(x, Node):
+        """Print the declarations of the nodes that an operand depends on, unless they are printed."""
+        if isinstance(x, Node) and x not in self.names:
             for arg in x.args:
                 self.declare(arg, place)
             self.node(x, place)
@@ -100,7 +101,9 @@ class Body:
     def depth(self, x: Operand) -> int:
         """Return the level of the innermost loop on which an operand depends, plus one."""
         if isinstance(x, Node):
-            return max(map(self.depth, x.args), default=0)
+            if x not in self.depths:
+                self.depths[x] = max(map(self.depth, x.args), default=0)
+            return self.depths[x]
         levels = enumerate(group[-1] for group in self.groups)
         if isinstance(x, View):
             return max((level + 1 for level, axis in levels if x.strides[axis]), default=0)
