@@ -81,6 +81,7 @@ def uses(x):
     import sympy
     from sympy.abc import y
     from torch.fx.experimental.symbolic_shapes import ShapeEnv, guard_or_false, sym_eq
+    assert (sympy.Basic | None) == (None | sympy.Basic) and sympy.Basic.is_number is False
     assert isinstance(y, sympy.Basic) and not isinstance(1, sympy.Basic) and issubclass(sympy.Symbol, sympy.Basic)
     assert sym_eq((1, 2), [1, 2]) and not sym_eq((1, 2), (1, 3)) and not guard_or_false(False)
     size = ShapeEnv().create_unbacked_symint()
@@ -89,6 +90,16 @@ def uses(x):
 print(fn.jit(uses, backend="eager")(torch.tensor(1.0)))
 """
     assert run(code) == "tensor(2.)\n"
+
+
+def test_a_rule_may_import_modules_that_use_sympy():
+    """The rules for running products of bfloat16 import torch's functions of sympy, with annotations by its classes."""
+    code = """
+import torch, funcnet as fn
+x = torch.tensor([2.0, 3.0], dtype=torch.bfloat16)
+print(fn.jit(lambda x: x.prod(0), backend="eager")(x).item())
+"""
+    assert run(code) == "6.0\n"
 
 
 def test_torchs_compiler_is_loaded_when_it_is_used():

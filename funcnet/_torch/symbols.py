@@ -39,8 +39,11 @@ def _remove() -> None:
 
 
 def _real(module: str, name: str) -> Any:
+    """Return an attribute of the real module, by which the light one is replaced, also where it has been imported."""
     _remove()
-    return getattr(import_module(module), name)
+    real = import_module(module)
+    vars(_LIGHT[module]).update((key, value) for key, value in vars(real).items() if not key.startswith("__"))
+    return getattr(real, name)
 
 
 class _Light(ModuleType):
@@ -67,6 +70,15 @@ class _Class:
 
     def __mro_entries__(self, _: object) -> tuple[type]:
         return (_real(_SYMPY, self.name),)
+
+    def __or__(self, other: Any) -> Any:
+        return _real(_SYMPY, self.name) | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | _real(_SYMPY, self.name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_real(_SYMPY, self.name), name)
 
 
 def _of_numbers(name: str, f: Callable[..., Any]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ class KnownCall:
         self.numbers_before, self.constants_before = self._others(leaves)
         self.parameters = self.numbers_before, [*map(parameter, self.numbers_before)]
         self.match = _torch.matcher([*request.tensors, *captures])
-        self.is_without_grad = any(t.requires_grad for t in (*request.tensors, *captures))
+        self.requires_grad = any(t.requires_grad for t in (*request.tensors, *captures))
         self.kernel = compiled.choice.kernel.specialised([*request.inputs(), *captures], lanes)
 
     @staticmethod
@@ -61,7 +61,7 @@ class KnownCall:
         """Return the inputs of the program for a usual call; None if its signature may be another one."""
         if structure != self.structure or torch.get_default_dtype() is not self.dtype:
             return None
-        if self.is_without_grad and torch.is_grad_enabled():  # autograd would record the call
+        if self.requires_grad and torch.is_grad_enabled():  # autograd would record the call
             return None
         if self.is_simple:
             return leaves if self.match(*leaves) else None

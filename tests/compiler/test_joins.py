@@ -70,3 +70,8 @@ def test_a_sum_over_a_stack_has_no_stack_in_a_scan_or_outside() -> None:
     x = rand(4, 6, dtype=torch.float64)
     check(f, x, ulp=64)
     assert "aten.cat.default" not in jit(f).explain(x).operations
+
+
+def test_a_sum_of_negative_zeros_of_a_stack_is_zero_as_in_torch() -> None:
+    f = lambda a, b: [torch.stack([a, b]).sum(0), torch.stack([a, b, b]).mean(0)]  # noqa: E731
+    check(f, torch.tensor([-0.0, 0.0, -0.0]), torch.tensor([-0.0, -0.0, 0.0]), ulp=0)

@@ -72,13 +72,11 @@ def _joined(op: Apply, axis: int) -> Sequence[Any]:
 
 
 def _additions(op: Apply, terms: Sequence[Var]) -> list[Apply]:
-    """Return the additions of the terms, and the division of a mean."""
-    out = op.outputs[0]
-    target, arguments = (
-        (_ATEN.div.Tensor, [len(terms)]) if op.target == _ATEN.mean.dim else (_ATEN.add.Tensor, terms[-1:])
-    )
-    added = terms[1:] if op.target == _ATEN.mean.dim else terms[1:-1]
-    partial = [terms[0], *(Var(out.shape, out.dtype, out.device) for _ in added)]
-    steps = zip(pairwise(partial), added, strict=True)
-    found = [Apply(_ATEN.add.Tensor, (before, term), {}, (after,)) for (before, after), term in steps]
-    return [*found, Apply(target, (partial[-1], *arguments), {}, (out,))]
+    """Return the additions of the terms to zero, since a sum of -0.0 is 0.0, and the division of a mean."""
+    out, is_mean = op.outputs[0], op.target == _ATEN.mean.dim
+    sums = [Var(out.shape, out.dtype, out.device) for _ in terms]
+    sums[-1] = sums[-1] if is_mean else out
+    found = [Apply(_ATEN.add.Scalar, (terms[0], 0.0), {}, (sums[0],))]
+    steps = zip(pairwise(sums), terms[1:], strict=True)
+    found += [Apply(_ATEN.add.Tensor, (before, term), {}, (after,)) for (before, after), term in steps]
+    return [*found, Apply(_ATEN.div.Tensor, (sums[-1], len(terms)), {}, (out,))] if is_mean else found
