@@ -66,6 +66,7 @@ def derivative_levels() -> int:
 
 def has_derivative(tensor: Tensor) -> bool:
     """Tell whether one of the transformations that run now differentiates through a tensor."""
+    tensor = _without_ended(tensor)
     if not is_wrapped(tensor):
         return tensor.requires_grad
     if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only
@@ -74,8 +75,16 @@ def has_derivative(tensor: Tensor) -> bool:
     return tensor.requires_grad or unpack_dual(tensor).tangent is not None or has_derivative(unwrap(tensor))
 
 
+def _without_ended(tensor: Tensor) -> Tensor:
+    """Remove wrappers whose level has ended: operations ignore them, and nothing differentiates there any more."""
+    while level(tensor) < NO_LEVEL:
+        tensor = unwrap(tensor)
+    return tensor
+
+
 def derivative_level(tensor: Tensor) -> int | None:
     """Return the innermost level that differentiates through a tensor, 0 for torch's autograd; None without any."""
+    tensor = _without_ended(tensor)
     if not is_wrapped(tensor):
         return 0 if tensor.requires_grad and torch.is_grad_enabled() else None
     if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only

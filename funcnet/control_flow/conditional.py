@@ -22,7 +22,13 @@ Branches = tuple[Callable[..., Any], ...]
 
 
 @boundary
-def cond(pred: bool | Tensor, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(
+    pred: bool | Tensor,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = ...,
+) -> Any:
     """Call true_fun(*operands) if pred is true, else false_fun(*operands).
 
     Only the branch that is taken runs, also in a compiled program. Under `vmap`, with a pred per example, a branch may
@@ -33,10 +39,11 @@ def cond(pred: bool | Tensor, true_fun: Callable[..., Any], false_fun: Callable[
         pred: A bool or a 0-d tensor of bools.
         true_fun, false_fun: Functions of the operands; their results have the same structure, shapes and dtypes.
         operands: Trees; numbers in them become 0-d tensors.
+        operand: A single operand by keyword, as older programs for JAX pass it.
     Returns:
         The result of the branch; numbers in it become tensors.
     Raises:
-        TypeError: pred is not a 0-d bool; a branch is not callable.
+        TypeError: pred is not a 0-d bool; a branch is not callable; or operands are given in both ways.
         ValueError: The results of the branches differ in structure, shape, dtype or in a constant; or, inside a
             transformation, a branch takes a tensor that is differentiated or mapped outside from where it cannot be
             found: a global variable, a set, or an object with __slots__.
@@ -53,11 +60,11 @@ def cond(pred: bool | Tensor, true_fun: Callable[..., Any], false_fun: Callable[
             f"cond: expected pred to be a bool or a 0-d tensor of bools, got {tree.describe(pred)}. "
             "Compare, as in x > 0, or reduce with .any() or .all()."
         )
-    return _run("cond", ("false_fun", "true_fun"), pred, (false_fun, true_fun), operands)
+    return _run("cond", ("false_fun", "true_fun"), pred, (false_fun, true_fun), _operands("cond", operands, operand))
 
 
 @boundary
-def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = ...) -> Any:
     """Call branches[index](*operands); an index below 0 means the first branch, one that is too large the last.
 
     As for `cond`, only one branch runs without `vmap`.
@@ -65,11 +72,11 @@ def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operand
     Args:
         index: An int or a 0-d tensor of integers.
         branches: At least one function of the operands; their results have the same structure, shapes and dtypes.
-        operands: Trees; numbers in them become 0-d tensors.
+        operands, operand: As for `cond`.
     Returns:
         The result of the branch; numbers in it become tensors.
     Raises:
-        TypeError: index is not an integer; a branch is not callable.
+        TypeError: index is not an integer; a branch is not callable; or operands are given in both ways.
         ValueError: There are no branches, or their results differ in structure, shape, dtype or in a constant.
         RuntimeError: A branch writes in place to an operand or to a tensor that it closes over.
     Source:
@@ -78,7 +85,7 @@ def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operand
         >>> fn.switch(torch.tensor(7), [torch.neg, torch.abs, torch.square], torch.tensor(-3))
         tensor(9)
     """
-    given, count = arrays_as_tensors(index), len(branches)
+    given, count, operands = arrays_as_tensors(index), len(branches), _operands("switch", operands, operand)
     if not count:
         raise ValueError("switch: expected at least one branch, got an empty sequence.")
     names = tuple(f"branches[{i}]" for i in range(count))
@@ -123,6 +130,14 @@ def select(pred: bool | Tensor, on_true: Any, on_false: Any) -> Tensor:
             f" on_true of {tuple(on_true.shape)} and on_false of {tuple(on_false.shape)}. torch.where broadcasts."
         )
     return torch.where(chosen, on_true, on_false)
+
+
+def _operands(name: str, operands: tuple[Any, ...], operand: Any) -> tuple[Any, ...]:
+    if operand is ...:
+        return operands
+    if operands:
+        raise TypeError(f"{name}: expected operands by position, or one by the keyword operand, got both.")
+    return (operand,)
 
 
 def _run(name: str, names: Sequence[str], index: int | Tensor, branches: Branches, operands: Any) -> Any:

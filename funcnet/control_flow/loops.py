@@ -62,7 +62,12 @@ def while_loop(cond_fun: Callable[[Carry], Any], body_fun: Callable[[Carry], Car
 
 @boundary
 def fori_loop(
-    lower: int | Tensor, upper: int | Tensor, body_fun: Callable[[Tensor, Carry], Carry], init_val: Carry
+    lower: int | Tensor,
+    upper: int | Tensor,
+    body_fun: Callable[[Tensor, Carry], Carry],
+    init_val: Carry,
+    *,
+    unroll: int = 1,
 ) -> Carry:
     """Repeat carry = body_fun(i, carry) for i from lower to upper - 1.
 
@@ -73,6 +78,7 @@ def fori_loop(
         lower, upper: Ints or 0-d integer tensors.
         body_fun: body_fun(i, carry) -> a carry of the same structure, shapes and dtypes; i is a 0-d int64 tensor.
         init_val: The first carry. Numbers in it become 0-d tensors, and so do numbers that body_fun returns there.
+        unroll: How many steps a compiled loop with ints as bounds takes per iteration; it affects the speed only.
     Returns:
         The last carry; init_val if lower >= upper.
     Raises:
@@ -89,7 +95,7 @@ def fori_loop(
     if isinstance(first, int) and isinstance(last, int):
         device = next((leaf.device for leaf in tree.leaves(init_val) if tree.is_tensor(leaf)), None)
         places = torch.arange(first, max(first, last), device=device)
-        return scan(lambda carry, i: (body_fun(i, carry), None), init_val, places)[0]
+        return scan(lambda carry, i: (body_fun(i, carry), None), init_val, places, unroll=unroll)[0]
     start, end = (torch.as_tensor(bound, dtype=torch.int64) for bound in (first, last))
 
     def body(state: tuple[Tensor, Carry]) -> tuple[Tensor, Carry]:

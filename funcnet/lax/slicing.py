@@ -8,7 +8,7 @@ from torch import Tensor
 
 from funcnet.numpy.axes import all_axes, one_axis
 from funcnet.numpy.creation import sizes
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
 
 __all__ = [
     "broadcast", "broadcast_in_dim", "broadcasted_iota", "collapse", "concatenate", "dynamic_index_in_dim",
@@ -200,7 +200,7 @@ def broadcasted_iota(dtype: DType, shape: Sequence[int], dimension: int) -> Tens
 def pad(operand: ArrayLike, padding_value: ArrayLike, padding_config: Sequence[tuple[int, int, int]]) -> Tensor:
     """Put a value before, after and between elements: (low, high, interior) for each axis; negative ends cut."""
     x = as_tensor("pad", operand)
-    value = as_tensor("pad", padding_value, x).to(x.dtype)
+    value = as_like("pad", padding_value, x)
     for axis, (low, high, interior) in enumerate(padding_config):
         x = _padded(_dilated(x, axis, interior, value), axis, low, high, value)
     return x

@@ -8,7 +8,7 @@ from torch import Tensor
 from funcnet import numpy as jnp
 from funcnet.lax.convolution import Padding, same_padding
 from funcnet.lax.slicing import pad
-from funcnet.numpy.promotion import ArrayLike, as_tensor
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
 
 __all__ = ["reduce", "reduce_window"]
 
@@ -26,7 +26,7 @@ _REDUCTIONS: dict[Any, Callable[[Tensor, tuple[int, ...]], Tensor]] = {
 def reduce(operand: ArrayLike, init_value: ArrayLike, computation: Computation, dimensions: Sequence[int]) -> Tensor:
     """Combine the elements over axes, and init_value, by lax.add, mul, max, min, or jnp.logical_and, logical_or."""
     x = as_tensor("reduce", operand)
-    start = as_tensor("reduce", init_value, x).to(x.dtype)
+    start = as_like("reduce", init_value, x)
     return computation(_reduction("reduce", computation)(x, tuple(dimensions)), start)
 
 
@@ -51,7 +51,7 @@ def reduce_window(
     """
     x = as_tensor("reduce_window", operand)
     combine = _reduction("reduce_window", computation)
-    start = as_tensor("reduce_window", init_value, x).to(x.dtype)
+    start = as_like("reduce_window", init_value, x)
     ends = same_padding("reduce_window", padding, x.shape, window_dimensions, window_strides)
     x = pad(x, start, [(low, high, 0) for low, high in ends]) if any(low or high for low, high in ends) else x
     for axis, (window, stride) in enumerate(zip(window_dimensions, window_strides, strict=True)):

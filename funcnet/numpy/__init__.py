@@ -4,7 +4,8 @@ The functions have the names, arguments and results of jax.numpy, where typing t
 silence: `std` divides by n, `split(x, 3)` makes three parts, `max(x, axis)` returns values alone, `repeat` repeats
 elements, integers divided by integers are float32, and sums of bools are int32. They work inside `jit`, `vmap` and
 derivatives. An array is a torch.Tensor with torch's own methods and operators: `x.std()` is that of torch. Instead of
-the methods `x.astype(t)` and `x.at[i].set(v)` there are `jnp.astype(x, t)` and `fn.at(x)[i].set(v)`.
+the methods `x.astype(t)` and `x.at[i].set(v)` there are `jnp.astype(x, t)` and `fn.at(x)[i].set(v)`. Torch's
+operators do not subtract bools: write `jnp.subtract(1, mask)` for `1 - mask`.
 
 Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
 or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact, promote
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact, promote
 from funcnet.numpy.statistics import diff
 
 __all__ = ["bincount", "digitize", "histogram", "histogram_bin_edges", "searchsorted"]
@@ -76,8 +76,8 @@ def histogram(
         density: Divide by the total and by the widths.
     """
     edges = histogram_bin_edges(a, bins, range)
-    x = as_tensor("histogram", a).to(edges.dtype).reshape(-1)
-    w = torch.ones_like(x) if weights is None else as_tensor("histogram", weights).to(edges.dtype).reshape(-1)
+    x = as_like("histogram", a, edges).reshape(-1)
+    w = torch.ones_like(x) if weights is None else as_like("histogram", weights, edges).reshape(-1)
     place = torch.searchsorted(edges, x, right=True) - (x == edges[-1]).long()
     counts = x.new_zeros(edges.shape[0] + 1).index_add(0, place, w)[1:-1]
     return (counts / counts.sum() / diff(edges) if density else counts), edges

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, promote, result_type
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, converted, inexact, promote, result_type
+from funcnet.tree.conversion import is_array
 
 Shape = int | Sequence[int]
 
@@ -31,14 +32,8 @@ def array(object: ArrayLike, dtype: DType | None = None, *, copy: bool = True, n
         >>> jnp.array([1, 2.5]), jnp.array([1, 2]).dtype
         (tensor([1.0000, 2.5000]), torch.int32)
     """
-    if dtype is not None and not isinstance(object, Tensor) and isinstance(object, int | float | complex):
-        x = torch.full((), object, dtype=as_dtype("array", dtype))
-    elif dtype is not None and hasattr(object, "__array_interface__") and hasattr(object, "__setitem__"):
-        x = torch.tensor(object.copy()).to(as_dtype("array", dtype))  # float64 stays exact if asked for
-    else:
-        x = as_tensor("array", object)
-        x = x if dtype is None else x.to(as_dtype("array", dtype))
-    x = x.clone() if copy and x is object else x
+    x = as_tensor("array", object) if dtype is None else converted("array", object, as_dtype("array", dtype))
+    x = x.clone() if copy and (x is object or is_array(object)) else x
     return x.reshape((1,) * (ndmin - x.ndim) + tuple(x.shape))
 
 
@@ -49,7 +44,7 @@ def asarray(a: ArrayLike, dtype: DType | None = None) -> Tensor:
 
 def astype(x: ArrayLike, dtype: DType | None) -> Tensor:
     """Convert to a dtype; floating-point numbers are rounded towards 0 to become integers."""
-    return as_tensor("astype", x).to(torch.float32 if dtype is None else as_dtype("astype", dtype))
+    return converted("astype", x, torch.float32 if dtype is None else as_dtype("astype", dtype))
 
 
 def copy(a: ArrayLike) -> Tensor:
@@ -98,7 +93,7 @@ def full_like(a: ArrayLike, fill_value: ArrayLike, dtype: DType | None = None, s
     """An array of one value, of the shape and dtype of a."""
     like = as_tensor("full_like", a)
     kind = like.dtype if dtype is None else as_dtype("full_like", dtype)
-    value = as_tensor("full_like", fill_value).to(device=like.device, dtype=kind)
+    value = converted("full_like", fill_value, kind, like.device).to(like.device)
     return value.expand(like.shape if shape is None else sizes("full_like", shape)).clone()
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import flat, one_axis
-from funcnet.numpy.promotion import ArrayLike, as_tensor, promote
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
     "argwhere", "choose", "compress", "extract", "flatnonzero", "nonzero", "piecewise", "ravel_multi_index", "select",
@@ -68,10 +68,10 @@ def piecewise(x: ArrayLike, condlist: Any, funclist: Sequence[Any], *args: Any, 
     result = (
         torch.zeros_like(x)
         if len(values) == len(conditions)
-        else torch.full_like(x, 0) + as_tensor("piecewise", values.pop()).to(x.dtype)
+        else torch.full_like(x, 0) + as_like("piecewise", values.pop(), x)
     )
     for condition, value in zip(conditions, values, strict=True):
-        result = torch.where(as_tensor("piecewise", condition) != 0, as_tensor("piecewise", value).to(x.dtype), result)
+        result = torch.where(as_tensor("piecewise", condition) != 0, as_like("piecewise", value, x), result)
     return result
 
 
@@ -109,7 +109,7 @@ def filled(x: Tensor, inside: Tensor | None, fill_value: ArrayLike | None) -> Te
         return x
     if fill_value is None:
         fill_value = torch.nan if x.is_floating_point() or x.is_complex() else _least(x.dtype)
-    return torch.where(inside, x, as_tensor("take", fill_value, x).to(x.dtype))
+    return torch.where(inside, x, as_like("take", fill_value, x))
 
 
 def _least(dtype: torch.dtype) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
 
 __all__ = [
     "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity", "tri",
@@ -114,5 +114,5 @@ def fill_diagonal(a: ArrayLike, val: ArrayLike, wrap: bool = False, *, inplace: 
     x = as_tensor("fill_diagonal", a)
     if inplace or wrap or x.ndim != 2:
         raise ValueError(f"fill_diagonal: expected a matrix, inplace=False and wrap=False, got shape {tuple(x.shape)}.")
-    values = as_tensor("fill_diagonal", val).to(x.dtype).expand(min(x.shape))
+    values = as_like("fill_diagonal", val, x).expand(min(x.shape))
     return torch.diagonal_scatter(x, values)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, as_tensor
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
 
 __all__ = ["pad"]
 
@@ -68,7 +68,7 @@ def _constant(x: Tensor, widths: Widths, values: Any) -> Tensor:
         return torch.nn.functional.pad(x, [width for pair in reversed(widths) for width in pair], value=values)
     for axis, (pair, ends) in enumerate(zip(widths, _arranged("constant_values", values, x.ndim), strict=True)):
         low, high = (
-            as_tensor("pad", end, x).to(x.dtype).expand(*x.shape[:axis], width, *x.shape[axis + 1 :])
+            as_like("pad", end, x).expand(*x.shape[:axis], width, *x.shape[axis + 1 :])
             for end, width in zip(ends, pair, strict=True)
         )
         x = torch.cat([low, x, high], axis)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from funcnet.numpy.linalg import lstsq
 from funcnet.numpy.matrices import vander
-from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, promote
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, floating, promote
 from funcnet.numpy.statistics import convolve
 
 __all__ = ["blackman", "hamming", "hanning", "polyder", "polyfit", "polymul", "polyval"]
@@ -36,7 +36,7 @@ def polyfit(x: ArrayLike, y: ArrayLike, deg: int, rcond: float | None = None, w:
     rcond = len(x) * torch.finfo(x.dtype).eps if rcond is None else rcond
     powers, values = vander(x, deg + 1), y if y.ndim == 2 else y[:, None]
     if w is not None:
-        weights = as_tensor("polyfit", w).to(x.dtype)[:, None]
+        weights = as_like("polyfit", w, x)[:, None]
         powers, values = powers * weights, values * weights
     scale = torch.sqrt(torch.square(powers).sum(0))
     found = lstsq(powers / scale, values, rcond)[0] / scale[:, None]

@@ -25,6 +25,7 @@ _NUMBERS: dict[type, torch.dtype] = {
     complex: torch.complex64,
 }
 _NARROW = {torch.float64: torch.float32, torch.int64: torch.int32, torch.complex128: torch.complex64}
+_WIDE = {narrow: wide for wide, narrow in _NARROW.items()}
 _KINDS = (torch.bool, torch.int32, torch.float32, torch.complex64)
 _COMPLEX = {torch.float64: torch.complex128, torch.float16: torch.complex64, torch.bfloat16: torch.complex64}
 
@@ -58,6 +59,33 @@ def as_tensor(operation: str, x: ArrayLike, like: Tensor | None = None) -> Tenso
     return made if like is None else made.to(like.device)
 
 
+def converted(operation: str, x: ArrayLike, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+    """Return an operand in a dtype: numbers, lists of them and arrays keep the digits that 32 bits do not hold."""
+    if isinstance(x, Tensor):
+        return x.to(dtype)
+    made = _exact(x, dtype)
+    return (as_tensor(operation, x) if made is None else made).to(device=device, dtype=dtype)
+
+
+def as_like(operation: str, x: ArrayLike, like: Tensor) -> Tensor:
+    """Return an operand in the dtype of a tensor, with all digits; numbers and arrays on its device, too."""
+    return converted(operation, x, like.dtype, like.device)
+
+
+def _exact(x: ArrayLike, dtype: torch.dtype) -> Tensor | None:
+    """Return a tensor with all digits of a number, a list of numbers or an array; None for other operands."""
+    if is_weak(x):
+        own = _number_dtype(x)
+        fits = dtype in _WIDE.values() or dtype == torch.float32
+        return torch.full((), x, dtype=dtype if fits and _kind(own) <= _kind(dtype) else _WIDE.get(own, own))
+    if is_array(x):
+        return _wide_array(x)
+    if isinstance(x, list | tuple) and all(type(leaf) in _NUMBERS for leaf in _leaves(x)):
+        own = _list_dtype(x)
+        return torch.tensor(x, dtype=_WIDE.get(own, own))
+    return None
+
+
 def _made(operation: str, x: ArrayLike) -> Tensor:
     if is_number(x) and not is_array(x):
         return torch.full((), x, dtype=_number_dtype(x))
@@ -73,16 +101,23 @@ def _number_dtype(x: Any) -> torch.dtype:
 
 
 def _from_array(x: Any) -> Tensor:
-    tensor = torch.tensor(x) if not hasattr(x, "__setitem__") else arrays_as_tensors(x)
+    tensor = _wide_array(x)
     return tensor.to(_NARROW.get(tensor.dtype, tensor.dtype))
 
 
+def _wide_array(x: Any) -> Tensor:
+    tensor: Tensor = torch.tensor(x) if not hasattr(x, "__setitem__") else arrays_as_tensors(x)
+    return tensor
+
+
 def _from_list(operation: str, values: Any) -> Tensor:
-    leaves = list(_leaves(values))
-    if all(type(leaf) in _NUMBERS for leaf in leaves):
-        dtype = max((_NUMBERS[type(leaf)] for leaf in leaves), key=_KINDS.index, default=torch.float32)
-        return torch.tensor(values, dtype=dtype)
+    if all(type(leaf) in _NUMBERS for leaf in _leaves(values)):
+        return torch.tensor(values, dtype=_list_dtype(values))
     return torch.stack(promote(operation, *values))
+
+
+def _list_dtype(numbers: Any) -> torch.dtype:
+    return max((_NUMBERS[type(leaf)] for leaf in _leaves(numbers)), key=_KINDS.index, default=torch.float32)
 
 
 def _leaves(values: Any) -> Iterator[Any]:

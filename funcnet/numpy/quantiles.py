@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes
-from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact, is_weak
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact, is_weak
 
 __all__ = ["median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
 
@@ -81,7 +81,7 @@ def _quantile(
     x = inexact(as_tensor(operation, a))
     axes = all_axes(operation, axis, x.ndim)
     values = torch.movedim(x, axes, tuple(range(-len(axes), 0))).flatten(-len(axes)) if axes else x[..., None]
-    fractions = as_tensor(operation, q, x).to(x.dtype)
+    fractions = as_like(operation, q, x)
     result = _of_sorted(values, fractions.reshape(-1), _BETWEEN[method], ignore_nan)
     result = torch.movedim(result, -1, 0).reshape((*fractions.shape, *values.shape[:-1]))
     for each in sorted(axes) if keepdims else ():

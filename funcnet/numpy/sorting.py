@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import flat, one_axis
-from funcnet.numpy.promotion import ArrayLike, as_tensor, promote
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
     "UniqueCounts", "argpartition", "argsort", "intersect1d", "isin", "lexsort", "partition", "setdiff1d", "sort",
@@ -90,7 +90,7 @@ def unique(
     missing = torch.arange(length, device=x.device) >= new.sum()
     first = torch.where(missing, 0, first)
     values = ordered[first] if ordered.numel() else ordered.new_zeros(length)
-    values = values if fill_value is None else torch.where(missing, as_tensor("unique", fill_value).to(x.dtype), values)
+    values = values if fill_value is None else torch.where(missing, as_like("unique", fill_value, x), values)
     inverse = torch.zeros_like(group).index_add(0, order, group).reshape(x.shape).to(torch.int32)
     counts = torch.zeros(length + 1, dtype=torch.int32, device=x.device)
     counts = counts.index_add(0, group.clamp(max=length), torch.ones_like(group, dtype=torch.int32))[:length]

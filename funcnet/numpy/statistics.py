@@ -12,6 +12,7 @@ from funcnet.numpy.promotion import (
     ArrayLike,
     DType,
     as_dtype,
+    as_like,
     as_tensor,
     conjugated,
     counted,
@@ -96,7 +97,7 @@ def diff(
 
 
 def _as_end(x: Tensor, end: ArrayLike, axis: int) -> Tensor:
-    end = as_tensor("diff", end, x).to(x.dtype)
+    end = as_like("diff", end, x)
     return end if end.ndim else end.expand(*x.shape[:axis], 1, *x.shape[axis + 1 :])
 
 

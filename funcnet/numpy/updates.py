@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.indexing import filled
-from funcnet.numpy.promotion import ArrayLike, as_tensor
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
 from funcnet.numpy.selection import Selection, select
 
 Change = Callable[[Tensor, Tensor], Tensor]  # of old rows and values
@@ -135,7 +135,7 @@ class Update:
         unique_indices: bool = False,
     ) -> Tensor:
         """Return the array with each selected row changed by its value, repeated ones by their combined values."""
-        values, mode = as_tensor(f"at.{operation}", values, self.x).to(self.x.dtype), _checked(operation, mode)
+        values, mode = as_like(f"at.{operation}", values, self.x), _checked(operation, mode)
         if (mask := self._mask()) is not None and values.ndim == 0:
             return torch.where(_like(mask, self.x), change(self.x, values), self.x)
         found = select(self.x, self.index, clamp=mode in ("clip", "promise_in_bounds"))

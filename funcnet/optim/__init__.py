@@ -4,6 +4,8 @@
 transformations of whole optimizers. Once this package has been imported, `torch.load` reads every state with its
 default, weights_only=True.
 
+Optax's top-level names of losses, such as `optim.l2_loss`, are those of `funcnet.losses`.
+
 A new optimizer touches these files, in order:
     1. A file in algorithms/ (or transforms/, wrappers/): a NamedTuple for its state, and a builder that returns
        `GradientTransformation(init, update)`. Hyper-parameters may be tensors; `ranges` checks them.
@@ -12,18 +14,29 @@ A new optimizer touches these files, in order:
     4. tests/optim/test_torch.py or test_optax.py: its trajectory against the reference in float64.
 """
 
+from typing import Any
+
 from torch.serialization import add_safe_globals
 
+from funcnet import losses
 from funcnet.optim import algorithms, linesearch, perturbations, projections, schedules, transforms, wrappers
 from funcnet.optim.algorithms import *
 from funcnet.optim.base import (
+    EmptyState,
     GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    ScalarOrSchedule,
+    Schedule,
+    Updates,
     apply_updates,
     global_norm,
     identity,
     incremental_update,
     set_to_zero,
     stateless,
+    with_extra_args_support,
 )
 from funcnet.optim.linesearch import *
 from funcnet.optim.schedules import *
@@ -31,16 +44,25 @@ from funcnet.optim.transforms import *
 from funcnet.optim.wrappers import *
 
 __all__ = [
+    "EmptyState",
     "GradientTransformation",
+    "GradientTransformationExtraArgs",
+    "OptState",
+    "Params",
+    "ScalarOrSchedule",
+    "Schedule",
+    "Updates",
     "apply_updates",
     "global_norm",
     "identity",
     "incremental_update",
+    "losses",
     "perturbations",
     "projections",
     "schedules",
     "set_to_zero",
     "stateless",
+    "with_extra_args_support",
 ]
 __all__ += algorithms.__all__
 __all__ += linesearch.__all__
@@ -49,10 +71,17 @@ __all__ += transforms.__all__
 __all__ += wrappers.__all__
 
 
+def __getattr__(name: str) -> Any:
+    if name in losses.__all__:
+        return getattr(losses, name)
+    raise AttributeError(f"module 'funcnet.optim' has no attribute {name!r}")
+
+
 def _states() -> list[type]:
     """List the public classes that occur in states; transformations hold functions and are not among them."""
-    public = (globals()[name] for name in __all__ if name != "GradientTransformation")
-    return [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
+    public = (globals()[name] for name in __all__)
+    kinds = [kind for kind in public if isinstance(kind, type) and issubclass(kind, tuple)]
+    return [kind for kind in kinds if kind is not GradientTransformation]
 
 
 def _register(state: type) -> None:

@@ -8,13 +8,13 @@ leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian 
 from funcnet.transforms import checkpoint_policies, linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.checkpoint_policies import checkpoint_name
-from funcnet.transforms.checkpointing import remat
+from funcnet.transforms.checkpointing import checkpoint, remat
 from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
 from funcnet.transforms.flatten import transformed
 from funcnet.transforms.implicit import custom_linear_solve, custom_root
-from funcnet.transforms.jacobians import hessian, jacfwd, jacrev
+from funcnet.transforms.jacobians import hessian, jacfwd, jacobian, jacrev
 from funcnet.transforms.transposition import linear_transpose
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "all_gather",
     "axis_index",
     "axis_size",
+    "checkpoint",
     "checkpoint_name",
     "checkpoint_policies",
     "custom_jvp",
@@ -31,6 +32,7 @@ __all__ = [
     "grad",
     "hessian",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jvp",
     "linear_transpose",

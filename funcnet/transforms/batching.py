@@ -29,6 +29,8 @@ def vmap(
     axis_name: Hashable | None = None,
     axis_size: int | None = None,
     spmd_axis_name: Any = None,
+    in_axes: Any = ...,
+    out_axes: Any = ...,
 ) -> "Vmap":
     """Transform a function of one example into a function of many, batched along an axis of its tensors.
 
@@ -47,12 +49,13 @@ def vmap(
             `axis_index`: f then computes with values of the other examples. `jit` does not make such an axis lanes.
         axis_size: The number of examples; required if no tensor is mapped.
         spmd_axis_name: Accepted as in JAX; it has no effect.
+        in_axes, out_axes: The names of in_dims and out_dims in JAX.
     Returns:
         A `Vmap`, called like f.
     Raises:
         ValueError: No tensor is mapped, one lacks the axis, the sizes differ, or in_dims does not fit the arguments;
             chunk_size is below 1, or given with an axis_name.
-        TypeError: An axis is neither an int nor None.
+        TypeError: An axis is neither an int nor None; or axes are given under both names.
         RuntimeError: f writes in place to an argument or to a tensor that it closes over; write to a copy of it. The
             write may already have happened; one through `.data` of a tensor that f closes over is not detected.
     Example:
@@ -64,7 +67,17 @@ def vmap(
         raise ValueError(f"vmap: expected a chunk_size of at least 1, or None for all at once, got {chunk_size}.")
     if chunk_size is not None and axis_name is not None:
         raise ValueError("vmap: expected a chunk_size or an axis_name, got both: examples of one chunk see no others.")
-    return Vmap(f, in_dims, out_dims, chunk_size, axis_name, axis_size)
+    inputs, outputs = _one_of("in_dims", in_dims, in_axes), _one_of("out_dims", out_dims, out_axes)
+    return Vmap(f, inputs, outputs, chunk_size, axis_name, axis_size)
+
+
+def _one_of(name: str, dims: Any, axes: Any) -> Any:
+    """Return the axes, which may be given under their name in torch.func or under that in JAX."""
+    if axes is ...:
+        return dims
+    if not isinstance(dims, int) or dims != 0:
+        raise TypeError(f"vmap: expected {name} or {name.replace('dims', 'axes')}, two names of one option, got both.")
+    return axes
 
 
 @dataclass(frozen=True)

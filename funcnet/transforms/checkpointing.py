@@ -16,14 +16,17 @@ from funcnet.transforms.wrapped import wrapped
 from funcnet.tree.conversion import arrays_as_tensors
 
 
-def remat(f: Function, *, policy: Policy | None = None) -> Function:
+def remat(f: Function, *, prevent_cse: bool = True, policy: Policy | None = None) -> Function:
     """Make a function recompute its intermediate values in the backward pass instead of storing them.
 
     Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
 
+    `checkpoint` is its second name, as in JAX.
+
     Args:
         f: Any pure function of pytrees. It may close over tensors that are differentiated outside; closed-over
             variables are read when it is called, and not again for its derivatives.
+        prevent_cse: Accepted as in JAX; it has no effect.
         policy: Which matrix products to store and not to compute again, one of `checkpoint_policies`. None: none.
     Returns:
         A function of the same arguments.
@@ -48,6 +51,9 @@ def remat(f: Function, *, policy: Policy | None = None) -> Function:
     if policy is checkpoint_policies.everything_saveable:
         return f
     return wrapped(_rematerialised, f, policy)
+
+
+checkpoint = remat
 
 
 def _rematerialised(f: Function, policy: Policy | None, /, *args: Any, **kwargs: Any) -> Any:

@@ -88,6 +88,8 @@ def _basis(tensors: Sequence[Tensor], sizes: Sequence[int], places: Tensor) -> l
 def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
     """Transform a function into its Jacobian, computed in reverse mode: one pass per output element.
 
+    `jacobian` is its second name, as in JAX.
+
     Args:
         f, argnums, has_aux, chunk_size: As for `jacfwd`.
     Returns:
@@ -101,6 +103,9 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
     check_function("jacrev", f)
     _check_chunk_size("jacrev", chunk_size)
     return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
+
+
+jacobian = jacrev
 
 
 def _reverse(call: Pairs, tensors: Sequence[Tensor], *, chunk_size: int | None) -> Any:

@@ -153,3 +153,49 @@ ERRORS = [
 def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+DIGITS = 0.1234567890123456789
+EXACT = {  # expressions of a float64 or int64 tensor x and a number, whose result holds all digits of the number
+    "array": lambda x, v: jnp.array([v], dtype=x.dtype),
+    "asarray": lambda x, v: jnp.asarray([[v]], dtype=x.dtype),
+    "full_like": lambda x, v: jnp.full_like(x, v),
+    "set": lambda x, v: fn.at(x)[0].set(v),
+    "set a list": lambda x, v: fn.at(x)[:1].set([v]),
+    "get": lambda x, v: fn.at(x)[torch.tensor([9])].get(mode="fill", fill_value=v),
+    "take": lambda x, v: jnp.take(x, torch.tensor([9]), fill_value=v),
+    "fill_diagonal": lambda x, v: jnp.fill_diagonal(jnp.outer(x, x), v, inplace=False)[0],
+    "pad": lambda x, v: fn.lax.pad(x, v, [(1, 0, 0)]),
+    "piecewise": lambda x, v: jnp.piecewise(x, [x == 0], [v, 0]),
+    "unique": lambda x, v: jnp.unique(x, size=4, fill_value=v)[-1:],
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("x, value", [(X[0].double() * 0, DIGITS), (torch.tensor([0, 0, 0]), 2**40 + 1)])
+def test_numbers_keep_their_digits_next_to_64_bits(name, jit, x, value):
+    f = lambda x: EXACT[name](x, value)  # noqa: E731
+    result = (fn.jit(f) if jit else f)(x)
+    assert result.dtype == x.dtype and value in result.flatten().tolist()
+
+
+def test_indices_out_of_range_give_the_least_integer():
+    for dtype in (torch.int8, torch.int16, torch.int32, torch.int64):
+        x, least, outside = torch.arange(3, dtype=dtype), torch.iinfo(dtype).min, torch.tensor([1, 3])
+        for got in (jnp.take(x, outside), jnp.take_along_axis(x, outside, 0), fn.at(x)[outside].get(mode="fill")):
+            assert got.dtype == dtype and got.tolist() == [1, least]
+
+
+def test_numbers_that_do_not_fit_a_dtype_are_wrapped_as_in_jax():
+    assert fn.at(torch.zeros(2, dtype=torch.uint8))[0].set(300).tolist() == [44, 0]
+    assert jnp.full_like(torch.zeros(2, dtype=torch.int8), 200).tolist() == [-56, -56]
+
+
+def test_an_array_is_a_copy_of_one_of_numpy():
+    numpy = pytest.importorskip("numpy")
+    for dtype in (numpy.float32, numpy.float64):
+        array = numpy.zeros(2, dtype)
+        made = jnp.array(array), jnp.array(array, dtype=str(array.dtype))
+        array[0] = 1.0
+        assert [x.tolist() for x in made] == [[0.0, 0.0]] * 2

@@ -330,3 +330,38 @@ def test_stop_gradient_in_both_modes():
     assert fn.grad(fn.grad(lambda x: f(x) ** 2))(x) == 18
     assert fn.jacfwd(fn.jacfwd(lambda x: f(x) ** 2))(x) == 18
     assert fn.jit(fn.vmap(fn.grad(f)))(torch.arange(3.0)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_implicit_layer_whose_rule_calls_itself(shared):
+    """The fixed point of JAX's tutorial: its reverse rule is a fixed point, too, of a pullback made outside."""
+
+    @partial(fn.custom_vjp, nondiff_argnums=(0,))
+    def fixed_point(f, a, x):
+        error = lambda c: (c[0] - c[1]).abs().max() > 1e-13  # noqa: E731
+        return fn.while_loop(error, lambda c: (c[1], f(a, c[1])), (x, f(a, x)))[1]
+
+    def forward(f, a, x):
+        result = fixed_point(f, a, x)
+        return result, (a, result)
+
+    def backward(f, residuals, cotangent):
+        a, result = residuals
+        of_a = fn.vjp(lambda a: f(a, result), a)[1]
+        return *of_a(fixed_point(partial(adjoint, f), (a, result, cotangent), cotangent)), torch.zeros_like(result)
+
+    def adjoint(f, packed, u):
+        a, result, cotangent = packed
+        return cotangent + fn.vjp(lambda x: f(a, x), result)[1](u)[0]
+
+    fixed_point.defvjp(forward, backward)
+    weights = fn.random.uniform(fn.random.key(0), (3, 4, 4), torch.float64) / 5
+    start = torch.ones(4, dtype=torch.float64)
+    layer = lambda w, x: torch.cos(w @ x)  # noqa: E731
+    implicit = fn.grad(lambda w: fixed_point(layer, w, start).sum())
+    unrolled = fn.grad(lambda w: fn.fori_loop(0, 100, lambda i, x: layer(w, x), start).sum())
+    if shared:
+        assert_close(implicit(weights[0]), unrolled(weights[0]))
+    else:
+        assert_close(fn.vmap(implicit)(weights), fn.vmap(unrolled)(weights))
+        assert_close(fn.jit(fn.vmap(implicit))(weights), fn.vmap(unrolled)(weights))

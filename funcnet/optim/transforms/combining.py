@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates
+from funcnet.optim.base import GradientTransformation, Params, State, Updates, with_extra_args_support
 from funcnet.optim.ranges import check_parts
 
 Parts = tuple[GradientTransformation, ...]
@@ -25,9 +25,8 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
         tensor(-0.1000)
     """
     check_parts("chain", transformations)
-    return GradientTransformation(
-        init=partial(_chain_init, parts=transformations), update=partial(_chain_update, parts=transformations)
-    )
+    parts = tuple(map(with_extra_args_support, transformations))
+    return GradientTransformation(init=partial(_chain_init, parts=parts), update=partial(_chain_update, parts=parts))
 
 
 def named_chain(*transformations: tuple[str, GradientTransformation]) -> GradientTransformation:
@@ -49,6 +48,7 @@ def named_chain(*transformations: tuple[str, GradientTransformation]) -> Gradien
     check_parts("named_chain", parts.values())
     if len(parts) < len(transformations):
         raise ValueError(f"named_chain: expected names that differ, got {[name for name, _ in transformations]}.")
+    parts = {name: with_extra_args_support(part) for name, part in parts.items()}
     return GradientTransformation(
         init=partial(_named_chain_init, parts=parts), update=partial(_named_chain_update, parts=parts)
     )
