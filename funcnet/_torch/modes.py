@@ -18,13 +18,11 @@ from torch.utils import _python_dispatch
 
 
 def is_dispatching() -> bool:
-    """Tell whether a dispatch mode sees the next operation."""
+    """Tell whether a dispatch mode sees the next operation of this thread.
+
+    The flag of torch.utils._python_dispatch is shared by threads, and stays set after modes in two of them overlapped.
+    """
     return _len_torch_dispatch_stack() > 0
-
-
-def is_in_dispatch_mode() -> bool:
-    """Tell whether a dispatch mode is active; torch.compile can trace this function."""
-    return _python_dispatch.is_in_torch_dispatch_mode()
 
 
 def is_in_dual_level() -> bool:

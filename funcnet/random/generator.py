@@ -212,7 +212,7 @@ def draw(
             numbers = source.join(*_encrypt(key, start, stop))
         return f(numbers, *((v if v.ndim == 0 else v[start:stop]).to(dtype) for v in flat)) if f else numbers
 
-    if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
+    if size <= _BLOCK or key.device.type != "cpu" or torch.compiler.is_compiling() or _torch.is_dispatching():
         samples = part(0, size)  # few operations are best on a GPU and when operations are recorded
     else:
         samples = torch.cat([part(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)])

@@ -49,7 +49,7 @@ def is_plain(tensor: Tensor) -> bool:
         and tensor.is_cpu
         and not tensor.requires_grad
         and not _torch.is_transforming()
-        and not _torch.is_in_dispatch_mode()
+        and not _torch.is_dispatching()
     )
 
 

@@ -65,7 +65,7 @@ def log(x: Tensor) -> Tensor:
 
     Programs are recorded with torch.log, which is faster when compiled and differs by at most 1 unit in the last place.
     """
-    if x.dtype != torch.float32 or torch.compiler.is_compiling() or _torch.is_in_dispatch_mode():
+    if x.dtype != torch.float32 or torch.compiler.is_compiling() or _torch.is_dispatching():
         return torch.log(x)
     if library := native.library(x):
         logs = torch.zeros_like(x, memory_format=torch.contiguous_format)

@@ -1,6 +1,8 @@
 """Draws in C: the same numbers as the torch operations, only where no transformation or trace needs to see them."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from random_draws import DRAWS, SAMPLERS, f16, f32, f64, threefry
 
 import funcnet as fn
 from funcnet import random
+from funcnet._torch import DispatchMode
 from funcnet.compiler.errors import NoCompilerError
 from funcnet.compiler.native import toolchain
 from funcnet.random import generator, native, special
@@ -111,6 +114,23 @@ def test_the_first_draws_do_not_load_the_library(monkeypatch, calls):
     assert not calls and 100 <= native._draws < 110
     random.normal(random.key(0), 2_000_000)
     random.normal(random.key(0), 3)
+    assert calls
+
+
+def test_draws_are_in_c_after_modes_of_two_threads_overlapped(monkeypatch, calls):
+    def enter(first, second):
+        with DispatchMode():
+            first.set()
+            second.wait()
+
+    started, ended = threading.Event(), threading.Event()
+    with ThreadPoolExecutor() as threads:
+        outer = threads.submit(enter, started, ended)
+        started.wait()
+        with DispatchMode():
+            ended.set()
+            outer.result()
+    in_c(monkeypatch, lambda: random.normal(random.key(0), 5))
     assert calls
 
 
