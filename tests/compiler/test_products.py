@@ -190,6 +190,12 @@ def test_blas_is_used_where_it_is_faster(monkeypatch) -> None:
     assert target.wins()
 
 
+@pytest.mark.parametrize("columns, dtype", [(193, torch.float32), (97, torch.float64), (131, torch.float32)])
+def test_a_last_vector_that_is_alone_in_its_tile_stays_in_its_row(columns: int, dtype: torch.dtype) -> None:
+    a, b = whole(5, 16, dtype=dtype), whole(16, columns, dtype=dtype)
+    check_alone(lambda a, b: [a @ b, (a + 0) @ (b + 0)], a, b, backend="native", ulp=0, unsigned=RESULT)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("vector, flag", [(16, "-march=x86-64-v2"), (32, "-march=haswell")])
 @pytest.mark.skipif(

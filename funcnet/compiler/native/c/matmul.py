@@ -209,9 +209,11 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
     vectors = -(-columns // width)
     tall, wide = _tile_size(rows, vectors, writer.target.vector_registers)
     for j0, j1, n in _cut(_parts(vectors, wide), columns % width > 0):
-        left = columns - j0 * width  # columns from here on
+        start, left = j0 * width, columns - j0 * width  # columns from here on
+        if left < width <= columns:  # a vector alone in its tile overlaps the tile before it
+            start, left = columns - width, width
         at = [min(c * width, max(left - width, 0)) for c in range(n)]
-        writer.open(f"for (i64 j = {j0 * width}; j < {j1 * width}; j += {n * width})")
+        writer.open(f"for (i64 j = {start}; j < {start + (j1 - j0) * width}; j += {n * width})")
         panel = (
             None if product.panel is None else _packed(writer, product, batch, inner, n * width, min(n * width, left))
         )
