@@ -7,6 +7,7 @@ _MASK = "torch's rule multiplies by a mask, so that a masked infinity becomes Na
 _SINGULAR = "the gradient at a singular matrix is infinite or NaN, depending on rounding"
 _VECTORS = "torch differs from itself at NaN: its vector code and its scalar tail loop give different gradients"
 _WELFORD = "torch's running mean of an infinity is NaN"
+_EQUAL = "torch leaves open which of equal numbers it takes"
 _STATISTICS = "a row with an infinity has no statistics, and torch's own formulas give NaN in different places"
 
 UNDEFINED = {  # operators with undefined values: only shapes and dtypes are compared
@@ -50,7 +51,8 @@ FINITE_GRADIENTS_ONLY = {
     "native_layer_norm": _STATISTICS,
     "linalg.slogdet": _SINGULAR,
     "logdet": _SINGULAR,
-    "topk": "torch leaves open which of equal numbers it takes",
+    "kthvalue": _EQUAL,
+    "topk": _EQUAL,
 }
 UNSIGNED = {  # operators whose zeros may have either sign; zeros in gradients may, because torch's formulas differ
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
@@ -58,7 +60,7 @@ UNSIGNED = {  # operators whose zeros may have either sign; zeros in gradients m
     "nn.functional.softshrink": "for a small negative number, torch's vector code gives 0.0 and its tail loop -0.0",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
 }
-VALUES_ONLY = {"topk": "torch leaves open which of equal numbers it takes"}  # the first result only
+VALUES_ONLY = {"kthvalue": _EQUAL, "topk": _EQUAL}  # the first result only
 FLOATS_ONLY = {  # operators that are not tried on integers
     "nn.functional.interpolate.bilinear": "torch rounds to integers after each axis",
     "nn.functional.upsample_bilinear": "torch rounds to integers after each axis",
