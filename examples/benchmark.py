@@ -191,7 +191,7 @@ def show_programs(options: argparse.Namespace, jax: Jax | None) -> None:
 
 
 def show_growth(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show the seconds of first calls by stage, and series of sizes, whose goal is no jump above 1.5."""
+    """Show the seconds of first calls by stage, and series of sizes; jumps should be at most 1.5."""
     report.show(
         report.table(
             ["first call, s", "tracing", "to C", "C compiler", "sum", "JAX", "ratio ≤1"],

@@ -57,7 +57,7 @@ class _Light(ModuleType):
 
 
 class _Class:
-    """A class of sympy, of which there are no instances before sympy is imported."""
+    """A substitute for a class of sympy, which has no instances until sympy is imported."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Edges of control flow: values and errors of what does not run, bad input, empty loops, dtypes, keys, constants."""
+"""Edges of control flow: code that does not run, bad input, empty loops, dtypes, keys, constants."""
 
 import pytest
 import torch

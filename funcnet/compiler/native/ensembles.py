@@ -29,7 +29,7 @@ def single(program: Program) -> Program:
 
 
 def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target) -> int:
-    """Choose the lanes per block for a number of lanes; 1 runs them one after another.
+    """Choose how many lanes a block computes at once; with 1, lanes run one after another.
 
     Args:
         program: The program lowered for lanes.

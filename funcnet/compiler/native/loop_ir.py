@@ -159,7 +159,7 @@ class Sort:
 
 @dataclass(eq=False)
 class Loop:
-    """The loop of a scan, a few steps unrolled, or one over the strips of a nest."""
+    """The loop of a scan, a few steps unrolled, or one over the strips or rows of nests."""
 
     counter: Counter
     unroll: int = 1

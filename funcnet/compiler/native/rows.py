@@ -63,7 +63,7 @@ def _fused(statements: Sequence[Statement], uses: Uses, target: Target) -> Itera
 
 
 def _uses(statements: Sequence[Statement]) -> Uses:
-    """Count the statements other than loops that touch each buffer."""
+    """Count the statements that touch each buffer; those in the bodies of loops and branches count one by one."""
     found = Uses()
     for statement in statements:
         if isinstance(statement, Loop | Repeat | Case | Section):

@@ -27,10 +27,6 @@ from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 
 
-class ScaleByRpropState(NamedTuple):
-    """The state of Rprop."""
-
-
 class ScaleByAdemamixState(NamedTuple):
     """The state of AdEMAMix."""
 

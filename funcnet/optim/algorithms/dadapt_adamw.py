@@ -26,10 +26,6 @@ from funcnet.optim.ranges import check_fraction, check_not_negative, check_rate
 from funcnet.optim.states import with_state
 
 
-class ScaleByRpropState(NamedTuple):
-    """The state of Rprop."""
-
-
 class DAdaptAdamWState(NamedTuple):
     """The state of `dadapt_adamw`."""
 

@@ -27,10 +27,6 @@ from funcnet.optim.ranges import check_fraction, check_not_negative, check_rate
 from funcnet.optim.states import with_state
 
 
-class ScaleByRpropState(NamedTuple):
-    """The state of Rprop."""
-
-
 class ProdigyState(NamedTuple):
     """The state of Prodigy."""
 

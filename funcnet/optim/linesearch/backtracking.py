@@ -116,6 +116,19 @@ def scale_by_backtracking_linesearch(
     return with_state(ScaleByBacktrackingLinesearchState, init, partial(_backtracking_update, rules=rules))
 
 
+def given_loss(
+    value: Scalar | None, grad: Updates | None, value_fn: Callable[..., Tensor] | None, extra: dict[str, Any]
+) -> tuple[Scalar, Updates, Callable[[Params], Tensor]]:
+    """Return the loss, its gradient and the loss as a function of the parameters; raise if one is missing."""
+    if value is None or grad is None or value_fn is None:
+        raise ValueError(
+            "linesearch: expected the loss, its gradient and the loss as a function. "
+            "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
+        )
+    known = inspect.signature(value_fn).parameters
+    return value, grad, partial(value_fn, **{name: x for name, x in extra.items() if name in known})
+
+
 def _backtracking_init(params: Params, *, store_grad: bool) -> ScaleByBacktrackingLinesearchState:
     unknown = torch.full((), float("inf"), dtype=widest_dtype(params), device=device(params))
     info = BacktrackingLinesearchInfo(zero_count(params), unknown)
@@ -136,15 +149,9 @@ def _backtracking_update(
     **extra: Any,
 ) -> tuple[Updates, ScaleByBacktrackingLinesearchState]:
     params = need_params("linesearch", params, updates)
-    if value is None or grad is None or value_fn is None:
-        raise ValueError(
-            "linesearch: expected the loss, its gradient and the loss as a function. "
-            "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
-        )
+    value, grad, loss = given_loss(value, grad, value_fn, extra)
     if not tree.leaves(updates):
         return updates, state
-    known = inspect.signature(value_fn).parameters
-    loss = partial(value_fn, **{name: x for name, x in extra.items() if name in known})
     dtype = state.value.dtype
     start, slope = torch.as_tensor(value, device=state.value.device).to(dtype), tree.dot(updates, grad).to(dtype)
     end = _search(loss, state, params, updates, start, slope, rules)

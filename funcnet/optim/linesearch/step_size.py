@@ -1,6 +1,5 @@
 """Step sizes found by a line search."""
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from funcnet.optim.base import (
     widest_dtype,
     zero_count,
 )
-from funcnet.optim.linesearch.backtracking import ScaleByBacktrackingLinesearchState
+from funcnet.optim.linesearch.backtracking import ScaleByBacktrackingLinesearchState, given_loss
 from funcnet.optim.linesearch.zoom import Point, Rules, find_step, is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_count
@@ -153,17 +152,12 @@ def _linesearch_update(
     **extra: Any,
 ) -> tuple[Updates, ScaleByZoomLinesearchState]:
     params = need_params("linesearch", params, updates)
-    if value is None or grad is None or value_fn is None:
-        raise ValueError(
-            "linesearch: expected the loss, its gradient and the loss as a function. "
-            "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
-        )
+    value, grad, loss = given_loss(value, grad, value_fn, extra)
     if not tree.leaves(updates):
         return updates, state
-    known = inspect.signature(value_fn).parameters
     along = partial(
         _along,
-        value_and_grad_fn=partial(value_and_grad(value_fn), **{k: v for k, v in extra.items() if k in known}),
+        value_and_grad_fn=value_and_grad(loss),
         params=params,
         updates=updates,
         like=state.value,
