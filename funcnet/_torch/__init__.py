@@ -6,6 +6,7 @@ When torch changes, this is the folder to adapt. No other file of this package u
 from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
+from funcnet._torch.gradients import gradients
 from funcnet._torch.guards import matcher
 from funcnet._torch.higher_order import control_flow_by_rules, control_flow_rules, flattened
 from funcnet._torch.modes import (
@@ -82,6 +83,7 @@ __all__ = [
     "flattened",
     "function_modes",
     "functions_by",
+    "gradients",
     "has_derivative",
     "has_function_modes",
     "has_python_rule",
