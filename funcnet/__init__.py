@@ -177,6 +177,7 @@ __all__ = [
     "while_loop",
 ]
 
+__version__ = "0.1.0"
 
 _ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
 
@@ -188,3 +189,7 @@ def __getattr__(name: str) -> Any:
     if name == "at":
         return import_module("funcnet.numpy.updates").at
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -16,11 +16,13 @@ from funcnet.control_flow.scan import scan
 from funcnet.initializers import Initializer
 from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 Carry = tuple[Tensor, ...]
 Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ wh, x @ wi, both with biases) -> carry, h first
 
 
+@shows_call
 def rnn(
     features: int,
     *,
@@ -55,6 +57,7 @@ def rnn_cell(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[T
     return (activation(x + hidden),)
 
 
+@shows_call
 def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
     """Build a layer of gated recurrent units.
 
@@ -86,6 +89,7 @@ def gru_cell(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
     return ((1 - z) * n + z * h,)
 
 
+@shows_call
 def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
     """Build a layer of cells with a long short-term memory c.
 

@@ -6,8 +6,10 @@ from torch import Tensor
 
 from funcnet.layers.layer import Layer, LayerError, Params, no_params
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def flatten(axes: int) -> Layer:
     """Merge the last axes into one.
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.reprs import Call, shows_call
 from funcnet.tree import Tree
 from funcnet.tree.nodes import map_fitting
 
@@ -43,6 +44,21 @@ class GradientTransformation(NamedTuple):
     init: Callable[[Params], State]
     update: Callable[..., tuple[Updates, State]]
 
+    def made_by(self, call: Call) -> "GradientTransformation":
+        """Return the same transformation, which prints as the call that made it."""
+        transformation = _BuiltTransformation(*self)
+        transformation.call = call
+        return transformation
+
+
+class _BuiltTransformation(GradientTransformation):
+    """A transformation that prints as the call of its builder."""
+
+    call: Call
+
+    def __repr__(self) -> str:
+        return str(self.call)
+
 
 GradientTransformationExtraArgs = GradientTransformation
 
@@ -51,6 +67,7 @@ class EmptyState(NamedTuple):
     """The state of a transformation without one, as programs for Optax make it; that of the package's own is ()."""
 
 
+@shows_call
 def with_extra_args_support(tx: GradientTransformation) -> GradientTransformation:
     """Make a transformation ignore the extra arguments of update that it does not name.
 
@@ -72,16 +89,19 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     return GradientTransformation(tx.init, partial(_update_by_name, update=tx.update, names=names))
 
 
+@shows_call
 def identity() -> GradientTransformation:
     """Return updates unchanged."""
     return GradientTransformation(init=no_state, update=_identity)
 
 
+@shows_call
 def set_to_zero() -> GradientTransformation:
     """Replace updates by zeros, which freezes parameters."""
     return stateless(_zeros)
 
 
+@shows_call
 def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
     """Make a transformation from a function (updates, params) -> updates.
 

@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByBeliefState(NamedTuple):
@@ -31,6 +32,7 @@ class ScaleByBeliefState(NamedTuple):
     nu: Params  # like params: the mean of squared deviations from it
 
 
+@shows_call
 def scale_by_belief(
     b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-16, eps_root: Scalar = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
@@ -41,6 +43,7 @@ def scale_by_belief(
     return on_pairs(with_state(ScaleByBeliefState, _belief_init, update, like=("mu", "nu")))
 
 
+@shows_call
 def adabelief(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

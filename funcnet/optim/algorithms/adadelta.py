@@ -12,6 +12,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdaDeltaState(NamedTuple):
@@ -21,6 +22,7 @@ class ScaleByAdaDeltaState(NamedTuple):
     e_x: Params  # like params: the mean of squared updates
 
 
+@shows_call
 def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransformation:
     """Rescale updates to the size of earlier updates, as `adadelta` does before its step size."""
     check_fraction("scale_by_adadelta", rho=rho)
@@ -32,6 +34,7 @@ def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransfor
     )
 
 
+@shows_call
 def adadelta(
     learning_rate: ScalarOrSchedule = 1.0,
     rho: Scalar = 0.9,

@@ -29,6 +29,7 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.ema import ema
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale, scale_by_learning_rate, scale_by_param_block_rms
+from funcnet.reprs import shows_call
 
 
 class FactoredState(NamedTuple):
@@ -40,6 +41,7 @@ class FactoredState(NamedTuple):
     v: Params  # every entry, None for a leaf that is factored
 
 
+@shows_call
 def scale_by_factored_rms(
     factored: bool = True,
     decay_rate: Scalar = 0.8,
@@ -55,6 +57,7 @@ def scale_by_factored_rms(
     return on_pairs(with_state(FactoredState, partial(_factored_init, size=size), update))
 
 
+@shows_call
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
     min_dim_size_to_factor: int = 128,

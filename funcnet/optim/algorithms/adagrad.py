@@ -13,6 +13,7 @@ from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByRssState(NamedTuple):
@@ -21,6 +22,7 @@ class ScaleByRssState(NamedTuple):
     sum_of_squares: Params  # like params: the sum of all squared gradients
 
 
+@shows_call
 def scale_by_rss(initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7) -> GradientTransformation:
     """Divide updates by the root of the sum of all their squares, as `adagrad` does before its step size."""
     check_not_negative("scale_by_rss", initial_accumulator_value=initial_accumulator_value, eps=eps)
@@ -28,6 +30,7 @@ def scale_by_rss(initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7) ->
     return on_pairs(with_state(ScaleByRssState, init, partial(_rss_update, eps=eps), like=("sum_of_squares",)))
 
 
+@shows_call
 def adagrad(
     learning_rate: ScalarOrSchedule, initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7
 ) -> GradientTransformation:

@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdamState(NamedTuple):
@@ -35,6 +36,7 @@ class ScaleByAdamState(NamedTuple):
     nu: Params  # like params, in mu_dtype if that is wider than theirs: the mean of squared gradients
 
 
+@shows_call
 def scale_by_adam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -57,6 +59,7 @@ def scale_by_adam(
     )
 
 
+@shows_call
 def adam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -95,6 +98,7 @@ def adam(
     )
 
 
+@shows_call
 def adamw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -126,6 +130,7 @@ def adamw(
     )
 
 
+@shows_call
 def nadam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -145,6 +150,7 @@ def nadam(
     return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
 
 
+@shows_call
 def nadamw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -24,8 +24,10 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) -> GradientTransformation:
     """Divide the mean of gradients by their decaying maximum, as `adamax` does before its step size."""
     check_fraction("scale_by_adamax", b1=b1, b2=b2)
@@ -35,6 +37,7 @@ def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) ->
     )
 
 
+@shows_call
 def adamax(
     learning_rate: ScalarOrSchedule, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8
 ) -> GradientTransformation:
@@ -55,6 +58,7 @@ def adamax(
     return chain(scale_by_adamax(b1, b2, eps), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def adamaxw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

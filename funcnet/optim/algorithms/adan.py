@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdanState(NamedTuple):
@@ -37,6 +38,7 @@ class ScaleByAdanState(NamedTuple):
     grad: Params  # like params: the last gradient
 
 
+@shows_call
 def scale_by_adan(
     b1: Scalar = 0.98, b2: Scalar = 0.92, b3: Scalar = 0.99, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
 ) -> GradientTransformation:
@@ -47,6 +49,7 @@ def scale_by_adan(
     return on_pairs(with_state(ScaleByAdanState, _adan_init, update, like=("mu", "delta", "nu", "grad")))
 
 
+@shows_call
 def adan(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.98,

@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdemamixState(NamedTuple):
@@ -37,6 +38,7 @@ class ScaleByAdemamixState(NamedTuple):
     nu: Params  # like params, in mu_dtype: the mean of squared gradients
 
 
+@shows_call
 def scale_by_ademamix(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -55,6 +57,7 @@ def scale_by_ademamix(
     return on_pairs(with_state(ScaleByAdemamixState, init, update, like=("m1", "m2", "nu")))
 
 
+@shows_call
 def ademamix(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleByAmsgradState(NamedTuple):
     nu_max: Params  # like nu: its maximum so far
 
 
+@shows_call
 def scale_by_amsgrad(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -58,6 +60,7 @@ def scale_by_amsgrad(
     )
 
 
+@shows_call
 def amsgrad(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -24,6 +24,7 @@ from funcnet.optim.base import (
 from funcnet.optim.distance import adam_rate, quotient, sum_of_magnitudes, zero_scalar
 from funcnet.optim.ranges import check_fraction, check_not_negative, check_rate
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class DAdaptAdamWState(NamedTuple):
@@ -37,6 +38,7 @@ class DAdaptAdamWState(NamedTuple):
     count: Count  # 0-d int64, updates seen so far
 
 
+@shows_call
 def dadapt_adamw(
     learning_rate: ScalarOrSchedule = 1.0,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),

@@ -6,8 +6,10 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def lamb(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -6,8 +6,10 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def lars(
     learning_rate: ScalarOrSchedule,
     weight_decay: ScalarOrSchedule = 0.0,

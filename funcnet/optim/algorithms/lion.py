@@ -23,6 +23,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByLionState(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleByLionState(NamedTuple):
     mu: Params  # like params, in mu_dtype: the mean of gradients
 
 
+@shows_call
 def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
     """Replace updates by the signs of their mean, as `lion` does before its step size."""
     check_fraction("scale_by_lion", b1=b1, b2=b2)
@@ -42,6 +44,7 @@ def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | N
     )
 
 
+@shows_call
 def lion(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -26,6 +26,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction, partition
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 Coefficients = tuple[float, float, float]
@@ -40,6 +41,7 @@ class MuonState(NamedTuple):
     mu: Params  # like params, in mu_dtype: the mean of gradients
 
 
+@shows_call
 def scale_by_muon(
     ns_coeffs: Coefficients | Sequence[Coefficients] = STANDARD,
     ns_steps: int = 5,
@@ -58,6 +60,7 @@ def scale_by_muon(
     return with_state(MuonState, partial(_muon_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
+@shows_call
 def muon(
     learning_rate: ScalarOrSchedule,
     ns_coeffs: Coefficients | Sequence[Coefficients] = STANDARD,

@@ -25,6 +25,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByNovogradState(NamedTuple):
@@ -35,6 +36,7 @@ class ScaleByNovogradState(NamedTuple):
     nu: Params  # 0-d per parameter, in its real dtype: the mean of squared norms of its gradients
 
 
+@shows_call
 def scale_by_novograd(
     b1: Scalar = 0.9,
     b2: Scalar = 0.25,
@@ -50,6 +52,7 @@ def scale_by_novograd(
     return with_state(ScaleByNovogradState, partial(_novograd_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
+@shows_call
 def novograd(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

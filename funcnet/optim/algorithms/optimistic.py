@@ -23,6 +23,7 @@ from funcnet.optim.ranges import check_finite, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByOptimisticGradientState(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleByOptimisticGradientState(NamedTuple):
     previous_gradient: Params  # like params
 
 
+@shows_call
 def scale_by_optimistic_gradient(alpha: Scalar = 1.0, beta: Scalar = 1.0) -> GradientTransformation:
     """Extrapolate updates along their change: u = alpha g + beta (g - last g), and alpha g at first."""
     check_finite("scale_by_optimistic_gradient", alpha=alpha, beta=beta)
@@ -39,6 +41,7 @@ def scale_by_optimistic_gradient(alpha: Scalar = 1.0, beta: Scalar = 1.0) -> Gra
     return with_state(ScaleByOptimisticGradientState, _optimistic_init, update, like=("previous_gradient",))
 
 
+@shows_call
 def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: Scalar = 1.0, beta: Scalar = 1.0
 ) -> GradientTransformation:
@@ -63,6 +66,7 @@ def optimistic_gradient_descent(
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def optimistic_adam(
     learning_rate: Scalar,
     optimism: Scalar | None = None,
@@ -92,6 +96,7 @@ def optimistic_adam(
     return chain(first, scale_by_optimistic_gradient(learning_rate, beta), scale_by_learning_rate(1.0))
 
 
+@shows_call
 def optimistic_adam_v2(
     learning_rate: ScalarOrSchedule,
     *,

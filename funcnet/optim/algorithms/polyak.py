@@ -19,10 +19,12 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_finite, check_not_negative
 from funcnet.optim.transforms.combining import chain
+from funcnet.reprs import shows_call
 
 VARIANTS = ("sps", "sps+")
 
 
+@shows_call
 def scale_by_polyak(
     f_min: Scalar = 0.0, max_learning_rate: Scalar = 1.0, eps: Scalar = 0.0, variant: str = "sps"
 ) -> GradientTransformation:
@@ -37,6 +39,7 @@ def scale_by_polyak(
     return GradientTransformation(init=no_state, update=update)
 
 
+@shows_call
 def polyak_sgd(
     max_learning_rate: Scalar = 1.0,
     scaling: ScalarOrSchedule = 1.0,

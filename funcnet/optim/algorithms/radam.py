@@ -23,8 +23,10 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_radam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -41,6 +43,7 @@ def scale_by_radam(
     return on_pairs(with_state(ScaleByAdamState, zero_moments, update, like=("mu", "nu")))
 
 
+@shows_call
 def radam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

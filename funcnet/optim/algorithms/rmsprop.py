@@ -23,6 +23,7 @@ from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
 class ScaleByRmsState(NamedTuple):
@@ -40,6 +41,7 @@ class ScaleByRStdDevState(NamedTuple):
     nu: Params  # like params: the mean of squared gradients
 
 
+@shows_call
 def scale_by_rms(
     decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
@@ -60,6 +62,7 @@ def scale_by_rms(
     )
 
 
+@shows_call
 def scale_by_stddev(
     decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
@@ -82,6 +85,7 @@ def scale_by_stddev(
     )
 
 
+@shows_call
 def rmsprop(
     learning_rate: ScalarOrSchedule,
     decay: Scalar = 0.9,

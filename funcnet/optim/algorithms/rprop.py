@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale
+from funcnet.reprs import shows_call
 
 
 class ScaleByRpropState(NamedTuple):
@@ -30,6 +31,7 @@ class ScaleByRpropState(NamedTuple):
     prev_updates: Params  # like params: the last update with the sign of its gradient
 
 
+@shows_call
 def scale_by_rprop(
     learning_rate: Scalar,
     eta_minus: Scalar = 0.5,
@@ -45,6 +47,7 @@ def scale_by_rprop(
     return on_pairs(with_state(ScaleByRpropState, init, update, like=("step_sizes", "prev_updates")))
 
 
+@shows_call
 def rprop(
     learning_rate: Scalar,
     eta_minus: Scalar = 0.5,

@@ -9,8 +9,10 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.ema import ema
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_sign
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def sgd(
     learning_rate: ScalarOrSchedule,
     momentum: Scalar | None = None,
@@ -41,6 +43,7 @@ def sgd(
     return chain(first, scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def noisy_sgd(
     learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
 ) -> GradientTransformation:
@@ -55,6 +58,7 @@ def noisy_sgd(
     return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
     """Descend by the sign of the gradient: u = -learning_rate sign(g).
 
@@ -68,6 +72,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def signum(
     learning_rate: ScalarOrSchedule, beta: Scalar = 0.9, accumulator_dtype: torch.dtype | None = None
 ) -> GradientTransformation:

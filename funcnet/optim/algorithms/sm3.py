@@ -23,6 +23,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleBySM3State(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleBySM3State(NamedTuple):
     nu: Params  # like params: the mean of scaled gradients
 
 
+@shows_call
 def scale_by_sm3(b1: Scalar = 0.9, b2: Scalar = 1.0, eps: Scalar = 1e-8) -> GradientTransformation:
     """Divide updates by roots of bounds on the sums of their squares, as `sm3` does before its step size.
 
@@ -45,6 +47,7 @@ def scale_by_sm3(b1: Scalar = 0.9, b2: Scalar = 1.0, eps: Scalar = 1e-8) -> Grad
     return on_pairs(with_state(ScaleBySM3State, _sm3_init, partial(_sm3_update, b1=b1, b2=b2, eps=eps), like=("nu",)))
 
 
+@shows_call
 def sm3(learning_rate: ScalarOrSchedule, momentum: Scalar = 0.9) -> GradientTransformation:
     """Descend as `adagrad` does, with memory for one number per row and column instead of one per parameter.
 

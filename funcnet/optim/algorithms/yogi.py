@@ -22,8 +22,10 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_yogi(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -39,6 +41,7 @@ def scale_by_yogi(
     return on_pairs(with_state(ScaleByAdamState, init, update, like=("mu", "nu")))
 
 
+@shows_call
 def yogi(
     learning_rate: ScalarOrSchedule, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-3
 ) -> GradientTransformation:

@@ -26,6 +26,7 @@ from funcnet.optim.linesearch.zoom import is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_bound, check_count, check_not_negative
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 from funcnet.transforms import value_and_grad
 
 
@@ -67,6 +68,7 @@ class _Search(NamedTuple):
     grad: Params | None  # the gradient there
 
 
+@shows_call
 def scale_by_backtracking_linesearch(
     max_backtracking_steps: int,
     slope_rtol: Scalar = 1e-4,

@@ -27,6 +27,7 @@ from funcnet.optim.linesearch.zoom import Point, Rules, find_step, is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_count
 from funcnet.optim.states import find, with_state
+from funcnet.reprs import shows_call
 from funcnet.transforms import value_and_grad
 
 
@@ -47,6 +48,7 @@ class ScaleByZoomLinesearchState(NamedTuple):
     info: ZoomLinesearchInfo
 
 
+@shows_call
 def scale_by_zoom_linesearch(
     max_linesearch_steps: int,
     max_learning_rate: Scalar | None = None,

@@ -24,6 +24,7 @@ from funcnet.optim.base import (
 from funcnet.optim.ranges import check_not_negative, check_rate
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
+from funcnet.reprs import shows_call
 
 
 class WeightDecaySchedule(NamedTuple):
@@ -39,6 +40,7 @@ class AddNoiseState(NamedTuple):
     rng_key: Tensor  # (2,) int32, the key for the next draw
 
 
+@shows_call
 def add_decayed_weights(
     weight_decay: ScalarOrSchedule = 0.0, mask: TreeOrFunction | None = None
 ) -> GradientTransformation:
@@ -61,6 +63,7 @@ def add_decayed_weights(
     return part if mask is None else masked(part, mask)
 
 
+@shows_call
 def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransformation:
     """Add normal noise with a decaying variance: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
 

@@ -19,8 +19,10 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_bound, check_not_negative
 from funcnet.optim.transforms.scaling import rms
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def clip(max_delta: Scalar) -> GradientTransformation:
     """Bound every entry of the updates: -max_delta <= u <= max_delta.
 
@@ -33,6 +35,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
     return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
+@shows_call
 def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     """Bound the root mean square of every leaf: u = g / max(1, rms(g) / threshold).
 
@@ -43,6 +46,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     return stateless(partial(_clip_by_block_rms, threshold=threshold))
 
 
+@shows_call
 def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     """Bound the Euclidean norm of all updates together: u = g max_norm / max(|g|, max_norm).
 
@@ -58,6 +62,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     return stateless(partial(_clip_by_global_norm, max_norm=max_norm))
 
 
+@shows_call
 def adaptive_grad_clip(
     clipping: Scalar, eps: Scalar = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

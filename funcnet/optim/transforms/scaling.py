@@ -25,6 +25,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_finite, check_not_negative, check_rate
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class ScaleByScheduleState(NamedTuple):
@@ -33,6 +34,7 @@ class ScaleByScheduleState(NamedTuple):
     count: Count  # 0-d int64, updates seen so far
 
 
+@shows_call
 def scale(step_size: Scalar) -> GradientTransformation:
     """Multiply updates by a number: u = step_size g.
 
@@ -45,6 +47,7 @@ def scale(step_size: Scalar) -> GradientTransformation:
     return stateless(partial(_scale, step_size=step_size))
 
 
+@shows_call
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply updates by the value of a schedule: u = step_size_fn(t) g, with t = 0 at the first update.
 
@@ -56,6 +59,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     return with_state(ScaleByScheduleState, zero_schedule, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
+@shows_call
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
     """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers."""
     check_rate("scale_by_learning_rate", learning_rate=learning_rate)
@@ -65,21 +69,25 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool =
     return scale(sign * learning_rate)
 
 
+@shows_call
 def scale_by_sign() -> GradientTransformation:
     """Replace updates by their signs: -1, 0 or 1."""
     return on_pairs(stateless(partial(_each, f=torch.sign)))
 
 
+@shows_call
 def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the Euclidean norm of its parameter, or by min_scale if that is larger."""
     return stateless(partial(_by_param, size=torch.linalg.vector_norm, min_scale=min_scale))
 
 
+@shows_call
 def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the root mean square of its parameter, or by min_scale if that is larger."""
     return stateless(partial(_by_param, size=rms, min_scale=min_scale))
 
 
+@shows_call
 def scale_by_trust_ratio(
     min_norm: Scalar = 0.0, trust_coefficient: Scalar = 1.0, eps: Scalar = 0.0
 ) -> GradientTransformation:
@@ -98,6 +106,7 @@ def scale_by_trust_ratio(
     return stateless(partial(_trust, min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps))
 
 
+@shows_call
 def centralize() -> GradientTransformation:
     """Subtract the mean over all axes except the first from updates with two or more axes.
 
@@ -107,6 +116,7 @@ def centralize() -> GradientTransformation:
     return stateless(partial(_each, f=_centre))
 
 
+@shows_call
 def normalize() -> GradientTransformation:
     """Divide updates by their global norm, as the adversarial step of `sam` does; updates of 0 do not change.
 
@@ -118,6 +128,7 @@ def normalize() -> GradientTransformation:
     return stateless(_normalized)
 
 
+@shows_call
 def normalize_by_update_norm(scale_factor: Scalar = 1.0, eps: Scalar = 1e-6) -> GradientTransformation:
     """Scale updates to a global norm: u = scale_factor g / (|g| + eps)."""
     check_not_negative("normalize_by_update_norm", scale_factor=scale_factor, eps=eps)

@@ -31,6 +31,7 @@ from funcnet.optim.states import find, with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScheduleFreeState(NamedTuple):
@@ -44,6 +45,7 @@ class ScheduleFreeState(NamedTuple):
     z: Params  # like params, in state_dtype: the iterate of the base optimizer
 
 
+@shows_call
 def schedule_free(
     base_optimizer: GradientTransformation,
     learning_rate: ScalarOrSchedule,
@@ -96,6 +98,7 @@ def schedule_free_eval_params(state: State, params: Params) -> Params:
     return tree.map(lambda y, z: y if z is None else as_dtype(_average(y, z, found.b1), y.dtype), params, found.z)
 
 
+@shows_call
 def schedule_free_sgd(
     learning_rate: Scalar = 1.0,
     warmup_steps: int | None = None,
@@ -117,6 +120,7 @@ def schedule_free_sgd(
     return schedule_free(base, rate, b1, weight_lr_power, state_dtype)
 
 
+@shows_call
 def schedule_free_adamw(
     learning_rate: Scalar = 0.0025,
     warmup_steps: int | None = None,
