@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from funcnet import _torch, random, tree
 from funcnet.initializers import Initializer
 from funcnet.random import Key
-from funcnet.reprs import Call
+from funcnet.reprs import Call, text
 from funcnet.tree import Tree
 
 Params = Tree
@@ -57,8 +57,8 @@ class Layer(NamedTuple):
             return self.stateful.apply(params, state, x, key=key, train=train)
         return self.apply(params, x, key=key), state
 
-    def made_by(self, call: Call) -> "Layer":
-        """Return the same layer, which prints as the call that made it."""
+    def made_by(self, call: Call | str) -> "Layer":
+        """Return the same layer, which prints as the call or function that made it."""
         layer = _BuiltLayer(*self)
         layer.call = call
         return layer
@@ -67,7 +67,7 @@ class Layer(NamedTuple):
 class _BuiltLayer(Layer):
     """A layer that prints as the call of its builder, and whose functions are named in errors by their role."""
 
-    call: Call
+    call: Call | str
 
     def init(self, key: Key, x: Any, **kwargs: Any) -> Params:
         """Make the parameters, from a key and an example of the input."""
@@ -160,7 +160,7 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
         raise TypeError(f"as_layer: {name} builds a layer but is not one. Did you mean to call it, as {name}(...)?")
     if isinstance(layer, nn.Module):
         _check_pure(layer)
-    return Layer(init=no_params, apply=partial(_call, f=layer))
+    return Layer(init=no_params, apply=partial(_call, f=layer)).made_by(text(layer))
 
 
 def _check_pure(module: nn.Module) -> None:
