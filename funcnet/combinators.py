@@ -115,6 +115,10 @@ def residual(layer: LayerLike) -> Layer:
         LayerError: The layer changes the shape.
     Source:
         He, Zhang, Ren, Sun (2016), Deep Residual Learning, eq. 1, https://arxiv.org/abs/1512.03385
+    Example:
+        >>> layer = fn.residual(torch.sin)
+        >>> layer.apply((), torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.8415])
     """
     inner = as_layer(layer)
     if inner.stateful:

@@ -149,6 +149,11 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
         TypeError: The argument is not callable, is a function that builds layers, or is a torch.nn.Module that is not a
             function of x alone: one with parameters or buffers, which init would not see, or one that draws random
             numbers.
+    Example:
+        >>> fn.as_layer(torch.tanh)
+        tanh
+        >>> fn.as_layer(torch.tanh).apply((), torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
     """
     if isinstance(layer, Layer):
         return layer

@@ -62,6 +62,10 @@ def rms_norm(*, eps: float = 1e-6) -> Layer:
         LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Zhang, Sennrich (2019), Root Mean Square Layer Normalization, eq. 4, https://arxiv.org/abs/1910.07467
+    Example:
+        >>> layer, x = fn.rms_norm(), torch.tensor([3.0, 4.0])
+        >>> layer.apply(layer.init(fn.random.key(0), x), x)
+        tensor([0.8485, 1.1314])
     """
     return Layer(init=_rms_norm_init, apply=partial(_rms_norm, eps=eps))
 

@@ -71,6 +71,10 @@ def learned_positions(length: int, *, w_init: Initializer | None = None) -> Laye
     Raises:
         ValueError: length is not an integer, or is negative.
         LayerError: There are more tokens than length, or x does not fit w.
+    Example:
+        >>> layer, x = fn.learned_positions(16), torch.zeros(2, 7, 3)
+        >>> layer.init(fn.random.key(0), x)["w"].shape, layer.apply(layer.init(fn.random.key(0), x), x).shape
+        (torch.Size([16, 3]), torch.Size([2, 7, 3]))
     """
     if not isinstance(length, int) or length < 0:
         raise ValueError(f"learned_positions: expected a whole number of positions, got {length}.")

@@ -91,13 +91,25 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
 
 @shows_call
 def identity() -> GradientTransformation:
-    """Return updates unchanged."""
+    """Return updates unchanged.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.identity()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3., 4.])
+    """
     return GradientTransformation(init=no_state, update=_identity)
 
 
 @shows_call
 def set_to_zero() -> GradientTransformation:
-    """Replace updates by zeros, which freezes parameters."""
+    """Replace updates by zeros, which freezes parameters.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.set_to_zero()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0., 0.])
+    """
     return stateless(_zeros)
 
 
@@ -157,7 +169,12 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scal
 
 
 def global_norm(updates: Updates) -> Tensor:
-    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0."""
+    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
+
+    Example:
+        >>> fn.optim.global_norm({"w": torch.tensor([3.0]), "b": torch.tensor(4.0)})
+        tensor(5.)
+    """
     return tree.norm(updates)
 
 

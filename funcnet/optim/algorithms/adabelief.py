@@ -36,7 +36,13 @@ class ScaleByBeliefState(NamedTuple):
 def scale_by_belief(
     b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-16, eps_root: Scalar = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the root mean square of their deviations from it, as `adabelief` does."""
+    """Divide the mean of gradients by the root mean square of their deviations from it, as `adabelief` does.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_belief()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.1111, 1.1111])
+    """
     check_fraction("scale_by_belief", b1=b1, b2=b2)
     check_not_negative("scale_by_belief", eps=eps, eps_root=eps_root)
     update = partial(_belief_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov)

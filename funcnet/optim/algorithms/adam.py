@@ -46,7 +46,13 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size."""
+    """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_adam()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_adam", b1=b1, b2=b2)
     check_not_negative("scale_by_adam", eps=eps, eps_root=eps_root)
     return on_pairs(
@@ -122,6 +128,10 @@ def adamw(
         mask: The leaves that decay, as in `masked`. None: all.
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adamw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
@@ -146,6 +156,10 @@ def nadam(
 
     Source:
         Dozat (2016), Incorporating Nesterov Momentum into Adam, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.nadam(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
 
@@ -161,7 +175,13 @@ def nadamw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamw` does with nesterov=True."""
+    """Descend as `adamw` does with nesterov=True.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.nadamw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
+    """
     return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
 
 

@@ -48,7 +48,13 @@ def scale_by_ademamix(
     eps_root: Scalar = 0.0,
     mu_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Divide a mixture of two means of gradients by their root mean square, as `ademamix` does."""
+    """Divide a mixture of two means of gradients by their root mean square, as `ademamix` does.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_ademamix()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0006, 1.0006])
+    """
     check_fraction("scale_by_ademamix", b1=b1, b2=b2, **({} if callable(b3) else {"b3": b3}))
     check_rate("scale_by_ademamix", alpha=alpha)
     check_not_negative("scale_by_ademamix", eps=eps, eps_root=eps_root)

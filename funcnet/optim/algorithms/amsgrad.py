@@ -43,7 +43,13 @@ def scale_by_amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size."""
+    """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_amsgrad()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_amsgrad", b1=b1, b2=b2)
     check_not_negative("scale_by_amsgrad", eps=eps, eps_root=eps_root)
     update = partial(
@@ -82,6 +88,10 @@ def amsgrad(
         bias_correction_mu, bias_correction_nu: Whether m and v are divided by the sum of their weights.
     Source:
         Reddi, Kale, Kumar (2018), On the Convergence of Adam and Beyond, https://arxiv.org/abs/1904.09237
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.amsgrad(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     first = scale_by_amsgrad(b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu)
     return chain(first, scale_by_learning_rate(learning_rate))

@@ -63,6 +63,10 @@ def dadapt_adamw(
     Source:
         Defazio, Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation, algorithm 5,
         https://arxiv.org/abs/2301.07733; the formula is that of optax.contrib.dadapt_adamw.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.dadapt_adamw()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-9.9999e-07, -9.9999e-07])
     """
     check_rate("dadapt_adamw", learning_rate=learning_rate)
     check_fraction("dadapt_adamw", b1=betas[0], b2=betas[1])

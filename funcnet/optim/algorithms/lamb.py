@@ -30,6 +30,10 @@ def lamb(
         weight_decay, mask: As for `adamw`.
     Source:
         You et al. (2020), Large Batch Optimization for Deep Learning, https://arxiv.org/abs/1904.00962
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.lamb(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3536, -0.3536])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),

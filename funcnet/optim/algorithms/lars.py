@@ -32,6 +32,10 @@ def lars(
         momentum, nesterov: As in `trace`.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.lars(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.0003, -0.0004])
     """
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),

@@ -53,6 +53,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         The transformation. It needs params. State: `ScaleByLBFGSState`.
     Raises:
         ValueError: memory_size is below 1.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_lbfgs()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.6000, 0.8000])
     """
     if memory_size < 1:
         raise ValueError(f"lbfgs: expected a memory_size of at least 1, got {memory_size}.")

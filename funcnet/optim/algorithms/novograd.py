@@ -45,7 +45,13 @@ def scale_by_novograd(
     weight_decay: Scalar = 0.0,
     mu_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Replace updates by the sum of gradients over the norm of their leaf, as `novograd` does before its step size."""
+    """Replace updates by the sum of gradients over the norm of their leaf, as `novograd` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_novograd()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.6000, 0.8000])
+    """
     check_fraction("scale_by_novograd", b1=b1, b2=b2)
     check_not_negative("scale_by_novograd", eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     update = partial(_novograd_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)

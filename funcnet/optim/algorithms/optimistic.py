@@ -35,7 +35,13 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
 @shows_call
 def scale_by_optimistic_gradient(alpha: Scalar = 1.0, beta: Scalar = 1.0) -> GradientTransformation:
-    """Extrapolate updates along their change: u = alpha g + beta (g - last g), and alpha g at first."""
+    """Extrapolate updates along their change: u = alpha g + beta (g - last g), and alpha g at first.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_optimistic_gradient()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3., 4.])
+    """
     check_finite("scale_by_optimistic_gradient", alpha=alpha, beta=beta)
     update = partial(_optimistic_update, alpha=alpha, beta=beta)
     return with_state(ScaleByOptimisticGradientState, _optimistic_init, update, like=("previous_gradient",))
@@ -89,6 +95,10 @@ def optimistic_adam(
     Source:
         Daskalakis, Ilyas, Syrgkanis, Zeng (2017), Training GANs with Optimism, algorithm 1,
         https://arxiv.org/abs/1711.00141
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.optimistic_adam(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     check_not_negative("optimistic_adam", learning_rate=learning_rate)
     first = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
@@ -115,6 +125,10 @@ def optimistic_adam_v2(
         learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
         alpha, beta: Weights of the direction and of its change.
         b1, b2, eps, eps_root, mu_dtype, nesterov: The options of `adam`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.optimistic_adam_v2(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     first = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
     return chain(first, scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))

@@ -71,6 +71,10 @@ def prodigy(
     Source:
         Mishchenko, Defazio (2023), Prodigy, algorithm 4, https://arxiv.org/abs/2306.06101; the formula is that of
         optax.contrib.prodigy.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.prodigy()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-9.9999e-07, -9.9999e-07])
     """
     check_rate("prodigy", learning_rate=learning_rate)
     check_fraction("prodigy", b1=betas[0], b2=betas[1], **({} if beta3 is None else {"beta3": beta3}))

@@ -54,6 +54,10 @@ def noisy_sgd(
         eta, gamma, key: As in `add_noise`.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.noisy_sgd(0.1, eta=0.0)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
 
@@ -86,6 +90,10 @@ def signum(
         The transformation. State: a tuple, with an `EmaState` first.
     Source:
         Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, algorithm 2, https://arxiv.org/abs/1802.04434
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.signum(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     mean = ema(beta, debias=False, accumulator_dtype=accumulator_dtype)
     return chain(mean, scale_by_sign(), scale_by_learning_rate(learning_rate))

@@ -41,6 +41,10 @@ def scale_by_sm3(b1: Scalar = 0.9, b2: Scalar = 1.0, eps: Scalar = 1e-8) -> Grad
         b1: Decay of the mean of scaled gradients, in [0, 1).
         b2: Decay of the sums of squares, in (0, 1]; below 1 the squares are weighted by 1 - b2.
         eps: Added below the root; gradient unit squared.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_sm3()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.1000, 0.1000])
     """
     check_fraction("scale_by_sm3", b1=b1, b2=b2)
     check_not_negative("scale_by_sm3", eps=eps)

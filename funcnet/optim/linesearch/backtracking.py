@@ -1,7 +1,7 @@
 """Step sizes found by backtracking."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -127,8 +127,16 @@ def given_loss(
             "linesearch: expected the loss, its gradient and the loss as a function. "
             "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
         )
-    known = inspect.signature(value_fn).parameters
+    known = _argument_names(value_fn)
     return value, grad, partial(value_fn, **{name: x for name, x in extra.items() if name in known})
+
+
+def _argument_names(f: Callable[..., Any]) -> Sequence[str]:
+    """Return the names of a function's arguments; a builtin function does not tell them."""
+    try:
+        return [*inspect.signature(f).parameters]
+    except ValueError:
+        return []
 
 
 def _backtracking_init(params: Params, *, store_grad: bool) -> ScaleByBacktrackingLinesearchState:

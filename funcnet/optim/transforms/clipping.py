@@ -41,6 +41,10 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
 
     Source:
         Shazeer, Stern (2018), Adafactor, section 6, https://arxiv.org/abs/1804.04235
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.clip_by_block_rms(1.0)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.8485, 1.1314])
     """
     check_bound("clip_by_block_rms", threshold=threshold)
     return stateless(partial(_clip_by_block_rms, threshold=threshold))
@@ -78,6 +82,10 @@ def adaptive_grad_clip(
     Source:
         Brock, De, Smith, Simonyan (2021), High-Performance Large-Scale Image Recognition Without Normalization,
         https://arxiv.org/abs/2102.06171
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adaptive_grad_clip(0.5)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.5000, 2.0000])
     """
     check_bound("adaptive_grad_clip", clipping=clipping)
     check_not_negative("adaptive_grad_clip", eps=eps)

@@ -30,6 +30,10 @@ def ema(decay: Scalar, debias: bool = True, accumulator_dtype: torch.dtype | Non
         accumulator_dtype: The dtype of the average. None: that of the parameters.
     Returns:
         The transformation. State: `EmaState`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.ema(0.9)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.0000, 4.0000])
     """
     check_fraction("ema", decay=decay)
     init = partial(_ema_init, accumulator_dtype=accumulator_dtype)

@@ -63,7 +63,13 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
 
 @shows_call
 def freeze(mask: TreeOrFunction) -> GradientTransformation:
-    """Set the updates of some leaves to zero: those where the mask, as in `masked`, is True."""
+    """Set the updates of some leaves to zero: those where the mask, as in `masked`, is True.
+
+    Example:
+        >>> part, params = fn.optim.freeze({"w": True, "b": False}), {"w": torch.tensor(1.0), "b": torch.tensor(2.0)}
+        >>> part.update(params, part.init(params))[0]
+        {'w': tensor(0.), 'b': tensor(2.)}
+    """
     return masked(set_to_zero(), mask)
 
 
