@@ -14,7 +14,7 @@ those of the complex numbers. (Optax divides both parts by one root of the mean 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from inspect import CO_VARKEYWORDS
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from funcnet.reprs import Call, shows_call
 from funcnet.tree import Tree
 from funcnet.tree.nodes import map_fitting
 
+T = TypeVar("T")
 Params = Tree
 Updates = Tree
 State = Tree
@@ -132,7 +133,7 @@ def on_pairs(part: GradientTransformation) -> GradientTransformation:
     )
 
 
-def apply_updates(params: Params, updates: Updates) -> Params:
+def apply_updates(params: T, updates: Updates) -> T:
     """Add updates to parameters, leaf by leaf, in the dtype of the parameters.
 
     Args:
