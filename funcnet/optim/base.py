@@ -14,6 +14,7 @@ those of the complex numbers. (Optax divides both parts by one root of the mean 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from inspect import CO_VARKEYWORDS
+from types import MethodWrapperType
 from typing import Any, NamedTuple
 
 import torch
@@ -54,7 +55,7 @@ class EmptyState(NamedTuple):
 def with_extra_args_support(tx: GradientTransformation) -> GradientTransformation:
     """Make a transformation ignore the extra arguments of update that it does not name.
 
-    `chain` and `named_chain` do so with their parts.
+    Every transformation that is made of others, such as `chain`, `masked` and `MultiSteps`, does so with its parts.
 
     Example:
         >>> halve = fn.optim.GradientTransformation(lambda params: (), lambda g, state, params=None: (g / 2, ()))
@@ -62,13 +63,9 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
         >>> halve.update(torch.tensor(3.0), (), value=torch.tensor(1.0))
         (tensor(1.5000), ())
     """
-    f = tx.update
-    while isinstance(f, partial):
-        f = f.func
-    code = getattr(f, "__code__", None)
-    if code is None or code.co_flags & CO_VARKEYWORDS:
+    names = _argument_names(tx.update)
+    if names is None:
         return tx
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return GradientTransformation(tx.init, partial(_update_by_name, update=tx.update, names=names))
 
 
@@ -206,6 +203,16 @@ def need_params(name: str, params: Params | None, updates: Updates) -> Params:
     if params is None and updates is not None:
         raise ValueError(f"{name}: expected the parameters, got None. Call update(updates, state, params).")
     return params
+
+
+def _argument_names(f: Any) -> tuple[str, ...] | None:
+    """Return the names of the arguments of a function; None if it takes any, or if nothing is known about it."""
+    while not hasattr(f, "__code__"):
+        f = f.func if isinstance(f, partial) else getattr(f, "__wrapped__", None) or f.__call__
+        if isinstance(f, MethodWrapperType):
+            return None
+    code = f.__code__
+    return None if code.co_flags & CO_VARKEYWORDS else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _identity(updates: Updates, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:

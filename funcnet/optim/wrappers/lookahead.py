@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    State,
+    Updates,
+    need_params,
+    select,
+    with_extra_args_support,
+    zero_count,
+)
 from funcnet.optim.ranges import check_fraction, check_parts
 from funcnet.optim.states import with_state
 
@@ -55,6 +65,7 @@ def lookahead(
         LookaheadParams(fast=tensor(-0.5000), slow=tensor(-0.5000))
     """
     check_parts("lookahead", [fast_optimizer])
+    fast_optimizer = with_extra_args_support(fast_optimizer)
     check_fraction("lookahead", slow_step_size=slow_step_size)
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")

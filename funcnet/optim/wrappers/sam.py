@@ -17,6 +17,7 @@ from funcnet.optim.base import (
     floating,
     need_params,
     select,
+    with_extra_args_support,
     zero_count,
 )
 from funcnet.optim.ranges import check_count, check_parts
@@ -73,6 +74,7 @@ def sam(
     check_parts("sam", [optimizer, adv_optimizer])
     check_count("sam", sync_period=sync_period)
     parts: dict[str, Any] = {"optimizer": optimizer, "adv_optimizer": adv_optimizer}
+    parts = {name: with_extra_args_support(part) for name, part in parts.items()}
     return with_state(
         SAMState,
         partial(_sam_init, **parts, opaque=opaque_mode),

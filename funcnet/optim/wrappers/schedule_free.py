@@ -23,6 +23,7 @@ from funcnet.optim.base import (
     floating,
     need_params,
     widest_dtype,
+    with_extra_args_support,
     zero_count,
 )
 from funcnet.optim.ranges import check_fraction, check_rate
@@ -72,7 +73,7 @@ def schedule_free(
     check_fraction("schedule_free", b1=b1)
     update = partial(
         _free_update,
-        base_optimizer=base_optimizer,
+        base_optimizer=with_extra_args_support(base_optimizer),
         learning_rate=learning_rate,
         b1=b1,
         weight_lr_power=weight_lr_power,
