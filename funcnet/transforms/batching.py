@@ -119,7 +119,12 @@ class Vmap:
             update_wrapper(flat, self.f)
         batched = vmap_with_buffers(flat, in_dims)
         with Pure("vmap", self.f, arguments):
-            return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
+            try:
+                return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
+            except IndexError:
+                if size:
+                    raise
+                return results.join(_of_none(batched, tensors, in_dims), 0)
 
 
 class _Results:
@@ -151,6 +156,17 @@ class _Results:
         moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(whole, self.axes, strict=True)]
         self.stacked.rest = self.shared.rebuild(shared)
         return self.stacked.rebuild(moved)
+
+
+def _of_none(batched: Function, tensors: Sequence[Tensor], dims: Sequence[int]) -> Iterator[Any]:
+    """Return the results of no examples as a part of those of one example, of zeros.
+
+    torch's own vmap reads the first example of 0-d tensors to find the dtype of a sum, and raises if there is none.
+    """
+    shapes = [[1 if axis == dim else n for axis, n in enumerate(t.shape)] for t, dim in zip(tensors, dims, strict=True)]
+    ones = [torch.cat([t, t.new_zeros(n)], dim) for t, n, dim in zip(tensors, shapes, dims, strict=True)]
+    stacked, shared = batched(*ones)
+    yield [part.narrow(0, 0, 0) for part in stacked], shared
 
 
 def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:
