@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
+from itertools import starmap
 from typing import Any
 
 import torch
@@ -120,7 +121,7 @@ class Vmap:
         batched = vmap_with_buffers(flat, in_dims)
         with Pure("vmap", self.f, arguments):
             try:
-                return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
+                return results.join(starmap(batched, _chunks(tensors, in_dims, size, self.chunk_size)), size)
             except IndexError:
                 if size:
                     raise
