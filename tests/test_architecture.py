@@ -28,13 +28,14 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "control_flow": [
         {"batches", "carry"},
-        {"differentiable_scan", "differentiable_switch", "differentiable_while"},
+        {"differentiable_scan", "differentiable_switch", "differentiable_while", "eager_scan"},
         {"conditional", "scan"},
         {"loops", "mapping", "prefixes"},
         {"of_torch"},
     ],
     "compiler": [
         {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
+        {"state"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},
