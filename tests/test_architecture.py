@@ -95,7 +95,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "numpy": [
         {"axes", "promotion"},
         {"binary", "creation", "elementwise", "indexing", "mapping", "matrices", "padding", "products", "selection"},
-        {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates"},
+        {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates", "writing"},
         {"joining", "linalg", "statistics"},
         {"counting", "polynomials"},
     ],

@@ -112,7 +112,7 @@ class State:
             self._add("empty") if cell == _EMPTY else self.visit(cell.cell_contents)
         if _root(f.__globals__.get("__name__")) not in _LIBRARIES:
             variables, names = _names(f.__code__)
-            if unknown := _IMPURE.intersection(variables).difference(f.__globals__):
+            if unknown := _IMPURE.intersection(variables).difference(f.__globals__) or _OF_TRACERS.intersection(names):
                 raise UnknownStateError(unknown.pop())
             self._variables(f.__globals__, variables, names)
 
@@ -170,13 +170,14 @@ _PURE = {
     "abs", "all", "any", "bool", "callable", "complex", "dict", "divmod", "enumerate", "filter", "float", "frozenset",
     "getattr", "hasattr", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next",
     "object", "pow", "property", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "sum", "super",
-    "tuple", "type", "zip",
+    "tuple", "zip",
 }  # fmt: skip
 _IMPURE = {
     name
     for name, value in vars(builtins).items()
     if name not in _PURE and not (isinstance(value, type) and issubclass(value, BaseException))
 } | {"__import__"}
+_OF_TRACERS = {"__class__", "data_ptr", "_version"}  # attributes that differ while tracing, as `type(x)` does
 _OF_CLASSES = {
     "__annotations__", "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__", "__eq__", "__hash__",
     "__match_args__", "__module__", "__repr__", "__replace__", "__slots__", "__weakref__", "__orig_bases__",

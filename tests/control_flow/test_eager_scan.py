@@ -168,13 +168,16 @@ def effects(kind):
         print(COUNT)
         return c + x, None
 
+    def reads_the_type(c, x):
+        return (c + x if type(c) is torch.Tensor else c - x), None
+
     step = locals()[kind]
     return step, lambda: (len(seen), seen, COUNT, getattr(state, "rate", state))
 
 
 KINDS = [
     "appends", "writes_an_attribute", "writes_a_global", "writes_a_cell", "reads_an_iterator", "reads_values",
-    "calls_back", "reads_the_time", "draws", "prints",
+    "calls_back", "reads_the_time", "draws", "prints", "reads_the_type",
 ]  # fmt: skip
 
 
