@@ -16,11 +16,11 @@ from inspect import iscode
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
 
-import optree
 import torch
 from torch import Tensor
 
 from funcnet.compiler.signature import are_plain, static, tensor_key
+from funcnet.tree import Structure
 
 
 class UnknownStateError(Exception):
@@ -201,7 +201,7 @@ def _is_of_library(kind: type, value: Any) -> bool:
     """Tell whether a value is a constant of torch, optree or Python, such as an operation."""
     if kind is BuiltinFunctionType:
         return _root(value.__module__) in {*_LIBRARIES, "_torch"} or isinstance(value.__self__, type)
-    if kind is optree.PyTreeSpec:
+    if kind is Structure:
         return True
     return kind.__module__ in ("torch._ops", "builtins") and kind.__name__ in (
         "OpOverload", "OpOverloadPacket", "method_descriptor", "wrapper_descriptor", "getset_descriptor",
