@@ -20,6 +20,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_not_negative, check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 
@@ -38,6 +39,7 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
+@shows_call
 def zero_nans() -> GradientTransformation:
     """Replace NaN in updates by 0, and record the leaves that held NaN.
 
@@ -49,6 +51,7 @@ def zero_nans() -> GradientTransformation:
     return with_state(ZeroNansState, _zero_nans_init, _zero_nans_update)
 
 
+@shows_call
 def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformation:
     """Apply a transformation to updates that are finite; drop the others, which change neither parameters nor state.
 
