@@ -48,8 +48,8 @@ from funcnet.optim.base import (
     incremental_update,
     set_to_zero,
     stateless,
-    with_extra_args_support,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.linesearch import *
 from funcnet.optim.numerics import (
     periodic_update,

@@ -12,8 +12,8 @@ from funcnet.optim.base import (
     Updates,
     floating,
     set_to_zero,
-    with_extra_args_support,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call

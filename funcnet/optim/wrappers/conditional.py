@@ -14,11 +14,12 @@ from funcnet.optim.base import (
     State,
     Updates,
     select,
-    with_extra_args_support,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 Condition = Callable[..., Any]  # from the number of updates so far, and extra arguments, to a 0-d bool
 
@@ -37,6 +38,7 @@ class ConditionallyMaskState(NamedTuple):
     inner_state: State
 
 
+@shows_call
 def conditionally_transform(
     inner: GradientTransformation, should_transform_fn: Condition, forward_extra_args: bool = False
 ) -> GradientTransformation:
@@ -62,6 +64,7 @@ def conditionally_transform(
     return with_state(ConditionallyTransformState, partial(_transform_init, inner=inner), update)
 
 
+@shows_call
 def conditionally_mask(
     inner: GradientTransformation, should_transform_fn: Condition, forward_extra_args: bool = False
 ) -> GradientTransformation:

@@ -16,9 +16,9 @@ from funcnet.optim.base import (
     Updates,
     device,
     widest_dtype,
-    with_extra_args_support,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.states import find, with_state
 
 

@@ -15,9 +15,9 @@ from funcnet.optim.base import (
     Updates,
     need_params,
     select,
-    with_extra_args_support,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_fraction, check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call

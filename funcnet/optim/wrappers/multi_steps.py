@@ -17,9 +17,9 @@ from funcnet.optim.base import (
     Updates,
     as_dtype,
     select,
-    with_extra_args_support,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_count, check_parts
 from funcnet.optim.states import check_state
 from funcnet.tree import Tree

@@ -23,9 +23,9 @@ from funcnet.optim.base import (
     floating,
     need_params,
     widest_dtype,
-    with_extra_args_support,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_fraction, check_rate
 from funcnet.optim.schedules import warmup_constant_schedule
 from funcnet.optim.states import find, with_state
