@@ -34,9 +34,11 @@ _loops: OrderedDict[Hashable, Compiled | None] = OrderedDict()  # None for those
 def compiled_scan(
     scan: Callable[..., Any], f: Callable[..., Any], init: Any, xs: Tree, length: int, unroll: int
 ) -> Any:
-    """Run a scan as a compiled loop; return None if it has to run in Python, as if it raises an error."""
+    """Run a scan as a compiled loop; return None if it has to run in Python, or if it raises an error."""
+    if length < _LEAST_STEPS:
+        return None
     leaves, structure = tree.flatten(((init, xs), {}))
-    if length < _LEAST_STEPS or not _is_plain_call(leaves):
+    if not _is_plain_call(leaves):
         return None
     try:
         state = State(f, _function_of)
