@@ -28,13 +28,14 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "control_flow": [
         {"batches", "carry"},
-        {"differentiable_scan", "differentiable_switch", "differentiable_while"},
+        {"differentiable_scan", "differentiable_switch", "differentiable_while", "eager_scan"},
         {"conditional", "scan"},
         {"loops", "mapping", "prefixes"},
         {"of_torch"},
     ],
     "compiler": [
         {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
+        {"state"},
         {"verification"},
         {"decompositions", "progress"},
         {"passes"},
@@ -94,7 +95,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "numpy": [
         {"axes", "promotion"},
         {"binary", "creation", "elementwise", "indexing", "mapping", "matrices", "padding", "products", "selection"},
-        {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates"},
+        {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates", "writing"},
         {"joining", "linalg", "statistics"},
         {"counting", "polynomials"},
     ],
