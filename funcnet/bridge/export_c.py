@@ -84,9 +84,15 @@ def _check_result(outputs: Flattener) -> None:
 
 def _translated(program: Program, target: Target) -> Translation:
     try:
-        return translate(program, target)
+        found = translate(program, target)
     except UnsupportedError as error:
         raise UnsupportedError(f"export_c: this function cannot be written in C: {error}") from error
+    if calls := found.loops.calls:
+        raise UnsupportedError(
+            f"export_c: this function cannot be written in C: {calls[0].target}: the native backend has no rule for it"
+            " and calls torch."
+        )
+    return found
 
 
 def _machine(target: str) -> Target:

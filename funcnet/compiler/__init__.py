@@ -39,7 +39,7 @@ through all of them, later ones straight to the kernel.
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
-        native/control.py                those that depend on a value: checks, branches, loops with a condition
+        native/control.py                those that depend on a value, and calls of torch
         native/fission.py                split nests over too many arrays
         native/strips.py                 cut nests with long bodies into short ones over strips of the indices
         native/rows.py                   fuse nests that pass large arrays to each other, row by row
@@ -53,10 +53,13 @@ through all of them, later ones straight to the kernel.
         native/toolchain.py              C text -> loaded library, through the cache on disk (native/kernel_cache.py)
         native/standalone.py             C text -> C files that need neither Python nor torch
         native/blas.py                   link the library to torch's BLAS
+        native/call_costs.py             compare a kernel that calls torch with a replay
         native/cost.py                   estimate the work of a run: a long one is split over threads
         native/kernel.py                 run the library, in one thread or in several (native/threads.py)
         native/frames.py                 the arguments of a run as C takes them
+        native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
+    batches.py                       native kernels that call torch for all lanes of an outermost vmap at once
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
     disabling.py                     disable_jit: jitted functions run as plain Python
@@ -97,7 +100,7 @@ FUNCNET_DUMP=folder writes these three texts of every compiled kernel.
 
 Recipes, each with the files to touch in order:
 
-A native rule for an ATen operation, from existing scalar primitives:
+A native rule for an ATen operation, from existing scalar primitives; without one a kernel calls torch for it:
     1. native/lowering/: a formula in elementwise.py (one element from one element), or a rule in reductions.py,
        views.py, indexing.py or sorting.py. table.py collects these tables.
     2. tests/compiler/test_native_rules.py or test_elementwise.py: a row, checked without and with lanes for all dtypes.

@@ -100,6 +100,12 @@ def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, 
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
 
 
+def _eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """Compare int64 indices: torch's rule takes the smallest dtype, of which torch has no uint16 on the CPU."""
+    rows, columns = (torch.arange(size, device=device) for size in (n, n if m is None else m))
+    return (rows[:, None] == columns).to(dtype or torch.get_default_dtype())
+
+
 def _scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     return torch.full((), value, dtype=dtype or torch.get_default_dtype(), device=device)
 
@@ -252,6 +258,8 @@ _OWN: dict[Any, Rule] = {
     aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
+    aten.eye.default: _eye,
+    aten.eye.m: _eye,
     aten.copy.default: _copy,
     aten.as_strided.default: _as_strided,
     aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),

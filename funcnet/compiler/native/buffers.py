@@ -46,6 +46,13 @@ class View:
     def dtype(self) -> torch.dtype:
         return self.buffer.dtype
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements are side by side, in row-major order."""
+        size = math.prod(self.shape)
+        flat = self.reshape((size,))
+        return flat is not None and (size <= 1 or flat.strides == (1,))
+
     def fills(self, kind: str, most: int) -> bool:
         """Tell whether this is all of a buffer of some kind, in row-major order, with more than `most` bytes."""
         buffer = self.buffer

@@ -1,4 +1,4 @@
-"""Statements that depend on the value of one element: checks, branches and loops with a condition."""
+"""Statements that do not loop over elements: checks, branches, loops with a condition, and calls of torch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,3 +35,12 @@ class Break:
     """Leave the innermost Repeat if the element of a view is false in all lanes."""
 
     view: View
+
+
+@dataclass(eq=False)
+class TorchCall:
+    """Let torch compute an operation, which has a position in the kernel's list; all views are dense."""
+
+    position: int
+    inputs: tuple[View, ...]
+    outputs: tuple[View, ...]

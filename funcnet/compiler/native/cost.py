@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Contract,
     Cumulate,
@@ -17,7 +17,7 @@ from funcnet.compiler.native.loop_ir import (
 )
 from funcnet.compiler.native.target import Target
 
-Simple = Nest | Contract | Cumulate | Sort | Check | Break
+Simple = Nest | Contract | Cumulate | Sort | TorchCall | Check | Break
 
 
 def work(statements: Sequence[Statement], target: Target) -> int:
@@ -36,7 +36,7 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += target.steps * total(statement.body, target, price)
             case Case() | Section():
                 found += total(statement.body, target, price)
-            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
                 found += price(statement)
             case _:
                 never(statement)
@@ -52,4 +52,7 @@ def operations(statement: Simple, target: Target) -> int:
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
+    if isinstance(statement, TorchCall):
+        views = (*statement.inputs, *statement.outputs)
+        return target.call + target.per_element * sum(math.prod(view.shape) for view in views)
     return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1

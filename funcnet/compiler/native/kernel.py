@@ -18,7 +18,8 @@ from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, strides
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
-from funcnet.compiler.program import Program
+from funcnet.compiler.native.torch_calls import Caller
+from funcnet.compiler.program import Apply, Program
 from funcnet.compiler.progress import Progress
 
 
@@ -37,6 +38,7 @@ class NativeKernel:
     steps: int = 0  # of the outermost loops, for progress
     messages: Sequence[str] = ()  # one per check in the program
     is_linked: bool = False  # to torch's BLAS
+    calls: Sequence[Apply] = ()  # operations that torch computes
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
     frames: list[Frame] = field(default_factory=list)  # those that no thread uses now
     templates: tuple[int, list[Tensor]] = (-1, [])  # a number of lanes, and the results' shapes by expanded scalars
@@ -68,6 +70,7 @@ class NativeKernel:
         Raises:
             IndexError: An index of a gather or scatter was out of range.
             RuntimeError: A check in the program failed, or an integer was divided by zero.
+            Exception: An operation that torch computes raised it.
         """
         return self.specialised(tensors, lanes)(tensors)
 
@@ -103,8 +106,8 @@ class NativeKernel:
         try:
             frame = self.frames.pop()
         except IndexError:
-            block = self.program.block
-            frame = Frame(len(block.params), len(block.results), self.arena, self.target.arena_alignment)
+            block, caller = self.program.block, Caller(self.calls) if self.calls else None
+            frame = Frame(len(block.params), len(block.results), self.arena, self.target.arena_alignment, caller)
         if frame.layout is not layout:
             frame.set(layout)
         self.pack(frame.pointers, 0, *pointers)
@@ -160,17 +163,19 @@ class Runner:
         kernel = self.kernel
         if kernel.is_linked and forks.is_child:
             return Runner(kernel.without_blas(), tensors, self.count)(tensors)
-        outputs, flags = self.run(tensors)
-        if any(flags):
+        outputs, flags, error = self.run(tensors)
+        if any(flags) and (error is None or isinstance(error, Exception)):  # that of a call may follow from the flags
             raise kernel.error(flags)
+        if error is not None:
+            raise error
         if kernel.progress is not None:
             kernel.progress(self.total, self.total)
         for i, axis in self.views:
             outputs[i] = self.delivered(outputs[i], axis)
         return outputs
 
-    def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
-        """Run the program; return the results for whole blocks, and the error flags of each thread."""
+    def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int], BaseException | None]:
+        """Run the program; return results for whole blocks, the error flags of each thread, and the error of a call."""
         layout, outputs = self.layout, [*map(torch.empty_like, self.templates)]  # faster than torch.empty
         if self.is_copied:
             tensors = [*map(self.moved, tensors, self.dims)]
@@ -182,8 +187,10 @@ class Runner:
         else:
             frames = [self.kernel.take_frame(layout, pointers)]
             self.kernel.execute(frames[0])
+        error = frames[0].take_error() if self.kernel.calls else None  # without lanes, so that there is one frame
+        flags = [frame.flags() for frame in frames]
         self.kernel.frames += frames
-        return outputs, [frame.flags() for frame in frames]
+        return outputs, flags, error
 
     def workers(self) -> int:
         """Return the number of threads for the blocks; 0 for the calling thread."""

@@ -11,7 +11,8 @@ from typing import NoReturn
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
+from funcnet.compiler.program import Apply
 
 
 @dataclass(frozen=True)
@@ -177,12 +178,12 @@ class Section:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Break | Loop | Repeat | Case | Section
+Statement = Nest | Contract | Cumulate | Sort | TorchCall | Check | Break | Loop | Repeat | Case | Section
 
 
 @dataclass(eq=False)
 class LoopProgram:
-    """A lowered program: its arguments, results and statements, and the messages of its checks."""
+    """A lowered program: arguments, results, statements, messages of its checks, and operations that torch computes."""
 
     inputs: list[Buffer]
     shapes: list[tuple[int, ...]]
@@ -190,6 +191,7 @@ class LoopProgram:
     statements: list[Statement]
     lanes: bool
     messages: list[str] = field(default_factory=list)
+    calls: list[Apply] = field(default_factory=list)
 
 
 def never(value: NoReturn) -> NoReturn:
@@ -205,7 +207,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
             match statement:
                 case Loop() | Repeat() | Case() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
-                case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+                case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
                     yield from f(statement)
                 case _:
                     never(statement)
@@ -223,6 +225,8 @@ def reads(statement: Statement) -> Iterator[View]:
             yield from (left, right)
         case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):
             yield view
+        case TorchCall():
+            yield from statement.inputs
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
             for inner in statement.body:
@@ -242,6 +246,8 @@ def writes(statement: Statement) -> Iterator[View]:
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)
+        case TorchCall():
+            yield from statement.outputs
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
@@ -256,7 +262,7 @@ def scratch(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | Check() | Break():
+        case Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
             for inner in statement.body:

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 import torch
 
 from funcnet.compiler.native.buffers import Buffer
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Contract,
     Cumulate,
@@ -165,7 +165,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
                     clock[0] += 1
                     yield clock[0], path, Check(statement.view, 0)  # reads the element before the body
                 yield from _ticks(statement.body, (*path, statement), clock)
-            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
                 clock[0] += 1
                 yield clock[0], path, statement
             case _:

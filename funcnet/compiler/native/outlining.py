@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from funcnet.compiler.native.buffers import View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Contract,
     Cumulate,
@@ -76,7 +76,7 @@ def lines(statements: Sequence[Statement], target: Target) -> int:
             case Contract():
                 count = math.prod(statement.out.shape) * statement.left.shape[-1]
                 total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
-            case Cumulate() | Sort():
+            case Cumulate() | Sort() | TorchCall():
                 total += _CALL
             case Check() | Break():
                 total += 1

@@ -51,6 +51,11 @@ class Target:
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
         steps: Expected steps of a loop with a condition.
+        call: Operations in the time of a call of torch, besides its work.
+        per_call: Operations of torch in whose time a kernel makes one call more than a replay.
+        per_step: Operations of torch in the time of a step of a replayed loop.
+        large: Elements of a tensor from which on torch computes at least as fast as a kernel, with several threads.
+        per_element: Operations that a call of torch is expected to make per element of its arguments and results.
         cache: Bytes of values that a core keeps at hand, in its second cache.
         poll: Operations between two reads of the stop flag in one statement: about 10 ms. A loop that is cut may be
             slower, so that only long statements are.
@@ -92,6 +97,11 @@ class Target:
     panel: int = 512
     product_speed: int = 64
     steps: int = 1000
+    call: int = 10_000
+    per_call: int = 2
+    per_step: int = 3
+    large: int = 1 << 16
+    per_element: int = 32
     cache: int = 2 << 20
     poll: int = 1 << 24
     poll_between: int = 1 << 20

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Contract,
@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
 )
+from funcnet.compiler.program import Apply
 
 
 def text(program: LoopProgram) -> str:
@@ -32,13 +33,14 @@ def text(program: LoopProgram) -> str:
     loops around it; `in` and `out` are arguments and results, `t` temporaries, and a star marks buffers that hold one
     vector of lanes per element.
     """
-    return "\n".join(_Text().lines(program)) + "\n"
+    return "\n".join(_Text(program.calls).lines(program)) + "\n"
 
 
 class _Text:
     """Names of buffers, loops and scalars in the order in which they first appear."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Sequence[Apply]) -> None:
+        self.calls = calls
         self.buffers: dict[Buffer, str] = {}
         self.counters: dict[Counter, str] = {}
 
@@ -63,6 +65,9 @@ class _Text:
             case Sort(values, indices, source, axis):
                 order = "descending" if statement.descending else "ascending"
                 yield f"{self.view(values)}, {self.view(indices)} = sort {self.view(source)} along {axis}, {order}"
+            case TorchCall(position, inputs, outputs):
+                arguments, results = (", ".join(map(self.view, views)) for views in (inputs, outputs))
+                yield f"{results}{' = ' if results else ''}{self.calls[position].target}({arguments})  # by torch"
             case Check(view, code):
                 yield f"check {self.view(view)}  # message {code}"
             case Break(view):

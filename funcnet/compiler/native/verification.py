@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Contract,
@@ -73,6 +73,9 @@ class _Verifier:
                 case Nest():
                     _check_body(statement)
                     self.access(statement, counters)
+                case TorchCall():
+                    _check_call(statement)
+                    self.access(statement, counters)
                 case Contract() | Cumulate() | Sort() | Check() | Break():
                     self.access(statement, counters)
                 case _:
@@ -124,6 +127,12 @@ def _check_inside(view: View, counters: tuple[Counter, ...], kind: str) -> None:
         least, most = (view.offset + sum(pick(end, 0) for end in ends) for pick in (min, max))
         if least < 0 or most >= view.buffer.size:
             raise InternalError(f"a {kind} has indices {least} to {most} in a buffer of {view.buffer.size}")
+
+
+def _check_call(call: TorchCall) -> None:
+    for view in (*call.inputs, *call.outputs):
+        if view.varying or not view.is_dense:
+            raise InternalError(f"a TorchCall has a varying or strided view of {view.shape}, strides {view.strides}")
 
 
 def _check_body(nest: Nest) -> None:

@@ -90,6 +90,18 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 """
 
 
+_TORCH_CALLS = """typedef int (*TorchCall)(i64 position, void **arrays);
+static _Thread_local TorchCall torch_call_;
+static int torch_call(volatile int *control, i64 position, void **arrays) {  // tells whether the run goes on
+  if (control[0]) return 0;
+  set_mode(mode_);
+  if (!torch_call_(position, arrays)) control[0] = 1;  // which another thread may have set meanwhile
+  set_mode(mode_ | FLUSHED);
+  return !control[0];
+}
+"""
+
+
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
 
 
@@ -104,6 +116,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
     writer, sections = Writer(plan.lanes, target), Sections(plan)
     _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
     prelude = _prelude(plan, target, lanes=program.lanes) + _wide(writer) + definitions.define(writer.used)
+    prelude += _TORCH_CALLS if program.calls else ""
     return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
 
 
@@ -204,13 +217,13 @@ static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i6
 
 typedef struct {{
   {arguments.replace(",", ";")};
-  i64 first, last, lanes, padded;
+  i64 first, last, lanes, padded;{" TorchCall torch_call;" if program.calls else ""}
 }} Call;
 
 void kernel(const Call *call) {{
   flags_ = 0;
   mode_ = mode();
-  set_mode(mode_ | FLUSHED);
+  set_mode(mode_ | FLUSHED);{" torch_call_ = call->torch_call;" if program.calls else ""}
   char *const *inputs = call->inputs, *const *outputs = call->outputs;
   char *arena = call->arena;
   const i64 *strides = call->strides, lanes = call->lanes, padded = call->padded;

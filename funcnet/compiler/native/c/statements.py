@@ -10,7 +10,7 @@ from funcnet.compiler.native.c.nest import NestWriter
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.memory import Holder
@@ -34,6 +34,8 @@ class Statements:
                 cumulate(self.writer, statement)
             case Sort():
                 sort(self.writer, statement)
+            case TorchCall():
+                self.torch_call(statement)
             case Check():
                 self.check(statement)
             case Break():
@@ -48,6 +50,12 @@ class Statements:
                 self.section(statement)
             case _:
                 never(statement)
+
+    def torch_call(self, call: TorchCall) -> None:
+        """Print a call of torch; the C function ends if it fails, or if a stop has been requested."""
+        views = (*call.inputs, *call.outputs)
+        pointers = ", ".join(f"(void *)&{self.writer.load(view, [0] * len(view.shape))}" for view in views)
+        self.writer.put(f"if (!torch_call(control, {call.position}, (void *[]){{{pointers or 0}}})) return;")
 
     def check(self, check: Check) -> None:
         """Print a check: set an error code if a condition is false and no earlier check failed."""

@@ -41,6 +41,7 @@ class Lowering:
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
         self.messages: list[str] = []
+        self.calls: list[Apply] = []
         self.op: Apply
         self.program = program
         self.destination: dict[Var, View] = {}
@@ -55,7 +56,7 @@ class Lowering:
             self.lower(op)
         finished = [self._finish(self.values[var], out) for var, out in zip(block.results, outputs, strict=True)]
         arguments = [view.buffer for view in inputs], [view.shape for view in inputs]
-        return LoopProgram(*arguments, finished, self.scope.statements, self.lanes, self.messages)
+        return LoopProgram(*arguments, finished, self.scope.statements, self.lanes, self.messages, self.calls)
 
     def _input(self, position: int, var: Var) -> View:
         buffer = Buffer(var.dtype, math.prod(var.shape), var in self.program.varying, "input", position)
@@ -89,23 +90,29 @@ class Lowering:
             found = self.rules[type(op).__name__](self, op)
             self.values.update(zip(op.outputs, found if isinstance(found, list) else [found], strict=True))
             return
-        name = op.target._schema.name.removeprefix("aten::")
-        rule = self.rules.get(name)
-        if rule is None:
-            raise UnsupportedError(f"{op.target}: the native backend has no rule for it")
-        for var in op.outputs:
-            if var.dtype not in DTYPES:
-                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
         self.op = op
-        results = rule(
-            self, *(self._argument(arg) for arg in op.args), **{k: self._argument(v) for k, v in op.kwargs.items()}
-        )
+        results = self._results(op)
         for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
             if value.shape != var.shape or value.dtype != var.dtype:
                 raise InternalError(
                     f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
                 )
             self.values[var] = value
+
+    def _results(self, op: Apply) -> Value | list[Value]:
+        """Apply the rule of an operation; without one, or if it refuses the arguments, torch computes the operation."""
+        rule = self.rules.get(op.target._schema.name.removeprefix("aten::"))
+        if rule is None:
+            return self.rules["Apply"](self, op, "the native backend has no rule for it")
+        for var in op.outputs:
+            if var.dtype not in DTYPES:
+                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
+        args, kwargs = map(self._argument, op.args), {name: self._argument(value) for name, value in op.kwargs.items()}
+        try:
+            return rule(self, *args, **kwargs)
+        except UnsupportedError as error:
+            self.op = op  # the rule may have replaced it
+            return self.rules["Apply"](self, op, str(error))
 
     def _argument(self, arg: object) -> object:
         if isinstance(arg, Var):

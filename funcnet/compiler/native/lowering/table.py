@@ -1,6 +1,6 @@
 """The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, searching, sorting, views
+from funcnet.compiler.native.lowering import calls, elementwise, indexing, loops, reductions, searching, sorting, views
 from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
@@ -16,4 +16,5 @@ RULES: dict[str, Rule] = {
     **views.RULES,
     **indexing.READS,
     **loops.RULES,
+    **calls.RULES,
 }
