@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.bridge import from_module, to_module
+from funcnet.checkpoint import checkpoint
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
@@ -40,13 +41,12 @@ from funcnet.layers import (
     stateful,
     step,
 )
-from funcnet.training import batches, sgd_step
+from funcnet.training import STOP, batches, callbacks, fit, sgd_step
 from funcnet.transforms import (
     Vmap,
     all_gather,
     axis_index,
     axis_size,
-    checkpoint,
     checkpoint_name,
     checkpoint_policies,
     custom_jvp,
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from funcnet.numpy.updates import at
 
 __all__ = [
+    "STOP",
     "Explanation",
     "Jit",
     "Layer",
@@ -96,6 +97,7 @@ __all__ = [
     "batch_norm",
     "batches",
     "bridge",
+    "callbacks",
     "checking",
     "checkpoint",
     "checkpoint_name",
@@ -114,6 +116,7 @@ __all__ = [
     "dropout",
     "embedding",
     "eval_shape",
+    "fit",
     "flatten",
     "fori_loop",
     "from_module",

@@ -21,10 +21,11 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"layers"},
         {"combinators"},
         {"optim"},
-        {"training"},
+        {"checkpoint"},
         {"checking", "curvature"},
         {"bridge"},
         {"report"},
+        {"training"},
     ],
     "control_flow": [
         {"batches", "carry"},
