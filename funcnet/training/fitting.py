@@ -11,7 +11,7 @@ import torch
 from funcnet import tree
 from funcnet.checkpoint import Checkpoints
 from funcnet.compiler import jit, loop
-from funcnet.control_flow.scan import scan
+from funcnet.control_flow.scan import kept_scan
 from funcnet.training.callbacks import Callback, mean, named
 from funcnet.training.prefetch import ahead
 from funcnet.training.run import Alone, Keeper, Reached, Team
@@ -108,7 +108,7 @@ class _Loop:
         self, step: Step, source: Source, every: int | None, keeper: Keeper, backend: str, reached: Reached
     ) -> None:
         self.source, self.every, self.keeper, self.reached = source, every, keeper, reached
-        chunk = lambda carry, xs, length: scan(step, carry, xs, length)  # noqa: E731
+        chunk = lambda carry, xs, length: kept_scan(step, carry, xs, length)  # noqa: E731
         self.chunk = jit(chunk, static_argnums=2, backend=backend)
 
     def run(self, bar: AbstractContextManager[Any]) -> tuple[Any, Any]:
