@@ -12,6 +12,7 @@ from funcnet.bridge import from_module, to_module
 from funcnet.checkpoint import checkpoint
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
+from funcnet.compiler.progress import drawers as _drawers
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.debug import debug_nans, named_scope, pure_callback
@@ -180,6 +181,8 @@ __all__ = [
     "while_loop",
 ]
 
+
+_drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
 _ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
 

@@ -22,10 +22,10 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"combinators"},
         {"optim"},
         {"checkpoint"},
+        {"training"},
         {"checking", "curvature"},
         {"bridge"},
         {"report"},
-        {"training"},
     ],
     "control_flow": [
         {"batches", "carry"},

@@ -1,7 +1,8 @@
 """`fit`: a run that lasts, in chunks of jitted scans."""
 
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,9 @@ import torch
 
 from funcnet import tree
 from funcnet.checkpoint import Checkpoints
-from funcnet.compiler import jit, loop
+from funcnet.compiler.jit import jit
+from funcnet.compiler.progress import Show, drawers
+from funcnet.compiler.tracing.trace import loop
 from funcnet.control_flow.scan import kept_scan
 from funcnet.training.callbacks import Callback, mean, named
 from funcnet.training.prefetch import ahead
@@ -98,40 +101,53 @@ def fit_together(
     carry = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(carry)))
     source, keeper = source_of(xs, steps), Keeper(folder, on_chunk, team)
     reached = keeper.start(carry, source.steps)
-    return _Loop(step, source, every, keeper, backend, reached).run(_bar(progress))
+    with _bar(progress) as show:
+        return _Loop(step, source, every, keeper, backend, reached, show).run()
 
 
 class _Loop:
     """The chunks of a run."""
 
     def __init__(
-        self, step: Step, source: Source, every: int | None, keeper: Keeper, backend: str, reached: Reached
+        self,
+        step: Step,
+        source: Source,
+        every: int | None,
+        keeper: Keeper,
+        backend: str,
+        reached: Reached,
+        show: Show | None,
     ) -> None:
         self.source, self.every, self.keeper, self.reached = source, every, keeper, reached
+        self.show, self.taken = show, reached.step
         chunk = lambda carry, xs, length: kept_scan(step, carry, xs, length)  # noqa: E731
-        self.chunk = jit(chunk, static_argnums=2, backend=backend)
+        self.chunk = jit(chunk, static_argnums=2, backend=backend, progress=self.progress if show else None)
 
-    def run(self, bar: AbstractContextManager[Any]) -> tuple[Any, Any]:
+    def run(self) -> tuple[Any, Any]:
         """Run to the end, or to an interrupt; save in every case."""
         try:
-            with bar as show, self.chunks() as chunks:
-                self.all(chunks, show)
+            with self.chunks() as chunks:
+                self.all(chunks)
             self.keeper.save(self.reached)
+            self.report()
         except KeyboardInterrupt:
             if not self.reached.metrics:
-                raise
+                raise KeyboardInterrupt(
+                    "fit: interrupted before the end of the first chunk. A smaller `every` ends it sooner."
+                ) from None
             self.keeper.save(self.reached)
-            self.say(f"Interrupted {self.place()}{self.remedy()}")
+            say(f"interrupted {self.place()}{self.remedy()}")
         except BaseException:
             self.keeper.save(self.reached)
             raise
         return self.reached.carry, self.reached.history()
 
-    def all(self, chunks: Any, show: Any) -> None:
+    def all(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
             carry, metrics, length = self.take(chunk)
             self.reached = self.keeper.after(self.reached, carry, metrics, length)
-            show(self.reached.step, self.source.steps, _text(metrics))
+            if self.show is not None:
+                self.show(self.reached.step, self.source.steps, _text(metrics))
             if self.reached.message is not None:
                 return
             self.keeper.save_if_due(self.reached)
@@ -141,11 +157,17 @@ class _Loop:
         carry, metrics = self.reached.carry, []
         for part in chunk:
             carry, found = self.chunk(carry, part.xs, part.length)
+            self.taken += part.length
             metrics.append(found)
         joined = metrics[0] if len(metrics) == 1 else tree.map(lambda *rows: torch.cat(rows), *metrics)
         return carry, joined, sum(part.length for part in chunk)
 
-    def chunks(self) -> AbstractContextManager[Any]:
+    def progress(self, done: int, total: int) -> None:
+        """Show the steps of a part of a chunk."""
+        if self.show is not None and done < total:
+            self.show(self.taken + done, self.source.steps, "")
+
+    def chunks(self) -> AbstractContextManager[Iterable[Chunk]]:
         """Return the chunks that are left."""
         if self.reached.message is not None or self.reached.step == self.source.steps:
             return nullcontext(())
@@ -161,8 +183,16 @@ class _Loop:
             return ". To be able to go on, pass checkpoints=, a folder."
         return f"; saved in {self.keeper.checkpoints.folder}. To go on, start the same run again."
 
-    def say(self, message: str) -> None:
-        print(f"fit: {message}", file=sys.stderr, flush=True)
+    def report(self) -> None:
+        """Say why a run has ended before its number of steps."""
+        if self.reached.message:
+            say(f"stopped {self.place()}: {self.reached.message}.")
+        elif self.reached.message is None and self.reached.step != (self.source.steps or self.reached.step):
+            warnings.warn(f"fit: the iterator of batches has ended {self.place()}.", stacklevel=5)
+
+
+def say(message: str) -> None:
+    print(f"fit: {message}", file=sys.stderr, flush=True)
 
 
 def _text(metrics: Tree) -> str:
@@ -171,8 +201,8 @@ def _text(metrics: Tree) -> str:
     return "  ".join(f"{path} {mean(leaf):.4g}".strip() for path, leaf in scalars.items())
 
 
-def _bar(progress: bool) -> AbstractContextManager[Any]:
-    return nullcontext(lambda done, total, text: None)
+def _bar(progress: bool) -> AbstractContextManager[Show | None]:
+    return drawers[-1]("training") if progress and drawers else nullcontext()
 
 
 def _check(step: Any, steps: Any, every: Any, on_chunk: Any, checkpoints: Any) -> None:
