@@ -3,8 +3,10 @@
 The name `fn.checkpoint` is also that of JAX's function: `fn.checkpoint(f)` is `fn.remat(f)`.
 """
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from funcnet.checkpoint.errors import CheckpointError, DamagedCheckpointError
 from funcnet.checkpoint.folder import Checkpoints
@@ -15,8 +17,8 @@ from funcnet.transforms.checkpointing import remat
 __all__ = ["Checkpoint", "CheckpointError", "Checkpoints", "DamagedCheckpointError", "checkpoint", "load", "save"]
 
 
-class _Namespace:
-    """Checkpoints of a run: `save`, `load` and `Checkpoints`. As a function, as in JAX, it is `remat`."""
+class _Callable(ModuleType):
+    """The class of this module, so that it can be called; its attributes are declared for type checkers."""
 
     Checkpoint, CheckpointError, Checkpoints = Checkpoint, CheckpointError, Checkpoints
     DamagedCheckpointError = DamagedCheckpointError
@@ -32,4 +34,5 @@ class _Namespace:
         return "checkpoint"
 
 
-checkpoint = _Namespace()
+sys.modules[__name__].__class__ = _Callable
+checkpoint = cast(_Callable, sys.modules[__name__])

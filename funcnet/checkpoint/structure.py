@@ -189,7 +189,7 @@ def _rest(value: Any, path: str) -> Json:
         return values.encode(value, path)
     except CheckpointError:
         parts = value if isinstance(value, tuple | list) else (value,)
-        return {"object": ", ".join(getattr(part, "__qualname__", None) or type(part).__name__ for part in parts)}
+        return {"object": ", ".join(getattr(part, "__name__", None) or type(part).__name__ for part in parts)}
 
 
 def _join(path: str, name: Any) -> str:
