@@ -35,7 +35,7 @@ class Reached:
     step: int
     carry: Tree
     metrics: tuple[Tree, ...] = ()  # of each chunk; the first may be those of a checkpoint
-    states: tuple[tuple[str, Tree], ...] = ()  # the class and the state of each callback
+    states: tuple[tuple[str, Tree], ...] = ()  # of the callbacks that have one: their class, and the state
     message: str | None = None  # of the callback that has stopped the run
 
     def history(self) -> Tree:
@@ -71,17 +71,20 @@ class Keeper:
         return Reached(found.step, content["carry"], *map(content.get, ("metrics", "states", "message")))
 
     def started(self, reached: Reached) -> None:
-        names = [name for name, _ in reached.states] or [_kind(each) for each in self.callbacks]
-        if reached.step and names != [_kind(each) for each in self.callbacks]:
+        known, found = [kind for kind, _ in reached.states], [_kind(each) for each in self.remembering()]
+        if reached.step and known != found:
             raise ValueError(
-                f"fit: expected the callbacks of the run that goes on, {names}, in on_chunk, got"
-                f" {[_kind(each) for each in self.callbacks]}. Use another folder for another run."
+                f"fit: expected the callbacks with a state of the run that goes on, {known}, in on_chunk, got {found}."
+                " Use another folder for another run."
             )
-        for each, (_, state) in zip(self.callbacks, reached.states, strict=False):
-            if state is not None:
-                each.state = state  # type: ignore[attr-defined]
+        for each, (_, state) in zip(self.remembering(), reached.states, strict=False):
+            each.state = state
         for each in self.callbacks:
             getattr(each, "start", _nothing)(reached.step, reached.carry)
+
+    def remembering(self) -> list[Any]:
+        """List the callbacks that have a state."""
+        return [each for each in self.callbacks if hasattr(each, "state")]
 
     def after(self, reached: Reached, carry: Tree, metrics: Tree, length: int) -> Reached:
         """Call the callbacks after a chunk, and return what the run has reached then."""
@@ -93,7 +96,7 @@ class Keeper:
     def called(self, step: int, carry: Tree, metrics: Tree) -> tuple[Stop | None, tuple[tuple[str, Tree], ...]]:
         answers = [_answer(each, each(step, carry, metrics)) for each in self.callbacks]
         stops = [answer for answer in answers if answer is not None]
-        states = tuple((_kind(each), getattr(each, "state", None)) for each in self.callbacks)
+        states = tuple((_kind(each), each.state) for each in self.remembering())
         return (stops[0] if stops else None), states
 
     def save_if_due(self, reached: Reached) -> None:

@@ -84,7 +84,7 @@ class Rows:
 
     def rows(self, first: int, count: int) -> Tree:
         """Return rows, as a view unless they begin again."""
-        if first + count <= self.size:
+        if first + count <= self.size or self.xs is None:
             return tree.map(lambda leaf: leaf[first : first + count], self.xs)
         rows = torch.arange(first, first + count) % self.size
         return tree.map(lambda leaf: leaf[rows.to(leaf.device)], self.xs)
