@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from funcnet import tree
 from funcnet.compiler import forks
@@ -18,18 +18,20 @@ from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
-from funcnet.compiler.progress import Bar, Progress, explain_interrupt, steps
+from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
-from funcnet.tracebacks import shortened
 from funcnet.transforms import transformed
 from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def jit(
-    f: Callable[..., Any],
+    f: Callable[P, R],
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
@@ -39,7 +41,7 @@ def jit(
     keep_unused: bool = False,
     backend: str = "auto",
     progress: Progress | bool | None = None,
-) -> "Jit":
+) -> "Jit[P, R]":
     """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
     f runs once for each signature of its arguments: their structure, the shapes, strides, dtypes and devices of their
@@ -102,10 +104,10 @@ def jit(
     return Jit(f, backend, progress, NumberArguments(*static_arguments(f, static_argnums, static_argnames)))
 
 
-class Jit:
+class Jit(Generic[P, R]):
     """A function that is traced at its first call per signature; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
+    def __init__(self, f: Callable[P, R], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, Call] = {}
@@ -124,7 +126,7 @@ class Jit:
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         try:
             if is_usual():
@@ -134,15 +136,7 @@ class Jit:
                         return known.run(inputs)
             return self._call(args, kwargs)
         except BaseException as error:
-            raise self._ended_by(error)  # noqa: B904  # the error itself, not a new one
-
-    def _ended_by(self, error: BaseException) -> BaseException:
-        """Clean up after an error, and return it with what helps its reader."""
-        if isinstance(self.progress, Bar):
-            self.progress.close()
-        if isinstance(error, KeyboardInterrupt) and any(steps(each.program) for each in self._programs.values()):
-            explain_interrupt(error)
-        return shortened(error) if isinstance(error, Exception) else error
+            raise ended_by(error, self.progress, [each.program for each in self._programs.values()])  # noqa: B904  # the error itself, not a new one
 
     def _call(self, args: Any, kwargs: Any) -> Any:
         """Make a call that is not like a recent one."""
@@ -197,7 +191,7 @@ class Jit:
         """Bind to an instance as a function does, so that `jit` can decorate methods."""
         return self if instance is None else _Method(self, instance)
 
-    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+    def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Return which backend runs these arguments and why, without running them."""
         _, call = self._find(self._request(args, kwargs))
         program, choice = call.compiled.program, call.compiled.choice
@@ -206,7 +200,7 @@ class Jit:
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+    def lower(self, /, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """Trace the function for these arguments without compiling it; the result shows each stage as text.
 
         Example:
@@ -221,7 +215,7 @@ class Jit:
             return self.lower(*args, **kwargs)
         return Lowered(program, partial(self._compiled, request), partial(self.explain, *args, **kwargs))
 
-    def _compiled(self, request: Request) -> "Jit":
+    def _compiled(self, request: Request) -> "Jit[P, R]":
         self._find(request)
         return self
 
@@ -274,7 +268,9 @@ class Jit:
         return Call(self._programs[key], lanes.size)
 
 
-def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
+def _made(
+    f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any
+) -> Jit[..., Any]:
     made = Jit(f, backend, progress, NumberArguments(*static))
     made.owner = owner
     return made
@@ -286,7 +282,7 @@ MANY = 10  # traces of a function at which to warn
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
-    func: Jit
+    func: Jit[..., Any]
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         return self.func.explain(*self.args, *args, **kwargs)

@@ -7,6 +7,7 @@ from funcnet.report.bars import bar, progress, track
 from funcnet.report.console import show
 from funcnet.report.curves import curve
 from funcnet.report.maps import decision_map
-from funcnet.report.tables import summary, table
+from funcnet.report.summaries import summary
+from funcnet.report.tables import table
 
 __all__ = ["bar", "curve", "decision_map", "progress", "show", "summary", "table", "track"]
