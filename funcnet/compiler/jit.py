@@ -136,7 +136,8 @@ class Jit(Generic[P, R]):
                         return known.run(inputs)
             return self._call(args, kwargs)
         except BaseException as error:
-            raise ended_by(error, self.progress, [each.program for each in self._programs.values()])  # noqa: B904  # the error itself, not a new one
+            programs = [each.program for each in self._programs.values()]
+            raise ended_by(error, self.progress, programs)  # noqa: B904  # the error itself, not a new one
 
     def _call(self, args: Any, kwargs: Any) -> Any:
         """Make a call that is not like a recent one."""

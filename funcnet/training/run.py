@@ -96,7 +96,8 @@ class Keeper:
     def called(self, step: int, carry: Tree, metrics: Tree) -> tuple[Stop | None, tuple[tuple[str, Tree], ...]]:
         answers = [_answer(each, each(step, carry, metrics)) for each in self.callbacks]
         stops = [answer for answer in answers if answer is not None]
-        states = tuple((_kind(each), each.state) for each in self.remembering())
+        # in containers of their own, which the callbacks do not change later
+        states = tuple((_kind(each), tree.map(lambda leaf: leaf, each.state)) for each in self.remembering())
         return (stops[0] if stops else None), states
 
     def save_if_due(self, reached: Reached) -> None:
