@@ -1,4 +1,4 @@
-"""Plain values as JSON: what a checkpoint holds besides tensors and nodes."""
+"""Plain values as JSON: the content of a checkpoint besides tensors and nodes."""
 
 import math
 from collections.abc import Callable

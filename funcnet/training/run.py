@@ -1,4 +1,4 @@
-"""What a run has reached after a chunk: its consistent state, which is returned, saved and restored as a whole."""
+"""The state that a run has reached after a chunk, which is returned, saved and restored as a whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class Reached:
-    """What a run has reached at the end of a chunk, after the callbacks."""
+    """The state of a run at the end of a chunk, after the callbacks."""
 
     step: int
     carry: Tree

@@ -82,7 +82,7 @@ ERRORS = {
         ValueError,
         r"return a carry like the one it got, .*\(3,\).*\(6,\)",
     ),
-    "metrics that are no tensors": (lambda _: fit(lambda w, x: (w, 1.0), W, XS), ValueError, "a tensor to stack"),
+    "metrics that are not tensors": (lambda _: fit(lambda w, x: (w, 1.0), W, XS), ValueError, "a tensor to stack"),
     "an unknown backend": (lambda _: fit(STEP, W, XS, backend="gpu"), ValueError, "backend to be one of .* 'gpu'"),
     "checkpoints that are a number": (
         lambda _: fit(STEP, W, XS, checkpoints=3),
@@ -139,12 +139,12 @@ ERRORS = {
         CheckpointError,
         'path "0": expected a dense tensor with values, got .* on meta',
     ),
-    "a step that is no number": (
+    "a step that is not a number": (
         lambda folder: fn.checkpoint.save(folder / "x", W, step="last"),
         TypeError,
         "expected step to be an int, got 'last'",
     ),
-    "metadata that is no dict": (
+    "metadata that is not a dict": (
         lambda folder: fn.checkpoint.save(folder / "x", W, metadata=[1]),
         TypeError,
         r"expected metadata to be a dict, got \[1\]",
@@ -156,7 +156,7 @@ ERRORS = {
     "nothing to keep": (lambda folder: Checkpoints(folder, keep=0), ValueError, "keep to be an int .* got 0"),
     "no time": (lambda folder: Checkpoints(folder, minutes=0), ValueError, "minutes to be a positive number, got 0"),
     "the best of nothing": (lambda folder: Checkpoints(folder).best(), ValueError, "expected keep_best to be set"),
-    "a best that is no name": (lambda folder: Checkpoints(folder, keep_best=1), TypeError, "the name of a metric"),
+    "a best that is not a name": (lambda folder: Checkpoints(folder, keep_best=1), TypeError, "the name of a metric"),
     "a rate that is constant": (
         lambda _: fn.optim.learning_rate(fn.optim.adam(0.1).init(W)),
         ValueError,
