@@ -19,38 +19,33 @@ from torch import Tensor
 import funcnet as fn
 from funcnet import report
 
-HIDDEN, RATE, LONGEST = 24, 1e-2, 500
+HIDDEN, RATE, CONTRACTION = 24, 1e-2, 0.95
 
 Map = Callable[[Tensor], Tensor]
-Solver = Callable[[Map, Tensor], Tensor]
+encode, decode = fn.dense(HIDDEN), fn.dense(1)
+
 
 def init(key: Tensor, x: Tensor) -> Any:
-    """Draw the parameters; the recurrent matrix is small, so that the iteration converges."""
     of_w, of_encode, of_decode = fn.random.split(key, 3)
-    return {
-        "w": 0.5 / HIDDEN**0.5 * fn.random.normal(of_w, (HIDDEN, HIDDEN), x.dtype),
-        "encode": encode.init(of_encode, x),
-        "decode": decode.init(of_decode, torch.zeros(HIDDEN, dtype=x.dtype)),
-    }
-
-
-encode, decode = fn.dense(HIDDEN), fn.dense(1)
+    w = fn.random.normal(of_w, (HIDDEN, HIDDEN)) / HIDDEN
+    return {"w": w, "encode": encode.init(of_encode, x), "decode": decode.init(of_decode, torch.zeros(HIDDEN))}
 
 
 def iterate(tolerance: float, f: Map, z: Tensor) -> Tensor:
     """Repeat z = f(z) until the largest change is at most the tolerance."""
 
-    def moves(carry: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        z, before, count = carry
-        return (torch.amax(torch.abs(z - before)) > tolerance) & (count < LONGEST)
+    def moves(carry: tuple[Tensor, Tensor]) -> Tensor:
+        return torch.amax(torch.abs(carry[0] - carry[1])) > tolerance
 
-    return fn.while_loop(moves, lambda c: (f(c[0]), c[0], c[2] + 1), (f(z), z, torch.tensor(0)))[0]
+    return fn.while_loop(moves, lambda carry: (f(carry[0]), carry[0]), (f(z), z))[0]
 
 
 def implicit(tolerance: float, f: Map, z: Tensor) -> Tensor:
     """Find the fixed point of f; with g = 1 - f', its derivative solves g(v) = y by the iteration v = y + v - g(v)."""
     solve = partial(iterate, tolerance)
-    return fn.custom_root(lambda z: z - f(z), z, lambda _, z: solve(f, z), lambda g, y: solve(lambda v: y + v - g(v), y))
+    return fn.custom_root(
+        lambda z: z - f(z), z, lambda _, z: solve(f, z), lambda g, y: solve(lambda v: y + v - g(v), y)
+    )
 
 
 def unrolled(steps: int, f: Map, z: Tensor) -> Tensor:
@@ -58,14 +53,16 @@ def unrolled(steps: int, f: Map, z: Tensor) -> Tensor:
     return fn.scan(lambda z, _: (f(z), None), z, length=steps)[0]
 
 
-def logits(params: Any, x: Tensor, solve: Solver) -> Tensor:
+def logits(params: Any, x: Tensor, solve: Callable[[Map, Tensor], Tensor]) -> Tensor:
     """Return the logit of each point: (points, 2) -> (points,)."""
     drive = encode.apply(params["encode"], x)
-    z = solve(lambda z: torch.tanh(z @ params["w"] + drive), torch.zeros_like(drive))
+    lipschitz = torch.amax(torch.sum(torch.abs(params["w"]), 0))  # of the map, in the largest norm
+    w = params["w"] * torch.clip(CONTRACTION / lipschitz, max=1.0)
+    z = solve(lambda z: torch.tanh(z @ w + drive), torch.zeros_like(drive))
     return decode.apply(params["decode"], z)[:, 0]
 
 
-def loss(params: Any, x: Tensor, y: Tensor, solve: Solver) -> Tensor:
+def loss(params: Any, x: Tensor, y: Tensor, solve: Callable[[Map, Tensor], Tensor]) -> Tensor:
     return torch.mean(fn.losses.sigmoid_binary_cross_entropy(logits(params, x, solve), y))
 
 
@@ -89,8 +86,8 @@ def train(params: Any, x: Tensor, y: Tensor, steps: int) -> tuple[Any, Tensor]:
         updates, state = optimizer.update(grads, state, params)
         return (fn.optim.apply_updates(params, updates), state), value
 
-    (params, _), losses = fn.scan(step, (params, optimizer.init(params)), length=steps)
-    return params, losses
+    carry, losses = fn.scan(step, (params, optimizer.init(params)), length=steps)
+    return carry[0], losses
 
 
 def main() -> None:
@@ -104,19 +101,16 @@ def main() -> None:
     x, y = spirals(of_data, 200)
     params, losses = fn.jit(partial(train, steps=args.steps))(init(of_params, x[0]), x, y)
     exact = fn.tree.map(lambda leaf: leaf.double(), (params, x, y))
-    grads = [fn.jit(fn.grad(partial(loss, solve=s)))(*exact) for s in (partial(implicit, 1e-14), partial(unrolled, 400))]
+    grads = [
+        fn.jit(fn.grad(partial(loss, solve=s)))(*exact) for s in (partial(implicit, 1e-14), partial(unrolled, 400))
+    ]
     apart = max(fn.tree.leaves(fn.tree.map(lambda a, b: (a - b).abs().max().item(), *grads)))
-    right = ((logits(params, x, partial(iterate, 1e-5)) > 0) == (y > 0.5)).float().mean().item()
+    answer = lambda x: torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))  # noqa: E731
+    right = ((answer(x) > 0.5) == (y > 0.5)).float().mean().item()
     report.show(
         f"cost {losses[0]:.4f} at first, {losses[-1]:.4f} after {args.steps} steps, accuracy {right:.1%}; "
         f"implicit and unrolled gradients differ by at most {apart:.0e}",
-        report.decision_map(
-            lambda x: torch.sigmoid(logits(params, x, partial(iterate, 1e-5))),
-            points=x,
-            labels=y,
-            x_range=(-1.3, 1.3),
-            y_range=(-1.3, 1.3),
-        ),
+        report.decision_map(answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3)),
         svg=args.svg,
     )
 

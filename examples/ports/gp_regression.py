@@ -39,7 +39,9 @@ def log_evidence(log: Any, x: Tensor, y: Tensor) -> Tensor:
     """Return the log density of the observations, in nats."""
     lower = factor(log, x)
     white = torch.linalg.solve_triangular(lower, y[:, None], upper=False)[:, 0]
-    return -0.5 * torch.sum(white**2) - torch.sum(torch.log(torch.diagonal(lower))) - 0.5 * len(x) * math.log(2 * math.pi)
+    return (
+        -0.5 * torch.sum(white**2) - torch.sum(torch.log(torch.diagonal(lower))) - 0.5 * len(x) * math.log(2 * math.pi)
+    )
 
 
 def fit(x: Tensor, y: Tensor, steps: int) -> tuple[Any, Tensor]:
@@ -93,7 +95,12 @@ def main() -> None:
         f"log evidence {values[0]:.4f} at first, {log_evidence(log, x, y):.4f} at last; "
         f"root mean square error {error:.3f}, {covered:.0%} of the function within two deviations",
         report.curve(
-            {"mean": mean, "function": truth(grid), "mean + 2 dev": mean + 2 * deviation, "- 2 dev": mean - 2 * deviation},
+            {
+                "mean": mean,
+                "function": truth(grid),
+                "mean + 2 dev": mean + 2 * deviation,
+                "- 2 dev": mean - 2 * deviation,
+            },
             x=grid,
             x_label="x (observed from -3 to 3)",
         ),

@@ -102,21 +102,15 @@ def main() -> None:
     keys = fn.random.split(fn.random.key(args.seed), args.chains)
     places, steps, chances = fn.jit(fn.vmap(lambda key: sample(key, args.draws // 2, args.draws)))(keys)
     mu, tau, z = places[..., 0], torch.exp(places[..., 1]), places[..., 2:]
-    exact = by_quadrature()
     rows = [
         [name, *(f"{number:.2f}" for number in (x.mean(), x.std(), *moments))]
-        for name, x, moments in zip(("mu", "tau"), (mu, tau), exact.T, strict=True)
+        for name, x, moments in zip(("mu", "tau"), (mu, tau), by_quadrature().T, strict=True)
     ]
     effects = (mu[..., None] + tau[..., None] * z).mean((0, 1))
     report.show(
         report.table(["", "mean", "deviation", "exact mean", "exact deviation"], rows, title="The eight schools"),
         f"step sizes {steps.min():.2f} to {steps.max():.2f}, {chances.mean():.1%} of proposals accepted",
-        report.curve(
-            {"estimate": ESTIMATES, "posterior mean": effects},
-            title="Effects by school",
-            x_label="school",
-            y_label="points",
-        ),
+        report.curve({"estimate": ESTIMATES, "posterior mean": effects}, x_label="school", y_label="effect, points"),
         svg=args.svg,
     )
 

@@ -1,8 +1,8 @@
 """A physics-informed net solves Burgers' equation: the loss is the equation itself, at random points.
 
-u_t + u u_x = NU u_xx has a travelling front u = (1 - tanh((x - t / 2) / (4 NU))) / 2. The net sees its values only at t = 0
-and at both ends; in between, the squared residual of the equation is minimised, with the derivatives by x and t from
-`grad`. Source: Raissi, Perdikaris, Karniadakis (2019), Physics-informed neural networks,
+u_t + u u_x = NU u_xx has a travelling front u = (1 - tanh((x - t / 2) / (4 NU))) / 2. The net sees its values only at
+t = 0 and at both ends; in between, the squared residual of the equation is minimised, with the derivatives with respect
+to x and t from `grad`. Source: Raissi, Perdikaris, Karniadakis (2019), Physics-informed neural networks,
 https://arxiv.org/abs/1711.10561.
 """
 
@@ -86,7 +86,9 @@ def main() -> None:
     solved = fn.vmap(fn.vmap(u, in_dims=(None, 0, 0)), in_dims=(None, None, 0))(params, grid, times)
     worst = (solved - exact(grid, times)).abs().amax(-1)
     report.show(
-        report.table(["time", "largest error"], [[f"{t:g}", f"{e:.4f}"] for t, e in zip((0, 0.5, 1), worst, strict=True)]),
+        report.table(
+            ["time", "largest error"], [[f"{t:g}", f"{e:.4f}"] for t, e in zip((0, 0.5, 1), worst, strict=True)]
+        ),
         f"loss {losses[0]:.4f} at first, {losses[-1]:.2e} after {args.steps} steps",
         report.curve(
             {**{f"t = {t[0]:g}": u for t, u in zip(times, solved, strict=True)}, "exact, t = 1": exact(grid, times[2])},
