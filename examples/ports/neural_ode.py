@@ -102,14 +102,14 @@ def main() -> None:
     """Train a net; show a path of it, and the true one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=600, help="steps of Adam")
+    parser.add_argument("--steps", type=int, default=3_000, help="steps of Adam")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))
     walk = lambda f: fn.scan(lambda y, _: (flow(f, params, y, 0.1, TOLERANCE), y), torch.tensor([1.2, 0.0]), length=61)  # noqa: E731
     paths = {name: fn.jit(partial(walk, f))()[1][:, 0] for name, f in (("neural ODE", learned), ("spiral", spiral))}
     report.show(
-        f"mean squared error {losses[0]:.4f} at first, {losses[-20:].mean():.6f} in the last 20 steps of {args.steps}",
+        f"mean squared error {losses[0]:.4f} at first, {losses[-20:].mean():.6f} at the end of {args.steps:,} steps",
         report.curve(paths, x=torch.arange(61) / 10, x_label="time, of a path from (1.2, 0)", y_label="y1"),
         svg=args.svg,
     )
