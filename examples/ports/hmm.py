@@ -34,56 +34,60 @@ def roll(key: Tensor, length: int) -> tuple[Tensor, Tensor]:
     return fn.scan(step, first, fn.random.split(of_rolls, length))[1]
 
 
+def log_rolls(sides: Tensor) -> Tensor:
+    """Return the log probability of each roll with each die: (length,) -> (length, 2)."""
+    return torch.log(SIDES).T[sides]
+
+
 def log_product(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices of log numbers: (..., i, j), (..., j, k) -> (..., i, k)."""
     return torch.logsumexp(a[..., :, :, None] + b[..., None, :, :], -2)
 
 
-def log_likelihood(log_rolls: Tensor) -> Tensor:
+def log_likelihood(rolls: Tensor) -> Tensor:
     """Return the log likelihood of rolls, given the log probability of each with each die: (length, 2) -> ()."""
-    return torch.logsumexp(forward(log_rolls)[-1], -1)
+    return torch.logsumexp(forward(rolls)[-1], -1)
 
 
-def forward(log_rolls: Tensor) -> Tensor:
+def forward(rolls: Tensor) -> Tensor:
     """Return the log probability of the first rolls and the die at the last of them: (length, 2)."""
 
-    def step(before: Tensor, log_roll: Tensor) -> tuple[Tensor, Tensor]:
-        after = torch.logsumexp(before[:, None] + torch.log(CHANGE), 0) + log_roll
+    def step(before: Tensor, roll: Tensor) -> tuple[Tensor, Tensor]:
+        after = torch.logsumexp(before[:, None] + torch.log(CHANGE), 0) + roll
         return after, after
 
-    first = torch.log(START) + log_rolls[0]
-    return torch.cat([first[None], fn.scan(step, first, log_rolls[1:])[1]])
+    first = torch.log(START) + rolls[0]
+    return torch.cat([first[None], fn.scan(step, first, rolls[1:])[1]])
 
 
-def backward(log_rolls: Tensor) -> Tensor:
+def backward(rolls: Tensor) -> Tensor:
     """Return the log probability of the later rolls given the die at each: (length, 2)."""
 
-    def step(after: Tensor, log_roll: Tensor) -> tuple[Tensor, Tensor]:
-        before = torch.logsumexp(torch.log(CHANGE) + log_roll + after, -1)
+    def step(after: Tensor, roll: Tensor) -> tuple[Tensor, Tensor]:
+        before = torch.logsumexp(torch.log(CHANGE) + roll + after, -1)
         return before, before
 
     last = torch.zeros_like(START)
-    return torch.cat([fn.scan(step, last, log_rolls[1:], reverse=True)[1], last[None]])
+    return torch.cat([fn.scan(step, last, rolls[1:], reverse=True)[1], last[None]])
 
 
-def by_scan(log_rolls: Tensor) -> Tensor:
+def by_scan(rolls: Tensor) -> Tensor:
     """Return the probability of each die at each roll, given all rolls: (length, 2)."""
-    return torch.softmax(forward(log_rolls) + backward(log_rolls), -1)
+    return torch.softmax(forward(rolls) + backward(rolls), -1)
 
 
-def by_associative_scan(log_rolls: Tensor) -> Tensor:
+def by_associative_scan(rolls: Tensor) -> Tensor:
     """Do the same by prefixes and suffixes of a product of matrices."""
-    factors = torch.log(CHANGE) + log_rolls[:, None, :]
-    first = (torch.log(START) + log_rolls[0]).expand(1, 2, 2)  # any row
+    factors = torch.log(CHANGE) + rolls[:, None, :]
+    first = (torch.log(START) + rolls[0]).expand(1, 2, 2)  # any row
     ahead = fn.associative_scan(log_product, torch.cat([first, factors[1:]]))[:, 0]
     behind = fn.associative_scan(lambda a, b: log_product(b, a), factors[1:], reverse=True)
-    last = torch.zeros(1, 2, dtype=torch.float64)
-    return torch.softmax(ahead + torch.cat([torch.logsumexp(behind, -1), last]), -1)
+    return torch.softmax(ahead + torch.cat([torch.logsumexp(behind, -1), torch.zeros_like(ahead[:1])]), -1)
 
 
-def by_gradient(log_rolls: Tensor) -> Tensor:
+def by_gradient(rolls: Tensor) -> Tensor:
     """Do the same by differentiating the log likelihood."""
-    return fn.grad(log_likelihood)(log_rolls)
+    return fn.grad(log_likelihood)(rolls)
 
 
 def main() -> None:
@@ -94,20 +98,16 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
     args = parser.parse_args()
     dice, sides = fn.jit(lambda key: roll(key, args.length))(fn.random.key(args.seed))
-    log_rolls = torch.log(SIDES).T[sides]
-    answers = {f.__name__.replace("_", " "): fn.jit(f)(log_rolls) for f in (by_scan, by_associative_scan, by_gradient)}
+    rolls = log_rolls(sides)
+    answers = {f.__name__.replace("_", " "): fn.jit(f)(rolls) for f in (by_scan, by_associative_scan, by_gradient)}
     loaded = answers["by scan"][:, 1]
     right = ((loaded > 0.5) == (dice == 1)).double().mean().item()
     apart = [[name, f"{(each[:, 1] - loaded).abs().max():.0e}"] for name, each in answers.items()]
     report.show(
         report.table(["forward-backward", "largest difference"], apart, title="Probability of the loaded die"),
-        f"log likelihood of {args.length:,} rolls {log_likelihood(log_rolls).item():.4f}; the more probable die is the "
+        f"log likelihood of {args.length:,} rolls {log_likelihood(rolls).item():.4f}; the more probable die is the "
         f"true one at {right:.1%} of them",
-        report.curve(
-            {"probability of the loaded die": loaded, "loaded die": dice.double()},
-            x_label="roll",
-            y_label="probability",
-        ),
+        report.curve({"loaded die, given the rolls": loaded, "loaded die": dice.double()}, x_label="roll"),
         svg=args.svg,
     )
 
