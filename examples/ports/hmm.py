@@ -41,19 +41,19 @@ def log_rolls(sides: Tensor) -> Tensor:
 
 def log_product(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices of log numbers: (..., i, j), (..., j, k) -> (..., i, k)."""
-    return torch.logsumexp(a[..., :, :, None] + b[..., None, :, :], -2)
+    return fn.nn.logsumexp(a[..., :, :, None] + b[..., None, :, :], -2)
 
 
 def log_likelihood(rolls: Tensor) -> Tensor:
     """Return the log likelihood of rolls, given the log probability of each with each die: (length, 2) -> ()."""
-    return torch.logsumexp(forward(rolls)[-1], -1)
+    return fn.nn.logsumexp(forward(rolls)[-1], -1)
 
 
 def forward(rolls: Tensor) -> Tensor:
     """Return the log probability of the first rolls and the die at the last of them: (length, 2)."""
 
     def step(before: Tensor, roll: Tensor) -> tuple[Tensor, Tensor]:
-        after = torch.logsumexp(before[:, None] + torch.log(CHANGE), 0) + roll
+        after = fn.nn.logsumexp(before[:, None] + torch.log(CHANGE), 0) + roll
         return after, after
 
     first = torch.log(START) + rolls[0]
@@ -64,7 +64,7 @@ def backward(rolls: Tensor) -> Tensor:
     """Return the log probability of the later rolls given the die at each: (length, 2)."""
 
     def step(after: Tensor, roll: Tensor) -> tuple[Tensor, Tensor]:
-        before = torch.logsumexp(torch.log(CHANGE) + roll + after, -1)
+        before = fn.nn.logsumexp(torch.log(CHANGE) + roll + after, -1)
         return before, before
 
     last = torch.zeros_like(START)
@@ -82,7 +82,7 @@ def by_associative_scan(rolls: Tensor) -> Tensor:
     first = (torch.log(START) + rolls[0]).expand(1, 2, 2)  # any row
     ahead = fn.associative_scan(log_product, torch.cat([first, factors[1:]]))[:, 0]
     behind = fn.associative_scan(lambda a, b: log_product(b, a), factors[1:], reverse=True)
-    return torch.softmax(ahead + torch.cat([torch.logsumexp(behind, -1), torch.zeros_like(ahead[:1])]), -1)
+    return torch.softmax(ahead + torch.cat([fn.nn.logsumexp(behind, -1), torch.zeros_like(ahead[:1])]), -1)
 
 
 def by_gradient(rolls: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def test_gives_the_numbers_of_jax(program):
     name = program.__name__
     # Hamiltonian dynamics multiply rounding errors
     tolerance = 1e-9 if name in DOUBLE else 1e-3 if name == "hmc" else 2e-5
-    assert got == pytest.approx(load("ports")[name], rel=tolerance, abs=tolerance / 10)
+    assert got == pytest.approx(load("ports")[name], rel=tolerance, abs=tolerance)
 
 
 def test_a_hidden_markov_model_has_one_posterior():
