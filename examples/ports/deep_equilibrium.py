@@ -1,7 +1,7 @@
 """A deep equilibrium model separates two spirals: its hidden layer is the solution of an equation.
 
 The hidden vector is the fixed point z = tanh(W z + U x + b), found by iteration until it no longer moves. `custom_root`
-gives its derivative by the implicit function theorem: one linear system at the fixed point, solved by iteration, too,
+differentiates it with the implicit function theorem: one linear system at the fixed point, solved by iteration, too,
 and no memory of the steps. The gradients are compared with those through an unrolled loop. Source: Bai, Kolter, Koltun
 (2019), Deep Equilibrium Models, https://arxiv.org/abs/1909.01377.
 """
