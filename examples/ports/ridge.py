@@ -1,7 +1,7 @@
 """Ridge regression chooses its own penalties: gradients of the validation error through a linear solve.
 
 Each feature has its own penalty, and most features are irrelevant. The weights solve (XᵀX + penalties) w = Xᵀy by
-conjugate gradients; `custom_linear_solve` differentiates that solution through a second solve, not through the iterations.
+conjugate gradients; `custom_linear_solve` differentiates that solution through a second solve, not by its steps.
 Descent on the validation error then raises the penalties of the irrelevant features. The gradient is compared with that
 through an elimination. Source: Bengio (2000), Gradient-Based Optimization of Hyperparameters.
 """
@@ -108,7 +108,7 @@ def main() -> None:
             ["penalty", "fitted", "validation", "test"], rows, title=f"Mean squared errors; noise {NOISE**2:g}"
         ),
         f"mean log penalty of the relevant features {penalties[:RELEVANT].mean():.2f}, of the others "
-        f"{penalties[RELEVANT:].mean():.2f}; gradients from iteration and from elimination differ by at most {apart:.0e}",
+        f"{penalties[RELEVANT:].mean():.2f}; gradients from iteration and elimination differ by at most {apart:.0e}",
         report.curve({"validation error": errors}, x_label="step"),
         svg=args.svg,
     )
