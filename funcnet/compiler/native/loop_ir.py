@@ -11,7 +11,8 @@ from typing import NoReturn
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.control import Break, Case, Check, Failure, Repeat
+from funcnet.compiler.native.routines import Routine
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Section:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Break | Loop | Repeat | Case | Section
+Statement = Nest | Contract | Cumulate | Sort | Routine | Check | Break | Loop | Repeat | Case | Section
 
 
 @dataclass(eq=False)
@@ -185,7 +186,7 @@ class LoopProgram:
     outputs: list[Buffer]
     statements: list[Statement]
     lanes: bool
-    messages: list[str] = field(default_factory=list)
+    messages: list[str | Failure] = field(default_factory=list)
 
 
 def never(value: NoReturn) -> NoReturn:
@@ -201,7 +202,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
             match statement:
                 case Loop() | Repeat() | Case() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
-                case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+                case Nest() | Contract() | Cumulate() | Sort() | Routine() | Check() | Break():
                     yield from f(statement)
                 case _:
                     never(statement)
@@ -219,6 +220,8 @@ def reads(statement: Statement) -> Iterator[View]:
             yield from (left, right)
         case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):
             yield view
+        case Routine():
+            yield from (statement.matrix, *statement.operands)
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
             for inner in statement.body:
@@ -238,6 +241,8 @@ def writes(statement: Statement) -> Iterator[View]:
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)
+        case Routine():
+            yield from (statement.matrix, *statement.results)
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
@@ -252,7 +257,7 @@ def scratch(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | Check() | Break():
+        case Contract() | Cumulate() | Sort() | Routine() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
             for inner in statement.body:

@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
 )
+from funcnet.compiler.native.routines import Routine
 
 
 def text(program: LoopProgram) -> str:
@@ -63,8 +64,11 @@ class _Text:
             case Sort(values, indices, source, axis):
                 order = "descending" if statement.descending else "ascending"
                 yield f"{self.view(values)}, {self.view(indices)} = sort {self.view(source)} along {axis}, {order}"
-            case Check(view, code):
-                yield f"check {self.view(view)}  # message {code}"
+            case Routine(name, matrix, results, operands):
+                written, read = (", ".join(map(self.view, views)) for views in ((matrix, *results), (matrix, *operands)))
+                yield f"{written} = {name} of {read}"
+            case Check(view, code, count):
+                yield f"check {self.view(view)}{' < ' + str(count) if count else ''}  # message {code}"
             case Break(view):
                 yield f"break unless {self.view(view)}"
             case Repeat(body):

@@ -29,6 +29,7 @@ from funcnet.compiler.native.loop_ir import (
     writes,
     written,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.verification import VERIFYING
 
 
@@ -73,7 +74,7 @@ class _Verifier:
                 case Nest():
                     _check_body(statement)
                     self.access(statement, counters)
-                case Contract() | Cumulate() | Sort() | Check() | Break():
+                case Contract() | Cumulate() | Sort() | Routine() | Check() | Break():
                     self.access(statement, counters)
                 case _:
                     never(statement)
