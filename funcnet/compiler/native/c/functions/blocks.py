@@ -1,6 +1,6 @@
 """C texts of factorisations and triangular systems of shared matrices, by vectors of neighbouring elements.
 
-Matrices are row-major, row i at i ld, with room for W - 1 elements after each row: loops over columns run over whole
+The arguments of fma are variables: of reads from memory, gcc 12 makes scalars. Matrices are row-major, row i at i ld, with room for W - 1 elements after each row: loops over columns run over whole
 vectors. Most of the work is `reduce`, c -= a b, in tiles whose sums stay in registers. Blocks are BLOCK rows or columns.
 """
 
@@ -12,7 +12,7 @@ from funcnet.compiler.native.c.functions import factors
 Text = str | Callable[[str, str], str]
 
 _HEIGHTS = (6, 2, 1)  # rows of tiles
-_BLOCK = 16  # a multiple of the length of all vectors
+_BLOCK = 32  # a multiple of the length of all vectors
 
 _TILES = """
   for (; i + {m} <= m; i += {m}) {{
@@ -49,14 +49,17 @@ static void substitute_S(E *x, i64 ld, i64 k, const E *t, i64 ra, i64 ca, i64 n,
         for (i64 p = first; p < last; ++p) {
           const E *above = x + p * ld + j;
           const T f = t[i * ra + p * ca] - (T){0};
-          s0 = fma_S(-f, V(above), s0), s1 = fma_S(-f, V(above + W), s1);
-          s2 = fma_S(-f, V(above + 2 * W), s2), s3 = fma_S(-f, V(above + 3 * W), s3);
+          const T x0 = V(above), x1 = V(above + W), x2 = V(above + 2 * W), x3 = V(above + 3 * W);
+          s0 = fma_S(-f, x0, s0), s1 = fma_S(-f, x1, s1), s2 = fma_S(-f, x2, s2), s3 = fma_S(-f, x3, s3);
         }
         V(row) = s0 * scale, V(row + W) = s1 * scale, V(row + 2 * W) = s2 * scale, V(row + 3 * W) = s3 * scale;
       } else
         for (int w = 0; w < count; ++w) {
           T s = V(row + w * W);
-          for (i64 p = first; p < last; ++p) s = fma_S(-(t[i * ra + p * ca] - (T){0}), V(x + p * ld + j + w * W), s);
+          for (i64 p = first; p < last; ++p) {
+            const T f = t[i * ra + p * ca] - (T){0}, above = V(x + p * ld + j + w * W);
+            s = fma_S(-f, above, s);
+          }
           V(row + w * W) = s * scale;
         }
     }
@@ -77,7 +80,10 @@ static void cholesky_S(E *a, i64 n, i64 ld, E *info, volatile int *control) {  /
       row[i] = root;
       for (i64 r = i + 1; r < size; ++r) {
         const T f = row[r] - (T){0};
-        for (i64 c = 0; c < size; c += W) V(block + r * ld + c) = fma_S(-f, V(row + c), V(block + r * ld + c));
+        for (i64 c = 0; c < size; c += W) {
+          const T from = V(row + c), to = V(block + r * ld + c);
+          V(block + r * ld + c) = fma_S(-f, from, to);
+        }
       }
     }
     if (rest) {
@@ -114,7 +120,11 @@ static void lu_S(E *a, i64 m, i64 n, i64 ld, E *pivots, E *info, volatile int *c
       for (i64 i = j + 1; i < m; ++i) {
         E *to = a + i * ld + first;
         const E f = to[j - first] * scale;
-        for (i64 c = 0; c < size; c += W) V(to + c) = fma_S(-(f - (T){0}), V(pivot_row + c), V(to + c));
+        const T factor = f - (T){0};
+        for (i64 c = 0; c < size; c += W) {
+          const T from = V(pivot_row + c), old = V(to + c);
+          V(to + c) = fma_S(-factor, from, old);
+        }
         to[j - first] = f;
       }
     }
@@ -145,7 +155,7 @@ static void solve_one_S(E *x, i64 n, const E *t, i64 ra, i64 ca, int upper, int 
     if (ca == 1)
       for (i64 i = 0; i < size; ++i) {
         T s = {0};
-        for (i64 p = 0; p < done; p += W) s = fma_S(V(rows + i * ra + p), V(y + p), s);
+        for (i64 p = 0; p < done; p += W) s += V(rows + i * ra + p) * V(y + p);
         E sum = 0;
         for (int w = 0; w < W; ++w) sum += s[w];
         x[first + i] -= sum;
@@ -153,8 +163,8 @@ static void solve_one_S(E *x, i64 n, const E *t, i64 ra, i64 ca, int upper, int 
     else if (size == W) {
       T s = V(x + first), s2 = {0};
       for (i64 p = 0; p < done; p += 2) {
-        s = fma_S(-(y[p] - (T){0}), V(rows + p * ca), s);
-        s2 = fma_S(-(y[p + 1] - (T){0}), V(rows + (p + 1) * ca), s2);
+        const T y1 = y[p] - (T){0}, y2 = y[p + 1] - (T){0}, t1 = V(rows + p * ca), t2 = V(rows + (p + 1) * ca);
+        s = fma_S(-y1, t1, s), s2 = fma_S(-y2, t2, s2);
       }
       V(x + first) = s + s2;
     } else
