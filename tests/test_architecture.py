@@ -100,7 +100,18 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "angles", "elementary", "factors", "halves", "integers", "rounding", "series", "sorting", "special"},
+        {
+            "activations",
+            "angles",
+            "elementary",
+            "factors",
+            "halves",
+            "integers",
+            "rounding",
+            "series",
+            "sorting",
+            "special",
+        },
         {"blocks"},
     ],
 }

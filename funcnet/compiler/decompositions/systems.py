@@ -1,6 +1,7 @@
-"""Linear systems in terms of LU factors, as torch computes them: it factors the transpose of a row-major matrix.
+"""Linear systems and determinants in terms of LU factors, as torch computes them on the CPU.
 
-Which of the two decides how derivatives use the factors, so that the choice is made during tracing.
+For a determinant, torch factors the transpose of a row-major matrix. How its derivatives use the factors depends on
+this choice, which is therefore made during tracing.
 """
 
 from typing import Any
@@ -19,8 +20,8 @@ def solve(a: Tensor, b: Tensor, *, left: bool = True) -> Any:
     rhs = b[..., None] if is_vector else b
     if a.shape[-1] != rhs.shape[-2 if left else -1]:
         return NotImplemented
-    lu, pivots, info = aten.linalg_lu_factor_ex(_factored(a))
-    x = aten.linalg_lu_solve(lu, pivots, rhs, left=left, adjoint=a.is_contiguous())
+    lu, pivots, info = aten.linalg_lu_factor_ex(a)
+    x = aten.linalg_lu_solve(lu, pivots, rhs, left=left)
     return x[..., 0] if is_vector else x, lu, pivots, info
 
 

@@ -94,7 +94,7 @@ def _probabilities(function: Callable[..., Tensor], first: int) -> Callable[...,
 
 def _factorisation(op: Any, name: str) -> Callable[..., Any]:
     """Record the check that an operation with check_errors=True makes; compute by simpler operations if possible."""
-    simpler = {aten.linalg_inv_ex.default: systems.inverse, aten._linalg_solve_ex.default: systems.solve}.get(op)
+    simpler = _SIMPLER.get(op)
 
     def rule(x: Tensor, *args: Any, check_errors: bool = False, **options: Any) -> Any:
         if not check_errors:
@@ -123,6 +123,10 @@ def rules() -> dict[Any, Callable[..., Any]]:
     }
 
 
+_SIMPLER: dict[Any, Callable[..., Any]] = {
+    aten.linalg_inv_ex.default: systems.inverse,
+    aten._linalg_solve_ex.default: systems.solve,
+}
 _FACTORISATIONS = {
     aten.linalg_cholesky_ex.default: "linalg.cholesky_ex",
     aten.linalg_inv_ex.default: "linalg.inv_ex",

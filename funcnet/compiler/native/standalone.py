@@ -36,7 +36,10 @@ def files(
 def _header(found: Translation, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
     block, messages = found.program.block, found.loops.messages
     flags = " ".join(PORTABLE)
-    failures = [f"//   {FAILED * code}: {ascii(str(message))[1:-1]}\n" for code, message in zip(codes(messages), messages, strict=False)]
+    failures = [
+        f"//   {FAILED * code}: {ascii(str(message))[1:-1]}\n"
+        for code, message in zip(codes(messages), messages, strict=False)
+    ]
     return f"""// A program that funcnet exported. It needs a C library with libm, and gcc or clang.
 //
 // Build it by one of

@@ -65,8 +65,7 @@ class _Text:
                 order = "descending" if statement.descending else "ascending"
                 yield f"{self.view(values)}, {self.view(indices)} = sort {self.view(source)} along {axis}, {order}"
             case Routine(name, matrix, results, operands):
-                written, read = (", ".join(map(self.view, views)) for views in ((matrix, *results), (matrix, *operands)))
-                yield f"{written} = {name} of {read}"
+                yield f"{self.views((matrix, *results))} = {name} of {self.views((matrix, *operands))}"
             case Check(view, code, count):
                 yield f"check {self.view(view)}{' < ' + str(count) if count else ''}  # message {code}"
             case Break(view):
@@ -122,6 +121,9 @@ class _Text:
         if isinstance(value, Node):
             return names[value]
         return _INDICES[value.axis] if isinstance(value, Index) else repr(value.value)
+
+    def views(self, views: Sequence[View]) -> str:
+        return ", ".join(map(self.view, views))
 
     def view(self, view: View) -> str:
         """Write the address of the elements of a view."""

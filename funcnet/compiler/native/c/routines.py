@@ -69,9 +69,7 @@ def _permute(writer: Writer, r: Routine, place: Place) -> str:
     (pivots,), sizes = r.operands, (*r.matrix.shape[-2:], r.matrix.strides[-2])
     matrix, order = (_pointer(writer, view, place) for view in (r.matrix, pivots))
     options = (pivots.shape[-1], *map(int, r.options))
-    return writer.call(
-        "permute", writer.type(r.matrix), matrix, *map(str, sizes), order, *map(str, options)
-    )
+    return writer.call("permute", writer.type(r.matrix), matrix, *map(str, sizes), order, *map(str, options))
 
 
 _PRINTERS = {"cholesky": _factor, "lu": _factor, "solve": _solve, "permute": _permute}

@@ -211,7 +211,7 @@ class Lowering:
         return copy
 
     def check(self, value: Value, message: str | Failure) -> None:
-        """Raise an error after the run if a value of one element is false, or of several, if it is the number of one."""
+        """Raise an error after the run if a value of one element is false, or is the number of a failure."""
         code, count = codes(self.messages)[-1], message.count if isinstance(message, Failure) else 0
         self.messages.append(message)
         self.scope.add(Check(self.view(value), code, count))

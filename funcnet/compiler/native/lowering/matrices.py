@@ -127,6 +127,8 @@ def _lu_unpack(
 def _check_errors(lowering: Lowering, info: Value, name: str, *, is_matrix: bool) -> list[Value]:
     """Raise after the run if a factorisation failed."""
     failure, shape = Failure(name, info.shape), info.shape
+    if failure.count == 0:
+        return []
 
     def number(emit: Emit, info: Operand) -> Operand:
         """Number the failures; those of the first matrix are the least."""

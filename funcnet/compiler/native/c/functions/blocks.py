@@ -1,7 +1,8 @@
 """C texts of factorisations and triangular systems of shared matrices, by vectors of neighbouring elements.
 
-The arguments of fma are variables: of reads from memory, gcc 12 makes scalars. Matrices are row-major, row i at i ld, with room for W - 1 elements after each row: loops over columns run over whole
-vectors. Most of the work is `reduce`, c -= a b, in tiles whose sums stay in registers. Blocks are BLOCK rows or columns.
+Matrices are row-major, row i at i ld, with room for W - 1 elements after each row: loops over columns run over whole
+vectors. Most of the work is `reduce`, c -= a b, in tiles whose sums stay in registers. Blocks have BLOCK rows or
+columns. The arguments of fma are variables, because gcc 12 takes apart vectors that it reads from memory.
 """
 
 import re
@@ -68,12 +69,15 @@ static void substitute_S(E *x, i64 ld, i64 k, const E *t, i64 ra, i64 ca, i64 n,
 _CHOLESKY = """
 static void cholesky_S(E *a, i64 n, i64 ld, E *info, volatile int *control) {  // a = uᵀ u, from the upper triangle of a
   E failed = 0;
-  for (i64 first = 0; first < n && !control[0]; first += BLOCK) {
+  for (i64 first = 0; first < n && failed == 0 && !control[0]; first += BLOCK) {
     const i64 size = n - first < BLOCK ? n - first : BLOCK, rest = n - first - size;
     E *block = a + first * ld + first, *right = block + size, *below = block + size * ld + size;
     for (i64 i = 0; i < size; ++i) {  // below its diagonal, the block may hold anything
       E *row = block + i * ld;
-      if (!(row[i] > 0) && failed == 0) failed = first + i + 1;
+      if (!(row[i] > 0)) {
+        failed = first + i + 1;
+        break;
+      }
       const E root = sqrt_U(row[i]);
       const T scale = 1 / root - (T){0};
       for (i64 c = 0; c < size; c += W) V(row + c) *= scale;
@@ -86,7 +90,7 @@ static void cholesky_S(E *a, i64 n, i64 ld, E *info, volatile int *control) {  /
         }
       }
     }
-    if (rest) {
+    if (rest && failed == 0) {
       substitute_S(right, ld, rest, block, 1, ld, size, 0, 0);
       reduce_S(below, ld, right, 1, ld, right, ld, rest, rest, size, 1);
     }
@@ -174,7 +178,8 @@ static void solve_one_S(E *x, i64 n, const E *t, i64 ra, i64 ca, int upper, int 
       const i64 i = upper ? first + size - 1 - step : first + step;
       const E v = unit ? x[i] : x[i] / t[i * (ra + ca)];
       x[i] = v;
-      for (i64 r = upper ? first : i + 1; r < (upper ? i : first + size); ++r) x[r] = fma_U(-v, t[r * ra + i * ca], x[r]);
+      const i64 from = upper ? first : i + 1, last = upper ? i : first + size;
+      for (i64 r = from; r < last; ++r) x[r] = fma_U(-v, t[r * ra + i * ca], x[r]);
     }
   }
 }"""

@@ -29,7 +29,7 @@ def _sums(target: str, row: str, factor: str, value: str, **bounds: str) -> str:
             factor=factor,
             names=", ".join(f"s{c} = {target}[j + {c}]" for c in columns),
             steps=" ".join(f"s{c} = fma_S(f, {row}[j + {c}], s{c});" for c in columns),
-            stores=" ".join(f"{target}[j + {c}] = {value.replace('s', f's{c}')};" for c in columns),
+            stores=" ".join(f"{target}[j + {c}] = {value.format(s=f's{c}', c=c)};" for c in columns),
             **bounds,
         )
     return text
@@ -45,12 +45,14 @@ static inline void cholesky_S(T *a, i64 n, i64 ld, T *info) {  // a = uᵀ u, fr
       const T f = a[p * ld + i];
       d = fma_S(-f, f, d);
     }
+    row[i] = sel_S(failed == K(0.0), d, row[i]);  // from the step that fails on, the rest stays as it is
     failed = sel_S((d > K(0.0)) | (failed != K(0.0)), failed, K(i + 1));
+    const I ok = failed == K(0.0);
     const T root = sqrt_S(d), r = K(1.0) / root;
     for (i64 j = 0; j < i; ++j) row[j] = K(0.0);
-    row[i] = root;
+    row[i] = sel_S(ok, root, row[i]);
     i64 j = i + 1;"""
-    + _sums("row", "(a + p * ld)", "a[p * ld + i]", "s * r", end="n", first="0", last="i")
+    + _sums("row", "(a + p * ld)", "a[p * ld + i]", "sel_S(ok, {s} * r, row[j + {c}])", end="n", first="0", last="i")
     + """
   }
   *info = failed;
@@ -136,7 +138,9 @@ static inline void NAME_S(T *x, i64 n, i64 k, i64 ld, const U *t, i64 ra, i64 ca
     const T d = unit ? K(1.0) : READ(t[i * (ra + ca)]);
     T *row = x + i * ld;
     i64 j = 0;"""
-    + _sums("row", "(x + p * ld)", "READ(t[i * ra + p * ca])", "unit ? s : s / d", end="k", first="first", last="last")
+    + _sums(
+        "row", "(x + p * ld)", "READ(t[i * ra + p * ca])", "unit ? {s} : {s} / d", end="k", first="first", last="last"
+    )
     + """
   }
 }"""
