@@ -40,6 +40,7 @@ SYSTEMS = {
 }
 ALL = FACTORS | SYSTEMS
 LANES = 5
+pytestmark = pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")
 
 
 def matrices(n: int, dtype: torch.dtype, columns: int = 3) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,36 +51,33 @@ def matrices(n: int, dtype: torch.dtype, columns: int = 3) -> tuple[Tensor, Tens
     return p.to(dtype), (a + 2 * n**0.5 * torch.eye(n).roll(1, 0)).to(dtype), b.to(dtype)
 
 
-def everything(p: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
-    return [f(p, a, b) for f in ALL.values()]
-
-
 def assert_near(got: Tensor, want: Tensor, n: int) -> None:
     """Compare with a reference of float64."""
     bound = 40 * n * torch.finfo(got.dtype).eps if got.is_floating_point() else 0
     torch.testing.assert_close(got.to(want.dtype), want, rtol=bound, atol=bound * max(1, want.abs().max().item()))
 
 
-def check(n: int, dtype: torch.dtype, columns: int = 3) -> None:
-    given = matrices(n, dtype, columns)
-    exact = [everything(*(x[i].double() for x in given)) for i in range(LANES)]
-    for name, got, want in zip(ALL, jit(everything, backend="native")(*(x[0] for x in given)), exact[0], strict=True):
-        assert_near(got, want, n), name
-    lanes = jit(fn.vmap(everything), backend="native")(*given)
-    for name, got, want in zip(ALL, lanes, map(torch.stack, zip(*exact, strict=True)), strict=True):
-        assert_near(got, want, n), name
+def check(n: int, dtype: torch.dtype, names: tuple[str, ...]) -> None:
+    def every(p: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+        return [ALL[name](p, a, b) for name in names]
+
+    given = matrices(n, dtype)
+    exact = [every(*(x[i].double() for x in given)) for i in range(LANES)]
+    for got, want in zip(jit(every, backend="native")(*(x[0] for x in given)), exact[0], strict=True):
+        assert_near(got, want, n)
+    for got, *want in zip(jit(fn.vmap(every), backend="native")(*given), *exact, strict=True):
+        assert_near(got, torch.stack(want), n)
 
 
-@pytest.mark.parametrize(
-    "n, dtype",
-    [
-        pytest.param(n, dtype, marks=() if (n, dtype) == (3, torch.float32) else pytest.mark.slow)
-        for n in (1, 2, 3, 4, 5, 8, 17)
-        for dtype in (torch.float32, torch.float64)
-    ],
-)
-def test_values_without_and_with_lanes(n: int, dtype: torch.dtype) -> None:
-    check(n, dtype)
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
+def test_values_without_and_with_lanes(dtype: torch.dtype) -> None:
+    check(3, dtype, ("cholesky_inverse", "slogdet", "lu_solve from the right", "solve_triangular upper"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n, dtype", [(1, 64), (2, 32), (3, 64), (4, 32), (5, 64), (8, 32), (17, 32), (17, 64)])
+def test_values_of_all_functions(n: int, dtype: int) -> None:
+    check(n, getattr(torch, f"float{dtype}"), (*ALL,))
 
 
 def residuals(p: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
