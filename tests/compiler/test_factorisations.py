@@ -152,6 +152,8 @@ def test_batches_broadcast_and_may_be_empty() -> None:
             linalg.inv(a[:0]),
             linalg.solve(a[0, :0, :0], b[0, :0]),
             linalg.det(a[:, :0, :0]),
+            linalg.inv(a[0, :0, :0]),
+            linalg.solve(a, b[..., :0]),
             *linalg.lu(torch.cat([b, b], 1)),
             *linalg.lu(b.mT),
         ]

@@ -15,7 +15,7 @@ aten = torch.ops.aten
 def solve(a: Tensor, b: Tensor, *, left: bool = True) -> Any:
     """Solve a x = b, or x a = b; return x, the factors, the pivots and the error code."""
     is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and b.shape == a.shape[:-1])
-    if not _is_square(a) or b.dtype != a.dtype or (b.ndim < 2 and not is_vector) or b.shape[-1:] == (0,):
+    if not _is_square(a) or b.dtype != a.dtype or (b.ndim < 2 and not is_vector):
         return NotImplemented
     rhs = b[..., None] if is_vector else b
     if a.shape[-1] != rhs.shape[-2 if left else -1]:
