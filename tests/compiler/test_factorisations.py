@@ -1,4 +1,4 @@
-"""Factorisations and linear systems in native kernels, without and with lanes: values, errors, derivatives, large sizes.
+"""Factorisations and linear systems in native kernels, without and with lanes: values, errors, derivatives, sizes.
 
 References are torch's in float64; the native kernels have the backward errors of LAPACK.
 """
