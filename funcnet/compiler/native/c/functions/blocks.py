@@ -2,7 +2,7 @@
 
 Matrices are row-major, row i at i ld, with room for W - 1 elements after each row: loops over columns run over whole
 vectors. Most of the work is `reduce`, c -= a b, in tiles whose sums stay in registers. Blocks have BLOCK rows or
-columns. The arguments of fma are variables, because gcc 12 takes apart vectors that it reads from memory.
+columns. The arguments of fma are variables, because gcc 12 computes the elements of vectors from memory one by one.
 """
 
 import re

@@ -45,7 +45,7 @@ static inline void cholesky_S(T *a, i64 n, i64 ld, T *info) {  // a = uᵀ u, fr
       const T f = a[p * ld + i];
       d = fma_S(-f, f, d);
     }
-    row[i] = sel_S(failed == K(0.0), d, row[i]);  // from the step that fails on, the rest stays as it is
+    row[i] = sel_S(failed == K(0.0), d, row[i]);  // from the step that fails on, the rest is left unchanged
     failed = sel_S((d > K(0.0)) | (failed != K(0.0)), failed, K(i + 1));
     const I ok = failed == K(0.0);
     const T root = sqrt_S(d), r = K(1.0) / root;
