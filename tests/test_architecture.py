@@ -75,7 +75,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"backend", "standalone"},
     ],
     "compiler/native/lowering": [
-        {"values"},
+        {"selection", "values"},
         {"formulas", "lower"},
         {"elementwise", "loops", "reductions", "views"},
         {"halves", "indexing", "matrices", "sorting"},
