@@ -49,8 +49,8 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "value_checks", "windows"},
-        {"convolution", "pooling"},
+        {"attention", "exact", "fallible", "indexing", "systems", "windows"},
+        {"convolution", "pooling", "value_checks"},
         {"table"},
     ],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
@@ -66,7 +66,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native": [
         {"buffers", "kernel_cache", "torch_calls"},
-        {"control", "frames"},
+        {"control", "frames", "routines"},
         {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target"},
@@ -80,14 +80,14 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"selection", "values"},
         {"formulas", "lower"},
         {"calls", "elementwise", "loops", "reductions", "views"},
-        {"halves", "indexing", "sorting"},
+        {"halves", "indexing", "matrices", "sorting"},
         {"searching"},
         {"table"},
     ],
     "compiler/native/c": [
         {"functions", "writer"},
         {"primitives", "sections"},
-        {"body", "definitions", "matmul", "sort"},
+        {"body", "definitions", "matmul", "routines", "sort"},
         {"cumulate", "sums"},
         {"nest"},
         {"statements"},
@@ -102,7 +102,19 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c/functions": [
         {"lanes"},
-        {"activations", "angles", "elementary", "halves", "integers", "rounding", "series", "sorting", "special"},
+        {
+            "activations",
+            "angles",
+            "elementary",
+            "factors",
+            "halves",
+            "integers",
+            "rounding",
+            "series",
+            "sorting",
+            "special",
+        },
+        {"blocks"},
     ],
 }
 HEIGHT = {

@@ -39,6 +39,7 @@ through all of them, later ones straight to the kernel.
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
+        native/routines.py               those that factor matrices and solve linear systems
         native/control.py                those that depend on a value, and calls of torch
         native/fission.py                split nests over too many arrays
         native/strips.py                 cut nests with long bodies into short ones over strips of the indices
@@ -135,6 +136,7 @@ Glossary:
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
+    routine             A C function that overwrites matrices by their factors, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.

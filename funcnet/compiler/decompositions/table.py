@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, value_checks
+from funcnet.compiler.decompositions import exact, indexing, systems, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
@@ -285,6 +285,9 @@ _OWN: dict[Any, Rule] = {
     aten.put.default: put,
     aten.tanh_backward.default: _tanh_backward,
     aten.sigmoid_backward.default: _sigmoid_backward,
+    aten._linalg_det.default: systems.det,
+    aten._linalg_slogdet.default: systems.slogdet,
+    aten.linalg_lu.default: systems.lu,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,

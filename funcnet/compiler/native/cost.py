@@ -15,9 +15,10 @@ from funcnet.compiler.native.loop_ir import (
     Statement,
     never,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
-Simple = Nest | Contract | Cumulate | Sort | TorchCall | Check | Break
+Simple = Nest | Contract | Cumulate | Sort | TorchCall | Routine | Check | Break
 
 
 def work(statements: Sequence[Statement], target: Target) -> int:
@@ -36,7 +37,7 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += target.steps * total(statement.body, target, price)
             case Case() | Section():
                 found += total(statement.body, target, price)
-            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 found += price(statement)
             case _:
                 never(statement)
@@ -47,8 +48,10 @@ def operations(statement: Simple, target: Target) -> int:
     """Estimate the number of scalar operations of one statement."""
     if isinstance(statement, Nest):
         return math.prod(statement.shape) * len(statement.body)
+    if isinstance(statement, Routine):
+        return multiplications(statement)
     if isinstance(statement, Contract):
-        count = math.prod(statement.out.shape) * statement.left.shape[-1]
+        count = multiplications(statement)
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
@@ -56,3 +59,11 @@ def operations(statement: Simple, target: Target) -> int:
         views = (*statement.inputs, *statement.outputs)
         return target.call + target.per_element * sum(math.prod(view.shape) for view in views)
     return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1
+
+
+def multiplications(statement: Contract | Routine) -> int:
+    """Return the number of multiplications of a product or routine, about."""
+    if isinstance(statement, Contract):
+        return math.prod(statement.out.shape) * statement.left.shape[-1]
+    size = math.prod(statement.matrix.shape)
+    return size if statement.name == "permute" else size * statement.matrix.shape[-2] // 2

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, toolchain
+from funcnet.compiler.native import blas, control, toolchain
 from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, strides
 from funcnet.compiler.native.target import Target
@@ -36,7 +36,7 @@ class NativeKernel:
     prepare: Callable[[], "NativeKernel"]  # compiles the program again, in a forked process without BLAS
     progress: Progress | None = None
     steps: int = 0  # of the outermost loops, for progress
-    messages: Sequence[str] = ()  # one per check in the program
+    messages: Sequence[str | control.Failure] = ()  # one per check in the program
     is_linked: bool = False  # to torch's BLAS
     calls: Sequence[Apply] = ()  # operations that torch computes
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
@@ -139,7 +139,7 @@ class NativeKernel:
         """Return the error for the flags of threads. A failed check takes precedence: it guards against the others."""
         failed, flags = zip(*(divmod(each, FAILED) for each in codes), strict=True)
         if any(failed):
-            return RuntimeError(self.messages[max(failed) - 1])
+            return control.error(self.messages, max(failed))
         if any(each & 1 for each in flags):
             return IndexError("jit: an index of a gather or scatter is out of the range of its axis")
         return RuntimeError("ZeroDivisionError: jit: an integer division by zero")

@@ -11,7 +11,8 @@ from typing import NoReturn
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
+from funcnet.compiler.native.control import Break, Case, Check, Failure, Repeat, TorchCall
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.program import Apply
 
 
@@ -178,7 +179,7 @@ class Section:
     body: "list[Statement]" = field(default_factory=list)
 
 
-Statement = Nest | Contract | Cumulate | Sort | TorchCall | Check | Break | Loop | Repeat | Case | Section
+Statement = Nest | Contract | Cumulate | Sort | TorchCall | Routine | Check | Break | Loop | Repeat | Case | Section
 
 
 @dataclass(eq=False)
@@ -190,7 +191,7 @@ class LoopProgram:
     outputs: list[Buffer]
     statements: list[Statement]
     lanes: bool
-    messages: list[str] = field(default_factory=list)
+    messages: list[str | Failure] = field(default_factory=list)
     calls: list[Apply] = field(default_factory=list)
 
 
@@ -207,7 +208,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
             match statement:
                 case Loop() | Repeat() | Case() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
-                case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
+                case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                     yield from f(statement)
                 case _:
                     never(statement)
@@ -227,6 +228,8 @@ def reads(statement: Statement) -> Iterator[View]:
             yield view
         case TorchCall():
             yield from statement.inputs
+        case Routine():
+            yield from (statement.matrix, *statement.operands)
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
             for inner in statement.body:
@@ -248,6 +251,8 @@ def writes(statement: Statement) -> Iterator[View]:
             yield from (statement.values, statement.indices, statement.keys, statement.order)
         case TorchCall():
             yield from statement.outputs
+        case Routine():
+            yield from (statement.matrix, *statement.results)
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
@@ -262,7 +267,7 @@ def scratch(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
+        case Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
             for inner in statement.body:

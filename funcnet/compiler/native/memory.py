@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     scratch,
     writes,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
 Holder = Loop | Repeat | Case | Section
@@ -165,7 +166,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
                     clock[0] += 1
                     yield clock[0], path, Check(statement.view, 0)  # reads the element before the body
                 yield from _ticks(statement.body, (*path, statement), clock)
-            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 clock[0] += 1
                 yield clock[0], path, statement
             case _:

@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     never,
     operands,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
 _TILES, _CALL = 100, 20  # lines of a product, and of other statements
@@ -76,7 +77,7 @@ def lines(statements: Sequence[Statement], target: Target) -> int:
             case Contract():
                 count = math.prod(statement.out.shape) * statement.left.shape[-1]
                 total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
-            case Cumulate() | Sort() | TorchCall():
+            case Cumulate() | Sort() | TorchCall() | Routine():
                 total += _CALL
             case Check() | Break():
                 total += 1

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.native.c.kernel import FAILED
+from funcnet.compiler.native.control import codes
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.toolchain import GCC, PORTABLE
 from funcnet.compiler.native.translation import Translation
@@ -35,7 +36,10 @@ def files(
 def _header(found: Translation, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
     block, messages = found.program.block, found.loops.messages
     flags = " ".join(PORTABLE)
-    failures = [f"//   {FAILED * code}: {ascii(message)[1:-1]}\n" for code, message in enumerate(messages, 1)]
+    failures = [
+        f"//   {FAILED * code}: {ascii(str(message))[1:-1]}\n"
+        for code, message in zip(codes(messages), messages, strict=False)
+    ]
     return f"""// A program that funcnet exported. It needs a C library with libm, and gcc or clang.
 //
 // Build it by one of

@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.program import Apply
 
 
@@ -68,8 +69,10 @@ class _Text:
             case TorchCall(position, inputs, outputs):
                 arguments, results = (", ".join(map(self.view, views)) for views in (inputs, outputs))
                 yield f"{results}{' = ' if results else ''}{self.calls[position].target}({arguments})  # by torch"
-            case Check(view, code):
-                yield f"check {self.view(view)}  # message {code}"
+            case Routine(name, matrix, results, operands):
+                yield f"{self.views((matrix, *results))} = {name} of {self.views((matrix, *operands))}"
+            case Check(view, code, count):
+                yield f"check {self.view(view)}{' < ' + str(count) if count else ''}  # message {code}"
             case Break(view):
                 yield f"break unless {self.view(view)}"
             case Repeat(body):
@@ -123,6 +126,9 @@ class _Text:
         if isinstance(value, Node):
             return names[value]
         return _INDICES[value.axis] if isinstance(value, Index) else repr(value.value)
+
+    def views(self, views: Sequence[View]) -> str:
+        return ", ".join(map(self.view, views))
 
     def view(self, view: View) -> str:
         """Write the address of the elements of a view."""

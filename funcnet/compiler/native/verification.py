@@ -29,6 +29,7 @@ from funcnet.compiler.native.loop_ir import (
     writes,
     written,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.verification import VERIFYING
 
 
@@ -76,7 +77,7 @@ class _Verifier:
                 case TorchCall():
                     _check_call(statement)
                     self.access(statement, counters)
-                case Contract() | Cumulate() | Sort() | Check() | Break():
+                case Contract() | Cumulate() | Sort() | Routine() | Check() | Break():
                     self.access(statement, counters)
                 case _:
                     never(statement)

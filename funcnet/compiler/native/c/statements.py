@@ -7,6 +7,7 @@ from funcnet.compiler.native.c.cumulate import cumulate
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import NestWriter
+from funcnet.compiler.native.c.routines import routine
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
@@ -14,6 +15,7 @@ from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCal
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.loop_ir import Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.memory import Holder
+from funcnet.compiler.native.routines import Routine
 
 
 class Statements:
@@ -36,6 +38,8 @@ class Statements:
                 sort(self.writer, statement)
             case TorchCall():
                 self.torch_call(statement)
+            case Routine():
+                routine(self.writer, statement)
             case Check():
                 self.check(statement)
             case Break():
@@ -60,6 +64,10 @@ class Statements:
     def check(self, check: Check) -> None:
         """Print a check: set an error code if a condition is false and no earlier check failed."""
         value = self.writer.load(check.view, [0] * len(check.view.shape))
+        if check.count:
+            failed = f"{value} < {check.count} && flags_ < FAILED"
+            self.writer.put(f"if ({failed}) flags_ += ({check.code} + (int){value}) * FAILED;")
+            return
         varying = check.view.varying
         line = f"if (!{f'({value})[i]' if varying else value} && flags_ < FAILED) flags_ += {check.code} * FAILED;"
         self.writer.put(each_lane(line) if varying else line)

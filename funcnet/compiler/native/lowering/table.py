@@ -1,6 +1,16 @@
 """The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import calls, elementwise, indexing, loops, reductions, searching, sorting, views
+from funcnet.compiler.native.lowering import (
+    calls,
+    elementwise,
+    indexing,
+    loops,
+    matrices,
+    reductions,
+    searching,
+    sorting,
+    views,
+)
 from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
@@ -10,6 +20,7 @@ _COMPUTE: dict[str, Rule] = {
     **indexing.WRITES,
     **sorting.RULES,
     **searching.RULES,
+    **matrices.RULES,
 }
 RULES: dict[str, Rule] = {
     **{name: widened(rule) for name, rule in _COMPUTE.items()},
