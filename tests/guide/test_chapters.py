@@ -6,7 +6,6 @@ import re
 import pytest
 from guide_runs import CHAPTERS, GUIDE, cells, play
 
-
 LONG = {"ensembles_and_sweeps", "training_loops"}  # their runs take seconds to compile
 ROWS = [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem) for path in CHAPTERS]
 
