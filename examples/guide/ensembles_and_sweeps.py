@@ -67,7 +67,7 @@ torch.testing.assert_close(losses[1, 4, :50], alone[:50], rtol=1e-3, atol=1e-5)
 # ## An ensemble
 #
 # The trees of parameters have leading axes for the rate and the key. Select the best rate with `tree.map`, and let all
-# its nets predict at once. Their spread is a measure of uncertainty: it is larger where there were no data.
+# its nets predict at once. Their spread is a measure of uncertainty: it is larger outside of the data.
 
 # %%
 best = fn.tree.map(lambda leaf: leaf[2], params)

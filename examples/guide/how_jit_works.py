@@ -129,7 +129,7 @@ print(fn.jit(fn.vmap(f)).lower(torch.ones(5, 3)).as_text("loops").splitlines()[0
 # -> in0*: float32[3]
 
 # %% [markdown]
-# ## What runs a call, and why
+# ## The backend of a call
 #
 # `explain` says which backend runs a call. An operation that has no rule in the native backend is computed by torch:
 # from the kernel, or, if there is little else to do, with the whole program replayed operation by operation.

@@ -2,7 +2,7 @@
 # # Training loops
 #
 # A training loop repeats a step. Here are four ways to repeat it, from a Python loop to `fn.fit`, which shows progress
-# and saves checkpoints. All take the same step and give the same numbers, up to rounding.
+# and saves checkpoints. All repeat the same step.
 
 # %%
 from typing import Any
@@ -38,8 +38,8 @@ def accuracy(params: Any, x: Tensor, y: Tensor) -> Tensor:
 # %% [markdown]
 # ## The step
 #
-# Everything that changes from step to step is in the carry: here the parameters and the state of the optimizer. What a
-# step gets from outside is its second argument: here the indices of a minibatch. It returns the new carry and metrics.
+# Everything that changes from step to step is in the carry: here the parameters and the state of the optimizer. Its
+# second argument is its input: here the indices of a minibatch. It returns the new carry and metrics.
 
 
 # %%

@@ -2,7 +2,7 @@
 # # Writing an operation
 #
 # Most operations are functions of torch's operations: `fn.jit` fuses them, and nothing has to be written. This chapter
-# is about the two other cases: a derivative of your own, and an operation of torch for which the compiler has no rule.
+# is about the two other cases: derivatives of your own, and an operation of torch for which the compiler has no rule.
 
 # %%
 import torch
@@ -15,7 +15,7 @@ from funcnet.compiler.native.lowering.table import RULES
 from funcnet.compiler.native.lowering.values import Emit
 
 # %% [markdown]
-# ## A derivative by a rule
+# ## A rule for a derivative
 #
 # log(1 + exp(x)) as written overflows for large x, and its derivative is NaN there.
 

@@ -32,8 +32,8 @@ def per_example_grad_norms(loss: Callable[..., Tensor], *, chunk_size: int | Non
         a norm of 0 is 0.
     Raises:
         ValueError: When called with tensors that lack the axis or differ in its size; the message names their paths.
-        TypeError: params holds no floating-point or complex tensor, or the loss of an example is not a 0-d floating-point
-            tensor.
+        TypeError: params holds no floating-point or complex tensor, or the loss of an example is not a 0-d
+            floating-point tensor.
     Source:
         Goodfellow (2015), Efficient Per-Example Gradient Computations, https://arxiv.org/abs/1510.01799; Li et al.
         (2022), Large Language Models Can Be Strong Differentially Private Learners, section 4,
