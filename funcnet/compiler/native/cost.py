@@ -48,7 +48,7 @@ def operations(statement: Simple, target: Target) -> int:
     if isinstance(statement, Nest):
         return math.prod(statement.shape) * len(statement.body)
     if isinstance(statement, Contract):
-        count = math.prod(statement.out.shape) * statement.left.shape[-1]
+        count = statement.multiplications
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()

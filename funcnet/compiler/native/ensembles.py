@@ -50,22 +50,18 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
     if isinstance(statement, Contract):
-        return _IN_LANES * _multiplications(statement)
+        return _IN_LANES * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
 
 def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
     if isinstance(statement, Contract):
-        return _SHARED[contractions.best(statement, target)] * _multiplications(statement)
+        return _SHARED[contractions.best(statement, target)] * statement.multiplications
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
     *outer, inner = statement.shape or (1,)
     return math.prod(outer) * (1 + -(-inner // most) * len(statement.body))
-
-
-def _multiplications(product: Contract) -> int:
-    return math.prod(product.out.shape) * product.left.shape[-1]
 
 
 def _is_irregular(statement: Simple) -> bool:

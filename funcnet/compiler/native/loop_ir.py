@@ -3,6 +3,7 @@
 A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -121,13 +122,22 @@ class Method(Enum):
 
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; method and panel are chosen after lowering."""
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n] for one or more axes k; method and panel are chosen later."""
 
     out: View
     left: View
     right: View
     method: Method = Method.TILES
     panel: View | None = None
+
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """The sizes of the axes that the sum runs over."""
+        return self.left.shape[len(self.out.shape) - 1 :]
+
+    @property
+    def multiplications(self) -> int:
+        return math.prod((*self.out.shape, *self.inner))
 
 
 @dataclass(eq=False)

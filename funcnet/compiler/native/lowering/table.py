@@ -1,6 +1,16 @@
 """The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, searching, sorting, views
+from funcnet.compiler.native.lowering import (
+    convolution,
+    elementwise,
+    indexing,
+    loops,
+    pooling,
+    reductions,
+    searching,
+    sorting,
+    views,
+)
 from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
@@ -8,6 +18,8 @@ _COMPUTE: dict[str, Rule] = {
     **elementwise.RULES,
     **reductions.RULES,
     **indexing.WRITES,
+    **convolution.RULES,
+    **pooling.RULES,
     **sorting.RULES,
     **searching.RULES,
 }

@@ -1,0 +1,223 @@
+"""Pools as elementwise operations on the elements of the windows, and their transposes.
+
+A position computes the elements of its window one after the other. The transpose writes to views of the input's
+cotangents: an element per store if windows do not overlap, else it adds them in a loop over the kernel.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import product
+from typing import Any
+
+import torch
+
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import View, row_major
+from funcnet.compiler.native.loop_ir import Const, Index, Nest, Operand, Store
+from funcnet.compiler.native.lowering.lower import Lowering, Rule
+from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Splat, Value, varies
+from funcnet.compiler.native.lowering.views import narrow
+from funcnet.compiler.native.lowering.windows import Sizes, Windows, padded
+
+_MOST = 128  # elements of a window for which a position is written out
+
+Element = Callable[..., Operand]  # (emit, distance of the element from the first one in the window, *operands)
+
+
+def _max_pool(
+    lowering: Lowering, x: Value, at: Windows, *_: object
+) -> list[Value]:
+    """Return the first largest element of each window, or its last NaN, and the index of that element in x."""
+    place = torch.int32 if x.dtype.itemsize == 4 and math.prod(at.size) < 1 << 31 else torch.int64
+    elements = _elements(padded(lowering, x, at, _least(x.dtype)), at)
+    shape = elements[0].shape
+    nest = lowering.nest(shape, elements)
+    emit = Emit(nest)
+    best, index = lowering.operand(elements[0], nest), emit.cast(_skipped(emit, at), place)
+    for element, distance in zip(elements[1:], _distances(at)[1:], strict=True):
+        x = lowering.operand(element, nest)
+        larger = emit("or", emit("gt", x, best), emit("ne", x, x))
+        best = emit("where", larger, x, best)
+        index = emit("where", larger, Const(distance, place), index, dtype=place)
+    index = emit("add", emit.cast(index, torch.int64), _origin(emit, at))
+    return [Pending(best, nest, lowering.scope), Pending(index, nest, lowering.scope)]
+
+
+def _least(dtype: torch.dtype) -> Number:
+    return -math.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
+def _elements(x: View, at: Windows) -> list[View]:
+    """View each element of the windows at all positions."""
+    rank = len(at.kernel)
+    windows = at.of(x)
+    lead = len(windows.shape) - 2 * rank
+    kept = [*range(lead), *range(lead + rank, lead + 2 * rank)]
+    steps = windows.strides[lead : lead + rank]
+    base = windows.permute(kept)
+    return [replace(base, offset=base.offset + sum(map(math.prod, zip(k, steps, strict=True)))) for k in _places(at)]
+
+
+def _places(at: Windows) -> list[tuple[int, ...]]:
+    return [*product(*map(range, at.kernel))]
+
+
+def _distances(at: Windows) -> list[int]:
+    """Return the distance in x of each element of a window from its first one, in row-major order."""
+    steps = [d * unit for d, unit in zip(at.dilation, row_major(at.size), strict=True)]
+    return [sum(map(math.prod, zip(k, steps, strict=True))) for k in _places(at)]
+
+
+def _begin(emit: Emit, at: Windows, axis: int) -> Operand:
+    """Return where a window begins on an axis of x; negative in the margin."""
+    index = Index(len(emit.nest.shape) - len(at.size) + axis)
+    return emit("sub", emit("mul", index, at.stride[axis]), at.before[axis])
+
+
+def _origin(emit: Emit, at: Windows) -> Operand:
+    """Return the row-major index in x at which a window begins, margin included."""
+    units = row_major(at.size)
+    return _sum(emit, [emit("mul", _begin(emit, at, axis), unit) for axis, unit in enumerate(units)])
+
+
+def _skipped(emit: Emit, at: Windows) -> Operand:
+    """Return the distance from the first element of a window to the first one inside x."""
+    parts: list[Operand] = [Const(0, torch.int64)]
+    for axis, (step, unit) in enumerate(zip(at.dilation, row_major(at.size), strict=True)):
+        if at.before[axis]:
+            missing = emit("maximum", emit("neg", _begin(emit, at, axis)), 0)
+            whole = emit("floordiv", emit("add", missing, step - 1), step)
+            parts.append(emit("mul", whole, step * unit))
+    return _sum(emit, parts)
+
+
+def _sum(emit: Emit, parts: Sequence[Operand]) -> Operand:
+    return reduce(lambda a, b: emit("add", a, b), parts)
+
+
+def _max_pool_backward(
+    lowering: Lowering, grad: Value, x: Value, at: Windows, *options: Any
+) -> Value:
+    """Give the cotangent of each window to the element that was the largest."""
+
+    def element(emit: Emit, distance: Operand | int, grad: Operand, index: Operand) -> Operand:
+        hit = emit("eq", emit("sub", index, _origin(emit, at)), distance)
+        return emit("where", hit, grad, Const(0, grad.dtype), dtype=grad.dtype)
+
+    return _spread(lowering, at, element, x.shape, grad, options[-1])
+
+
+def _avg_pool(
+    lowering: Lowering, x: Value, at: Windows, include: bool = True, divisor: int | None = None
+) -> Value:
+    if not x.dtype.is_floating_point:
+        raise UnsupportedError(f"{lowering.op.target} of integers: the native backend has none")
+    elements = _elements(padded(lowering, x, at), at)
+
+    def mean(emit: Emit, *elements: Operand) -> Operand:
+        return emit("div", _sum(emit, elements), _count(emit, at, x.dtype, include, divisor))
+
+    return lowering.map(elements[0].shape, mean, *elements)
+
+
+def _avg_pool_backward(
+    lowering: Lowering, grad: Value, x: Value, at: Windows, include: bool, divisor: int | None
+) -> Value:
+    part = lowering.map(
+        grad.shape, lambda emit, grad: emit("div", grad, _count(emit, at, grad.dtype, include, divisor)), grad
+    )
+    return _spread(lowering, at, lambda emit, _, part: part, x.shape, part)
+
+
+def _count(emit: Emit, at: Windows, dtype: torch.dtype, include: bool, divisor: int | None) -> Operand | Number:
+    """Return the number of elements that a mean divides by; those in the margins count if `include`."""
+    inside = all(high <= low for low, high in at.margins)
+    if divisor is not None or (inside and (include or not any(at.before))):
+        return divisor or math.prod(at.kernel)
+    counts: list[Operand] = []
+    for axis, (kernel, size, margin) in enumerate(zip(at.kernel, at.size, at.before, strict=True)):
+        begin = _begin(emit, at, axis)
+        end = emit("minimum", emit("add", begin, kernel), size + margin if include else size)
+        counts.append(emit("sub", end, begin if include else emit("maximum", begin, 0)))
+    return emit.cast(reduce(lambda a, b: emit("mul", a, b), counts), dtype)
+
+
+def _spread(lowering: Lowering, at: Windows, element: Element, shape: Sizes, *values: Value) -> Value:
+    """Add element(distance) of each window to the element of x at that distance."""
+    lead, varying = tuple(shape[: -len(at.size)]), any(map(varies, values))
+    out = lowering.temporary((*lead, *at.room), values[0].dtype, varying)
+    zero = Const(0, out.dtype)
+    if any(step <= reach for step, reach in zip(at.stride, at.reach, strict=True)):
+        lowering.store(out, Splat(zero, out.shape))
+        _add(lowering, at, element, out, *values)
+        return at.inside(out)
+    is_tiling = list(at.stride) == list(at.kernel)
+    if is_tiling:
+        _fill_rest(lowering, out, [p * s for p, s in zip(at.positions, at.stride, strict=True)], zero)
+    else:
+        lowering.store(out, Splat(zero, out.shape))
+    for part, distance in zip(_elements(out, at), _distances(at), strict=True):
+        one = lambda emit, *operands, distance=distance: element(emit, distance, *operands)  # noqa: E731
+        lowering.store(part, lowering.map(part.shape, one, *values, after=[] if is_tiling else [out]))
+    return at.inside(out)
+
+
+def _fill_rest(lowering: Lowering, x: View, ends: Sizes, fill: Const) -> None:
+    """Fill the elements of x whose index on any of the last axes is not below an end."""
+    for axis, end in enumerate(ends, len(x.shape) - len(ends)):
+        if (size := x.shape[axis]) > end:
+            rest = narrow(x, axis, end, size - end)
+            lowering.store(rest, Splat(fill, rest.shape))
+        x = narrow(x, axis, 0, end)
+
+
+def _add(lowering: Lowering, at: Windows, element: Element, out: View, *values: Value) -> None:
+    """Add in a loop over the kernel, whose axes are in front of those of the positions."""
+    rank, windows = len(at.kernel), at.of(out)
+    lead = len(windows.shape) - 2 * rank
+    nest = Nest(windows.shape)
+    emit = Emit(nest)
+    steps = [d * unit for d, unit in zip(at.dilation, row_major(at.size), strict=True)]
+    distance = _sum(emit, [emit("mul", Index(lead + axis), step) for axis, step in enumerate(steps)])
+    views = [_repeated(lowering.view(value), lead, at.kernel) for value in values]
+    nest.body.append(Store(windows, emit("add", windows, element(emit, distance, *views))))
+    lowering.scope.add(nest, out)
+
+
+def _repeated(view: View, lead: int, kernel: Sizes) -> View:
+    """Insert axes along which elements repeat."""
+    shape = (*view.shape[:lead], *kernel, *view.shape[lead:])
+    return replace(view, shape=shape, strides=(*view.strides[:lead], *(0 for _ in kernel), *view.strides[lead:]))
+
+
+def _of_axes(axes: int, rule: Callable[..., Any], dilates: bool, values: int) -> Rule:
+    """Return a rule whose first options are those of windows; a size may be one number for all axes."""
+
+    def of_axes(lowering: Lowering, *args: Any) -> Any:
+        given, (kernel, *options) = args[:values], args[values:]
+        names = ["stride", "padding", "dilation", "ceil_mode"] if dilates else ["stride", "padding", "ceil_mode"]
+        named = dict(zip(names, options, strict=False))
+        kernel = list(kernel) * (axes // len(kernel))
+        sizes = [named.get("stride") or kernel, named.get("dilation", [1]), named.get("padding", [0])]
+        positions = (lowering.op.outputs[0].shape if values == 1 else given[0].shape)[-axes:]
+        expanded = (list(size) * (axes // len(size)) for size in sizes)
+        at = Windows(given[-1].shape[-axes:], kernel, positions, *expanded)
+        if math.prod(kernel) > _MOST:
+            raise UnsupportedError(f"{lowering.op.target}: the native backend has no windows of {kernel}")
+        return rule(lowering, *given, at, *options[len(names) :])
+
+    return of_axes
+
+
+RULES: dict[str, Rule] = {
+    "max_pool2d_with_indices": _of_axes(2, _max_pool, True, 1),
+    "max_pool3d_with_indices": _of_axes(3, _max_pool, True, 1),
+    "max_pool2d_with_indices_backward": _of_axes(2, _max_pool_backward, True, 2),
+    "max_pool3d_with_indices_backward": _of_axes(3, _max_pool_backward, True, 2),
+    "avg_pool2d": _of_axes(2, _avg_pool, False, 1),
+    "avg_pool3d": _of_axes(3, _avg_pool, False, 1),
+    "avg_pool2d_backward": _of_axes(2, _avg_pool_backward, False, 2),
+    "avg_pool3d_backward": _of_axes(3, _avg_pool_backward, False, 2),
+}
