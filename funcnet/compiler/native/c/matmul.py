@@ -287,7 +287,8 @@ def _vectors(
             place: Sequence[str | int] = [*ks, first] if packed else [*batch, *ks, f"(j + {first})"]
             writer.put(f"const {kind} r{c} = *(const {kind} *)&{writer.load(right, place)};")
         for r in range(m):
-            writer.put(f"const {kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', *ks])} - ({kind}){{0}};")
+            writer.put(f"{kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', *ks])} - ({kind}){{0}};")
+            writer.put(f"IN_REGISTER(a{r})")
             for c in range(len(at)):
                 writer.put(f"s{r}_{c} = {writer.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
     for r, (c, first) in itertools.product(range(m), enumerate(at)):
