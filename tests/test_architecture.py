@@ -47,8 +47,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "value_checks", "windows"},
-        {"convolution", "pooling"},
+        {"attention", "exact", "fallible", "indexing", "value_checks"},
         {"table"},
     ],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
@@ -78,8 +77,9 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"values"},
         {"formulas", "lower"},
         {"elementwise", "loops", "reductions", "views"},
-        {"halves", "indexing", "sorting"},
-        {"searching"},
+        {"axes", "halves", "indexing", "sorting"},
+        {"searching", "windows"},
+        {"convolution", "pooling"},
         {"table"},
     ],
     "compiler/native/c": [

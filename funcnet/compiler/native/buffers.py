@@ -54,9 +54,7 @@ class View:
 
     def permute(self, axes: Sequence[int]) -> "View":
         """Reorder the axes."""
-        return replace(
-            self, shape=tuple(self.shape[a] for a in axes), strides=tuple(self.strides[a] for a in axes)
-        )
+        return replace(self, shape=tuple(self.shape[a] for a in axes), strides=tuple(self.strides[a] for a in axes))
 
     def expand(self, shape: Sequence[int]) -> "View":
         """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""

@@ -232,9 +232,7 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
             start, left = columns - width, width
         at = [min(c * width, max(left - width, 0)) for c in range(n)]
         writer.open(f"for (i64 j = {start}; j < {start + (j1 - j0) * width}; j += {n * width})")
-        panel = (
-            None if product.panel is None else _packed(writer, product, batch, n * width, min(n * width, left))
-        )
+        panel = None if product.panel is None else _packed(writer, product, batch, n * width, min(n * width, left))
         for part in _parts(rows, tall):
             _vectors(writer, replace(product, right=panel or product.right), batch, part, at, width)
         writer.close()

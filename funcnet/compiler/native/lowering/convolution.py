@@ -17,8 +17,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.loop_ir import Const, Nest, Store
 from funcnet.compiler.native.lowering.axes import Axes, contract, copied, new
@@ -100,13 +98,19 @@ def _by_shifts(lowering: Lowering, x: Axes, w: Axes, joined: bool) -> Axes:
     columns = ["n", *positions] if joined else positions
     length = 1 + sum((x.sizes[name] - 1) * x.strides[name] for name in columns)
     rest = [name for name in x.names if name not in columns]
-    every = replace(x.over(rest, {}), shape=(*(x.sizes[name] for name in rest), length), strides=(*(x.strides[name] for name in rest), 1))
+    every = replace(
+        x.over(rest, {}),
+        shape=(*(x.sizes[name] for name in rest), length),
+        strides=(*(x.strides[name] for name in rest), 1),
+    )
     sizes = x.sizes | w.sizes | {"p": length}
     y = new(lowering, sizes, [*(["n"] if not joined else []), "g", "o", "p"], x.view.dtype, False)
     contract(lowering, y, w, Axes(every, (*rest, "p")), "o", "p")
     steps = {name: x.strides[name] for name in columns} | {name: y.strides[name] for name in y.names}
     names = ("n", "g", "o", *positions)
-    return Axes(replace(y.view, shape=tuple(sizes[name] for name in names), strides=tuple(steps[name] for name in names)), names)
+    return Axes(
+        replace(y.view, shape=tuple(sizes[name] for name in names), strides=tuple(steps[name] for name in names)), names
+    )
 
 
 def spread(lowering: Lowering, y: Value, w: Axes, at: Windows) -> View:
@@ -120,7 +124,7 @@ def spread(lowering: Lowering, y: Value, w: Axes, at: Windows) -> View:
     flipped = Axes(replace(w.view, strides=strides, offset=w.view.offset + start), names)
     before = [r - b for r, b in zip(at.reach, at.before, strict=True)]
     back = replace(at, size=at.positions, positions=at.size, before=before)
-    return _channels(correlate(lowering, y, flipped.order("g", "o", "c", *kernel), back))
+    return _channels(correlate(lowering, y, copied(lowering, flipped, "g", "o", "c", *kernel), back))
 
 
 def _columns(lowering: Lowering, y: Value, w: Axes, at: Windows) -> Axes:
@@ -132,7 +136,9 @@ def _columns(lowering: Lowering, y: Value, w: Axes, at: Windows) -> Axes:
     source = _grouped(lowering.view(y), groups, ["n", "o", *positions])
     source = copied(lowering, source, *outer, "g", "o", *columns)
     rows = copied(lowering, w, "g", "o", "c", *kernel).join(["c", *kernel], "row")
-    found = new(lowering, source.sizes | w.sizes, [*outer, "g", "c", *kernel, *columns], y.dtype, varies(y) or w.view.varying)
+    found = new(
+        lowering, source.sizes | w.sizes, [*outer, "g", "c", *kernel, *columns], y.dtype, varies(y) or w.view.varying
+    )
     joined_rows = found.join(["c", *kernel], "row").join(columns, "p")
     contract(lowering, joined_rows, rows, source.join(columns, "p"), "row", "p")
     return found
@@ -189,7 +195,9 @@ def by_weights(lowering: Lowering, x: Value, y: Value, at: Windows, groups: int)
 def _parts(images: int, operand: View) -> int:
     """Divide the images into parts whose operands stay in the cache."""
     size = math.prod(operand.shape) * operand.dtype.itemsize
-    return next(parts for parts in range(1, images + 1) if parts == images or (images % parts == 0 and size <= parts * _CHUNK))
+    return next(
+        parts for parts in range(1, images + 1) if parts == images or (images % parts == 0 and size <= parts * _CHUNK)
+    )
 
 
 def _channels(x: Axes) -> View:
@@ -247,7 +255,9 @@ def _convolution_backward(
     at = _over(large.shape, w, small.shape, stride, dilation, padding)
     if mask[0]:
         weights = _weights(lowering, w, groups)
-        found[0] = _channels(correlate(lowering, grad, weights, at)) if transposed else spread(lowering, grad, weights, at)
+        found[0] = (
+            _channels(correlate(lowering, grad, weights, at)) if transposed else spread(lowering, grad, weights, at)
+        )
     if mask[1]:
         by_w = by_weights(lowering, large, small, at, groups).view.reshape(w.shape)
         assert by_w is not None

@@ -26,23 +26,24 @@ _MOST = 128  # elements of a window for which a position is written out
 Element = Callable[..., Operand]  # (emit, distance of the element from the first one in the window, *operands)
 
 
-def _max_pool(
-    lowering: Lowering, x: Value, at: Windows, *_: object
-) -> list[Value]:
+def _max_pool(lowering: Lowering, x: Value, at: Windows) -> list[Value]:
     """Return the first largest element of each window, or its last NaN, and the index of that element in x."""
-    place = torch.int32 if x.dtype.itemsize == 4 and math.prod(at.size) < 1 << 31 else torch.int64
-    elements = _elements(padded(lowering, x, at, _least(x.dtype)), at)
-    shape = elements[0].shape
-    nest = lowering.nest(shape, elements)
+    elements, kind = _elements(padded(lowering, x, at, _least(x.dtype)), at), _narrow(x.dtype, at)
+    nest = lowering.nest(elements[0].shape, elements)
     emit = Emit(nest)
-    best, index = lowering.operand(elements[0], nest), emit.cast(_skipped(emit, at), place)
-    for element, distance in zip(elements[1:], _distances(at)[1:], strict=True):
-        x = lowering.operand(element, nest)
-        larger = emit("or", emit("gt", x, best), emit("ne", x, x))
-        best = emit("where", larger, x, best)
-        index = emit("where", larger, Const(distance, place), index, dtype=place)
-    index = emit("add", emit.cast(index, torch.int64), _origin(emit, at))
-    return [Pending(best, nest, lowering.scope), Pending(index, nest, lowering.scope)]
+    best: Operand = elements[0]
+    place = _skipped(emit, at, kind)
+    for new, distance in zip(elements[1:], _distances(at)[1:], strict=True):
+        larger = emit("or", emit("gt", new, best), emit("ne", new, new))
+        best = emit("where", larger, new, best)
+        place = emit("where", larger, Const(distance, kind), place, dtype=kind)
+    index = emit.cast(_sum(emit, [place, *_origin(emit, at, kind)]), torch.int64)
+    return [Pending(value, nest, lowering.scope) for value in (best, index)]
+
+
+def _narrow(dtype: torch.dtype, at: Windows) -> torch.dtype:
+    """Return the dtype of indices in a plane, as wide as the elements if they fit."""
+    return torch.int32 if dtype.itemsize <= 4 and 4 * math.prod(at.room) < 1 << 31 else torch.int64
 
 
 def _least(dtype: torch.dtype) -> Number:
@@ -70,25 +71,25 @@ def _distances(at: Windows) -> list[int]:
     return [sum(map(math.prod, zip(k, steps, strict=True))) for k in _places(at)]
 
 
-def _begin(emit: Emit, at: Windows, axis: int) -> Operand:
+def _begin(emit: Emit, at: Windows, axis: int, dtype: torch.dtype) -> Operand:
     """Return where a window begins on an axis of x; negative in the margin."""
-    index = Index(len(emit.nest.shape) - len(at.size) + axis)
-    return emit("sub", emit("mul", index, at.stride[axis]), at.before[axis])
+    index = emit.cast(Index(len(emit.nest.shape) - len(at.size) + axis), dtype)
+    begin = emit("mul", index, at.stride[axis])
+    return emit("sub", begin, at.before[axis]) if at.before[axis] else begin
 
 
-def _origin(emit: Emit, at: Windows) -> Operand:
-    """Return the row-major index in x at which a window begins, margin included."""
-    units = row_major(at.size)
-    return _sum(emit, [emit("mul", _begin(emit, at, axis), unit) for axis, unit in enumerate(units)])
+def _origin(emit: Emit, at: Windows, dtype: torch.dtype) -> list[Operand]:
+    """Return the terms of the row-major index in x at which a window begins, margin included."""
+    return [emit("mul", _begin(emit, at, axis, dtype), unit) for axis, unit in enumerate(row_major(at.size))]
 
 
-def _skipped(emit: Emit, at: Windows) -> Operand:
+def _skipped(emit: Emit, at: Windows, dtype: torch.dtype) -> Operand:
     """Return the distance from the first element of a window to the first one inside x."""
-    parts: list[Operand] = [Const(0, torch.int64)]
+    parts: list[Operand] = [Const(0, dtype)]
     for axis, (step, unit) in enumerate(zip(at.dilation, row_major(at.size), strict=True)):
         if at.before[axis]:
-            missing = emit("maximum", emit("neg", _begin(emit, at, axis)), 0)
-            whole = emit("floordiv", emit("add", missing, step - 1), step)
+            missing = emit("maximum", emit("neg", _begin(emit, at, axis, dtype)), 0)
+            whole = emit("floordiv", emit("add", missing, step - 1), step) if step > 1 else missing
             parts.append(emit("mul", whole, step * unit))
     return _sum(emit, parts)
 
@@ -97,21 +98,20 @@ def _sum(emit: Emit, parts: Sequence[Operand]) -> Operand:
     return reduce(lambda a, b: emit("add", a, b), parts)
 
 
-def _max_pool_backward(
-    lowering: Lowering, grad: Value, x: Value, at: Windows, *options: Any
-) -> Value:
+def _max_pool_backward(lowering: Lowering, grad: Value, x: Value, at: Windows, index: Value) -> Value:
     """Give the cotangent of each window to the element that was the largest."""
 
+    kind = _narrow(x.dtype, at)
+
     def element(emit: Emit, distance: Operand | int, grad: Operand, index: Operand) -> Operand:
-        hit = emit("eq", emit("sub", index, _origin(emit, at)), distance)
+        origin = _sum(emit, _origin(emit, at, kind))
+        hit = emit("eq", emit("sub", emit.cast(index, kind), origin), emit.cast(distance, kind))
         return emit("where", hit, grad, Const(0, grad.dtype), dtype=grad.dtype)
 
-    return _spread(lowering, at, element, x.shape, grad, options[-1])
+    return _spread(lowering, at, element, x.shape, grad, index)
 
 
-def _avg_pool(
-    lowering: Lowering, x: Value, at: Windows, include: bool = True, divisor: int | None = None
-) -> Value:
+def _avg_pool(lowering: Lowering, x: Value, at: Windows, include: bool = True, divisor: int | None = None) -> Value:
     if not x.dtype.is_floating_point:
         raise UnsupportedError(f"{lowering.op.target} of integers: the native backend has none")
     elements = _elements(padded(lowering, x, at), at)
@@ -138,7 +138,7 @@ def _count(emit: Emit, at: Windows, dtype: torch.dtype, include: bool, divisor: 
         return divisor or math.prod(at.kernel)
     counts: list[Operand] = []
     for axis, (kernel, size, margin) in enumerate(zip(at.kernel, at.size, at.before, strict=True)):
-        begin = _begin(emit, at, axis)
+        begin = _begin(emit, at, axis, torch.int64)
         end = emit("minimum", emit("add", begin, kernel), size + margin if include else size)
         counts.append(emit("sub", end, begin if include else emit("maximum", begin, 0)))
     return emit.cast(reduce(lambda a, b: emit("mul", a, b), counts), dtype)

@@ -1,4 +1,4 @@
-"""The windows of convolutions and pools: views of a padded tensor with an axis per axis of a window and of a position."""
+"""The windows of convolutions and pools: views of a padded tensor with axes for elements and for positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
