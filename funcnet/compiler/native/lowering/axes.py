@@ -70,8 +70,14 @@ def contract(lowering: Lowering, out: Axes, left: Axes, right: Axes, row: str, c
     sizes = right.sizes | left.sizes
     batch = [name for name in out.names if name not in (row, column) and sizes[name] > 1]
     inner = [name for name in left.names if name not in out.names and sizes[name] > 1]
+    result = out.over([*batch, row, column], {})
+    if not out.view.dtype.is_floating_point:
+        factors = [part.over([*batch, row, column, *inner], sizes) for part in (left, right)]
+        products = lowering.map(factors[0].shape, lambda emit, a, b: emit("mul", a, b), *factors)
+        lowering.store(result, lowering.reduce("add", products, range(len(batch) + 2, len(products.shape)), 0))
+        return
     a, b = left.over([*batch, row, *inner], sizes), right.over([*batch, *inner, column], sizes)
-    lowering.scope.add(Contract(out.over([*batch, row, column], {}), *_merged(a, b, len(batch))), out.view)
+    lowering.scope.add(Contract(result, *_merged(a, b, len(batch))), out.view)
 
 
 def _merged(left: View, right: View, batch: int) -> tuple[View, View]:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.buffers import View, row_major
 from funcnet.compiler.native.loop_ir import Const, Nest, Store
 from funcnet.compiler.native.lowering.axes import Axes, contract, copied, new
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
@@ -52,9 +52,7 @@ def _windows(x: View, at: Windows, groups: int) -> Axes:
 def correlate(lowering: Lowering, x: Value, w: Axes, at: Windows) -> Axes:
     """Return y for an x of (n, g c, *size)."""
     groups = w.sizes["g"]
-    if not x.dtype.is_floating_point:
-        return _by_sums(lowering, _windows(padded(lowering, x, at), at, groups), w)
-    if varies(x) or w.view.varying:
+    if varies(x) or w.view.varying or not x.dtype.is_floating_point:
         return _by_views(lowering, _windows(padded(lowering, x, at), at, groups), w)
     if at.has_stride or at.length > _WASTE * math.prod(at.positions):
         return _by_copies(lowering, _windows(padded(lowering, x, at), at, groups), w)
@@ -66,19 +64,10 @@ def correlate(lowering: Lowering, x: Value, w: Axes, at: Windows) -> Axes:
 def _by_views(lowering: Lowering, x: Axes, w: Axes) -> Axes:
     """Multiply for each row of positions."""
     *outer, row = _positions(len(w.names) - 3)
-    y = new(lowering, x.sizes | w.sizes, ["n", "g", "o", *outer, row], x.view.dtype, True)
+    varying = x.view.varying or w.view.varying
+    y = new(lowering, x.sizes | w.sizes, ["n", "g", "o", *outer, row], x.view.dtype, varying)
     contract(lowering, y, w, x, "o", row)
     return y
-
-
-def _by_sums(lowering: Lowering, x: Axes, w: Axes) -> Axes:
-    """Add the products one by one."""
-    rank = len(w.names) - 3
-    names, inner = ["n", "g", "o", *_positions(rank)], ["c", *_kernel(rank)]
-    factors = [part.over([*names, *inner], x.sizes | w.sizes) for part in (x, w)]
-    products = lowering.map(factors[0].shape, lambda emit, x, w: emit("mul", x, w), *factors)
-    axes = range(len(names), len(names) + len(inner))
-    return Axes(lowering.reduce("add", products, axes, 0), tuple(names))
 
 
 def _by_copies(lowering: Lowering, x: Axes, w: Axes) -> Axes:
@@ -157,39 +146,58 @@ def _added(lowering: Lowering, columns: Axes, at: Windows) -> View:
     nest = Nest(target.shape)
     nest.body.append(Store(target, Emit(nest)("add", target, source)))
     lowering.scope.add(nest, out)
-    lowering.scope.last.pop(target.shape)
     return at.inside(out)
 
 
-def by_weights(lowering: Lowering, x: Value, y: Value, at: Windows, groups: int) -> Axes:
-    """Return the transpose of `correlate` with respect to w."""
+def by_weights(lowering: Lowering, x: Value, y: Value, at: Windows, groups: int) -> View:
+    """Return the transpose of `correlate` with respect to w, (g o, c, *kernel)."""
     rank = len(at.kernel)
-    kernel, positions = _kernel(rank), _positions(rank)
+    names = ["g", "o", "c", *_kernel(rank)]
     source = padded(lowering, x, at)
-    cotangents = _grouped(lowering.view(y), groups, ["n", "o", *positions])
-    names = ["g", "o", "c", *kernel]
     windows = _windows(source, at, groups)
-    varying = source.varying or cotangents.view.varying
-    if varying:
-        out = new(lowering, windows.sizes | cotangents.sizes, names, source.dtype, True)
-        contract(lowering, out, windows, cotangents, "c", "o")
-        return out
-    if windows.sizes["c"] > cotangents.sizes["o"]:
-        x_names = ["n", "g", *(f"s{axis}" for axis in range(rank)), "c"]
-        images = _grouped(source, groups, ["n", "c", *x_names[2:-1]])
-        last = copied(lowering, images, *x_names).order("n", "g", "c", *x_names[2:-1]).view
-        left, right, column = cotangents, Axes(at.of(last), windows.names), "c"
-        row = "o"
+    cotangents = _grouped(lowering.view(y), groups, ["n", "o", *_positions(rank)])
+    if source.varying or cotangents.view.varying:
+        total = new(lowering, windows.sizes | cotangents.sizes, names, source.dtype, True)
+        contract(lowering, total, windows, cotangents, "c", "o")
+    elif windows.sizes["c"] == cotangents.sizes["o"] == 1:
+        total = _by_groups(lowering, source, cotangents, at)
+    elif windows.sizes["c"] > cotangents.sizes["o"]:
+        total = _over_positions(lowering, cotangents, _channels_last(lowering, source, at, groups), "o", "c", names)
     else:
-        left, right, column = windows, copied(lowering, cotangents, "n", "g", *positions, "o"), "o"
-        row = "c" if windows.sizes["c"] >= at.kernel[-1] else kernel[-1]
-    parts = _parts(windows.sizes["n"], right.view)
-    left, right = (part.cut("n", "b", parts) for part in (left, right))
+        last = copied(lowering, cotangents, "n", "g", *_positions(rank), "o")
+        row = "c" if windows.sizes["c"] >= at.kernel[-1] else names[-1]
+        total = _over_positions(lowering, windows, last, row, "o", names)
+    return total.join(["g", "o"], "channels").view
+
+
+def _channels_last(lowering: Lowering, x: View, at: Windows, groups: int) -> Axes:
+    """Return the windows of a padded x whose channels follow each other in memory."""
+    space = [f"s{axis}" for axis in range(len(at.kernel))]
+    images = copied(lowering, _grouped(x, groups, ["n", "c", *space]), "n", *space, "g", "c")
+    return _windows(images.join(["g", "c"], "c").order("n", "c", *space).view, at, groups)
+
+
+def _over_positions(lowering: Lowering, left: Axes, right: Axes, row: str, column: str, names: Sequence[str]) -> Axes:
+    """Multiply over all positions of a part of the images at a time, then add the products of the parts."""
+    parts = _parts(right.sizes["n"], right.view)
+    left, right = (operand.cut("n", "b", parts) for operand in (left, right))
     rest = [name for name in names if name not in (row, column)]
-    out = new(lowering, left.sizes | right.sizes, ["b", *rest, row, column], source.dtype, False)
+    out = new(lowering, left.sizes | right.sizes, ["b", *rest, row, column], right.view.dtype, False)
     contract(lowering, out, left, right, row, column)
     total = out.view if parts == 1 else lowering.reduce("add", out.view, [0], 0, True)
     return copied(lowering, Axes(total, out.names).order("b", *names), "b", *names)
+
+
+def _by_groups(lowering: Lowering, x: View, y: Axes, at: Windows) -> Axes:
+    """Multiply element by element, in vectors of groups, if each group has one channel."""
+    groups, rank = y.sizes["g"], len(at.kernel)
+    last = copied(lowering, y, "n", *_positions(rank), "g", "o").order(*y.names)
+    names = [*_kernel(rank), "n", *_positions(rank), "g", "o", "c"]
+    windows = _channels_last(lowering, x, at, groups)
+    factors = [operand.over(names, windows.sizes | y.sizes) for operand in (windows, last)]
+    products = lowering.map(factors[0].shape, lambda emit, x, y: emit("mul", x, y), *factors)
+    total = lowering.reduce("add", products, range(rank, 2 * rank + 1), 0)
+    return copied(lowering, Axes(total, (*_kernel(rank), "g", "o", "c")), "g", "o", "c", *_kernel(rank))
 
 
 def _parts(images: int, operand: View) -> int:
@@ -259,9 +267,7 @@ def _convolution_backward(
             _channels(correlate(lowering, grad, weights, at)) if transposed else spread(lowering, grad, weights, at)
         )
     if mask[1]:
-        by_w = by_weights(lowering, large, small, at, groups).view.reshape(w.shape)
-        assert by_w is not None
-        found[1] = by_w
+        found[1] = replace(by_weights(lowering, large, small, at, groups), shape=w.shape, strides=row_major(w.shape))
     if mask[2]:
         found[2] = lowering.reduce("add", grad, [0, *range(2, len(grad.shape))], 0)
     return found
