@@ -1,7 +1,7 @@
 """Pools as elementwise operations on the elements of the windows, and their transposes.
 
-A position computes the elements of its window one after the other. The transpose writes to views of the input's
-cotangents: an element per store if windows do not overlap, else it adds them in a loop over the kernel.
+A position computes the elements of its window one after the other, those of a large one in a reduction. The transpose
+writes to views of the input's cotangents, one per element of the windows; where windows overlap, a loop adds to them.
 """
 
 import math
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.buffers import View, row_major
 from funcnet.compiler.native.loop_ir import Const, Index, Nest, Operand, Store
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
@@ -21,14 +20,15 @@ from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Splat
 from funcnet.compiler.native.lowering.views import narrow
 from funcnet.compiler.native.lowering.windows import Sizes, Windows, padded
 
-_MOST = 128  # elements of a window for which a position is written out
-
 Element = Callable[..., Operand]  # (emit, distance of the element from the first one in the window, *operands)
 
 
 def _max_pool(lowering: Lowering, x: Value, at: Windows) -> list[Value]:
     """Return the first largest element of each window, or its last NaN, and the index of that element in x."""
-    elements, kind = _elements(padded(lowering, x, at, _least(x.dtype)), at), _narrow(x.dtype, at)
+    source = padded(lowering, x, at, _least(x.dtype))
+    if at.are_large:
+        return _max_of_large(lowering, _behind(source, at), at)
+    elements, kind = _elements(source, at), _narrow(x.dtype, at)
     nest = lowering.nest(elements[0].shape, elements)
     emit = Emit(nest)
     best: Operand = elements[0]
@@ -39,6 +39,47 @@ def _max_pool(lowering: Lowering, x: Value, at: Windows) -> list[Value]:
         place = emit("where", larger, Const(distance, kind), place, dtype=kind)
     index = emit.cast(_sum(emit, [place, *_origin(emit, at, kind)]), torch.int64)
     return [Pending(value, nest, lowering.scope) for value in (best, index)]
+
+
+def _max_of_large(lowering: Lowering, windows: View, at: Windows) -> list[Value]:
+    """Do the same in two passes over windows whose elements are the last axes."""
+    rank, lead, end = len(at.kernel), len(windows.shape) - 2 * len(at.kernel), torch.iinfo(torch.int64).max
+    best = _reduced(lowering, "maximum", windows, at, _least(windows.dtype), keep=True)
+
+    def key(emit: Emit, x: Operand, best: Operand) -> Operand:
+        """Return the index of a candidate; a NaN has a negative one, which is the smallest for the last NaN."""
+        places = [_place(emit, at, axis, lead) for axis in range(rank)]
+        index = _sum(emit, [emit("mul", p, unit) for p, unit in zip(places, row_major(at.size), strict=True)])
+        hit: Operand = emit("eq", x, best)
+        for place, size in zip(places, at.size, strict=True):
+            hit = emit("and", hit, emit("and", emit("ge", place, 0), emit("lt", place, size)))
+        found = emit("where", hit, index, Const(end, torch.int64), dtype=torch.int64)
+        return emit("where", emit("ne", x, x), emit("sub", -1, index), found, dtype=torch.int64)
+
+    keys = _reduced(lowering, "minimum", lowering.map(windows.shape, key, windows, best), at, end)
+    index = lowering.map(
+        keys.shape, lambda emit, k: emit("where", emit("lt", k, 0), emit("sub", -1, k), k, dtype=torch.int64), keys
+    )
+    return [replace(best, shape=keys.shape, strides=row_major(keys.shape)), index]
+
+
+def _place(emit: Emit, at: Windows, axis: int, lead: int) -> Operand:
+    """Return the index on an axis of x of an element of a window."""
+    begin = emit("sub", emit("mul", Index(lead + axis), at.stride[axis]), at.before[axis])
+    return emit("add", begin, emit("mul", Index(lead + len(at.kernel) + axis), at.dilation[axis]))
+
+
+def _behind(x: View, at: Windows) -> View:
+    """View the windows as (*, *positions, *kernel)."""
+    windows, rank = at.of(x), len(at.kernel)
+    lead = len(windows.shape) - 2 * rank
+    return windows.permute((*range(lead), *range(lead + rank, lead + 2 * rank), *range(lead, lead + rank)))
+
+
+def _reduced(lowering: Lowering, op: str, windows: Value, at: Windows, start: Number, keep: bool = False) -> View:
+    """Reduce the last axes, those of the elements of the windows."""
+    axes = range(len(windows.shape) - len(at.kernel), len(windows.shape))
+    return lowering.reduce(op, windows, axes, start, keep)
 
 
 def _narrow(dtype: torch.dtype, at: Windows) -> torch.dtype:
@@ -112,14 +153,14 @@ def _max_pool_backward(lowering: Lowering, grad: Value, x: Value, at: Windows, i
 
 
 def _avg_pool(lowering: Lowering, x: Value, at: Windows, include: bool = True, divisor: int | None = None) -> Value:
-    if not x.dtype.is_floating_point:
-        raise UnsupportedError(f"{lowering.op.target} of integers: the native backend has none")
-    elements = _elements(padded(lowering, x, at), at)
+    source = padded(lowering, x, at)
+    parts = [_reduced(lowering, "add", _behind(source, at), at, 0)] if at.are_large else _elements(source, at)
 
-    def mean(emit: Emit, *elements: Operand) -> Operand:
-        return emit("div", _sum(emit, elements), _count(emit, at, x.dtype, include, divisor))
+    def mean(emit: Emit, *parts: Operand) -> Operand:
+        total, count = _sum(emit, parts), _count(emit, at, x.dtype, include, divisor)
+        return emit("div" if x.dtype.is_floating_point else "quotient", total, count)
 
-    return lowering.map(elements[0].shape, mean, *elements)
+    return lowering.map(parts[0].shape, mean, *parts)
 
 
 def _avg_pool_backward(
@@ -149,7 +190,7 @@ def _spread(lowering: Lowering, at: Windows, element: Element, shape: Sizes, *va
     lead, varying = tuple(shape[: -len(at.size)]), any(map(varies, values))
     out = lowering.temporary((*lead, *at.room), values[0].dtype, varying)
     zero = Const(0, out.dtype)
-    if any(step <= reach for step, reach in zip(at.stride, at.reach, strict=True)):
+    if at.overlap or at.are_large:
         lowering.store(out, Splat(zero, out.shape))
         _add(lowering, at, element, out, *values)
         return at.inside(out)
@@ -204,8 +245,6 @@ def _of_axes(axes: int, rule: Callable[..., Any], dilates: bool, values: int) ->
         positions = (lowering.op.outputs[0].shape if values == 1 else given[0].shape)[-axes:]
         expanded = (list(size) * (axes // len(size)) for size in sizes)
         at = Windows(given[-1].shape[-axes:], kernel, positions, *expanded)
-        if math.prod(kernel) > _MOST:
-            raise UnsupportedError(f"{lowering.op.target}: the native backend has no windows of {kernel}")
         return rule(lowering, *given, at, *options[len(names) :])
 
     return of_axes

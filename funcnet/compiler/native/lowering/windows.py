@@ -1,5 +1,6 @@
 """The windows of convolutions and pools: views of a padded tensor with axes for elements and for positions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from funcnet.compiler.native.lowering.lower import Lowering
 from funcnet.compiler.native.lowering.values import Number, Value, varies
 
 Sizes = Sequence[int]
+_MOST = 64  # elements of a window that are written out
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,15 @@ class Windows:
     @property
     def has_stride(self) -> bool:
         return any(step > 1 for step in self.stride)
+
+    @property
+    def overlap(self) -> bool:
+        return any(step <= reach for step, reach in zip(self.stride, self.reach, strict=True))
+
+    @property
+    def are_large(self) -> bool:
+        """Whether a loop over the elements of a window is better than to write them out."""
+        return math.prod(self.kernel) > _MOST
 
     @property
     def reach(self) -> list[int]:
