@@ -177,14 +177,21 @@ __all__ = [
     "while_loop",
 ]
 
+__version__ = "0.1.0"
 
 _ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
 
 
-def __getattr__(name: str) -> Any:
-    """Load on first use: `report`, as rich takes a third of the package's import time, and the dialect of JAX."""
-    if name in _ON_FIRST_USE:
-        return import_module(f"funcnet.{name}")
-    if name == "at":
-        return import_module("funcnet.numpy.updates").at
-    raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker then knows which names there are
+
+    def __getattr__(name: str) -> Any:
+        """Load on first use: `report`, as rich takes a third of the package's import time, and the dialect of JAX."""
+        if name in _ON_FIRST_USE:
+            return import_module(f"funcnet.{name}")
+        if name == "at":
+            return import_module("funcnet.numpy.updates").at
+        raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

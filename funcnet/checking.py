@@ -13,6 +13,8 @@ from funcnet.transforms import jvp, vjp
 from funcnet.transforms.flatten import check_tuple
 from funcnet.tree import Tree
 
+__all__ = ["LeafComparison", "check_finite", "check_grads", "compare"]
+
 # by dtype: (finite step, about the cube root of the rounding error; tolerance)
 _DEFAULTS = {torch.float64: (1e-5, 1e-6), torch.float32: (1e-2, 2e-2)}
 

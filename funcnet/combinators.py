@@ -15,6 +15,7 @@ from funcnet import random, tree
 from funcnet.layers import Layer, LayerError, Params, State, as_layer, dense, dropout
 from funcnet.layers.layer import NeedsState, inside
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 LayerLike = Layer | Callable[[Any], Any]
@@ -22,6 +23,7 @@ Children = tuple[Layer, ...]
 Names = tuple[str, ...] | None
 
 
+@shows_call
 def serial(*layers: LayerLike, keys: Literal["split", "stax"] = "split", **named: LayerLike) -> Layer:
     """Apply layers one after the other: y = f_n(... f_1(x)).
 
@@ -70,6 +72,7 @@ def _serial(
     return x, _pack(states, names)
 
 
+@shows_call
 def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
     """Apply several layers to the same input.
 
@@ -100,6 +103,7 @@ def _parallel(
     return _pack_pairs(results, names)
 
 
+@shows_call
 def residual(layer: LayerLike) -> Layer:
     """Add a layer's input to its output: y = x + f(x).
 
@@ -111,10 +115,14 @@ def residual(layer: LayerLike) -> Layer:
         LayerError: The layer changes the shape.
     Source:
         He, Zhang, Ren, Sun (2016), Deep Residual Learning, eq. 1, https://arxiv.org/abs/1512.03385
+    Example:
+        >>> layer = fn.residual(torch.sin)
+        >>> layer.apply((), torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.8415])
     """
     inner = as_layer(layer)
     if inner.stateful:
-        return Layer(inner.init, NeedsState(partial(_residual_with_state, inner=inner), inner.apply))
+        return Layer(inner[0], NeedsState(partial(_residual_with_state, inner=inner), inner.apply))
     return Layer(inner.init, partial(_residual, inner=inner))
 
 
@@ -132,6 +140,7 @@ def _residual_with_state(
     return x + y, state
 
 
+@shows_call
 def mlp(
     sizes: Sequence[int],
     *,

@@ -10,7 +10,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "": [
         {"_torch", "tracebacks"},
         {"tree"},
-        {"tree_util"},
+        {"reprs", "tree_util"},
         {"transforms"},
         {"compiler"},
         {"control_flow", "debug"},

@@ -20,7 +20,7 @@ class NoTwinError(Exception):
 
 def kind(layer: Layer | Callable[..., Any]) -> tuple[Any, dict[str, Any]]:
     """Return the function that a layer applies, and its options."""
-    f: Any = layer if not isinstance(layer, Layer) else layer.stateful.apply if layer.stateful else layer.apply
+    f: Any = layer if not isinstance(layer, Layer) else layer.stateful.apply if layer.stateful else layer[1]
     options: dict[str, Any] = {}
     while isinstance(f, partial):
         options, f = {**f.keywords, **options}, f.func

@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from funcnet import tree
 from funcnet.compiler import forks
@@ -27,9 +27,12 @@ from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree.conversion import arrays_as_tensors, is_array
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def jit(
-    f: Callable[..., Any],
+    f: Callable[P, R],
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
@@ -39,7 +42,7 @@ def jit(
     keep_unused: bool = False,
     backend: str = "auto",
     progress: Progress | None = None,
-) -> "Jit":
+) -> "Jit[P, R]":
     """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
     f runs once for each signature of its arguments: their structure, the shapes, strides, dtypes and devices of their
@@ -100,10 +103,10 @@ def jit(
     return Jit(f, backend, progress, NumberArguments(*static_arguments(f, static_argnums, static_argnames)))
 
 
-class Jit:
+class Jit(Generic[P, R]):
     """A function that is traced at its first call per signature; made by `jit`."""
 
-    def __init__(self, f: Callable[..., Any], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
+    def __init__(self, f: Callable[P, R], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
         update_wrapper(self, f, updated=())
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, Call] = {}
@@ -122,7 +125,7 @@ class Jit:
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         try:
             if is_usual():
@@ -187,7 +190,7 @@ class Jit:
         """Bind to an instance as a function does, so that `jit` can decorate methods."""
         return self if instance is None else _Method(self, instance)
 
-    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+    def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Return which backend runs these arguments and why, without running them."""
         _, call = self._find(self._request(args, kwargs))
         program, choice = call.compiled.program, call.compiled.choice
@@ -196,7 +199,7 @@ class Jit:
             choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
         )
 
-    def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
+    def lower(self, /, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """Trace the function for these arguments without compiling it; the result shows each stage as text.
 
         Example:
@@ -211,7 +214,7 @@ class Jit:
             return self.lower(*args, **kwargs)
         return Lowered(program, partial(self._compiled, request), partial(self.explain, *args, **kwargs))
 
-    def _compiled(self, request: Request) -> "Jit":
+    def _compiled(self, request: Request) -> "Jit[P, R]":
         self._find(request)
         return self
 
@@ -264,7 +267,9 @@ class Jit:
         return Call(self._programs[key], lanes.size)
 
 
-def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Jit:
+def _made(
+    f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any
+) -> Jit[..., Any]:
     made = Jit(f, backend, progress, NumberArguments(*static))
     made.owner = owner
     return made
@@ -276,7 +281,7 @@ MANY = 10  # traces of a function at which to warn
 class _Method(partial[Any]):
     """A jitted function bound to an instance."""
 
-    func: Jit
+    func: Jit[..., Any]
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         return self.func.explain(*self.args, *args, **kwargs)

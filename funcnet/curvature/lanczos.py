@@ -121,6 +121,11 @@ def spectral_density(
     Source:
         Ghorbani, Krishnan, Xiao (2019), An Investigation into Neural Net Optimization via Hessian Eigenvalue Density,
         section 2, https://arxiv.org/abs/1901.10159
+    Example:
+        >>> matrix = torch.diag(torch.tensor([1.0, 2.0, 2.0]))
+        >>> density = fn.curvature.spectral_density(lambda v: matrix @ v, torch.zeros(3), fn.random.key(0), steps=2)
+        >>> type(density).__name__
+        'SpectralDensity'
     """
     if steps < 1 or samples < 1 or points < 2 or (width is not None and width <= 0):
         raise ValueError(

@@ -65,17 +65,30 @@ def glorot_uniform(**axes: Axes) -> Initializer:
     Source:
         Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 16,
         https://proceedings.mlr.press/v9/glorot10a.html
+    Example:
+        >>> fn.initializers.glorot_uniform()(fn.random.key(0), (2, 3)).shape
+        torch.Size([2, 3])
     """
     return variance_scaling(1.0, "fan_avg", "uniform", **axes)
 
 
 def glorot_normal(**axes: Axes) -> Initializer:
-    """Draw from a truncated normal distribution with variance 2 / (fan_in + fan_out). See `glorot_uniform`."""
+    """Draw from a truncated normal distribution with variance 2 / (fan_in + fan_out). See `glorot_uniform`.
+
+    Example:
+        >>> fn.initializers.glorot_normal()(fn.random.key(0), (2, 3)).shape
+        torch.Size([2, 3])
+    """
     return variance_scaling(1.0, "fan_avg", "truncated_normal", **axes)
 
 
 def lecun_uniform(**axes: Axes) -> Initializer:
-    """Draw uniformly with variance 1 / fan_in. See `lecun_normal`."""
+    """Draw uniformly with variance 1 / fan_in. See `lecun_normal`.
+
+    Example:
+        >>> fn.initializers.lecun_uniform()(fn.random.key(0), (2, 3)).shape
+        torch.Size([2, 3])
+    """
     return variance_scaling(1.0, "fan_in", "uniform", **axes)
 
 
@@ -94,7 +107,12 @@ def lecun_normal(**axes: Axes) -> Initializer:
 
 
 def he_uniform(**axes: Axes) -> Initializer:
-    """Draw uniformly with variance 2 / fan_in. See `he_normal`."""
+    """Draw uniformly with variance 2 / fan_in. See `he_normal`.
+
+    Example:
+        >>> fn.initializers.he_uniform()(fn.random.key(0), (2, 3)).shape
+        torch.Size([2, 3])
+    """
     return variance_scaling(2.0, "fan_in", "uniform", **axes)
 
 
@@ -103,6 +121,9 @@ def he_normal(**axes: Axes) -> Initializer:
 
     Source:
         He, Zhang, Ren, Sun (2015), Delving Deep into Rectifiers, eq. 10, https://arxiv.org/abs/1502.01852
+    Example:
+        >>> fn.initializers.he_normal()(fn.random.key(0), (2, 3)).shape
+        torch.Size([2, 3])
     """
     return variance_scaling(2.0, "fan_in", "truncated_normal", **axes)
 

@@ -13,10 +13,12 @@ from funcnet.layers.dense import apply_dense, dense
 from funcnet.layers.dropout import dropout
 from funcnet.layers.layer import Layer, LayerError, Params, check_example, inside
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 _PARTS = ("q", "k", "v", "out")
 
 
+@shows_call
 def multi_head_attention(
     heads: int,
     *,

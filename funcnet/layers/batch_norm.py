@@ -20,8 +20,10 @@ from funcnet.layers.layer import (
 )
 from funcnet.layers.normalisation import along, check_axis
 from funcnet.random import Key, Scalar
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def batch_norm(*, axis: int = -1, momentum: Scalar | None = 0.1, eps: float = 1e-5) -> Layer:
     """Normalise each feature over the batch, then scale and shift it.
 

@@ -12,10 +12,12 @@ from funcnet.initializers import Initializer
 from funcnet.layers.layer import Layer, LayerError, Params, check_fits, check_names, draw, matching, parameter
 from funcnet.layers.windows import Padding, Sizes, Window, check_axes, extend, fold, margins, window
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 _CONVOLUTIONS: dict[int, Any] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
+@shows_call
 def conv(
     features: int,
     kernel_size: Sequence[int],

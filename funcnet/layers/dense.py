@@ -9,8 +9,10 @@ from funcnet import initializers, tree
 from funcnet.initializers import Initializer
 from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_names, draw, matching, parameter
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def dense(
     features: int,
     *,
@@ -57,6 +59,7 @@ def apply_dense(params: Params, x: Tensor, *, key: Key | None = None) -> Tensor:
     return y + matching("dense", params, "b", w, what="w") if "b" in params else y
 
 
+@shows_call
 def embedding(
     vocabulary: int, features: int, *, w_init: Initializer | None = None, dtype: torch.dtype = torch.float32
 ) -> Layer:

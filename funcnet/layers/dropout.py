@@ -8,8 +8,10 @@ from torch import Tensor
 from funcnet import random
 from funcnet.layers.layer import Layer, Params, no_params
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def dropout(rate: float | Tensor) -> Layer:
     """Zero each entry with probability rate and divide the others by 1 - rate; without a key, do nothing.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from funcnet import _torch, random, tree
 from funcnet.initializers import Initializer
 from funcnet.random import Key
+from funcnet.reprs import Call, text
 from funcnet.tree import Tree
 
 Params = Tree
@@ -36,8 +37,9 @@ class Layer(NamedTuple):
     @property
     def stateful(self) -> Stateful | None:
         """The functions of a layer that has state."""
-        if isinstance(self.init, NeedsState) and isinstance(self.apply, NeedsState):
-            return Stateful(self.init.with_state, self.apply.with_state)
+        init, apply = self
+        if isinstance(init, NeedsState) and isinstance(apply, NeedsState):
+            return Stateful(init.with_state, apply.with_state)
         return None
 
     def init_with_state(self, key: Key, x: Any) -> tuple[Params, State]:
@@ -54,6 +56,31 @@ class Layer(NamedTuple):
         if self.stateful:
             return self.stateful.apply(params, state, x, key=key, train=train)
         return self.apply(params, x, key=key), state
+
+    def made_by(self, call: Call | str) -> "Layer":
+        """Return the same layer, which prints as the call or function that made it."""
+        layer = _BuiltLayer(*self)
+        layer.call = call
+        return layer
+
+
+class _BuiltLayer(Layer):
+    """A layer that prints as the call of its builder, and whose functions are named in errors by their role."""
+
+    call: Call | str
+
+    def init(self, key: Key, x: Any, **kwargs: Any) -> Params:
+        """Make the parameters, from a key and an example of the input."""
+        return self[0](key, x, **kwargs)
+
+    def apply(self, params: Params, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output of the layer."""
+        return self[1](params, x, *args, **kwargs)
+
+    init.__qualname__, apply.__qualname__ = "Layer.init", "Layer.apply"  # as Python's own errors show them
+
+    def __repr__(self) -> str:
+        return str(self.call)
 
 
 @dataclass(frozen=True)
@@ -122,6 +149,11 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
         TypeError: The argument is not callable, is a function that builds layers, or is a torch.nn.Module that is not a
             function of x alone: one with parameters or buffers, which init would not see, or one that draws random
             numbers.
+    Example:
+        >>> fn.as_layer(torch.tanh)
+        tanh
+        >>> fn.as_layer(torch.tanh).apply((), torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
     """
     if isinstance(layer, Layer):
         return layer
@@ -133,7 +165,7 @@ def as_layer(layer: Layer | Callable[[Any], Any]) -> Layer:
         raise TypeError(f"as_layer: {name} builds a layer but is not one. Did you mean to call it, as {name}(...)?")
     if isinstance(layer, nn.Module):
         _check_pure(layer)
-    return Layer(init=no_params, apply=partial(_call, f=layer))
+    return Layer(init=no_params, apply=partial(_call, f=layer)).made_by(text(layer))
 
 
 def _check_pure(module: nn.Module) -> None:

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from funcnet.layers.layer import Layer, LayerError, Params, at_least_float32, check_example, matching
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def layer_norm(*, eps: float = 1e-5) -> Layer:
     """Normalise the last axis, then scale and shift it.
 
@@ -46,6 +48,7 @@ def _layer_norm(params: Params, x: Tensor, *, eps: float, key: Key | None = None
     return (centred * torch.rsqrt(variance + eps) * scale + shift).to(x.dtype)
 
 
+@shows_call
 def rms_norm(*, eps: float = 1e-6) -> Layer:
     """Divide the last axis by its root mean square, then scale it.
 
@@ -59,6 +62,10 @@ def rms_norm(*, eps: float = 1e-6) -> Layer:
         LayerError: The last axis, dtype or device of x does not match scale.
     Source:
         Zhang, Sennrich (2019), Root Mean Square Layer Normalization, eq. 4, https://arxiv.org/abs/1910.07467
+    Example:
+        >>> layer, x = fn.rms_norm(), torch.tensor([3.0, 4.0])
+        >>> layer.apply(layer.init(fn.random.key(0), x), x)
+        tensor([0.8485, 1.1314])
     """
     return Layer(init=_rms_norm_init, apply=partial(_rms_norm, eps=eps))
 
@@ -73,6 +80,7 @@ def _rms_norm(params: Params, x: Tensor, *, eps: float, key: Key | None = None) 
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps) * scale).to(x.dtype)
 
 
+@shows_call
 def group_norm(groups: int, *, axis: int = -1, eps: float = 1e-5) -> Layer:
     """Normalise each group of features over its features and all axes after them, then scale and shift.
 

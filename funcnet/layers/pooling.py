@@ -22,11 +22,13 @@ from funcnet.layers.windows import (
     window,
 )
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 _MAX_POOLS: dict[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _AVG_POOLS: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
+@shows_call
 def max_pool(
     kernel_size: Sequence[int], *, stride: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
 ) -> Layer:
@@ -57,6 +59,7 @@ def _max_pool(params: Params, x: Tensor, *, window: Window, key: Key | None = No
     return _restore(y, x, window)
 
 
+@shows_call
 def avg_pool(
     kernel_size: Sequence[int],
     *,

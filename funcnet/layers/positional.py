@@ -19,8 +19,10 @@ from funcnet.layers.layer import (
     parameter,
 )
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def sinusoidal_positions(*, base: float = 10_000.0) -> Layer:
     """Add to each token sines and cosines of its position t, with wavelengths from 2 pi to 2 pi base.
 
@@ -57,6 +59,7 @@ def _sinusoidal_positions(params: Params, x: Tensor, *, base: float, key: Key | 
     return x + torch.stack((angle.sin(), angle.cos()), -1).flatten(-2).to(x.dtype)
 
 
+@shows_call
 def learned_positions(length: int, *, w_init: Initializer | None = None) -> Layer:
     """Add to each token a learned vector of its position: y[t] = x[t] + w[t].
 
@@ -68,6 +71,10 @@ def learned_positions(length: int, *, w_init: Initializer | None = None) -> Laye
     Raises:
         ValueError: length is not an integer, or is negative.
         LayerError: There are more tokens than length, or x does not fit w.
+    Example:
+        >>> layer, x = fn.learned_positions(16), torch.zeros(2, 7, 3)
+        >>> layer.init(fn.random.key(0), x)["w"].shape, layer.apply(layer.init(fn.random.key(0), x), x).shape
+        (torch.Size([16, 3]), torch.Size([2, 7, 3]))
     """
     if not isinstance(length, int) or length < 0:
         raise ValueError(f"learned_positions: expected a whole number of positions, got {length}.")

@@ -16,11 +16,13 @@ from funcnet.control_flow.scan import scan
 from funcnet.initializers import Initializer
 from funcnet.layers.layer import Layer, LayerError, Params, check_example, check_fits, draw, matching, parameter
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 Carry = tuple[Tensor, ...]
 Cell = Callable[[Carry, Tensor, Tensor], Carry]  # (carry, h @ wh, x @ wi, both with biases) -> carry, h first
 
 
+@shows_call
 def rnn(
     features: int,
     *,
@@ -55,6 +57,7 @@ def rnn_cell(carry: Carry, hidden: Tensor, x: Tensor, *, activation: Callable[[T
     return (activation(x + hidden),)
 
 
+@shows_call
 def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
     """Build a layer of gated recurrent units.
 
@@ -72,6 +75,10 @@ def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer
     Source:
         Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
         as in torch.nn.GRU: r multiplies h_n including its bias, and z weights the old state.
+    Example:
+        >>> layer, x = fn.gru(4), torch.zeros(2, 7, 3)  # batch, time, features
+        >>> fn.eval_shape(layer.apply, layer.init(fn.random.key(0), x), x)
+        ShapeDtypeStruct(shape=(2, 7, 4), dtype=torch.float32, device=device(type='cpu'))
     """
     return _recurrent("gru", features, gru_cell, 1, 3, w_init, b_init)
 
@@ -86,6 +93,7 @@ def gru_cell(carry: Carry, hidden: Tensor, x: Tensor) -> Carry:
     return ((1 - z) * n + z * h,)
 
 
+@shows_call
 def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initializer | None = None) -> Layer:
     """Build a layer of cells with a long short-term memory c.
 
@@ -102,6 +110,10 @@ def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initialize
         ValueError, LayerError: As `rnn`.
     Source:
         Gers, Schmidhuber, Cummins (2000), Learning to Forget, https://doi.org/10.1162/089976600300015015
+    Example:
+        >>> layer, x = fn.lstm(4), torch.zeros(2, 7, 3)  # batch, time, features
+        >>> fn.eval_shape(layer.apply, layer.init(fn.random.key(0), x), x)
+        ShapeDtypeStruct(shape=(2, 7, 4), dtype=torch.float32, device=device(type='cpu'))
     """
     return _recurrent("lstm", features, lstm_cell, 2, 4, w_init, b_init)
 

@@ -6,8 +6,10 @@ from torch import Tensor
 
 from funcnet.layers.layer import Layer, LayerError, Params, no_params
 from funcnet.random import Key
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def flatten(axes: int) -> Layer:
     """Merge the last axes into one.
 
@@ -18,6 +20,10 @@ def flatten(axes: int) -> Layer:
     Raises:
         ValueError: axes is not an integer, or is below 1.
         LayerError: x has fewer axes.
+    Example:
+        >>> layer = fn.flatten(2)  # the last two axes
+        >>> layer.apply((), torch.zeros(5, 2, 3)).shape
+        torch.Size([5, 6])
     """
     if not isinstance(axes, int) or axes < 1:
         raise ValueError(f"flatten: expected a whole number of axes, at least 1, got {axes}.")

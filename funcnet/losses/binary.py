@@ -70,6 +70,9 @@ def sigmoid_focal_loss(
         ValueError: The shapes differ.
     Source:
         Lin, Goyal, Girshick, He, Dollár (2017), Focal Loss for Dense Object Detection, https://arxiv.org/abs/1708.02002
+    Example:
+        >>> fn.losses.sigmoid_focal_loss(torch.tensor([2.0, -2.0]), torch.tensor([1.0, 1.0]))
+        tensor([0.0018, 1.6501])
     """
     check_pair("sigmoid_focal_loss", logits, labels)
     labels = labels.to(logits.dtype)
@@ -87,6 +90,9 @@ def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
         Shape (*).
     Raises:
         ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.hinge_loss(torch.tensor([2.0, 0.5, -1.0]), torch.tensor([1.0, 1.0, 1.0]))
+        tensor([0.0000, 0.5000, 2.0000])
     """
     check_pair("hinge_loss", predictor_outputs, targets)
     return (1 - predictor_outputs * targets).relu()
@@ -103,6 +109,9 @@ def perceptron_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
         ValueError: The shapes differ.
     Source:
         Rosenblatt (1958), The perceptron, https://doi.org/10.1037/h0042519
+    Example:
+        >>> fn.losses.perceptron_loss(torch.tensor([2.0, -0.5]), torch.tensor([1.0, 1.0]))
+        tensor([0.0000, 0.5000])
     """
     check_pair("perceptron_loss", predictor_outputs, targets)
     return (-predictor_outputs * targets).relu()
@@ -122,6 +131,9 @@ def sparsemax_loss(logits: Tensor, labels: Tensor) -> Tensor:
         ValueError: The shapes differ.
     Source:
         Blondel, Martins, Niculae (2020), Learning with Fenchel-Young Losses, https://arxiv.org/abs/1901.02324
+    Example:
+        >>> fn.losses.sparsemax_loss(torch.tensor([2.0, 0.0, -2.0]), torch.tensor([1, 1, 1]))
+        tensor([0.0000, 0.2500, 2.0000])
     """
     check_pair("sparsemax_loss", logits, labels)
     x = torch.where(labels.bool(), -logits, logits)

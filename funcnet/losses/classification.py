@@ -40,6 +40,9 @@ def safe_softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         Shape (*), in nats.
     Raises:
         ValueError: The shapes differ, or the number of classes is 0.
+    Example:
+        >>> fn.losses.safe_softmax_cross_entropy(torch.tensor([0.0, -torch.inf]), torch.tensor([1.0, 0.0]))
+        tensor(-0.)
     """
     check_pair("safe_softmax_cross_entropy", logits, labels)
     check_classes("safe_softmax_cross_entropy", logits)
@@ -92,6 +95,9 @@ def poly_loss_cross_entropy(
         ValueError: The shapes differ, or the number of classes is 0.
     Source:
         Leng et al. (2022), PolyLoss, https://arxiv.org/abs/2204.12511
+    Example:
+        >>> fn.losses.poly_loss_cross_entropy(torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.0]), epsilon=1.0)
+        tensor(0.2461)
     """
     cross_entropy = softmax_cross_entropy(logits, labels, axis, where)
     return cross_entropy + epsilon * total(labels * (1 - _log_softmax(logits, axis, where).exp()), axis, where)
@@ -111,6 +117,9 @@ def multiclass_hinge_loss(scores: Tensor, labels: Tensor) -> Tensor:
     Source:
         Crammer, Singer (2001), On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines,
         https://jmlr.org/papers/v2/crammer01a.html
+    Example:
+        >>> fn.losses.multiclass_hinge_loss(torch.tensor([[2.0, 0.0, 1.5]]), torch.tensor([0]))
+        tensor([0.5000])
     """
     right = _right("multiclass_hinge_loss", scores, labels)
     return torch.where(right, scores, scores + 1).amax(-1) - _of_label(scores, labels)
@@ -120,6 +129,10 @@ def multiclass_perceptron_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """Compute the perceptron's loss of several classes: max over k of s_k, minus s_y.
 
     Arguments, result and errors are those of `multiclass_hinge_loss`.
+
+    Example:
+        >>> fn.losses.multiclass_perceptron_loss(torch.tensor([[2.0, 0.0, 3.0]]), torch.tensor([0]))
+        tensor([1.])
     """
     _right("multiclass_perceptron_loss", scores, labels)
     return scores.amax(-1) - _of_label(scores, labels)
@@ -134,6 +147,9 @@ def multiclass_sparsemax_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
     Source:
         Martins, Astudillo (2016), From Softmax to Sparsemax, https://arxiv.org/abs/1602.02068
+    Example:
+        >>> fn.losses.multiclass_sparsemax_loss(torch.tensor([[2.0, 0.0], [0.5, 0.0]]), torch.tensor([0, 0]))
+        tensor([0.0000, 0.0625])
     """
     _right("multiclass_sparsemax_loss", scores, labels)
     p = _sparsemax(scores)

@@ -18,6 +18,9 @@ def kl_divergence(log_predictions: Tensor, targets: Tensor, axis: Axis = -1, whe
         Shape (*), in nats.
     Raises:
         ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.kl_divergence(torch.tensor([0.5, 0.5]).log(), torch.tensor([1.0, 0.0]))
+        tensor(0.6931)
     """
     check_pair("kl_divergence", log_predictions, targets)
     possible = log_predictions.where(targets != 0, 0.0)  # 0 log 0 counts as 0
@@ -36,6 +39,9 @@ def kl_divergence_with_log_targets(
         Shape (*), in nats.
     Raises:
         ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.kl_divergence_with_log_targets(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.75, 0.25]).log())
+        tensor(0.1308)
     """
     check_pair("kl_divergence_with_log_targets", log_predictions, log_targets)
     return total(log_targets.exp() * (log_targets - log_predictions), axis, where)
@@ -54,6 +60,9 @@ def generalized_kl_divergence(
         Shape (*), at least 0.
     Raises:
         ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.generalized_kl_divergence(torch.tensor([0.5, 0.5]).log(), torch.tensor([1.0, 1.0]))
+        tensor(0.3863)
     """
     entropy = kl_divergence(log_predictions, targets, axis, where)
     return entropy + total(log_predictions.exp() - targets, axis, where)

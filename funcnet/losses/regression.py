@@ -25,7 +25,12 @@ def squared_error(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
 
 
 def l2_loss(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
-    """Compute half the squared error, (p - t)^2 / 2, whose derivative is the error. Otherwise as `squared_error`."""
+    """Compute half the squared error, (p - t)^2 / 2, whose derivative is the error. Otherwise as `squared_error`.
+
+    Example:
+        >>> fn.losses.l2_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
+        tensor([0., 2.])
+    """
     return 0.5 * difference("l2_loss", predictions, targets).square()
 
 
@@ -43,6 +48,9 @@ def huber_loss(predictions: Tensor, targets: Tensor | None = None, delta: float 
         ValueError: The shapes differ.
     Source:
         Huber (1964), Robust Estimation of a Location Parameter, https://doi.org/10.1214/aoms/1177703732
+    Example:
+        >>> fn.losses.huber_loss(torch.tensor([0.5, 3.0]), delta=1.0)
+        tensor([0.1250, 2.5000])
     """
     error = difference("huber_loss", predictions, targets)
     clipped = error.clamp(max=delta).clamp(min=-delta)
@@ -53,6 +61,10 @@ def log_cosh(predictions: Tensor, targets: Tensor | None = None) -> Tensor:
     """Compute log(cosh(p - t)): about e^2 / 2 for small errors e, |e| - log 2 for large ones, and smooth throughout.
 
     Arguments, result and errors are those of `squared_error`.
+
+    Example:
+        >>> fn.losses.log_cosh(torch.tensor([0.1, 10.0]))
+        tensor([4.9917e-03, 9.3069e+00])
     """
     below = minus_abs(difference("log_cosh", predictions, targets))
     return softplus(2.0 * below) - below - math.log(2.0)
@@ -72,6 +84,9 @@ def cosine_similarity(
         Shape (*), in [-1, 1].
     Raises:
         ValueError: The shapes differ.
+    Example:
+        >>> fn.losses.cosine_similarity(torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0]))
+        tensor(0.9600)
     """
     check_pair("cosine_similarity", predictions, targets)
     return total(_unit(predictions, epsilon, axis, where) * _unit(targets, epsilon, axis, where), axis, where)
@@ -86,6 +101,9 @@ def cosine_distance(
 
     Returns:
         Shape (*), in [0, 2].
+    Example:
+        >>> fn.losses.cosine_distance(torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0]))
+        tensor(0.0400)
     """
     return 1 - cosine_similarity(predictions, targets, epsilon, axis, where)
 

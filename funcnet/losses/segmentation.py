@@ -45,6 +45,10 @@ def dice_loss(
     Source:
         Salehi, Erdogmus, Gholipour (2017), Tversky loss function for image segmentation,
         https://arxiv.org/abs/1706.05721; Milletari, Navab, Ahmadi (2016), V-Net, https://arxiv.org/abs/1606.04797
+    Example:
+        >>> masks = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> fn.losses.dice_loss(9 * masks, masks).round(decimals=3)
+        tensor([0.])
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"losses.dice_loss: expected the reduction 'mean', 'sum' or 'none', got {reduction!r}.")
@@ -75,6 +79,10 @@ def multiclass_generalized_dice_loss(
     Source:
         Sudre et al. (2017), Generalised Dice overlap as a deep learning loss function,
         https://arxiv.org/abs/1707.03237
+    Example:
+        >>> masks = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> fn.losses.multiclass_generalized_dice_loss(9 * masks, masks).round(decimals=3)
+        tensor(0.)
     """
     check_pair("multiclass_generalized_dice_loss", predictions, targets)
     frequencies = targets.sum(tuple(range(targets.ndim - 1)))
@@ -97,6 +105,9 @@ def binary_dice_loss(
 
     Returns:
         Shape (batch,).
+    Example:
+        >>> fn.losses.binary_dice_loss(torch.tensor([[9.0, -9.0]]), torch.tensor([[1.0, 0.0]])).round(decimals=3)
+        tensor([0.])
     """
     if predictions.ndim == targets.ndim and predictions.shape[-1:] != (1,):
         predictions, targets = predictions.unsqueeze(-1), targets.unsqueeze(-1)

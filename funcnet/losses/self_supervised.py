@@ -24,6 +24,9 @@ def ntxent(embeddings: Tensor, labels: Tensor, temperature: float | Tensor = 0.0
     Source:
         Chen, Kornblith, Norouzi, Hinton (2020), A Simple Framework for Contrastive Learning of Visual Representations,
         https://arxiv.org/abs/2002.05709
+    Example:
+        >>> fn.losses.ntxent(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]), torch.tensor([0, 0, 1, 1]))
+        tensor(9.0599e-06)
     """
     check_floating("ntxent", embeddings)
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
@@ -63,6 +66,9 @@ def triplet_margin_loss(
         ValueError: The shapes differ.
     Source:
         Schroff, Kalenichenko, Philbin (2015), FaceNet, https://arxiv.org/abs/1503.03832
+    Example:
+        >>> fn.losses.triplet_margin_loss(torch.tensor([0.0]), torch.tensor([0.5]), torch.tensor([1.0]))
+        tensor(0.5000)
     """
     check_pair("triplet_margin_loss", anchors, positives)
     check_pair("triplet_margin_loss", anchors, negatives)

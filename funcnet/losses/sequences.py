@@ -27,6 +27,10 @@ def ctc_loss(
     Source:
         Graves, Fernández, Gomez, Schmidhuber (2006), Connectionist Temporal Classification,
         https://www.cs.toronto.edu/~graves/icml_2006.pdf
+    Example:
+        >>> logits, labels = torch.zeros(1, 4, 3), torch.tensor([[1, 2]])  # one sequence of 4 times and 3 classes
+        >>> fn.losses.ctc_loss(logits, torch.zeros(1, 4), labels, torch.zeros(1, 2))
+        tensor([1.6864])
     """
     check_floating("ctc_loss", logits)
     if logit_paddings.shape != logits.shape[:2] or label_paddings.shape != labels.shape or logits.ndim != 3:
@@ -63,6 +67,9 @@ def ranking_softmax_loss(
     Source:
         Cao, Qin, Liu, Tsai, Li (2007), Learning to Rank: From Pairwise Approach to Listwise Approach,
         https://www.microsoft.com/en-us/research/publication/learning-to-rank-from-pairwise-approach-to-listwise-approach
+    Example:
+        >>> fn.losses.ranking_softmax_loss(torch.tensor([2.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+        tensor(0.4076)
     """
     check_pair("ranking_softmax_loss", logits, labels)
     labels = labels.to(logits.dtype) if weights is None else labels.to(logits.dtype) * weights

@@ -77,6 +77,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'funcnet.optim' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:  # help shows no states: each has fifty lines of methods of tuples
+    return sorted({*__all__} - {state.__name__ for state in _states()})
+
+
 def _states() -> list[type]:
     """List the public classes that occur in states; transformations hold functions and are not among them."""
     public = (globals()[name] for name in __all__)

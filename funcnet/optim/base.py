@@ -14,15 +14,17 @@ those of the complex numbers. (Optax divides both parts by one root of the mean 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from inspect import CO_VARKEYWORDS
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.reprs import Call, shows_call
 from funcnet.tree import Tree
 from funcnet.tree.nodes import map_fitting
 
+T = TypeVar("T")
 Params = Tree
 Updates = Tree
 State = Tree
@@ -43,6 +45,21 @@ class GradientTransformation(NamedTuple):
     init: Callable[[Params], State]
     update: Callable[..., tuple[Updates, State]]
 
+    def made_by(self, call: Call) -> "GradientTransformation":
+        """Return the same transformation, which prints as the call that made it."""
+        transformation = _BuiltTransformation(*self)
+        transformation.call = call
+        return transformation
+
+
+class _BuiltTransformation(GradientTransformation):
+    """A transformation that prints as the call of its builder."""
+
+    call: Call
+
+    def __repr__(self) -> str:
+        return str(self.call)
+
 
 GradientTransformationExtraArgs = GradientTransformation
 
@@ -51,6 +68,7 @@ class EmptyState(NamedTuple):
     """The state of a transformation without one, as programs for Optax make it; that of the package's own is ()."""
 
 
+@shows_call
 def with_extra_args_support(tx: GradientTransformation) -> GradientTransformation:
     """Make a transformation ignore the extra arguments of update that it does not name.
 
@@ -72,16 +90,31 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     return GradientTransformation(tx.init, partial(_update_by_name, update=tx.update, names=names))
 
 
+@shows_call
 def identity() -> GradientTransformation:
-    """Return updates unchanged."""
+    """Return updates unchanged.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.identity()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3., 4.])
+    """
     return GradientTransformation(init=no_state, update=_identity)
 
 
+@shows_call
 def set_to_zero() -> GradientTransformation:
-    """Replace updates by zeros, which freezes parameters."""
+    """Replace updates by zeros, which freezes parameters.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.set_to_zero()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0., 0.])
+    """
     return stateless(_zeros)
 
 
+@shows_call
 def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformation:
     """Make a transformation from a function (updates, params) -> updates.
 
@@ -100,7 +133,7 @@ def on_pairs(part: GradientTransformation) -> GradientTransformation:
     )
 
 
-def apply_updates(params: Params, updates: Updates) -> Params:
+def apply_updates(params: T, updates: Updates) -> T:
     """Add updates to parameters, leaf by leaf, in the dtype of the parameters.
 
     Args:
@@ -137,7 +170,12 @@ def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scal
 
 
 def global_norm(updates: Updates) -> Tensor:
-    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0."""
+    """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
+
+    Example:
+        >>> fn.optim.global_norm({"w": torch.tensor([3.0]), "b": torch.tensor(4.0)})
+        tensor(5.)
+    """
     return tree.norm(updates)
 
 

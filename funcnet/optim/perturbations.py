@@ -15,6 +15,8 @@ from funcnet import random, tree
 from funcnet.transforms import vmap
 from funcnet.tree import Tree
 
+__all__ = ["Gumbel", "Noise", "Normal", "make_perturbed_fun"]
+
 
 class Noise(Protocol):
     """A distribution with density: samples, and log density up to a constant."""

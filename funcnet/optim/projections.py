@@ -9,6 +9,8 @@ from funcnet import tree
 from funcnet.optim.base import Params, Scalar, cast
 from funcnet.tree import Tree
 
+__all__ = ["projection_box", "projection_l2_ball", "projection_non_negative", "projection_simplex"]
+
 
 def projection_non_negative(params: Params) -> Params:
     """Project onto the non-negative numbers, entry by entry: max(p, 0).

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 from funcnet.tree.nodes import map_as
 
 Kind = TypeVar("Kind")
 
 
+@shows_call
 def with_state(
     kind: type[State], init: Callable[..., State], update: Callable[..., Any], *, like: Sequence[str] = ()
 ) -> GradientTransformation:

@@ -6,6 +6,7 @@
 from funcnet.report.console import progress, show, track
 from funcnet.report.curves import curve
 from funcnet.report.maps import decision_map
-from funcnet.report.tables import summary, table
+from funcnet.report.summaries import summary
+from funcnet.report.tables import table
 
 __all__ = ["curve", "decision_map", "progress", "show", "summary", "table", "track"]

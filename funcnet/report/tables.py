@@ -1,6 +1,5 @@
-"""Tables: any rows, and the parameters of a model."""
+"""Tables of any rows."""
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,10 +7,8 @@ from rich import box
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from funcnet import tree
-from funcnet.tree import Tree
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> RenderableType:
@@ -32,33 +29,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
         2-1        500         -
     """
     body = [_cells(columns, row, index) for index, row in enumerate(rows)]
-    return _build(columns, body, title=title)
+    return build(columns, body, title=title)
 
 
-def summary(model: Any, params: Tree) -> RenderableType:
-    """List every parameter of a model with its shape, dtype, number of entries and bytes, and the totals.
-
-    Args:
-        model: Its name is the title: its repr, or the name of its type if the repr shows a memory address.
-        params: Any tree. A leaf that is not a tensor is shown by its type and value, and is not counted.
-    Example:
-        >>> fn.report.show(fn.report.summary("perceptron", {"w": torch.zeros(2, 1), "b": torch.zeros(1)}))
-        perceptron
-        path    shape    dtype     count   bytes
-        ────────────────────────────────────────
-        b       (1,)     float32       1       4
-        w       (2, 1)   float32       2       8
-        ────────────────────────────────────────
-        total                          3      12
-    """
-    leaves = tree.leaves(params)
-    rows = [_leaf_row(path, leaf) for path, leaf in zip(tree.paths(params), leaves, strict=True)]
-    tensors = [leaf for leaf in leaves if tree.is_tensor(leaf)]
-    total = ["total", "", "", _number(sum(map(Tensor.numel, tensors))), _number(sum(map(_bytes, tensors)))]
-    return _build(["path", "shape", "dtype", "count", "bytes"], rows, title=_name(model), total=total, right={3, 4})
-
-
-def _build(
+def build(
     columns: Sequence[str],
     rows: list[list[str]],
     *,
@@ -90,10 +64,11 @@ def _cell(value: Any) -> str:
         return "-"
     if tree.is_tensor(value) and value.numel() == 1:
         value = value.item()
-    return _number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Format a number with thousands separators, or with 6 digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
@@ -108,22 +83,3 @@ def _reads_as_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _leaf_row(path: str, leaf: Any) -> list[str]:
-    path = path or "(the tree itself)"
-    if not tree.is_tensor(leaf):
-        return [path, "-", f"{type(leaf).__name__} {reprlib.repr(leaf)}", "-", "-"]
-    dtype = str(leaf.dtype).removeprefix("torch.")
-    return [path, str(tuple(leaf.shape)), dtype, _number(leaf.numel()), _number(_bytes(leaf))]
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def _name(model: Any) -> str:
-    if isinstance(model, str):
-        return model
-    name = str(getattr(model, "__name__", None) or repr(model))
-    return type(model).__name__ if " at 0x" in name else name

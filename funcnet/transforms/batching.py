@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,16 +12,19 @@ from funcnet import tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.axis_names import named
 from funcnet.transforms.batched_writes import vmap_with_buffers
-from funcnet.transforms.flatten import Flattener, Function, check_function, transformed
+from funcnet.transforms.flatten import Flattener, check_function, transformed
 from funcnet.transforms.purity import Pure
 from funcnet.transforms.wrapped import global_name
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
 from funcnet.tree.nodes import prefix_leaves
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def vmap(
-    f: Function,
+    f: Callable[P, R],
     in_dims: Any = 0,
     out_dims: Any = 0,
     *,
@@ -31,7 +34,7 @@ def vmap(
     spmd_axis_name: Any = None,
     in_axes: Any = ...,
     out_axes: Any = ...,
-) -> "Vmap":
+) -> "Vmap[P, R]":
     """Transform a function of one example into a function of many, batched along an axis of its tensors.
 
     f may write in place to tensors that it creates: `out = torch.zeros(3); out[0] = x.sum()` fills one `out` per
@@ -81,10 +84,10 @@ def _one_of(name: str, dims: Any, axes: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Vmap:
+class Vmap(Generic[P, R]):
     """A function mapped over an axis; made by `vmap`."""
 
-    f: Function
+    f: Callable[P, R]
     in_dims: Any
     out_dims: Any
     chunk_size: int | None
@@ -99,7 +102,7 @@ class Vmap:
         return global_name(self) or (Vmap, tuple(getattr(self, field.name) for field in fields(self)))
 
     @boundary
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Apply f to every example and stack the results."""
         arguments = arrays_as_tensors((args, kwargs) if kwargs else (args,))
         dims = argument_axes(self.in_dims, arguments)

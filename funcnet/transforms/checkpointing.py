@@ -1,6 +1,7 @@
 """Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor
 
@@ -15,8 +16,11 @@ from funcnet.transforms.structural_zeros import Tensors
 from funcnet.transforms.wrapped import wrapped
 from funcnet.tree.conversion import arrays_as_tensors
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def remat(f: Function, *, prevent_cse: bool = True, policy: Policy | None = None) -> Function:
+
+def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None = None) -> Callable[P, R]:
     """Make a function recompute its intermediate values in the backward pass instead of storing them.
 
     Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.

@@ -43,20 +43,35 @@ def psum(x: Tree, axis_name: AxisNames) -> Any:
 
 @boundary
 def pmean(x: Tree, axis_name: AxisNames) -> Any:
-    """Average over all examples of the vmap of this name; see `psum`."""
+    """Average over all examples of the vmap of this name; see `psum`.
+
+    Example:
+        >>> fn.vmap(lambda x: x - fn.pmean(x, "i"), axis_name="i")(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([-1.,  0.,  1.])
+    """
     size = axis_size(axis_name)
     return tree.map(lambda total: total / size, _over(_Sum, x, axis_name))
 
 
 @boundary
 def pmax(x: Tree, axis_name: AxisNames) -> Any:
-    """Return the largest values among all examples of the vmap of this name, without a derivative; see `psum`."""
+    """Return the largest values among all examples of the vmap of this name, without a derivative; see `psum`.
+
+    Example:
+        >>> fn.vmap(lambda x: x - fn.pmax(x, "i"), axis_name="i")(torch.tensor([1.0, 2.0, 4.0]))
+        tensor([-3., -2.,  0.])
+    """
     return _over(partial(_Extreme, reduce=torch.amax), x, axis_name)
 
 
 @boundary
 def pmin(x: Tree, axis_name: AxisNames) -> Any:
-    """Return the smallest values among all examples of the vmap of this name, without a derivative; see `psum`."""
+    """Return the smallest values among all examples of the vmap of this name, without a derivative; see `psum`.
+
+    Example:
+        >>> fn.vmap(lambda x: x - fn.pmin(x, "i"), axis_name="i")(torch.tensor([1.0, 2.0, 4.0]))
+        tensor([0., 1., 3.])
+    """
     return _over(partial(_Extreme, reduce=torch.amin), x, axis_name)
 
 
@@ -102,6 +117,9 @@ def axis_size(axis_name: AxisNames) -> int:
 
     Raises:
         NameError: No vmap of this name runs.
+    Example:
+        >>> fn.vmap(lambda x: x / fn.transforms.axis_size("i"), axis_name="i")(torch.tensor([1.0, 2.0]))
+        tensor([0.5000, 1.0000])
     """
     size = 1
     for name in _names(axis_name):

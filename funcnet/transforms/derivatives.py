@@ -1,7 +1,7 @@
 """Derivatives of functions of pytrees: gradients, directional derivatives, pullbacks."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 import torch.func
 from torch import Tensor
@@ -27,6 +27,24 @@ from funcnet.transforms.replacements import with_replacements
 from funcnet.transforms.wrapped import wrapped
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+X = TypeVar("X")
+
+
+@overload
+def grad(f: Callable[Concatenate[X, P], Tensor]) -> Callable[Concatenate[X, P], X]: ...
+
+
+@overload
+def grad(f: Callable[P, Any], argnums: Argnums, *, has_aux: bool = False) -> Callable[P, Any]: ...
+
+
+@overload
+def grad(
+    f: Callable[Concatenate[X, P], tuple[Any, R]], *, has_aux: bool
+) -> Callable[Concatenate[X, P], tuple[X, R]]: ...
 
 
 def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
@@ -59,6 +77,16 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
 def _gradient(f: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
     value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
     return (grads, value[1]) if has_aux else grads
+
+
+@overload
+def value_and_grad(
+    f: Callable[Concatenate[X, P], R], *, has_aux: bool = False
+) -> Callable[Concatenate[X, P], tuple[R, X]]: ...
+
+
+@overload
+def value_and_grad(f: Callable[P, R], argnums: Argnums, *, has_aux: bool = False) -> Callable[P, tuple[R, Any]]: ...
 
 
 def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:

@@ -12,22 +12,42 @@ from funcnet.tree.nodes import is_inexact, map_fitting, partition
 
 
 def add(a: Tree, b: Tree) -> Tree:
-    """Add two trees leaf by leaf."""
+    """Add two trees leaf by leaf.
+
+    Example:
+        >>> fn.tree.add({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)})
+        {'w': tensor(3.)}
+    """
     return _arithmetic("tree.add", torch.add, a, b)
 
 
 def sub(a: Tree, b: Tree) -> Tree:
-    """Subtract the second tree from the first leaf by leaf."""
+    """Subtract the second tree from the first leaf by leaf.
+
+    Example:
+        >>> fn.tree.sub({"w": torch.tensor(3.0)}, {"w": torch.tensor(2.0)})
+        {'w': tensor(1.)}
+    """
     return _arithmetic("tree.sub", torch.sub, a, b)
 
 
 def scale(scalar: float | Tensor, tree: Tree) -> Tree:
-    """Multiply every leaf by a number."""
+    """Multiply every leaf by a number.
+
+    Example:
+        >>> fn.tree.scale(0.5, {"w": torch.tensor([2.0, 4.0])})
+        {'w': tensor([1., 2.])}
+    """
     return _arithmetic("tree.scale", lambda leaf: scalar * leaf, tree)
 
 
 def zeros_like(tree: Tree) -> Tree:
-    """Return the tree with every floating-point or complex tensor replaced by zeros."""
+    """Return the tree with every floating-point or complex tensor replaced by zeros.
+
+    Example:
+        >>> fn.tree.zeros_like({"w": torch.ones(2), "n": 3})
+        {'w': tensor([0., 0.]), 'n': 3}
+    """
     return _arithmetic("tree.zeros_like", torch.zeros_like, tree)
 
 
@@ -44,6 +64,9 @@ def dot(a: Tree, b: Tree) -> Tensor:
         A real 0-d tensor; a float32 zero on the CPU if there is nothing to multiply.
     Raises:
         ValueError: The trees differ in structure or shapes; the message names the path of the first difference.
+    Example:
+        >>> fn.tree.dot((torch.tensor([1.0, 2.0]), torch.tensor(3.0)), (torch.tensor([1.0, 1.0]), torch.tensor(2.0)))
+        tensor(9.)
     """
     inexact = partition(a, is_inexact)[0]
     products = leaves(map_fitting("tree.dot", _product, inexact, b))
@@ -54,6 +77,10 @@ def norm(tree: Tree) -> Tensor:
     """Return the Euclidean norm of all entries together, as a 0-d tensor; its gradient at 0 is 0.
 
     For a tree without floating-point or complex tensors it is a float32 zero on the CPU.
+
+    Example:
+        >>> fn.tree.norm({"w": torch.tensor([3.0]), "b": torch.tensor(4.0)})
+        tensor(5.)
     """
     norms = [torch.linalg.vector_norm(leaf) for leaf in leaves(tree) if is_inexact(leaf)]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else _zero()

@@ -8,12 +8,22 @@ from funcnet.tree.flattening import Tree, describe, is_tensor, leaves, mismatch,
 
 
 def equal(a: Tree, b: Tree) -> bool:
-    """Tell whether two trees have the same structure, dtypes, devices and values; NaN equals NaN, and 0 equals -0."""
+    """Tell whether two trees have the same structure, dtypes, devices and values; NaN equals NaN, and 0 equals -0.
+
+    Example:
+        >>> fn.tree.equal({"w": torch.tensor([1.0])}, {"w": torch.tensor([1.0])}), fn.tree.equal([1], (1,))
+        (True, False)
+    """
     return difference(a, b) is None
 
 
 def allclose(a: Tree, b: Tree, *, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
-    """Tell whether two trees agree: |a - b| <= atol + rtol |b| at every entry, structure and dtypes equal."""
+    """Tell whether two trees agree: |a - b| <= atol + rtol |b| at every entry, structure and dtypes equal.
+
+    Example:
+        >>> fn.tree.allclose((torch.tensor(1.0),), (torch.tensor(1.0 + 1e-7),))
+        True
+    """
     return difference(a, b, rtol=rtol, atol=atol) is None
 
 

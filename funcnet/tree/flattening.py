@@ -18,6 +18,10 @@ def flatten(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> tuple[l
     Args:
         tree: Any tree.
         is_leaf: Makes every subtree for which it is true a leaf, None included.
+    Example:
+        >>> leaves, structure = fn.tree.flatten({"w": 1, "b": (2, 3)})
+        >>> leaves, fn.tree.unflatten(structure, [20, 30, 10])
+        ([2, 3, 1], {'w': 10, 'b': (20, 30)})
     """
     try:
         leaves, structure = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
@@ -34,12 +38,22 @@ def too_deep() -> RecursionError:
 
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
-    """Build the tree of this structure with these leaves: the inverse of `flatten`."""
+    """Build the tree of this structure with these leaves: the inverse of `flatten`.
+
+    Example:
+        >>> fn.tree.unflatten(fn.tree.structure({"w": 1, "b": (2, 3)}), [20, 30, 10])
+        {'w': 10, 'b': (20, 30)}
+    """
     return optree.tree_unflatten(structure, leaves)
 
 
 def leaves(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """List the leaves of a tree, in the order of `paths`; is_leaf as in `flatten`."""
+    """List the leaves of a tree, in the order of `paths`; is_leaf as in `flatten`.
+
+    Example:
+        >>> fn.tree.leaves({"w": 1, "b": (2, 3)})
+        [2, 3, 1]
+    """
     try:
         return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
     except RecursionError as error:
@@ -47,7 +61,12 @@ def leaves(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> list[Any
 
 
 def structure(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> Structure:
-    """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure."""
+    """Return the structure of a tree without its leaves: hashable, and equal for trees of equal structure.
+
+    Example:
+        >>> fn.tree.structure({"w": 1, "b": 2}) == fn.tree.structure({"b": "x", "w": "y"})
+        True
+    """
     try:
         return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
     except RecursionError as error:
@@ -68,12 +87,22 @@ def paths(tree: Tree) -> list[str]:
 
 
 def place(path: str) -> str:
-    """Describe the place of a leaf in an error message."""
+    """Describe the place of a leaf in an error message.
+
+    Example:
+        >>> fn.tree.place("hidden.w")
+        'path "hidden.w"'
+    """
     return f'path "{path}"' if path else "the tree itself, which is one leaf"
 
 
 def describe(tree: Tree) -> str:
-    """Describe a tree in an error message: dtype, shape and device of a tensor, the entries of a node."""
+    """Describe a tree in an error message: dtype, shape and device of a tensor, the entries of a node.
+
+    Example:
+        >>> fn.tree.describe(torch.zeros(2, 3)), fn.tree.describe({"w": 0, "b": 0})
+        ('float32 tensor of shape (2, 3) on cpu', 'dict with entries b, w')
+    """
     if is_tensor(tree):
         return f"{str(tree.dtype).removeprefix('torch.')} tensor of shape {tuple(tree.shape)} on {tree.device}"
     if tree is None or is_leaf(tree):
@@ -83,7 +112,12 @@ def describe(tree: Tree) -> str:
 
 
 def is_tensor(leaf: Any) -> bool:
-    """Tell whether a leaf is a tensor."""
+    """Tell whether a leaf is a tensor.
+
+    Example:
+        >>> fn.tree.is_tensor(torch.tensor(1)), fn.tree.is_tensor(1)
+        (True, False)
+    """
     return isinstance(leaf, Tensor)
 
 

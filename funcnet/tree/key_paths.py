@@ -71,7 +71,12 @@ def flatten_with_path(tree: Tree, is_leaf: IsLeaf = None) -> tuple[list[tuple[Ke
 
 
 def leaves_with_path(tree: Tree, is_leaf: IsLeaf = None) -> list[tuple[KeyPath, Any]]:
-    """List pairs of a path and a leaf; see `flatten_with_path`."""
+    """List pairs of a path and a leaf; see `flatten_with_path`.
+
+    Example:
+        >>> fn.tree.leaves_with_path({"w": 1, "b": (2, 3)})[0]
+        ((DictKey(key='b'), SequenceKey(idx=0)), 2)
+    """
     return flatten_with_path(tree, is_leaf)[0]
 
 

@@ -79,12 +79,22 @@ def _kind(leaf: Any) -> Any:
 
 
 def map_with_path(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply f(path, leaf, *others) as `map` does, with the leaf's path, as in `paths`, as the first argument."""
+    """Apply f(path, leaf, *others) as `map` does, with the leaf's path, as in `paths`, as the first argument.
+
+    Example:
+        >>> fn.tree.map_with_path(lambda path, leaf: f"{path}={leaf}", {"w": 1, "b": (2, 3)})
+        {'w': 'w=1', 'b': ('b.0=2', 'b.1=3')}
+    """
     return map(f, unflatten(structure(tree), paths(tree)), tree, *rest)
 
 
 def is_floating(leaf: Any) -> bool:
-    """Tell whether a leaf is a tensor of real floating-point numbers."""
+    """Tell whether a leaf is a tensor of real floating-point numbers.
+
+    Example:
+        >>> fn.tree.is_floating(torch.tensor(1.0)), fn.tree.is_floating(torch.tensor(1)), fn.tree.is_floating(1.0)
+        (True, False, False)
+    """
     return isinstance(leaf, Tensor) and leaf.is_floating_point()
 
 
@@ -156,6 +166,9 @@ def combine(*trees: Tree) -> Tree:
         trees: At least one. The result has the structure of the first; where it is None, others may hold subtrees.
     Raises:
         ValueError: No tree is given, or one differs in structure; the message names the path of the first difference.
+    Example:
+        >>> fn.tree.combine({"w": torch.tensor(1.0), "n": None}, {"w": None, "n": 3})
+        {'w': tensor(1.), 'n': 3}
     """
     if not trees:
         raise ValueError("tree.combine: expected at least one tree, got none.")
@@ -200,6 +213,10 @@ def stack(trees: Sequence[Tree]) -> Tree:
     Raises:
         ValueError: No tree is given, or the trees differ in structure or shapes; the message names the first path where
             they differ.
+    Example:
+        >>> fn.tree.stack([{"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])}])
+        {'w': tensor([[1., 2.],
+                [3., 4.]])}
     """
     if not trees:
         raise ValueError("tree.stack: expected at least one tree, got none. An empty stack has no structure.")
@@ -207,7 +224,12 @@ def stack(trees: Sequence[Tree]) -> Tree:
 
 
 def unstack(tree: Tree) -> list[Tree]:
-    """Split the leading axis of every tensor: the inverse of `stack`. Other leaves are repeated."""
+    """Split the leading axis of every tensor: the inverse of `stack`. Other leaves are repeated.
+
+    Example:
+        >>> fn.tree.unstack({"w": torch.tensor([1.0, 2.0]), "n": 3})
+        [{'w': tensor(1.), 'n': 3}, {'w': tensor(2.), 'n': 3}]
+    """
     sizes = {leaf.shape[:1] for leaf in leaves(tree) if is_tensor(leaf)}
     if len(sizes) != 1 or () in sizes:
         shapes = map(lambda leaf: str(tuple(leaf.shape)), partition(tree, is_tensor)[0])
@@ -226,6 +248,10 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
     Returns:
         The vector, in the tensors' common dtype, and the function that turns such a vector back into a tree with the
         original shapes and dtypes. Without such tensors, the vector is float32 of length 0 on the CPU.
+    Example:
+        >>> vector, unravel = fn.tree.ravel({"w": torch.tensor([1.0, 2.0]), "b": torch.tensor(3.0)})
+        >>> vector, unravel(-vector)
+        (tensor([3., 1., 2.]), {'w': tensor([-1., -2.]), 'b': tensor(-3.)})
     """
     inexact, rest = partition(tree, is_inexact)
     tensors, spec = flatten(view_as_real(inexact))

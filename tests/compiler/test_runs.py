@@ -230,7 +230,7 @@ def test_an_interrupt_ends_the_threads_of_long_statements(name: str) -> None:
         timer.cancel()
     before = time.process_time()
     time.sleep(1)
-    assert time.process_time() - before < 0.6  # a thread that goes on takes 1
+    assert time.process_time() - before < 0.1  # the call returned after its threads had ended
 
 
 SPLIT = [(2**12 + 37,), (3, 2**11 + 5), (2**11 + 5, 3), (150, 140), (5, 7, 2**8 + 1)]

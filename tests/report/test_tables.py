@@ -8,6 +8,7 @@ import torch
 from printed_reports import printed
 from tables import TREES
 
+import funcnet as fn
 from funcnet import report, tree
 
 
@@ -93,3 +94,31 @@ def test_table_folds_numbers_that_do_not_fit_and_never_truncates_them():
 def test_table_refuses_rows_of_another_length():
     with pytest.raises(ValueError, match=r"table: row 1: expected 2 cells, one per column of \['a', 'b'\], got 3"):
         report.table(["a", "b"], [[1, 2], [1, 2, 3]])
+
+
+def test_summary_of_the_layers_of_a_model():
+    branches = fn.parallel(fn.dense(3), torch.cos)
+    model = fn.serial(
+        hidden=fn.dense(4), norm=fn.batch_norm(), rest=fn.serial(branches, lambda ys: {"a": ys[0].sum(), "b": ys[1]})
+    )
+    x = torch.zeros(5, 2)
+    params, _ = model.init_with_state(fn.random.key(0), x)
+    _, _, _, _, *rows, _, total = [re.split(r"\s{2,}", line) for line in printed(report.summary(model, params, x))]
+    assert rows == [
+        ["hidden", "dense(4)", "(5, 4)", "12"],
+        ["norm", "batch_norm()", "(5, 4)", "8"],
+        ["rest.0.0", "dense(3)", "(5, 3)", "15"],
+        ["rest.0.1", "cos", "(5, 4)", "0"],
+        ["rest.1", "<lambda>", "a: (), b: (5, 4)", "0"],
+    ]
+    assert total == ["total", "35"] and sum(leaf.numel() for leaf in tree.leaves(params)) == 35
+
+
+def test_summary_of_a_single_layer_and_of_a_function():
+    layer = fn.gru(3)
+    params = layer.init(fn.random.key(0), torch.zeros(2, 7, 5))
+    rows = [re.split(r"\s{2,}", line) for line in printed(report.summary(layer, params, torch.zeros(2, 7, 5)))]
+    assert rows[3][:2] == ["(the model itself)", "gru(3)"] and rows[-1][1] == str(
+        sum(leaf.numel() for leaf in tree.leaves(params))
+    )
+    assert "(2,)" in printed(report.summary(torch.sin, (), torch.zeros(2)))[3]

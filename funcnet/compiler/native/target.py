@@ -52,10 +52,10 @@ class Target:
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
         steps: Expected steps of a loop with a condition.
         cache: Bytes of values that a core keeps at hand, in its second cache.
-        poll: Operations between two reads of the stop flag in one statement: 10 ms, or 0.3 s of the slowest ones. A
-            loop that is cut may be slower, so that only long statements are.
+        poll: Operations between two reads of the stop flag in one statement: about 10 ms. A loop that is cut may be
+            slower, so that only long statements are.
         poll_between: Operations of a statement before which the flag is read.
-        poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.2 s.
+        poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.1 s.
         short_run: Operations of a run below which threads do not pay; one on all lanes of a block counts once.
         long_run: Operations of a run from which on it gets a thread, at 0.1 ms, so that Ctrl-C can stop it.
     """
@@ -95,7 +95,7 @@ class Target:
     cache: int = 2 << 20
     poll: int = 1 << 24
     poll_between: int = 1 << 20
-    poll_product: int = 1 << 36
+    poll_product: int = 1 << 35
     short_run: int = 3_000_000
     long_run: int = 20_000_000
 

@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByBeliefState(NamedTuple):
@@ -31,16 +32,24 @@ class ScaleByBeliefState(NamedTuple):
     nu: Params  # like params: the mean of squared deviations from it
 
 
+@shows_call
 def scale_by_belief(
     b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-16, eps_root: Scalar = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the root mean square of their deviations from it, as `adabelief` does."""
+    """Divide the mean of gradients by the root mean square of their deviations from it, as `adabelief` does.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_belief()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.1111, 1.1111])
+    """
     check_fraction("scale_by_belief", b1=b1, b2=b2)
     check_not_negative("scale_by_belief", eps=eps, eps_root=eps_root)
     update = partial(_belief_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov)
     return on_pairs(with_state(ScaleByBeliefState, _belief_init, update, like=("mu", "nu")))
 
 
+@shows_call
 def adabelief(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

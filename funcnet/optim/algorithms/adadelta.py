@@ -12,6 +12,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdaDeltaState(NamedTuple):
@@ -21,8 +22,15 @@ class ScaleByAdaDeltaState(NamedTuple):
     e_x: Params  # like params: the mean of squared updates
 
 
+@shows_call
 def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransformation:
-    """Rescale updates to the size of earlier updates, as `adadelta` does before its step size."""
+    """Rescale updates to the size of earlier updates, as `adadelta` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_adadelta()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.0032, 0.0032])
+    """
     check_fraction("scale_by_adadelta", rho=rho)
     check_not_negative("scale_by_adadelta", eps=eps)
     return on_pairs(
@@ -32,6 +40,7 @@ def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransfor
     )
 
 
+@shows_call
 def adadelta(
     learning_rate: ScalarOrSchedule = 1.0,
     rho: Scalar = 0.9,
@@ -55,6 +64,10 @@ def adadelta(
         The transformation. State: a tuple, with a `ScaleByAdaDeltaState` second.
     Source:
         Zeiler (2012), ADADELTA, https://arxiv.org/abs/1212.5701
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adadelta(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.0003, -0.0003])
     """
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),

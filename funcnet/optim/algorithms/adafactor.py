@@ -29,6 +29,7 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.ema import ema
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale, scale_by_learning_rate, scale_by_param_block_rms
+from funcnet.reprs import shows_call
 
 
 class FactoredState(NamedTuple):
@@ -40,6 +41,7 @@ class FactoredState(NamedTuple):
     v: Params  # every entry, None for a leaf that is factored
 
 
+@shows_call
 def scale_by_factored_rms(
     factored: bool = True,
     decay_rate: Scalar = 0.8,
@@ -47,7 +49,15 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: int = 128,
     epsilon: Scalar = 1e-30,
 ) -> GradientTransformation:
-    """Divide updates by a root mean square that is stored as an outer product, as `adafactor` does."""
+    """Divide updates by a root mean square that is stored as an outer product, as `adafactor` does.
+
+    Example:
+        >>> params = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+        >>> part = fn.optim.scale_by_factored_rms(min_dim_size_to_factor=2)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([[1.6667, 0.0000],
+                [0.0000, 1.2500]])
+    """
     check_fraction("scale_by_factored_rms", decay_rate=decay_rate)
     check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
@@ -55,6 +65,7 @@ def scale_by_factored_rms(
     return on_pairs(with_state(FactoredState, partial(_factored_init, size=size), update))
 
 
+@shows_call
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
     min_dim_size_to_factor: int = 128,
@@ -95,6 +106,10 @@ def adafactor(
         The transformation. State: a tuple, with a `FactoredState` first.
     Source:
         Shazeer, Stern (2018), Adafactor, algorithms 4 and 5, https://arxiv.org/abs/1804.04235
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adafactor(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3536, -0.3536])
     """
     parts = [scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)]
     if clipping_threshold is not None:

@@ -13,6 +13,7 @@ from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByRssState(NamedTuple):
@@ -21,13 +22,21 @@ class ScaleByRssState(NamedTuple):
     sum_of_squares: Params  # like params: the sum of all squared gradients
 
 
+@shows_call
 def scale_by_rss(initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7) -> GradientTransformation:
-    """Divide updates by the root of the sum of all their squares, as `adagrad` does before its step size."""
+    """Divide updates by the root of the sum of all their squares, as `adagrad` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_rss()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.9945, 0.9969])
+    """
     check_not_negative("scale_by_rss", initial_accumulator_value=initial_accumulator_value, eps=eps)
     init = partial(_rss_init, initial_accumulator_value=initial_accumulator_value)
     return on_pairs(with_state(ScaleByRssState, init, partial(_rss_update, eps=eps), like=("sum_of_squares",)))
 
 
+@shows_call
 def adagrad(
     learning_rate: ScalarOrSchedule, initial_accumulator_value: Scalar = 0.1, eps: Scalar = 1e-7
 ) -> GradientTransformation:
@@ -44,6 +53,10 @@ def adagrad(
         The transformation. State: a tuple, with a `ScaleByRssState` first.
     Source:
         Duchi, Hazan, Singer (2011), Adaptive Subgradient Methods, https://jmlr.org/papers/v12/duchi11a.html
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adagrad(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.0994, -0.0997])
     """
     return chain(scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate))
 

@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdamState(NamedTuple):
@@ -35,6 +36,7 @@ class ScaleByAdamState(NamedTuple):
     nu: Params  # like params, in mu_dtype if that is wider than theirs: the mean of squared gradients
 
 
+@shows_call
 def scale_by_adam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -44,7 +46,13 @@ def scale_by_adam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size."""
+    """Divide the mean of gradients by the root of the mean of their squares, as `adam` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_adam()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_adam", b1=b1, b2=b2)
     check_not_negative("scale_by_adam", eps=eps, eps_root=eps_root)
     return on_pairs(
@@ -57,6 +65,7 @@ def scale_by_adam(
     )
 
 
+@shows_call
 def adam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -95,6 +104,7 @@ def adam(
     )
 
 
+@shows_call
 def adamw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -118,6 +128,10 @@ def adamw(
         mask: The leaves that decay, as in `masked`. None: all.
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adamw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
@@ -126,6 +140,7 @@ def adamw(
     )
 
 
+@shows_call
 def nadam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -141,10 +156,15 @@ def nadam(
 
     Source:
         Dozat (2016), Incorporating Nesterov Momentum into Adam, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.nadam(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
 
 
+@shows_call
 def nadamw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -155,7 +175,13 @@ def nadamw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamw` does with nesterov=True."""
+    """Descend as `adamw` does with nesterov=True.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.nadamw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
+    """
     return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
 
 

@@ -24,10 +24,18 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) -> GradientTransformation:
-    """Divide the mean of gradients by their decaying maximum, as `adamax` does before its step size."""
+    """Divide the mean of gradients by their decaying maximum, as `adamax` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_adamax()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_adamax", b1=b1, b2=b2)
     check_not_negative("scale_by_adamax", eps=eps)
     return on_pairs(
@@ -35,6 +43,7 @@ def scale_by_adamax(b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8) ->
     )
 
 
+@shows_call
 def adamax(
     learning_rate: ScalarOrSchedule, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8
 ) -> GradientTransformation:
@@ -51,10 +60,15 @@ def adamax(
         The transformation. State: a tuple, with a `ScaleByAdamState` first.
     Source:
         Kingma, Ba (2015), Adam, section 7.1, https://arxiv.org/abs/1412.6980
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adamax(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     return chain(scale_by_adamax(b1, b2, eps), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def adamaxw(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -63,7 +77,13 @@ def adamaxw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: TreeOrFunction | None = None,
 ) -> GradientTransformation:
-    """Descend as `adamax` does, with decoupled weight decay as in `adamw`."""
+    """Descend as `adamax` does, with decoupled weight decay as in `adamw`.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adamaxw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
+    """
     return chain(
         scale_by_adamax(b1, b2, eps), add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)
     )

@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdanState(NamedTuple):
@@ -37,16 +38,24 @@ class ScaleByAdanState(NamedTuple):
     grad: Params  # like params: the last gradient
 
 
+@shows_call
 def scale_by_adan(
     b1: Scalar = 0.98, b2: Scalar = 0.92, b3: Scalar = 0.99, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
 ) -> GradientTransformation:
-    """Divide an extrapolated mean of gradients by its root mean square, as `adan` does before its step size."""
+    """Divide an extrapolated mean of gradients by its root mean square, as `adan` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_adan()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_adan", b1=b1, b2=b2, b3=b3)
     check_not_negative("scale_by_adan", eps=eps, eps_root=eps_root)
     update = partial(_adan_update, b1=b1, b2=b2, b3=b3, eps=eps, eps_root=eps_root)
     return on_pairs(with_state(ScaleByAdanState, _adan_init, update, like=("mu", "delta", "nu", "grad")))
 
 
+@shows_call
 def adan(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.98,

@@ -25,6 +25,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAdemamixState(NamedTuple):
@@ -37,6 +38,7 @@ class ScaleByAdemamixState(NamedTuple):
     nu: Params  # like params, in mu_dtype: the mean of squared gradients
 
 
+@shows_call
 def scale_by_ademamix(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -46,7 +48,13 @@ def scale_by_ademamix(
     eps_root: Scalar = 0.0,
     mu_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Divide a mixture of two means of gradients by their root mean square, as `ademamix` does."""
+    """Divide a mixture of two means of gradients by their root mean square, as `ademamix` does.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_ademamix()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0006, 1.0006])
+    """
     check_fraction("scale_by_ademamix", b1=b1, b2=b2, **({} if callable(b3) else {"b3": b3}))
     check_rate("scale_by_ademamix", alpha=alpha)
     check_not_negative("scale_by_ademamix", eps=eps, eps_root=eps_root)
@@ -55,6 +63,7 @@ def scale_by_ademamix(
     return on_pairs(with_state(ScaleByAdemamixState, init, update, like=("m1", "m2", "nu")))
 
 
+@shows_call
 def ademamix(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleByAmsgradState(NamedTuple):
     nu_max: Params  # like nu: its maximum so far
 
 
+@shows_call
 def scale_by_amsgrad(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -41,7 +43,13 @@ def scale_by_amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size."""
+    """Divide the mean of gradients by the largest root mean square so far, as `amsgrad` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_amsgrad()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.0000, 1.0000])
+    """
     check_fraction("scale_by_amsgrad", b1=b1, b2=b2)
     check_not_negative("scale_by_amsgrad", eps=eps, eps_root=eps_root)
     update = partial(
@@ -58,6 +66,7 @@ def scale_by_amsgrad(
     )
 
 
+@shows_call
 def amsgrad(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -79,6 +88,10 @@ def amsgrad(
         bias_correction_mu, bias_correction_nu: Whether m and v are divided by the sum of their weights.
     Source:
         Reddi, Kale, Kumar (2018), On the Convergence of Adam and Beyond, https://arxiv.org/abs/1904.09237
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.amsgrad(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     first = scale_by_amsgrad(b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu)
     return chain(first, scale_by_learning_rate(learning_rate))

@@ -24,6 +24,7 @@ from funcnet.optim.base import (
 from funcnet.optim.distance import adam_rate, quotient, sum_of_magnitudes, zero_scalar
 from funcnet.optim.ranges import check_fraction, check_not_negative, check_rate
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class DAdaptAdamWState(NamedTuple):
@@ -37,6 +38,7 @@ class DAdaptAdamWState(NamedTuple):
     count: Count  # 0-d int64, updates seen so far
 
 
+@shows_call
 def dadapt_adamw(
     learning_rate: ScalarOrSchedule = 1.0,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),
@@ -61,6 +63,10 @@ def dadapt_adamw(
     Source:
         Defazio, Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation, algorithm 5,
         https://arxiv.org/abs/2301.07733; the formula is that of optax.contrib.dadapt_adamw.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.dadapt_adamw()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-9.9999e-07, -9.9999e-07])
     """
     check_rate("dadapt_adamw", learning_rate=learning_rate)
     check_fraction("dadapt_adamw", b1=betas[0], b2=betas[1])

@@ -11,8 +11,10 @@ from funcnet.optim.ranges import check_rate
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import ScaleByScheduleState, scale_by_trust_ratio, zero_schedule
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def fromage(learning_rate: ScalarOrSchedule, min_norm: Scalar = 1e-6) -> GradientTransformation:
     """Descend by a fraction of the norm of each leaf, then shrink it so that norms do not grow.
 

@@ -6,8 +6,10 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def lamb(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -28,6 +30,10 @@ def lamb(
         weight_decay, mask: As for `adamw`.
     Source:
         You et al. (2020), Large Batch Optimization for Deep Learning, https://arxiv.org/abs/1904.00962
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.lamb(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3536, -0.3536])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),

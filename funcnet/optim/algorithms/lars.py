@@ -6,8 +6,10 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_trust_ratio
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def lars(
     learning_rate: ScalarOrSchedule,
     weight_decay: ScalarOrSchedule = 0.0,
@@ -30,6 +32,10 @@ def lars(
         momentum, nesterov: As in `trace`.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.lars(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.0003, -0.0004])
     """
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),

@@ -25,6 +25,7 @@ from funcnet.optim.moments import zeros
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale, scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
 
@@ -40,6 +41,7 @@ class ScaleByLBFGSState(NamedTuple):
     weights_memory: Tensor  # (memory_size,), inverses of their inner products; 0 in unused slots
 
 
+@shows_call
 def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> GradientTransformation:
     """Multiply updates by an inverse Hessian estimated from the last steps, as `lbfgs` does before its step size.
 
@@ -51,6 +53,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         The transformation. It needs params. State: `ScaleByLBFGSState`.
     Raises:
         ValueError: memory_size is below 1.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_lbfgs()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.6000, 0.8000])
     """
     if memory_size < 1:
         raise ValueError(f"lbfgs: expected a memory_size of at least 1, got {memory_size}.")
@@ -62,6 +68,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     )
 
 
+@shows_call
 def lbfgs(
     learning_rate: ScalarOrSchedule | None = None,
     memory_size: int = 10,

@@ -23,6 +23,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByLionState(NamedTuple):
@@ -32,8 +33,15 @@ class ScaleByLionState(NamedTuple):
     mu: Params  # like params, in mu_dtype: the mean of gradients
 
 
+@shows_call
 def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
-    """Replace updates by the signs of their mean, as `lion` does before its step size."""
+    """Replace updates by the signs of their mean, as `lion` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_lion()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1., 1.])
+    """
     check_fraction("scale_by_lion", b1=b1, b2=b2)
     return on_pairs(
         with_state(
@@ -42,6 +50,7 @@ def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | N
     )
 
 
+@shows_call
 def lion(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -63,6 +72,10 @@ def lion(
         The transformation. State: a tuple, with a `ScaleByLionState` first.
     Source:
         Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.lion(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1003, -0.1004])
     """
     return chain(
         scale_by_lion(b1, b2, mu_dtype),

@@ -26,6 +26,7 @@ from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction, partition
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 Coefficients = tuple[float, float, float]
@@ -40,6 +41,7 @@ class MuonState(NamedTuple):
     mu: Params  # like params, in mu_dtype: the mean of gradients
 
 
+@shows_call
 def scale_by_muon(
     ns_coeffs: Coefficients | Sequence[Coefficients] = STANDARD,
     ns_steps: int = 5,
@@ -50,7 +52,14 @@ def scale_by_muon(
     nesterov: bool = True,
     adaptive: bool = False,
 ) -> GradientTransformation:
-    """Replace mean gradients of matrices by the nearest orthogonal matrices, as `muon` does before its step size."""
+    """Replace mean gradients of matrices by the nearest orthogonal matrices, as `muon` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), fn.optim.scale_by_muon()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([[0.7229, 0.0000],
+                [0.0000, 1.1192]])
+    """
     check_fraction("scale_by_muon", beta=beta)
     check_not_negative("scale_by_muon", eps=eps)
     coefficients = _per_step(ns_coeffs, ns_steps)
@@ -58,6 +67,7 @@ def scale_by_muon(
     return with_state(MuonState, partial(_muon_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
+@shows_call
 def muon(
     learning_rate: ScalarOrSchedule,
     ns_coeffs: Coefficients | Sequence[Coefficients] = STANDARD,
@@ -103,6 +113,11 @@ def muon(
         ValueError: There are fewer polynomials than steps.
     Source:
         Jordan et al. (2024), Muon, https://kellerjordan.github.io/posts/muon/; options as in optax.contrib.muon.
+    Example:
+        >>> params, part = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), fn.optim.muon(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([[-0.0723, -0.0000],
+                [-0.0000, -0.1119]])
     """
     adam_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     matrices = chain(

@@ -25,6 +25,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByNovogradState(NamedTuple):
@@ -35,6 +36,7 @@ class ScaleByNovogradState(NamedTuple):
     nu: Params  # 0-d per parameter, in its real dtype: the mean of squared norms of its gradients
 
 
+@shows_call
 def scale_by_novograd(
     b1: Scalar = 0.9,
     b2: Scalar = 0.25,
@@ -43,13 +45,20 @@ def scale_by_novograd(
     weight_decay: Scalar = 0.0,
     mu_dtype: torch.dtype | None = None,
 ) -> GradientTransformation:
-    """Replace updates by the sum of gradients over the norm of their leaf, as `novograd` does before its step size."""
+    """Replace updates by the sum of gradients over the norm of their leaf, as `novograd` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_novograd()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.6000, 0.8000])
+    """
     check_fraction("scale_by_novograd", b1=b1, b2=b2)
     check_not_negative("scale_by_novograd", eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     update = partial(_novograd_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     return with_state(ScaleByNovogradState, partial(_novograd_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
+@shows_call
 def novograd(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,

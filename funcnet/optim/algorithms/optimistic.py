@@ -23,6 +23,7 @@ from funcnet.optim.ranges import check_finite, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleByOptimisticGradientState(NamedTuple):
@@ -32,13 +33,21 @@ class ScaleByOptimisticGradientState(NamedTuple):
     previous_gradient: Params  # like params
 
 
+@shows_call
 def scale_by_optimistic_gradient(alpha: Scalar = 1.0, beta: Scalar = 1.0) -> GradientTransformation:
-    """Extrapolate updates along their change: u = alpha g + beta (g - last g), and alpha g at first."""
+    """Extrapolate updates along their change: u = alpha g + beta (g - last g), and alpha g at first.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_optimistic_gradient()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3., 4.])
+    """
     check_finite("scale_by_optimistic_gradient", alpha=alpha, beta=beta)
     update = partial(_optimistic_update, alpha=alpha, beta=beta)
     return with_state(ScaleByOptimisticGradientState, _optimistic_init, update, like=("previous_gradient",))
 
 
+@shows_call
 def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: Scalar = 1.0, beta: Scalar = 1.0
 ) -> GradientTransformation:
@@ -63,6 +72,7 @@ def optimistic_gradient_descent(
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def optimistic_adam(
     learning_rate: Scalar,
     optimism: Scalar | None = None,
@@ -85,6 +95,10 @@ def optimistic_adam(
     Source:
         Daskalakis, Ilyas, Syrgkanis, Zeng (2017), Training GANs with Optimism, algorithm 1,
         https://arxiv.org/abs/1711.00141
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.optimistic_adam(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     check_not_negative("optimistic_adam", learning_rate=learning_rate)
     first = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
@@ -92,6 +106,7 @@ def optimistic_adam(
     return chain(first, scale_by_optimistic_gradient(learning_rate, beta), scale_by_learning_rate(1.0))
 
 
+@shows_call
 def optimistic_adam_v2(
     learning_rate: ScalarOrSchedule,
     *,
@@ -110,6 +125,10 @@ def optimistic_adam_v2(
         learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
         alpha, beta: Weights of the direction and of its change.
         b1, b2, eps, eps_root, mu_dtype, nesterov: The options of `adam`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.optimistic_adam_v2(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1474, -0.1474])
     """
     first = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
     return chain(first, scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))

@@ -19,14 +19,22 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_finite, check_not_negative
 from funcnet.optim.transforms.combining import chain
+from funcnet.reprs import shows_call
 
 VARIANTS = ("sps", "sps+")
 
 
+@shows_call
 def scale_by_polyak(
     f_min: Scalar = 0.0, max_learning_rate: Scalar = 1.0, eps: Scalar = 0.0, variant: str = "sps"
 ) -> GradientTransformation:
-    """Multiply updates by the step size of `polyak_sgd`, which needs `value=`, the loss, at update."""
+    """Multiply updates by the step size of `polyak_sgd`, which needs `value=`, the loss, at update.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_polyak()
+        >>> part.update(params, part.init(params), params, value=torch.tensor(12.5))[0]  # of |params|² / 2
+        tensor([1.5000, 2.0000])
+    """
     check_finite("scale_by_polyak", f_min=f_min)
     check_not_negative("scale_by_polyak", max_learning_rate=max_learning_rate, eps=eps)
     if variant not in VARIANTS:
@@ -37,6 +45,7 @@ def scale_by_polyak(
     return GradientTransformation(init=no_state, update=update)
 
 
+@shows_call
 def polyak_sgd(
     max_learning_rate: Scalar = 1.0,
     scaling: ScalarOrSchedule = 1.0,

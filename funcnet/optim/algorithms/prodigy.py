@@ -25,6 +25,7 @@ from funcnet.optim.base import (
 from funcnet.optim.distance import adam_rate, quotient, sum_of_magnitudes, zero_scalar
 from funcnet.optim.ranges import check_fraction, check_not_negative, check_rate
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class ProdigyState(NamedTuple):
@@ -39,6 +40,7 @@ class ProdigyState(NamedTuple):
     count: Count  # 0-d int64, updates seen so far
 
 
+@shows_call
 def prodigy(
     learning_rate: ScalarOrSchedule = 1.0,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),
@@ -69,6 +71,10 @@ def prodigy(
     Source:
         Mishchenko, Defazio (2023), Prodigy, algorithm 4, https://arxiv.org/abs/2306.06101; the formula is that of
         optax.contrib.prodigy.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.prodigy()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-9.9999e-07, -9.9999e-07])
     """
     check_rate("prodigy", learning_rate=learning_rate)
     check_fraction("prodigy", b1=betas[0], b2=betas[1], **({} if beta3 is None else {"beta3": beta3}))

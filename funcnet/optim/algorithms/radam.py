@@ -23,8 +23,10 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_radam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -34,13 +36,20 @@ def scale_by_radam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Divide by the root mean square once its variance is tractable, as `radam` does before its step size."""
+    """Divide by the root mean square once its variance is tractable, as `radam` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_radam()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.0000, 4.0000])
+    """
     check_fraction("scale_by_radam", b1=b1, b2=b2)
     check_not_negative("scale_by_radam", eps=eps, eps_root=eps_root)
     update = partial(_radam_update, b1=b1, b2=b2, eps=eps, eps_root=eps_root, threshold=threshold, nesterov=nesterov)
     return on_pairs(with_state(ScaleByAdamState, zero_moments, update, like=("mu", "nu")))
 
 
+@shows_call
 def radam(
     learning_rate: ScalarOrSchedule,
     b1: Scalar = 0.9,
@@ -65,6 +74,10 @@ def radam(
         The transformation. State: a tuple, with a `ScaleByAdamState` first.
     Source:
         Liu et al. (2020), On the Variance of the Adaptive Learning Rate and Beyond, https://arxiv.org/abs/1908.03265
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.radam(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     first = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)
     return chain(first, scale_by_learning_rate(learning_rate))

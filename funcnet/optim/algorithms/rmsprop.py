@@ -23,6 +23,7 @@ from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
 class ScaleByRmsState(NamedTuple):
@@ -40,6 +41,7 @@ class ScaleByRStdDevState(NamedTuple):
     nu: Params  # like params: the mean of squared gradients
 
 
+@shows_call
 def scale_by_rms(
     decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
@@ -47,7 +49,13 @@ def scale_by_rms(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """Divide updates by their root mean square, as `rmsprop` does before its step size."""
+    """Divide updates by their root mean square, as `rmsprop` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_rms()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.1623, 3.1623])
+    """
     check_fraction("scale_by_rms", decay=decay)
     check_not_negative("scale_by_rms", eps=eps, initial_scale=initial_scale)
     return on_pairs(
@@ -60,6 +68,7 @@ def scale_by_rms(
     )
 
 
+@shows_call
 def scale_by_stddev(
     decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
@@ -67,7 +76,13 @@ def scale_by_stddev(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """Divide updates by their standard deviation, as centred `rmsprop` does before its step size."""
+    """Divide updates by their standard deviation, as centred `rmsprop` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_stddev()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.3333, 3.3333])
+    """
     check_fraction("scale_by_stddev", decay=decay)
     check_not_negative("scale_by_stddev", eps=eps, initial_scale=initial_scale)
     return on_pairs(
@@ -82,6 +97,7 @@ def scale_by_stddev(
     )
 
 
+@shows_call
 def rmsprop(
     learning_rate: ScalarOrSchedule,
     decay: Scalar = 0.9,
@@ -114,6 +130,10 @@ def rmsprop(
         Tieleman, Hinton (2012), Lecture 6.5,
         https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf; centred in Graves (2013), Generating
         Sequences With Recurrent Neural Networks, https://arxiv.org/abs/1308.0850
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.rmsprop(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3162, -0.3162])
     """
     scale_by = scale_by_stddev if centered else scale_by_rms
     return chain(

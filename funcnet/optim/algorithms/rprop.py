@@ -21,6 +21,7 @@ from funcnet.optim.ranges import check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale
+from funcnet.reprs import shows_call
 
 
 class ScaleByRpropState(NamedTuple):
@@ -30,6 +31,7 @@ class ScaleByRpropState(NamedTuple):
     prev_updates: Params  # like params: the last update with the sign of its gradient
 
 
+@shows_call
 def scale_by_rprop(
     learning_rate: Scalar,
     eta_minus: Scalar = 0.5,
@@ -37,7 +39,13 @@ def scale_by_rprop(
     min_step_size: Scalar = 1e-6,
     max_step_size: Scalar = 50.0,
 ) -> GradientTransformation:
-    """Replace updates by step sizes with the signs of the gradients, as `rprop` does."""
+    """Replace updates by step sizes with the signs of the gradients, as `rprop` does.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_rprop(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.1000, 0.1000])
+    """
     check_not_negative("scale_by_rprop", learning_rate=learning_rate, eta_minus=eta_minus, eta_plus=eta_plus)
     check_not_negative("scale_by_rprop", min_step_size=min_step_size, max_step_size=max_step_size)
     update = partial(_rprop_update, factors=(eta_minus, eta_plus), bounds=(min_step_size, max_step_size))
@@ -45,6 +53,7 @@ def scale_by_rprop(
     return on_pairs(with_state(ScaleByRpropState, init, update, like=("step_sizes", "prev_updates")))
 
 
+@shows_call
 def rprop(
     learning_rate: Scalar,
     eta_minus: Scalar = 0.5,

@@ -9,8 +9,10 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.ema import ema
 from funcnet.optim.transforms.scaling import scale_by_learning_rate, scale_by_sign
 from funcnet.optim.transforms.trace import trace
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def sgd(
     learning_rate: ScalarOrSchedule,
     momentum: Scalar | None = None,
@@ -41,6 +43,7 @@ def sgd(
     return chain(first, scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def noisy_sgd(
     learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
 ) -> GradientTransformation:
@@ -51,10 +54,15 @@ def noisy_sgd(
         eta, gamma, key: As in `add_noise`.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.noisy_sgd(0.1, eta=0.0)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
     """Descend by the sign of the gradient: u = -learning_rate sign(g).
 
@@ -68,6 +76,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
+@shows_call
 def signum(
     learning_rate: ScalarOrSchedule, beta: Scalar = 0.9, accumulator_dtype: torch.dtype | None = None
 ) -> GradientTransformation:
@@ -81,6 +90,10 @@ def signum(
         The transformation. State: a tuple, with an `EmaState` first.
     Source:
         Bernstein, Wang, Azizzadenesheli, Anandkumar (2018), signSGD, algorithm 2, https://arxiv.org/abs/1802.04434
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.signum(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     mean = ema(beta, debias=False, accumulator_dtype=accumulator_dtype)
     return chain(mean, scale_by_sign(), scale_by_learning_rate(learning_rate))

@@ -23,6 +23,7 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScaleBySM3State(NamedTuple):
@@ -32,6 +33,7 @@ class ScaleBySM3State(NamedTuple):
     nu: Params  # like params: the mean of scaled gradients
 
 
+@shows_call
 def scale_by_sm3(b1: Scalar = 0.9, b2: Scalar = 1.0, eps: Scalar = 1e-8) -> GradientTransformation:
     """Divide updates by roots of bounds on the sums of their squares, as `sm3` does before its step size.
 
@@ -39,12 +41,17 @@ def scale_by_sm3(b1: Scalar = 0.9, b2: Scalar = 1.0, eps: Scalar = 1e-8) -> Grad
         b1: Decay of the mean of scaled gradients, in [0, 1).
         b2: Decay of the sums of squares, in (0, 1]; below 1 the squares are weighted by 1 - b2.
         eps: Added below the root; gradient unit squared.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_sm3()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.1000, 0.1000])
     """
     check_fraction("scale_by_sm3", b1=b1, b2=b2)
     check_not_negative("scale_by_sm3", eps=eps)
     return on_pairs(with_state(ScaleBySM3State, _sm3_init, partial(_sm3_update, b1=b1, b2=b2, eps=eps), like=("nu",)))
 
 
+@shows_call
 def sm3(learning_rate: ScalarOrSchedule, momentum: Scalar = 0.9) -> GradientTransformation:
     """Descend as `adagrad` does, with memory for one number per row and column instead of one per parameter.
 

@@ -22,8 +22,10 @@ from funcnet.optim.ranges import check_fraction, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def scale_by_yogi(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -31,7 +33,13 @@ def scale_by_yogi(
     eps_root: Scalar = 0.0,
     initial_accumulator_value: Scalar = 1e-6,
 ) -> GradientTransformation:
-    """Divide the mean of gradients by the root of their additive mean square, as `yogi` does before its step size."""
+    """Divide the mean of gradients by the root of their additive mean square, as `yogi` does before its step size.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_yogi()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.9996, 0.9997])
+    """
     check_fraction("scale_by_yogi", b1=b1, b2=b2)
     check_not_negative("scale_by_yogi", eps=eps, eps_root=eps_root, initial_accumulator_value=initial_accumulator_value)
     init = partial(_yogi_init, start=initial_accumulator_value)
@@ -39,6 +47,7 @@ def scale_by_yogi(
     return on_pairs(with_state(ScaleByAdamState, init, update, like=("mu", "nu")))
 
 
+@shows_call
 def yogi(
     learning_rate: ScalarOrSchedule, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-3
 ) -> GradientTransformation:

@@ -1,7 +1,7 @@
 """Step sizes found by backtracking."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from funcnet.optim.linesearch.zoom import is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_bound, check_count, check_not_negative
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 from funcnet.transforms import value_and_grad
 
 
@@ -67,6 +68,7 @@ class _Search(NamedTuple):
     grad: Params | None  # the gradient there
 
 
+@shows_call
 def scale_by_backtracking_linesearch(
     max_backtracking_steps: int,
     slope_rtol: Scalar = 1e-4,
@@ -125,8 +127,16 @@ def given_loss(
             "linesearch: expected the loss, its gradient and the loss as a function. "
             "Call update(grads, state, params, value=…, grad=grads, value_fn=…)."
         )
-    known = inspect.signature(value_fn).parameters
+    known = _argument_names(value_fn)
     return value, grad, partial(value_fn, **{name: x for name, x in extra.items() if name in known})
+
+
+def _argument_names(f: Callable[..., Any]) -> Sequence[str]:
+    """Return the names of a function's arguments; a builtin function does not tell them."""
+    try:
+        return [*inspect.signature(f).parameters]
+    except ValueError:
+        return []
 
 
 def _backtracking_init(params: Params, *, store_grad: bool) -> ScaleByBacktrackingLinesearchState:

@@ -27,6 +27,7 @@ from funcnet.optim.linesearch.zoom import Point, Rules, find_step, is_certain
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_count
 from funcnet.optim.states import find, with_state
+from funcnet.reprs import shows_call
 from funcnet.transforms import value_and_grad
 
 
@@ -47,6 +48,7 @@ class ScaleByZoomLinesearchState(NamedTuple):
     info: ZoomLinesearchInfo
 
 
+@shows_call
 def scale_by_zoom_linesearch(
     max_linesearch_steps: int,
     max_learning_rate: Scalar | None = None,
@@ -84,6 +86,11 @@ def scale_by_zoom_linesearch(
     Source:
         Nocedal, Wright (2006), Numerical Optimization, algorithms 3.5 and 3.6; Hager, Zhang (2005) for the approximate
         condition; options as in optax.scale_by_zoom_linesearch.
+    Example:
+        >>> params, part = torch.tensor(3.0), fn.optim.scale_by_zoom_linesearch(max_linesearch_steps=15)
+        >>> value, grad = torch.square(params), 2 * params
+        >>> part.update(-grad, part.init(params), params, value=value, grad=grad, value_fn=torch.square)[0]
+        tensor(-3.)
     """
     check_count("scale_by_zoom_linesearch", max_linesearch_steps=max_linesearch_steps)
     if initial_guess_strategy not in ("one", "keep"):
@@ -110,6 +117,12 @@ def value_and_grad_from_state(value_fn: Callable[..., Tensor]) -> Callable[..., 
 
     Source:
         optax.value_and_grad_from_state.
+    Example:
+        >>> params, f = torch.tensor(3.0), torch.square
+        >>> optimizer = fn.optim.lbfgs()
+        >>> value, grad = fn.optim.value_and_grad_from_state(f)(params, state=optimizer.init(params))
+        >>> value, grad
+        (tensor(9.), tensor(6.))
     """
     return partial(_value_and_grad_from_state, value_fn=value_fn)
 

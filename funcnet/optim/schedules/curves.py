@@ -47,6 +47,10 @@ def polynomial_schedule(
         power: 1 for a line; above 1 the end is approached more gently.
         transition_steps: Length of the transition.
         transition_begin: Step at which the transition begins.
+    Example:
+        >>> schedule = fn.optim.polynomial_schedule(1.0, 0.0, power=2, transition_steps=10)
+        >>> [float(schedule(step)) for step in (0, 5, 10)]
+        [1.0, 0.25, 0.0]
     """
     check_finite("polynomial_schedule", init_value=init_value, end_value=end_value, power=power)
     return partial(
@@ -78,6 +82,10 @@ def exponential_decay(
         transition_begin: Step at which the decay begins.
         staircase: Whether the exponent is rounded down, so that the value falls in steps.
         end_value: Bound on the value. None: no bound.
+    Example:
+        >>> schedule = fn.optim.exponential_decay(1.0, transition_steps=10, decay_rate=0.5)
+        >>> [schedule(step) for step in (0, 10, 20)]
+        [tensor(1., dtype=torch.float64), tensor(0.5000, dtype=torch.float64), tensor(0.2500, dtype=torch.float64)]
     """
     check_finite("exponential_decay", init_value=init_value, decay_rate=decay_rate)
     return partial(

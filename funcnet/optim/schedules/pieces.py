@@ -39,6 +39,10 @@ def piecewise_interpolate_schedule(
         boundaries_and_scales: A dict from the step at which each piece ends to its factor.
     Raises:
         ValueError: interpolate_type is another string.
+    Example:
+        >>> schedule = fn.optim.piecewise_interpolate_schedule("linear", 1.0, {10: 0.5})
+        >>> [float(schedule(step)) for step in (0, 5, 10)]
+        [1.0, 0.75, 0.5]
     """
     if interpolate_type not in _INTERPOLATIONS:
         raise ValueError(
@@ -70,6 +74,10 @@ def linear_onecycle_schedule(
         final_div_factor: The ratio of the base value to the last value.
     Source:
         Smith, Topin (2018), Super-Convergence, https://arxiv.org/abs/1708.07120
+    Example:
+        >>> schedule = fn.optim.linear_onecycle_schedule(100, 1.0)
+        >>> [round(float(schedule(step)), 4) for step in (0, 30, 100)]
+        [0.04, 1.0, 0.0]
     """
     pieces = {
         int(pct_start * transition_steps): div_factor,
@@ -91,6 +99,10 @@ def cosine_onecycle_schedule(
     Args:
         transition_steps, peak_value, pct_start, div_factor: As in `linear_onecycle_schedule`.
         final_div_factor: The ratio of the first value to the last.
+    Example:
+        >>> schedule = fn.optim.cosine_onecycle_schedule(100, 1.0)
+        >>> [round(float(schedule(step)), 4) for step in (0, 30, 100)]
+        [0.04, 1.0, 0.0]
     """
     pieces = {
         int(pct_start * transition_steps): div_factor,
@@ -100,7 +112,13 @@ def cosine_onecycle_schedule(
 
 
 def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Steps) -> Schedule:
-    """Rise linearly to peak_value, and remain there."""
+    """Rise linearly to peak_value, and remain there.
+
+    Example:
+        >>> schedule = fn.optim.warmup_constant_schedule(0.0, 1.0, warmup_steps=10)
+        >>> [float(schedule(step)) for step in (0, 5, 20)]
+        [0.0, 0.5, 1.0]
+    """
     return linear_schedule(init_value, peak_value, warmup_steps)
 
 
@@ -151,7 +169,13 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """Rise linearly to peak_value in warmup_steps, then decay as `exponential_decay` does from there."""
+    """Rise linearly to peak_value in warmup_steps, then decay as `exponential_decay` does from there.
+
+    Example:
+        >>> schedule = fn.optim.warmup_exponential_decay_schedule(0.0, 1.0, 10, transition_steps=10, decay_rate=0.5)
+        >>> [float(schedule(step)) for step in (0, 10, 20)]
+        [0.0, 1.0, 0.5]
+    """
     decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
@@ -163,6 +187,11 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
         cosine_kwargs: For each cycle the arguments of `warmup_cosine_decay_schedule`.
     Source:
         Loshchilov, Hutter (2017), SGDR, https://arxiv.org/abs/1608.03983
+    Example:
+        >>> cycle = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2, "decay_steps": 10}
+        >>> schedule = fn.optim.sgdr_schedule([cycle, cycle])
+        >>> [float(schedule(step)) for step in (0, 2, 10, 12)]
+        [0.0, 1.0, 0.0, 1.0]
     """
     rounds = list(cosine_kwargs)
     ends = [sum(each["decay_steps"] for each in rounds[: i + 1]) for i in range(len(rounds))]
@@ -177,6 +206,11 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
         boundaries: The steps at which the second and each later schedule begins.
     Raises:
         ValueError: The number of boundaries is not one less than that of schedules.
+    Example:
+        >>> warmup, rest = fn.optim.linear_schedule(0.0, 1.0, 10), fn.optim.constant_schedule(0.5)
+        >>> schedule = fn.optim.join_schedules([warmup, rest], boundaries=[10])
+        >>> [float(schedule(step)) for step in (0, 5, 10)]
+        [0.0, 0.5, 0.5]
     """
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(

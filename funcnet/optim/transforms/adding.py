@@ -24,6 +24,7 @@ from funcnet.optim.base import (
 from funcnet.optim.ranges import check_not_negative, check_rate
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
+from funcnet.reprs import shows_call
 
 
 class WeightDecaySchedule(NamedTuple):
@@ -39,6 +40,7 @@ class AddNoiseState(NamedTuple):
     rng_key: Tensor  # (2,) int32, the key for the next draw
 
 
+@shows_call
 def add_decayed_weights(
     weight_decay: ScalarOrSchedule = 0.0, mask: TreeOrFunction | None = None
 ) -> GradientTransformation:
@@ -51,6 +53,10 @@ def add_decayed_weights(
         mask: The leaves that decay, as in `masked`. None: all.
     Source:
         Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.add_decayed_weights(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.3000, 4.4000])
     """
     check_rate("add_decayed_weights", weight_decay=weight_decay)
     if callable(weight_decay):
@@ -61,6 +67,7 @@ def add_decayed_weights(
     return part if mask is None else masked(part, mask)
 
 
+@shows_call
 def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransformation:
     """Add normal noise with a decaying variance: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
 
@@ -72,6 +79,11 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
         The transformation. State: `AddNoiseState`.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
+    Example:
+        >>> part = fn.optim.add_noise(eta=0.01, gamma=0.55, key=0)
+        >>> updates, state = part.update(torch.zeros(2), part.init(torch.zeros(2)))
+        >>> updates.abs().max() < 1.0
+        tensor(True)
     """
     check_not_negative("add_noise", eta=eta, gamma=gamma)
     return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))

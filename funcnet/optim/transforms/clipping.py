@@ -19,8 +19,10 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_bound, check_not_negative
 from funcnet.optim.transforms.scaling import rms
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def clip(max_delta: Scalar) -> GradientTransformation:
     """Bound every entry of the updates: -max_delta <= u <= max_delta.
 
@@ -33,16 +35,22 @@ def clip(max_delta: Scalar) -> GradientTransformation:
     return on_pairs(stateless(partial(_clip, max_delta=max_delta)))
 
 
+@shows_call
 def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     """Bound the root mean square of every leaf: u = g / max(1, rms(g) / threshold).
 
     Source:
         Shazeer, Stern (2018), Adafactor, section 6, https://arxiv.org/abs/1804.04235
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.clip_by_block_rms(1.0)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.8485, 1.1314])
     """
     check_bound("clip_by_block_rms", threshold=threshold)
     return stateless(partial(_clip_by_block_rms, threshold=threshold))
 
 
+@shows_call
 def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     """Bound the Euclidean norm of all updates together: u = g max_norm / max(|g|, max_norm).
 
@@ -58,6 +66,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     return stateless(partial(_clip_by_global_norm, max_norm=max_norm))
 
 
+@shows_call
 def adaptive_grad_clip(
     clipping: Scalar, eps: Scalar = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -73,6 +82,10 @@ def adaptive_grad_clip(
     Source:
         Brock, De, Smith, Simonyan (2021), High-Performance Large-Scale Image Recognition Without Normalization,
         https://arxiv.org/abs/2102.06171
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.adaptive_grad_clip(0.5)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1.5000, 2.0000])
     """
     check_bound("adaptive_grad_clip", clipping=clipping)
     check_not_negative("adaptive_grad_clip", eps=eps)

@@ -7,10 +7,12 @@ from typing import Any
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates, with_extra_args_support
 from funcnet.optim.ranges import check_parts
+from funcnet.reprs import shows_call
 
 Parts = tuple[GradientTransformation, ...]
 
 
+@shows_call
 def chain(*transformations: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another, the first one to the gradients.
 
@@ -29,6 +31,7 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init=partial(_chain_init, parts=parts), update=partial(_chain_update, parts=parts))
 
 
+@shows_call
 def named_chain(*transformations: tuple[str, GradientTransformation]) -> GradientTransformation:
     """Apply named transformations one after another.
 

@@ -4,8 +4,10 @@ import torch
 
 from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, Updates, need_params, on_pairs, stateless
+from funcnet.reprs import shows_call
 
 
+@shows_call
 def keep_params_nonnegative() -> GradientTransformation:
     """Change updates so that no parameter falls below 0: u = -p where p + u < 0. It comes last in a chain.
 

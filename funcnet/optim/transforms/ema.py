@@ -10,6 +10,7 @@ from funcnet.optim import moments
 from funcnet.optim.base import Count, GradientTransformation, Params, Scalar, Updates, zero_count
 from funcnet.optim.ranges import check_fraction
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class EmaState(NamedTuple):
@@ -19,6 +20,7 @@ class EmaState(NamedTuple):
     ema: Params  # like params, in accumulator_dtype
 
 
+@shows_call
 def ema(decay: Scalar, debias: bool = True, accumulator_dtype: torch.dtype | None = None) -> GradientTransformation:
     """Replace updates by their moving average: m = decay m + (1 - decay) g, divided by 1 - decay^t if debias.
 
@@ -28,6 +30,10 @@ def ema(decay: Scalar, debias: bool = True, accumulator_dtype: torch.dtype | Non
         accumulator_dtype: The dtype of the average. None: that of the parameters.
     Returns:
         The transformation. State: `EmaState`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.ema(0.9)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3.0000, 4.0000])
     """
     check_fraction("ema", decay=decay)
     init = partial(_ema_init, accumulator_dtype=accumulator_dtype)

@@ -11,6 +11,7 @@ from funcnet.optim import moments
 from funcnet.optim.base import Count, GradientTransformation, Params, Updates, as_dtype, zero_count
 from funcnet.optim.ranges import check_count
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class ApplyEvery(NamedTuple):
@@ -20,6 +21,7 @@ class ApplyEvery(NamedTuple):
     grad_acc: Params  # like params: their sum
 
 
+@shows_call
 def apply_every(k: int = 1) -> GradientTransformation:
     """Add up k updates and return their sum at the k-th; the other updates are 0.
 

@@ -8,6 +8,7 @@ from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero
 from funcnet.optim.ranges import check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 TreeOrFunction = Tree | Callable[[Params], Tree]
@@ -35,6 +36,7 @@ def by_path(f: Callable[[str], Any]) -> Callable[[Params], Tree]:
     return partial(_by_path, f=f)
 
 
+@shows_call
 def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTransformation:
     """Apply a transformation to some leaves and leave the updates of the others unchanged.
 
@@ -59,11 +61,19 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
     )
 
 
+@shows_call
 def freeze(mask: TreeOrFunction) -> GradientTransformation:
-    """Set the updates of some leaves to zero: those where the mask, as in `masked`, is True."""
+    """Set the updates of some leaves to zero: those where the mask, as in `masked`, is True.
+
+    Example:
+        >>> part, params = fn.optim.freeze({"w": True, "b": False}), {"w": torch.tensor(1.0), "b": torch.tensor(2.0)}
+        >>> part.update(params, part.init(params))[0]
+        {'w': tensor(0.), 'b': tensor(2.)}
+    """
     return masked(set_to_zero(), mask)
 
 
+@shows_call
 def partition(
     transforms: Mapping[Hashable, GradientTransformation], param_labels: TreeOrFunction
 ) -> GradientTransformation:

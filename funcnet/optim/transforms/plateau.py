@@ -22,6 +22,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_count, check_fraction, check_not_negative
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class ReduceLROnPlateauState(NamedTuple):
@@ -35,6 +36,7 @@ class ReduceLROnPlateauState(NamedTuple):
     avg_value: Tensor  # 0-d, the current mean
 
 
+@shows_call
 def reduce_on_plateau(
     factor: Scalar = 0.1,
     patience: int | Tensor = 10,

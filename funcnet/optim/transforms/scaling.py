@@ -25,6 +25,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_finite, check_not_negative, check_rate
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class ScaleByScheduleState(NamedTuple):
@@ -33,6 +34,7 @@ class ScaleByScheduleState(NamedTuple):
     count: Count  # 0-d int64, updates seen so far
 
 
+@shows_call
 def scale(step_size: Scalar) -> GradientTransformation:
     """Multiply updates by a number: u = step_size g.
 
@@ -45,6 +47,7 @@ def scale(step_size: Scalar) -> GradientTransformation:
     return stateless(partial(_scale, step_size=step_size))
 
 
+@shows_call
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply updates by the value of a schedule: u = step_size_fn(t) g, with t = 0 at the first update.
 
@@ -52,12 +55,23 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
         step_size_fn: A function from a 0-d int64 tensor to a number or a 0-d tensor.
     Returns:
         The transformation. State: `ScaleByScheduleState`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_schedule(lambda count: -0.1 / (1 + count))
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     return with_state(ScaleByScheduleState, zero_schedule, partial(_schedule_update, step_size_fn=step_size_fn))
 
 
+@shows_call
 def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool = True) -> GradientTransformation:
-    """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers."""
+    """Multiply updates by -learning_rate, or by learning_rate unless flip_sign: the last part of most optimizers.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_learning_rate(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
+    """
     check_rate("scale_by_learning_rate", learning_rate=learning_rate)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
@@ -65,21 +79,43 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool =
     return scale(sign * learning_rate)
 
 
+@shows_call
 def scale_by_sign() -> GradientTransformation:
-    """Replace updates by their signs: -1, 0 or 1."""
+    """Replace updates by their signs: -1, 0 or 1.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_sign()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([1., 1.])
+    """
     return on_pairs(stateless(partial(_each, f=torch.sign)))
 
 
+@shows_call
 def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
-    """Multiply the update of each leaf by the Euclidean norm of its parameter, or by min_scale if that is larger."""
+    """Multiply the update of each leaf by the Euclidean norm of its parameter, or by min_scale if that is larger.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_param_block_norm()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([15., 20.])
+    """
     return stateless(partial(_by_param, size=torch.linalg.vector_norm, min_scale=min_scale))
 
 
+@shows_call
 def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation:
-    """Multiply the update of each leaf by the root mean square of its parameter, or by min_scale if that is larger."""
+    """Multiply the update of each leaf by the root mean square of its parameter, or by min_scale if that is larger.
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_param_block_rms()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([10.6066, 14.1421])
+    """
     return stateless(partial(_by_param, size=rms, min_scale=min_scale))
 
 
+@shows_call
 def scale_by_trust_ratio(
     min_norm: Scalar = 0.0, trust_coefficient: Scalar = 1.0, eps: Scalar = 0.0
 ) -> GradientTransformation:
@@ -93,20 +129,31 @@ def scale_by_trust_ratio(
         eps: Added to the norm of the update.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_trust_ratio()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([3., 4.])
     """
     check_not_negative("scale_by_trust_ratio", min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
     return stateless(partial(_trust, min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps))
 
 
+@shows_call
 def centralize() -> GradientTransformation:
     """Subtract the mean over all axes except the first from updates with two or more axes.
 
     Source:
         Yong, Huang, Hua, Zhang (2020), Gradient Centralization, https://arxiv.org/abs/2004.01461
+    Example:
+        >>> params, part = torch.tensor([[3.0, 1.0], [0.0, 4.0]]), fn.optim.centralize()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([[ 1., -1.],
+                [-2.,  2.]])
     """
     return stateless(partial(_each, f=_centre))
 
 
+@shows_call
 def normalize() -> GradientTransformation:
     """Divide updates by their global norm, as the adversarial step of `sam` does; updates of 0 do not change.
 
@@ -118,8 +165,15 @@ def normalize() -> GradientTransformation:
     return stateless(_normalized)
 
 
+@shows_call
 def normalize_by_update_norm(scale_factor: Scalar = 1.0, eps: Scalar = 1e-6) -> GradientTransformation:
-    """Scale updates to a global norm: u = scale_factor g / (|g| + eps)."""
+    """Scale updates to a global norm: u = scale_factor g / (|g| + eps).
+
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.normalize_by_update_norm()
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([0.6000, 0.8000])
+    """
     check_not_negative("normalize_by_update_norm", scale_factor=scale_factor, eps=eps)
     return stateless(partial(_normalized_by, scale_factor=scale_factor, eps=eps))
 

@@ -11,6 +11,7 @@ from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, 
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_fraction
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class TraceState(NamedTuple):
@@ -19,6 +20,7 @@ class TraceState(NamedTuple):
     trace: Params  # like params, in accumulator_dtype: the decaying sum of gradients
 
 
+@shows_call
 def trace(
     decay: Scalar, nesterov: bool = False, accumulator_dtype: torch.dtype | None = None
 ) -> GradientTransformation:

@@ -10,6 +10,7 @@ from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates, device, floating, select, zero_count
 from funcnet.optim.ranges import check_not_negative, check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 from funcnet.tree import Tree
 
 
@@ -28,6 +29,7 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
+@shows_call
 def zero_nans() -> GradientTransformation:
     """Replace NaN in updates by 0, and record the leaves that held NaN.
 
@@ -39,6 +41,7 @@ def zero_nans() -> GradientTransformation:
     return with_state(ZeroNansState, _zero_nans_init, _zero_nans_update)
 
 
+@shows_call
 def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformation:
     """Apply a transformation to updates that are finite; drop the others, which change neither parameters nor state.
 

@@ -75,6 +75,10 @@ def get_hyperparams(state: State) -> dict[str, Tensor]:
 
     Raises:
         ValueError: The state holds none.
+    Example:
+        >>> optimizer = fn.optim.inject_hyperparams(fn.optim.sgd)(learning_rate=0.1)
+        >>> fn.optim.get_hyperparams(optimizer.init(torch.ones(2)))
+        {'learning_rate': tensor(0.1000)}
     """
     found = find(state, InjectHyperparamsState)
     if found is None:

@@ -10,6 +10,7 @@ from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
 from funcnet.optim.ranges import check_fraction, check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 
 class LookaheadState(NamedTuple):
@@ -31,6 +32,7 @@ class LookaheadParams(NamedTuple):
         return cls(fast=params, slow=params)
 
 
+@shows_call
 def lookahead(
     fast_optimizer: GradientTransformation, sync_period: int, slow_step_size: Scalar, reset_state: bool = False
 ) -> GradientTransformation:

@@ -118,6 +118,9 @@ def skip_not_finite(updates: Updates, gradient_step: Tensor, params: Params | No
 
     Returns:
         Whether to skip, a 0-d bool; and {"should_skip": the same, "num_not_finite": the number of non-finite entries}.
+    Example:
+        >>> fn.optim.skip_not_finite(torch.tensor([1.0, torch.nan]), torch.tensor(0), None)[0]
+        tensor(True)
     """
     counts = [(~g.isfinite()).sum() for g in tree.leaves(updates)]
     count = torch.stack(counts).sum() if counts else torch.zeros_like(gradient_step)
@@ -131,6 +134,9 @@ def skip_large_updates(
 
     Returns:
         Whether to skip, a 0-d bool; and {"should_skip": the same, "norm_squared": the squared norm}.
+    Example:
+        >>> fn.optim.skip_large_updates(torch.tensor([3.0, 4.0]), torch.tensor(0), None, max_squared_norm=9.0)[0]
+        tensor(True)
     """
     squared = tree.dot(updates, updates)
     skip = ~(squared < max_squared_norm)

@@ -21,6 +21,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.ranges import check_count, check_parts
 from funcnet.optim.states import with_state
+from funcnet.reprs import shows_call
 
 GradFunction = Callable[[Params, int], Updates]
 
@@ -34,6 +35,7 @@ class SAMState(NamedTuple):
     cache: Params | None  # the parameters before the adversarial steps; None in opaque mode
 
 
+@shows_call
 def sam(
     optimizer: GradientTransformation,
     adv_optimizer: GradientTransformation,

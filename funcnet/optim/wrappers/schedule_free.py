@@ -31,6 +31,7 @@ from funcnet.optim.states import find, with_state
 from funcnet.optim.transforms.adding import add_decayed_weights
 from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
+from funcnet.reprs import shows_call
 
 
 class ScheduleFreeState(NamedTuple):
@@ -44,6 +45,7 @@ class ScheduleFreeState(NamedTuple):
     z: Params  # like params, in state_dtype: the iterate of the base optimizer
 
 
+@shows_call
 def schedule_free(
     base_optimizer: GradientTransformation,
     learning_rate: ScalarOrSchedule,
@@ -67,6 +69,10 @@ def schedule_free(
         The transformation. State: `ScheduleFreeState`.
     Source:
         Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.schedule_free(fn.optim.sgd(0.1), 0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     check_rate("schedule_free", learning_rate=learning_rate)
     check_fraction("schedule_free", b1=b1)
@@ -89,6 +95,11 @@ def schedule_free_eval_params(state: State, params: Params) -> Params:
         params: The parameters that are trained, y.
     Raises:
         ValueError: The state holds no `ScheduleFreeState`.
+    Example:
+        >>> params, optimizer = torch.tensor([3.0, 4.0]), fn.optim.schedule_free_sgd(0.1)
+        >>> updates, state = optimizer.update(params, optimizer.init(params), params)
+        >>> fn.optim.schedule_free_eval_params(state, fn.optim.apply_updates(params, updates))
+        tensor([2.7000, 3.6000])
     """
     found = find(state, ScheduleFreeState)
     if found is None:
@@ -96,6 +107,7 @@ def schedule_free_eval_params(state: State, params: Params) -> Params:
     return tree.map(lambda y, z: y if z is None else as_dtype(_average(y, z, found.b1), y.dtype), params, found.z)
 
 
+@shows_call
 def schedule_free_sgd(
     learning_rate: Scalar = 1.0,
     warmup_steps: int | None = None,
@@ -111,12 +123,17 @@ def schedule_free_sgd(
         warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
         weight_decay: Added to the gradient times p. None: no decay.
         b1, weight_lr_power, state_dtype: As for `schedule_free`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.schedule_free_sgd(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.3000, -0.4000])
     """
     rate = _warmed_up(learning_rate, warmup_steps)
     base = sgd(rate) if weight_decay is None else chain(add_decayed_weights(weight_decay), sgd(rate))
     return schedule_free(base, rate, b1, weight_lr_power, state_dtype)
 
 
+@shows_call
 def schedule_free_adamw(
     learning_rate: Scalar = 0.0025,
     warmup_steps: int | None = None,
@@ -134,6 +151,10 @@ def schedule_free_adamw(
         warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
         b2, eps, weight_decay: As for `adamw`.
         b1, weight_lr_power, state_dtype: As for `schedule_free`.
+    Example:
+        >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.schedule_free_adamw(0.1)
+        >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
+        tensor([-0.1000, -0.1000])
     """
     rate = _warmed_up(learning_rate, warmup_steps)
     base = chain(
