@@ -84,7 +84,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"primitives", "sections"},
+        {"blocks", "primitives", "sections"},
         {"body", "definitions", "matmul", "sort"},
         {"cumulate", "sums"},
         {"nest"},

@@ -223,8 +223,7 @@ def reads(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement reads, including those in its body."""
     match statement:
         case Nest():
-            for part in statement.body:
-                yield from sources(part)
+            yield from (view for part in statement.body for view in sources(part))
         case Contract(_, left, right):
             yield from (left, right)
         case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):

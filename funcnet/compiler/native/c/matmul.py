@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c import blocks
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Contract, Method
 
@@ -104,8 +105,8 @@ def _tiles(
     _poll(writer, product)
     writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    most, ks = TILE if product.out.shape[-1] > 1 else COLUMN, _indices(product)
-    with _summed(writer, kind, sums, _zero(writer, product), product.inner, most) as totals:
+    most, ks = TILE if product.out.shape[-1] > 1 else COLUMN, blocks.indices(product.inner)
+    with blocks.summed(writer, kind, sums, _zero(writer, product), product.inner, most) as totals:
         for c in range(n):
             writer.put(f"const {kind} r{c} = {_read(writer, product, product.right, [*batch, *ks, f'(j + {c})'])};")
         for r in range(m):
@@ -116,55 +117,6 @@ def _tiles(
         writer.store(product.out, [*batch, f"(i + {r})", f"(j + {c})"], totals[r][c])
     writer.close()
     writer.close()
-
-
-def _indices(product: Contract) -> list[str]:
-    """Return the names of the indices of the sum."""
-    return [f"k{axis}" for axis in range(len(product.inner))]
-
-
-@contextmanager
-def _summed(
-    writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: Sequence[int], most: int
-) -> Iterator[list[list[str]]]:
-    """Print the loops over the inner axes, in blocks if they are long; yield the expressions of the sums after them.
-
-    The blocks run along one axis: the first one behind which at most `most` terms remain.
-    """
-    if math.prod(inner) <= most:
-        _declare(writer, kind, sums, zero)
-        with _loops(writer, [(f"k{axis}", "0", str(size)) for axis, size in enumerate(inner)]):
-            yield sums
-        return
-    axis = next(axis for axis in range(len(inner)) if math.prod(inner[axis + 1 :]) <= most)
-    size, longest = inner[axis], max(1, most // math.prod(inner[axis + 1 :]))
-    length = -(-size // -(-size // longest))  # of equal blocks
-    _declare(writer, kind, [[f"{prefix}{s}" for s in row for prefix in "te"] for row in sums], zero)
-    with _loops(writer, [(f"k{outer}", "0", str(inner[outer])) for outer in range(axis)]):
-        writer.open(f"for (i64 b = 0; b < {size}; b += {length})")
-        _declare(writer, kind, sums, zero)
-        bounds = [(f"k{axis}", "b", f"(b + {length} < {size} ? b + {length} : {size})")]
-        bounds += [(f"k{at}", "0", str(inner[at])) for at in range(axis + 1, len(inner))]
-        with _loops(writer, bounds):
-            yield [[writer.call("total", kind, f"t{s}", f"e{s}") for s in row] for row in sums]
-        for s in itertools.chain(*sums):
-            writer.put(f"t{s} = {writer.call('compensate', kind, f't{s}', s, f'&e{s}')};")
-        writer.close()
-
-
-@contextmanager
-def _loops(writer: Writer, bounds: Sequence[tuple[str, str, str]]) -> Iterator[None]:
-    """Print nested loops: the name of each index, its first value and its end."""
-    for k, first, end in bounds:
-        writer.open(f"for (i64 {k} = {first}; {k} < {end}; ++{k})")
-    yield
-    for _ in bounds:
-        writer.close()
-
-
-def _declare(writer: Writer, kind: str, names: list[list[str]], zero: str) -> None:
-    for row in names:
-        writer.put(f"{kind} " + ", ".join(f"{name} = {zero}" for name in row) + ";")
 
 
 def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int) -> None:
@@ -279,8 +231,8 @@ def _vectors(
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     _poll(writer, product)
     sums = [[f"s{r}_{c}" for c in range(len(at))] for r in range(m)]
-    ks = _indices(product)
-    with _summed(writer, kind, sums, "{0}", product.inner, WIDE) as totals:
+    ks = blocks.indices(product.inner)
+    with blocks.summed(writer, kind, sums, "{0}", product.inner, WIDE) as totals:
         for c, first in enumerate(at):
             place: Sequence[str | int] = [*ks, first] if packed else [*batch, *ks, f"(j + {first})"]
             writer.put(f"const {kind} r{c} = *(const {kind} *)&{writer.load(right, place)};")

@@ -5,7 +5,7 @@ of x gives an axis of the kernel and one of the positions, with two strides.
 
 The vectors of the product run along the positions. With a stride of 1, the positions of all rows are one axis: those
 between the end of a row and the begin of the next are computed, too, and not used. With another stride, the windows
-are copied. In lanes, elements are vectors, and the views are used as they are.
+are copied. In lanes, elements are vectors, and views need no copies.
 
 The transpose with respect to x is the convolution by the flipped kernel, or, with a stride, a product for all windows,
 which are added to x. That with respect to w is a product with all positions in its sum, in vectors of channels.
