@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import product
-from typing import Any
 
 import torch
 
@@ -23,8 +22,28 @@ from funcnet.compiler.native.lowering.windows import Sizes, Windows, padded
 Element = Callable[..., Operand]  # (emit, distance of the element from the first one in the window, *operands)
 
 
-def _max_pool(lowering: Lowering, x: Value, at: Windows) -> list[Value]:
+def _over(
+    lowering: Lowering, x: Value, y: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes = (1,)
+) -> Windows:
+    """Return the windows of the current operation; a size may be one number for all axes."""
+    axes = 3 if "3d" in lowering.op.target._schema.name else 2
+    kernel, stride, padding, dilation = (
+        [*size] * (axes // len(size)) for size in (kernel, stride or kernel, padding, dilation)
+    )
+    return Windows(x.shape[-axes:], kernel, y[-axes:], stride, dilation, padding)
+
+
+def _max_pool(
+    lowering: Lowering,
+    x: Value,
+    kernel: Sizes,
+    stride: Sizes = (),
+    padding: Sizes = (0,),
+    dilation: Sizes = (1,),
+    _: bool = False,
+) -> list[Value]:
     """Return the first largest element of each window, or its last NaN, and the index of that element in x."""
+    at = _over(lowering, x, lowering.op.outputs[0].shape, kernel, stride, padding, dilation)
     source = padded(lowering, x, at, _least(x.dtype))
     if at.are_large:
         return _max_of_large(lowering, _behind(source, at), at)
@@ -139,8 +158,19 @@ def _sum(emit: Emit, parts: Sequence[Operand]) -> Operand:
     return reduce(lambda a, b: emit("add", a, b), parts)
 
 
-def _max_pool_backward(lowering: Lowering, grad: Value, x: Value, at: Windows, index: Value) -> Value:
+def _max_pool_backward(
+    lowering: Lowering,
+    grad: Value,
+    x: Value,
+    kernel: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    _: bool,
+    index: Value,
+) -> Value:
     """Give the cotangent of each window to the element that was the largest."""
+    at = _over(lowering, x, grad.shape, kernel, stride, padding, dilation)
 
     kind = _narrow(x.dtype, at)
 
@@ -152,7 +182,17 @@ def _max_pool_backward(lowering: Lowering, grad: Value, x: Value, at: Windows, i
     return _spread(lowering, at, element, x.shape, grad, index)
 
 
-def _avg_pool(lowering: Lowering, x: Value, at: Windows, include: bool = True, divisor: int | None = None) -> Value:
+def _avg_pool(
+    lowering: Lowering,
+    x: Value,
+    kernel: Sizes,
+    stride: Sizes = (),
+    padding: Sizes = (0,),
+    _: bool = False,
+    include: bool = True,
+    divisor: int | None = None,
+) -> Value:
+    at = _over(lowering, x, lowering.op.outputs[0].shape, kernel, stride, padding)
     source = padded(lowering, x, at)
     parts = [_reduced(lowering, "add", _behind(source, at), at, 0)] if at.are_large else _elements(source, at)
 
@@ -164,8 +204,17 @@ def _avg_pool(lowering: Lowering, x: Value, at: Windows, include: bool = True, d
 
 
 def _avg_pool_backward(
-    lowering: Lowering, grad: Value, x: Value, at: Windows, include: bool, divisor: int | None
+    lowering: Lowering,
+    grad: Value,
+    x: Value,
+    kernel: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    _: bool,
+    include: bool,
+    divisor: int | None,
 ) -> Value:
+    at = _over(lowering, x, grad.shape, kernel, stride, padding)
     part = lowering.map(
         grad.shape, lambda emit, grad: emit("div", grad, _count(emit, at, grad.dtype, include, divisor)), grad
     )
@@ -233,30 +282,11 @@ def _repeated(view: View, lead: int, kernel: Sizes) -> View:
     return replace(view, shape=shape, strides=(*view.strides[:lead], *(0 for _ in kernel), *view.strides[lead:]))
 
 
-def _of_axes(axes: int, rule: Callable[..., Any], dilates: bool, values: int) -> Rule:
-    """Return a rule whose first options are those of windows; a size may be one number for all axes."""
-
-    def of_axes(lowering: Lowering, *args: Any) -> Any:
-        given, (kernel, *options) = args[:values], args[values:]
-        names = ["stride", "padding", "dilation", "ceil_mode"] if dilates else ["stride", "padding", "ceil_mode"]
-        named = dict(zip(names, options, strict=False))
-        kernel = list(kernel) * (axes // len(kernel))
-        sizes = [named.get("stride") or kernel, named.get("dilation", [1]), named.get("padding", [0])]
-        positions = (lowering.op.outputs[0].shape if values == 1 else given[0].shape)[-axes:]
-        expanded = (list(size) * (axes // len(size)) for size in sizes)
-        at = Windows(given[-1].shape[-axes:], kernel, positions, *expanded)
-        return rule(lowering, *given, at, *options[len(names) :])
-
-    return of_axes
-
-
-RULES: dict[str, Rule] = {
-    "max_pool2d_with_indices": _of_axes(2, _max_pool, True, 1),
-    "max_pool3d_with_indices": _of_axes(3, _max_pool, True, 1),
-    "max_pool2d_with_indices_backward": _of_axes(2, _max_pool_backward, True, 2),
-    "max_pool3d_with_indices_backward": _of_axes(3, _max_pool_backward, True, 2),
-    "avg_pool2d": _of_axes(2, _avg_pool, False, 1),
-    "avg_pool3d": _of_axes(3, _avg_pool, False, 1),
-    "avg_pool2d_backward": _of_axes(2, _avg_pool_backward, False, 2),
-    "avg_pool3d_backward": _of_axes(3, _avg_pool_backward, False, 2),
+_POOLS: dict[str, Rule] = {
+    "max_pool{}d_with_indices": _max_pool,
+    "max_pool{}d_with_indices_backward": _max_pool_backward,
+    "avg_pool{}d": _avg_pool,
+    "avg_pool{}d_backward": _avg_pool_backward,
 }
+# torch computes pools over one axis by those over two
+RULES: dict[str, Rule] = {name.format(axes): rule for name, rule in _POOLS.items() for axes in (2, 3)}
