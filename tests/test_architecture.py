@@ -74,7 +74,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"backend", "standalone"},
     ],
     "compiler/native/lowering": [
-        {"values"},
+        {"selection", "values"},
         {"formulas", "lower"},
         {"elementwise", "loops", "reductions", "views"},
         {"axes", "halves", "indexing", "sorting"},

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 import torch.func
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import (
     Argnums,
@@ -112,17 +112,15 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
     kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
 
-    def scalar(*tensors: Tensor) -> Any:
+    def scalar(*tensors: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
         check_scalar(name, value)
-        return (value, auxiliary.split(*aux)) if has_aux else value
+        return value, auxiliary.split(*aux) if has_aux else ()
 
-    by = tuple(range(len(inputs.tensors)))
     with Pure(name, f, _given(inputs, kwargs), NEAR):
-        differentiated = torch.func.grad_and_value(scalar, by, has_aux=has_aux)
-        grads, value = with_replacements(lambda: differentiated(*inputs.tensors))
+        value, grads, results = with_replacements(lambda: _torch.gradients(scalar, inputs.tensors))
     if has_aux:
-        value = value[0], auxiliary.rebuild(value[1])
+        return (value, auxiliary.rebuild(results)), inputs.gradient(grads)
     return value, inputs.gradient(grads)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import core_decompositions, decomposition, is_composite
+from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
 from funcnet.compiler.decompositions import exact, indexing, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
@@ -29,6 +29,11 @@ def find(func: Any) -> Rule | None:
     if func.namespace == "prims":
         return func.impl_aten  # torch's rules may end in its own primitives
     return func.decompose if is_composite(func) else None
+
+
+def is_ruled(func: Any) -> bool:
+    """Tell whether a function in Python computes an operation, so that its results may have other strides."""
+    return func in rules() or has_python_rule(func)
 
 
 def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:

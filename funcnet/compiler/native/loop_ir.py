@@ -59,9 +59,13 @@ class Node:
 
 @dataclass(eq=False)
 class Gather(Node):
-    """The element of a view at computed indices, one argument per axis; an index out of range sets the error flag."""
+    """The element of a view at computed indices, one argument per axis; an index out of range sets the error flag.
+
+    If all are known to be within their axes and not negative, they are not checked.
+    """
 
     view: View
+    is_within: bool = False
 
 
 Operand = Node | View | Const | Index

@@ -101,7 +101,7 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "exp2": _text(1, elementary.EXP2),
     "expm1": _text(1, elementary.EXPM1),
     "log": _text(1, elementary.LOG),
-    "log2": _libm(is_scaling=True, wide="log_f64(x) * 0x1.71547652b82fep+0"),
+    "log2": _through_float64(1, "x", "log_f64(x) * 0x1.71547652b82fep+0", elementary.LOG2),
     "log10": _libm(is_scaling=True, wide="log_f64(x) * 0x1.bcb7b1526e50ep-2"),
     "log1p": _text(1, elementary.LOG1P),
     "sqrt": _libm(),

@@ -24,6 +24,7 @@ from funcnet.compiler.native.loop_ir import (
     Statement,
     Store,
 )
+from funcnet.compiler.native.lowering.selection import select
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Op, Program, Var
@@ -228,4 +229,4 @@ def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgr
             raise UnsupportedError(f"the native backend runs on the {target.device.upper()}, not on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules, target).run()
+    return Lowering(select(program), rules, target).run()
