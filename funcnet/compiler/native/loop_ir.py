@@ -135,8 +135,7 @@ class Contract:
     panel: View | None = None
 
     @property
-    def inner(self) -> tuple[int, ...]:
-        """The sizes of the axes that the sum runs over."""
+    def inner(self) -> tuple[int, ...]:  # the sizes of the axes that the sum runs over
         return self.left.shape[len(self.out.shape) - 1 :]
 
     @property
@@ -234,8 +233,7 @@ def reads(statement: Statement) -> Iterator[View]:
             yield view
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
-            for inner in statement.body:
-                yield from reads(inner)
+            yield from (view for inner in statement.body for view in reads(inner))
         case _:
             never(statement)
 
@@ -254,8 +252,7 @@ def writes(statement: Statement) -> Iterator[View]:
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from writes(inner)
+            yield from (view for inner in statement.body for view in writes(inner))
         case _:
             never(statement)
 
@@ -268,8 +265,7 @@ def scratch(statement: Statement) -> Iterator[View]:
         case Contract() | Cumulate() | Sort() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from scratch(inner)
+            yield from (view for inner in statement.body for view in scratch(inner))
         case _:
             never(statement)
 
