@@ -49,9 +49,9 @@ def operations(statement: Simple, target: Target) -> int:
     if isinstance(statement, Nest):
         return math.prod(statement.shape) * len(statement.body)
     if isinstance(statement, Routine):
-        return multiplications(statement)
+        return statement.multiplications
     if isinstance(statement, Contract):
-        count = multiplications(statement)
+        count = statement.multiplications
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
@@ -59,11 +59,3 @@ def operations(statement: Simple, target: Target) -> int:
         views = (*statement.inputs, *statement.outputs)
         return target.call + target.per_element * sum(math.prod(view.shape) for view in views)
     return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1
-
-
-def multiplications(statement: Contract | Routine) -> int:
-    """Return the number of multiplications of a product or routine, about."""
-    if isinstance(statement, Contract):
-        return math.prod(statement.out.shape) * statement.left.shape[-1]
-    size = math.prod(statement.matrix.shape)
-    return size if statement.name == "permute" else size * statement.matrix.shape[-2] // 2

@@ -3,6 +3,7 @@
 A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -127,13 +128,21 @@ class Method(Enum):
 
 @dataclass(eq=False)
 class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; method and panel are chosen after lowering."""
+    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n] for one or more axes k; method and panel are chosen later."""
 
     out: View
     left: View
     right: View
     method: Method = Method.TILES
     panel: View | None = None
+
+    @property
+    def inner(self) -> tuple[int, ...]:  # the sizes of the axes that the sum runs over
+        return self.left.shape[len(self.out.shape) - 1 :]
+
+    @property
+    def multiplications(self) -> int:
+        return math.prod((*self.out.shape, *self.inner))
 
 
 @dataclass(eq=False)
@@ -220,8 +229,7 @@ def reads(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement reads, including those in its body."""
     match statement:
         case Nest():
-            for part in statement.body:
-                yield from sources(part)
+            yield from (view for part in statement.body for view in sources(part))
         case Contract(_, left, right):
             yield from (left, right)
         case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):
@@ -232,8 +240,7 @@ def reads(statement: Statement) -> Iterator[View]:
             yield from (statement.matrix, *statement.operands)
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
-            for inner in statement.body:
-                yield from reads(inner)
+            yield from (view for inner in statement.body for view in reads(inner))
         case _:
             never(statement)
 
@@ -256,8 +263,7 @@ def writes(statement: Statement) -> Iterator[View]:
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from writes(inner)
+            yield from (view for inner in statement.body for view in writes(inner))
         case _:
             never(statement)
 
@@ -270,8 +276,7 @@ def scratch(statement: Statement) -> Iterator[View]:
         case Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from scratch(inner)
+            yield from (view for inner in statement.body for view in scratch(inner))
         case _:
             never(statement)
 

@@ -75,7 +75,7 @@ def lines(statements: Sequence[Statement], target: Target) -> int:
                 count = math.prod(statement.shape)
                 total += 4 + _body(statement) * (count if count <= target.unroll else 1)
             case Contract():
-                count = math.prod(statement.out.shape) * statement.left.shape[-1]
+                count = statement.multiplications
                 total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
             case Cumulate() | Sort() | TorchCall() | Routine():
                 total += _CALL

@@ -28,10 +28,16 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))
 #define KEEP_SCALAR
+#define IN_REGISTER(x)
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
 #define KEEP_SCALAR __asm__ volatile("");  // without effect, but no loop around it becomes one of vectors
+#ifdef __x86_64__
+#define IN_REGISTER(x) __asm__("" : "+v"(x));  // else gcc 12 loads a whole vector to repeat its first element
+#else
+#define IN_REGISTER(x)
+#endif
 #endif
 #if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
 #define FLUSHED 0x8040
