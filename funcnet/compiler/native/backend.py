@@ -6,7 +6,18 @@ from functools import partial
 
 from torch import Tensor
 
-from funcnet.compiler.native import blas, contractions, ensembles, fission, memory, outlining, rows, toolchain
+from funcnet.compiler.native import (
+    blas,
+    contractions,
+    ensembles,
+    fission,
+    memory,
+    outlining,
+    rows,
+    teams,
+    toolchain,
+    workers,
+)
 from funcnet.compiler.native.c.kernel import emit
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.kernel import NativeKernel
@@ -74,6 +85,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))
+    loops = checked(teams.share(loops, target))
     loops = checked(outlining.outline(loops, target))
     plan = memory.plan(loops, target, lanes)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
@@ -102,11 +114,9 @@ def build(program: Program, progress: Progress | None = None, lanes: int | None 
     found = translate(program, target, counted=progress is not None, lanes=lanes)
     found.dump()
     library = toolchain.load(found.text)
-    is_linked = blas.link(library.handle, found.text)
+    linked = blas.link(library.handle, found.text), workers.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(loop.counter.length for loop in outermost(statements))
     total, messages = work(statements, target), found.loops.messages
-    again = partial(build, program, progress, lanes)
-    return NativeKernel(
-        program, target, library, plan.lanes, plan.size, total, again, progress, steps, messages, is_linked
-    )
+    again, memory = partial(build, program, progress, lanes), (plan.size, plan.private_size)
+    return NativeKernel(program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked)

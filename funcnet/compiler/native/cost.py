@@ -34,8 +34,10 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += statement.counter.length * total(statement.body, target, price)
             case Repeat():
                 found += target.steps * total(statement.body, target, price)
-            case Case() | Section():
+            case Case():
                 found += total(statement.body, target, price)
+            case Section(body, counter):
+                found += (counter.length if counter else 1) * total(body, target, price)
             case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
                 found += price(statement)
             case _:

@@ -172,9 +172,13 @@ class Loop:
 
 @dataclass(eq=False)
 class Section:
-    """Statements that become a C function; sections with the same text share one."""
+    """Statements that become a C function; sections with the same text share one.
+
+    With a counter they run once per value of it, in any order: the threads of a run share them.
+    """
 
     body: "list[Statement]" = field(default_factory=list)
+    counter: Counter | None = None
 
 
 Statement = Nest | Contract | Cumulate | Sort | Check | Break | Loop | Repeat | Case | Section

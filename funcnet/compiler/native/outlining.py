@@ -40,19 +40,27 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
     section, size = Section(), 0
     for statement in statements:
         count = lines([statement], target)
-        is_large = isinstance(statement, Loop | Repeat | Case) and count > target.section
-        if section.body and (size + count > target.section or is_large or isinstance(statement, Break)):
+        is_alone = isinstance(statement, Break | Section)  # C leaves a loop from the function of the loop only
+        is_open = isinstance(statement, Loop | Repeat | Case) and (count > target.section or _has_sections(statement))
+        if section.body and (size + count > target.section or is_alone or is_open):
             yield section
             section, size = Section(), 0
-        if isinstance(statement, Break):  # C leaves a loop from the function of the loop only
+        if is_alone:
             yield statement
-        elif isinstance(statement, Loop | Repeat | Case) and is_large:
+        elif isinstance(statement, Loop | Repeat | Case) and is_open:
             yield replace(statement, body=[*_divided(statement.body, target)])
         else:
             section.body.append(statement)
             size += count
     if section.body:
         yield section
+
+
+def _has_sections(statement: Statement) -> bool:
+    """Tell whether there is a section in a statement, whose function cannot be called from another section."""
+    if isinstance(statement, Loop | Repeat | Case):
+        return any(map(_has_sections, statement.body))
+    return isinstance(statement, Section)
 
 
 def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:

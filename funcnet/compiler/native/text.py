@@ -74,14 +74,18 @@ class _Text:
                 yield f"if {self.view(view)} == {value}:"
                 yield from self.body(body, "  ")
             case Loop(counter, _, body):
-                self.counters[counter] = name = f"s{len(self.counters)}"
-                yield f"for {name} < {counter.length}:"
+                yield f"for {self.counter(counter)}:"
                 yield from self.body(body, "  ")
-            case Section(body):
-                yield "section:"
+            case Section(body, counter):
+                yield f"section, in threads for {self.counter(counter)}:" if counter else "section:"
                 yield from self.body(body, "  ")
             case _:
                 never(statement)
+
+    def counter(self, counter: Counter) -> str:
+        """Name the counter of a loop; return the name and its bound."""
+        self.counters[counter] = name = f"s{len(self.counters)}"
+        return f"{name} < {counter.length}"
 
     def nest(self, nest: Nest) -> Iterator[str]:
         """Write the loops of a nest on one line, and its body on the lines below."""

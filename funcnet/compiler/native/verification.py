@@ -68,7 +68,9 @@ class _Verifier:
                         raise InternalError("a Case depends on an element that varies between lanes")
                     self.access(Check(statement.view, 0), counters)
                     self.statements(statement.body, counters)
-                case Repeat() | Section():
+                case Section(body, counter):
+                    self.statements(body, (*counters, counter) if counter else counters)
+                case Repeat():
                     self.statements(statement.body, counters)
                 case Nest():
                     _check_body(statement)

@@ -169,7 +169,7 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
             writer.load(view, [*batch, *at])
             for view, at in ((product.out, (i, j)), (product.left, (i, 0)), (product.right, (0, j)))
         )
-        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {columns};")
+        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {max(product.out.strides[-2], columns)};")
         writer.put("set_mode(mode_);")
         writer.put(
             f'gemm_{scalar}("{names[0]}", "{names[1]}", &n, &m, &k, &one, &{right}, &ldb, &{left}, &lda, &zero, '

@@ -97,8 +97,20 @@ class Statements:
         """Print a call of the function of a section."""
         inner = Statements(self.writer.function(), self.sections, self.counted)
         inner.writer.origins = origins(section)
-        inner.block(section, section.body)
-        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer))
+        if section.counter is None:
+            inner.block(section, section.body)
+        else:
+            inner.shared(section, section.counter)
+        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer, section.counter))
+
+    def shared(self, section: Section, counter: Counter) -> None:
+        """Print the loop over the values of a counter that one thread runs."""
+        self.declared.add(counter)
+        t = self.writer.name(counter, "t")
+        self.writer.open(f"for (i64 {t} = first; {t} < last; ++{t})")
+        self.writer.stop()
+        self.block(section, section.body)
+        self.writer.close()
 
     def free(self) -> list[Buffer | Counter]:
         """Return the buffers and counters that the statements use and do not declare, in the order of their use."""
