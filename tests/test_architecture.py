@@ -66,14 +66,15 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native": [
         {"buffers", "kernel_cache", "torch_calls"},
-        {"control", "frames", "routines"},
+        {"contract", "control", "frames", "routines"},
         {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
-        {"target"},
+        {"target", "workers"},
         {"strips"},
         {"call_costs", "contractions", "cost", "fission", "memory", "outlining", "rows", "text", "verification"},
         {"c", "ensembles"},
-        {"kernel", "lowering", "translation"},
+        {"kernel", "lowering", "times", "translation"},
+        {"teams"},
         {"backend", "standalone"},
     ],
     "compiler/native/lowering": [

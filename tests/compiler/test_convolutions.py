@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native.loop_ir import Contract, Method
+from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 

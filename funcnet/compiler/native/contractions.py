@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import Buffer, View, whole
-from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.loop_ir import LoopProgram, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
 

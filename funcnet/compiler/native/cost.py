@@ -3,18 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
+from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
-from funcnet.compiler.native.loop_ir import (
-    Contract,
-    Cumulate,
-    Loop,
-    Method,
-    Nest,
-    Section,
-    Sort,
-    Statement,
-    never,
-)
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
@@ -35,8 +26,10 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += statement.counter.length * total(statement.body, target, price)
             case Repeat():
                 found += target.steps * total(statement.body, target, price)
-            case Case() | Section():
+            case Case():
                 found += total(statement.body, target, price)
+            case Section(body, counter):
+                found += (counter.length if counter else 1) * total(body, target, price)
             case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 found += price(statement)
             case _:

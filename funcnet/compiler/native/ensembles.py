@@ -9,8 +9,9 @@ import math
 from dataclasses import replace
 
 from funcnet.compiler.native import contractions
+from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.cost import Simple, operations, total
-from funcnet.compiler.native.loop_ir import Contract, Gather, LoopProgram, Method, Nest, Scatter, Sort, reads, writes
+from funcnet.compiler.native.loop_ir import Gather, LoopProgram, Nest, Scatter, Sort, reads, writes
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program

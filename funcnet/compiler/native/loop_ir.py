@@ -3,15 +3,14 @@
 A value is varying if it differs between the lanes of an ensemble: the C writer makes its elements vectors of lanes.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import NoReturn
 
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Check, Failure, Repeat, TorchCall
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.program import Apply
@@ -117,34 +116,6 @@ class Nest:
     sequential: bool = False
 
 
-class Method(Enum):
-    """How a matrix product is computed."""
-
-    TILES = "tiles"  # of sums in registers; operands with any strides
-    WIDE = "wide"  # vectors along n; dense rows of right
-    PANELS = "panels"  # vectors along n, from a few columns of right at a time, packed into scratch
-    BLAS = "blas"  # torch's BLAS; dense rows or columns of both operands
-
-
-@dataclass(eq=False)
-class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n] for one or more axes k; method and panel are chosen later."""
-
-    out: View
-    left: View
-    right: View
-    method: Method = Method.TILES
-    panel: View | None = None
-
-    @property
-    def inner(self) -> tuple[int, ...]:  # the sizes of the axes that the sum runs over
-        return self.left.shape[len(self.out.shape) - 1 :]
-
-    @property
-    def multiplications(self) -> int:
-        return math.prod((*self.out.shape, *self.inner))
-
-
 @dataclass(eq=False)
 class Cumulate:
     """out[…, i, …] = source[…, 0, …] op … op source[…, i, …] along one axis."""
@@ -183,9 +154,13 @@ class Loop:
 
 @dataclass(eq=False)
 class Section:
-    """Statements that become a C function; sections with the same text share one."""
+    """Statements that become a C function; sections with the same text share one.
+
+    With a counter they run once per value of it, in any order: the threads of a run share them.
+    """
 
     body: "list[Statement]" = field(default_factory=list)
+    counter: Counter | None = None
 
 
 Statement = Nest | Contract | Cumulate | Sort | TorchCall | Routine | Check | Break | Loop | Repeat | Case | Section

@@ -10,7 +10,7 @@ from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c import blocks
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.loop_ir import Contract, Method
+from funcnet.compiler.native.contract import Contract, Method
 
 _SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
 COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
@@ -139,7 +139,7 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
             writer.load(view, [*batch, *at])
             for view, at in ((product.out, (i, j)), (product.left, (i, 0)), (product.right, (0, j)))
         )
-        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {columns};")
+        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {max(product.out.strides[-2], columns)};")
         writer.put("set_mode(mode_);")
         writer.put(
             f'gemm_{scalar}("{names[0]}", "{names[1]}", &n, &m, &k, &one, &{right}, &ldb, &{left}, &lda, &zero, '

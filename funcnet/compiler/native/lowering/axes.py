@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from funcnet.compiler.native.buffers import View, row_major
-from funcnet.compiler.native.loop_ir import Contract
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.lowering.lower import Lowering
 
 Names = Sequence[str]
