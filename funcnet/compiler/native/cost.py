@@ -3,18 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
+from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
-from funcnet.compiler.native.loop_ir import (
-    Contract,
-    Cumulate,
-    Loop,
-    Method,
-    Nest,
-    Section,
-    Sort,
-    Statement,
-    never,
-)
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
@@ -35,8 +26,10 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += statement.counter.length * total(statement.body, target, price)
             case Repeat():
                 found += target.steps * total(statement.body, target, price)
-            case Case() | Section():
+            case Case():
                 found += total(statement.body, target, price)
+            case Section(body, counter):
+                found += (counter.length if counter else 1) * total(body, target, price)
             case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 found += price(statement)
             case _:
@@ -49,9 +42,9 @@ def operations(statement: Simple, target: Target) -> int:
     if isinstance(statement, Nest):
         return math.prod(statement.shape) * len(statement.body)
     if isinstance(statement, Routine):
-        return multiplications(statement)
+        return statement.multiplications
     if isinstance(statement, Contract):
-        count = multiplications(statement)
+        count = statement.multiplications
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
@@ -59,11 +52,3 @@ def operations(statement: Simple, target: Target) -> int:
         views = (*statement.inputs, *statement.outputs)
         return target.call + target.per_element * sum(math.prod(view.shape) for view in views)
     return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1
-
-
-def multiplications(statement: Contract | Routine) -> int:
-    """Return the number of multiplications of a product or routine, about."""
-    if isinstance(statement, Contract):
-        return math.prod(statement.out.shape) * statement.left.shape[-1]
-    size = math.prod(statement.matrix.shape)
-    return size if statement.name == "permute" else size * statement.matrix.shape[-2] // 2

@@ -9,8 +9,9 @@ import math
 from dataclasses import replace
 
 from funcnet.compiler.native import contractions
-from funcnet.compiler.native.cost import Simple, multiplications, operations, total
-from funcnet.compiler.native.loop_ir import Contract, Gather, LoopProgram, Method, Nest, Scatter, Sort, reads, writes
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.cost import Simple, operations, total
+from funcnet.compiler.native.loop_ir import Gather, LoopProgram, Nest, Scatter, Sort, reads, writes
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
@@ -52,16 +53,16 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
     if isinstance(statement, Contract | Routine):
-        return _IN_LANES * multiplications(statement)
+        return _IN_LANES * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
 
 def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
     if isinstance(statement, Contract):
-        return _SHARED[contractions.best(statement, target)] * multiplications(statement)
+        return _SHARED[contractions.best(statement, target)] * statement.multiplications
     if isinstance(statement, Routine):
-        return multiplications(statement) * (1 if statement.matrix.shape[-1] < most else _ROUTINE)
+        return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE)
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
     *outer, inner = statement.shape or (1,)

@@ -1,5 +1,6 @@
 """Statements that factor matrices, and solve systems with the factors."""
 
+import math
 from dataclasses import dataclass
 
 from funcnet.compiler.native.buffers import View
@@ -22,3 +23,9 @@ class Routine:
     results: tuple[View, ...] = ()
     operands: tuple[View, ...] = ()
     options: tuple[bool, ...] = ()
+
+    @property
+    def multiplications(self) -> int:
+        """The number of multiplications, about."""
+        size = math.prod(self.matrix.shape)
+        return size if self.name == "permute" else size * self.matrix.shape[-2] // 2

@@ -97,10 +97,10 @@ def _source(found: Translation, target: Target, name: str, count: int) -> str:
 int {name}_run(const void *const *inputs, void *const *outputs) {{
   const void *const given[] = {{{", ".join(given or ["0"])}}};
   volatile int control[2] = {{0, 0}};  // a request to stop, and the flags of failures
-  char *const memory = __builtin_malloc({found.plan.size + align});
+  char *const memory = __builtin_malloc({found.plan.size + found.plan.private_size + align});
   if (!memory) return -1;
   char *const arena = (char *)(((__UINTPTR_TYPE__)memory + {align - 1}) / {align} * {align});
-  const Call call = {{(char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1}};
+  const Call call = {{(char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1, 1}};
   kernel(&call);
   __builtin_free(memory);
   return control[1];

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Contract,
     Cumulate,
     Gather,
     Index,
@@ -82,14 +82,18 @@ class _Text:
                 yield f"if {self.view(view)} == {value}:"
                 yield from self.body(body, "  ")
             case Loop(counter, _, body):
-                self.counters[counter] = name = f"s{len(self.counters)}"
-                yield f"for {name} < {counter.length}:"
+                yield f"for {self.counter(counter)}:"
                 yield from self.body(body, "  ")
-            case Section(body):
-                yield "section:"
+            case Section(body, counter):
+                yield f"section, in threads for {self.counter(counter)}:" if counter else "section:"
                 yield from self.body(body, "  ")
             case _:
                 never(statement)
+
+    def counter(self, counter: Counter) -> str:
+        """Name the counter of a loop; return the name and its bound."""
+        self.counters[counter] = name = f"s{len(self.counters)}"
+        return f"{name} < {counter.length}"
 
     def nest(self, nest: Nest) -> Iterator[str]:
         """Write the loops of a nest on one line, and its body on the lines below."""

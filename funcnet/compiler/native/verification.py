@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import Buffer, Counter, View
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Contract,
     Cumulate,
     Gather,
     Index,
@@ -69,7 +69,9 @@ class _Verifier:
                         raise InternalError("a Case depends on an element that varies between lanes")
                     self.access(Check(statement.view, 0), counters)
                     self.statements(statement.body, counters)
-                case Repeat() | Section():
+                case Section(body, counter):
+                    self.statements(body, (*counters, counter) if counter else counters)
+                case Repeat():
                     self.statements(statement.body, counters)
                 case Nest():
                     _check_body(statement)

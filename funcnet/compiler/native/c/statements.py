@@ -11,9 +11,10 @@ from funcnet.compiler.native.c.routines import routine
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.memory import Holder
 from funcnet.compiler.native.routines import Routine
 
@@ -113,8 +114,20 @@ class Statements:
         """Print a call of the function of a section."""
         inner = Statements(self.writer.function(), self.sections, self.counted)
         inner.writer.origins = origins(section)
-        inner.block(section, section.body)
-        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer))
+        if section.counter is None:
+            inner.block(section, section.body)
+        else:
+            inner.shared(section, section.counter)
+        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer, section.counter))
+
+    def shared(self, section: Section, counter: Counter) -> None:
+        """Print the loop over the values of a counter that one thread runs."""
+        self.declared.add(counter)
+        t = self.writer.name(counter, "t")
+        self.writer.open(f"for (i64 {t} = first; {t} < last; ++{t})")
+        self.writer.stop()
+        self.block(section, section.body)
+        self.writer.close()
 
     def free(self) -> list[Buffer | Counter]:
         """Return the buffers and counters that the statements use and do not declare, in the order of their use."""

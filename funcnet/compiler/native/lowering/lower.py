@@ -13,17 +13,9 @@ import torch
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
 from funcnet.compiler.native.buffers import HALVES, Buffer, View, whole
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Check, Failure, codes
-from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Const,
-    Contract,
-    LoopProgram,
-    Nest,
-    Operand,
-    Statement,
-    Store,
-)
+from funcnet.compiler.native.loop_ir import Accumulate, Const, LoopProgram, Nest, Operand, Statement, Store
 from funcnet.compiler.native.lowering.selection import select
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target

@@ -2,10 +2,12 @@
 
 from funcnet.compiler.native.lowering import (
     calls,
+    convolution,
     elementwise,
     indexing,
     loops,
     matrices,
+    pooling,
     reductions,
     searching,
     sorting,
@@ -18,6 +20,8 @@ _COMPUTE: dict[str, Rule] = {
     **elementwise.RULES,
     **reductions.RULES,
     **indexing.WRITES,
+    **convolution.RULES,
+    **pooling.RULES,
     **sorting.RULES,
     **searching.RULES,
     **matrices.RULES,
