@@ -38,8 +38,8 @@ def accuracy(params: Any, x: Tensor, y: Tensor) -> Tensor:
 # %% [markdown]
 # ## The step
 #
-# Everything that changes from step to step is in the carry: here the parameters and the state of the optimizer. Its
-# second argument is its input: here the indices of a minibatch. It returns the new carry and metrics.
+# Everything that changes from step to step is in the carry: here the parameters and the state of the optimizer. The
+# second argument of a step is its input: here the indices of a minibatch. A step returns the new carry and metrics.
 
 
 # %%
