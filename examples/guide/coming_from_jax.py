@@ -106,7 +106,7 @@ print(lax.scan(step, jnp.zeros(()), jnp.arange(4.0)))
 # ## Layers
 #
 # A layer is a pair of functions, `init` and `apply`, as in `stax`; it has neither fields nor a `setup`. Its parameters
-# are a dict. A kernel is stored as (in, out), and a convolution has its channel axis in front of the space, as in torch.
+# are a dict. A kernel is stored as (in, out); a convolution has its channel axis in front of the space, as in torch.
 
 # %%
 layer = fn.dense(4)
