@@ -171,6 +171,11 @@ def check_finite(values: Tree, name: str = "data") -> None:
         name: The name of the values in the error message.
     Raises:
         ValueError: A leaf holds a NaN or an infinity; the message names the path and the first index.
+    Example:
+        >>> fn.checking.check_finite({"x": torch.ones(2)})
+        >>> fn.checking.check_finite({"x": torch.tensor([1.0, float("nan")])})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: check_finite: at path "x": ... got nan at index (1,). Clean or drop it before training.
     """
     for path, leaf in zip(tree.paths(values), tree.leaves(values), strict=True):
         if tree.is_inexact(leaf) and not leaf.isfinite().all():

@@ -81,7 +81,8 @@ def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
     Returns:
         A layer. params: a tuple of the layers' params, or a dict by name. apply: x to the tuple, or dict, of results.
     Raises:
-        TypeError, LayerError: As `serial`.
+        TypeError: Positional and named layers are mixed.
+        LayerError: params has another structure, or one of the layers raises; the message names its place in the model.
     Example:
         >>> both = fn.serial(fn.parallel(torch.cos, torch.sin), lambda ys: torch.stack(ys, -1))
         >>> both.apply(both.init(fn.random.key(0), torch.zeros(())), torch.zeros(()))
@@ -160,7 +161,8 @@ def mlp(
     Returns:
         A layer, the `serial` of these. apply: (*, in) -> (*, sizes[-1]), dtype of x.
     Raises:
-        ValueError, LayerError: As `dense` and `dropout`.
+        ValueError: A size is negative or not an integer, or dropout_rate is not in [0, 1).
+        LayerError: x or params do not fit one of the layers; the message names its place in the model.
     Example:
         >>> model = fn.mlp([8, 8, 1], activation=torch.tanh)
         >>> [params["w"].shape for params in model.init(fn.random.key(0), torch.zeros(2)) if params]

@@ -54,13 +54,18 @@ def export_onnx(f: Callable[..., Any], *args: Any) -> "torch.onnx.ONNXProgram":
     """Export a pure function as an ONNX model, with every tensor in its arguments as an input; see `export`.
 
     Args:
-        f, args: As for `export`.
+        f: Any function of pytrees.
+        args: Its arguments: tuples, lists, dicts and NamedTuples of tensors.
     Returns:
         torch's ONNX program; `.save(path)` writes it. Inputs are named by their paths in args, as in "0.hidden.w", and
         outputs by their paths in the result, as in "output.loss".
     Raises:
         ImportError: The extra `onnx` is not installed.
-        TypeError, StagingError: As `export`.
+        TypeError: An argument or the result holds a node that torch's pytrees do not know.
+        StagingError: f reads tensor values in Python, or is not pure.
+    Example:
+        >>> program = fn.bridge.export_onnx(torch.sin, torch.ones(2))  # doctest: +SKIP
+        >>> program.save("sin.onnx")  # doctest: +SKIP
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:

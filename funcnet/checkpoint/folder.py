@@ -103,7 +103,7 @@ class Checkpoints:
 
         Raises:
             DamagedCheckpointError: All checkpoints are damaged.
-            CheckpointError: As `load`.
+            CheckpointError: The file differs from `like` in structure, shape or dtype.
         """
         return self.restore_parts({"": like} if like is not None else {})
 

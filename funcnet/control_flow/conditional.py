@@ -67,12 +67,13 @@ def cond(
 def switch(index: int | Tensor, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = ...) -> Any:
     """Call branches[index](*operands); an index below 0 means the first branch, one that is too large the last.
 
-    As for `cond`, only one branch runs without `vmap`.
+    Without `vmap`, only one branch runs, as with `cond`.
 
     Args:
         index: An int or a 0-d tensor of integers.
         branches: At least one function of the operands; their results have the same structure, shapes and dtypes.
-        operands, operand: As for `cond`.
+        operands: Trees; numbers in them become 0-d tensors.
+        operand: A single operand by keyword, as older programs for JAX pass it.
     Returns:
         The result of the branch; numbers in it become tensors.
     Raises:

@@ -37,7 +37,8 @@ def hessian_diag(
         with respect to its real part, plus i times that with respect to its imaginary part.
     Raises:
         ValueError: Only one of key and samples is given, or samples is below 1.
-        TypeError: As in `grad`.
+        TypeError: params holds no floating-point or complex tensor, or the result of f is not a 0-d floating-point
+            tensor.
     Source:
         Bekas, Kokiopoulou, Saad (2007), An estimator for the diagonal of a matrix,
         https://doi.org/10.1016/j.apnum.2007.01.003

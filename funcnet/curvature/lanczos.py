@@ -107,7 +107,8 @@ def spectral_density(
     mean over the vectors is smoothed by a normal density.
 
     Args:
-        matvec, params: As for `lanczos`.
+        matvec: v -> A v, from trees like params to trees like params, such as the result of `hessian_operator`.
+        params: A tree with the structure, shapes and dtypes of v.
         key: The random key for the vectors.
         steps: Number of products per vector; at most the number of parameters.
         samples: Number of vectors.

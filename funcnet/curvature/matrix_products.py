@@ -27,7 +27,8 @@ def hvp(f: Callable[[Tree], Tensor], params: Tree, v: Tree) -> Tree:
         Like the gradient of f: None at leaves that are not differentiated.
     Raises:
         ValueError: v is not like params; the message names the path of the first difference.
-        TypeError: As in `grad`.
+        TypeError: params holds no floating-point or complex tensor, or the result of f is not a 0-d floating-point
+            tensor.
     Source:
         Pearlmutter (1994), Fast Exact Multiplication by the Hessian, https://doi.org/10.1162/neco.1994.6.1.147
     Example:
@@ -41,7 +42,8 @@ def hessian_operator(f: Callable[[Tree], Tensor], params: Tree) -> Matvec:
     """Return v -> H v at fixed parameters, for many products: the gradient is computed only once.
 
     Args:
-        f, params: As for `hvp`.
+        f: Returns a 0-d floating-point tensor.
+        params: Any tree.
     Returns:
         A function of v with the result and the errors of `hvp`, about twice as fast. It stores intermediate values.
     Example:
@@ -66,11 +68,14 @@ def ggnvp(model: Callable[[Tree], Tree], loss: Callable[[Any], Tensor], params: 
     Args:
         model: model(params) -> outputs, any tree; it closes over its inputs.
         loss: loss(outputs) -> 0-d tensor; it closes over the targets, and includes the mean if one is wanted.
-        params, v: As for `hvp`.
+        params: Any tree.
+        v: Like params; leaves that correspond to non-differentiable leaves are ignored.
     Returns:
         Like the gradient with respect to params.
     Raises:
-        ValueError, TypeError: As in `hvp`.
+        ValueError: v is not like params; the message names the path of the first difference.
+        TypeError: params holds no floating-point or complex tensor, or the loss is not a 0-d floating-point
+            tensor.
     Source:
         Schraudolph (2002), Fast Curvature Matrix-Vector Products, https://doi.org/10.1162/08997660260028683
     Example:
@@ -105,7 +110,8 @@ def fisher_vp(
 
     Args:
         model: model(params) -> z of shape (examples, *), with one example per row.
-        params, v: As for `hvp`.
+        params: Any tree.
+        v: Like params; leaves that correspond to non-differentiable leaves are ignored.
         log_partition: A of one example's z, which returns a 0-d tensor, or the name of one: "categorical" (z are
             logits of classes, A = logsumexp), "bernoulli" (independent logits, A = sum softplus), "gaussian" (means of
             unit variance, A = |z|² / 2).
@@ -146,7 +152,8 @@ def empirical_fisher_vp(loss: Callable[..., Tensor], params: Tree, v: Tree, *bat
 
     Args:
         loss: loss(params, *example) -> 0-d tensor, the loss of one example without batch axis.
-        params, v: As for `hvp`.
+        params: Any tree.
+        v: Like params; leaves that correspond to non-differentiable leaves are ignored.
         batch: Trees whose tensors have a leading axis, that of the examples.
     Returns:
         Like the gradient with respect to params.

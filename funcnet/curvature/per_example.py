@@ -26,7 +26,8 @@ def per_example_grads(loss: Callable[..., Tensor], *, chunk_size: int | None = N
         respect to params, with the same leading axis in front of every leaf.
     Raises:
         ValueError: When called with tensors that lack the axis or differ in its size; the message names their paths.
-        TypeError: As in `grad`.
+        TypeError: params holds no floating-point or complex tensor, or the loss of an example is not a 0-d
+            floating-point tensor.
     Example:
         >>> grads = fn.per_example_grads(lambda w, x: (w * x).sum())
         >>> grads(torch.tensor([1.0, 1.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))

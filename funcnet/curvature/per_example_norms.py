@@ -31,7 +31,9 @@ def per_example_grad_norms(loss: Callable[..., Tensor], *, chunk_size: int | Non
         A function of (params, *batch) that returns the norms over all parameters, shape (examples,). Its derivative at
         a norm of 0 is 0.
     Raises:
-        ValueError, TypeError: As in `per_example_grads`.
+        ValueError: When called with tensors that lack the axis or differ in its size; the message names their paths.
+        TypeError: params holds no floating-point or complex tensor, or the loss of an example is not a 0-d
+            floating-point tensor.
     Source:
         Goodfellow (2015), Efficient Per-Example Gradient Computations, https://arxiv.org/abs/1510.01799; Li et al.
         (2022), Large Language Models Can Be Strong Differentially Private Learners, section 4,
@@ -64,7 +66,8 @@ class _Tapped:
     """A loss whose gradient with respect to matrices is returned in factors.
 
     Args:
-        loss, params: As for `per_example_grad_norms`.
+        loss: loss(params, *example) -> 0-d tensor, the loss of one example.
+        params: Any tree.
         few: A batch on which the loss runs once, to record its uses of matrices.
     """
 

@@ -37,7 +37,9 @@ def max_pool(
     Args:
         kernel_size: The size of a window, one number per axis, for 1 to 3 axes.
         stride: Step between windows; by default their size.
-        padding: As for `conv`, but smaller than the window; padding is never the maximum.
+        padding: Positions at the borders, which are never the maximum: "valid" (none), "same" (enough for n positions
+            to become ceil(n / stride)), a number for both ends of all axes, or for each axis a number or a pair
+            (before, after); smaller than the window.
         dilation: Step within a window.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.
@@ -70,8 +72,10 @@ def avg_pool(
     """Take the mean of each window on the last axes.
 
     Args:
-        kernel_size, stride: As for `max_pool`.
-        padding: As for `conv`.
+        kernel_size: The size of a window, one number per axis, for 1 to 3 axes.
+        stride: Step between windows; by default their size.
+        padding: Zeros at the borders: "valid" (none), "same" (enough for n positions to become ceil(n / stride)), a
+            number for both ends of all axes, or for each axis a number or a pair (before, after).
         count_include_pad: Whether the zeros of the padding count. If not, every window must contain an element of x.
     Returns:
         A layer without parameters. apply: (*, *sizes) -> (*, *sizes'), dtype of x.

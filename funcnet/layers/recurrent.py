@@ -66,12 +66,13 @@ def gru(features: int, *, w_init: Initializer | None = None, b_init: Initializer
 
     Args:
         features: Length of h.
-        w_init, b_init: As for `rnn`.
+        w_init, b_init: Initialisers; by default uniform on [-1 / sqrt(features), 1 / sqrt(features)), as in torch.
     Returns:
         A layer. params: {"wi": (in, 3 features), "wh": (features, 3 features), "bi", "bh": (3 features,)}, in the order
         r, z, n. apply: (*, time, in) -> (*, time, features), dtype of x.
     Raises:
-        ValueError, LayerError: As `rnn`.
+        ValueError: features is not an integer, or is negative.
+        LayerError: x has no time axis, or does not fit wi.
     Source:
         Cho et al. (2014), Learning Phrase Representations using RNN Encoder-Decoder, https://arxiv.org/abs/1406.1078,
         as in torch.nn.GRU: r multiplies h_n including its bias, and z weights the old state.
@@ -102,12 +103,13 @@ def lstm(features: int, *, w_init: Initializer | None = None, b_init: Initialize
 
     Args:
         features: Length of h and c.
-        w_init, b_init: As for `rnn`.
+        w_init, b_init: Initialisers; by default uniform on [-1 / sqrt(features), 1 / sqrt(features)), as in torch.
     Returns:
         A layer. params: {"wi": (in, 4 features), "wh": (features, 4 features), "bi", "bh": (4 features,)}, in the order
         i, f, g, o. apply: (*, time, in) -> (*, time, features), the h of all times, dtype of x.
     Raises:
-        ValueError, LayerError: As `rnn`.
+        ValueError: features is not an integer, or is negative.
+        LayerError: x has no time axis, or does not fit wi.
     Source:
         Gers, Schmidhuber, Cummins (2000), Learning to Forget, https://doi.org/10.1162/089976600300015015
     Example:

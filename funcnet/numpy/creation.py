@@ -38,7 +38,7 @@ def array(object: ArrayLike, dtype: DType | None = None, *, copy: bool = True, n
 
 
 def asarray(a: ArrayLike, dtype: DType | None = None) -> Tensor:
-    """As `array`, without a copy of a tensor."""
+    """Make an array of numbers, lists or arrays; a tensor is not copied."""
     return array(a, dtype, copy=False)
 
 

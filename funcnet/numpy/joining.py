@@ -38,7 +38,7 @@ def _parts(operation: str, arrays: Any, dtype: DType | None = None) -> list[Tens
 
 
 def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Tensor:
-    """As `concatenate`."""
+    """Join arrays along an axis that they have; the array API's name of `concatenate`."""
     return concatenate(arrays, axis)
 
 
@@ -95,7 +95,7 @@ def split(ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 
 
 
 def array_split(ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """As `split`; the first parts may be longer by 1."""
+    """Split an array into parts along an axis; unlike with `split`, the first parts may be longer by 1."""
     x = as_tensor("array_split", ary)
     axis = one_axis("array_split", axis, x.ndim)
     length = x.shape[axis]

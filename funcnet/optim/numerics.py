@@ -37,7 +37,12 @@ def safe_norm(
 
 
 def safe_root_mean_squares(x: Tensor, min_rms: Scalar) -> Tensor:
-    """Return max(root of the mean of |x|², min_rms), with the gradient 0 where it is at most min_rms."""
+    """Return max(root of the mean of |x|², min_rms), with the gradient 0 where it is at most min_rms.
+
+    Example:
+        >>> fn.optim.safe_root_mean_squares(torch.tensor([1.0, -7.0]), 1e-3)
+        tensor(5.)
+    """
     short = x.abs().square().mean().sqrt() <= min_rms
     return torch.where(short, min_rms, torch.where(short, 1.0, x).abs().square().mean().sqrt())
 

@@ -76,7 +76,7 @@ def map_params(
         state: The state.
         rest: Trees like the parameters, whose leaves are the others.
         transform_non_params: Applied to the other leaves of the state. None: they do not change.
-        is_leaf: As in `fn.tree.map`, for the parts that are like the parameters.
+        is_leaf: Whether a node counts as a leaf, as in `fn.tree.map`, for the parts that are like the parameters.
     Example:
         >>> optimizer = fn.optim.adam(0.1)
         >>> state = optimizer.init({"w": torch.zeros(2)})

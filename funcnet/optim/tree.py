@@ -205,17 +205,32 @@ def random_like(
 
 
 def update_moment(updates: Tree, moments: Tree, decay: Scalar, order: int) -> Tree:
-    """Return decay moment + (1 - decay) update^order."""
+    """Return decay moment + (1 - decay) update^order.
+
+    Example:
+        >>> fn.optim.update_moment(torch.tensor(2.0), torch.tensor(0.0), 0.5, 2)
+        tensor(2.)
+    """
     return _moved(lambda g: g**order, updates, moments, decay)
 
 
 def update_moment_per_elem_norm(updates: Tree, moments: Tree, decay: Scalar, order: int) -> Tree:
-    """Return decay moment + (1 - decay) |update|^order, of complex numbers the absolute value."""
+    """Return decay moment + (1 - decay) |update|^order, of complex numbers the absolute value.
+
+    Example:
+        >>> fn.optim.update_moment_per_elem_norm(torch.tensor(3 + 4j), torch.tensor(0.0), 0.5, 2)
+        tensor(12.5000)
+    """
     return _moved(lambda g: (g.abs() if g.is_complex() else g) ** order, updates, moments, decay)
 
 
 def update_infinity_moment(updates: Tree, moments: Tree, decay: Scalar, eps: Scalar) -> Tree:
-    """Return max(decay moment, |update| + eps)."""
+    """Return max(decay moment, |update| + eps).
+
+    Example:
+        >>> fn.optim.update_infinity_moment(torch.tensor(-1.0), torch.tensor(4.0), 0.5, 0.0)
+        tensor(2.)
+    """
     return tree_map(lambda g, m: torch.maximum(g.abs() + eps, decay * m), updates, moments)
 
 

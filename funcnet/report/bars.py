@@ -63,7 +63,14 @@ def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def bar(description: str = "") -> Iterator[Show | None]:
-    """Show a progress bar while the block runs, and yield show(done, total, text); yield None outside a terminal."""
+    """Show a progress bar while the block runs, and yield show(done, total, text); yield None outside a terminal.
+
+    Example:
+        >>> with fn.report.bar("training") as show:
+        ...     for step in range(3):
+        ...         if show is not None:
+        ...             show(step + 1, 3, "loss 0.1")
+    """
     console = present_console()
     if not console.is_interactive:
         yield None

@@ -64,7 +64,7 @@ def fit(
         checkpoints: The folder of this run, or a `fn.checkpoint.Checkpoints`, which says how often to save and what to
             keep. The end of a run is always saved.
         progress: Whether to show a progress bar with the metrics, in a terminal.
-        backend: As for `jit`.
+        backend: "native", "inductor", "eager" or "auto": how `jit` compiles the chunks.
     Returns:
         (the last carry, the history): the metrics of all steps, stacked along a new leading axis.
     Raises:

@@ -91,11 +91,16 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
     `jacobian` is its second name, as in JAX.
 
     Args:
-        f, argnums, has_aux, chunk_size: As for `jacfwd`.
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        argnums: The positional argument to differentiate with respect to, or a sequence of several.
+        has_aux: Whether f returns (out, aux).
+        chunk_size: How many passes to run at once; fewer need less memory. None: all.
     Returns:
-        As for `jacfwd`.
+        A function of the same arguments that returns the Jacobian, or (Jacobian, aux), in the structure and with the
+        shapes of `jacfwd`'s.
     Raises:
-        TypeError, ValueError: As for `jacfwd`.
+        TypeError: The argument or the result holds no floating-point or complex tensor, or both hold a complex one.
+        ValueError: chunk_size is below 1.
     Example:
         >>> fn.jacrev(lambda x: x.sum())(torch.tensor([1.0, 2.0]))
         tensor([1., 1.])
@@ -116,7 +121,9 @@ def hessian(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_s
     """Transform a function into its Hessian, computed in forward mode over reverse mode.
 
     Args:
-        f, argnums, has_aux: As for `jacfwd`.
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        argnums: The positional argument to differentiate with respect to, or a sequence of several.
+        has_aux: Whether f returns (out, aux).
         chunk_size: How many passes to run at once, in forward mode and in reverse mode. None: all.
     Returns:
         A function of the same arguments that returns the Hessian, or (Hessian, aux): for a scalar f, a tree like the

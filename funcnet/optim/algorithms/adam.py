@@ -123,7 +123,13 @@ def adamw(
     the step, which gives the same sum; its default weight_decay is 1e-2.
 
     Args:
-        learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov: As for `adam`.
+        learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
+        b1, b2: Decay of m and of v, in [0, 1).
+        eps: Added to the root; gradient unit.
+        eps_root: Added below the root; a positive one keeps derivatives of the update finite where g is 0.
+        mu_dtype: The dtype of m, and of v if it is wider than that of the parameters; torch.float32 suits bfloat16
+            parameters.
+        nesterov: Whether m̂ is b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) instead.
         weight_decay: A number, a 0-d tensor or a schedule; multiplied by the learning rate.
         mask: The leaves that decay, as in `masked`. None: all.
     Source:

@@ -84,7 +84,12 @@ def amsgrad(
     + eps). The paper uses no bias correction.
 
     Args:
-        learning_rate, b1, b2, eps, eps_root, mu_dtype: As for `adam`.
+        learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
+        b1, b2: Decay of m and of v, in [0, 1).
+        eps: Added to the root; gradient unit.
+        eps_root: Added below the root; a positive one keeps derivatives of the update finite where g is 0.
+        mu_dtype: The dtype of m, and of v if it is wider than that of the parameters; torch.float32 suits bfloat16
+            parameters.
         bias_correction_mu, bias_correction_nu: Whether m and v are divided by the sum of their weights.
     Source:
         Reddi, Kale, Kumar (2018), On the Convergence of Adam and Beyond, https://arxiv.org/abs/1904.09237

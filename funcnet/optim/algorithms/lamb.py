@@ -22,12 +22,15 @@ def lamb(
     """Descend as `adamw` does, with the step of each leaf proportional to its norm.
 
     d = m̂ / (sqrt(v̂ + eps_root) + eps), u = -learning_rate |p| / |d + weight_decay p| (d + weight_decay p), with m̂ and
-    v̂ as for `adam`.
+    v̂ those of `adam`.
 
     Args:
         learning_rate: The step relative to the norm of a leaf; a number, a 0-d tensor or a schedule.
-        b1, b2, eps, eps_root: As for `adam`.
-        weight_decay, mask: As for `adamw`.
+        b1, b2: Decay of m and of v, in [0, 1).
+        eps: Added to the root; gradient unit.
+        eps_root: Added below the root; a positive one keeps derivatives of the update finite where g is 0.
+        weight_decay: A number, a 0-d tensor or a schedule; the share of p in d + weight_decay p.
+        mask: The leaves that decay, as in `masked`. None: all.
     Source:
         You et al. (2020), Large Batch Optimization for Deep Learning, https://arxiv.org/abs/1904.00962
     Example:

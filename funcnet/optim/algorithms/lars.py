@@ -27,9 +27,11 @@ def lars(
     Args:
         learning_rate: A number, a 0-d tensor or a schedule.
         weight_decay, weight_decay_mask: The decay rate and the leaves that decay, as in `add_decayed_weights`.
-        trust_coefficient, eps: As in `scale_by_trust_ratio`.
+        trust_coefficient: The ratio of the step's norm to that of the parameter, times learning_rate.
+        eps: Added to the norm of d.
         trust_ratio_mask: The leaves whose steps are scaled, as in `masked`; biases usually are not.
-        momentum, nesterov: As in `trace`.
+        momentum: Decay of m, in [0, 1).
+        nesterov: Whether to look one step ahead.
     Source:
         You, Gitman, Ginsburg (2017), Large Batch Training of Convolutional Networks, https://arxiv.org/abs/1708.03888
     Example:

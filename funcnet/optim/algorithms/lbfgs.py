@@ -82,7 +82,9 @@ def lbfgs(
 
     Args:
         learning_rate: The first step size that the search tries; None for 1.
-        memory_size, scale_init_precond: As for `scale_by_lbfgs`.
+        memory_size: The number of steps to store.
+        scale_init_precond: Whether the initial inverse Hessian is (y · s) / (y · y) for the last step s and difference
+            of gradients y, and min(1, 1 / |g|) before the first step. If not, it is 1.
         linesearch: The line search that finds s; None for s = learning_rate.
     Returns:
         The transformation. With a line search, update takes `value=`, `grad=` and `value_fn=`; see

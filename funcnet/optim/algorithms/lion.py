@@ -67,7 +67,8 @@ def lion(
         learning_rate: Step size, parameter unit; 3 to 10 times smaller than Adam's.
         b1, b2: Decay of the mean in the update, and of the mean in the state; in [0, 1).
         mu_dtype: The dtype of m. None: that of the parameters.
-        weight_decay, mask: As for `adamw`.
+        weight_decay: A number, a 0-d tensor or a schedule; multiplied by the learning rate.
+        mask: The leaves that decay, as in `masked`. None: all.
     Returns:
         The transformation. State: a tuple, with a `ScaleByLionState` first.
     Source:

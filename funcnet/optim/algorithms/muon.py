@@ -89,7 +89,7 @@ def muon(
 ) -> GradientTransformation:
     """Move matrices along the orthogonal matrix nearest to their mean gradient, and other leaves as `adamw` does.
 
-    m = beta m + (1 - beta) g, o = orthogonalize(m̂), with m̂ as for `adam`;
+    m = beta m + (1 - beta) g, o = orthogonalize(m̂), with m̂ as in `adam`;
     u = -learning_rate (sqrt(max(1, out / in)) o + weight_decay p), for a matrix of shape (in, out).
 
     torch.optim.Muon uses m in place of m̂, assumes shapes (out, in), and computes in bfloat16.
@@ -100,7 +100,8 @@ def muon(
         ns_steps: Newton-Schulz steps.
         beta: Decay of m, in [0, 1).
         eps: Keeps norms from 0.
-        weight_decay, weight_decay_mask: As for `adamw`.
+        weight_decay: A number, a 0-d tensor or a schedule; multiplied by the learning rate.
+        weight_decay_mask: The leaves that decay, as in `masked`. None: all.
         mu_dtype: The dtype of m. None: that of the parameters.
         nesterov: Whether m̂ looks ahead, as in `nadam`.
         adaptive: Whether to multiply o by the sum of m̂ o.

@@ -68,7 +68,11 @@ def radam(
     factor, and ρ > 5 in place of the condition; the two agree for eps = 0.
 
     Args:
-        learning_rate, b1, b2, eps, eps_root, nesterov: As for `adam`.
+        learning_rate: Step size, parameter unit; a number, a 0-d tensor or a schedule.
+        b1, b2: Decay of m and of v, in [0, 1).
+        eps: Added to the root; gradient unit.
+        eps_root: Added below the root; a positive one keeps derivatives of the update finite where g is 0.
+        nesterov: Whether m̂ is b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) instead.
         threshold: The smallest ρ at which v is used.
     Returns:
         The transformation. State: a tuple, with a `ScaleByAdamState` first.

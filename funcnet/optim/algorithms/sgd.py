@@ -51,7 +51,9 @@ def noisy_sgd(
 
     Args:
         learning_rate: Step size.
-        eta, gamma, key: As in `add_noise`.
+        eta: Variance of the noise at the first update.
+        gamma: Exponent of its decay.
+        key: A key, or a seed. The same key gives the same noise in every run.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     Example:

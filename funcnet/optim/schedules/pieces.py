@@ -97,7 +97,10 @@ def cosine_onecycle_schedule(
     """Rise to a peak and fall below the initial value, each along half a cosine.
 
     Args:
-        transition_steps, peak_value, pct_start, div_factor: As in `linear_onecycle_schedule`.
+        transition_steps: Length of the cycle.
+        peak_value: The highest value.
+        pct_start: The fraction of the cycle at which the peak is reached.
+        div_factor: The ratio of the peak to the first value.
         final_div_factor: The ratio of the first value to the last.
     Example:
         >>> schedule = fn.optim.cosine_onecycle_schedule(100, 1.0)

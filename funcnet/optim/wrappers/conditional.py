@@ -71,7 +71,9 @@ def conditionally_mask(
     """Apply a transformation in some steps; in the others, set the updates to zero and leave its state unchanged.
 
     Args:
-        inner, should_transform_fn, forward_extra_args: As in `conditionally_transform`.
+        inner: The transformation.
+        should_transform_fn: A function from the number of updates so far to a 0-d bool, whether to apply it.
+        forward_extra_args: Whether this function also gets the extra arguments of update.
     Returns:
         The transformation. State: `ConditionallyMaskState`.
     Example:

@@ -122,8 +122,10 @@ def schedule_free_sgd(
     Args:
         learning_rate: Step size, a number or a 0-d tensor.
         warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
+        b1: Share of the average in the point where gradients are taken, in (0, 1).
         weight_decay: Added to the gradient times p. None: no decay.
-        b1, weight_lr_power, state_dtype: As for `schedule_free`.
+        weight_lr_power: The power of the largest learning rate so far that weights an iterate in the average.
+        state_dtype: The dtype of the iterate z. None: that of the parameters.
     Example:
         >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.schedule_free_sgd(0.1)
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
@@ -150,8 +152,12 @@ def schedule_free_adamw(
     Args:
         learning_rate: Step size, a number or a 0-d tensor.
         warmup_steps: Number of steps in which the learning rate rises from 0. None: no warmup.
-        b2, eps, weight_decay: As for `adamw`.
-        b1, weight_lr_power, state_dtype: As for `schedule_free`.
+        b1: Share of the average in the point where gradients are taken, in (0, 1).
+        b2: Decay of the mean of squared gradients, in [0, 1).
+        eps: Added to its root; gradient unit.
+        weight_decay: A number, a 0-d tensor or a schedule; multiplied by the learning rate.
+        weight_lr_power: The power of the largest learning rate so far that weights an iterate in the average.
+        state_dtype: The dtype of the iterate z. None: that of the parameters.
     Example:
         >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.schedule_free_adamw(0.1)
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
