@@ -7,14 +7,14 @@ It cannot: with z = w1 x1 + w2 x2 + b, a unit that is right on all four points n
 
 The sum of the left column is w1 + w2 + 2 b <= 0, and so is that of the right column, which is > 0: a contradiction.
 
-Nor can the cost fall below ln 2. It is the mean of softplus(s z) over the points, with s = 1 for target 0 and s = -1 for
-target 1. The four s z are affine in w and b, and their sum is 0: the two columns above cancel. The softplus is convex,
-so by Jensen's inequality the cost is at least the softplus of the mean of the s z, which is
+Nor can the cost fall below ln 2. It is the mean of softplus(s z) over the points, where s is 1 for target 0 and -1 for
+target 1. The four s z are affine in w and b, and their sum is 0, because the two columns above cancel. The softplus is
+convex, so by Jensen's inequality the cost is at least the softplus of the mean of the s z, which is
 
     softplus(0) = ln 2
 
-with equality at w = 0, b = 0, where every probability is 1/2. The cost is convex, too, as convex functions of affine
-maps are: there is no other minimum in which to end.
+with equality at w = 0, b = 0, where every probability is 1/2. A convex function of an affine map is convex: the cost
+has no other minimum.
 """
 
 from typing import Any
@@ -70,7 +70,7 @@ def main() -> None:
         f"target 0 and -1 for target 1. The sum of the four s z is 0 for all w and b (computed: {start_sum:.0e} before "
         f"training, {last_sum:.0e} after it), and the softplus is convex, so that the cost is at least softplus(0) = "
         f"ln 2. It is ln 2 at w = 0, b = 0, where the gradient is {slope:.0e}. Convex functions of affine maps are "
-        "convex: there is no other minimum.",
+        "convex: the cost has no other minimum.",
         report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost"),
         svg=args.svg,
     )
