@@ -18,17 +18,25 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action) if has_default else action.help
 
 
-def parser(text: str | None, *, takes: str, seed: str = "seed of the key") -> argparse.ArgumentParser:
+def parser(
+    text: str | None, *, takes: str, seed: str = "seed of the key", add_help: bool = True
+) -> argparse.ArgumentParser:
     """Build a parser with the options that every example has.
 
     Args:
         text: The description: paragraphs that are filled, and indented ones that keep their lines.
         takes: The time of a run with the default options, such as "3 s".
         seed: The help for --seed.
+        add_help: Whether --help prints the help and exits; otherwise it sets `help`.
     """
     built = argparse.ArgumentParser(
-        description=text, epilog=f"A run with the default options takes about {takes}.", formatter_class=_Help
+        description=text,
+        epilog=f"A run with the default options takes about {takes}.",
+        formatter_class=_Help,
+        add_help=add_help,
     )
+    if not add_help:
+        built.add_argument("-h", "--help", action="store_true", help="show this help, or that of the step")
     built.add_argument("--seed", type=int, default=0, help=seed)
     built.add_argument("--svg", type=picture, metavar="FILE", help="write the picture to this file, too")
     built.set_defaults(takes=takes)

@@ -24,7 +24,8 @@ def test_xor_perceptron():
     output = run("xor_perceptron")
     assert "cost 0.6931472 (ln 2 = 0.6931472), accuracy 0.5" in output
     assert [row(output, *x) for x in ("00", "01", "10", "11")] == [[t, "0.5"] for t in "0110"]
-    assert "gradient is 0e+00" in (text := " ".join(output.split())) and "a contradiction" in text
+    text = " ".join(output.split())
+    assert "gradient is 0e+00" in text and "a contradiction" in text
     sums = re.search(r"computed: (\S+) before training, (\S+) after", text).groups()
     assert all(abs(float(value)) < 1e-6 for value in sums)
 
