@@ -1,6 +1,6 @@
 """The course week on the perceptron and the multi-layer perceptron, step by step.
 
-Without a step it lists them, in the order of the lesson, with the command of each. A step asks its question, runs its
+Without a step it lists them in the order of the lesson, with the word that runs each. A step asks its question, runs its
 example with the given options, such as --seed 1 or --svg FILE, and shows the lines of code that matter, the results of
 the lesson, their defects, the spread over seeds, and the next step.
 """
@@ -72,7 +72,7 @@ def command(step: Step) -> str:
 
 def show_list(labels: Labels, texts: dict[str, Text]) -> None:
     """List the steps with their commands."""
-    rows = [[number, texts[step.name].title, command(step)] for number, step in enumerate(STEPS, 1)]
+    rows = [[number, texts[step.name].title, step.name] for number, step in enumerate(STEPS, 1)]
     report.show(report.table(labels.columns, rows), labels.usage)
 
 
@@ -81,14 +81,16 @@ def show_step(number: int, labels: Labels, texts: dict[str, Text], arguments: li
     step = STEPS[number]
     text, module = texts[step.name], importlib.import_module(step.module)
     heading = labels.step.format(number=number + 1, count=len(STEPS))
-    report.show(f"{heading}: {text.title}", f"{labels.question}: {text.question}", "")
+    report.show(f"{heading}: {text.title}", f"{labels.question}: {text.question}")
+    print()
     sys.argv = [f"{step.name}.py", *arguments]
     module.main()
     code = "\n\n".join(source(getattr(module, name)) for name in step.shown)
     told = [(labels.lesson, text.lesson), (labels.wrong, text.wrong), (labels.seeds, text.seeds)]
     following = f"{labels.next}: {command(STEPS[number + 1])}" if number + 1 < len(STEPS) else labels.last
     paragraphs = [f"{label}: {words}" for label, words in told if words]
-    report.show("", f"{labels.code} ({step.module.replace('.', '/')}.py):\n{code}", *paragraphs, following)
+    print()
+    report.show(f"{labels.code} ({step.module.replace('.', '/')}.py):\n{code}", *paragraphs, following)
 
 
 def main() -> None:
@@ -97,8 +99,7 @@ def main() -> None:
     args, others = parser.parse_known_args()
     if args.step in (None, "all"):
         if args.help:
-            parser.print_help()
-            return
+            parser.exit(message=parser.format_help())
         if others or args.svg:
             parser.error(f"{' '.join(others) or '--svg'}: expected one step with it, of {', '.join(names)}")
     language = LANGUAGES[args.language]
@@ -113,9 +114,8 @@ def main() -> None:
 
 def command_line() -> argparse.ArgumentParser:
     """Build the parser; options that it does not know are those of the step."""
-    parser = options.parser(
-        __doc__, takes="3 s per step, 40 s for all of them", seed="given to the step", add_help=False
-    )
+    takes = "3 s per step, and 40 s for all of them"
+    parser = options.parser(__doc__, takes=takes, seed="given to the step", add_help=False)
     parser.set_defaults(seed=None)
     parser.usage = "%(prog)s [-h] [--language {en,ko}] [STEP | all] [options of the step]"
     names = [*(step.name for step in STEPS), "all"]

@@ -5,7 +5,6 @@ import re
 import sys
 
 import pytest
-import torch
 from example_runs import row, run
 
 import funcnet as fn
@@ -60,10 +59,8 @@ def test_devices(step):
 
 def test_exp(step):
     output = step("exp")
-    assert row(output, "f(1)") == ["2.7183", "2.7183"] and row(output, "its derivative (5.4366)") == [
-        "5.4366",
-        "2.7183",
-    ]
+    assert row(output, "f(1)") == ["2.7183", "2.7183"]
+    assert row(output, "its derivative (5.4366)") == ["5.4366", "2.7183"]
     assert row(output, "exp(1000)")[0] == "inf" and "OverflowError" in output
     assert row(output, "f of four numbers")[0] == "0 2.7183 14.778 60.257" and "ValueError: only one" in output
 
@@ -80,7 +77,7 @@ def test_transposes(step):
 
 def test_sequential_takes_the_steps_of_torch(step):
     output = step("sequential", "--steps", 200)
-    first, later = row(output, "0"), row(output, "100")
+    first, later = (row(output.split("Answers")[0], step) for step in ("0", "100"))
     assert first[0] == first[1] == "0.6976591" and float(later[0]) < float(first[0])
     assert float(re.search(r"difference of the costs: (\S+)", output).group(1)) < 1e-5
 
@@ -98,24 +95,19 @@ def test_four_layers(step):
     output = step("four_layers")
     counts = [int(row(output, str(n))[0]) for n in range(3)]
     assert sum(counts) == 100 and counts[0] > 50 and counts[0] > counts[1] > counts[2]
-    assert (
-        row(output, "as printed")[0] in ("step 0", "step 1") and row(output, "with the sigmoid")[0] == "does not stop"
-    )
+    assert row(output, "as printed")[0] in ("step 0", "step 1")
+    assert row(output, "with the sigmoid")[0] == "does not stop"
 
 
 @pytest.mark.slow
 def test_the_spread_over_seeds_is_that_of_the_texts():
     from depth import NETS, train
 
-    for name, nets, solved, earliest, latest in (
-        ("2-2-1", 1_024, 0.86, 157, 5_145),
-        ("2-10-10-10-1", 64, 0.91, 2_939, 7_928),
-    ):
-        _, costs, _ = fn.jit(fn.vmap(train, in_dims=(None, 0, None)))(
-            NETS[name], fn.random.split(fn.random.key(0), nets), 10_001
-        )
+    texts = (("2-2-1", 1_024, 0.86, 157, 5_145), ("2-10-10-10-1", 64, 0.91, 2_939, 7_928))
+    for name, nets, solved, earliest, latest in texts:
+        keys, model = fn.random.split(fn.random.key(0), nets), NETS[name]
+        costs = fn.jit(fn.vmap(lambda key, model=model: train(model, key, 10_001)[1]))(keys)
         below = costs < 0.6
         first = below.float().argmax(1)[below.any(1)]
         assert abs((costs[:, -1] < 0.1).float().mean() - solved) < 0.01
-        assert abs(first.min() - earliest) < 20 and abs(first.max() - latest) < 100
-    assert torch.isfinite(costs).all()
+        assert [first.min().item(), first.max().item()] == pytest.approx([earliest, latest], rel=0.05)
