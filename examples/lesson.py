@@ -1,8 +1,8 @@
 """The course week on the perceptron and the multi-layer perceptron, step by step.
 
-Without a step it lists them in the order of the lesson, with the word that runs each. A step asks its question, runs its
-example with the given options, such as --seed 1 or --svg FILE, and shows the lines of code that matter, the results of
-the lesson, their defects, the spread over seeds, and the next step.
+Without a step it lists them in the order of the lesson, with the word that runs each. A step asks its question, runs
+its example with the given options, such as --seed 1 or --svg FILE, and shows the lines of code that matter, the results
+of the lesson, their defects, the spread over seeds, and the next step.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def main() -> None:
     args, others = parser.parse_known_args()
     if args.step in (None, "all"):
         if args.help:
-            parser.exit(message=parser.format_help())
+            parser.print_help()
+            parser.exit()
         if others or args.svg:
             parser.error(f"{' '.join(others) or '--svg'}: expected one step with it, of {', '.join(names)}")
     language = LANGUAGES[args.language]

@@ -7,6 +7,7 @@ d/dz (z exp(z)) = (1 + z) exp(z), which is 2 e = 5.4366 at z = 1
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import options
@@ -51,7 +52,7 @@ def main() -> None:
         ("vmap(f) of four", lambda f: fn.vmap(f)(four)),
         ("jit(f)", lambda f: fn.jit(f)(one)),
     ]
-    rows = [[name, *(outcome(lambda use=use, f=f: use(f)) for f in (with_torch, with_math))] for name, use in uses]
+    rows = [[name, *(outcome(partial(use, f)) for f in (with_torch, with_math))] for name, use in uses]
     large = torch.tensor(1000.0)
     rows.append(["exp(1000)", outcome(large.exp), outcome(lambda: math.exp(large))])
     report.show(

@@ -8,8 +8,8 @@ class Text(NamedTuple):
 
     title: str
     question: str
-    lesson: str  # what the lesson showed
-    wrong: str = ""  # what was wrong with it
+    lesson: str  # the results that the lesson showed
+    wrong: str = ""  # their defects
     seeds: str = ""  # the spread over seeds, where the lesson showed one
 
 

@@ -85,7 +85,7 @@ def test_a_step_asks_shows_and_points_to_the_next(lessons):
 def test_help_of_a_step_is_that_of_its_example(lessons):
     status, output, _ = lessons("depth", "--help")
     assert status == 0 and "usage: depth.py" in output and "--steps" in output
-    assert "usage: lesson.py" in "".join(lessons("--help")[1:])
+    assert "usage: lesson.py" in lessons("--help")[1]
 
 
 @pytest.mark.parametrize(
