@@ -71,6 +71,14 @@ def picture(text: str) -> Path:
     return path
 
 
+def folder(text: str) -> Path:
+    """Read the path of a folder, which may be missing."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, got the file {text!r}")
+    return path
+
+
 def missing(package: str, extra: str) -> SystemExit:
     """Return the exit of an example without a package; the command installs into the environment that runs it."""
     root = Path(__file__).resolve().parents[2]

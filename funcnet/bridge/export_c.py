@@ -96,10 +96,11 @@ def _translated(program: Program, target: Target) -> Translation:
 
 
 def _machine(target: str) -> Target:
-    """Return a machine without BLAS."""
+    """Return a machine without BLAS and threads."""
     if target not in ("portable", "native"):
         raise ValueError(f"export_c: expected target to be 'portable' or 'native', got {target!r}.")
-    return Target(vector=16) if target == "portable" else replace(Target.host(), gemm=frozenset())
+    machine = Target(vector=16) if target == "portable" else replace(Target.host(), gemm=frozenset())
+    return replace(machine, threads=False)
 
 
 def _identifier(name: str) -> str:

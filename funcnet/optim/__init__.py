@@ -59,6 +59,7 @@ from funcnet.optim.numerics import (
     safe_root_mean_squares,
     scale_gradient,
 )
+from funcnet.optim.rates import learning_rate
 from funcnet.optim.schedules import *
 from funcnet.optim.transforms import *
 from funcnet.optim.tree import bias_correction, update_infinity_moment, update_moment, update_moment_per_elem_norm
@@ -81,6 +82,7 @@ __all__ = [
     "global_norm",
     "identity",
     "incremental_update",
+    "learning_rate",
     "losses",
     "periodic_update",
     "perturbations",

@@ -16,8 +16,17 @@ from torch import Tensor
 import funcnet as fn
 from funcnet import bridge
 from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.lowering import convolution, matrices
+from funcnet.compiler.native.lowering.table import RULES
 
 FLOATS = (torch.float32, torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def without_rules_for_linear_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch compute matrix factors and convolutions, whose errors and values are known."""
+    for name in (*matrices.RULES, *convolution.RULES):
+        monkeypatch.delitem(RULES, name)
 
 
 def positive(n: int, dtype: torch.dtype = torch.float64) -> Tensor:

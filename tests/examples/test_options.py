@@ -72,10 +72,12 @@ def test_a_folder_as_a_picture_is_an_error_before_the_work(name, command, tmp_pa
     assert status == 2 and f"argument --svg: expected a file, got the folder '{tmp_path}'" in error
 
 
-def test_a_file_as_the_folder_of_a_picture_is_an_error(command, tmp_path):
+def test_a_file_as_a_folder_is_an_error(command, tmp_path):
     (tmp_path / "file").write_text("")
     status, error = command("gates", "--svg", tmp_path / "file" / "gates.svg")
     assert status == 2 and "is a file" in error
+    status, error = command("digits", "--checkpoints", tmp_path / "file")
+    assert status == 2 and "argument --checkpoints: expected a folder, got the file" in error
     assert options.picture(str(tmp_path / "new" / "gates.svg")).parent == tmp_path / "new"
 
 

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, value_checks
+from funcnet.compiler.decompositions import exact, indexing, systems, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
-from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
-from funcnet.compiler.decompositions.pooling import pooling_rules
 from funcnet.compiler.errors import StagingError, user_line
 
 aten = torch.ops.aten
@@ -275,8 +273,6 @@ _OWN: dict[Any, Rule] = {
     aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,
-    aten.convolution.default: convolution,
-    aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.stack.default: _stack,
     aten.index_put.default: _index_put,
@@ -285,8 +281,10 @@ _OWN: dict[Any, Rule] = {
     aten.put.default: put,
     aten.tanh_backward.default: _tanh_backward,
     aten.sigmoid_backward.default: _sigmoid_backward,
+    aten._linalg_det.default: systems.det,
+    aten._linalg_slogdet.default: systems.slogdet,
+    aten.linalg_lu.default: systems.lu,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,
-    **pooling_rules(),
 }

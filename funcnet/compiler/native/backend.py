@@ -6,7 +6,18 @@ from functools import partial
 
 from torch import Tensor
 
-from funcnet.compiler.native import blas, contractions, ensembles, fission, memory, outlining, rows, toolchain
+from funcnet.compiler.native import (
+    blas,
+    contractions,
+    ensembles,
+    fission,
+    memory,
+    outlining,
+    rows,
+    teams,
+    toolchain,
+    workers,
+)
 from funcnet.compiler.native.c.kernel import emit
 from funcnet.compiler.native.call_costs import check_calls_pay
 from funcnet.compiler.native.cost import work
@@ -81,6 +92,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))
+    loops = checked(teams.share(loops, target))
     loops = checked(outlining.outline(loops, target))
     plan = memory.plan(loops, target, lanes)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
@@ -114,11 +126,11 @@ def build(
         check_calls_pay(program, found.loops.calls, target)
     found.dump()
     library = toolchain.load(found.text)
-    is_linked = blas.link(library.handle, found.text)
+    linked = blas.link(library.handle, found.text), workers.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(loop.counter.length for loop in outermost(statements))
     total, messages, calls = work(statements, target), found.loops.messages, found.loops.calls
-    again = partial(build, program, progress, lanes)
+    again, memory = partial(build, program, progress, lanes), (plan.size, plan.private_size)
     return NativeKernel(
-        program, target, library, plan.lanes, plan.size, total, again, progress, steps, messages, is_linked, calls
+        program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked, calls
     )

@@ -59,6 +59,10 @@ class View:
         large = buffer.kind == kind and most < buffer.size * buffer.dtype.itemsize
         return large and math.prod(self.shape) == buffer.size and self == whole(buffer, self.shape)
 
+    def permute(self, axes: Sequence[int]) -> "View":
+        """Reorder the axes."""
+        return replace(self, shape=tuple(self.shape[a] for a in axes), strides=tuple(self.strides[a] for a in axes))
+
     def expand(self, shape: Sequence[int]) -> "View":
         """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""
         missing = len(shape) - len(self.shape)
@@ -88,5 +92,9 @@ class View:
 
 def whole(buffer: Buffer, shape: Sequence[int]) -> View:
     """View a buffer as a tensor of this shape in row-major order."""
-    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return View(buffer, tuple(shape), strides)
+    return View(buffer, tuple(shape), row_major(shape))
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a tensor of this shape in row-major order."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

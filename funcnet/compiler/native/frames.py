@@ -21,7 +21,7 @@ class Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("inputs", "strides", "outputs", "arena", "control")),
-        *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded")),
+        *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded", "threads")),
         ("torch_call", ctypes.c_void_p),
     )
 
@@ -42,16 +42,19 @@ class Layout(NamedTuple):
 
 
 class Frame:
-    """Memory of one thread during a run: the argument of the kernel, and the arena.
+    """Memory of one run: the argument of the kernel, and the arena, which ends with memory of each thread.
 
     It is kept for later runs, because new pages take a third of the step of a large net.
     """
 
-    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers")
+    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "threads")
 
-    def __init__(self, inputs: int, outputs: int, arena: int, alignment: int, caller: Caller | None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, caller: Caller | None
+    ) -> None:
+        self.threads = threads
         self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), Control()
-        self.arena = torch.empty(arena + alignment, dtype=torch.uint8, device="cpu")
+        self.arena = torch.empty(arena + threads * private + alignment, dtype=torch.uint8, device="cpu")
         self.caller, self.callback = caller, CALLBACK() if caller is None else CALLBACK(caller)
         self.call = Call(
             inputs=ctypes.addressof(self.pointers),

@@ -10,7 +10,6 @@ import torch
 from funcnet.compiler import forks
 from funcnet.compiler.native import blas, toolchain
 
-_FEW = 2  # threads with which MKL on AMD processors is slower than one thread of ours
 _REGISTERS = {16: 17, 32: 17, 64: 28}  # bytes of a vector -> vectors per tile, for 16, 16 and 32 registers
 
 
@@ -62,6 +61,10 @@ class Target:
         poll_between: Operations of a statement before which the flag is read.
         poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.1 s.
         short_run: Operations of a run below which threads do not pay; one on all lanes of a block counts once.
+        team: Least nanoseconds of a statement that several threads share.
+        part: Least nanoseconds of a part of it.
+        parts: Most parts of it.
+        threads: Whether a kernel may use threads; the parts are the same without.
         long_run: Operations of a run from which on it gets a thread, at 0.1 ms, so that Ctrl-C can stop it.
     """
 
@@ -108,6 +111,10 @@ class Target:
     poll_product: int = 1 << 35
     short_run: int = 3_000_000
     long_run: int = 20_000_000
+    team: float = 40_000
+    part: float = 3_000
+    parts: int = 64
+    threads: bool = True
 
     @property
     def vector_registers(self) -> int:
@@ -130,8 +137,8 @@ class Target:
 
 
 def wins() -> bool:
-    """Tell whether BLAS beats one thread of packed panels at large matrices; MKL is half as fast on AMD processors."""
-    return torch.get_num_threads() > _FEW or not (torch.backends.mkl.is_available() and _on_amd())
+    """Tell whether BLAS beats packed panels at large matrices; MKL is half as fast on AMD processors."""
+    return not (torch.backends.mkl.is_available() and _on_amd())
 
 
 @cache

@@ -13,17 +13,9 @@ import torch
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
 from funcnet.compiler.native.buffers import HALVES, Buffer, View, whole
-from funcnet.compiler.native.control import Check
-from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Const,
-    Contract,
-    LoopProgram,
-    Nest,
-    Operand,
-    Statement,
-    Store,
-)
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Check, Failure, codes
+from funcnet.compiler.native.loop_ir import Accumulate, Const, LoopProgram, Nest, Operand, Statement, Store
 from funcnet.compiler.native.lowering.selection import select
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
@@ -40,7 +32,7 @@ class Lowering:
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
-        self.messages: list[str] = []
+        self.messages: list[str | Failure] = []
         self.calls: list[Apply] = []
         self.op: Apply
         self.program = program
@@ -218,10 +210,11 @@ class Lowering:
         self.store(copy, view)
         return copy
 
-    def check(self, value: Value, message: str) -> None:
-        """Raise an error after the run if a value of one element is false."""
+    def check(self, value: Value, message: str | Failure) -> None:
+        """Raise an error after the run if a value of one element is false, or is the number of a failure."""
+        code, count = codes(self.messages)[-1], message.count if isinstance(message, Failure) else 0
         self.messages.append(message)
-        self.scope.add(Check(self.view(value), len(self.messages)))
+        self.scope.add(Check(self.view(value), code, count))
 
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
