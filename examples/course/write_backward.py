@@ -9,7 +9,6 @@ that are given; one that exists is checked: its function backward(params, x, y) 
 """
 
 import runpy
-from pathlib import Path
 from typing import Any
 
 import options
@@ -49,7 +48,7 @@ def judge(found: Any, exact: Tensor) -> str:
     factor = (fn.tree.dot(found.double(), exact) / fn.tree.dot(exact, exact)).item()
     if not torch.allclose(found.double(), factor * exact, rtol=1e-6, atol=1e-9):
         return "wrong direction: compare with the shapes and formulas of the step transposes"
-    return "right" if abs(factor - 1) < 1e-6 else f"{factor:.4g} times too long: is the cost a mean or a sum?"
+    return "right" if abs(factor - 1) < 1e-6 else f"{factor:.4g} times the gradient: is the cost a mean or a sum?"
 
 
 def check(backward: Any, key: Tensor) -> list[list[str]]:
@@ -60,20 +59,27 @@ def check(backward: Any, key: Tensor) -> list[list[str]]:
     }
     exact = fn.grad(cost)(params)
     found = backward(params, X.double(), XOR.double())
+    if not isinstance(found, dict):
+        raise SystemExit(f"backward: expected a dict with the keys {', '.join(SHAPES)}, got {found!r:.40}")
     return [[name, judge(found.get(name), exact[name])] for name in SHAPES]
 
 
 def main() -> None:
     """Show the exercise, or check an answer."""
     parser = options.parser(__doc__, takes="1 s", seed="seed of the weights at which the answer is checked")
-    parser.add_argument("--answer", type=Path, metavar="FILE", help="your answer: written if missing, else checked")
+    parser.add_argument(
+        "--answer", type=options.file, metavar="FILE", help="your answer: written if missing, else checked"
+    )
     args = options.parse(parser)
     if args.answer is None or not args.answer.exists():
         if args.answer is not None:
             args.answer.write_text(TEMPLATE)
         report.show(TEMPLATE, f"written to {args.answer}" if args.answer else "--answer FILE writes it", svg=args.svg)
         return
-    rows = check(runpy.run_path(str(args.answer))["backward"], fn.random.key(args.seed))
+    backward = runpy.run_path(str(args.answer)).get("backward")
+    if backward is None:
+        raise SystemExit(f"{args.answer}: expected a function backward(params, x, y)")
+    rows = check(backward, fn.random.key(args.seed))
     right = sum(verdict == "right" for _, verdict in rows)
     report.show(report.table(["gradient", "verdict"], rows), f"{right} of {len(rows)} are right", svg=args.svg)
     if right < len(rows):

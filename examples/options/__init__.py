@@ -38,7 +38,7 @@ def parser(
     if not add_help:
         built.add_argument("-h", "--help", action="store_true", help="show this help, or that of the step")
     built.add_argument("--seed", type=int, default=0, help=seed)
-    built.add_argument("--svg", type=picture, metavar="FILE", help="write the picture to this file, too")
+    built.add_argument("--svg", type=file, metavar="FILE", help="write the picture to this file, too")
     built.set_defaults(takes=takes)
     return built
 
@@ -61,7 +61,7 @@ def count(text: str) -> int:
     return number
 
 
-def picture(text: str) -> Path:
+def file(text: str) -> Path:
     """Read the path of a file that can be written; missing folders are created later."""
     path = Path(text)
     if path.is_dir():

@@ -109,6 +109,10 @@ def test_the_exercise_writes_its_template_and_checks_an_answer(lessons, tmp_path
     assert path.read_text() == write_backward.TEMPLATE
     status, output, _ = lessons("write_backward", "--answer", path)
     assert status == 1 and "0 of 4 are right" in output and "to do" in row(output, "w1")[0]
+    path.write_text("def backwards(params, x, y): ...")
+    assert "expected a function backward(params, x, y)" in lessons("write_backward", "--answer", path)[0]
+    path.write_text("def backward(params, x, y): ...")
+    assert "expected a dict with the keys w1, b1, w2, b2, got None" in lessons("write_backward", "--answer", path)[0]
     path.write_text(RIGHT)
     status, output, _ = lessons("write_backward", "--answer", path)
     assert status == 0 and "4 of 4 are right" in output and "find_defect" in output
@@ -117,10 +121,10 @@ def test_the_exercise_writes_its_template_and_checks_an_answer(lessons, tmp_path
 @pytest.mark.parametrize(
     "right, wrong, leaf, words",
     [
-        (" / len(x)", "", "b1", "4 times too long"),
+        (" / len(x)", "", "b1", "4 times the gradient"),
         ("a1.T @ d_l2", "a1 * d_l2", "w2", "wrong shape (4, 2), expected (2, 1)"),
         ("a1 * (1 - a1)", "a1", "w1", "wrong direction"),
-        ('"b2": d_l2.sum(0)', '"b2": d_l2.mean(0)', "b2", "0.25 times too long"),
+        ('"b2": d_l2.sum(0)', '"b2": d_l2.mean(0)', "b2", "0.25 times the gradient"),
     ],
 )
 def test_the_exercise_says_how_an_answer_is_wrong(right, wrong, leaf, words):

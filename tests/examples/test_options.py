@@ -78,7 +78,7 @@ def test_a_file_as_a_folder_is_an_error(command, tmp_path):
     assert status == 2 and "is a file" in error
     status, error = command("digits", "--checkpoints", tmp_path / "file")
     assert status == 2 and "argument --checkpoints: expected a folder, got the file" in error
-    assert options.picture(str(tmp_path / "new" / "gates.svg")).parent == tmp_path / "new"
+    assert options.file(str(tmp_path / "new" / "gates.svg")).parent == tmp_path / "new"
 
 
 @pytest.mark.parametrize(
