@@ -67,9 +67,7 @@ def check(backward: Any, key: Tensor) -> list[list[str]]:
 def main() -> None:
     """Show the exercise, or check an answer."""
     parser = options.parser(__doc__, takes="1 s", seed="seed of the weights at which the answer is checked")
-    parser.add_argument(
-        "--answer", type=options.file, metavar="FILE", help="your answer: written if missing, else checked"
-    )
+    parser.add_argument("--answer", type=options.file, metavar="FILE", help="your answer: written or checked")
     args = options.parse(parser)
     if args.answer is None or not args.answer.exists():
         if args.answer is not None:
