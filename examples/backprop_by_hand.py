@@ -1,12 +1,15 @@
 """Backpropagation by hand through a 2-2-1 MLP on XOR, first with four common defects, then exactly.
 
-l1 = x w1 + b1, a1 = s(l1), l2 = a1 w2 + b2, p = s(l2), cost = -mean(y log p + (1 - y) log(1 - p)), s the sigmoid.
+    l1 = x w1 + b1     a1 = s(l1)
+    l2 = a1 w2 + b2    p = s(l2)
+    cost = -mean(y log p + (1 - y) log(1 - p))
+
+Here s is the sigmoid, and y the target.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -93,10 +96,8 @@ def defects(params: Any) -> list[list[str]]:
 
 def main() -> None:
     """Show the defects, compare the exact pass with grad, and train with it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="2 s", seed="seed of the first weights")
+    args = options.parse(parser)
 
     def step(params: Any, _: Any) -> tuple[Any, Tensor]:
         return fn.sgd_step(params, backward(params), LEARNING_RATE), cost(params)

@@ -6,12 +6,15 @@ it is installed, or with --jax PYTHON from another environment.
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from typing import Any
 
+import options
 import torch
 from rivals import adam, curvature, decayed, memory, rows
 from rivals.contestants import (
@@ -46,21 +49,21 @@ WORKLOADS = [
 NAMES = ["C", "jit", "JAX", "eager", "func", "compile", "nn.Module"]
 
 
-def measure(work: Workload, options: argparse.Namespace, jax: Jax | None, library: Any) -> dict[str, float]:
+def measure(work: Workload, args: argparse.Namespace, jax: Jax | None, library: Any) -> dict[str, float]:
     """Return the median of every contestant that takes part, in microseconds."""
-    few, seed = shorter(work), options.seed
+    few, seed = shorter(work), args.seed
     runs = {
         "C": (by_c(work, library), work),
         "jit": (by_jit(work, seed), work),
         "eager": (by_eager(few, seed), few),
         "func": (by_torch_func(few, seed), few),
-        "compile": (by_torch_func(few, seed, compiled=True) if options.compile else None, few),
+        "compile": (by_torch_func(few, seed, compiled=True) if args.compile else None, few),
         "nn.Module": (by_module(few, seed), few),
     }
     timers = {name: partial(timed, run, part.unit) for name, (run, part) in runs.items() if run is not None}
     if jax is not None:
         timers["JAX"] = partial(jax.microseconds, work)
-    return medians(timers, options.rounds)
+    return medians(timers, args.rounds)
 
 
 def timed(run: Callable[[], object], unit: float) -> float:
@@ -95,26 +98,26 @@ def first_calls(seed: int) -> list[list[str]]:
     return found
 
 
-def normals(options: argparse.Namespace, jax: Jax | None) -> list[str]:
+def normals(args: argparse.Namespace, jax: Jax | None) -> list[str]:
     """Time a million normals from one key, in milliseconds."""
-    draw = partial(fn.jit(lambda key: fn.random.normal(key, (1_000_000,))), fn.random.key(options.seed))
+    draw = partial(fn.jit(lambda key: fn.random.normal(key, (1_000_000,))), fn.random.key(args.seed))
     timers: dict[str, Callable[[], float]] = {"jit": partial(timed, draw, 1e3)}
     if jax is not None:
         timers["JAX"] = lambda: jax.time(normals=1_000_000) * 1e3
-    times = medians(timers, options.rounds)
+    times = medians(timers, args.rounds)
     return ["1,000,000 normals", digits(times["jit"]), digits(times.get("JAX")), ratio(times, "JAX", 1.5)]
 
 
-def adam_row(options: argparse.Namespace) -> list[str]:
+def adam_row(args: argparse.Namespace) -> list[str]:
     """Time one step of Adam over many small leaves, in milliseconds."""
-    steps = adam.contestants(options.seed)
-    times = medians({name: partial(timed, step, 1e3) for name, step in steps.items()}, options.rounds)
+    steps = adam.contestants(args.seed)
+    times = medians({name: partial(timed, step, 1e3) for name, step in steps.items()}, args.rounds)
     shown = map(digits, times.values())
     goals = (f"{times[name] / times['torch.optim']:.2f} ≤{goal}" for name, goal in (("jit", 1), ("eager", 1)))
     return [f"{adam.LEAVES} leaves of {adam.SIZE:,}", *shown, *goals]
 
 
-def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list[str]:
+def decayed_row(name: str, args: argparse.Namespace, jax: Jax | None) -> list[str]:
     """Time an optimizer step with half of the state decayed, in µs, against one with a live state."""
     unit = 1e6 / decayed.STEPS
     runs: dict[str, Callable[[], float]] = {
@@ -122,7 +125,7 @@ def decayed_row(name: str, options: argparse.Namespace, jax: Jax | None) -> list
     }
     if jax is not None:
         runs["JAX"] = lambda: jax.time(name=name, numbers=decayed.NUMBERS, steps=decayed.STEPS) * unit
-    times = medians(runs, options.rounds)
+    times = medians(runs, args.rounds)
     shown = [digits(times.get(kind)) for kind in ("alive", "half dead", "JAX")]
     times["jit"] = times["half dead"]
     return [f"{name}, {decayed.NUMBERS:,} numbers", *shown, ratio(times, "alive", 1.2), ratio(times, "JAX", 1.5)]
@@ -138,99 +141,103 @@ def memory_rows(steps: int, nets: int = 16_384) -> list[list[str]]:
     return rows
 
 
-def show_nets(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show the training steps of all contestants."""
+def nets_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
+    """Return tables of the training steps of all contestants."""
     library = build_reference()
-    chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
-    works = [work.quick() for work in chosen] if options.quick else chosen
-    measured = [(work, measure(work, options, jax, library)) for work in works]
-    report.show(
+    chosen = [work for work in WORKLOADS if args.only is None or args.only in work.name]
+    works = [work.quick() for work in chosen] if args.quick else chosen
+    measured = [(work, measure(work, args, jax, library)) for work in works]
+    return [
         report.table(["net", *NAMES], [[w.name, *microseconds(t)] for w, t in measured], title="µs per step and net"),
         report.table(
             ["net", "to JAX", "to C", "to torch.compile", "to nn.Module"],
             [[w.name, *ratios(w, t)] for w, t in measured],
             title="Ratios of jit's time to others, and goals",
         ),
-    )
+    ]
 
 
-def show_calls(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show the costs of first calls, random numbers and steps of Adam, and the memory of ensembles."""
-    report.show(
-        report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(options.seed)),
-        report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(options, jax)]),
+def calls_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
+    """Return tables of the costs of first calls, random numbers and steps of Adam, and the memory of ensembles."""
+    return [
+        report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(args.seed)),
+        report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(args, jax)]),
         report.table(
-            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(options)]
+            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(args)]
         ),
         report.table(
             ["one step of decayed state, µs", "alive", "half dead", "JAX, half dead", "to alive", "to JAX"],
-            [decayed_row(name, options, jax) for name in decayed.OPTIMIZERS],
+            [decayed_row(name, args, jax) for name in decayed.OPTIMIZERS],
         ),
-        report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if options.quick else 10_001)),
-    )
+        report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if args.quick else 10_001)),
+    ]
 
 
-def show_curvature(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show the costs of per-example gradients and curvature, at a batch of 256."""
-    report.show(
-        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(options)),
+def curvature_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
+    """Return tables of the costs of per-example gradients and curvature, at a batch of 256."""
+    return [
+        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(args)),
         report.table(
             ["memory, MiB", "examples", "at once", "result", "beside"], curvature.memory_rows(), title="784-512-10"
         ),
-    )
+    ]
 
 
-def show_programs(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show operations, whole programs, small calls and draws beside JAX: the largest ratio first; the goal is 1."""
-    jitted = rows.run_rows(options, jax, ["operations", "programs", "calls"], "jit")
-    eager = rows.run_rows(options, jax, ["draws"], "op by op")
-    report.show(
+def programs_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
+    """Return tables of operations, programs, small calls and draws next to JAX, by ratio; the goal is 1."""
+    jitted = rows.run_rows(args, jax, ["operations", "programs", "calls"], "jit")
+    eager = rows.run_rows(args, jax, ["draws"], "op by op")
+    return [
         report.table(["workload, µs", "jit", "op by op", "JAX", "jit/JAX"], jitted, title="The same text in both"),
         report.table(["without jit, µs", "funcnet", "JAX", "ratio ≤2"], eager),
-    )
+    ]
 
 
-def show_growth(options: argparse.Namespace, jax: Jax | None) -> None:
-    """Show the seconds of first calls by stage, and series of sizes; jumps should be at most 1.5."""
-    report.show(
+def growth_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
+    """Return tables of the seconds of first calls by stage, and series of sizes; jumps should be at most 1.5."""
+    return [
         report.table(
             ["first call, s", "tracing", "to C", "C compiler", "sum", "JAX", "ratio ≤1"],
-            rows.first_rows(options, jax),
+            rows.first_rows(args, jax),
         ),
-        report.table(
-            ["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], rows.sweep_rows(options, jax)
-        ),
-    )
+        report.table(["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], rows.sweep_rows(args, jax)),
+    ]
 
 
 PARTS = {
-    "nets": show_nets,
-    "calls": show_calls,
-    "curvature": show_curvature,
-    "programs": show_programs,
-    "growth": show_growth,
+    "nets": nets_part,
+    "calls": calls_part,
+    "curvature": curvature_part,
+    "programs": programs_part,
+    "growth": growth_part,
 }
 
 
 def main() -> None:
     """Measure all parts, or one."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first parameters and the data")
-    parser.add_argument("--rounds", type=int, default=5, help="number of runs of every contestant")
+    parser = options.parser(
+        __doc__, takes="8 min, and with --quick 1 min", seed="seed of the first parameters and the data"
+    )
+    parser.add_argument("--rounds", type=options.count, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
     parser.add_argument("--part", choices=PARTS, help="measure this part only")
     parser.add_argument("--only", metavar="TEXT", help="measure only what has this text in its name")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
     parser.add_argument("--jax", metavar="PYTHON", help="an interpreter with JAX; by default this one, if it has JAX")
-    options = parser.parse_args()
+    args = options.parse(parser)
     one_core()
-    options.rounds = 3 if options.quick else options.rounds
-    jax = Jax.where_installed(options.jax)
-    for name, show in PARTS.items():
-        if options.part in (None, name):
-            show(options, jax)
+    args.rounds = 3 if args.quick else args.rounds
+    jax = Jax.where_installed(args.jax)
+    shown: list[Any] = []
+    for measured in (measure for name, measure in PARTS.items() if args.part in (None, name)):
+        tables = measured(args, jax)
+        report.show(*tables)
+        shown += tables
     if jax is not None:
         jax.close()
+    if args.svg is not None:
+        with redirect_stdout(io.StringIO()):  # each part has been printed when it was measured
+            report.show(*shown, svg=args.svg)
 
 
 def one_core() -> None:

@@ -1,12 +1,13 @@
-"""The chain rule on a graph: f = w x + b, split into g = w x and f = g + b, at w = -2, x = 5, b = 3.
+"""The chain rule on a graph, at w = -2, x = 5, b = 3.
+
+    g = w x
+    f = g + b
 
 Each node knows its own derivatives; multiplying them along the path from f back to w gives df/dw. Reverse mode does so
 from the result (vjp), forward mode from the arguments (jvp), and grad does it for the whole graph.
 """
 
-import argparse
-from pathlib import Path
-
+import options
 import torch
 from torch import Tensor
 
@@ -56,10 +57,9 @@ def by_jvp(w: Tensor, x: Tensor, b: Tensor) -> tuple[Tensor, ...]:
 
 def main() -> None:
     """Show the graph with its derivatives and the three ways to df/dw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="draw w, x and b from this seed instead of taking -2, 5 and 3")
-    parser.add_argument("--svg", type=Path, help="write the tables to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="1 s", seed="draw w, x and b from this seed instead of taking -2, 5 and 3")
+    parser.set_defaults(seed=None)
+    args = options.parse(parser)
 
     w, x, b = torch.tensor([-2.0, 5.0, 3.0])
     if args.seed is not None:

@@ -6,11 +6,10 @@ mean of the targets, which needs no input; the remaining gradient is small in ev
 plateau.
 """
 
-import argparse
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -56,13 +55,9 @@ def leaves_plateau(losses: Tensor) -> str:
 
 def main() -> None:
     """Train both nets; draw their costs on one plot, and the deep net's gradients on another."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
-    parser.add_argument("--steps", type=int, default=10_001, help="steps of gradient descent, learning rate 1")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
-    if args.steps < 1:
-        parser.error("--steps: expected at least 1")
+    parser = options.parser(__doc__, takes="3 s", seed="seed of the first weights")
+    parser.add_argument("--steps", type=options.count, default=10_001, help="steps at learning rate 1")
+    args = options.parse(parser)
 
     key = fn.random.key(args.seed)
     runs = {name: fn.jit(train)(model, key, args.steps) for name, model in NETS.items()}

@@ -6,10 +6,10 @@ set. With --sweep, nets with 32 learning rates and 4 seeds are trained at once, 
 Ctrl-C ends the training and shows what was reached; with --checkpoints FOLDER, the same command goes on from there.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import options
 import torch
 from torch import Tensor
 
@@ -33,7 +33,7 @@ def load(key: Tensor) -> tuple[Images, Images]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise SystemExit("digits needs scikit-learn: pip install 'funcnet[examples]'") from error
+        raise options.missing("scikit-learn", "examples") from error
     digits = load_digits()
     images = Images(torch.as_tensor(digits.data / 16).float(), torch.as_tensor(digits.target).long())
     order = fn.random.permutation(key, len(images.y))
@@ -144,13 +144,15 @@ def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path 
 
 def main() -> None:
     """Train one net, or sweep the learning rate."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--epochs", type=int, help="passes over the training images (default: 60, in a sweep 10)")
+    parser = options.parser(__doc__, takes="8 s")
+    parser.add_argument(
+        "--epochs", type=options.count, help="passes over the training images (default: 60, in a sweep 10)"
+    )
     parser.add_argument("--sweep", action="store_true", help="train 32 learning rates x 4 seeds at once")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    parser.add_argument("--checkpoints", type=Path, help="a folder, from which an interrupted training goes on")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--checkpoints", type=options.folder, help="a folder, from which an interrupted training goes on"
+    )
+    args = options.parse(parser)
     of_split, key = fn.random.split(fn.random.key(args.seed))
     train, test = load(of_split)
     if args.sweep:

@@ -4,10 +4,9 @@ The sequences count: they start anywhere and increase by a constant, modulo 17. 
 can only be memorised: its gradients stay large, so that per-example gradient norms find it.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -23,8 +22,8 @@ def gpt2(seed: int) -> Any:
     """Build a small GPT-2 with random weights in the usual way."""
     try:
         import transformers
-    except ImportError:
-        raise SystemExit("from_torch.py needs transformers. Install the extra: pip install 'funcnet[models]'") from None
+    except ImportError as error:
+        raise options.missing("transformers", "models") from error
     torch.manual_seed(seed)  # torch's modules draw their first weights from the global generator
     sizes: dict[str, Any] = {
         "n_positions": LENGTH,
@@ -58,11 +57,9 @@ def right(logits: Tensor, tokens: Tensor) -> Tensor:
 
 def main() -> None:
     """Train an ensemble of GPT-2s; show its accuracy, and the examples that it has not learned."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key and of the models' first weights")
-    parser.add_argument("--steps", type=int, default=200, help="steps of training, each on all sequences")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="1 min", seed="seed of the key and of the models' first weights")
+    parser.add_argument("--steps", type=options.count, default=200, help="steps of training, each on all sequences")
+    args = options.parse(parser)
     of_data, of_noise, of_test, key = fn.random.split(fn.random.key(args.seed), 4)
 
     modules = [gpt2(args.seed + i) for i in range(MEMBERS)]

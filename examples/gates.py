@@ -3,10 +3,9 @@
 One unit draws one line and returns 1 on one side of it. That is enough for three of the gates; XOR needs two lines.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -71,10 +70,8 @@ def logistic(key: Tensor, y: Tensor, steps: int = 2_001) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Solve every gate in each of the three ways and show the lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the logistic units' first weights")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="2 s", seed="seed of the logistic units' first weights")
+    args = options.parse(parser)
 
     keys = fn.random.split(fn.random.key(args.seed), len(TARGETS))
     targets = torch.stack(list(TARGETS.values()))

@@ -4,11 +4,10 @@ At a minimum no eigenvalue of the Hessian is negative, whether the net is right 
 plateau some are, so there is a direction of descent, but the gradient is tiny. One plane contains all three places.
 """
 
-import argparse
 import math
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 from xor_mlp import X, Y, model
@@ -64,10 +63,8 @@ def likelihood(corners: list[Any], at: Tensor) -> Tensor:
 
 def main() -> None:
     """Find the places; show cost, gradient and spectrum of each, and the plane through them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="8 s")
+    args = options.parse(parser)
     of_nets, of_lanczos = fn.random.split(fn.random.key(args.seed))
     found = places(of_nets)
     values = {name: spectrum(params, of_lanczos) for name, params in found.items()}

@@ -5,12 +5,11 @@ on ten points of a task adapt the net to that task: the gradient of the error af
 Initial parameters trained on all tasks at once, without inner steps, can only learn the tasks' mean, and adapt badly.
 """
 
-import argparse
 import math
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import options
 import torch
 from torch import Tensor
 
@@ -88,11 +87,9 @@ def train(key: Tensor, steps: int, inner_steps: int, name: str) -> tuple[Any, Te
 
 def main() -> None:
     """Train initial parameters with and without inner steps; compare how they adapt to new tasks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=3_000, help="outer steps")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="30 s")
+    parser.add_argument("--steps", type=options.count, default=3_000, help="outer steps")
+    args = options.parse(parser)
 
     key, test_key = fn.random.split(fn.random.key(args.seed))
     runs = {

@@ -7,11 +7,10 @@ model follow from the neural tangent kernel. Source: Lee et al. (2019), Wide Neu
 Linear Models, https://arxiv.org/abs/1902.06720.
 """
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -74,11 +73,9 @@ def foretell(params: Any) -> Tensor:
 
 def main() -> None:
     """Train nets of all widths and their linearisations; show how far they differ."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, help="hidden units")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="30 s")
+    parser.add_argument("--widths", type=options.count, nargs="+", default=WIDTHS, help="hidden units")
+    args = options.parse(parser)
     keys = fn.random.split(fn.random.key(args.seed), NETS)
     rows, apart, last = [], [], {}
     for width in report.track(args.widths, "training"):

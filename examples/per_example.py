@@ -2,17 +2,20 @@
 
 Every step takes the gradients of all training images, clips each to norm C and adds normal noise with standard
 deviation s C to their sum, where s is the noise multiplier. One image more or less changes the sum by at most C, so
-that T steps are rho-zCDP with rho = T / (2 s^2), and (epsilon, delta)-private with epsilon = rho + 2 sqrt(rho
-log(1 / delta)): Bun, Steinke (2016), https://arxiv.org/abs/1605.02065, propositions 1.3 and 1.6. All images are in
-every step, so there is no amplification by sampling; the search for clip, rate and steps is not counted. The runs of
-all noises and seeds are one jitted vmap.
+that T steps are rho-zCDP, and (epsilon, delta)-private:
+
+    rho = T / (2 s^2)
+    epsilon = rho + 2 sqrt(rho log(1 / delta))
+
+Source: Bun, Steinke (2016), https://arxiv.org/abs/1605.02065, propositions 1.3 and 1.6. All images are in every step,
+so there is no amplification by sampling; the search for clip, rate and steps is not counted. The runs of all noises
+and seeds are one jitted vmap.
 """
 
-import argparse
 import math
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from digits import Images, load
 from torch import Tensor
@@ -57,12 +60,10 @@ def epsilon(noise: float, steps: int) -> float:
 
 def main() -> None:
     """Train nets with all noises and seeds at once; show their accuracy, and how many gradients are clipped."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=100, help="steps of a run, each on all training images")
-    parser.add_argument("--seeds", type=int, default=4, help="runs per noise multiplier")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="10 s")
+    parser.add_argument("--steps", type=options.count, default=100, help="steps of a run, each on all training images")
+    parser.add_argument("--seeds", type=options.count, default=4, help="runs per noise multiplier")
+    args = options.parse(parser)
     of_split, key = fn.random.split(fn.random.key(args.seed))
     images, test = load(of_split)
 

@@ -4,10 +4,9 @@ It reads eight digits and a mark, and then writes the digits in order, predictin
 Lists whose digits add up to a multiple of five are the test set: no such list, in any order, is used for training.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -71,11 +70,9 @@ def is_sorted(params: Any, digits: Tensor) -> Tensor:
 
 def main() -> None:
     """Train the transformer and let it sort lists that it has not seen."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=1_000, help="steps of adamw, each on new lists")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="2 min")
+    parser.add_argument("--steps", type=options.count, default=1_000, help="steps of adamw, each on new lists")
+    args = options.parse(parser)
     of_params, of_training, of_test = fn.random.split(fn.random.key(args.seed), 3)
     rate = fn.optim.warmup_cosine_decay_schedule(0.0, RATE, args.steps // 10, args.steps)
     optimizer = fn.optim.chain(fn.optim.clip_by_global_norm(1.0), fn.optim.adamw(rate, weight_decay=1e-2))

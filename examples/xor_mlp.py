@@ -4,13 +4,13 @@ Two hidden units draw two lines; the output unit returns 1 between them. With --
 vmap and counted: most solve XOR, some end in the local minimum at ln(2)/2 (two points right, two at 1/2).
 """
 
-import argparse
 import math
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import options
 import torch
 from torch import Tensor
 
@@ -91,13 +91,9 @@ def show_many(seed: int, seeds: int, svg: Path | None) -> None:
 
 def main() -> None:
     """Train one net, or many."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--seeds", type=int, default=1, help="number of nets to train at once")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
-    if args.seeds < 1:
-        parser.error("--seeds: expected at least 1")
+    parser = options.parser(__doc__, takes="2 s")
+    parser.add_argument("--seeds", type=options.count, default=1, help="number of nets to train at once")
+    args = options.parse(parser)
     if args.seeds == 1:
         show_one(args.seed, args.svg)
     else:

@@ -1,0 +1,47 @@
+"""AND, OR and XOR drawn: a line separates the 0s from the 1s of AND and of OR; for XOR there is no such line.
+
+Random lines are tried on all three gates. The share of lines that separate a gate estimates how hard it is to hit one.
+"""
+
+import options
+import torch
+from torch import Tensor
+
+import funcnet as fn
+from course.data import GATES, X
+from funcnet import report
+
+LINES = 100_000
+DRAWN = {"AND": ([1.0, 1.0], -1.5), "OR": ([1.0, 1.0], -0.5), "XOR": ([1.0, 1.0], -0.5)}  # XOR: one point is wrong
+
+
+def right(line: Tensor, y: Tensor) -> Tensor:
+    """Count the points that are on the right side of the line w·x + b = 0."""
+    fires = X @ line[:2] + line[2] > 0
+    return (fires == (y[:, 0] > 0.5)).sum()
+
+
+def tried(key: Tensor) -> Tensor:
+    """Draw random lines; count for each gate (rows) and line (columns) the points that are right."""
+    lines = fn.random.normal(key, (LINES, 3))
+    return torch.stack([fn.vmap(right, in_dims=(0, None))(lines, y) for y in GATES.values()])
+
+
+def main() -> None:
+    """Draw the gates with a line each, and try random lines."""
+    args = options.parse(options.parser(__doc__, takes="1 s", seed="seed of the random lines"))
+    counts = tried(fn.random.key(args.seed))
+    rows = [
+        [gate, *(f"{(row == n).float().mean().item():.1%}" for n in range(5))]
+        for gate, row in zip(GATES, counts, strict=True)
+    ]
+    maps = []
+    for gate, (w, b) in DRAWN.items():
+        side = lambda x, w=w, b=b: torch.where(x @ torch.tensor(w) + b > 0, 1.0, 0.0)  # noqa: E731
+        wrong = 4 - int(right(torch.tensor([*w, b]), GATES[gate]))
+        title = f"{gate}: {wrong} of 4 points on the wrong side"
+        maps.append(report.decision_map(side, points=X, labels=GATES[gate], lines=[(w, b)], height=8, title=title))
+    table = report.table(
+        ["gate", *(f"{n} right" for n in range(5))], rows, title=f"{LINES:,} random lines: points on the right side"
+    )
+    report.show(*maps, table, svg=args.svg)

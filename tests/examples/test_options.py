@@ -1,0 +1,93 @@
+"""The command lines of the examples: help, defaults, errors before the work, and the time that a run takes."""
+
+import importlib
+import re
+import sys
+
+import options
+import pytest
+from example_runs import EXAMPLES
+
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+COUNTS = [
+    ("xor_mlp", "--seeds"),
+    ("depth", "--steps"),
+    ("digits", "--epochs"),
+    ("per_example", "--steps"),
+    ("per_example", "--seeds"),
+    ("transformer", "--steps"),
+    ("meta_learning", "--steps"),
+    ("from_torch", "--steps"),
+    ("ntk", "--widths"),
+    ("benchmark", "--rounds"),
+]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line of an example in this process, up to its exit; return the exit status and the output."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def exit_of(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            importlib.import_module(name).main()
+        printed = capsys.readouterr()
+        return stopped.value.code, printed.out + printed.err
+
+    return exit_of
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_the_common_options_and_the_time(name, command):
+    status, text = command(name, "--help")
+    assert status == 0 and "--seed" in text and "--svg FILE" in text
+    assert re.search(r"takes\s+about\s+\d+\s+(s|min)", text) and max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "name, shown", [("depth", "10001"), ("transformer", "1000"), ("ntk", "4096"), ("from_torch", "200"), ("gates", "0")]
+)
+def test_help_shows_defaults(name, shown, command):
+    defaults = re.findall(r"\(default:\s+(.*?)\)(?=\n|$)", command(name, "--help")[1], re.DOTALL)
+    assert any(shown in text.replace(",", " ").split() or shown in text for text in defaults)
+    assert not {"None", "False"} & set(defaults)
+
+
+def test_formulas_keep_their_lines(command):
+    assert "    l2 = a1 w2 + b2    p = s(l2)\n    cost = -mean(" in command("backprop_by_hand", "--help")[1]
+    assert "\n    rho = T / (2 s^2)\n    epsilon = " in command("per_example", "--help")[1]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many"])
+@pytest.mark.parametrize("name, option", COUNTS)
+def test_a_count_below_1_is_an_error_before_the_work(name, option, text, command):
+    status, error = command(name, f"{option}={text}")
+    assert status == 2 and f"argument {option}: expected a whole number, at least 1, got '{text}'" in error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_as_a_picture_is_an_error_before_the_work(name, command, tmp_path):
+    status, error = command(name, "--svg", tmp_path)
+    assert status == 2 and f"argument --svg: expected a file, got the folder '{tmp_path}'" in error
+
+
+def test_a_file_as_a_folder_is_an_error(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, error = command("gates", "--svg", tmp_path / "file" / "gates.svg")
+    assert status == 2 and "is a file" in error
+    status, error = command("digits", "--checkpoints", tmp_path / "file")
+    assert status == 2 and "argument --checkpoints: expected a folder, got the file" in error
+    assert options.file(str(tmp_path / "new" / "gates.svg")).parent == tmp_path / "new"
+
+
+@pytest.mark.parametrize(
+    "name, module, extra", [("digits", "sklearn.datasets", "examples"), ("from_torch", "transformers", "models")]
+)
+def test_a_missing_extra_names_the_command_that_installs_it_here(name, module, extra, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    message, before = command(name)
+    root = EXAMPLES.parent
+    assert f"\n    {sys.executable} -m pip install -e '{root}[{extra}]'" in message and message.startswith(name)
+    assert f"[{extra}]" in message and (root / "pyproject.toml").exists()
+    assert f"{name}.py: takes about" in before
