@@ -95,7 +95,7 @@ def main() -> None:
     """Show the defects, compare the exact pass with grad, and train with it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
 
     def step(params: Any, _: Any) -> tuple[Any, Tensor]:
@@ -113,7 +113,7 @@ def main() -> None:
         ),
         f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
         f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
-        report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
         svg=args.svg,
     )
 

@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
     parser.add_argument("--steps", type=int, default=10_001, help="steps of gradient descent, learning rate 1")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     if args.steps < 1:
         parser.error("--steps: expected at least 1")
@@ -87,7 +87,7 @@ def main() -> None:
         report.table(["net", "first cost", "last cost", "below 0.6 at step"], rows),
         report.table(["step", *runs], gradients, title="Norms of the gradients, from the first layer to the last"),
         report.curve(
-            {name: losses[every] for name, (_, losses, _) in runs.items()}, x=x, x_label="step", y_label="cost"
+            {name: losses[every] for name, (_, losses, _) in runs.items()}, x=x, x_label="step", y_label="cost (nats)"
         ),
         report.curve(
             {f"layer {i + 1}": deep[:, i] for i in range(deep.shape[1])},

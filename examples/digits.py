@@ -101,7 +101,7 @@ def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | 
             x=torch.arange(1, epochs + 1),
             log_y=True,
             x_label="epoch",
-            y_label="nats, share",
+            y_label="cost (nats), error (share)",
         ),
         svg=svg,
     )
@@ -125,8 +125,9 @@ def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path 
         f"best learning rate {rates[best].item():.1e}: {each[best].mean().item():.2%}",
         report.curve(
             {"mean": each.mean(1), "worst seed": each.min(1).values},
-            x=rates.log10(),
-            x_label="log10 of the learning rate",
+            x=rates,
+            log_x=True,
+            x_label="learning rate",
             y_label="test accuracy",
         ),
         svg=svg,
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--epochs", type=int, help="passes over the training images (default: 60, in a sweep 10)")
     parser.add_argument("--sweep", action="store_true", help="train 32 learning rates x 4 seeds at once")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     of_split, key = fn.random.split(fn.random.key(args.seed))
     train, test = load(of_split)

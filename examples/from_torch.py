@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key and of the models' first weights")
     parser.add_argument("--steps", type=int, default=200, help="steps of training, each on all sequences")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     of_data, of_noise, of_test, key = fn.random.split(fn.random.key(args.seed), 4)
 
@@ -120,7 +120,7 @@ def main() -> None:
             log_y=True,
             title="Cost in training",
             x_label="step",
-            y_label="nats",
+            y_label="cost (nats)",
         ),
         svg=args.svg,
     )

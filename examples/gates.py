@@ -73,7 +73,7 @@ def main() -> None:
     """Solve every gate in each of the three ways and show the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the logistic units' first weights")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
 
     keys = fn.random.split(fn.random.key(args.seed), len(TARGETS))
@@ -102,7 +102,12 @@ def main() -> None:
 
     lines = [(BY_HAND[gate]["w"][:, 0], BY_HAND[gate]["b"]) for gate in ("OR", "NAND")]
     picture = report.decision_map(
-        lambda x: xor.apply(params, x), points=X, labels=XOR, lines=lines, title="XOR between the lines of OR and NAND"
+        lambda x: xor.apply(params, x),
+        points=X,
+        labels=XOR,
+        lines=lines,
+        quantity="answer",
+        title="XOR between the lines of OR and NAND",
     )
     table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit per gate")
     report.show(table, picture, svg=args.svg)

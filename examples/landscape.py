@@ -66,7 +66,7 @@ def main() -> None:
     """Find the places; show cost, gradient and spectrum of each, and the plane through them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     of_nets, of_lanczos = fn.random.split(fn.random.key(args.seed))
     found = places(of_nets)
@@ -93,11 +93,18 @@ def main() -> None:
             lambda at: likelihood(corners, at),
             points=torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64),
             labels=[0, 1, 2],
+            quantity="exp(-cost)",
             title="exp(-cost) on the plane of the plateau (0), the solution (1) and the minimum (2)",
             x_label="to the solution",
             y_label="to the minimum",
         ),
-        report.curve(ways, x=WAY, title="Cost on straight lines from the plateau", x_label="fraction of the line"),
+        report.curve(
+            ways,
+            x=WAY,
+            title="Cost on straight lines from the plateau",
+            x_label="fraction of the line",
+            y_label="cost (nats)",
+        ),
         svg=args.svg,
     )
 

@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--steps", type=int, default=3_000, help="outer steps")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
 
     key, test_key = fn.random.split(fn.random.key(args.seed))

@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, help="hidden units")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     keys = fn.random.split(fn.random.key(args.seed), NETS)
     rows, apart, last = [], [], {}
@@ -97,10 +97,11 @@ def main() -> None:
         f"the difference scales as the width to the power {slope.item():.2f}",
         report.curve(
             {"net from linear": torch.stack(apart)},
-            x=torch.tensor(args.widths).log2(),
+            x=torch.tensor(args.widths),
+            log_x=True,
             log_y=True,
             title="Largest difference of nets and linearisations in training",
-            x_label="log2 of the width",
+            x_label="width",
             y_label="root mean square",
         ),
         report.curve(last, x=GRID, title="After training", x_label="x", y_label="prediction"),

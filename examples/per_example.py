@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--steps", type=int, default=100, help="steps of a run, each on all training images")
     parser.add_argument("--seeds", type=int, default=4, help="runs per noise multiplier")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     of_split, key = fn.random.split(fn.random.key(args.seed))
     images, test = load(of_split)
@@ -95,9 +95,10 @@ def main() -> None:
         f"median norm of an image's gradient without noise: {', '.join(shares)}",
         report.curve(
             {"mean": each[1:].mean(1), "worst seed": each[1:].min(1).values},
-            x=torch.tensor(NOISES).log2(),
+            x=torch.tensor(NOISES),
+            log_x=True,
             title="Accuracy against noise",
-            x_label="log2 of the noise multiplier",
+            x_label="noise multiplier",
             y_label="test accuracy",
         ),
         svg=args.svg,

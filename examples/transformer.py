@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the key")
     parser.add_argument("--steps", type=int, default=1_000, help="steps of adamw, each on new lists")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
     of_params, of_training, of_test = fn.random.split(fn.random.key(args.seed), 3)
     rate = fn.optim.warmup_cosine_decay_schedule(0.0, RATE, args.steps // 10, args.steps)
@@ -105,7 +105,7 @@ def main() -> None:
             {"training cost": torch.stack(costs), "held-out lists that are wrong": 1 - torch.stack(shares)},
             x=steps,
             x_label="step",
-            y_label="nats, share",
+            y_label="cost (nats), wrong (share)",
         ),
         svg=args.svg,
     )

@@ -35,7 +35,7 @@ def main() -> None:
     """Train one unit and show where it gets stuck."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first weights")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--svg", type=Path, help="write a figure to this file, too: .svg, .png or .pdf")
     args = parser.parse_args()
 
     start = model.init(fn.random.key(args.seed), X)
@@ -55,7 +55,7 @@ def main() -> None:
         f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}",
         f"Why: at w = 0 the gradient is {slope:.0e}, the curvatures are {bends.min():.3f} to {bends.max():.3f}, none "
         "of them negative: the loss is convex, and this is its minimum.",
-        report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost"),
+        report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost (nats)"),
         svg=args.svg,
     )
 

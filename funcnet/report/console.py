@@ -1,4 +1,4 @@
-"""Output of reports to the terminal, as plain text to a pipe or file, or as an SVG picture; and the progress bar."""
+"""Output of reports to the terminal, as plain text to a pipe or file, or as a figure; and the progress bar."""
 
 import io
 import os
@@ -16,7 +16,9 @@ from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from funcnet.report.plot import ASCII
+from funcnet.report import figures
+from funcnet.report.display import Picture, plain
+from funcnet.report.terminal.plot import ASCII
 
 Item = TypeVar("Item")
 
@@ -33,8 +35,12 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
 
     Args:
         renderables: Tables, curves, maps, plain strings, or anything that rich can print.
-        svg: The file for the picture, 80 columns wide; missing folders are created, and an existing file is replaced
-            atomically.
+        svg: The file for a figure of the curves and maps by matplotlib: SVG, PNG or PDF by its ending. Without curves
+            and maps, or for SVG without matplotlib, it is a picture of the printed text, 80 columns wide. Missing
+            folders are created, and an existing file is replaced atomically.
+    Raises:
+        ValueError: svg has another ending.
+        ImportError: svg ends in .png or .pdf, and the extra `plots` is not installed.
     Example:
         >>> fn.report.show("XOR", fn.report.table(["step", "loss"], [[0, 0.75], [10_000, 0.001]]))
         XOR
@@ -44,6 +50,7 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
              0    0.75
         10,000   0.001
     """
+    suffix = None if svg is None else figures.suffix(Path(svg))
     parts = _spaced(renderables)
     console = _console()
     with console.capture() as capture:
@@ -52,8 +59,23 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     if console.options.ascii_only:  # rich's name for every encoding but UTF-8
         text = text.translate(ASCII).encode(console.encoding, "replace").decode(console.encoding)
     sys.stdout.write(text)  # a running progress bar replaces sys.stdout, so that the text appears above it
-    if svg is not None:
-        _write(Path(svg), _picture(parts, title=Path(svg).stem))
+    if svg is not None and suffix is not None:
+        _write(Path(svg), _file(renderables, suffix, title=Path(svg).stem))
+
+
+def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0.15) -> None:
+    """Write curves or maps of one size as the frames of an animated GIF.
+
+    Args:
+        pictures: The frames.
+        path: The file, which ends in .gif.
+        seconds: The time per frame; the last one stays for 2 s.
+    Raises:
+        ValueError: path has another ending, or there are no frames.
+        ImportError: The extra `plots` is not installed.
+    """
+    figures.check_gif(Path(path))
+    _write(Path(path), figures.gif([picture.description for picture in pictures], seconds))
 
 
 def track(iterable: Iterable[Item], description: str = "", *, total: int | None = None) -> Iterator[Item]:
@@ -108,6 +130,18 @@ def _spaced(renderables: tuple[RenderableType, ...]) -> Group:
     return Group(*(item for i, part in enumerate(parts) for item in ([Text(""), part] if i else [part])))
 
 
+def _file(renderables: tuple[RenderableType, ...], suffix: str, title: str) -> bytes:
+    """Return the contents of a figure, or of a picture of the text."""
+    pictures = [part.description for part in renderables if isinstance(part, Picture)]
+    if pictures and figures.available():
+        return figures.render(pictures, suffix)
+    if suffix != "svg":
+        return figures.render_text(plain(_spaced(renderables)), suffix)
+    if pictures:
+        print(f"The picture shows the terminal's text. For a figure: {figures.INSTALL}", file=sys.stderr)
+    return _picture(_spaced(renderables), title).encode()
+
+
 def _picture(parts: Group, title: str) -> str:
     """Export as SVG without rich's web fonts, and word by word: some viewers drop leading spaces of a text."""
     console = Console(
@@ -121,12 +155,12 @@ def _picture(parts: Group, title: str) -> str:
     return svg.replace("Fira Code, monospace", _FONTS)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write under a temporary name and rename, so that nobody reads an incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import torch
 from printed_reports import XOR, Terminal
 
 from funcnet import report
+from funcnet.report import figures
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def test_any_text_can_be_shown_in_any_encoding(environment, encoding, shown):
 
 
 def test_picture_holds_the_text_in_its_place(environment, capsys, tmp_path):
+    environment.setattr(figures, "available", lambda: False)
     path = tmp_path / "new" / "picture.svg"
     report.show(*everything(), svg=path)
     plain = capsys.readouterr().out.splitlines()
@@ -97,6 +99,7 @@ def test_picture_holds_the_text_in_its_place(environment, capsys, tmp_path):
 
 def test_picture_has_colours_and_needs_no_network(environment, capsys, tmp_path):
     environment.setenv("NO_COLOR", "1")
+    environment.setattr(figures, "available", lambda: False)
     report.show(*everything(), svg=str(tmp_path / "a.svg"))
     picture = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert "url(http" not in picture and "url(&quot;http" not in picture and "@font-face" not in picture
