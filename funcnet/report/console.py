@@ -145,7 +145,13 @@ def _file(renderables: tuple[RenderableType, ...], suffix: str, title: str) -> b
 def _picture(parts: Group, title: str) -> str:
     """Export as SVG without rich's web fonts, and word by word: some viewers drop leading spaces of a text."""
     console = Console(
-        file=io.StringIO(), record=True, width=_WIDTH, force_terminal=True, force_jupyter=False, legacy_windows=False
+        file=io.StringIO(),
+        record=True,
+        width=_WIDTH,
+        color_system="truecolor",
+        force_terminal=True,
+        force_jupyter=False,
+        legacy_windows=False,
     )
     segments = [segment for line in console.render_lines(parts, new_lines=True) for segment in line]
     words = [Segment(word, style) for text, style, _ in segments for word in _WORD.findall(text)]

@@ -40,19 +40,18 @@ def curve(
         title, x_label, y_label: Text above the drawing, below it, and at the vertical axis, with its unit as in
             "cost (nats)".
         width: Maximum number of columns; by default that of the terminal.
-        height: Rows of the drawing.
+        height: Maximum number of rows.
     Raises:
         ValueError: There are no series, one is empty or has a shape other than (n,), or x does not fit
             or is not positive on a logarithmic axis.
     Example:
         >>> fn.report.show(fn.report.curve({"loss": [4, 1, 0.2, 0]}, x_label="step", width=24, height=4))
-        4 ┤⠑⠢⣀
-        2 ┤   ⠑⠤⡀
-          │     ⠈●⠤⣀⡀
-        0 ┤         ⠈⠉⠒⠒⠢⠤⣀⣀⣀●⣀⣀⣀⣀⣀
-          └┴───────────────┴───────
-           0               2
-                     step
+        4 ┤⠐⠢⢄⡀
+        2 ┤   ⠈⠉⠒⠤⣀⣀⡀
+        0 ┤         ⠈●⠉⠉⠒⠒⠒⠒⠒⠒⠒⠒⠒
+          └┴──────┴──────┴──────┴
+           0      1      2      3
+                    step
         ● loss
     """
     if log_x and x is None:

@@ -2,6 +2,7 @@
 
 import html
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,21 @@ class Table(Displayed):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.title:
             yield Text(self.title, style="bold")
-        yield self._built()
+        words = (max(map(len, " ".join(column).split()), default=0) for column in zip(*self._all(), strict=True))
+        if sum(words) + 3 * (len(self.columns) - 1) <= options.max_width:
+            yield self._built()
+        else:
+            yield from self._records()
+
+    def _all(self) -> list[list[str]]:
+        return [self.columns, *self.rows, *([self.total] if self.total else [])]
+
+    def _records(self) -> Iterator[Text]:
+        """Yield a line per cell, "header: cell", where a table would break words."""
+        for row in self._all()[1:]:
+            cells = [(name, cell) for name, cell in zip(self.columns, row, strict=True) if cell]
+            yield Text("\n".join(f"{name}: {cell}" if name else cell for name, cell in cells))
+            yield Text("")
 
     def _built(self) -> RichTable:
         """Build rich's table. Strings become Text, because rich would read brackets in a str as markup."""
@@ -96,6 +111,14 @@ def plain(renderable: RenderableType, width: int = 80) -> str:
 
 def terminal_html(renderable: RenderableType) -> str:
     """Return the HTML of a renderable as in a terminal with all colours."""
-    console = Console(file=io.StringIO(), width=80, record=True, force_terminal=True, force_jupyter=False)
+    console = Console(
+        file=io.StringIO(),
+        width=80,
+        record=True,
+        color_system="truecolor",
+        force_terminal=True,
+        force_jupyter=False,
+        legacy_windows=False,
+    )
     console.print(renderable)
     return console.export_html(inline_styles=True, code_format='<pre style="line-height: 1.2">{code}</pre>')

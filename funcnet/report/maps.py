@@ -61,7 +61,7 @@ def decision_map(
           └────┴───────┴───
                0       1
                   x1
-          p < 0.25    · p < 0.5    ▒ p < 0.75    ▓ p <= 1
+          p < 0.25   · p < 0.5   ▒ p < 0.75   ▓ p <= 1
     """
     x, y = _range("x_range", x_range), _range("y_range", y_range)
     data = _points(points)

@@ -33,7 +33,7 @@ def test_piped_output_is_plain_and_80_wide(environment, capsys):
     environment.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((200, 50)))  # a terminal behind the pipe
     report.show(*everything())
     out = capsys.readouterr().out
-    assert "\x1b" not in out and max(map(len, out.splitlines())) == 80
+    assert "\x1b" not in out and 72 < max(map(len, out.splitlines())) <= 80
     assert out.startswith("A [line]\n\nnet\npath") and not re.search(r" $", out, re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ def test_piped_output_is_plain_and_80_wide(environment, capsys):
 def test_columns_sets_the_width_of_piped_output(environment, capsys, columns, width):
     environment.setenv("COLUMNS", columns)
     report.show(*everything())
-    assert max(map(len, capsys.readouterr().out.splitlines())) == width
+    assert 0.9 * width <= max(map(len, capsys.readouterr().out.splitlines())) <= width
 
 
 def test_terminal_gets_colours_unless_no_color_is_set(environment):

@@ -6,11 +6,13 @@ from functools import partial
 
 from rich.color import Color
 from rich.style import Style
+from rich.text import Text
 from torch import Tensor
 
 from funcnet.report.axes import Axis
 from funcnet.report.pictures import Map
 from funcnet.report.terminal.plot import Canvas, Cell, Dot, Plot
+from funcnet.report.terminal.scale import Scale, divided
 
 _SHADES = " ·▒▓"  # one per quarter of [0, 1], so that 1/2 is a boundary between two of them
 _LOW, _MIDDLE, _HIGH = (
@@ -26,25 +28,28 @@ _LINE = Style(color="#ffffff", bold=True)
 def plot(field: Map) -> Plot:
     """Return the plot of a map; a row is twice as high as a column is wide."""
     return Plot(
-        x=field.x,
-        y=field.y,
+        scales=partial(_scales, field),
         paint=partial(_paint, field),
-        legend=_legend(field),
-        height=len(field.values),
-        width=2 * len(field.values),
+        legend=partial(_legend, field),
         title=field.title,
         x_label=field.x_label,
         y_label=field.y_label,
     )
 
 
-def _paint(field: Map, canvas: Canvas) -> None:
+def _scales(field: Map, columns: int) -> tuple[Scale, Scale]:
+    height = len(field.values)
+    columns = min(columns, 2 * height)
+    return divided(field.x, columns, max(2, columns // 12)), divided(field.y, height, max(2, height // 3))
+
+
+def _paint(field: Map, canvas: Canvas, x: Scale, y: Scale) -> None:
     """Shade the cells, then draw the lines and the points."""
     _fill(field.values, canvas)
     for line in field.lines:
         canvas.dot(_straight(line, field.x, field.y, canvas), _LINE)
-    columns = field.x.locate(field.points[:, 0], canvas.columns).tolist()
-    rows = field.y.locate(field.points[:, 1], canvas.rows).tolist()
+    columns = x.locate(field.points[:, 0], 1).tolist()
+    rows = y.locate(field.points[:, 1], 1).tolist()
     for column, row, mark, seen in zip(columns, rows, field.marks, field.inside().tolist(), strict=True):
         if seen:
             canvas.put(int(column), canvas.rows - 1 - int(row), mark, _POINT)
@@ -55,14 +60,16 @@ def _fill(values: Tensor, canvas: Canvas) -> None:
     step = values.shape[1] / canvas.columns
     for row, entries in enumerate(values.tolist()):
         for column in range(canvas.columns):
-            canvas.put(column, row, *_shade(entries[int((column + 0.5) * step)]))
+            canvas.put(column, row, *_shade(entries[int((column + 0.5) * step)], canvas.smooth))
 
 
-def _shade(value: float) -> Cell:
+def _shade(value: float, smooth: bool) -> Cell:
+    """Return the cell of a value; with few colours there is one per quarter of [0, 1], that of the legend."""
     if math.isnan(value):
         return Cell("?", _POINT)
-    level = min(int(value * _COLOURS), _COLOURS - 1) / (_COLOURS - 1)
-    return Cell(_SHADES[min(int(value * 4), 3)], Style(color=_mix(level, lighter=24), bgcolor=_mix(level)))
+    quarter = min(int(value * 4), 3)
+    level = min(int(value * _COLOURS), _COLOURS - 1) / (_COLOURS - 1) if smooth else quarter / 3
+    return Cell(_SHADES[quarter], Style(color=_mix(level, lighter=24), bgcolor=_mix(level)))
 
 
 def _mix(level: float, lighter: int = 0) -> Color:
@@ -91,13 +98,10 @@ def _straight(line: tuple[float, float, float], x: Axis, y: Axis, canvas: Canvas
             yield int(u), height - 1 - int(v)
 
 
-def _legend(field: Map) -> list[Cell]:
+def _legend(field: Map, smooth: bool) -> list[Text]:
     name, ends = field.quantity, ("< 0.25", "< 0.5", "< 0.75", "<= 1")
-    shades = [Cell(f"{_SHADES[i]} {name} {end} ", _swatch(i / 3)) for i, end in enumerate(ends)]
-    unknown = [Cell(f"? {name} is NaN")] if field.values.isnan().any() else []
-    lines = [Cell("⠒ w·x + b = 0")] if field.lines else []
-    return [*shades, *unknown, *lines, *([Cell(note)] if (note := field.outside()) else [])]
-
-
-def _swatch(value: float) -> Style:
-    return _shade(value).style + Style(color="#ffffff")
+    swatches = [_shade((i + 0.5) / 4, smooth) for i in range(4)]
+    shades = [Text.assemble((mark, style), f" {name} {end}") for (mark, style), end in zip(swatches, ends, strict=True)]
+    unknown = [Text(f"? {name} is NaN")] if field.values.isnan().any() else []
+    lines = [Text("⠒ w·x + b = 0")] if field.lines else []
+    return [*shades, *unknown, *lines, *([Text(note)] if (note := field.outside()) else [])]

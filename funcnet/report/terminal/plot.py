@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from funcnet.report.axes import Axis
+from funcnet.report.terminal.scale import Scale
 
 Dot = tuple[int, int]  # column and row, counted from the top left; a cell is 2 dots wide and 4 high
 
@@ -32,8 +32,8 @@ class Cell(NamedTuple):
 class Canvas:
     """A grid of cells that holds characters, and dots finer than a cell."""
 
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
+    def __init__(self, columns: int, rows: int, *, smooth: bool = True) -> None:
+        self.columns, self.rows, self.smooth = columns, rows, smooth  # smooth: the console has all colours
         self.cells = [[Cell(" ")] * columns for _ in range(rows)]
 
     def put(self, column: int, row: int, text: str, style: Style = PLAIN) -> None:
@@ -52,54 +52,50 @@ class Canvas:
 class Plot:
     """A titled grid with axes and legend; `paint` draws on a canvas whose width is known only when it is printed."""
 
-    x: Axis
-    y: Axis
-    paint: Callable[[Canvas], None]
-    legend: list[Cell]
-    height: int
-    width: int | None = None  # maximum; None: that of the terminal
+    scales: Callable[[int], tuple[Scale, Scale]]  # from the columns at hand to the horizontal and vertical scale
+    paint: Callable[[Canvas, Scale, Scale], None]
+    legend: Callable[[bool], list[Text]]  # given whether the console has all colours
     title: str = ""
     x_label: str = ""
     y_label: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        parts = self.y.labels(self.height, most=max(2, self.height // 3))
-        gutter = max(map(len, parts.values()), default=0)
-        room = max(1, options.max_width - gutter - 2)
-        canvas = Canvas(min(room, self.width or room), self.height)
-        self.paint(canvas)
+        gutter = max(map(len, self.scales(options.max_width)[1].ticks.values()), default=0)
+        x, y = self.scales(max(1, options.max_width - gutter - 2))
+        canvas = Canvas(x.cells, y.cells, smooth=console.color_system == "truecolor")
+        self.paint(canvas, x, y)
         if self.title:
             yield Text(self.title.center(gutter + 2 + canvas.columns), style="bold")
         if self.y_label:
             yield Text(self.y_label)
-        for part, row in zip(reversed(range(self.height)), canvas.cells, strict=True):
-            label = parts.get(part, "")
+        for place, row in zip(reversed(range(y.cells)), canvas.cells, strict=True):
+            label = y.ticks.get(place, "")
             yield _text([Cell(f"{label:>{gutter}} {'┤' if label else '│'}"), *row], options)
-        yield from (_text([Cell(line)], options) for line in self._bottom(canvas.columns, gutter))
-        if self.legend:
-            entries = (Text(_encoded(entry.text, options), entry.style) for entry in self.legend)
-            yield Columns(entries, padding=(0, 3))
+        yield from (_text([Cell(line)], options) for line in self._bottom(x, gutter))
+        if entries := self.legend(canvas.smooth):
+            yield Columns([_encoded(entry, options) for entry in entries], padding=(0, 3))
 
-    def _bottom(self, columns: int, gutter: int) -> Iterator[str]:
+    def _bottom(self, x: Scale, gutter: int) -> Iterator[str]:
         """Yield the lines of the horizontal axis: ticks, numbers and name."""
-        ticks = self.x.labels(columns, most=max(2, columns // 12))
-        width = gutter + 2 + columns
-        yield " " * (gutter + 1) + "└" + "".join("┴" if i in ticks else "─" for i in range(columns))
+        width = gutter + 2 + x.cells
+        yield " " * (gutter + 1) + "└" + "".join("┴" if i in x.ticks else "─" for i in range(x.cells))
         line = ""
-        for i, label in ticks.items():
+        for i, label in x.ticks.items():
             start = max(0, min(gutter + 2 + i - len(label) // 2, width - len(label)))
             line = f"{line:{start}}{label}" if start > len(line) or not line else line
         yield line
         if self.x_label:
-            yield self.x_label.center(columns).rjust(width)
+            yield self.x_label.center(x.cells).rjust(width)
 
 
 def _text(line: list[Cell], options: ConsoleOptions) -> Text:
     """Join cells into text, with one span per run of equal style."""
     runs = [(style, "".join(cell.text for cell in run)) for style, run in groupby(line, key=lambda cell: cell.style)]
-    return Text.assemble(*((_encoded(text, options), style) for style, text in runs), no_wrap=True, overflow="crop")
+    return _encoded(Text.assemble(*((text, style) for style, text in runs), no_wrap=True, overflow="crop"), options)
 
 
-def _encoded(text: str, options: ConsoleOptions) -> str:
+def _encoded(text: Text, options: ConsoleOptions) -> Text:
     """Replace characters by ASCII ones if the console supports only ASCII."""
-    return text.translate(ASCII) if options.ascii_only else text
+    if options.ascii_only:
+        text.plain = text.plain.translate(ASCII)
+    return text
