@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 from funcnet.compiler.errors import UnsupportedError
@@ -29,6 +30,14 @@ class Explanation:
     operations: dict[str, int]
     kernel_size: int
     cache_hit: bool
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return a table for notebooks."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.operations.items())
+        fields = {**vars(self), "operations": counts, "kernel_size": f"{self.kernel_size:,} bytes"}
+        left = 'style="text-align: left"'
+        rows = (f"<tr><th {left}>{name}</th><td {left}>{escape(str(v))}</td></tr>" for name, v in fields.items())
+        return {"text/plain": repr(self), "text/html": f"<table>{''.join(rows)}</table>"}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from funcnet.report import figures
+from funcnet.report import figures, notebook
 from funcnet.report.display import Picture, plain
 from funcnet.report.terminal.plot import ASCII
 
@@ -30,8 +30,9 @@ _FONTS = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     """Print the results of this package's builders, separated by blank lines, and optionally write them as a picture.
 
-    Output to a terminal has its full width and colours, unless the environment variable NO_COLOR is set. Other output
-    is plain text, 80 columns wide or as wide as the environment variable COLUMNS says.
+    A notebook displays tables as HTML and pictures as figures. Output to a terminal has its full width and colours,
+    unless the environment variable NO_COLOR is set. Other output is plain text, 80 columns wide or as wide as the
+    environment variable COLUMNS says.
 
     Args:
         renderables: Tables, curves, maps, plain strings, or anything that rich can print.
@@ -51,7 +52,15 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
         10,000   0.001
     """
     suffix = None if svg is None else figures.suffix(Path(svg))
-    parts = _spaced(renderables)
+    if _in_notebook():
+        notebook.display(*renderables)
+    else:
+        _print(_spaced(renderables))
+    if svg is not None and suffix is not None:
+        _write(Path(svg), _file(renderables, suffix, title=Path(svg).stem))
+
+
+def _print(parts: Group) -> None:
     console = _console()
     with console.capture() as capture:
         console.print(parts)
@@ -59,8 +68,6 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     if console.options.ascii_only:  # rich's name for every encoding but UTF-8
         text = text.translate(ASCII).encode(console.encoding, "replace").decode(console.encoding)
     sys.stdout.write(text)  # a running progress bar replaces sys.stdout, so that the text appears above it
-    if svg is not None and suffix is not None:
-        _write(Path(svg), _file(renderables, suffix, title=Path(svg).stem))
 
 
 def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0.15) -> None:
@@ -79,7 +86,7 @@ def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0
 
 
 def track(iterable: Iterable[Item], description: str = "", *, total: int | None = None) -> Iterator[Item]:
-    """Yield the items of an iterable and show a progress bar below the other output; no bar outside a terminal.
+    """Yield the items of an iterable and show a progress bar, in a terminal below the other output, or in a notebook.
 
     Args:
         iterable: The items, such as `range(10_001)`.
@@ -89,10 +96,22 @@ def track(iterable: Iterable[Item], description: str = "", *, total: int | None 
         >>> sum(fn.report.track(range(10), "training"))
         45
     """
+    if _in_notebook():
+        return _tracked(iterable, description, total)
     console = _console()
     if not console.is_interactive:
         return iter(iterable)
     return iter(rich_track(iterable, escape(description), total=total, console=console))
+
+
+def _tracked(iterable: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    """Yield the items and show a bar in a notebook."""
+    total = len(iterable) if total is None and isinstance(iterable, Sized) else total
+    bar = notebook.Bar(description, total)
+    for done, item in enumerate(iterable):
+        yield item
+        bar.update(done + 1, total)
+    bar.refresh()
 
 
 @contextmanager
@@ -100,13 +119,16 @@ def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar while the block runs, and yield callback(done, total), which updates it.
 
     Args:
-        description: The text in front of the bar. Outside a terminal, no bar is shown.
+        description: The text in front of the bar. Outside a terminal or notebook, no bar is shown.
     Example:
         >>> with fn.report.progress("training") as callback:
         ...     run = fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, None), x, length=100)[0], progress=callback)
         ...     run(torch.tensor(0))
         tensor(100)
     """
+    if _in_notebook():
+        yield notebook.Bar(description, None).update
+        return
     console = _console()
     if not console.is_interactive:
         yield lambda done, total: None
@@ -116,9 +138,13 @@ def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _in_notebook() -> bool:
+    return Console().is_jupyter
+
+
 def _console() -> Console:
     """Return a console for the present standard output. By itself, rich would use the terminal's width for a pipe."""
-    console = Console()
+    console = Console(force_jupyter=False)  # in a notebook, rich displays an empty output after a capture
     if console.width < 1 or not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
         console.width = _WIDTH
     return console
