@@ -23,6 +23,7 @@ class Explanation:
             "while" are loops and branches.
         kernel_size: Bytes of the compiled library; 0 unless the backend is native.
         cache_hit: Whether the compiled library came from the disk cache.
+        calls: The operations that the native kernel lets torch compute, because there is no native rule for them.
     """
 
     backend: str
@@ -30,11 +31,13 @@ class Explanation:
     operations: dict[str, int]
     kernel_size: int
     cache_hit: bool
+    calls: dict[str, int]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return a table for notebooks."""
-        counts = ", ".join(f"{name} {count}" for name, count in self.operations.items())
-        fields = {**vars(self), "operations": counts, "kernel_size": f"{self.kernel_size:,} bytes"}
+        fields = {**vars(self), "kernel_size": f"{self.kernel_size:,} bytes"}
+        for name in ("operations", "calls"):
+            fields[name] = ", ".join(f"{operation} {count}" for operation, count in fields[name].items()) or "-"
         left = 'style="text-align: left"'
         rows = (f"<tr><th {left}>{name}</th><td {left}>{escape(str(v))}</td></tr>" for name, v in fields.items())
         return {"text/plain": repr(self), "text/html": f"<table>{''.join(rows)}</table>"}

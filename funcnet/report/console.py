@@ -1,26 +1,19 @@
-"""Output of reports to the terminal, as plain text to a pipe or file, or as a figure; and the progress bar."""
+"""Output of reports to the terminal, as plain text to a pipe or file, or as a figure."""
 
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.progress import Progress
-from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
 
 from funcnet.report import figures, notebook
 from funcnet.report.display import Picture, plain
 from funcnet.report.terminal.plot import ASCII
-
-Item = TypeVar("Item")
 
 _WIDTH = 80
 _WORD = re.compile(r" +|[\u2800-\u28ff]|[^ \u2800-\u28ff]+")  # braille one by one: fonts often make it wider
@@ -52,7 +45,7 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
         10,000   0.001
     """
     suffix = None if svg is None else figures.suffix(Path(svg))
-    if _in_notebook():
+    if in_notebook():
         notebook.display(*renderables)
     else:
         _print(_spaced(renderables))
@@ -61,7 +54,7 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
 
 
 def _print(parts: Group) -> None:
-    console = _console()
+    console = present_console()
     with console.capture() as capture:
         console.print(parts)
     text = re.sub(r" +\n", "\n", capture.get())
@@ -85,64 +78,12 @@ def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0
     _write(Path(path), figures.gif([picture.description for picture in pictures], seconds))
 
 
-def track(iterable: Iterable[Item], description: str = "", *, total: int | None = None) -> Iterator[Item]:
-    """Yield the items of an iterable and show a progress bar, in a terminal below the other output, or in a notebook.
-
-    Args:
-        iterable: The items, such as `range(10_001)`.
-        description: The text in front of the bar.
-        total: The number of items, for an iterable without a length.
-    Example:
-        >>> sum(fn.report.track(range(10), "training"))
-        45
-    """
-    if _in_notebook():
-        return _tracked(iterable, description, total)
-    console = _console()
-    if not console.is_interactive:
-        return iter(iterable)
-    return iter(rich_track(iterable, escape(description), total=total, console=console))
-
-
-def _tracked(iterable: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
-    """Yield the items and show a bar in a notebook."""
-    total = len(iterable) if total is None and isinstance(iterable, Sized) else total
-    bar = notebook.Bar(description, total)
-    for done, item in enumerate(iterable):
-        yield item
-        bar.update(done + 1, total)
-    bar.refresh()
-
-
-@contextmanager
-def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar while the block runs, and yield callback(done, total), which updates it.
-
-    Args:
-        description: The text in front of the bar. Outside a terminal or notebook, no bar is shown.
-    Example:
-        >>> with fn.report.progress("training") as callback:
-        ...     run = fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, None), x, length=100)[0], progress=callback)
-        ...     run(torch.tensor(0))
-        tensor(100)
-    """
-    if _in_notebook():
-        yield notebook.Bar(description, None).update
-        return
-    console = _console()
-    if not console.is_interactive:
-        yield lambda done, total: None
-        return
-    with Progress(console=console) as bar:
-        task = bar.add_task(escape(description), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Tell whether the code runs in a notebook."""
     return Console().is_jupyter
 
 
-def _console() -> Console:
+def present_console() -> Console:
     """Return a console for the present standard output. By itself, rich would use the terminal's width for a pipe."""
     console = Console(force_jupyter=False)  # in a notebook, rich displays an empty output after a capture
     if console.width < 1 or not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):

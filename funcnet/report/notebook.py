@@ -18,13 +18,12 @@ class Bar:
     """A bar of progress below a notebook's cell; it is displayed once and then updated, at most ten times a second."""
 
     def __init__(self, description: str, total: int | None) -> None:
-        self.description, self.done, self.total = description, 0, total
+        self.description, self.done, self.total, self.text = description, 0, total, ""
         self._handle = import_module("IPython.display").display(self, display_id=True)
         self._shown = time.monotonic()
 
-    def update(self, done: int, total: int | None) -> None:
-        """Set the progress."""
-        self.done, self.total = done, total
+    def __call__(self, done: int, total: int | None, text: str = "") -> None:
+        self.done, self.total, self.text = done, total, text or self.text
         if done == total or time.monotonic() - self._shown > _PAUSE:
             self.refresh()
 
@@ -34,6 +33,7 @@ class Bar:
         self._shown = time.monotonic()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        text = f"{self.description} {self.done:,} of {'?' if self.total is None else f'{self.total:,}'}".strip()
+        count = f"{self.done:,} of {'?' if self.total is None else f'{self.total:,}'}"
+        text = " ".join(filter(None, (self.description, count, self.text)))
         ends = "" if self.total is None else f' value="{self.done}" max="{self.total}"'
         return {"text/plain": text, "text/html": f"<progress{ends}></progress> {html.escape(text)}"}

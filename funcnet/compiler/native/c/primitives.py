@@ -13,7 +13,9 @@ from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native.c.functions import (
     activations,
     angles,
+    blocks,
     elementary,
+    factors,
     halves,
     integers,
     rounding,
@@ -201,6 +203,15 @@ PRIMITIVES: dict[str, Primitive] = {
     "descending": _sort(sorting.DESCENDING, 4),
     "smallest": _sort(sorting.SMALLEST, 5),
     "largest": _sort(sorting.LARGEST, 5),
+    "reduce": _text(11, blocks.REDUCE),
+    "substitute": _text(9, blocks.SUBSTITUTE),
+    "cholesky": _text(4, blocks.CHOLESKY),
+    "lu": _text(6, blocks.LU),
+    "swap": _text(6, factors.swap),
+    "permute": _text(7, factors.PERMUTE),
+    "solve": _text(9, blocks.SOLVE),
+    "solve_shared": _text(9, factors.solve_shared),
+    "solve_one": _text(7, blocks.SOLVE_ONE),
     "nth_smallest": _sort(sorting.NTH_SMALLEST, 5),
 }
 
