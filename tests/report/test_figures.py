@@ -63,7 +63,7 @@ def test_curves_have_the_values_limits_and_labels(matplotlib, log_x, log_y):
 def test_series_that_hide_each_other_are_told_apart(matplotlib):
     lines = axes_of(report.curve({f"net {i}": [1.0, 2.0, 3.0] for i in range(9)})).get_lines()
     looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in lines}
-    assert len(looks) == 9
+    assert len(looks) == 9 and len({dashes for _, dashes, _ in looks}) == 6
     widths = [line.get_linewidth() for line in lines[:4]]
     assert widths == sorted(widths, reverse=True) and len(set(widths)) == 4
 
