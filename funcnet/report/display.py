@@ -1,4 +1,4 @@
-"""What the builders of reports return: printed by rich in a terminal, displayed as figures in a notebook."""
+"""The results of the builders of reports: printed by rich in a terminal, displayed as figures in a notebook."""
 
 import html
 import io

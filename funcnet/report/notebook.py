@@ -9,7 +9,7 @@ _PAUSE = 0.1  # seconds between two displays of a bar
 
 
 def display(*parts: Any) -> None:
-    """Print the strings and display the rest as the notebook likes best."""
+    """Print the strings and display the rest as HTML or as figures."""
     for part in parts:
         print(part) if isinstance(part, str) else import_module("IPython.display").display(part)
 

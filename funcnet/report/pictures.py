@@ -1,4 +1,4 @@
-"""Descriptions of pictures: what is drawn, without how. `terminal` and `figures` paint them."""
+"""Descriptions of pictures: the data, independent of how it is drawn. `terminal` and `figures` paint them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
