@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from printed_reports import body, dots, printed
 from rich.console import Console
@@ -99,6 +99,12 @@ def test_log_axis_makes_decay_straight():
     assert all(abs((y - 1) / 48 - (x - 1) / width) < 2 / 48 for x, y in lit)
     labels = {float(line.split("┤")[0]): j for j, line in enumerate(lines) if "┤" in line}
     assert labels == {10.0**-k: 2 * k for k in (0, 2, 4, 6)}
+
+
+def test_log_axis_holds_all_magnitudes():
+    lines = printed(report.curve({"loss": [1e-300, 1e300]}, log_y=True, height=6))
+    labels = [line.split("┤")[0].strip() for line in lines if "┤" in line]
+    assert len(labels) >= 2 and all(re.fullmatch(r"1|1e[+-]\d{2,3}", label) for label in labels)
 
 
 def test_log_axis_of_less_than_two_decades_has_round_numbers():
@@ -224,6 +230,7 @@ def test_curve_is_as_wide_as_the_terminal(width):
     assert abs(len(lines[0]) - len("A title") - (max(map(len, lines)) - len(lines[0]))) <= 1
 
 
+@settings(deadline=None)  # the time of a shared machine
 @given(
     st.dictionaries(st.text("ab[]", min_size=1), st.lists(st.floats(), min_size=1, max_size=30), min_size=1),
     st.booleans(),

@@ -70,9 +70,14 @@ def _fits(low: float, high: float, size: int, most: int, log: bool) -> Iterator[
             first, last = _ends(low, high, unit)
             ticks = _multiples(step, first * unit, last * unit)
             places = [round(tick / step) * between - first for tick in ticks]
-            texts = [f"{10.0**tick:g}" for tick in ticks] if log else _labels(ticks, step)
+            texts = [_power(round(tick)) for tick in ticks] if log else _labels(ticks, step)
             if 2 <= len(ticks) <= most + 2:
                 yield Scale(first * unit, unit, last - first + 1, dict(zip(places, texts, strict=True)), log)
+
+
+def _power(exponent: int) -> str:
+    """Return a power of ten as text, even beyond the range of floats."""
+    return f"{10.0**exponent:g}" if -5 < exponent < 6 else f"1e{exponent:+03d}"
 
 
 def _ends(low: float, high: float, unit: float) -> tuple[int, int]:
