@@ -114,7 +114,7 @@ def main() -> None:
         ),
         f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
         f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
-        report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
         svg=args.svg,
     )
 

@@ -82,7 +82,7 @@ def main() -> None:
         report.table(["net", "first cost", "last cost", "below 0.6 at step"], rows),
         report.table(["step", *runs], gradients, title="Norms of the gradients, from the first layer to the last"),
         report.curve(
-            {name: losses[every] for name, (_, losses, _) in runs.items()}, x=x, x_label="step", y_label="cost"
+            {name: losses[every] for name, (_, losses, _) in runs.items()}, x=x, x_label="step", y_label="cost (nats)"
         ),
         report.curve(
             {f"layer {i + 1}": deep[:, i] for i in range(deep.shape[1])},

@@ -110,7 +110,7 @@ def show_one(
             x=torch.arange(1, len(costs) + 1),
             log_y=True,
             x_label="epoch",
-            y_label="nats, share",
+            y_label="cost (nats), error (share)",
         ),
         svg=svg,
     )
@@ -134,8 +134,9 @@ def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path 
         f"best learning rate {rates[best].item():.1e}: {each[best].mean().item():.2%}",
         report.curve(
             {"mean": each.mean(1), "worst seed": each.min(1).values},
-            x=rates.log10(),
-            x_label="log10 of the learning rate",
+            x=rates,
+            log_x=True,
+            x_label="learning rate",
             y_label="test accuracy",
         ),
         svg=svg,

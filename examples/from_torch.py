@@ -117,7 +117,7 @@ def main() -> None:
             log_y=True,
             title="Cost in training",
             x_label="step",
-            y_label="nats",
+            y_label="cost (nats)",
         ),
         svg=args.svg,
     )

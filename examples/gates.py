@@ -99,7 +99,12 @@ def main() -> None:
 
     lines = [(BY_HAND[gate]["w"][:, 0], BY_HAND[gate]["b"]) for gate in ("OR", "NAND")]
     picture = report.decision_map(
-        lambda x: xor.apply(params, x), points=X, labels=XOR, lines=lines, title="XOR between the lines of OR and NAND"
+        lambda x: xor.apply(params, x),
+        points=X,
+        labels=XOR,
+        lines=lines,
+        quantity="answer",
+        title="XOR between the lines of OR and NAND",
     )
     table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit per gate")
     report.show(table, picture, svg=args.svg)

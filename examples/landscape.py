@@ -90,11 +90,18 @@ def main() -> None:
             lambda at: likelihood(corners, at),
             points=torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64),
             labels=[0, 1, 2],
+            quantity="exp(-cost)",
             title="exp(-cost) on the plane of the plateau (0), the solution (1) and the minimum (2)",
             x_label="to the solution",
             y_label="to the minimum",
         ),
-        report.curve(ways, x=WAY, title="Cost on straight lines from the plateau", x_label="fraction of the line"),
+        report.curve(
+            ways,
+            x=WAY,
+            title="Cost on straight lines from the plateau",
+            x_label="fraction of the line",
+            y_label="cost (nats)",
+        ),
         svg=args.svg,
     )
 

@@ -94,10 +94,11 @@ def main() -> None:
         f"the difference scales as the width to the power {slope.item():.2f}",
         report.curve(
             {"net from linear": torch.stack(apart)},
-            x=torch.tensor(args.widths).log2(),
+            x=torch.tensor(args.widths),
+            log_x=True,
             log_y=True,
             title="Largest difference of nets and linearisations in training",
-            x_label="log2 of the width",
+            x_label="width",
             y_label="root mean square",
         ),
         report.curve(last, x=GRID, title="After training", x_label="x", y_label="prediction"),

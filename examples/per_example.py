@@ -96,9 +96,10 @@ def main() -> None:
         f"median norm of an image's gradient without noise: {', '.join(shares)}",
         report.curve(
             {"mean": each[1:].mean(1), "worst seed": each[1:].min(1).values},
-            x=torch.tensor(NOISES).log2(),
+            x=torch.tensor(NOISES),
+            log_x=True,
             title="Accuracy against noise",
-            x_label="log2 of the noise multiplier",
+            x_label="noise multiplier",
             y_label="test accuracy",
         ),
         svg=args.svg,

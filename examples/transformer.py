@@ -102,7 +102,7 @@ def main() -> None:
             {"training cost": torch.stack(costs), "held-out lists that are wrong": 1 - torch.stack(shares)},
             x=steps,
             x_label="step",
-            y_label="nats, share",
+            y_label="cost (nats), wrong (share)",
         ),
         svg=args.svg,
     )

@@ -19,7 +19,7 @@ from funcnet import report
 
 X = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 Y = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
-STEPS = 10_001
+STEPS, FRAMES = 10_001, 40
 
 dense = partial(fn.dense, w_init=fn.initializers.torch_uniform(), b_init=fn.initializers.torch_uniform(fan_in=2))
 model = fn.serial(hidden=dense(2), activation=torch.sigmoid, out=dense(1))
@@ -30,14 +30,36 @@ def loss(params: Any) -> Tensor:
     return fn.losses.sigmoid_binary_cross_entropy(model.apply(params, X), Y).mean()
 
 
-def run(key: Tensor) -> tuple[Any, Tensor]:
-    """Train one net from a key: a whole training run as a pure function."""
+def run(key: Tensor, remember: bool = False) -> tuple[Any, Any]:
+    """Train one net from a key: a whole training run as a pure function; `remember` returns all params, too."""
 
-    def step(params: Any, _: Any) -> tuple[Any, Tensor]:
+    def step(params: Any, _: Any) -> tuple[Any, Any]:
         value, grads = fn.value_and_grad(loss)(params)
-        return fn.sgd_step(params, grads, 1.0), value
+        return fn.sgd_step(params, grads, 1.0), (value, params) if remember else value
 
     return fn.scan(step, model.init(key, X), length=STEPS)
+
+
+def picture(params: Any, title: str) -> report.Picture:
+    """Draw the answers of a net and the lines of its two hidden units."""
+    hidden = params["hidden"]
+    return report.decision_map(
+        lambda x: model.apply(params, x).sigmoid(),
+        points=X,
+        labels=Y,
+        lines=list(zip(hidden["w"].T, hidden["b"], strict=True)),
+        quantity="P(XOR = 1)",
+        title=title,
+    )
+
+
+def animate(seed: int, path: Path) -> None:
+    """Write an animation in which the two lines move while the net learns; the frames are closer early on."""
+    _, (losses, params) = fn.jit(partial(run, remember=True))(fn.random.key(seed))
+    shown = torch.linspace(0, math.sqrt(STEPS - 1), FRAMES).square().round().long().tolist()
+    report.animate(
+        (picture(fn.tree.map(lambda p, i=i: p[i], params), f"step {i:,}, cost {losses[i]:.4f}") for i in shown), path
+    )
 
 
 def show_one(seed: int, svg: Path | None) -> None:
@@ -45,7 +67,6 @@ def show_one(seed: int, svg: Path | None) -> None:
     params, losses = fn.jit(run)(fn.random.key(seed))
     hypothesis = model.apply(params, X).sigmoid()
     accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
-    hidden = params["hidden"]
     report.show(
         report.summary("2-2-1", params),
         report.table(
@@ -53,14 +74,8 @@ def show_one(seed: int, svg: Path | None) -> None:
             [[*x.tolist(), y.item(), f"{p.item():.6f}"] for x, y, p in zip(X, Y, hypothesis, strict=True)],
         ),
         f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
-        report.decision_map(
-            lambda x: model.apply(params, x).sigmoid(),
-            points=X,
-            labels=Y,
-            lines=list(zip(hidden["w"].T, hidden["b"], strict=True)),
-            title="The net's answers, and the lines of its two hidden units",
-        ),
-        report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        picture(params, "The net's answers, and the lines of its two hidden units"),
+        report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
         svg=svg,
     )
 
@@ -84,7 +99,7 @@ def show_many(seed: int, seeds: int, svg: Path | None) -> None:
     report.show(
         report.table(["where the run ends", "nets", "share"], rows, title=f"{seeds:,} nets, {STEPS - 1:,} steps"),
         f"trained in {seconds:.2f} s: {seeds / seconds:,.0f} nets per second, threads: {torch.get_num_threads()}",
-        report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost"),
+        report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
         svg=svg,
     )
 

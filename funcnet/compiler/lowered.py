@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 from funcnet.compiler.errors import UnsupportedError
@@ -31,6 +32,15 @@ class Explanation:
     kernel_size: int
     cache_hit: bool
     calls: dict[str, int]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return a table for notebooks."""
+        fields = {**vars(self), "kernel_size": f"{self.kernel_size:,} bytes"}
+        for name in ("operations", "calls"):
+            fields[name] = ", ".join(f"{operation} {count}" for operation, count in fields[name].items()) or "-"
+        left = 'style="text-align: left"'
+        rows = (f"<tr><th {left}>{name}</th><td {left}>{escape(str(v))}</td></tr>" for name, v in fields.items())
+        return {"text/plain": repr(self), "text/html": f"<table>{''.join(rows)}</table>"}
 
 
 @dataclass(frozen=True)

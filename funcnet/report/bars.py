@@ -1,7 +1,7 @@
-"""Progress bars in a terminal."""
+"""Progress bars in a terminal or a notebook."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -18,7 +18,8 @@ from rich.progress import (
 from rich.progress import track as rich_track
 from rich.text import Text
 
-from funcnet.report.console import present_console
+from funcnet.report import notebook
+from funcnet.report.console import in_notebook, present_console
 
 Item = TypeVar("Item")
 Show = Callable[[int, int | None, str], None]
@@ -27,7 +28,7 @@ _INTERVAL = 0.1  # seconds between two pictures of a bar
 
 
 def track(iterable: Iterable[Item], description: str = "", *, total: int | None = None) -> Iterator[Item]:
-    """Yield the items of an iterable and show a progress bar below the other output; no bar outside a terminal.
+    """Yield the items of an iterable and show a progress bar, in a terminal below the other output, or in a notebook.
 
     Args:
         iterable: The items, such as `range(10_001)`.
@@ -37,10 +38,22 @@ def track(iterable: Iterable[Item], description: str = "", *, total: int | None 
         >>> sum(fn.report.track(range(10), "training"))
         45
     """
+    if in_notebook():
+        return _tracked(iterable, description, total)
     console = present_console()
     if not console.is_interactive:
         return iter(iterable)
     return iter(rich_track(iterable, escape(description), total=total, console=console))
+
+
+def _tracked(iterable: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    """Yield the items and show a bar in a notebook."""
+    total = len(iterable) if total is None and isinstance(iterable, Sized) else total
+    shown = notebook.Bar(description, total)
+    for done, item in enumerate(iterable):
+        yield item
+        shown(done + 1, total)
+    shown.refresh()
 
 
 @contextmanager
@@ -50,7 +63,7 @@ def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
     The bar has the steps per second and the remaining time. `fn.jit(f, progress=True)` shows one by itself.
 
     Args:
-        description: The text in front of the bar. Outside a terminal, no bar is shown.
+        description: The text in front of the bar. Outside a terminal or notebook, no bar is shown.
     Example:
         >>> with fn.report.progress("training") as callback:
         ...     run = fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, None), x, length=100)[0], progress=callback)

@@ -1,16 +1,19 @@
-"""Output of reports to the terminal, as plain text to a pipe or file, or as an SVG picture."""
+"""Output of reports to the terminal, as plain text to a pipe or file, or as a figure."""
 
 import io
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from funcnet.report.plot import ASCII
+from funcnet.report import figures, notebook
+from funcnet.report.display import Picture, plain
+from funcnet.report.terminal.plot import ASCII
 
 _WIDTH = 80
 _WORD = re.compile(r" +|[\u2800-\u28ff]|[^ \u2800-\u28ff]+")  # braille one by one: fonts often make it wider
@@ -20,13 +23,18 @@ _FONTS = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     """Print the results of this package's builders, separated by blank lines, and optionally write them as a picture.
 
-    Output to a terminal has its full width and colours, unless the environment variable NO_COLOR is set. Other output
-    is plain text, 80 columns wide or as wide as the environment variable COLUMNS says.
+    A notebook displays tables as HTML and pictures as figures. Output to a terminal has its full width and colours,
+    unless the environment variable NO_COLOR is set. Other output is plain text, 80 columns wide or as wide as the
+    environment variable COLUMNS says.
 
     Args:
         renderables: Tables, curves, maps, plain strings, or anything that rich can print.
-        svg: The file for the picture, 80 columns wide; missing folders are created, and an existing file is replaced
-            atomically.
+        svg: The file for a figure of the curves and maps by matplotlib: SVG, PNG or PDF by its ending. Without curves
+            and maps, or for SVG without matplotlib, it is a picture of the printed text, 80 columns wide. Missing
+            folders are created, and an existing file is replaced atomically.
+    Raises:
+        ValueError: svg has another ending.
+        ImportError: svg ends in .png or .pdf, and the extra `plots` is not installed.
     Example:
         >>> fn.report.show("XOR", fn.report.table(["step", "loss"], [[0, 0.75], [10_000, 0.001]]))
         XOR
@@ -36,7 +44,16 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
              0    0.75
         10,000   0.001
     """
-    parts = _spaced(renderables)
+    suffix = None if svg is None else figures.suffix(Path(svg))
+    if in_notebook():
+        notebook.display(*renderables)
+    else:
+        _print(_spaced(renderables))
+    if svg is not None and suffix is not None:
+        _write(Path(svg), _file(renderables, suffix, title=Path(svg).stem))
+
+
+def _print(parts: Group) -> None:
     console = present_console()
     with console.capture() as capture:
         console.print(parts)
@@ -44,13 +61,31 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
     if console.options.ascii_only:  # rich's name for every encoding but UTF-8
         text = text.translate(ASCII).encode(console.encoding, "replace").decode(console.encoding)
     sys.stdout.write(text)  # a running progress bar replaces sys.stdout, so that the text appears above it
-    if svg is not None:
-        _write(Path(svg), _picture(parts, title=Path(svg).stem))
+
+
+def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0.15) -> None:
+    """Write curves or maps of one size as the frames of an animated GIF.
+
+    Args:
+        pictures: The frames.
+        path: The file, which ends in .gif.
+        seconds: The time per frame; the last one stays for 2 s.
+    Raises:
+        ValueError: path has another ending, or there are no frames.
+        ImportError: The extra `plots` is not installed.
+    """
+    figures.check_gif(Path(path))
+    _write(Path(path), figures.gif([picture.description for picture in pictures], seconds))
+
+
+def in_notebook() -> bool:
+    """Tell whether the code runs in a notebook."""
+    return Console().is_jupyter
 
 
 def present_console() -> Console:
     """Return a console for the present standard output. By itself, rich would use the terminal's width for a pipe."""
-    console = Console()
+    console = Console(force_jupyter=False)  # in a notebook, rich displays an empty output after a capture
     if console.width < 1 or not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
         console.width = _WIDTH
     return console
@@ -62,10 +97,28 @@ def _spaced(renderables: tuple[RenderableType, ...]) -> Group:
     return Group(*(item for i, part in enumerate(parts) for item in ([Text(""), part] if i else [part])))
 
 
+def _file(renderables: tuple[RenderableType, ...], suffix: str, title: str) -> bytes:
+    """Return the contents of a figure, or of a picture of the text."""
+    pictures = [part.description for part in renderables if isinstance(part, Picture)]
+    if pictures and figures.available():
+        return figures.render(pictures, suffix)
+    if suffix != "svg":
+        return figures.render_text(plain(_spaced(renderables)), suffix)
+    if pictures:
+        print(f"The picture shows the terminal's text. For a figure: {figures.INSTALL}", file=sys.stderr)
+    return _picture(_spaced(renderables), title).encode()
+
+
 def _picture(parts: Group, title: str) -> str:
     """Export as SVG without rich's web fonts, and word by word: some viewers drop leading spaces of a text."""
     console = Console(
-        file=io.StringIO(), record=True, width=_WIDTH, force_terminal=True, force_jupyter=False, legacy_windows=False
+        file=io.StringIO(),
+        record=True,
+        width=_WIDTH,
+        color_system="truecolor",
+        force_terminal=True,
+        force_jupyter=False,
+        legacy_windows=False,
     )
     segments = [segment for line in console.render_lines(parts, new_lines=True) for segment in line]
     words = [Segment(word, style) for text, style, _ in segments for word in _WORD.findall(text)]
@@ -75,12 +128,12 @@ def _picture(parts: Group, title: str) -> str:
     return svg.replace("Fira Code, monospace", _FONTS)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write under a temporary name and rename, so that nobody reads an incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rich.console import RenderableType
 from torch import Tensor
 
 from funcnet import random, tree
@@ -12,6 +11,7 @@ from funcnet.bridge.twin import kind
 from funcnet.combinators import parallel, serial
 from funcnet.compiler import eval_shape
 from funcnet.layers import Layer, as_layer
+from funcnet.report.display import Table
 from funcnet.report.tables import build, number
 from funcnet.tree import Tree
 
@@ -19,7 +19,7 @@ _SERIAL, _PARALLEL = kind(serial())[0], kind(parallel())[0]
 _WIDTH = 40  # characters of a layer's repr
 
 
-def summary(model: Any, params: Tree, x: Any = None) -> RenderableType:
+def summary(model: Any, params: Tree, x: Any = None) -> Table:
     """List every parameter of a model with its shape, dtype, number of entries and bytes, and the totals.
 
     Args:
@@ -84,7 +84,7 @@ class _Row(NamedTuple):
     parameters: int
 
 
-def _of_layers(model: Any, params: Tree, x: Any) -> RenderableType:
+def _of_layers(model: Any, params: Tree, x: Any) -> Table:
     layers = [*_rows(as_layer(model), params, x)]
     rows = [[row.path, row.layer, _shapes(row.output), number(row.parameters)] for row in layers]
     total = ["total", "", "", number(sum(row.parameters for row in layers))]

@@ -3,15 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Group, JustifyMethod, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from funcnet import tree
+from funcnet.report.display import Table
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> RenderableType:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
     """Format rows under column headers; columns of numbers are aligned to the right.
 
     Args:
@@ -39,16 +35,10 @@ def build(
     title: str | None = None,
     total: list[str] | None = None,
     right: set[int] | None = None,
-) -> RenderableType:
-    """Build the table. Strings become Text, because rich would read brackets in a str as markup."""
+) -> Table:
+    """Build the table; by default, the columns of numbers are aligned to the right."""
     right = {i for i in range(len(columns)) if _is_numeric([row[i] for row in rows])} if right is None else right
-    built = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, show_footer=total is not None)
-    for i, (head, foot) in enumerate(zip(columns, total or columns, strict=True)):
-        justify: JustifyMethod = "right" if i in right else "left"
-        built.add_column(Text(head), Text(foot), justify=justify, overflow="fold")
-    for row in rows:
-        built.add_row(*map(Text, row))
-    return Group(Text(title, style="bold"), built) if title else built
+    return Table(list(columns), rows, title or "", total or [], right)
 
 
 def _cells(columns: Sequence[str], row: Sequence[Any], index: int) -> list[str]:

@@ -22,7 +22,7 @@ def test_landscape(tmp_path):
     negative = [sum(value < -1e-6 for value in column) for column in columns]
     assert negative[:2] == [0, 0] and negative[2] >= 1 and min(columns[2]) < -1e-3
     assert list(map(int, row(output, "below -1e-6"))) == negative
-    assert "▒2▒" in drawn(tmp_path / "landscape.svg")
+    assert "exp(-cost)" in drawn(tmp_path / "landscape.svg")
 
 
 @pytest.mark.slow

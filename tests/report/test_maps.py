@@ -1,11 +1,14 @@
 """Decision maps drawn in the terminal, cell by cell."""
 
+import io
 import math
 import re
+from itertools import pairwise
 
 import pytest
 import torch
 from printed_reports import XOR, body, dots, printed
+from rich.console import Console
 
 from funcnet import report
 
@@ -103,6 +106,28 @@ def test_map_calls_f_in_the_dtype_of_the_points():
     report.decision_map(f, points=XOR.double(), height=6)
     report.decision_map(f, points=XOR.long(), height=7)
     assert seen == [(torch.float32, (50, 2)), (torch.float64, (72, 2)), (torch.float32, (98, 2))]
+
+
+@pytest.mark.parametrize("colours", ["standard", "256", "truecolor"])
+def test_the_legend_shows_the_colours_of_the_map(colours):
+    plot = report.decision_map(lambda x: (x[:, 0] + 0.5) / 2, height=16)
+    console = Console(file=io.StringIO(), width=80, color_system=colours, force_terminal=True, _environ={})
+    console.print(plot)
+    cells = re.findall(r"\x1b\[([\d;]+)m([ ·▒▓]+)\x1b", console.file.getvalue())
+    legend = {text: colour for colour, text in cells[-4:]}
+    assert list(legend) == [" ", "·", "▒", "▓"] and len(set(legend.values())) >= 3
+    shown = {(text[0], colour) for colour, text in cells[:-4]}
+    assert set(legend.items()) <= shown
+    assert colours == "truecolor" or shown == set(legend.items())
+
+
+def test_ticks_of_a_map_are_at_equal_distances():
+    for width in (20, 33, 47, 80):
+        lines = printed(report.decision_map(lambda x: x[:, 0] * 0, x_range=(-1.3, 2.9), y_range=(0, 0.7)), width)
+        columns = [i for i, text in enumerate(next(line for line in lines if "└" in line)) if text == "┴"]
+        rows = [j for j, line in enumerate(lines) if "┤" in line]
+        assert len(columns) >= 1 <= len(rows)
+        assert len({b - a for a, b in pairwise(columns)}) <= 1 >= len({b - a for a, b in pairwise(rows)})
 
 
 def test_map_shows_nan():

@@ -122,3 +122,15 @@ def test_summary_of_a_single_layer_and_of_a_function():
         sum(leaf.numel() for leaf in tree.leaves(params))
     )
     assert "(2,)" in printed(report.summary(torch.sin, (), torch.zeros(2)))[3]
+
+
+def test_a_narrow_terminal_breaks_no_word():
+    columns, row = (
+        ["gate", "classification", "accuracy", "learning rate"],
+        ["NAND", "Rosenblatt", 0.123456, "sometimes"],
+    )
+    for width in (20, 40, 60):
+        lines = printed(report.table(columns, [row, row], title="Rules"), width)
+        assert max(map(len, lines)) <= width
+        words = " ".join(lines).replace(":", "").split()
+        assert all(word in words for cell in (*columns, *map(str, row)) for word in cell.split())
