@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.bridge import from_module, to_module
+from funcnet.checkpoint import checkpoint
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
+from funcnet.compiler.progress import drawers as _drawers
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
 from funcnet.curvature import hvp, per_example_grads
 from funcnet.debug import debug_nans, named_scope, pure_callback
@@ -40,13 +42,12 @@ from funcnet.layers import (
     stateful,
     step,
 )
-from funcnet.training import batches, sgd_step
+from funcnet.training import STOP, batches, callbacks, fit, sgd_step
 from funcnet.transforms import (
     Vmap,
     all_gather,
     axis_index,
     axis_size,
-    checkpoint,
     checkpoint_name,
     checkpoint_policies,
     custom_jvp,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from funcnet.numpy.updates import at
 
 __all__ = [
+    "STOP",
     "Explanation",
     "Jit",
     "Layer",
@@ -96,6 +98,7 @@ __all__ = [
     "batch_norm",
     "batches",
     "bridge",
+    "callbacks",
     "checking",
     "checkpoint",
     "checkpoint_name",
@@ -114,6 +117,7 @@ __all__ = [
     "dropout",
     "embedding",
     "eval_shape",
+    "fit",
     "flatten",
     "fori_loop",
     "from_module",
@@ -178,6 +182,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
 _ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
 

@@ -21,6 +21,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"layers"},
         {"combinators"},
         {"optim"},
+        {"checkpoint"},
         {"training"},
         {"checking", "curvature"},
         {"bridge"},

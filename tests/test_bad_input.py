@@ -102,9 +102,9 @@ ERRORS = {
         r"jit: expected f to be callable, got float32 tensor of shape \(4, 2\)",
     ),
     "progress that is not callable": (
-        lambda: fn.jit(torch.sin, progress=True),
+        lambda: fn.jit(torch.sin, progress=3),
         TypeError,
-        "jit: expected progress to be callable, got True",
+        "jit: expected progress to be callable or a bool, got 3",
     ),
     "scan whose carry changes shape": (
         lambda: fn.scan(lambda c, x: ({"w": c["w"][:1]}, None), {"w": X}, length=2),

@@ -18,7 +18,7 @@ from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
-from funcnet.compiler.progress import Progress
+from funcnet.compiler.progress import Bar, Progress, explain_interrupt, steps
 from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
 from funcnet.tracebacks import shortened
 from funcnet.transforms import transformed
@@ -41,7 +41,7 @@ def jit(
     inline: bool = False,
     keep_unused: bool = False,
     backend: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> "Jit[P, R]":
     """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
 
@@ -82,7 +82,8 @@ def jit(
             lacks an operation or there is no C compiler.
         progress: Called in the calling thread as progress(done, total), about ten times per second during a run and
             once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 without a scan of
-            more than one step. An exception from the callback stops the run.
+            more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
+            runs of more than two seconds.
     Returns:
         A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
         itself. Its `explain(*args)` says which backend runs these arguments and why.
@@ -98,8 +99,9 @@ def jit(
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
     check_function("jit", f)
+    progress = (Bar() if progress else None) if isinstance(progress, bool) else progress
     if progress is not None and not callable(progress):
-        raise TypeError(f"jit: expected progress to be callable, got {tree.describe(progress)}.")
+        raise TypeError(f"jit: expected progress to be callable or a bool, got {tree.describe(progress)}.")
     return Jit(f, backend, progress, NumberArguments(*static_arguments(f, static_argnums, static_argnames)))
 
 
@@ -134,8 +136,16 @@ class Jit(Generic[P, R]):
                     if (inputs := known.inputs(structure, leaves, self._own)) is not None:
                         return known.run(inputs)
             return self._call(args, kwargs)
-        except Exception as error:
-            raise shortened(error)  # noqa: B904  # the error itself, not a new one
+        except BaseException as error:
+            raise self._ended_by(error)  # noqa: B904  # the error itself, not a new one
+
+    def _ended_by(self, error: BaseException) -> BaseException:
+        """Clean up after an error, and return it with what helps its reader."""
+        if isinstance(self.progress, Bar):
+            self.progress.close()
+        if isinstance(error, KeyboardInterrupt) and any(steps(each.program) for each in self._programs.values()):
+            explain_interrupt(error)
+        return shortened(error) if isinstance(error, Exception) else error
 
     def _call(self, args: Any, kwargs: Any) -> Any:
         """Make a call that is not like a recent one."""

@@ -72,6 +72,15 @@ def scan(
     steps = _scan_length(xs, length)
     if (unroll := _as_int("unroll", unroll)) < 1:
         raise ValueError(f"scan: expected unroll to be at least 1, got {unroll}.")
+    return _loop(f, init, xs, steps, unroll)
+
+
+def kept_scan(f: Callable[[Carry, Any], tuple[Carry, Any]], init: Carry, xs: Tree, length: int) -> tuple[Carry, Any]:
+    """Repeat a step as `scan` does, by a loop even for one step, so that the length does not change how it rounds."""
+    return _loop(f, init, xs, _scan_length(xs, length), 0)
+
+
+def _loop(f: Callable[..., Any], init: Any, xs: Tree, steps: int, unroll: int) -> Any:
     if (recorded := loop()) is not None:
         return _flat_loop(recorded, f, init, xs, steps, unroll)
     if is_differentiating() and steps > 1:

@@ -39,6 +39,7 @@ from funcnet.optim.base import (
     with_extra_args_support,
 )
 from funcnet.optim.linesearch import *
+from funcnet.optim.rates import learning_rate
 from funcnet.optim.schedules import *
 from funcnet.optim.transforms import *
 from funcnet.optim.wrappers import *
@@ -56,6 +57,7 @@ __all__ = [
     "global_norm",
     "identity",
     "incremental_update",
+    "learning_rate",
     "losses",
     "perturbations",
     "projections",

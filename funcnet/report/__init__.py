@@ -3,10 +3,11 @@
 `summary`, `table`, `curve` and `decision_map` build something to display; `show` prints it and writes the picture.
 """
 
-from funcnet.report.console import progress, show, track
+from funcnet.report.bars import bar, progress, track
+from funcnet.report.console import show
 from funcnet.report.curves import curve
 from funcnet.report.maps import decision_map
 from funcnet.report.summaries import summary
 from funcnet.report.tables import table
 
-__all__ = ["curve", "decision_map", "progress", "show", "summary", "table", "track"]
+__all__ = ["bar", "curve", "decision_map", "progress", "show", "summary", "table", "track"]

@@ -1,24 +1,16 @@
-"""Output of reports to the terminal, as plain text to a pipe or file, or as an SVG picture; and the progress bar."""
+"""Output of reports to the terminal, as plain text to a pipe or file, or as an SVG picture."""
 
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.progress import Progress
-from rich.progress import track as rich_track
 from rich.segment import Segment, Segments
 from rich.text import Text
 
 from funcnet.report.plot import ASCII
-
-Item = TypeVar("Item")
 
 _WIDTH = 80
 _WORD = re.compile(r" +|[\u2800-\u28ff]|[^ \u2800-\u28ff]+")  # braille one by one: fonts often make it wider
@@ -45,7 +37,7 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
         10,000   0.001
     """
     parts = _spaced(renderables)
-    console = _console()
+    console = present_console()
     with console.capture() as capture:
         console.print(parts)
     text = re.sub(r" +\n", "\n", capture.get())
@@ -56,45 +48,7 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
         _write(Path(svg), _picture(parts, title=Path(svg).stem))
 
 
-def track(iterable: Iterable[Item], description: str = "", *, total: int | None = None) -> Iterator[Item]:
-    """Yield the items of an iterable and show a progress bar below the other output; no bar outside a terminal.
-
-    Args:
-        iterable: The items, such as `range(10_001)`.
-        description: The text in front of the bar.
-        total: The number of items, for an iterable without a length.
-    Example:
-        >>> sum(fn.report.track(range(10), "training"))
-        45
-    """
-    console = _console()
-    if not console.is_interactive:
-        return iter(iterable)
-    return iter(rich_track(iterable, escape(description), total=total, console=console))
-
-
-@contextmanager
-def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar while the block runs, and yield callback(done, total), which updates it.
-
-    Args:
-        description: The text in front of the bar. Outside a terminal, no bar is shown.
-    Example:
-        >>> with fn.report.progress("training") as callback:
-        ...     run = fn.jit(lambda x: fn.scan(lambda c, _: (c + 1, None), x, length=100)[0], progress=callback)
-        ...     run(torch.tensor(0))
-        tensor(100)
-    """
-    console = _console()
-    if not console.is_interactive:
-        yield lambda done, total: None
-        return
-    with Progress(console=console) as bar:
-        task = bar.add_task(escape(description), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _console() -> Console:
+def present_console() -> Console:
     """Return a console for the present standard output. By itself, rich would use the terminal's width for a pipe."""
     console = Console()
     if console.width < 1 or not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):

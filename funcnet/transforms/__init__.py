@@ -8,7 +8,7 @@ leaf passes through unchanged, and its entry in a gradient, tangent or Jacobian 
 from funcnet.transforms import checkpoint_policies, linear_systems
 from funcnet.transforms.batching import Vmap, vmap
 from funcnet.transforms.checkpoint_policies import checkpoint_name
-from funcnet.transforms.checkpointing import checkpoint, remat
+from funcnet.transforms.checkpointing import remat
 from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
 from funcnet.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
@@ -22,7 +22,6 @@ __all__ = [
     "all_gather",
     "axis_index",
     "axis_size",
-    "checkpoint",
     "checkpoint_name",
     "checkpoint_policies",
     "custom_jvp",

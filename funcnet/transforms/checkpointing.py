@@ -25,7 +25,7 @@ def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None 
 
     Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
 
-    `checkpoint` is its second name, as in JAX.
+    `fn.checkpoint(f)` is its second name, as in JAX.
 
     Args:
         f: Any pure function of pytrees. It may close over tensors that are differentiated outside; closed-over
@@ -55,9 +55,6 @@ def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None 
     if policy is checkpoint_policies.everything_saveable:
         return f
     return wrapped(_rematerialised, f, policy)
-
-
-checkpoint = remat
 
 
 def _rematerialised(f: Function, policy: Policy | None, /, *args: Any, **kwargs: Any) -> Any:

@@ -114,3 +114,9 @@ def register_node(
 def _register(cls: Any, flatten_node: Any, unflatten_node: Any) -> None:
     entry = optree.GetAttrEntry
     optree.register_pytree_node(cls, flatten_node, unflatten_node, path_entry_type=entry, namespace=NAMESPACE)
+
+
+def rebuilder(cls: type[Any]) -> Callable[[Any, Sequence[Any]], Any] | None:
+    """Return the function from (the rest, children) to a node of a class; None if its objects are leaves."""
+    entry = optree.register_pytree_node.get(cls, namespace=NAMESPACE)
+    return None if entry is None else entry.unflatten_func

@@ -73,7 +73,8 @@ def loop() -> Callable[..., tuple[list[Tensor], list[Tensor]]] | None:
 
     Returns:
         A function (step, init, xs, length, unroll) -> (carries, ys) of lists of tensors, where
-        step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries.
+        step(carries, slices) -> (carries, ys) keeps the shapes and dtypes of the carries. A single step is inlined,
+        unless unroll is 0.
     """
     tracing, batches = current(), Batches.active()
     if tracing is None or batches is None:
@@ -241,7 +242,7 @@ class Trace(Recorder):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Record a loop; its body is traced once, on carries and slices without values."""
         step = with_elements(step, self.storage)
-        if length == 1:
+        if length == 1 and unroll:
             last, ys = step([*init], [x[0] for x in xs])
             with _torch.without_torch_function():  # vmap would batch these copies like the user's operations
                 # row-major copies, as the results of a longer loop

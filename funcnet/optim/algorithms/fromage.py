@@ -10,7 +10,7 @@ from funcnet.optim.base import GradientTransformation, Params, Scalar, ScalarOrS
 from funcnet.optim.ranges import check_rate
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.combining import chain
-from funcnet.optim.transforms.scaling import ScaleByScheduleState, scale_by_trust_ratio, zero_schedule
+from funcnet.optim.transforms.scaling import ScaleByScheduleState, next_schedule, scale_by_trust_ratio, start_schedule
 from funcnet.reprs import shows_call
 
 
@@ -35,7 +35,8 @@ def fromage(learning_rate: ScalarOrSchedule, min_norm: Scalar = 1e-6) -> Gradien
     """
     check_rate("fromage", learning_rate=learning_rate)
     update = partial(_shrunk, learning_rate=learning_rate)
-    return chain(scale_by_trust_ratio(min_norm), with_state(ScaleByScheduleState, zero_schedule, update))
+    init = partial(start_schedule, step_size_fn=learning_rate)
+    return chain(scale_by_trust_ratio(min_norm), with_state(ScaleByScheduleState, init, update))
 
 
 def _shrunk(
@@ -52,4 +53,5 @@ def _shrunk(
     def step(g: Tensor, p: Tensor) -> Tensor:
         return cast(factor - 1, p) * p - cast(factor * rate, g) * g
 
-    return tree.map(step, updates, need_params("fromage", params, updates)), ScaleByScheduleState(state.count + 1)
+    shrunk = tree.map(step, updates, need_params("fromage", params, updates))
+    return shrunk, next_schedule(state, rate)

@@ -21,6 +21,7 @@ from funcnet.optim.base import (
     need_params,
     on_pairs,
     stateless,
+    widest_dtype,
     zero_count,
 )
 from funcnet.optim.ranges import check_finite, check_not_negative, check_rate
@@ -32,6 +33,7 @@ class ScaleByScheduleState(NamedTuple):
     """The state of a schedule."""
 
     count: Count  # 0-d int64, updates seen so far
+    step_size: Tensor  # 0-d, the value of the schedule at the last update, or at the first
 
 
 @shows_call
@@ -60,7 +62,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
         tensor([-0.3000, -0.4000])
     """
-    return with_state(ScaleByScheduleState, zero_schedule, partial(_schedule_update, step_size_fn=step_size_fn))
+    return _by_schedule(step_size_fn, sign=1)
 
 
 @shows_call
@@ -75,7 +77,7 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule, *, flip_sign: bool =
     check_rate("scale_by_learning_rate", learning_rate=learning_rate)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
-        return scale_by_schedule(partial(_signed, schedule=learning_rate, sign=sign))
+        return _by_schedule(learning_rate, sign=sign)
     return scale(sign * learning_rate)
 
 
@@ -183,9 +185,27 @@ def rms(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x) / max(x.numel(), 1) ** 0.5
 
 
-def zero_schedule(params: Params) -> ScaleByScheduleState:
-    """Return the initial state of a schedule."""
-    return ScaleByScheduleState(zero_count(params))
+def start_schedule(params: Params, *, step_size_fn: ScalarOrSchedule) -> ScaleByScheduleState:
+    """Return the initial state of a schedule, or of a constant."""
+    count = zero_count(params)
+    value = step_size_fn(count) if callable(step_size_fn) else step_size_fn
+    state = ScaleByScheduleState(count, torch.zeros((), dtype=widest_dtype(params), device=count.device))
+    return state._replace(step_size=_like(state.step_size, value))
+
+
+def next_schedule(state: ScaleByScheduleState, step_size: Scalar) -> ScaleByScheduleState:
+    """Return the state after an update with this value."""
+    return ScaleByScheduleState(state.count + 1, _like(state.step_size, step_size))
+
+
+def _like(old: Tensor, value: Scalar) -> Tensor:
+    return value.to(old.dtype) if isinstance(value, Tensor) else torch.full_like(old, value)
+
+
+def _by_schedule(step_size_fn: Schedule, *, sign: int) -> GradientTransformation:
+    init = partial(start_schedule, step_size_fn=step_size_fn)
+    update = partial(_schedule_update, step_size_fn=step_size_fn, sign=sign)
+    return with_state(ScaleByScheduleState, init, update)
 
 
 def _scale(updates: Updates, params: Params | None, *, step_size: Scalar) -> Updates:
@@ -198,15 +218,12 @@ def _schedule_update(
     params: Params | None = None,
     *,
     step_size_fn: Schedule,
+    sign: int,
     **extra: Any,
 ) -> tuple[Updates, ScaleByScheduleState]:
     step_size = step_size_fn(state.count)
-    updates = tree.map(lambda g: cast(step_size, g) * g, updates)
-    return updates, ScaleByScheduleState(state.count + 1)
-
-
-def _signed(count: Any, *, schedule: Schedule, sign: int) -> Scalar:
-    return sign * schedule(count)
+    updates = tree.map(lambda g: cast(sign * step_size, g) * g, updates)
+    return updates, next_schedule(state, step_size)
 
 
 def _each(updates: Updates, params: Params | None, *, f: Callable[[Tensor], Tensor]) -> Updates:

@@ -1,0 +1,167 @@
+"""Runs that are interrupted or killed and started again end with the same bits; threads end in every case."""
+
+import _thread
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import fit_programs
+import pytest
+import torch
+from fit_programs import START, STEP, XS, fit, killed, training, whole
+from tables import OPTIMIZERS
+
+import funcnet as fn
+from funcnet.checkpoint import Checkpoints
+
+
+@pytest.mark.few(6)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"] + ["lbfgs"])
+def test_every_optimizer_goes_on_exactly(name, tmp_path):
+    step, start = training(OPTIMIZERS[name]())
+    options = {"every": 2, "checkpoints": Checkpoints(tmp_path, every=2), "backend": "eager"}
+    fn.fit(step, start, XS, steps=6, **options)
+    assert fn.tree.equal(fn.fit(step, start, XS[:10], **options), whole(step, start, XS[:10]))
+
+
+class BrokenError(Exception):
+    pass
+
+
+def broken(batches, count):
+    yield from batches[:count]
+    raise BrokenError
+
+
+def failing(step, carry, metrics):
+    if step >= 10:
+        raise BrokenError
+
+
+@pytest.mark.parametrize("where", ["source", "callback"])
+def test_an_error_saves_what_was_reached(where, tmp_path):
+    want = whole(STEP, START, XS)
+    source, calls = (broken(XS, 10), []) if where == "source" else (iter(XS), [failing])
+    with pytest.raises(BrokenError):
+        fit(source, every=2, checkpoints=Checkpoints(tmp_path, every=1000), on_chunk=calls)
+    assert Checkpoints(tmp_path).steps() == [8 if where == "callback" else 10]
+    assert fn.tree.equal(fit(XS, every=2, checkpoints=tmp_path), want)
+
+
+def test_the_last_intact_checkpoint_is_taken(tmp_path):
+    want = fit(XS, every=2, checkpoints=Checkpoints(tmp_path, every=2))
+    last = Checkpoints(tmp_path).latest()
+    last.write_bytes(last.read_bytes()[:-8])
+    with pytest.warns(UserWarning, match="not an intact checkpoint"):
+        assert fn.tree.equal(fit(XS, every=2, checkpoints=tmp_path), want)
+
+
+def test_a_run_that_was_stopped_returns_the_same_again(tmp_path, capsys):
+    rising = lambda x, _: (x + 1, {"loss": (x - 4).abs()})  # noqa: E731
+    runs, asked = [], []
+    for _ in range(2):
+        stopping = fn.callbacks.EarlyStopping("loss", patience=2)
+        calls = [stopping, lambda *args: asked.append(args)]
+        runs.append(fn.fit(rising, 0.0, steps=30, every=1, on_chunk=calls, checkpoints=tmp_path, backend="eager"))
+    assert fn.tree.equal(*runs) and runs[0][0] == 5 and len(asked) == 7 and stopping.best_step == 5
+    assert capsys.readouterr().err.count("stopped after 7 of 30 steps: loss has not improved") == 2
+
+
+def running():
+    return [thread for thread in threading.enumerate() if thread.name == "funcnet prefetch"]
+
+
+@pytest.mark.parametrize("end", ["end", "stop", "error in a callback", "error in the step", "error in the source"])
+def test_the_thread_that_loads_ends_in_every_case(end):
+    def endless():
+        while True:
+            yield XS[0]
+
+    source = {"end": XS, "error in the source": broken(XS, 7)}.get(end, endless())
+    calls = {"stop": [lambda *_: fn.STOP], "error in a callback": [failing]}.get(end, [])
+    step = (lambda c, x: 1 / 0) if end == "error in the step" else STEP
+    try:
+        fn.fit(step, START, iter(source), every=2, on_chunk=calls, backend="eager")
+    except (BrokenError, ZeroDivisionError):
+        assert "error" in end
+    assert not running()
+
+
+def test_a_source_that_hangs_does_not_hold_an_interrupt_up():
+    gate = threading.Event()
+
+    def hanging():
+        yield from XS[:4]
+        gate.wait(20)
+
+    timer = threading.Timer(1.0, _thread.interrupt_main)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer.start()
+    try:
+        start = time.monotonic()
+        _, history = fit(hanging(), every=2)
+        assert len(history["loss"]) == 4 and time.monotonic() - start < 3
+    finally:
+        signal.signal(signal.SIGINT, before)
+        gate.set()
+    time.sleep(0.3)
+    assert not running()
+
+
+@pytest.fixture
+def interruptible():
+    """Let SIGINT raise KeyboardInterrupt, although a process in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_of_a_kernel_returns_what_there_is(tmp_path, capsys):
+    step, sent = (lambda c, _: (torch.sin(c), None)), []
+
+    def interrupt():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer, every = threading.Timer(0.05, interrupt), 1 << 22
+    after_one = lambda *_: None if timer.is_alive() or sent else timer.start()  # noqa: E731
+    carry, _ = fn.fit(step, torch.ones(640), steps=1 << 40, every=every, checkpoints=tmp_path, on_chunk=[after_one])
+    assert time.monotonic() - sent[0] < 2.0
+    done = Checkpoints(tmp_path).steps()[-1]
+    assert f"interrupted after {done:,} of" in capsys.readouterr().err and done % every == 0
+    assert torch.equal(carry, fn.fit(step, torch.ones(640), steps=done, every=every)[0])
+
+
+def kill_and_go_on(folder, kills):
+    """Kill a run at random moments until it has ended; return its result, and how many kills found it running."""
+    (folder / "checkpoints").mkdir(parents=True)
+    done, moments = 0, fn.random.uniform(fn.random.key(kills), (kills,)).tolist()
+    command = [sys.executable, fit_programs.__file__, folder]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for moment in [*moments, None]:
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
+        if moment is not None:
+            while process.poll() is None and not [*(folder / "checkpoints").iterdir()]:
+                time.sleep(0.01)
+            time.sleep(5 * moment)
+            done += process.poll() is None
+            process.kill()
+        _, errors = process.communicate()
+        assert moment is not None or process.returncode == 0, errors.decode()
+    return fn.checkpoint.load(folder / "result").tree, done
+
+
+@pytest.mark.parametrize("kills", [pytest.param(n, marks=pytest.mark.slow) for n in (3, 20)])
+def test_a_run_that_is_killed_ends_with_the_same_bits(kills, tmp_path):
+    (tmp_path / "whole").mkdir()
+    result, stopping = killed(tmp_path / "whole", pause=0.0)
+    found, done = kill_and_go_on(tmp_path / "killed", kills)
+    assert fn.tree.equal(found, (*result, stopping.best_carry, stopping.best)) and done
+    logs = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "killed")]
+    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 100
