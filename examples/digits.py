@@ -2,6 +2,8 @@
 
 The data are the 1,797 images of 8 x 8 pixels that come with scikit-learn; a fifth of them, drawn by key, are the test
 set. With --sweep, nets with 32 learning rates and 4 seeds are trained at once, by vmap in one jitted call.
+
+Ctrl-C ends the training and shows what was reached; with --checkpoints FOLDER, the same command goes on from there.
 """
 
 import argparse
@@ -62,7 +64,8 @@ def step(carry: Any, xs: tuple[Tensor, Tensor], train: Images, optimizer: fn.opt
     images = fn.tree.map(lambda leaf: leaf[block], train)
     value, grads = fn.value_and_grad(loss)(params, images, key)
     updates, state = optimizer.update(grads, state, params)
-    return (fn.optim.apply_updates(params, updates), state), value
+    metrics = {"cost": value, "rate": fn.optim.learning_rate(state)}
+    return (fn.optim.apply_updates(params, updates), state), metrics
 
 
 def start(key: Tensor, train: Images, epochs: int, rate: float | Tensor) -> tuple[Any, Any, Any]:
@@ -74,31 +77,37 @@ def start(key: Tensor, train: Images, epochs: int, rate: float | Tensor) -> tupl
     return optimizer, (params, optimizer.init(params)), (blocks, fn.random.split(of_dropout, len(blocks)))
 
 
-def show_one(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
+class Accuracies:
+    """The test accuracy after each epoch, by a callback of `fit`; its state is saved with the run."""
+
+    def __init__(self, test: Images) -> None:
+        self.test, self.state = test, list[float]()
+
+    def __call__(self, step: int, carry: Any, metrics: Any) -> None:
+        self.state.append(accuracy(carry[0], self.test).item())
+
+
+def show_one(
+    train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None, checkpoints: Path | None = None
+) -> None:
     """Train one net; show its accuracy, its confusion table, and its training."""
     optimizer, carry, xs = start(key, train, epochs, RATE)
-    steps = len(xs[0]) // epochs
-    run = fn.jit(lambda carry, xs, train: fn.scan(lambda c, x: step(c, x, train, optimizer), carry, xs))
-    losses, accuracies = [], []
-    for blocks, keys in report.track(zip(*(x.split(steps) for x in xs), strict=True), "training", total=epochs):
-        carry, values = run(carry, (blocks, keys), train)
-        losses.append(values)
-        accuracies.append(accuracy(carry[0], test))
-    params = carry[0]
+    steps, tested = len(xs[0]) // epochs, Accuracies(test)
+    carry, history = fn.fit(
+        lambda c, x: step(c, x, train, optimizer), carry, xs, every=steps, on_chunk=[tested], checkpoints=checkpoints
+    )
+    costs, accuracies, params = history["cost"].reshape(-1, steps).mean(1), torch.tensor(tested.state), carry[0]
     said = model.apply(params, test.x).argmax(-1)
     confusion = torch.zeros(10, 10, dtype=torch.int64).index_put((test.y, said), torch.tensor(1), accumulate=True)
     rows = [[str(digit), *(str(n) if n else "" for n in row)] for digit, row in enumerate(confusion.tolist())]
     report.show(
         report.summary(model, params),
         report.table(["shown", *map(str, range(10))], rows, title="Answers (columns) by the digit shown (rows)"),
-        f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {epochs} epochs, "
+        f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {len(costs)} epochs, "
         f"training accuracy {accuracy(params, train).item():.2%}",
         report.curve(
-            {
-                "training cost": torch.stack([epoch.mean() for epoch in losses]),
-                "test error": 1 - torch.stack(accuracies),
-            },
-            x=torch.arange(1, epochs + 1),
+            {"training cost": costs, "test error": 1 - accuracies},
+            x=torch.arange(1, len(costs) + 1),
             log_y=True,
             x_label="epoch",
             y_label="nats, share",
@@ -140,11 +149,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="passes over the training images (default: 60, in a sweep 10)")
     parser.add_argument("--sweep", action="store_true", help="train 32 learning rates x 4 seeds at once")
     parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
+    parser.add_argument("--checkpoints", type=Path, help="a folder, from which an interrupted training goes on")
     args = parser.parse_args()
     of_split, key = fn.random.split(fn.random.key(args.seed))
     train, test = load(of_split)
-    show, epochs = (show_sweep, 10) if args.sweep else (show_one, 60)
-    show(train, test, key, epochs if args.epochs is None else args.epochs, args.svg)
+    if args.sweep:
+        show_sweep(train, test, key, args.epochs or 10, args.svg)
+    else:
+        show_one(train, test, key, args.epochs or 60, args.svg, args.checkpoints)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ to their terms. The eager backend calls ATen and satisfies them easily. Where to
 excluded rows are listed next to their table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -51,6 +52,17 @@ def rand(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tens
 def whole(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return numbers whose products and sums are exact in any order."""
     return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
+
+
+@contextmanager
+def use_threads(number: int) -> Iterator[None]:
+    """Let torch and kernels use this many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 LANES = 19  # not a multiple of 4, 8 or 16, the lanes of a block

@@ -39,7 +39,7 @@ def fit(*args, **options):
     return fn.fit(STEP, START, *args, **{"backend": "eager", **options})
 
 
-def killed(folder, *, pause=0.004, steps=400):
+def killed(folder, *, pause=0.025, steps=400):
     """Run so slowly that a kill finds it somewhere between or inside its parts."""
     loader = torch.utils.data.DataLoader(XS, batch_size=None, shuffle=True, generator=torch.Generator().manual_seed(0))
     log = fn.callbacks.JsonLines(f"{folder}/metrics.jsonl")
@@ -50,5 +50,6 @@ def killed(folder, *, pause=0.004, steps=400):
 
 
 if __name__ == "__main__":
+    print("started", flush=True)
     result, stopping = killed(sys.argv[1])
     fn.checkpoint.save(f"{sys.argv[1]}/result", (*result, stopping.best_carry, stopping.best))

@@ -204,6 +204,12 @@ OPTIMIZERS = {
     ),
     "inject_hyperparams": lambda rate=0.1: fn.optim.inject_hyperparams(fn.optim.sgd)(rate, momentum=0.5),
     "apply_if_finite": lambda rate=0.1: fn.optim.apply_if_finite(fn.optim.sgd(rate, momentum=0.5), 3),
+    "conditionally_transform": lambda rate=0.1: fn.optim.chain(
+        fn.optim.conditionally_transform(fn.optim.trace(0.5), lambda step: step % 3 != 1), fn.optim.sgd(rate)
+    ),
+    "conditionally_mask": lambda rate=0.1: fn.optim.conditionally_mask(
+        fn.optim.sgd(rate, momentum=0.5), lambda step: step % 3 != 1
+    ),
     "MultiSteps": lambda rate=0.2: fn.optim.MultiSteps(fn.optim.sgd(rate), 2, accumulator_dtype=None),
     "reduce_on_plateau": lambda rate=0.2: fn.optim.chain(
         fn.optim.sgd(rate), fn.optim.reduce_on_plateau(0.5, 3, min_scale=0.2)

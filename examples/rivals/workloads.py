@@ -146,6 +146,25 @@ def transformer(lib: Any, layers: int) -> Work:
     return trained(lib, loss, 2), params
 
 
+def convolutional(lib: Any, size: int, batch: int, steps: int) -> Work:
+    """Return gradient descent of a net of two convolutions with pools, and a dense layer, on square images."""
+    np, lax, pixels = lib.numpy, lib.lax, (size // 4) ** 2
+    x, labels = normal(lib, batch, 1, size, size), integers(lib, 10, batch)
+    shapes = [(16, 1, 3, 3), (32, 16, 3, 3), (32 * pixels, 10)]
+    params = [normal(lib, *shape, seed=seed) / math.sqrt(9 * shape[1]) for seed, shape in enumerate(shapes)]
+
+    def layer(x: Any, w: Any) -> Any:
+        y = lib.nn.relu(lax.conv_general_dilated(x, w, (1, 1), "SAME"))
+        return lax.reduce_window(y, -np.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+
+    def loss(params: Any) -> Any:
+        first, second, dense = params
+        h = layer(layer(x, first), second).reshape(batch, -1)
+        return -np.take_along_axis(lib.nn.log_softmax(h @ dense), labels[:, None], axis=1).mean()
+
+    return trained(lib, loss, steps), params
+
+
 def adapted(lib: Any, inner: int, tasks: int | None = None) -> Work:
     """Return three steps of MAML: the loss after `inner` steps of gradient descent, its mean over tasks."""
     x = normal(lib, 8, 1)
@@ -208,6 +227,7 @@ def programs(lib: Any) -> dict[str, Callable[[], Work]]:
         **{f"{n} layers of 32, batch 32": partial(net, lib, [32] * (n + 1), 32, 20) for n in (17, 33)},
         "2 layers of 24, batch 64": partial(net, lib, [24, 24, 24], 64, 500),
         "gated recurrent, 32, 300 times": partial(recurrent, lib, 300, 32),
+        **{f"convolutions, {n} x {n}, batch 32": partial(convolutional, lib, n, 32, 5) for n in (8, 28)},
         "MAML, 5 inner steps, 25 tasks": partial(adapted, lib, 5, 25),
         "Gaussian process, 100 points": partial(gaussian_process, lib, 100),
     }

@@ -6,6 +6,7 @@ When torch changes, this is the folder to adapt. No other file of this package u
 from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
+from funcnet._torch.gradients import gradients
 from funcnet._torch.guards import matcher
 from funcnet._torch.higher_order import control_flow_by_rules, control_flow_rules, flattened
 from funcnet._torch.modes import (
@@ -27,6 +28,7 @@ from funcnet._torch.operations import (
     assert_async,
     core_decompositions,
     decomposition,
+    has_python_rule,
     index_fill,
     is_all_true,
     is_composite,
@@ -83,8 +85,10 @@ __all__ = [
     "flattened",
     "function_modes",
     "functions_by",
+    "gradients",
     "has_derivative",
     "has_function_modes",
+    "has_python_rule",
     "hooks",
     "in_function_modes",
     "index_fill",

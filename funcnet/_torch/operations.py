@@ -26,12 +26,21 @@ def is_composite(operation: OpOverload) -> bool:
     return operation.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd)
 
 
+def has_python_rule(operation: OpOverload) -> bool:
+    """Tell whether torch computes an operation by others in Python."""
+    return DispatchKey.CompositeImplicitAutograd in operation.py_kernels
+
+
 def core_decompositions(further: Sequence[OpOverload]) -> dict[Any, Callable[..., Any]]:
-    """Collect torch's rules for core ATen, of which torch.export's public table is made, and for further operations."""
-    from torch._decomp import core_aten_decompositions, get_decompositions
+    """Collect torch's rules for core ATen and for further operations, without those that are composite.
+
+    torch.export's public table is made of the rules for core ATen. It lists composite operations as well, of which
+    there are hundreds: to find them takes longer than to trace a small net.
+    """
+    from torch._decomp import _core_aten_decompositions_post_autograd, get_decompositions
 
     delay_import_by_rules()
-    return {**core_aten_decompositions(), **get_decompositions(further)}
+    return {**_core_aten_decompositions_post_autograd(), **get_decompositions(further)}
 
 
 def decomposition(name: str) -> Callable[..., Any]:

@@ -16,6 +16,8 @@ from operator import and_, eq, or_
 from types import ModuleType
 from typing import Any
 
+from torch import Tensor
+
 _SYMPY, _SHAPES = "sympy", "torch.fx.experimental.symbolic_shapes"
 
 
@@ -82,7 +84,7 @@ class _Class:
 
 
 def _of_numbers(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave arguments other than numbers and sequences of them to torch's function of this name."""
+    """Leave arguments other than numbers, tensors and sequences of them to torch's function of this name."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return f(*args) if not kwargs and all(map(_is_plain, args)) else _real(_SHAPES, name)(*args, **kwargs)
@@ -91,6 +93,9 @@ def _of_numbers(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_plain(value: object) -> bool:
+    """Tell whether a value has no symbols; the strides of a tensor have none if its sizes have none."""
+    if isinstance(value, Tensor):
+        return _is_plain(value.shape)
     return type(value) in (bool, int) or (isinstance(value, tuple | list) and all(map(_is_plain, value)))
 
 
@@ -106,10 +111,12 @@ def sym_eq(a: Any, b: Any) -> bool:
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "expect_true": _same,
+    "free_unbacked_symbols": lambda _: frozenset(),
     "guard_or_false": _same,
     "guard_or_true": _same,
     "guard_size_oblivious": _same,
     "guarding_hint_or_throw": _same,
+    "has_free_unbacked_symbols": lambda _: False,
     "has_guarding_hint": lambda _: True,
     "is_nested_int": lambda _: False,
     "statically_known_true": _same,

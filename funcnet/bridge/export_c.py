@@ -84,16 +84,23 @@ def _check_result(outputs: Flattener) -> None:
 
 def _translated(program: Program, target: Target) -> Translation:
     try:
-        return translate(program, target)
+        found = translate(program, target)
     except UnsupportedError as error:
         raise UnsupportedError(f"export_c: this function cannot be written in C: {error}") from error
+    if calls := found.loops.calls:
+        raise UnsupportedError(
+            f"export_c: this function cannot be written in C: {calls[0].target}: the native backend has no rule for it"
+            " and calls torch."
+        )
+    return found
 
 
 def _machine(target: str) -> Target:
-    """Return a machine without BLAS."""
+    """Return a machine without BLAS and threads."""
     if target not in ("portable", "native"):
         raise ValueError(f"export_c: expected target to be 'portable' or 'native', got {target!r}.")
-    return Target(vector=16) if target == "portable" else replace(Target.host(), gemm=frozenset())
+    machine = Target(vector=16) if target == "portable" else replace(Target.host(), gemm=frozenset())
+    return replace(machine, threads=False)
 
 
 def _identifier(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Plain values as JSON: what a checkpoint holds besides tensors and nodes."""
+"""Plain values as JSON: the content of a checkpoint besides tensors and nodes."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def encode(value: Any, path: str) -> Json:
         return {"device": str(value)}
     raise CheckpointError(
         f"checkpoint.save: at {tree.place(path)}: expected a tensor or a plain value (None, a bool, number or string,"
-        f" bytes, a dtype or device, or a tuple of these), got {tree.describe(value)}, which is a {kind.__name__}."
+        f" bytes, a dtype or device, or a tuple of these), got {tree.describe(value)} of type {kind.__name__}."
         " Convert it, for instance an array by torch.as_tensor, or leave it out of the tree."
     )
 

@@ -39,10 +39,13 @@ through all of them, later ones straight to the kernel.
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
-        native/control.py                those that depend on a value: checks, branches, loops with a condition
+        native/routines.py               those that factor matrices and solve linear systems
+        native/control.py                those that depend on a value, and calls of torch
         native/fission.py                split nests over too many arrays
         native/strips.py                 cut nests with long bodies into short ones over strips of the indices
         native/rows.py                   fuse nests that pass large arrays to each other, row by row
+        native/teams.py                  cut long statements into parts, which threads share
+            native/times.py                  estimate which are long
         native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
@@ -53,10 +56,14 @@ through all of them, later ones straight to the kernel.
         native/toolchain.py              C text -> loaded library, through the cache on disk (native/kernel_cache.py)
         native/standalone.py             C text -> C files that need neither Python nor torch
         native/blas.py                   link the library to torch's BLAS
+        native/call_costs.py             compare a kernel that calls torch with a replay
         native/cost.py                   estimate the work of a run: a long one is split over threads
-        native/kernel.py                 run the library, in one thread or in several (native/threads.py)
+        native/kernel.py                 run the library, in one thread or the lanes in several (native/threads.py)
+        native/workers.py                the threads that share the parts of long statements
         native/frames.py                 the arguments of a run as C takes them
+        native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
+    batches.py                       native kernels that call torch for all lanes of an outermost vmap at once
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler
     disabling.py                     disable_jit: jitted functions run as plain Python
@@ -97,7 +104,7 @@ FUNCNET_DUMP=folder writes these three texts of every compiled kernel.
 
 Recipes, each with the files to touch in order:
 
-A native rule for an ATen operation, from existing scalar primitives:
+A native rule for an ATen operation, from existing scalar primitives; without one a kernel calls torch for it:
     1. native/lowering/: a formula in elementwise.py (one element from one element), or a rule in reductions.py,
        views.py, indexing.py or sorting.py. table.py collects these tables.
     2. tests/compiler/test_native_rules.py or test_elementwise.py: a row, checked without and with lanes for all dtypes.
@@ -109,7 +116,7 @@ A new scalar primitive:
 A new kind of loop statement:
     1. native/loop_ir.py or native/control.py: a dataclass in the union `Statement` of loop_ir. mypy then
        names each `match` that lacks a case.
-    2. native/cost.py, memory.py, outlining.py, text.py, verification.py and c/statements.py: those cases.
+    2. native/cost.py, memory.py, outlining.py, teams.py, text.py, verification.py and c/statements.py: those cases.
     3. tests/compiler/: tests of its values. test_fallbacks.py checks that no stage ignores an unknown statement.
 A new backend:
     1. A module with `prepare(program, progress) -> Kernel`, like replay.py; `Kernel` is a protocol in backends.py.
@@ -132,7 +139,9 @@ Glossary:
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
+    routine             A C function that overwrites matrices by their factors, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
+    team                The threads that share the parts of a long statement.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.
 """

@@ -7,10 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from funcnet.compiler import inductor, replay
+from funcnet.compiler import batches, inductor, replay
 from funcnet.compiler.errors import NoCompilerError, UnsupportedError
-from funcnet.compiler.native import backend as native
-from funcnet.compiler.program import Program, walk
+from funcnet.compiler.program import Apply, Program, walk
 from funcnet.compiler.progress import Progress
 
 NAMES = ("auto", "native", "inductor", "eager")
@@ -26,6 +25,10 @@ class Kernel(Protocol):
     @property
     def cached(self) -> bool:
         """Whether the compiled code came from the disk cache."""
+
+    @property
+    def calls(self) -> Sequence[Apply]:
+        """The operations that compiled code lets torch compute."""
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
@@ -48,7 +51,8 @@ def choose(program: Program, backend: str, progress: Progress | None = None, lan
     `lanes` is the number of lanes of the first call, None without an outermost vmap.
     """
     if backend != "auto":
-        return Choice(_prepare(program, backend, progress, lanes), backend, "requested")
+        kernel = _prepare(program, backend, progress, lanes)
+        return Choice(kernel, backend, f"requested{_described(kernel.calls)}")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
     if others:
@@ -56,7 +60,8 @@ def choose(program: Program, backend: str, progress: Progress | None = None, lan
             _prepare(program, "inductor", progress, lanes), "inductor", f"there are tensors on {', '.join(others)}"
         )
     try:
-        return Choice(_prepare(program, "native", progress, lanes), "native", "all tensors are on the CPU")
+        kernel = _prepare(program, "native", progress, lanes, only_if_faster=True)
+        return Choice(kernel, "native", f"all tensors are on the CPU{_described(kernel.calls)}")
     except UnsupportedError as error:
         return Choice(_prepare(program, "eager", progress, lanes), "eager", str(error))
     except NoCompilerError as error:
@@ -71,6 +76,12 @@ def choose(program: Program, backend: str, progress: Progress | None = None, lan
         return Choice(_prepare(program, "eager", progress, lanes), "eager", repr(error))
 
 
+def _described(calls: Sequence[Apply]) -> str:
+    """Return the part of a reason that names the operations without a native rule."""
+    names = ", ".join(sorted({str(op.target) for op in calls}))
+    return f"; torch computes {names}, for which the native backend has no rule" if names else ""
+
+
 _warned = set[str]()
 
 
@@ -80,8 +91,8 @@ def _warn_once(message: str) -> None:
         warnings.warn(message, stacklevel=2)
 
 
-_BACKENDS = {"native": native, "inductor": inductor, "eager": replay}
+_BACKENDS = {"native": batches, "inductor": inductor, "eager": replay}
 
 
-def _prepare(program: Program, name: str, progress: Progress | None, lanes: int | None) -> Kernel:
-    return _BACKENDS[name].prepare(program, progress, lanes)
+def _prepare(program: Program, name: str, progress: Progress | None, lanes: int | None, **options: bool) -> Kernel:
+    return _BACKENDS[name].prepare(program, progress, lanes, **options)

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -147,10 +147,31 @@ def compile_call(
     lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, progress: Progress | None
 ) -> Compiled:
     """Trace a call and prepare its program for a backend."""
+    program, body = traced_call(lanes, request, specs)
+    return prepare_call(program, body, request, backend, progress, lanes.size)
+
+
+def traced_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
+    """Trace a call as `trace_call` does, at its best speed."""
     with _without_collection(), without_symbols():
-        program, body = trace_call(lanes, request, specs)
-        choice, found = choose(program, backend, progress, lanes.size), Places(program.captures, request.holders)
-    captured = [tensor_key(tensor) for tensor in program.captures]
+        return trace_call(lanes, request, specs)
+
+
+def prepare_call(
+    program: Program,
+    body: _Body,
+    request: Request,
+    backend: str,
+    progress: Progress | None = None,
+    lanes: int | None = None,
+    *,
+    keeps_captures: bool = True,
+) -> Compiled:
+    """Prepare the program of a traced call for a backend; it need not keep the closed-over tensors of this call."""
+    captured, found = [tensor_key(tensor) for tensor in program.captures], Places(program.captures, request.holders)
+    program = program if keeps_captures else replace(program, captures=())
+    with _without_collection(), without_symbols():
+        choice = choose(program, backend, progress, lanes)
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)
 
 

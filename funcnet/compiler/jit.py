@@ -18,9 +18,8 @@ from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
-from funcnet.compiler.progress import Bar, Progress, explain_interrupt, steps
+from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
-from funcnet.tracebacks import shortened
 from funcnet.transforms import transformed
 from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
@@ -63,10 +62,11 @@ def jit(
     `one_hot` out of range, a matrix that has no Cholesky factor or inverse, an input of `binary_cross_entropy` outside
     [0, 1], a false `torch._assert_async`, invalid arguments of a distribution. In the lanes of an outermost vmap a
     matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes continue.
-    An operation whose result nothing reads is dropped, and an index out of range in it is not reported.
+    An operation whose result nothing reads is dropped, and an index out of range in it is not reported. Torch computes
+    the operations without a native rule; an error of one of these ends the run and is raised with torch's type.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
-    whatever the caller's mode is. Only large matrix products, which torch's BLAS computes, run in the caller's mode.
+    whatever the caller's mode is. Only large matrix products and other operations that torch computes run in that mode.
 
     After `os.fork`, as in the workers of a DataLoader, the first call of a jitted function in the child sets torch to
     one thread, because OpenMP would wait for the parent's threads; kernels that call BLAS are compiled again without.
@@ -77,9 +77,10 @@ def jit(
             static_argnames, these arguments are also constants if they are given by keyword.
         static_argnames: Names of arguments that are constants. Without static_argnums, also if given by position.
         donate_argnums, donate_argnames, inline, keep_unused: Accepted as in JAX; they have no effect.
-        backend: "native" is compiled C, for CPU tensors; "inductor" is torch.compile; "eager" replays the operations
-            one by one. "auto" takes inductor for tensors that are not on the CPU and else native, or eager where native
-            lacks an operation or there is no C compiler.
+        backend: "native" is compiled C for CPU tensors, with calls of torch for operations that it lacks; "inductor" is
+            torch.compile; "eager" replays the operations one by one. "auto" takes inductor for tensors that are not on
+            the CPU and else native, or eager for a program that is mostly calls, that native cannot run (complex
+            numbers, lanes with calls), or if there is no C compiler.
         progress: Called in the calling thread as progress(done, total), about ten times per second during a run and
             once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 without a scan of
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
@@ -137,15 +138,8 @@ class Jit(Generic[P, R]):
                         return known.run(inputs)
             return self._call(args, kwargs)
         except BaseException as error:
-            raise self._ended_by(error)  # noqa: B904  # the error itself, not a new one
-
-    def _ended_by(self, error: BaseException) -> BaseException:
-        """Clean up after an error, and return it with what helps its reader."""
-        if isinstance(self.progress, Bar):
-            self.progress.close()
-        if isinstance(error, KeyboardInterrupt) and any(steps(each.program) for each in self._programs.values()):
-            explain_interrupt(error)
-        return shortened(error) if isinstance(error, Exception) else error
+            programs = [each.program for each in self._programs.values()]
+            raise ended_by(error, self.progress, programs)  # noqa: B904  # the error itself, not a new one
 
     def _call(self, args: Any, kwargs: Any) -> Any:
         """Make a call that is not like a recent one."""
@@ -203,11 +197,11 @@ class Jit(Generic[P, R]):
     def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Return which backend runs these arguments and why, without running them."""
         _, call = self._find(self._request(args, kwargs))
-        program, choice = call.compiled.program, call.compiled.choice
-        names = (_name(op) for op in walk(program.block))
-        return Explanation(
-            choice.backend, choice.reason, dict(Counter(names)), choice.kernel.size, choice.kernel.cached
+        choice, kernel = call.compiled.choice, call.compiled.choice.kernel
+        operations, calls = (
+            dict(Counter(map(_name, ops))) for ops in (walk(call.compiled.program.block), kernel.calls)
         )
+        return Explanation(choice.backend, choice.reason, operations, kernel.size, kernel.cached, calls)
 
     def lower(self, /, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """Trace the function for these arguments without compiling it; the result shows each stage as text.

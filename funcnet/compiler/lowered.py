@@ -22,6 +22,7 @@ class Explanation:
             "while" are loops and branches.
         kernel_size: Bytes of the compiled library; 0 unless the backend is native.
         cache_hit: Whether the compiled library came from the disk cache.
+        calls: The operations that the native kernel lets torch compute, because there is no native rule for them.
     """
 
     backend: str
@@ -29,6 +30,7 @@ class Explanation:
     operations: dict[str, int]
     kernel_size: int
     cache_hit: bool
+    calls: dict[str, int]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from funcnet.compiler.program import Program, Scan
+from funcnet.tracebacks import shortened
 
 Progress = Callable[[int, int], object]
 INTERVAL = 0.1  # seconds between two calls of the callback
@@ -76,7 +77,16 @@ class Bar(threading.local):
         self.shown.close()
 
 
-def explain_interrupt(error: KeyboardInterrupt) -> None:
+def ended_by(error: BaseException, progress: Progress | None, programs: Sequence[Program]) -> BaseException:
+    """End the bar of a run that an error has ended; return the error with what helps its reader."""
+    if isinstance(progress, Bar):
+        progress.close()
+    if isinstance(error, KeyboardInterrupt) and any(map(steps, programs)):
+        _explain(error)
+    return shortened(error) if isinstance(error, Exception) else error
+
+
+def _explain(error: KeyboardInterrupt) -> None:
     """Add to an interrupt how a run can be made to keep its results so far."""
     if not error.args and not getattr(error, "__notes__", ()):
         if sys.version_info >= (3, 11):

@@ -29,6 +29,7 @@ class ReplayKernel:
     """A program that is ready to run. An outermost vmap is removed by tracing it, once per number of lanes."""
 
     size, cached = 0, False
+    calls: Sequence[Apply] = ()
 
     def __init__(self, program: Program, transform: Transform, progress: Progress | None = None) -> None:
         self.program, self.transform = program, transform
@@ -59,7 +60,7 @@ class ReplayKernel:
 
     def run(self, lanes: int | None) -> Replay:
         if lanes not in self.runs:
-            program = self.program if lanes is None else _over_lanes(self.program, lanes)
+            program = self.program if lanes is None else over_lanes(self.program, lanes)
             self.runs[lanes] = replay(program.block, self.transform, self.meter)
         return self.runs[lanes]
 
@@ -70,7 +71,7 @@ class ReplayKernel:
 
 def prepare(program: Program, progress: Progress | None = None, lanes: int | None = None) -> ReplayKernel:
     """Prepare a program to be replayed operation by operation; every program can be."""
-    return ReplayKernel(program, _unchanged, progress)
+    return ReplayKernel(program, unchanged, progress)
 
 
 def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Replay:
@@ -89,13 +90,13 @@ def replay(block: Block, transform: Transform, meter: Meter | None = None) -> Re
     return transform(names.constants["block"], block)
 
 
-def _unchanged(run: Replay, block: Block) -> Replay:
+def unchanged(run: Replay, block: Block) -> Replay:
     return run
 
 
-def _over_lanes(program: Program, lanes: int) -> Program:
+def over_lanes(program: Program, lanes: int) -> Program:
     """Trace a program for all lanes at once: batched operations in one block, without the overhead of vmap."""
-    run, dims = replay(program.block, _unchanged), program.in_dims or ()
+    run, dims = replay(program.block, unchanged), program.in_dims or ()
     shapes = [_with_axis(var.shape, dim, lanes) for var, dim in zip(program.block.params, dims, strict=True)]
     signature = [row_major(var, shape) for var, shape in zip(program.block.params, shapes, strict=True)]
     batch = vmap(run, program.in_dims, program.out_dims)

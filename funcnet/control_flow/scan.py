@@ -12,6 +12,7 @@ from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
 from funcnet.control_flow.carry import Signature, alike, signature
 from funcnet.control_flow.differentiable_scan import differentiable_loop
+from funcnet.control_flow.eager_scan import compiled_scan
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener, check_function
@@ -42,6 +43,12 @@ def scan(
 
     The carry and the slice belong to the step: `carry += x` writes to the step's own copy. So init and xs never change,
     and the ys are the values that f returned. As in every transformation, f must not write to other tensors.
+
+    Outside of `jit` and of transformations, a scan of 1,000 steps or more is compiled, too, if the Python loop would
+    take longer than the compiler. Its results then differ from those of the loop by rounding errors, and denormal
+    numbers are zeros, as in `jit`. The loop stays in Python if there is no C compiler, if f reads values of tensors,
+    prints or has another effect, or if f depends on anything besides its arguments, tensors, numbers, functions,
+    containers and simple objects. `disable_jit` keeps all loops in Python.
 
     Args:
         f: f(carry, x) -> (carry, y). The carry keeps its structure, shapes and dtypes; y is a tree of tensors, or None.
@@ -86,7 +93,8 @@ def _loop(f: Callable[..., Any], init: Any, xs: Tree, steps: int, unroll: int) -
     if is_differentiating() and steps > 1:
         with suppress(HiddenTensorError):
             return _flat_loop(partial(differentiable_loop, scan), f, init, xs, steps, unroll)
-    return _python_loop(f, init, xs, steps)
+    found = compiled_scan(scan, f, init, xs, steps, unroll)
+    return _python_loop(f, init, xs, steps) if found is None else found
 
 
 def _python_loop(f: Callable[..., Any], init: Any, xs: Tree, length: int) -> Any:

@@ -7,11 +7,13 @@ Example:
     tensor([3, 4])
 """
 
-from funcnet.lax import control_flow, convolution, operations, slicing, windows
+from funcnet.lax import control_flow, convolution, gathering, operations, slicing, special, windows
 from funcnet.lax.control_flow import *
 from funcnet.lax.convolution import *
+from funcnet.lax.gathering import *
 from funcnet.lax.operations import *
 from funcnet.lax.slicing import *
+from funcnet.lax.special import *
 from funcnet.lax.windows import *
 from funcnet.numpy import (
     abs,
@@ -79,6 +81,12 @@ __all__ = [
 ]  # fmt: skip
 __all__ += control_flow.__all__
 __all__ += convolution.__all__
+__all__ += gathering.__all__
 __all__ += operations.__all__
 __all__ += slicing.__all__
+__all__ += special.__all__
 __all__ += windows.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__

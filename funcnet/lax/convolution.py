@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from funcnet.lax.slicing import pad
-from funcnet.numpy.promotion import ArrayLike, promote
+from funcnet.numpy.products import operands_in, result_in
+from funcnet.numpy.promotion import ArrayLike, DType, promote
 
 __all__ = ["conv", "conv_general_dilated", "conv_transpose", "conv_with_general_padding"]
 
@@ -30,6 +31,7 @@ def conv_general_dilated(
     dimension_numbers: Any = None,
     feature_group_count: int = 1,
     precision: Any = None,
+    preferred_element_type: DType | None = None,
 ) -> Tensor:
     """The cross-correlation of an input with a kernel.
 
@@ -42,13 +44,14 @@ def conv_general_dilated(
         rhs_dilation: The distance of elements of the kernel.
         dimension_numbers: The arrangements of input, kernel and output, such as ("NHWC", "HWIO", "NHWC").
         feature_group_count: The number of groups of channels that are convolved separately.
-        precision: Accepted; products are computed in the dtype of the operands.
+        precision: Accepted; products are computed in the dtype of the operands, or in a wider preferred one.
+        preferred_element_type: The dtype of the result. None: that of the operands.
     Returns:
         The output, by default (batch, features, *space).
     Raises:
         ValueError: The number of axes, or padding, is none of these.
     """
-    x, kernel = promote("conv_general_dilated", lhs, rhs)
+    x, kernel = operands_in(preferred_element_type, promote("conv_general_dilated", lhs, rhs))
     space = x.ndim - 2
     if space not in _CONVOLUTIONS or kernel.ndim != x.ndim:
         shapes = f"{tuple(x.shape)} and {tuple(kernel.shape)}"
@@ -63,7 +66,7 @@ def conv_general_dilated(
     config = [(0, 0, 0)] * 2 + [(low, high, d - 1) for (low, high), d in zip(ends, spread, strict=True)]
     x = pad(x, 0, config) if any(any(row) for row in config) else x
     y = _CONVOLUTIONS[space](x, kernel, None, tuple(window_strides), 0, dilation, feature_group_count)
-    return y.permute(_inverse(_order(layouts[2], "NC")))
+    return result_in(preferred_element_type, y.permute(_inverse(_order(layouts[2], "NC"))))
 
 
 def _layouts(given: Any, space: int) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import numpy as jnp
 from funcnet.numpy.axes import one_axis
+from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
@@ -206,17 +207,24 @@ def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Tenso
     return jnp.matmul(lhs, rhs)
 
 
-def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, precision: Any = None) -> Tensor:
+def dot_general(
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    dimension_numbers: Any,
+    precision: Any = None,
+    preferred_element_type: DType | None = None,
+) -> Tensor:
     """Sum over pairs of axes, and keep pairs of batch axes.
 
     Args:
         lhs, rhs: The arrays.
         dimension_numbers: ((summed axes of lhs, of rhs), (batch axes of lhs, of rhs)).
-        precision: Accepted; products are computed in the dtype of the operands.
+        precision: Accepted; products are computed in the dtype of the operands, or in a wider preferred one.
+        preferred_element_type: The dtype of the result. None: that of the operands.
     Returns:
         An array with the batch axes, then the others of lhs, then the others of rhs.
     """
-    x, y = promote("dot_general", lhs, rhs)
+    x, y = operands_in(preferred_element_type, promote("dot_general", lhs, rhs))
     (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
     letters = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     left, right = [next(letters) for _ in range(x.ndim)], [next(letters) for _ in range(y.ndim)]
@@ -225,4 +233,5 @@ def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, precisio
     batch = [left[i] for i in x_batch]
     rest = [name for i, name in enumerate(left) if i not in (*x_sum, *x_batch)]
     rest += [name for i, name in enumerate(right) if i not in (*y_sum, *y_batch)]
-    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(batch + rest)}", x, y)
+    result = torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(batch + rest)}", x, y)
+    return result_in(preferred_element_type, result)

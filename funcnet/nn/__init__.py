@@ -16,3 +16,7 @@ from funcnet.numpy import tanh
 __all__ = ["initializers", "tanh"]
 __all__ += activations.__all__
 __all__ += functions.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -62,9 +62,8 @@ def logsumexp(
     included = None if where is None else as_tensor("logsumexp", where)
     x = x if included is None else torch.where(included, x, -torch.inf)
     axes = all_axes("logsumexp", axis, x.ndim)
-    if factors is None and not return_sign:
-        return torch.logsumexp(x, axes, keepdim=keepdims) if axes else x
-    largest = x.amax(axes, keepdim=True) if axes else x
+    # torch.logsumexp has the derivative exp(x - result), whose error grows with the result
+    largest = (x.amax if x.numel() else x.sum)(axes, keepdim=True) if axes else x
     largest = torch.where(torch.isfinite(largest), largest, 0.0).detach()
     terms = torch.exp(x - largest) if factors is None else factors * torch.exp(x - largest)
     total = terms.sum(axes, keepdim=True) if axes else terms

@@ -45,6 +45,7 @@ from funcnet.numpy import (
     sorting,
     statistics,
     types,
+    writing,
 )
 from funcnet.numpy.binary import *
 from funcnet.numpy.counting import *
@@ -64,6 +65,7 @@ from funcnet.numpy.shapes import *
 from funcnet.numpy.sorting import *
 from funcnet.numpy.statistics import *
 from funcnet.numpy.types import *
+from funcnet.numpy.writing import *
 
 __all__ = ["fft", "linalg"]
 __all__ += binary.__all__
@@ -84,3 +86,8 @@ __all__ += shapes.__all__
 __all__ += sorting.__all__
 __all__ += statistics.__all__
 __all__ += types.__all__
+__all__ += writing.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,9 @@
 """Counts: histograms, bins, and places in sorted vectors."""
 
+import math
+from builtins import range as builtins_range
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,7 +11,7 @@ from torch import Tensor
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact, promote
 from funcnet.numpy.statistics import diff
 
-__all__ = ["bincount", "digitize", "histogram", "histogram_bin_edges", "searchsorted"]
+__all__ = ["bincount", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "searchsorted"]
 
 
 def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
@@ -81,3 +84,55 @@ def histogram(
     place = torch.searchsorted(edges, x, right=True) - (x == edges[-1]).long()
     counts = x.new_zeros(edges.shape[0] + 1).index_add(0, place, w)[1:-1]
     return (counts / counts.sum() / diff(edges) if density else counts), edges
+
+
+def histogramdd(
+    sample: ArrayLike,
+    bins: Any = 10,
+    range: Sequence[Sequence[ArrayLike] | None] | None = None,
+    weights: ArrayLike | None = None,
+    density: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
+    """Return (counts, edges of each axis) of points, of shape (points, axes).
+
+    Args:
+        sample: The points.
+        bins: The number of bins of every axis, or a list of one entry per axis: a number or the edges.
+        range: The lowest and the highest edge of each axis; by default the extremes.
+        weights: A weight per point.
+        density: Divide by the total and by the volumes of the bins.
+    """
+    points = inexact(as_tensor("histogramdd", sample))
+    columns = points.unbind(1)
+    parts = [bins] * len(columns) if isinstance(bins, int) else list(bins)
+    limits = [None] * len(columns) if range is None else range
+    edges = [histogram_bin_edges(*row) for row in zip(columns, parts, limits, strict=True)]
+    sizes = [len(e) + 1 for e in edges]
+    place = torch.zeros_like(columns[0], dtype=torch.long)
+    for x, e, size in zip(columns, edges, sizes, strict=True):
+        place = place * size + torch.searchsorted(e, x.contiguous(), right=True) - (x == e[-1]).long()
+    ones = torch.ones_like(place, dtype=torch.int32)
+    w = ones if weights is None else as_like("histogramdd", weights, points)
+    counts = torch.zeros(math.prod(sizes), dtype=w.dtype, device=w.device).index_add(0, place, w).reshape(sizes)
+    counts = counts[(slice(1, -1),) * len(sizes)]
+    if density:
+        counts = counts / counts.sum()
+        for axis, e in enumerate(edges):
+            counts = counts / diff(e).reshape([-1 if i == axis else 1 for i in builtins_range(len(sizes))])
+    return counts, edges
+
+
+def histogram2d(
+    x: ArrayLike,
+    y: ArrayLike,
+    bins: Any = 10,
+    range: Sequence[Sequence[ArrayLike] | None] | None = None,
+    weights: ArrayLike | None = None,
+    density: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (counts, edges along x, edges along y) of points; see `histogramdd`. One vector of edges is for both."""
+    x, y = promote("histogram2d", x, y)
+    if not isinstance(bins, int) and len(bins) != 2:
+        bins = [bins, bins]
+    counts, edges = histogramdd(torch.stack([x, y], 1), bins, range, weights, density)
+    return counts, edges[0], edges[1]

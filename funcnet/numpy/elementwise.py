@@ -42,6 +42,7 @@ __all__ = [
     "fabs",
     "fix",
     "floor",
+    "frexp",
     "i0",
     "imag",
     "invert",
@@ -57,6 +58,7 @@ __all__ = [
     "log2",
     "log10",
     "logical_not",
+    "modf",
     "nan_to_num",
     "negative",
     "positive",
@@ -215,3 +217,16 @@ def nan_to_num(
     x = torch.where(torch.isnan(x), nan, x)
     x = torch.where(torch.isposinf(x), above, x)
     return torch.where(torch.isneginf(x), below, x)
+
+
+def modf(x: ArrayLike, /) -> tuple[Tensor, Tensor]:
+    """The fractional and the whole part, both with the sign of x; the fractional part of infinity is NaN."""
+    x = inexact(as_tensor("modf", x))
+    whole = torch.trunc(x)
+    return x - whole, whole
+
+
+def frexp(x: ArrayLike, /) -> tuple[Tensor, Tensor]:
+    """The mantissa, of absolute value in [1/2, 1), and the exponent of 2, int32."""
+    mantissa, exponent = torch.frexp(inexact(as_tensor("frexp", x)))
+    return mantissa, exponent.to(torch.int32)

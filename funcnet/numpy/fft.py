@@ -87,3 +87,7 @@ def ifftshift(x: ArrayLike, axes: Any = None) -> Tensor:
     """The inverse of `fftshift`."""
     x = as_tensor("ifftshift", x)
     return torch.fft.ifftshift(x, all_axes("ifftshift", axes, x.ndim))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -202,3 +202,7 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Sequence[int] | None = None) -
 def tensorinv(a: ArrayLike, ind: int = 2) -> Tensor:
     """The inverse of tensordot(a, ., a.ndim - ind)."""
     return torch.linalg.tensorinv(inexact(as_tensor("tensorinv", a)), ind)
+
+
+def __dir__() -> list[str]:
+    return __all__

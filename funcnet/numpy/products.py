@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import one_axis
-from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, promote
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, conjugated, promote
 
 __all__ = [
     "cross",
@@ -25,16 +25,32 @@ __all__ = [
 ]
 
 
-def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+def operands_in(preferred: DType | None, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Convert the operands of a product to the dtype of its result, if that is a wider one."""
+    if preferred is None:
+        return operands
+    dtype = as_dtype("preferred_element_type", preferred)
+    return tuple(x.to(torch.promote_types(x.dtype, dtype)) for x in operands)
+
+
+def result_in(preferred: DType | None, result: Tensor) -> Tensor:
+    """Convert the result of a product to its preferred dtype."""
+    return result if preferred is None else result.to(as_dtype("preferred_element_type", preferred))
+
+
+def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """Sum over the last axis of a and the second-to-last of b, or its only one; a product with numbers.
 
-    `precision` is accepted here and in the other products; they are always computed in the dtype of the operands.
+    `precision` is accepted here and in the other products. They are computed in the dtype of the operands, or in
+    `preferred_element_type` if it is wider, which is the dtype of the result.
     """
-    x, y = promote("dot", a, b)
+    x, y = operands_in(preferred_element_type, promote("dot", a, b))
     if x.ndim == 0 or y.ndim == 0:
-        return x * y
+        return result_in(preferred_element_type, x * y)
     _check_sum("dot", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
-    return x @ y if y.ndim <= 2 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 2]))
+    return result_in(
+        preferred_element_type, x @ y if y.ndim <= 2 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 2]))
+    )
 
 
 def _check_sum(operation: str, left: int, right: int, x: Tensor, y: Tensor) -> None:
@@ -43,13 +59,13 @@ def _check_sum(operation: str, left: int, right: int, x: Tensor, y: Tensor) -> N
         raise ValueError(f"{operation}: expected summed axes of equal length, got {left} and {right} in {shapes}.")
 
 
-def matmul(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+def matmul(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """The product of matrices in the last two axes; leading axes broadcast, and vectors are rows or columns."""
-    x, y = promote("matmul", a, b)
+    x, y = operands_in(preferred_element_type, promote("matmul", a, b))
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError("matmul: expected arrays of at least one axis, got a number. Use multiply.")
     _check_sum("matmul", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
-    return x @ y
+    return result_in(preferred_element_type, x @ y)
 
 
 def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
@@ -64,26 +80,37 @@ def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     return (conjugated(x)[..., None, :] @ y)[..., 0, :]
 
 
-def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """The inner product of flattened arrays, the first one conjugated."""
-    x, y = promote("vdot", a, b)
-    return conjugated(x).reshape(-1) @ y.reshape(-1)
+    x, y = operands_in(preferred_element_type, promote("vdot", a, b))
+    return result_in(preferred_element_type, conjugated(x).reshape(-1) @ y.reshape(-1))
 
 
-def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = None) -> Tensor:
+def vecdot(
+    x1: ArrayLike,
+    x2: ArrayLike,
+    /,
+    *,
+    axis: int = -1,
+    precision: Any = None,
+    preferred_element_type: DType | None = None,
+) -> Tensor:
     """The inner product along an axis, x1 conjugated; the other axes broadcast."""
-    x, y = promote("vecdot", x1, x2)
+    x, y = operands_in(preferred_element_type, promote("vecdot", x1, x2))
     x, y = (
         torch.movedim(x, one_axis("vecdot", axis, x.ndim), -1),
         torch.movedim(y, one_axis("vecdot", axis, y.ndim), -1),
     )
-    return (conjugated(x) * y).sum(-1, dtype=x.dtype)
+    return result_in(preferred_element_type, (conjugated(x) * y).sum(-1, dtype=x.dtype))
 
 
-def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Tensor:
+def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """Sum over the last axes of both; a product with numbers."""
-    x, y = promote("inner", a, b)
-    return x * y if x.ndim == 0 or y.ndim == 0 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
+    x, y = operands_in(preferred_element_type, promote("inner", a, b))
+    return result_in(
+        preferred_element_type,
+        x * y if x.ndim == 0 or y.ndim == 0 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 1])),
+    )
 
 
 def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
@@ -92,22 +119,40 @@ def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
     return x.reshape(-1, 1) * y.reshape(-1)
 
 
-def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = None) -> Tensor:
+def tensordot(
+    a: ArrayLike,
+    b: ArrayLike,
+    axes: Any = 2,
+    *,
+    precision: Any = None,
+    preferred_element_type: DType | None = None,
+) -> Tensor:
     """Sum over several axes: the last ones of a and the first ones of b if axes is their number, else (of a, of b)."""
-    x, y = promote("tensordot", a, b)
+    x, y = operands_in(preferred_element_type, promote("tensordot", a, b))
     if isinstance(axes, int):
-        return torch.tensordot(x, y, axes)
+        return result_in(preferred_element_type, torch.tensordot(x, y, axes))
     left, right = ([each] if isinstance(each, int) else list(each) for each in axes)
-    return torch.tensordot(
-        x, y, ([one_axis("tensordot", i, x.ndim) for i in left], [one_axis("tensordot", i, y.ndim) for i in right])
+    return result_in(
+        preferred_element_type,
+        torch.tensordot(
+            x, y, ([one_axis("tensordot", i, x.ndim) for i in left], [one_axis("tensordot", i, y.ndim) for i in right])
+        ),
     )
 
 
-def einsum(subscripts: str, /, *operands: ArrayLike, optimize: Any = None, precision: Any = None) -> Tensor:
+def einsum(
+    subscripts: str,
+    /,
+    *operands: ArrayLike,
+    optimize: Any = None,
+    precision: Any = None,
+    preferred_element_type: DType | None = None,
+) -> Tensor:
     """Einstein summation, such as "ij,jk->ik"."""
     if not isinstance(subscripts, str):
         raise TypeError(f"einsum: expected subscripts as a string first, got {type(subscripts).__name__}.")
-    return torch.einsum(subscripts, *promote("einsum", *operands))
+    operands = operands_in(preferred_element_type, promote("einsum", *operands))
+    return result_in(preferred_element_type, torch.einsum(subscripts, *operands))
 
 
 def kron(a: ArrayLike, b: ArrayLike) -> Tensor:

@@ -10,8 +10,8 @@ from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
-    "UniqueCounts", "argpartition", "argsort", "intersect1d", "isin", "lexsort", "partition", "setdiff1d", "sort",
-    "union1d", "unique", "unique_counts", "unique_values",
+    "UniqueCounts", "argpartition", "argsort", "intersect1d", "isin", "lexsort", "partition", "setdiff1d", "setxor1d",
+    "sort", "union1d", "unique", "unique_counts", "unique_values",
 ]  # fmt: skip
 
 
@@ -64,24 +64,29 @@ def unique(
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
+    axis: int | None = None,
     *,
     size: int | None = None,
     fill_value: ArrayLike | None = None,
 ) -> Any:
-    """The different elements of the flattened array in ascending order.
+    """The different elements of the flattened array, or slices along an axis, in ascending order.
 
     Args:
         ar: The array; its NaNs count as equal.
         return_index: Whether to return the position of the first of each, int32.
-        return_inverse: Whether to return the position in the result of each element, int32, of the shape of ar.
+        return_inverse: Whether to return the position in the result of each element, int32, of the shape of ar; of each
+            slice, a vector.
         return_counts: Whether to return how often each occurs, int32.
+        axis: The axis of the slices, which are compared as vectors. None: elements are compared.
         size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
         fill_value: The element to fill up with; by default the least one.
     Returns:
         The elements, or a tuple of them and the positions and counts that are asked for.
     """
     x = as_tensor("unique", ar)
-    ordered, order = torch.sort(x.reshape(-1), stable=True)
+    rows = x.reshape(-1) if axis is None else torch.movedim(x, one_axis("unique", axis, x.ndim), 0)
+    order = _order(rows)
+    ordered = rows[order]
     new = _starts(ordered)
     length = int(new.sum()) if size is None else size
     group = torch.cumsum(new, 0) - 1
@@ -89,25 +94,37 @@ def unique(
     first = torch.zeros(length + 1, dtype=torch.long, device=x.device).index_add(0, place, _range(ordered))[:length]
     missing = torch.arange(length, device=x.device) >= new.sum()
     first = torch.where(missing, 0, first)
-    values = ordered[first] if ordered.numel() else ordered.new_zeros(length)
-    values = values if fill_value is None else torch.where(missing, as_like("unique", fill_value, x), values)
-    inverse = torch.zeros_like(group).index_add(0, order, group).reshape(x.shape).to(torch.int32)
+    values = ordered[first] if len(ordered) else ordered.new_zeros(length, *rows.shape[1:])
+    if fill_value is not None:
+        mask = missing.reshape(-1, *(1,) * (values.ndim - 1))
+        values = torch.where(mask, as_like("unique", fill_value, x), values)
+    inverse = torch.zeros_like(group).index_add(0, order, group).to(torch.int32)
+    inverse = inverse.reshape(x.shape) if axis is None else inverse
     counts = torch.zeros(length + 1, dtype=torch.int32, device=x.device)
     counts = counts.index_add(0, group.clamp(max=length), torch.ones_like(group, dtype=torch.int32))[:length]
     asked = zip(
         (True, return_index, return_inverse, return_counts),
-        (values, order[first].to(torch.int32), inverse, counts),
+        (values if axis is None else torch.movedim(values, 0, axis), order[first].to(torch.int32), inverse, counts),
         strict=True,
     )
     results = tuple(result for wanted, result in asked if wanted)
-    return results if len(results) > 1 else values
+    return results if len(results) > 1 else results[0]
+
+
+def _order(rows: Tensor) -> Tensor:
+    """Return the stable order of elements, or of rows, which are compared column by column."""
+    order = _range(rows)
+    for column in reversed(rows.reshape(len(rows), -1 if rows.numel() else 0).unbind(1)):
+        order = order[torch.sort(column[order], stable=True)[1]]
+    return order
 
 
 def _starts(ordered: Tensor) -> Tensor:
-    """Tell which elements of a sorted vector differ from the one before."""
+    """Tell which elements, or rows, in ascending order differ from the one before."""
     before, after = ordered[:-1], ordered[1:]
     differs = (after != before) & ~((after != after) & (before != before))
-    return torch.cat([torch.ones_like(ordered[:1], dtype=torch.bool), differs])
+    differs = differs.flatten(1).any(1) if differs.ndim > 1 else differs
+    return torch.cat([torch.ones(len(ordered[:1]), dtype=torch.bool, device=ordered.device), differs])
 
 
 def _range(x: Tensor) -> Tensor:
@@ -130,6 +147,12 @@ def intersect1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
     """The different elements that are in both arrays, ascending; not inside `jit`."""
     values = unique(ar1)
     return values[isin(values, ar2)]
+
+
+def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False) -> Tensor:
+    """The different elements that are in one of two arrays only, ascending; not inside `jit`."""
+    x, y = (part.reshape(-1) for part in promote("setxor1d", ar1, ar2))
+    return unique(torch.cat([x[~isin(x, y)], y[~isin(y, x)]]))
 
 
 def unique_values(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> Tensor:

@@ -19,7 +19,19 @@ from typing import Any
 from torch.serialization import add_safe_globals
 
 from funcnet import losses
-from funcnet.optim import algorithms, linesearch, perturbations, projections, schedules, transforms, wrappers
+from funcnet.optim import (
+    algorithms,
+    assignment,
+    contrib,
+    linesearch,
+    perturbations,
+    projections,
+    schedules,
+    transforms,
+    tree,
+    tree_utils,
+    wrappers,
+)
 from funcnet.optim.algorithms import *
 from funcnet.optim.base import (
     EmptyState,
@@ -36,12 +48,22 @@ from funcnet.optim.base import (
     incremental_update,
     set_to_zero,
     stateless,
-    with_extra_args_support,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.linesearch import *
+from funcnet.optim.numerics import (
+    periodic_update,
+    safe_increment,
+    safe_int32_increment,
+    safe_norm,
+    safe_root_mean_squares,
+    scale_gradient,
+)
 from funcnet.optim.rates import learning_rate
 from funcnet.optim.schedules import *
 from funcnet.optim.transforms import *
+from funcnet.optim.tree import bias_correction, update_infinity_moment, update_moment, update_moment_per_elem_norm
+from funcnet.optim.tree_utils import tree_map_params
 from funcnet.optim.wrappers import *
 
 __all__ = [
@@ -54,16 +76,31 @@ __all__ = [
     "Schedule",
     "Updates",
     "apply_updates",
+    "assignment",
+    "bias_correction",
+    "contrib",
     "global_norm",
     "identity",
     "incremental_update",
     "learning_rate",
     "losses",
+    "periodic_update",
     "perturbations",
     "projections",
+    "safe_increment",
+    "safe_int32_increment",
+    "safe_norm",
+    "safe_root_mean_squares",
+    "scale_gradient",
     "schedules",
     "set_to_zero",
     "stateless",
+    "tree",
+    "tree_map_params",
+    "tree_utils",
+    "update_infinity_moment",
+    "update_moment",
+    "update_moment_per_elem_norm",
     "with_extra_args_support",
 ]
 __all__ += algorithms.__all__

@@ -13,7 +13,6 @@ those of the complex numbers. (Optax divides both parts by one root of the mean 
 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
-from inspect import CO_VARKEYWORDS
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -66,28 +65,6 @@ GradientTransformationExtraArgs = GradientTransformation
 
 class EmptyState(NamedTuple):
     """The state of a transformation without one, as programs for Optax make it; that of the package's own is ()."""
-
-
-@shows_call
-def with_extra_args_support(tx: GradientTransformation) -> GradientTransformation:
-    """Make a transformation ignore the extra arguments of update that it does not name.
-
-    `chain` and `named_chain` do so with their parts.
-
-    Example:
-        >>> halve = fn.optim.GradientTransformation(lambda params: (), lambda g, state, params=None: (g / 2, ()))
-        >>> halve = fn.optim.with_extra_args_support(halve)
-        >>> halve.update(torch.tensor(3.0), (), value=torch.tensor(1.0))
-        (tensor(1.5000), ())
-    """
-    f = tx.update
-    while isinstance(f, partial):
-        f = f.func
-    code = getattr(f, "__code__", None)
-    if code is None or code.co_flags & CO_VARKEYWORDS:
-        return tx
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return GradientTransformation(tx.init, partial(_update_by_name, update=tx.update, names=names))
 
 
 @shows_call
@@ -248,18 +225,6 @@ def need_params(name: str, params: Params | None, updates: Updates) -> Params:
 
 def _identity(updates: Updates, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
     return updates, state
-
-
-def _update_by_name(
-    updates: Updates,
-    state: State,
-    params: Params | None = None,
-    *,
-    update: Callable[..., tuple[Updates, State]],
-    names: tuple[str, ...],
-    **extra: Any,
-) -> tuple[Updates, State]:
-    return update(updates, state, params, **{name: extra[name] for name in names if name in extra})
 
 
 def _zeros(updates: Updates, params: Params | None) -> Updates:

@@ -65,7 +65,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _BLOCK = 1 << 16  # counters at a time, so that their words stay in the second-level cache through all rounds
 
 
-def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
+def key(seed: int | Tensor, *, impl: str | None = None, device: torch.device | str = "cpu") -> Key:
     """Make a key from a seed. Use it for one draw, or split it: reusing it repeats the numbers.
 
     The words of the key are the upper and the lower half of a 64-bit seed. A seed that fits into 32 bits, signed or
@@ -73,16 +73,19 @@ def key(seed: int | Tensor, *, device: torch.device | str = "cpu") -> Key:
 
     Args:
         seed: An int of at most 64 bits, or a 0-d integer tensor, whose device is that of the key.
+        impl: None or "threefry2x32", the only generator.
         device: The device of the key if the seed is an int, and of everything drawn from it.
     Raises:
         TypeError: The seed is neither.
-        ValueError: It has more than 64 bits.
+        ValueError: It has more than 64 bits, or impl is another generator.
     Example:
         >>> fn.random.key(42)
         tensor([ 0, 42], dtype=torch.int32)
         >>> fn.random.key(2**32)
         tensor([1, 0], dtype=torch.int32)
     """
+    if impl not in (None, "threefry2x32"):
+        raise ValueError(f"random.key: expected impl to be None or 'threefry2x32', got {impl!r}.")
     number = _number("key", "seed", seed, device)
     if isinstance(number, int):
         high = 0 if -(1 << 31) <= number <= WORD else number >> 32

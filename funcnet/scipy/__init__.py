@@ -3,3 +3,7 @@
 from funcnet.scipy import linalg, special, stats
 
 __all__ = ["linalg", "special", "stats"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -116,3 +116,7 @@ def toeplitz(c: ArrayLike, r: ArrayLike | None = None) -> Tensor:
     column, row = promote("toeplitz", column, conjugated(column) if r is None else r)
     offsets = torch.arange(len(column), device=row.device)[:, None] - torch.arange(row.numel(), device=row.device)
     return torch.where(offsets >= 0, column[offsets.clamp(min=0)], row.reshape(-1)[(-offsets).clamp(min=0)])
+
+
+def __dir__() -> list[str]:
+    return __all__

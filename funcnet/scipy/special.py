@@ -129,3 +129,7 @@ def multigammaln(a: ArrayLike, d: int) -> Tensor:
     x = inexact(as_tensor("multigammaln", a))
     terms: list[Any] = [torch.lgamma(x - i / 2) for i in range(d)]
     return sum(terms) + d * (d - 1) / 4 * math.log(math.pi)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -152,6 +152,9 @@ class _Loop:
                 return
             self.keeper.save_if_due(self.reached)
 
+        if not self.reached.metrics:
+            raise ValueError("fit: expected at least one batch, got none. Has the iterator been used before?")
+
     def take(self, chunk: Chunk) -> tuple[Any, Any, int]:
         """Run a chunk; return the carry, its metrics, and its length."""
         carry, metrics = self.reached.carry, []

@@ -1,4 +1,4 @@
-"""What a run has reached after a chunk: its consistent state, which is returned, saved and restored as a whole."""
+"""The state that a run has reached after a chunk, which is returned, saved and restored as a whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class Reached:
-    """What a run has reached at the end of a chunk, after the callbacks."""
+    """The state of a run at the end of a chunk, after the callbacks."""
 
     step: int
     carry: Tree
@@ -96,7 +96,8 @@ class Keeper:
     def called(self, step: int, carry: Tree, metrics: Tree) -> tuple[Stop | None, tuple[tuple[str, Tree], ...]]:
         answers = [_answer(each, each(step, carry, metrics)) for each in self.callbacks]
         stops = [answer for answer in answers if answer is not None]
-        states = tuple((_kind(each), each.state) for each in self.remembering())
+        # in containers of their own, which the callbacks do not change later
+        states = tuple((_kind(each), tree.map(lambda leaf: leaf, each.state)) for each in self.remembering())
         return (stops[0] if stops else None), states
 
     def save_if_due(self, reached: Reached) -> None:

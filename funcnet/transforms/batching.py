@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
+from itertools import starmap
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
@@ -123,7 +124,12 @@ class Vmap(Generic[P, R]):
             update_wrapper(flat, self.f)
         batched = vmap_with_buffers(flat, in_dims)
         with Pure("vmap", self.f, arguments):
-            return results.join((batched(*chunk) for chunk in _chunks(tensors, in_dims, size, self.chunk_size)), size)
+            try:
+                return results.join(starmap(batched, _chunks(tensors, in_dims, size, self.chunk_size)), size)
+            except IndexError:
+                if size:
+                    raise
+                return results.join(_of_none(batched, tensors, in_dims), 0)
 
 
 class _Results:
@@ -155,6 +161,17 @@ class _Results:
         moved = [leaf.movedim(0, dim) if dim else leaf for leaf, dim in zip(whole, self.axes, strict=True)]
         self.stacked.rest = self.shared.rebuild(shared)
         return self.stacked.rebuild(moved)
+
+
+def _of_none(batched: Callable[..., Any], tensors: Sequence[Tensor], dims: Sequence[int]) -> Iterator[Any]:
+    """Return the results of no examples as a part of those of one example, of zeros.
+
+    torch's own vmap reads the first example of 0-d tensors to find the dtype of a sum, and raises if there is none.
+    """
+    shapes = [[1 if axis == dim else n for axis, n in enumerate(t.shape)] for t, dim in zip(tensors, dims, strict=True)]
+    ones = [torch.cat([t, t.new_zeros(n)], dim) for t, n, dim in zip(tensors, shapes, dims, strict=True)]
+    stacked, shared = batched(*ones)
+    yield [part.narrow(0, 0, 0) for part in stacked], shared
 
 
 def _put(whole: Sequence[Tensor], parts: Sequence[Tensor], start: int) -> int:

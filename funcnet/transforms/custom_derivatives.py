@@ -26,10 +26,15 @@ class _Custom:
 
     __call__: Function
 
-    def __init__(self, f: Function, nondiff_argnums: int | Sequence[int] = ()) -> None:
+    def __init__(
+        self, f: Function, nondiff_argnums: int | Sequence[int] = (), nondiff_argnames: str | Sequence[str] = ()
+    ) -> None:
         check_function(self.name, f)
         update_wrapper(self, f)
         self.f, self.nondiff_argnums = f, nondiff_argnums
+        if nondiff_argnames:
+            numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
+            self.nondiff_argnums = *numbers, *custom_rules.named_positions(self.name, f, nondiff_argnames)
         self.rules: tuple[Function, ...] = ()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -72,6 +77,7 @@ class custom_vjp(_Custom):  # noqa: N801  a decorator
         f: A function of positional arguments, any pytrees.
         nondiff_argnums: Positions of arguments without derivative, such as functions and options; they are the first
             arguments of bwd.
+        nondiff_argnames: The names of further such arguments.
     Returns:
         A function like f, whose rule `defvjp` defines.
     Raises:
@@ -126,6 +132,7 @@ class custom_jvp(_Custom):  # noqa: N801  a decorator
     Args:
         f: A function of positional arguments, any pytrees.
         nondiff_argnums: Positions of arguments without derivative; they are the first arguments of the rule.
+        nondiff_argnames: The names of further such arguments.
     Returns:
         A function like f, whose rule `defjvp` or `defjvps` defines.
     Raises:

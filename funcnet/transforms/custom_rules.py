@@ -194,6 +194,18 @@ def merged(constants: Sequence[Any], others: Sequence[Any], nondiff: Sequence[in
     return [known[i] if i in known else next(rest) for i in range(len(constants) + len(others))]
 
 
+def named_positions(name: str, f: Function, argnames: str | Sequence[str]) -> tuple[int, ...]:
+    """Return the positions of the arguments with these names.
+
+    Raises:
+        ValueError: f has no such argument.
+    """
+    names, known = [argnames] if isinstance(argnames, str) else list(argnames), list(signature(f).parameters)
+    if unknown := set(names).difference(known):
+        raise ValueError(f"{name}: expected nondiff_argnames among {known}, got {sorted(unknown)}.")
+    return tuple(map(known.index, names))
+
+
 def positions(name: str, nondiff: int | Sequence[int], count: int) -> tuple[int, ...]:
     """Count nondiff_argnums from the front."""
     given = (nondiff,) if isinstance(nondiff, int) else tuple(nondiff)

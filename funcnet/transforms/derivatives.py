@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 import torch.func
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import (
     Argnums,
@@ -34,20 +34,35 @@ X = TypeVar("X")
 
 
 @overload
-def grad(f: Callable[Concatenate[X, P], Tensor]) -> Callable[Concatenate[X, P], X]: ...
-
-
-@overload
-def grad(f: Callable[P, Any], argnums: Argnums, *, has_aux: bool = False) -> Callable[P, Any]: ...
+def grad(f: Callable[Concatenate[X, P], Tensor], *, holomorphic: bool = False) -> Callable[Concatenate[X, P], X]: ...
 
 
 @overload
 def grad(
-    f: Callable[Concatenate[X, P], tuple[Any, R]], *, has_aux: bool
+    f: Callable[P, Any], argnums: Argnums, *, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]: ...
+
+
+@overload
+def grad(
+    f: Callable[Concatenate[X, P], tuple[Any, R]], *, has_aux: bool, holomorphic: bool = False
 ) -> Callable[Concatenate[X, P], tuple[X, R]]: ...
 
 
-def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+@overload
+def grad(
+    f: Callable[P, Any], argnums: Argnums = 0, *, has_aux: bool = False, holomorphic: bool = False, allow_int: bool
+) -> Callable[P, Any]: ...
+
+
+def grad(
+    f: Function,
+    argnums: Argnums = 0,
+    *,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Function:
     """Transform a scalar function into its gradient.
 
     The gradient with respect to a complex z = x + iy is df/dx + i df/dy, as backward() gives it: z - lr * gradient
@@ -57,6 +72,9 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         f: Returns a 0-d floating-point tensor, or with has_aux a pair of that and any pytree.
         argnums: The positional argument to differentiate with respect to, or a sequence of several.
         has_aux: Whether f returns (value, aux).
+        holomorphic: Whether f is holomorphic, from complex tensors to a 0-d complex tensor; the result is its complex
+            derivative, as in JAX.
+        allow_int: Whether there may be nothing to differentiate with respect to; the gradient is then None everywhere.
     Returns:
         A function of the same arguments that returns the gradient, or (gradient, aux). The gradient is a tree like the
         argument (a tuple of them for several argnums), with None at leaves that are neither floating-point nor complex.
@@ -71,25 +89,43 @@ def grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Functio
         {'x': tensor([2., 4.]), 'steps': None}
     """
     check_function("grad", f)
-    return wrapped(_gradient, f, argnums, has_aux)
+    return wrapped(_gradient, f, argnums, has_aux, holomorphic, allow_int)
 
 
-def _gradient(f: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
-    value, grads = _value_and_grad("grad", f, argnums, has_aux, args, kwargs)
+def _gradient(
+    f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
+) -> Any:
+    rule = _rule(args, argnums, holomorphic, allow_int)
+    value, grads = rule("grad", f, argnums, has_aux, args, kwargs)
     return (grads, value[1]) if has_aux else grads
 
 
 @overload
 def value_and_grad(
-    f: Callable[Concatenate[X, P], R], *, has_aux: bool = False
+    f: Callable[Concatenate[X, P], R], *, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[Concatenate[X, P], tuple[R, X]]: ...
 
 
 @overload
-def value_and_grad(f: Callable[P, R], argnums: Argnums, *, has_aux: bool = False) -> Callable[P, tuple[R, Any]]: ...
+def value_and_grad(
+    f: Callable[P, R], argnums: Argnums, *, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, tuple[R, Any]]: ...
 
 
-def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+@overload
+def value_and_grad(
+    f: Callable[P, R], argnums: Argnums = 0, *, has_aux: bool = False, holomorphic: bool = False, allow_int: bool
+) -> Callable[P, tuple[R, Any]]: ...
+
+
+def value_and_grad(
+    f: Function,
+    argnums: Argnums = 0,
+    *,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Function:
     """Transform a scalar function into one that returns its value and its gradient, in this order.
 
     Returns:
@@ -100,11 +136,34 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, has_aux: bool = False) 
         (tensor(9.), tensor(6.))
     """
     check_function("value_and_grad", f)
-    return wrapped(_value_and_gradient, f, argnums, has_aux)
+    return wrapped(_value_and_gradient, f, argnums, has_aux, holomorphic, allow_int)
 
 
-def _value_and_gradient(f: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
-    return _value_and_grad("value_and_grad", f, argnums, has_aux, args, kwargs)
+def _value_and_gradient(
+    f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
+) -> Any:
+    rule = _rule(args, argnums, holomorphic, allow_int)
+    return rule("value_and_grad", f, argnums, has_aux, args, kwargs)
+
+
+def _rule(args: tuple[Any, ...], argnums: Argnums, holomorphic: bool, allow_int: bool) -> Function:
+    if allow_int and not any(map(_is_inexact, tree.leaves(_chosen(args, argnums)))):
+        return _without_gradient
+    return _holomorphic if holomorphic else _value_and_grad
+
+
+def _chosen(args: tuple[Any, ...], argnums: Argnums) -> Any:
+    return args[argnums] if isinstance(argnums, int) else tuple(args[i] for i in argnums)
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return isinstance(leaf, float | complex) or tree.is_inexact(leaf)
+
+
+def _without_gradient(
+    name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any
+) -> tuple[Any, Any]:
+    return f(*args, **kwargs), tree.map(lambda _: None, _chosen(args, argnums))
 
 
 @boundary
@@ -112,18 +171,33 @@ def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, arg
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
     kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
 
-    def scalar(*tensors: Tensor) -> Any:
+    def scalar(*tensors: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         value, *aux = value_and_aux(name, f(*inputs.rebuild(tensors), **kwargs), has_aux)
         check_scalar(name, value)
-        return (value, auxiliary.split(*aux)) if has_aux else value
+        return value, auxiliary.split(*aux) if has_aux else ()
 
-    by = tuple(range(len(inputs.tensors)))
     with Pure(name, f, _given(inputs, kwargs), NEAR):
-        differentiated = torch.func.grad_and_value(scalar, by, has_aux=has_aux)
-        grads, value = with_replacements(lambda: differentiated(*inputs.tensors))
+        value, grads, results = with_replacements(lambda: _torch.gradients(scalar, inputs.tensors))
     if has_aux:
-        value = value[0], auxiliary.rebuild(value[1])
+        return (value, auxiliary.rebuild(results)), inputs.gradient(grads)
     return value, inputs.gradient(grads)
+
+
+def _holomorphic(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Differentiate the real part: its gradient is the conjugate of the complex derivative."""
+
+    def real(*args: Any, **kwargs: Any) -> Any:
+        out, *aux = value_and_aux(name, f(*args, **kwargs), has_aux)
+        if not (tree.is_tensor(out) and out.is_complex() and not out.ndim):
+            raise TypeError(f"{name}: expected f to return a 0-d complex tensor, got {tree.describe(out)}.")
+        return out.real, (out, *aux)
+
+    found = _chosen(args, argnums)
+    if not all(isinstance(x, complex) or (tree.is_tensor(x) and x.is_complex()) for x in tree.leaves(found)):
+        got = tree.map(tree.describe, found)
+        raise TypeError(f"{name}: expected complex tensors, as holomorphic=True says, got {got}.")
+    (_, results), grads = _value_and_grad(name, real, argnums, True, args, kwargs)
+    return results if has_aux else results[0], tree.map(torch.conj_physical, grads)
 
 
 def _given(inputs: Inputs, kwargs: dict[str, Any]) -> list[Tensor]:
@@ -201,14 +275,19 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
 
 @boundary
-def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
+def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Evaluate f and return its result with its derivative at the primals, a linear function of tangents.
 
     f itself runs once. A pullback is linear in the cotangent, so the pullback of the pullback pushes a tangent forward;
     unlike torch.func.linearize, this nests in every other transformation.
 
+    Args:
+        f: Any function of pytrees; returns (out, aux) if has_aux.
+        primals: The arguments of f.
+        has_aux: Whether f returns (out, aux).
     Returns:
-        (out, pushforward). pushforward(*tangents), with one tangent per primal, returns a tangent like `out`.
+        (out, pushforward), or (out, pushforward, aux). pushforward(*tangents), with one tangent per primal, returns a
+        tangent like `out`.
     Raises:
         TypeError: The primals, or the result, hold no floating-point tensor.
         ValueError: A tangent is missing, or differs from its primal in shape or dtype.
@@ -222,11 +301,11 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     """
     check_function("linearize", f)
     inputs = Inputs("linearize", primals, range(len(primals)))
-    out, pullback = vjp(f, *primals)
+    out, pullback, *aux = vjp(f, *primals, has_aux=has_aux)
     _, pullback_twice = vjp(pullback, tree.zeros_like(out))
 
     def pushforward(*tangents: Any) -> Any:
         inputs.tangents(tangents)
         return pullback_twice(tangents)[0]
 
-    return out, pushforward
+    return out, pushforward, *aux

@@ -10,6 +10,7 @@ from torch import Tensor
 from funcnet import _torch, tree
 from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors, is_number, number_as_tensor, scalars_as_tensors
+from funcnet.tree.flattening import class_name
 from funcnet.tree.nodes import map_as
 
 Function = Callable[..., Any]
@@ -178,7 +179,7 @@ def check_function(operation: str, f: Any) -> None:
     """Raise unless f can be called."""
     if callable(f):
         return
-    apply = f"{type(f).__name__.lower()}.apply" if hasattr(f, "apply") else ""
+    apply = f"{class_name(f).lower()}.apply" if hasattr(f, "apply") else ""
     remedy = f"Pass {apply}." if apply else "Pass the function itself, and not its result."
     raise TypeError(f"{operation}: expected f to be callable, got {tree.describe(f)}. {remedy}")
 

@@ -108,7 +108,12 @@ def describe(tree: Tree) -> str:
     if tree is None or is_leaf(tree):
         return repr(tree)
     names = [str(name) for name in one_level(tree)[2]]
-    return f"{type(tree).__name__} with {'entry' if len(names) == 1 else 'entries'} {', '.join(names) or '(none)'}"
+    return f"{class_name(tree)} with {'entry' if len(names) == 1 else 'entries'} {', '.join(names) or '(none)'}"
+
+
+def class_name(value: Any) -> str:
+    """Return the name of a value's class, or of its first base class that is public."""
+    return next(kind.__name__ for kind in type(value).__mro__ if not kind.__name__.startswith("_"))
 
 
 def is_tensor(leaf: Any) -> bool:

@@ -64,6 +64,7 @@ slow = pytest.mark.slow
 CASES = {
     "a training run": (train, (KEY, torch.tensor(1.0))),
     "dtypes": (mixed, MIXED),
+    "a long sum": (lambda x: x.exp().sum(), (torch.linspace(-2, 2, 300_000),)),
     "a jitted function": pytest.param(fn.jit(loss), (MODEL.init(KEY, X), X, Y), marks=slow),
     "a jitted vmap": pytest.param(fn.jit(fn.vmap(loss, in_dims=(None, 0, 0))), (MODEL.init(KEY, X), X, Y), marks=slow),
     "a gradient": pytest.param(fn.grad(loss), (MODEL.init(KEY, X), X, Y), marks=slow),

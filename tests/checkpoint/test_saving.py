@@ -221,7 +221,7 @@ def test_a_local_class_comes_from_like(path):
     assert same(load(path, like=[Local(numbers(2, seed=1))]).tree, [Local(numbers(2))])
 
 
-def test_a_static_field_that_is_no_plain_value_comes_from_like(path):
+def test_a_static_field_that_is_not_a_plain_value_comes_from_like(path):
     value = Affine(numbers(2), numbers(1), name=torch.tanh)
     save(path, value)
     with pytest.raises(CheckpointError, match=r"holds tanh, which is not in the file.*pass `like`"):

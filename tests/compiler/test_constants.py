@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from backends import QUICK, check
+from backends import QUICK, check, check_alone
 
 NUMBERS = {
     torch.bool: (2, 0.5),
@@ -36,3 +36,11 @@ def test_a_choice_between_constants_is_converted_from_their_dtype(backend: str) 
         "filled": lambda x: x.new_full((3,), 0.5, dtype=torch.int64).sum(dtype=x.dtype) + x,
     }
     check(table, torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64), backend=backend, ulp=0)
+
+
+@pytest.mark.parametrize("backend", QUICK)
+def test_an_identity_matrix_of_any_size(backend: str) -> None:
+    """torch's own rule has indices of the smallest dtype, such as uint16, for which torch has no kernel."""
+    table = {f"{n}": lambda x, n=n: (torch.eye(n) + x).double() for n in (0, 3, 300)}
+    table["wide"] = lambda x: torch.eye(2, 400, dtype=torch.float64) + x
+    check_alone(table, torch.ones(1), backend=backend, ulp=0)

@@ -18,7 +18,7 @@ from funcnet.compiler.native import toolchain
 from funcnet.compiler.native.buffers import HALVES
 from funcnet.compiler.native.c import definitions
 from funcnet.compiler.native.c.body import Body
-from funcnet.compiler.native.c.kernel import _prelude
+from funcnet.compiler.native.c.kernel import _prelude, _wide
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.loop_ir import Const, Nest
@@ -38,6 +38,7 @@ FOLDER = Path(fn.__file__).parent / "compiler"
 FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.TEXT, Kind.LIBM)}
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
+WIDE = ("reduce", "substitute", "solve_one")  # functions of vectors of neighbouring elements only
 SCALAR = ("gemm", *SELECTING, *FOR_FLOAT32)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
@@ -95,7 +96,7 @@ def test_every_primitive_of_kind_syntax_has_a_case(name: str) -> None:
 
 def test_texts_take_as_many_operands_as_their_rows_say() -> None:
     for name, row in FUNCTIONS.items():
-        scalar = "f32" if row.floats or row.wide or row.kind is Kind.LIBM else "i64"
+        scalar = "w16f32" if name in WIDE else "f32" if row.floats or row.wide or row.kind is Kind.LIBM else "i64"
         (parameters,) = re.findall(rf"\b{name}_{scalar}\)?\(([^()]*)\)\s*[{{;]", definitions.define({(name, scalar)}))
         assert len(parameters.split(",")) == row.arity, name
 
@@ -115,7 +116,7 @@ def test_every_text_compiles_for_every_type() -> None:
     """Every function has a text for floats; explain names those without one for integers."""
     used = set()
     for name, scalar, vector in product(FUNCTIONS, KINDS, ("", "v")):
-        if vector and name in SCALAR:
+        if (vector and name in SCALAR) or name in WIDE:
             continue
         try:
             definitions.define({(name, vector + scalar)})
@@ -123,7 +124,10 @@ def test_every_text_compiles_for_every_type() -> None:
         except UnsupportedError as error:
             assert scalar[0] != "f" or name in ("quotient", "shl", "shr") or (scalar == "f64" and name in FLOAT32)
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
-    check_text(_prelude(Plan({}, {}, 0, 8, 8, 0), Target(64), lanes=True) + definitions.define(used))
+    writer = Writer(8, Target(64))
+    writer.used = used | {(name, kind) for name in (*WIDE, "cholesky", "lu", "solve") for kind in ("w16f32", "w8f64")}
+    prelude = _prelude(Plan({}, {}, 0, 8, 8, 0), Target(64), lanes=True) + _wide(writer)
+    check_text(prelude + definitions.define(writer.used))
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")

@@ -8,7 +8,18 @@ from stages import loops
 
 from funcnet.compiler import backends, jit
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, contractions, control, cost, fission, kernel_cache, loop_ir, memory, toolchain
+from funcnet.compiler.native import (
+    blas,
+    contract,
+    contractions,
+    control,
+    cost,
+    fission,
+    kernel_cache,
+    loop_ir,
+    memory,
+    toolchain,
+)
 from funcnet.compiler.native.buffers import Buffer, Counter, whole
 from funcnet.compiler.native.c import kernel
 from funcnet.compiler.native.c.sections import Sections
@@ -109,7 +120,7 @@ def test_an_unknown_statement_in_the_printer() -> None:
 def test_an_unknown_method_of_a_product() -> None:
     a = torch.ones(9, 9)
     program = loops(trace(lambda t: [t[0] @ t[0]], [spec_of(a)]))
-    (product,) = (s for s in program.statements if isinstance(s, loop_ir.Contract))
+    (product,) = (s for s in program.statements if isinstance(s, contract.Contract))
     product.method = "by magic"
     with pytest.raises(KeyError, match="by magic"):
         statements_of(program).print(product)

@@ -88,13 +88,23 @@ def test_pools_of_integers(pool):
     assert torch.equal(jit(lambda x: pool(x, 2, 1))(x), pool(x, 2, 1))
 
 
-def test_large_pools_stay_one_operation():
-    images = torch.zeros(64, 8, 32, 32)
-    for pool in (functional.max_pool2d, functional.avg_pool2d):
-        assert any("pool2d" in name for name in jit(lambda x, pool=pool: pool(x, 2)).explain(images).operations)
-    ceiled = jit(lambda x: functional.max_pool2d(x, 2, ceil_mode=True))
-    x = numbers(1, 1, 5, 5)
-    assert torch.equal(ceiled(x), functional.max_pool2d(x, 2, ceil_mode=True))
+LARGE = [(3, 2, 1), (2, 2, 0), (3, 4, 1), (12, 9, 6)]  # windows that overlap, that tile x, that leave gaps, large ones
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize("size, stride, padding", LARGE)
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_large_pools_are_native(name: str, size: int, stride: int, padding: int, ceil_mode: bool) -> None:
+    x = numbers(16, 8, 31, 30, dtype=torch.float32)
+    pool = lambda x: getattr(functional, name)(x, size, stride, padding, ceil_mode=ceil_mode)  # noqa: E731
+
+    def f(x: Tensor) -> tuple[Tensor, ...]:
+        y, pull = fn.vjp(pool, x)
+        return y, *pull(y.round())
+
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
 
 
 WINDOWS = [

@@ -282,6 +282,7 @@ def test_lanes_last_in_memory_come_out_in_order(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_zero_lanes(backend: str) -> None:
     assert jit(fn.vmap(lambda r: r * 2), backend=backend)(torch.zeros(0, 3)).shape == (0, 3)
+    assert jit(fn.vmap(lambda r: 2 * r.sum() + r), backend=backend)(torch.zeros(0, 3)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -50,3 +50,18 @@ def test_a_search_in_a_batch_of_lines() -> None:
     assert torch.equal(jit(torch.searchsorted, backend="native")(lines, x), torch.searchsorted(lines, x))
     across = jit(fn.vmap(torch.searchsorted), backend="native")(lines, x)
     assert torch.equal(across, torch.searchsorted(lines, x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32, torch.int64])
+def test_many_searches_in_long_lines(dtype: torch.dtype) -> None:
+    """Positions are within the line by construction, so that reads are not checked and searches run in vectors."""
+    line, x = ((rand(size, seed=size) * 300).to(dtype) for size in (1_001, 5_003))
+    lines = torch.stack([line, line + 7]).sort(-1).values
+    f = lambda lines, x: [  # noqa: E731
+        torch.searchsorted(lines[0], x),
+        torch.searchsorted(lines, torch.stack([x, x]), side="right"),
+        torch.searchsorted(lines[1], x, out_int32=True),
+    ]
+    for got, want in zip(jit(f, backend="native")(lines, x), f(lines, x), strict=True):
+        assert got.dtype == want.dtype and torch.equal(got, want)
+    assert "hidden(n" not in jit(f).lower(lines, x).as_text("c")

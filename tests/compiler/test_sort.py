@@ -234,6 +234,45 @@ def test_equal_elements_are_selected_in_order() -> None:
     same(jit(f, backend="native")(x), [order[:, :11], x.argsort(stable=True)[:, :11], x.argsort(stable=True)[:, 39]])
 
 
+FIRST = {
+    "values": lambda x: [x.sort(stable=True).values[..., :3]],
+    "both": lambda x: [y[..., 1:4:2] for y in x.sort(stable=True, descending=True)],
+    "other axis": lambda x: [x.sort(dim=0, stable=True, descending=True).indices[1]],
+    "cast": lambda x: [x.argsort(stable=True).to(torch.int32).to(torch.float32)[..., 2]],
+    "in a scan": lambda x: [
+        scan(lambda c, row: (c + row.sort().values[:2].sum(), row.argsort(stable=True)[0]), x[0, 0], x)[1]
+    ],
+    "branches": lambda x: [fn.cond(x[0, 0] > 0, lambda x: x.sort().values[:, :2], lambda x: x[:, :2], x)],
+}
+WHOLE = {
+    "all": lambda x: [x.sort(stable=True).values[..., :90]],
+    "last": lambda x: [x.sort(stable=True).values[..., -3:], x.sort(stable=True).values[..., -1]],
+    "up to the last": lambda x: [x.sort(stable=True, dim=0).indices[..., :-80]],
+    "another axis": lambda x: [x.sort(stable=True).values[:1, :]],
+    "read twice": lambda x: [(y := x.sort(stable=True)).values[:, :2], y.indices],
+    "read by a branch": lambda x: [fn.cond(x[0, 0] > 0, lambda y: y[:, :2], lambda y: y[:, -2:], x.sort()[0])],
+}
+
+
+@pytest.mark.parametrize("table, selects", [(FIRST, True), (WHOLE, False)])
+def test_a_sort_selects_the_first_elements_if_no_others_are_read(table, selects: bool) -> None:
+    f = lambda x: [y for g in table.values() for y in g(x)]  # noqa: E731
+    both(f, values(17, 24, 90, dtype=torch.float32).nan_to_num(7), backend="native")
+    for name, g in table.items():
+        text = jit(g, backend="native").lower(values(24, 90, dtype=torch.float32)).as_text("c")
+        assert selects == ("smallest_f32" in text or "largest_f32" in text), name
+        assert selects != ("ascending_f32" in text or "descending_f32" in text), name
+
+
+def test_top_k_orders_equal_elements_by_position() -> None:
+    x = values(3, 4, 200, dtype=torch.float32)
+    f = lambda x: fn.lax.top_k(x, 11)  # noqa: E731
+    want = [x.sort(stable=True, descending=True)[0][..., :11], x.argsort(stable=True, descending=True)[..., :11].int()]
+    same(f(x), want)
+    same(jit(f, backend="native")(x), want)
+    assert "descending_f32" not in jit(f).lower(x).as_text("c")
+
+
 def test_the_gradients_of_a_median_and_a_kth_value_are_at_their_positions() -> None:
     f = fn.grad(lambda x: (x.median(1).values * x.kthvalue(3, 1).values).sum() + x.median())
     x = torch.randn(5, 21, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

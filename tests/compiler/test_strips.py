@@ -10,6 +10,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler import jit
+from funcnet.compiler.native.buffers import Counter
 from funcnet.compiler.native.loop_ir import Loop, Nest, Section, Statement
 from funcnet.compiler.native.target import Target
 
@@ -22,10 +23,10 @@ def chain(x: Tensor, y: Tensor, length: int = 13) -> Tensor:
     return x - y
 
 
-def nests(statements: list[Statement], around: tuple[Loop, ...] = ()) -> Iterator[tuple[Nest, tuple[Loop, ...]]]:
+def nests(statements: list[Statement], around: tuple[Counter, ...] = ()) -> Iterator[tuple[Nest, tuple[Counter, ...]]]:
     for statement in statements:
         if isinstance(statement, Loop | Section):
-            yield from nests(statement.body, (*around, statement) if isinstance(statement, Loop) else around)
+            yield from nests(statement.body, (*around, statement.counter) if statement.counter else around)
         elif isinstance(statement, Nest):
             yield statement, around
 
@@ -71,7 +72,7 @@ def test_no_nest_of_a_long_chain_is_long_and_its_strips_are_short() -> None:
     f(rand(100_000))
     (program,) = (compiled.program for compiled in f._programs.values())
     for nest, around in nests(loops(program).statements):
-        assert around and not any(loop.counter.is_step for loop in around)
+        assert around and not any(counter.is_step for counter in around)
         assert len([part for part in nest.body if not hasattr(part, "view")]) <= HOST.chain
         assert nest.shape[0] <= HOST.strip
 

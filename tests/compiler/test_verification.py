@@ -14,8 +14,9 @@ from funcnet.compiler import jit, passes, verification
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native import backend, fission
 from funcnet.compiler.native.buffers import Counter
+from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Repeat
-from funcnet.compiler.native.loop_ir import Const, Contract, Gather, Index, Loop, LoopProgram, Nest, Node, Store
+from funcnet.compiler.native.loop_ir import Const, Gather, Index, Loop, LoopProgram, Nest, Node, Store
 from funcnet.compiler.native.verification import verify as verify_loops
 from funcnet.compiler.program import Apply, Program, Scan, Switch, Var, While
 from funcnet.compiler.tracing.spec import spec_of

@@ -106,6 +106,14 @@ def test_derivatives_are_those_of_finite_differences(f):
     fn.checking.check_grads(f, (X.double(),))
 
 
+def test_the_derivative_of_a_large_logsumexp_adds_up_to_one():
+    x = X.double() + 1e6
+    for f in (fn.nn.logsumexp, fn.scipy.special.logsumexp):
+        grads = fn.jit(fn.grad(lambda x, f=f: f(x, axis=-1).sum()))(x)
+        torch.testing.assert_close(grads, torch.softmax(x, -1), rtol=1e-14, atol=0)
+    assert fn.nn.logsumexp(torch.zeros(0)) == -torch.inf and fn.nn.logsumexp(x[:, :0], axis=0).shape == (0,)
+
+
 def test_derivatives_at_the_edges_are_finite():
     zero = torch.zeros((), dtype=torch.float64)
     assert fn.grad(jnp.sinc)(zero) == 0 and fn.grad(fn.grad(jnp.sinc))(zero).item() == pytest.approx(-(torch.pi**2) / 3)

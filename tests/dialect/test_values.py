@@ -8,10 +8,11 @@ from jax_expressions import Table
 
 import funcnet as fn
 
-TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy")}
+TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_names")}
 ROWS = [(name, text) for name, table in TABLES.items() for text in table.expected]
 NEEDS_VALUES = re.compile(  # the length of the result depends on the values
-    r"jnp\.(nonzero|argwhere)\(\w\)|jnp\.(compress|extract|setdiff1d)\(.*|jnp\.unique\((?!.*size).*|at\(v\)\[f\].*"
+    r"jnp\.(nonzero|argwhere)\(\w\)|jnp\.(compress|extract|setdiff1d|setxor1d)\(.*|jnp\.unique\((?!.*size).*|at\(v\)\[f\].*"
+    r"|jnp\.roots\((?!.*strip).*|jnp\.sort\(jnp\.real\(jnp\.roots.*"
 )
 TRACED = [row for row in ROWS if not NEEDS_VALUES.fullmatch(row[1])]
 NOT_NATIVE = re.compile(  # torch's own functions, complex numbers and float16
@@ -20,9 +21,11 @@ NOT_NATIVE = re.compile(  # torch's own functions, complex numbers and float16
     r"|jnp\.linalg\.(?!norm\((v|x|i)|multi|matrix_power\(q, 3|tr|vec|matrix_norm|tensorinv)"
     r"|polyfit|erf_?inv|digamma|polygamma|zeta|gammainc|ndtri|log_ndtr"
     r"|norm\.(ppf|isf|logcdf)|truncnorm|(gamma|chi2|poisson)\.(cdf|sf)|multivariate_normal"
+    r"|roots|jnp\.poly\(|frexp|igamma|bessel|lax\.complex|bitcast|dot_general\(b"
 )
 NATIVE = [row for row in TRACED if not NOT_NATIVE.search(row[1]) and TABLES[row[0]].used(row[1])]
-INPUTS = {name: x for name, x in TABLES["numpy"].inputs.items() if x.dtype not in (torch.complex64, torch.float16)}
+INPUTS = {**TABLES["more_names"].inputs, **TABLES["numpy"].inputs}
+INPUTS = {name: x for name, x in INPUTS.items() if x.dtype not in (torch.complex64, torch.float16)}
 
 
 def chunks(rows, size):

@@ -170,17 +170,17 @@ def test_explain_counts_operations_and_gives_a_reason():
 
 
 def test_auto_falls_back_and_names_the_operation():
-    f = jit(lambda x: torch.linalg.inv(x @ x.T + torch.eye(3, dtype=x.dtype)))
+    f = jit(lambda x: torch.fft.fft(x @ x.T).real)
     explained = f.explain(X)
     assert explained.backend == "eager"
-    assert "linalg_inv" in explained.reason
-    torch.testing.assert_close(f(X), torch.linalg.inv(X @ X.T + torch.eye(3, dtype=X.dtype)))
-    with pytest.raises(UnsupportedError, match="linalg_inv"):
+    assert "fft" in explained.reason
+    torch.testing.assert_close(f(X), torch.fft.fft(X @ X.T).real)
+    with pytest.raises(UnsupportedError, match="fft"):
         jit(f.f, backend="native")(X)
 
 
 def test_auto_without_a_compiler_warns_once(monkeypatch):
-    def missing(*_):
+    def missing(*_, **__):
         raise NoCompilerError("no C compiler")
 
     monkeypatch.setattr(backends, "_warned", set())

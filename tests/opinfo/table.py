@@ -17,10 +17,11 @@ HEAD = """The operators of torch {} (torch.testing._internal.common_methods_invo
 An operator, how its programs run at worst, a letter for each kind of program, and why some are not native.
 Programs on float32 and float64: f, vmap(f), grad(f), vmap(grad(f)), f in a scan; then on integers and bool: f, vmap(f),
 f in a scan.
-n: native C; r: replayed operation by operation; x: refused with an error; -: torch cannot, or there is no such program.
+n: native C; c: native C that calls torch for some operations; r: replayed operation by operation; x: refused with an
+error; -: torch cannot, or there is no such program. Under "auto", a program of c with few other operations is replayed.
 """
-LETTERS = {"native": "n", "replay": "r", "refused": "x"}
-WORDS = {"n": "native", "r": "replay", "x": "refused", "-": "untried"}
+LETTERS = {"native": "n", "called": "c", "replay": "r", "refused": "x"}
+WORDS = {"n": "native", "c": "called", "r": "replay", "x": "refused", "-": "untried"}
 _REASONS = (
     (r".*?(aten\.[\w.]+?)(\.default)?: the native backend has no rule for it.*", r"no rule: \1"),
     (r".*?(aten\.[\w.]+?)(\.default)? (needs the values|reads).*", r"values in Python: \1"),
@@ -46,7 +47,7 @@ class Row:
 
     @property
     def worst(self) -> str:
-        return WORDS[next((letter for letter in "xrn" if letter in self.letters), "-")]
+        return WORDS[next((letter for letter in "xrcn" if letter in self.letters), "-")]
 
     def __str__(self) -> str:
         floats, integers = self.letters[:5], self.letters[5:]
@@ -60,8 +61,8 @@ def row(trial: Any) -> Row:
         kind, case = member.rsplit(" ", 1)
         found["float" if case.startswith("float") else "int", kind].add(LETTERS[how])
         if how != "native":
-            reasons[short(why)] = None
-    letters = "".join(next((x for x in "xrn" if x in found[column]), "-") for column in COLUMNS)
+            reasons |= dict.fromkeys([f"calls {op}" for op in why.split("; ")] if how == "called" else [short(why)])
+    letters = "".join(next((x for x in "xrcn" if x in found[column]), "-") for column in COLUMNS)
     return Row(trial.name, letters, "; ".join(sorted(reasons)))
 
 
@@ -96,4 +97,4 @@ def write(rows: list[Row], head: str) -> None:
 
 def is_worse(new: str, old: str) -> bool:
     """Compare two letters: an operator that torch could not run may have any letter."""
-    return old in "nr" and new in "rx" and "nrx".index(new) > "nrx".index(old)
+    return old in "ncr" and new in "crx" and "ncrx".index(new) > "ncrx".index(old)

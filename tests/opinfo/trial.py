@@ -17,7 +17,7 @@ from torch import Tensor
 
 import funcnet as fn
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native import toolchain
+from funcnet.compiler.native import backend
 
 CHARACTERS = 40_000  # characters of C that are compiled at once
 LARGE = 60_000  # characters of one program that gcc would compile slowly, so that it is replayed instead
@@ -34,7 +34,7 @@ class Trial:
 
 
 class _CompilesError(Exception):
-    """The native backend can run a program; holds its C text."""
+    """The native backend can run a program; holds its translation."""
 
 
 def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) -> Trial:
@@ -42,12 +42,12 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
     trial, batches, known = Trial(name), {True: [], False: []}, set()
     for member in (member for op in ops for case in cases(op, **choice) for member in members(case)):
         trial.counts["programs"] += 1
-        how, why = _how(member)
-        trial.status[member.name] = how, "" if how == "native" else why
-        compiled = native and how == "native" and len(why) < LARGE
-        if compiled and why not in known:  # a program for other strides has the same C text
-            known.add(why)
-            batches[member.mapped].append((member, len(why)))
+        how, why, text = _how(member)
+        trial.status[member.name] = how, why
+        compiled = native and text is not None and len(text) < LARGE
+        if compiled and (why, text) not in known:  # a program for other strides has the same C text
+            known.add((why, text))
+            batches[member.mapped].append((member, len(text)))
         elif how != "refused":
             _replay(trial, member)
     for some in (portion for batch in batches.values() for portion in _portions(batch)):
@@ -55,22 +55,24 @@ def attempt(name: str, ops: list[Any], *, native: bool = True, **choice: Any) ->
     return trial
 
 
-def _how(member: Member) -> tuple[str, str]:
-    """Trace a program; return "native" and its C text, "replay" and the reason, or "refused" and the error."""
-    with mock.patch.object(toolchain, "load", side_effect=lambda text: _raise(_CompilesError(text))):
+def _how(member: Member) -> tuple[str, str, str | None]:
+    """Trace a program; return how it runs, why it is not native, and its C text, if any."""
+    translate = backend.translate
+
+    def stop(*args: Any, **options: Any) -> None:
+        raise _CompilesError(translate(*args, **options))
+
+    with mock.patch.object(backend, "translate", stop):
         try:
             _jit([member], "native").explain([member.calls[0].args])
-        except _CompilesError as text:
-            return "native", str(text)
+        except _CompilesError as found:
+            calls = sorted({str(op.target) for op in found.args[0].loops.calls})
+            return "called" if calls else "native", "; ".join(calls), found.args[0].text
         except UnsupportedError as error:
-            return "replay", _reason(error)
+            return "replay", _reason(error), None
         except Exception as error:
-            return "refused", _reason(error)
+            return "refused", _reason(error), None
     raise AssertionError("neither compiled nor refused")
-
-
-def _raise(error: Exception) -> None:
-    raise error
 
 
 def _reason(error: Exception) -> str:
@@ -156,21 +158,17 @@ def _run_native(trial: Trial, some: list[Member]) -> None:
         try:
             got = f([call.args for call in safe])
         except Exception as error:
-            _run_halves(trial, some, error)
+            if len(some) > 1:  # find the member that raises it
+                _run_native(trial, some[: len(some) // 2])
+                _run_native(trial, some[len(some) // 2 :])
+                return
+            if turn and _raises(some[0], safe[0]):
+                continue
+            trial.wrong.append(f"{some[0].name}: raises {_reason(error)}")
             return
         for member, call, result in zip(some, safe, got, strict=True):
             _check(trial, member, call, result)
         _expect_errors(trial, some, f, safe, calls)
-
-
-def _run_halves(trial: Trial, some: list[Member], error: Exception) -> None:
-    """Find the member that raises an error."""
-    half = len(some) // 2
-    if half:
-        _run_native(trial, some[:half])
-        _run_native(trial, some[half:])
-    else:
-        trial.wrong.append(f"{some[0].name}: raises {_reason(error)}")
 
 
 def _expect_errors(trial: Trial, some: list[Member], f: Any, safe: list[Any], calls: list[Any]) -> None:

@@ -39,6 +39,8 @@ def test_chunks_change_nothing(chunk_size):
 
 def test_vmap_of_no_examples_and_of_one():
     assert fn.vmap(torch.sum)(torch.zeros(0, 3)).shape == (0,)
+    gradients = fn.vmap(fn.grad(lambda x: 2 * x.sum() + 1), in_dims=1, out_dims=1)  # a number meets a 0-d tensor
+    assert gradients(torch.zeros(3, 0, dtype=torch.float64)).shape == (3, 0)
     assert tree.equal(fn.vmap(torch.sum)(torch.ones(1, 3)), torch.tensor([3.0]))
 
 

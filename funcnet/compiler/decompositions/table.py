@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet._torch import core_decompositions, decomposition, is_composite
-from funcnet.compiler.decompositions import exact, indexing, value_checks
+from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
+from funcnet.compiler.decompositions import exact, indexing, systems, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
-from funcnet.compiler.decompositions.convolution import convolution, convolution_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
-from funcnet.compiler.decompositions.pooling import pooling_rules
 from funcnet.compiler.errors import StagingError, user_line
 
 aten = torch.ops.aten
@@ -31,6 +29,11 @@ def find(func: Any) -> Rule | None:
     if func.namespace == "prims":
         return func.impl_aten  # torch's rules may end in its own primitives
     return func.decompose if is_composite(func) else None
+
+
+def is_ruled(func: Any) -> bool:
+    """Tell whether a function in Python computes an operation, so that its results may have other strides."""
+    return func in rules() or has_python_rule(func)
 
 
 def is_identity(func: Any, args: Any, kwargs: dict[str, Any], metas: Sequence[Any]) -> bool:
@@ -93,6 +96,12 @@ def _conj(x: Any) -> Any:
 def _full_like(x: Tensor, value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
     """Depend on the shape of x alone, so that the result is computed before any loop."""
     return torch.full(x.shape, value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def _eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+    """Compare int64 indices: torch's rule takes the smallest dtype, of which torch has no uint16 on the CPU."""
+    rows, columns = (torch.arange(size, device=device) for size in (n, n if m is None else m))
+    return (rows[:, None] == columns).to(dtype or torch.get_default_dtype())
 
 
 def _scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
@@ -247,6 +256,8 @@ _OWN: dict[Any, Rule] = {
     aten._conj.default: _conj,
     aten.full_like.default: _full_like,
     aten.scalar_tensor.default: _scalar_tensor,
+    aten.eye.default: _eye,
+    aten.eye.m: _eye,
     aten.copy.default: _copy,
     aten.as_strided.default: _as_strided,
     aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
@@ -262,8 +273,6 @@ _OWN: dict[Any, Rule] = {
     aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,
-    aten.convolution.default: convolution,
-    aten.convolution_backward.default: convolution_backward,
     aten.split_with_sizes.default: _split,
     aten.stack.default: _stack,
     aten.index_put.default: _index_put,
@@ -272,8 +281,10 @@ _OWN: dict[Any, Rule] = {
     aten.put.default: put,
     aten.tanh_backward.default: _tanh_backward,
     aten.sigmoid_backward.default: _sigmoid_backward,
+    aten._linalg_det.default: systems.det,
+    aten._linalg_slogdet.default: systems.slogdet,
+    aten.linalg_lu.default: systems.lu,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,
-    **pooling_rules(),
 }

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import decomposition
+from funcnet.compiler.decompositions import systems
 from funcnet.transforms import argument_checks
 from funcnet.transforms.requirements import require
 
@@ -92,11 +93,12 @@ def _probabilities(function: Callable[..., Tensor], first: int) -> Callable[...,
 
 
 def _factorisation(op: Any, name: str) -> Callable[..., Any]:
-    """Record the check that an operation with check_errors=True makes."""
+    """Record the check that an operation with check_errors=True makes; compute by simpler operations if possible."""
+    simpler = _SIMPLER.get(op)
 
     def rule(x: Tensor, *args: Any, check_errors: bool = False, **options: Any) -> Any:
         if not check_errors:
-            return NotImplemented
+            return simpler(x, *args, **options) if simpler else NotImplemented
         results = op(x, *args, **options)
         aten._linalg_check_errors(results[-1], name, is_matrix=x.ndim == 2)
         return results
@@ -121,6 +123,10 @@ def rules() -> dict[Any, Callable[..., Any]]:
     }
 
 
+_SIMPLER: dict[Any, Callable[..., Any]] = {
+    aten.linalg_inv_ex.default: systems.inverse,
+    aten._linalg_solve_ex.default: systems.solve,
+}
 _FACTORISATIONS = {
     aten.linalg_cholesky_ex.default: "linalg.cholesky_ex",
     aten.linalg_inv_ex.default: "linalg.inv_ex",

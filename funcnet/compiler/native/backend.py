@@ -6,8 +6,20 @@ from functools import partial
 
 from torch import Tensor
 
-from funcnet.compiler.native import blas, contractions, ensembles, fission, memory, outlining, rows, toolchain
+from funcnet.compiler.native import (
+    blas,
+    contractions,
+    ensembles,
+    fission,
+    memory,
+    outlining,
+    rows,
+    teams,
+    toolchain,
+    workers,
+)
 from funcnet.compiler.native.c.kernel import emit
+from funcnet.compiler.native.call_costs import check_calls_pay
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.kernel import NativeKernel
 from funcnet.compiler.native.lowering.lower import lower
@@ -16,7 +28,7 @@ from funcnet.compiler.native.outlining import outermost
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.translation import Translation
 from funcnet.compiler.native.verification import checked
-from funcnet.compiler.program import Program
+from funcnet.compiler.program import Apply, Program
 from funcnet.compiler.progress import Progress
 
 
@@ -26,6 +38,7 @@ class EnsembleKernel:
 
     program: Program
     progress: Progress | None = None
+    only_if_faster: bool = False
     kernels: dict[int, NativeKernel] = field(default_factory=dict)  # by lanes per block
     widths: dict[int, int] = field(default_factory=dict)  # number of lanes -> lanes per block
 
@@ -38,6 +51,11 @@ class EnsembleKernel:
     def cached(self) -> bool:
         """Whether all libraries came from the disk cache."""
         return all(kernel.cached for kernel in self.kernels.values())
+
+    @property
+    def calls(self) -> Sequence[Apply]:
+        """The operations that torch computes, the same for all lanes."""
+        return next(iter(self.kernels.values())).calls
 
     def __call__(self, tensors: Sequence[Tensor], lanes: int) -> list[Tensor]:
         """Run the program; see `NativeKernel`."""
@@ -56,7 +74,7 @@ class EnsembleKernel:
             self.widths[lanes] = ensembles.lanes_per_block(loops, lanes, memory.widest(loops), target)
         width = self.widths[lanes]
         if width not in self.kernels:
-            self.kernels[width] = build(self.program, self.progress, width)
+            self.kernels[width] = build(self.program, self.progress, width, only_if_faster=self.only_if_faster)
         return self.kernels[width]
 
 
@@ -69,45 +87,51 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
         counted: Whether the kernel counts its finished steps, for a progress callback.
         lanes: Lanes per block of an outermost vmap, 1 for a kernel of one lane; None for those of a whole vector.
     Raises:
-        UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
+        UnsupportedError: An operation cannot be computed in a kernel, or a tensor is not on the CPU.
     """
     loops = checked(lower(ensembles.single(program) if lanes == 1 else program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))
+    loops = checked(teams.share(loops, target))
     loops = checked(outlining.outline(loops, target))
     plan = memory.plan(loops, target, lanes)
     return Translation(program, loops, plan, emit(loops, plan, target, counted=counted))
 
 
 def prepare(
-    program: Program, progress: Progress | None = None, lanes: int | None = None
+    program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
 ) -> NativeKernel | EnsembleKernel:
     """Compile a program to a native kernel for a number of lanes, if it is under an outermost vmap.
 
     Raises:
-        UnsupportedError: An operation has no rule here, or a tensor is not on the CPU.
+        UnsupportedError: An operation cannot be computed in a kernel, or a tensor is not on the CPU; or, with
+            only_if_faster, torch would compute most of the operations, and a replay is faster.
         NoCompilerError: There is no working C compiler.
         InternalError: The C compiler refuses the text.
     """
     if lanes is None:
-        return build(program, progress)
-    found = EnsembleKernel(program, progress)
+        return build(program, progress, only_if_faster=only_if_faster)
+    found = EnsembleKernel(program, progress, only_if_faster)
     found.kernel(lanes)
     return found
 
 
-def build(program: Program, progress: Progress | None = None, lanes: int | None = None) -> NativeKernel:
+def build(
+    program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
+) -> NativeKernel:
     """Compile a program to a kernel, which counts its steps if there is a progress callback; see `translate`."""
     target = Target.host()
     found = translate(program, target, counted=progress is not None, lanes=lanes)
+    if only_if_faster:
+        check_calls_pay(program, found.loops.calls, target)
     found.dump()
     library = toolchain.load(found.text)
-    is_linked = blas.link(library.handle, found.text)
+    linked = blas.link(library.handle, found.text), workers.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(loop.counter.length for loop in outermost(statements))
-    total, messages = work(statements, target), found.loops.messages
-    again = partial(build, program, progress, lanes)
+    total, messages, calls = work(statements, target), found.loops.messages, found.loops.calls
+    again, memory = partial(build, program, progress, lanes), (plan.size, plan.private_size)
     return NativeKernel(
-        program, target, library, plan.lanes, plan.size, total, again, progress, steps, messages, is_linked
+        program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked, calls
     )

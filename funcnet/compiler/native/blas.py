@@ -37,19 +37,25 @@ def link(library: ctypes.CDLL, text: str) -> bool:
     return bool(used)
 
 
+def limit() -> "ctypes._NamedFuncPointer | None":
+    """Return the C function that sets the number of threads of BLAS in the thread that calls it, if there is one."""
+    found = _torch()  # MKL does not ask OpenMP once torch has set its number of threads
+    return getattr(found, "MKL_Set_Num_Threads_Local", getattr(found, "omp_set_num_threads", None))
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Let BLAS use one thread of OpenMP when the current thread calls it."""
-    library = _torch()
-    if not hasattr(library, "omp_set_num_threads"):
+    """Let BLAS use one thread when the current thread calls it; kernels share products between threads themselves."""
+    set_number = limit()
+    if set_number is None:
         yield
         return
-    before = library.omp_get_max_threads()
-    library.omp_set_num_threads(1)
+    before = 0 if set_number.__name__.startswith("MKL") else _torch().omp_get_max_threads()  # 0: as many as torch
+    set_number(1)
     try:
         yield
     finally:
-        library.omp_set_num_threads(before)
+        set_number(before)
 
 
 @cache

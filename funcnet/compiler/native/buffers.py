@@ -46,11 +46,22 @@ class View:
     def dtype(self) -> torch.dtype:
         return self.buffer.dtype
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements are side by side, in row-major order."""
+        size = math.prod(self.shape)
+        flat = self.reshape((size,))
+        return flat is not None and (size <= 1 or flat.strides == (1,))
+
     def fills(self, kind: str, most: int) -> bool:
         """Tell whether this is all of a buffer of some kind, in row-major order, with more than `most` bytes."""
         buffer = self.buffer
         large = buffer.kind == kind and most < buffer.size * buffer.dtype.itemsize
         return large and math.prod(self.shape) == buffer.size and self == whole(buffer, self.shape)
+
+    def permute(self, axes: Sequence[int]) -> "View":
+        """Reorder the axes."""
+        return replace(self, shape=tuple(self.shape[a] for a in axes), strides=tuple(self.strides[a] for a in axes))
 
     def expand(self, shape: Sequence[int]) -> "View":
         """Broadcast to a shape: a stride of 0 where an axis is new or repeated."""
@@ -81,5 +92,9 @@ class View:
 
 def whole(buffer: Buffer, shape: Sequence[int]) -> View:
     """View a buffer as a tensor of this shape in row-major order."""
-    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return View(buffer, tuple(shape), strides)
+    return View(buffer, tuple(shape), row_major(shape))
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a tensor of this shape in row-major order."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import Buffer, View, whole
-from funcnet.compiler.native.loop_ir import Contract, LoopProgram, Method, Nest, Statement, Store, rewrite
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.loop_ir import LoopProgram, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
 
@@ -23,7 +24,9 @@ def method(product: Contract, target: Target) -> Method:
 def best(product: Contract, target: Target) -> Method:
     """Choose the method of a product of shared matrices by the number of multiplications."""
     rows, columns = product.out.shape[-2:]
-    size = 0 if columns == 1 else rows * columns * product.left.shape[-1]
+    size = 0 if columns == 1 else rows * columns * math.prod(product.inner)
+    if len(product.inner) > 1:
+        return Method.TILES if size < target.wide_product else Method.WIDE
     has_blas = product.out.dtype in target.gemm
     if has_blas and target.gemm_wins and product.right.strides[-1] != 1 and size >= target.transposed_product:
         return Method.BLAS

@@ -3,21 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
-from funcnet.compiler.native.loop_ir import (
-    Contract,
-    Cumulate,
-    Loop,
-    Method,
-    Nest,
-    Section,
-    Sort,
-    Statement,
-    never,
-)
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
-Simple = Nest | Contract | Cumulate | Sort | Check | Break
+Simple = Nest | Contract | Cumulate | Sort | TorchCall | Routine | Check | Break
 
 
 def work(statements: Sequence[Statement], target: Target) -> int:
@@ -34,9 +26,11 @@ def total(statements: Sequence[Statement], target: Target, price: Callable[[Simp
                 found += statement.counter.length * total(statement.body, target, price)
             case Repeat():
                 found += target.steps * total(statement.body, target, price)
-            case Case() | Section():
+            case Case():
                 found += total(statement.body, target, price)
-            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+            case Section(body, counter):
+                found += (counter.length if counter else 1) * total(body, target, price)
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 found += price(statement)
             case _:
                 never(statement)
@@ -47,9 +41,14 @@ def operations(statement: Simple, target: Target) -> int:
     """Estimate the number of scalar operations of one statement."""
     if isinstance(statement, Nest):
         return math.prod(statement.shape) * len(statement.body)
+    if isinstance(statement, Routine):
+        return statement.multiplications
     if isinstance(statement, Contract):
-        count = math.prod(statement.out.shape) * statement.left.shape[-1]
+        count = statement.multiplications
         return count if statement.method is Method.TILES else count // target.product_speed
     if isinstance(statement, Sort):
         return math.prod(statement.source.shape) * statement.keys.shape[0].bit_length()
+    if isinstance(statement, TorchCall):
+        views = (*statement.inputs, *statement.outputs)
+        return target.call + target.per_element * sum(math.prod(view.shape) for view in views)
     return math.prod(statement.out.shape) if isinstance(statement, Cumulate) else 1

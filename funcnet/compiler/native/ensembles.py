@@ -9,8 +9,10 @@ import math
 from dataclasses import replace
 
 from funcnet.compiler.native import contractions
+from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.cost import Simple, operations, total
-from funcnet.compiler.native.loop_ir import Contract, Gather, LoopProgram, Method, Nest, Scatter, Sort, reads, writes
+from funcnet.compiler.native.loop_ir import Gather, LoopProgram, Nest, Scatter, Sort, reads, writes
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 
@@ -19,6 +21,7 @@ _LEAST = 16  # bytes of the narrowest vectors of lanes
 # Measured times of an AVX-512 machine, in those of one operation of a nest on vectors
 _NARROW = 0.7  # of a block that fills a part of the widest vectors
 _IN_LANES = 0.3  # of a multiplication of vectors
+_ROUTINE = 0.15  # of a multiplication of a routine by vectors of neighbouring elements
 _UNCACHED = 2.8  # most slowdown of a block whose values are not in the cache
 _SHARED = {Method.TILES: 0.15, Method.WIDE: 0.022, Method.PANELS: 0.022, Method.BLAS: 0.02}  # of a multiplication
 
@@ -49,23 +52,21 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
-    if isinstance(statement, Contract):
-        return _IN_LANES * _multiplications(statement)
+    if isinstance(statement, Contract | Routine):
+        return _IN_LANES * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
 
 def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
     if isinstance(statement, Contract):
-        return _SHARED[contractions.best(statement, target)] * _multiplications(statement)
+        return _SHARED[contractions.best(statement, target)] * statement.multiplications
+    if isinstance(statement, Routine):
+        return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE)
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
     *outer, inner = statement.shape or (1,)
     return math.prod(outer) * (1 + -(-inner // most) * len(statement.body))
-
-
-def _multiplications(product: Contract) -> int:
-    return math.prod(product.out.shape) * product.left.shape[-1]
 
 
 def _is_irregular(statement: Simple) -> bool:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from funcnet.compiler.native.torch_calls import CALLBACK, Caller
+
 
 class Control(ctypes.Structure):
     """The control block of a thread, on a cache line of its own: stop request, error flags, steps done."""
@@ -19,7 +21,8 @@ class Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("inputs", "strides", "outputs", "arena", "control")),
-        *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded")),
+        *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded", "threads")),
+        ("torch_call", ctypes.c_void_p),
     )
 
 
@@ -39,21 +42,26 @@ class Layout(NamedTuple):
 
 
 class Frame:
-    """Memory of one thread during a run: the argument of the kernel, and the arena.
+    """Memory of one run: the argument of the kernel, and the arena, which ends with memory of each thread.
 
     It is kept for later runs, because new pages take a third of the step of a large net.
     """
 
-    __slots__ = ("address", "arena", "call", "control", "layout", "pointers")
+    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "threads")
 
-    def __init__(self, inputs: int, outputs: int, arena: int, alignment: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, caller: Caller | None
+    ) -> None:
+        self.threads = threads
         self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), Control()
-        self.arena = torch.empty(arena + alignment, dtype=torch.uint8, device="cpu")
+        self.arena = torch.empty(arena + threads * private + alignment, dtype=torch.uint8, device="cpu")
+        self.caller, self.callback = caller, CALLBACK() if caller is None else CALLBACK(caller)
         self.call = Call(
             inputs=ctypes.addressof(self.pointers),
             outputs=ctypes.addressof(self.pointers) + inputs * ctypes.sizeof(ctypes.c_void_p),
             arena=-(-self.arena.data_ptr() // alignment) * alignment,
             control=ctypes.addressof(self.control),
+            torch_call=ctypes.cast(self.callback, ctypes.c_void_p),
         )
         self.address = ctypes.addressof(self.call)
         self.layout: Layout | None = None
@@ -63,6 +71,13 @@ class Frame:
         call, self.layout = self.call, layout
         call.strides = None if layout.strides is None else ctypes.addressof(layout.strides)
         call.first, call.last, call.lanes, call.padded = layout[1:]
+
+    def take_error(self) -> BaseException | None:
+        """Return the error of a call that ended the run, if any, and clear it."""
+        if self.caller is None or not self.control.stop:
+            return None
+        self.control.stop = 0
+        return self.caller.take_error()
 
     def flags(self) -> int:
         """Return the error flags of the run, and clear them."""

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
-from funcnet.compiler.native import blas, toolchain
+from funcnet.compiler.native import blas, control, toolchain
 from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, strides
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
-from funcnet.compiler.program import Program
+from funcnet.compiler.native.torch_calls import Caller
+from funcnet.compiler.program import Apply, Program
 from funcnet.compiler.progress import Progress
 
 
@@ -30,13 +31,15 @@ class NativeKernel:
     target: Target
     library: toolchain.Library
     lanes: int
-    arena: int
+    arena: tuple[int, int]  # bytes for a run, and for each of its threads
     work: int
     prepare: Callable[[], "NativeKernel"]  # compiles the program again, in a forked process without BLAS
     progress: Progress | None = None
     steps: int = 0  # of the outermost loops, for progress
-    messages: Sequence[str] = ()  # one per check in the program
+    messages: Sequence[str | control.Failure] = ()  # one per check in the program
     is_linked: bool = False  # to torch's BLAS
+    is_shared: bool = False  # by worker threads, inside one run
+    calls: Sequence[Apply] = ()  # operations that torch computes
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
     frames: list[Frame] = field(default_factory=list)  # those that no thread uses now
     templates: tuple[int, list[Tensor]] = (-1, [])  # a number of lanes, and the results' shapes by expanded scalars
@@ -68,6 +71,7 @@ class NativeKernel:
         Raises:
             IndexError: An index of a gather or scatter was out of range.
             RuntimeError: A check in the program failed, or an integer was divided by zero.
+            Exception: An operation that torch computes raised it.
         """
         return self.specialised(tensors, lanes)(tensors)
 
@@ -98,23 +102,30 @@ class NativeKernel:
             ) from error
         return self.unlinked
 
-    def take_frame(self, layout: Layout, pointers: Sequence[int]) -> Frame:
-        """Return memory for one thread, with the argument for a run."""
+    def take_frame(self, layout: Layout, pointers: Sequence[int], threads: int) -> Frame:
+        """Return memory for a run by some threads, with its argument."""
         try:
             frame = self.frames.pop()
         except IndexError:
-            block = self.program.block
-            frame = Frame(len(block.params), len(block.results), self.arena, self.target.arena_alignment)
+            frame = self.new_frame(threads)
+        if frame.threads < threads:
+            frame = self.new_frame(threads)
+        frame.call.threads = threads
         if frame.layout is not layout:
             frame.set(layout)
         self.pack(frame.pointers, 0, *pointers)
         return frame
 
+    def new_frame(self, threads: int) -> Frame:
+        """Allocate memory for runs by up to some threads."""
+        block, (size, private) = self.program.block, self.arena
+        caller = Caller(self.calls) if self.calls else None
+        counts = len(block.params), len(block.results)
+        return Frame(*counts, size, private, threads, self.target.arena_alignment, caller)
+
     def execute(self, frame: Frame) -> None:
-        """Run the blocks of a frame. C runs without the interpreter's lock."""
-        torch.get_num_threads()  # sets the number of OpenMP threads, which BLAS uses, in this thread
-        is_shared = self.is_linked and frame.call.padded > self.lanes  # by threads that share the lanes
-        with blas.single_threaded() if is_shared else nullcontext():
+        """Run the blocks of a frame. C runs without the interpreter's lock. Each call of BLAS uses one thread."""
+        with blas.single_threaded() if self.is_linked and torch.get_num_threads() > 1 else nullcontext():
             self.function(frame.address)
 
     def results(self, padded: int) -> list[Tensor]:
@@ -136,7 +147,7 @@ class NativeKernel:
         """Return the error for the flags of threads. A failed check takes precedence: it guards against the others."""
         failed, flags = zip(*(divmod(each, FAILED) for each in codes), strict=True)
         if any(failed):
-            return RuntimeError(self.messages[max(failed) - 1])
+            return control.error(self.messages, max(failed))
         if any(each & 1 for each in flags):
             return IndexError("jit: an index of a gather or scatter is out of the range of its axis")
         return RuntimeError("ZeroDivisionError: jit: an integer division by zero")
@@ -160,37 +171,48 @@ class Runner:
         kernel = self.kernel
         if kernel.is_linked and forks.is_child:
             return Runner(kernel.without_blas(), tensors, self.count)(tensors)
-        outputs, flags = self.run(tensors)
-        if any(flags):
+        outputs, flags, error = self.run(tensors)
+        if any(flags) and (error is None or isinstance(error, Exception)):  # that of a call may follow from the flags
             raise kernel.error(flags)
+        if error is not None:
+            raise error
         if kernel.progress is not None:
             kernel.progress(self.total, self.total)
         for i, axis in self.views:
             outputs[i] = self.delivered(outputs[i], axis)
         return outputs
 
-    def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
-        """Run the program; return the results for whole blocks, and the error flags of each thread."""
+    def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int], BaseException | None]:
+        """Run the program; return results for whole blocks, the error flags of each thread, and the error of a call."""
         layout, outputs = self.layout, [*map(torch.empty_like, self.templates)]  # faster than torch.empty
         if self.is_copied:
             tensors = [*map(self.moved, tensors, self.dims)]
             layout = self.layout_of(tensors)
         pointers = *map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs)
-        if count := self.workers():
-            frames = [self.kernel.take_frame(part, pointers) for part in layout.shared(count)]
+        count = self.workers()
+        threads = self.team() if count < 2 else 1
+        parts = layout.shared(count) if count else [layout]
+        frames = [self.kernel.take_frame(part, pointers, threads) for part in parts]
+        if count:
             self.in_threads(frames, (tensors, outputs))
         else:
-            frames = [self.kernel.take_frame(layout, pointers)]
             self.kernel.execute(frames[0])
+        error = frames[0].take_error() if self.kernel.calls else None  # without lanes, so that there is one frame
+        flags = [frame.flags() for frame in frames]
         self.kernel.frames += frames
-        return outputs, [frame.flags() for frame in frames]
+        return outputs, flags, error
 
     def workers(self) -> int:
         """Return the number of threads for the blocks; 0 for the calling thread."""
         if self.is_short:
             return 0
-        count = max(1, min(torch.get_num_threads(), self.blocks))
+        most = torch.get_num_threads()
+        count = min(most, self.blocks) if most < 2 * self.blocks or not self.kernel.is_shared else 1
         return count if self.is_long or count > 1 or self.kernel.progress is not None else 0
+
+    def team(self) -> int:
+        """Return the number of threads that share statements; a child process has no others."""
+        return torch.get_num_threads() if self.kernel.is_shared and not forks.is_child else 1
 
     def in_threads(self, frames: Sequence[Frame], held: object) -> None:
         """Run each frame in a thread of its own, which holds the memory in use: it may outlive an interrupted call."""

@@ -5,13 +5,15 @@ A value is varying if it differs between the lanes of an ensemble: the C writer 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import NoReturn
 
 import torch
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Break, Case, Check, Failure, Repeat, TorchCall
+from funcnet.compiler.native.routines import Routine
+from funcnet.compiler.program import Apply
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,13 @@ class Node:
 
 @dataclass(eq=False)
 class Gather(Node):
-    """The element of a view at computed indices, one argument per axis; an index out of range sets the error flag."""
+    """The element of a view at computed indices, one argument per axis; an index out of range sets the error flag.
+
+    If all are known to be within their axes and not negative, they are not checked.
+    """
 
     view: View
+    is_within: bool = False
 
 
 Operand = Node | View | Const | Index
@@ -110,26 +116,6 @@ class Nest:
     sequential: bool = False
 
 
-class Method(Enum):
-    """How a matrix product is computed."""
-
-    TILES = "tiles"  # of sums in registers; operands with any strides
-    WIDE = "wide"  # vectors along n; dense rows of right
-    PANELS = "panels"  # vectors along n, from a few columns of right at a time, packed into scratch
-    BLAS = "blas"  # torch's BLAS; dense rows or columns of both operands
-
-
-@dataclass(eq=False)
-class Contract:
-    """out[…, m, n] = Σ_k left[…, m, k] right[…, k, n]; method and panel are chosen after lowering."""
-
-    out: View
-    left: View
-    right: View
-    method: Method = Method.TILES
-    panel: View | None = None
-
-
 @dataclass(eq=False)
 class Cumulate:
     """out[…, i, …] = source[…, 0, …] op … op source[…, i, …] along one axis."""
@@ -168,24 +154,29 @@ class Loop:
 
 @dataclass(eq=False)
 class Section:
-    """Statements that become a C function; sections with the same text share one."""
+    """Statements that become a C function; sections with the same text share one.
+
+    With a counter they run once per value of it, in any order: the threads of a run share them.
+    """
 
     body: "list[Statement]" = field(default_factory=list)
+    counter: Counter | None = None
 
 
-Statement = Nest | Contract | Cumulate | Sort | Check | Break | Loop | Repeat | Case | Section
+Statement = Nest | Contract | Cumulate | Sort | TorchCall | Routine | Check | Break | Loop | Repeat | Case | Section
 
 
 @dataclass(eq=False)
 class LoopProgram:
-    """A lowered program: its arguments, results and statements, and the messages of its checks."""
+    """A lowered program: arguments, results, statements, messages of its checks, and operations that torch computes."""
 
     inputs: list[Buffer]
     shapes: list[tuple[int, ...]]
     outputs: list[Buffer]
     statements: list[Statement]
     lanes: bool
-    messages: list[str] = field(default_factory=list)
+    messages: list[str | Failure] = field(default_factory=list)
+    calls: list[Apply] = field(default_factory=list)
 
 
 def never(value: NoReturn) -> NoReturn:
@@ -201,7 +192,7 @@ def rewrite(program: LoopProgram, f: Callable[[Statement], Iterable[Statement]])
             match statement:
                 case Loop() | Repeat() | Case() | Section():
                     yield replace(statement, body=[*rewritten(statement.body)])
-                case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+                case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                     yield from f(statement)
                 case _:
                     never(statement)
@@ -213,16 +204,18 @@ def reads(statement: Statement) -> Iterator[View]:
     """Yield the views that a statement reads, including those in its body."""
     match statement:
         case Nest():
-            for part in statement.body:
-                yield from sources(part)
+            yield from (view for part in statement.body for view in sources(part))
         case Contract(_, left, right):
             yield from (left, right)
         case Cumulate(_, view) | Sort(_, _, view) | Check(view) | Break(view):
             yield view
+        case TorchCall():
+            yield from statement.inputs
+        case Routine():
+            yield from (statement.matrix, *statement.operands)
         case Loop() | Repeat() | Case() | Section():
             yield from (statement.view,) if isinstance(statement, Case) else ()
-            for inner in statement.body:
-                yield from reads(inner)
+            yield from (view for inner in statement.body for view in reads(inner))
         case _:
             never(statement)
 
@@ -238,11 +231,14 @@ def writes(statement: Statement) -> Iterator[View]:
             yield statement.out
         case Sort():
             yield from (statement.values, statement.indices, statement.keys, statement.order)
+        case TorchCall():
+            yield from statement.outputs
+        case Routine():
+            yield from (statement.matrix, *statement.results)
         case Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from writes(inner)
+            yield from (view for inner in statement.body for view in writes(inner))
         case _:
             never(statement)
 
@@ -252,11 +248,10 @@ def scratch(statement: Statement) -> Iterator[View]:
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | Check() | Break():
+        case Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
-            for inner in statement.body:
-                yield from scratch(inner)
+            yield from (view for inner in statement.body for view in scratch(inner))
         case _:
             never(statement)
 

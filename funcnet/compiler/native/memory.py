@@ -2,15 +2,15 @@
 
 from bisect import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 import torch
 
 from funcnet.compiler.native.buffers import Buffer
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
-    Contract,
     Cumulate,
     Loop,
     LoopProgram,
@@ -23,6 +23,7 @@ from funcnet.compiler.native.loop_ir import (
     scratch,
     writes,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
 Holder = Loop | Repeat | Case | Section
@@ -31,11 +32,12 @@ Path = tuple[Holder, ...]
 
 @dataclass(eq=False)
 class _Life:
-    """The loops that enclose all uses of a buffer, and its first and last tick."""
+    """The loops that enclose all uses of a buffer, its first and last tick, and whether sections pass it on."""
 
     path: Path
     first: int
     last: int
+    is_passed: bool
 
 
 @dataclass(eq=False)
@@ -46,6 +48,8 @@ class Plan:
         locals: Those on the stack, by the loop, case or section that declares them; None: the function of a block.
         arena: The offset of each of the others, in bytes.
         size: The bytes of the arena.
+        private: The offsets of those that each thread of a shared section needs for itself.
+        private_size: The bytes of these, per thread.
         lanes: The lanes per block.
         word: Bytes of the widest float, and of a mask's element.
         slack: The bytes after each buffer that may be read.
@@ -57,6 +61,8 @@ class Plan:
     lanes: int
     word: int
     slack: int
+    private: dict[Buffer, int] = field(default_factory=dict)
+    private_size: int = 0
 
     def room(self, buffer: Buffer) -> int:
         """Return the number of elements to allocate, slack included."""
@@ -73,15 +79,18 @@ def plan(kernel: LoopProgram, target: Target, lanes: int | None = None) -> Plan:
     word = widest(kernel)
     lanes = (lanes or target.vector // word) if kernel.lanes else 1
     lives, found = _lives(kernel), Plan({}, {}, 0, lanes, word, target.slack)
-    free, arena = _stacks(kernel, target), _Arena(target.arena_alignment)
+    free = dict.fromkeys((_function(path) for _, path, _ in _ticks(kernel.statements, (), [0])), target.stacks)
+    arena, private = _Arena(target.arena_alignment), _Arena(target.arena_alignment)
     for buffer, life in sorted(lives.items(), key=lambda item: item[1].first):
         size, function = found.room(buffer) * found.width(buffer), _function(life.path)
-        if size <= target.stack and size <= free.get(function, 0):
+        if size <= target.stack and size <= free.get(function, 0) and not life.is_passed:
             free[function] -= size
             found.locals.setdefault(life.path[-1] if life.path else None, []).append(buffer)
+        elif function and function.counter:
+            found.private[buffer] = private.take(size, life)
         else:
             found.arena[buffer] = arena.take(size, life)
-    found.size = arena.size
+    found.size, found.private_size = arena.size, private.size
     return found
 
 
@@ -119,12 +128,6 @@ class _Arena:
         self.gaps.insert(i, (start, end))
 
 
-def _stacks(kernel: LoopProgram, target: Target) -> dict[Section | None, int]:
-    """Return the bytes for temporaries on the stack of each C function; a block of sections has none of its own."""
-    functions = {_function(path) for _, path, _ in _ticks(kernel.statements, (), [0])}
-    return dict.fromkeys(functions - {None} or {None}, target.stacks)
-
-
 def _function(path: Path) -> Section | None:
     """Return the section around some statements; None if it is the function of a block."""
     return next((part for part in path if isinstance(part, Section)), None)
@@ -153,7 +156,8 @@ def _life(uses: Sequence[tuple[int, Path]], spans: dict[Holder, tuple[int, int]]
     for _, other in uses:
         path = tuple(a for a, b in zip(path, other, strict=False) if a is b)
     ends = [spans[other[len(path)]] if len(other) > len(path) else (tick, tick) for tick, other in uses]
-    return _Life(path, min(first for first, _ in ends), max(last for _, last in ends))
+    is_passed = _function(path) is None and any(map(_function, (other for _, other in uses)))
+    return _Life(path, min(first for first, _ in ends), max(last for _, last in ends), is_passed)
 
 
 def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Iterator[tuple[int, Path, Statement]]:
@@ -165,7 +169,7 @@ def _ticks(statements: Sequence[Statement], path: Path, clock: list[int]) -> Ite
                     clock[0] += 1
                     yield clock[0], path, Check(statement.view, 0)  # reads the element before the body
                 yield from _ticks(statement.body, (*path, statement), clock)
-            case Nest() | Contract() | Cumulate() | Sort() | Check() | Break():
+            case Nest() | Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
                 clock[0] += 1
                 yield clock[0], path, statement
             case _:

@@ -9,20 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from funcnet.compiler.native.buffers import View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
-from funcnet.compiler.native.loop_ir import (
-    Contract,
-    Cumulate,
-    Loop,
-    LoopProgram,
-    Method,
-    Nest,
-    Section,
-    Sort,
-    Statement,
-    never,
-    operands,
-)
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, LoopProgram, Nest, Section, Sort, Statement, never, operands
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 
 _TILES, _CALL = 100, 20  # lines of a product, and of other statements
@@ -40,19 +30,27 @@ def _divided(statements: Sequence[Statement], target: Target) -> Iterator[Statem
     section, size = Section(), 0
     for statement in statements:
         count = lines([statement], target)
-        is_large = isinstance(statement, Loop | Repeat | Case) and count > target.section
-        if section.body and (size + count > target.section or is_large or isinstance(statement, Break)):
+        is_alone = isinstance(statement, Break | Section)  # C leaves a loop from the function of the loop only
+        is_open = isinstance(statement, Loop | Repeat | Case) and (count > target.section or _has_sections(statement))
+        if section.body and (size + count > target.section or is_alone or is_open):
             yield section
             section, size = Section(), 0
-        if isinstance(statement, Break):  # C leaves a loop from the function of the loop only
+        if is_alone:
             yield statement
-        elif isinstance(statement, Loop | Repeat | Case) and is_large:
+        elif isinstance(statement, Loop | Repeat | Case) and is_open:
             yield replace(statement, body=[*_divided(statement.body, target)])
         else:
             section.body.append(statement)
             size += count
     if section.body:
         yield section
+
+
+def _has_sections(statement: Statement) -> bool:
+    """Tell whether there is a section in a statement, whose function cannot be called from another section."""
+    if isinstance(statement, Loop | Repeat | Case):
+        return any(map(_has_sections, statement.body))
+    return isinstance(statement, Section)
 
 
 def outermost(statements: Sequence[Statement]) -> Iterator[Loop]:
@@ -74,9 +72,9 @@ def lines(statements: Sequence[Statement], target: Target) -> int:
                 count = math.prod(statement.shape)
                 total += 4 + _body(statement) * (count if count <= target.unroll else 1)
             case Contract():
-                count = math.prod(statement.out.shape) * statement.left.shape[-1]
+                count = statement.multiplications
                 total += count if count <= target.tiny_product else _CALL if statement.method is Method.BLAS else _TILES
-            case Cumulate() | Sort():
+            case Cumulate() | Sort() | TorchCall() | Routine():
                 total += _CALL
             case Check() | Break():
                 total += 1

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.compiler.native.c.kernel import FAILED
+from funcnet.compiler.native.control import codes
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.toolchain import GCC, PORTABLE
 from funcnet.compiler.native.translation import Translation
@@ -35,7 +36,10 @@ def files(
 def _header(found: Translation, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
     block, messages = found.program.block, found.loops.messages
     flags = " ".join(PORTABLE)
-    failures = [f"//   {FAILED * code}: {ascii(message)[1:-1]}\n" for code, message in enumerate(messages, 1)]
+    failures = [
+        f"//   {FAILED * code}: {ascii(str(message))[1:-1]}\n"
+        for code, message in zip(codes(messages), messages, strict=False)
+    ]
     return f"""// A program that funcnet exported. It needs a C library with libm, and gcc or clang.
 //
 // Build it by one of
@@ -93,10 +97,10 @@ def _source(found: Translation, target: Target, name: str, count: int) -> str:
 int {name}_run(const void *const *inputs, void *const *outputs) {{
   const void *const given[] = {{{", ".join(given or ["0"])}}};
   volatile int control[2] = {{0, 0}};  // a request to stop, and the flags of failures
-  char *const memory = __builtin_malloc({found.plan.size + align});
+  char *const memory = __builtin_malloc({found.plan.size + found.plan.private_size + align});
   if (!memory) return -1;
   char *const arena = (char *)(((__UINTPTR_TYPE__)memory + {align - 1}) / {align} * {align});
-  const Call call = {{(char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1}};
+  const Call call = {{(char *const *)given, 0, (char *const *)outputs, arena, control, 0, 1, 1, 1, 1}};
   kernel(&call);
   __builtin_free(memory);
   return control[1];

@@ -37,7 +37,7 @@ def cut(nest: Nest, target: Target) -> Iterator[Statement]:
     is_long = len(nest.body) > 2 * target.chain and _depth(nest) > target.chain
     in_strips = is_long and math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
     most = target.chain if in_strips else target.body
-    if len(nest.body) <= most or nest.sequential or not _is_elementwise(nest):
+    if len(nest.body) <= most or nest.sequential or not is_elementwise(nest):
         yield nest
         return
     body, sums = _without_sums(nest) if in_strips else (nest.body, [])
@@ -61,7 +61,7 @@ def _computes_indices(nest: Nest) -> bool:
     return any(isinstance(x, Gather | Scatter | Index) for x in values)
 
 
-def _is_elementwise(nest: Nest) -> bool:
+def is_elementwise(nest: Nest) -> bool:
     """Tell whether a nest reads of the buffers that it writes only the elements at the same indices, before the write.
 
     A gather from such a buffer may read any element, and a store of one may follow the write.

@@ -10,7 +10,6 @@ import torch
 from funcnet.compiler import forks
 from funcnet.compiler.native import blas, toolchain
 
-_FEW = 2  # threads with which MKL on AMD processors is slower than one thread of ours
 _REGISTERS = {16: 17, 32: 17, 64: 28}  # bytes of a vector -> vectors per tile, for 16, 16 and 32 registers
 
 
@@ -51,12 +50,21 @@ class Target:
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
         steps: Expected steps of a loop with a condition.
+        call: Operations in the time of a call of torch, besides its work.
+        per_call: Operations of torch in whose time a kernel makes one call more than a replay.
+        per_step: Operations of torch in the time of a step of a replayed loop.
+        large: Elements of a tensor from which on torch computes at least as fast as a kernel, with several threads.
+        per_element: Operations that a call of torch is expected to make per element of its arguments and results.
         cache: Bytes of values that a core keeps at hand, in its second cache.
         poll: Operations between two reads of the stop flag in one statement: about 10 ms. A loop that is cut may be
             slower, so that only long statements are.
         poll_between: Operations of a statement before which the flag is read.
         poll_product: Multiplications times bytes per number of a call of BLAS, which cannot be stopped: 0.1 s.
         short_run: Operations of a run below which threads do not pay; one on all lanes of a block counts once.
+        team: Least nanoseconds of a statement that several threads share.
+        part: Least nanoseconds of a part of it.
+        parts: Most parts of it.
+        threads: Whether a kernel may use threads; the parts are the same without.
         long_run: Operations of a run from which on it gets a thread, at 0.1 ms, so that Ctrl-C can stop it.
     """
 
@@ -92,12 +100,21 @@ class Target:
     panel: int = 512
     product_speed: int = 64
     steps: int = 1000
+    call: int = 10_000
+    per_call: int = 2
+    per_step: int = 3
+    large: int = 1 << 16
+    per_element: int = 32
     cache: int = 2 << 20
     poll: int = 1 << 24
     poll_between: int = 1 << 20
     poll_product: int = 1 << 35
     short_run: int = 3_000_000
     long_run: int = 20_000_000
+    team: float = 40_000
+    part: float = 3_000
+    parts: int = 64
+    threads: bool = True
 
     @property
     def vector_registers(self) -> int:
@@ -120,8 +137,8 @@ class Target:
 
 
 def wins() -> bool:
-    """Tell whether BLAS beats one thread of packed panels at large matrices; MKL is half as fast on AMD processors."""
-    return torch.get_num_threads() > _FEW or not (torch.backends.mkl.is_available() and _on_amd())
+    """Tell whether BLAS beats packed panels at large matrices; MKL is half as fast on AMD processors."""
+    return not (torch.backends.mkl.is_available() and _on_amd())
 
 
 @cache

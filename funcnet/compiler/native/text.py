@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Contract,
     Cumulate,
     Gather,
     Index,
@@ -23,6 +23,8 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     never,
 )
+from funcnet.compiler.native.routines import Routine
+from funcnet.compiler.program import Apply
 
 
 def text(program: LoopProgram) -> str:
@@ -32,13 +34,14 @@ def text(program: LoopProgram) -> str:
     loops around it; `in` and `out` are arguments and results, `t` temporaries, and a star marks buffers that hold one
     vector of lanes per element.
     """
-    return "\n".join(_Text().lines(program)) + "\n"
+    return "\n".join(_Text(program.calls).lines(program)) + "\n"
 
 
 class _Text:
     """Names of buffers, loops and scalars in the order in which they first appear."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Sequence[Apply]) -> None:
+        self.calls = calls
         self.buffers: dict[Buffer, str] = {}
         self.counters: dict[Counter, str] = {}
 
@@ -63,8 +66,13 @@ class _Text:
             case Sort(values, indices, source, axis):
                 order = "descending" if statement.descending else "ascending"
                 yield f"{self.view(values)}, {self.view(indices)} = sort {self.view(source)} along {axis}, {order}"
-            case Check(view, code):
-                yield f"check {self.view(view)}  # message {code}"
+            case TorchCall(position, inputs, outputs):
+                arguments, results = (", ".join(map(self.view, views)) for views in (inputs, outputs))
+                yield f"{results}{' = ' if results else ''}{self.calls[position].target}({arguments})  # by torch"
+            case Routine(name, matrix, results, operands):
+                yield f"{self.views((matrix, *results))} = {name} of {self.views((matrix, *operands))}"
+            case Check(view, code, count):
+                yield f"check {self.view(view)}{' < ' + str(count) if count else ''}  # message {code}"
             case Break(view):
                 yield f"break unless {self.view(view)}"
             case Repeat(body):
@@ -74,14 +82,18 @@ class _Text:
                 yield f"if {self.view(view)} == {value}:"
                 yield from self.body(body, "  ")
             case Loop(counter, _, body):
-                self.counters[counter] = name = f"s{len(self.counters)}"
-                yield f"for {name} < {counter.length}:"
+                yield f"for {self.counter(counter)}:"
                 yield from self.body(body, "  ")
-            case Section(body):
-                yield "section:"
+            case Section(body, counter):
+                yield f"section, in threads for {self.counter(counter)}:" if counter else "section:"
                 yield from self.body(body, "  ")
             case _:
                 never(statement)
+
+    def counter(self, counter: Counter) -> str:
+        """Name the counter of a loop; return the name and its bound."""
+        self.counters[counter] = name = f"s{len(self.counters)}"
+        return f"{name} < {counter.length}"
 
     def nest(self, nest: Nest) -> Iterator[str]:
         """Write the loops of a nest on one line, and its body on the lines below."""
@@ -118,6 +130,9 @@ class _Text:
         if isinstance(value, Node):
             return names[value]
         return _INDICES[value.axis] if isinstance(value, Index) else repr(value.value)
+
+    def views(self, views: Sequence[View]) -> str:
+        return ", ".join(map(self.view, views))
 
     def view(self, view: View) -> str:
         """Write the address of the elements of a view."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import Buffer, Counter, View
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
-    Contract,
     Cumulate,
     Gather,
     Index,
@@ -29,6 +29,7 @@ from funcnet.compiler.native.loop_ir import (
     writes,
     written,
 )
+from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.verification import VERIFYING
 
 
@@ -68,12 +69,17 @@ class _Verifier:
                         raise InternalError("a Case depends on an element that varies between lanes")
                     self.access(Check(statement.view, 0), counters)
                     self.statements(statement.body, counters)
-                case Repeat() | Section():
+                case Section(body, counter):
+                    self.statements(body, (*counters, counter) if counter else counters)
+                case Repeat():
                     self.statements(statement.body, counters)
                 case Nest():
                     _check_body(statement)
                     self.access(statement, counters)
-                case Contract() | Cumulate() | Sort() | Check() | Break():
+                case TorchCall():
+                    _check_call(statement)
+                    self.access(statement, counters)
+                case Contract() | Cumulate() | Sort() | Routine() | Check() | Break():
                     self.access(statement, counters)
                 case _:
                     never(statement)
@@ -124,6 +130,12 @@ def _check_inside(view: View, counters: tuple[Counter, ...], kind: str) -> None:
         least, most = (view.offset + sum(pick(end, 0) for end in ends) for pick in (min, max))
         if least < 0 or most >= view.buffer.size:
             raise InternalError(f"a {kind} has indices {least} to {most} in a buffer of {view.buffer.size}")
+
+
+def _check_call(call: TorchCall) -> None:
+    for view in (*call.inputs, *call.outputs):
+        if view.varying or not view.is_dense:
+            raise InternalError(f"a TorchCall has a varying or strided view of {view.shape}, strides {view.strides}")
 
 
 def _check_body(nest: Nest) -> None:

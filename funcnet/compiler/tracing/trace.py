@@ -157,7 +157,7 @@ class Trace(Recorder):
 
     def laid_out(self, result: Any, func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give results of a decomposition the strides of torch's kernel: they decide whether a later reshape copies."""
-        if func not in table.rules():
+        if not table.is_ruled(func):
             return result
         given = [leaf for leaf in flat((args, [*kwargs.values()])) if isinstance(leaf, Tensor)]
         if not any(_is_new(leaf, given) for leaf in flat(result)):

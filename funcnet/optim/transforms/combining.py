@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, with_extra_args_support
+from funcnet.optim.base import GradientTransformation, Params, State, Updates
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_parts
 from funcnet.reprs import shows_call
 

@@ -5,7 +5,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, set_to_zero
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    floating,
+    set_to_zero,
+)
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
@@ -56,6 +64,7 @@ def masked(inner: GradientTransformation, mask: TreeOrFunction) -> GradientTrans
         {'w': tensor(0.2000), 'b': tensor(0.)}
     """
     check_parts("masked", [inner])
+    inner = with_extra_args_support(inner)
     return with_state(
         MaskedState, partial(_masked_init, inner=inner, mask=mask), partial(_masked_update, inner=inner, mask=mask)
     )
@@ -95,8 +104,8 @@ def partition(
         >>> optimizer.update(grads, optimizer.init(grads))[0]
         {'w': tensor(-0.1000), 'b': tensor(0.)}
     """
-    transforms = dict(transforms)
-    check_parts("partition", transforms.values())
+    check_parts("partition", dict(transforms).values())
+    transforms = {label: with_extra_args_support(part) for label, part in transforms.items()}
     return with_state(
         PartitionState,
         init=partial(_partition_init, transforms=transforms, param_labels=param_labels),

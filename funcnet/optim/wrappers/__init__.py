@@ -1,5 +1,11 @@
 """Transformations of whole optimizers: accumulate steps, skip some, average parameters, schedule hyper-parameters."""
 
+from funcnet.optim.wrappers.conditional import (
+    ConditionallyMaskState,
+    ConditionallyTransformState,
+    conditionally_mask,
+    conditionally_transform,
+)
 from funcnet.optim.wrappers.finite import ApplyIfFiniteState, ZeroNansState, apply_if_finite, zero_nans
 from funcnet.optim.wrappers.hyperparams import InjectHyperparamsState, get_hyperparams, inject_hyperparams
 from funcnet.optim.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
@@ -15,6 +21,8 @@ from funcnet.optim.wrappers.schedule_free import (
 
 __all__ = [
     "ApplyIfFiniteState",
+    "ConditionallyMaskState",
+    "ConditionallyTransformState",
     "InjectHyperparamsState",
     "LookaheadParams",
     "LookaheadState",
@@ -24,6 +32,8 @@ __all__ = [
     "ScheduleFreeState",
     "ZeroNansState",
     "apply_if_finite",
+    "conditionally_mask",
+    "conditionally_transform",
     "get_hyperparams",
     "inject_hyperparams",
     "lookahead",

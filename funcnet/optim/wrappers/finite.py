@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, State, Updates, device, floating, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    device,
+    floating,
+    select,
+    zero_count,
+)
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_not_negative, check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
@@ -57,6 +67,7 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
         (tensor(0.), tensor(1))
     """
     check_parts("apply_if_finite", [inner])
+    inner = with_extra_args_support(inner)
     check_not_negative("apply_if_finite", max_consecutive_errors=max_consecutive_errors)
     update = partial(_if_finite_update, inner=inner, max_consecutive_errors=max_consecutive_errors)
     return with_state(ApplyIfFiniteState, partial(_if_finite_init, inner=inner), update)

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet.optim.base import Count, GradientTransformation, Params, State, Updates, device, widest_dtype, zero_count
+from funcnet.optim.base import (
+    Count,
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    device,
+    widest_dtype,
+    zero_count,
+)
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.states import find, with_state
 
 
@@ -116,7 +126,8 @@ def _update(
     values = dict(state.hyperparams)
     for name, schedule in schedules.items():
         values[name] = _tensor(schedule(state.count), values[name].dtype, values[name].device)
-    updates, inner_state = factory(**values).update(updates, state.inner_state, params, **extra)
+    inner = with_extra_args_support(factory(**values))
+    updates, inner_state = inner.update(updates, state.inner_state, params, **extra)
     return updates, InjectHyperparamsState(state.count + 1, values, inner_state)
 
 

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, need_params, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    State,
+    Updates,
+    need_params,
+    select,
+    zero_count,
+)
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_fraction, check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
@@ -57,6 +67,7 @@ def lookahead(
         LookaheadParams(fast=tensor(-0.5000), slow=tensor(-0.5000))
     """
     check_parts("lookahead", [fast_optimizer])
+    fast_optimizer = with_extra_args_support(fast_optimizer)
     check_fraction("lookahead", slow_step_size=slow_step_size)
     if sync_period < 1:
         raise ValueError(f"lookahead: expected a sync_period of at least 1, got {sync_period}.")

@@ -9,7 +9,17 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
-from funcnet.optim.base import GradientTransformation, Params, Scalar, State, Updates, as_dtype, select, zero_count
+from funcnet.optim.base import (
+    GradientTransformation,
+    Params,
+    Scalar,
+    State,
+    Updates,
+    as_dtype,
+    select,
+    zero_count,
+)
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_count, check_parts
 from funcnet.optim.states import check_state
 from funcnet.tree import Tree
@@ -76,7 +86,7 @@ class MultiSteps:
         skip, skip_state = self._judge(updates, state.gradient_step, params)
         gathered = self._gather(updates, state, skip)
         last = (state.mini_step + 1 >= length) & ~skip
-        step, inner = self.opt.update(
+        step, inner = with_extra_args_support(self.opt).update(
             tree.map(lambda g, a: as_dtype(a, g.dtype), updates, gathered), state.inner_opt_state, params, **extra
         )
         after = MultiStepsState(

@@ -19,6 +19,7 @@ from funcnet.optim.base import (
     select,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_count, check_parts
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
@@ -75,6 +76,7 @@ def sam(
     check_parts("sam", [optimizer, adv_optimizer])
     check_count("sam", sync_period=sync_period)
     parts: dict[str, Any] = {"optimizer": optimizer, "adv_optimizer": adv_optimizer}
+    parts = {name: with_extra_args_support(part) for name, part in parts.items()}
     return with_state(
         SAMState,
         partial(_sam_init, **parts, opaque=opaque_mode),

@@ -25,6 +25,7 @@ from funcnet.optim.base import (
     widest_dtype,
     zero_count,
 )
+from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.ranges import check_fraction, check_rate
 from funcnet.optim.schedules import warmup_constant_schedule
 from funcnet.optim.states import find, with_state
@@ -78,7 +79,7 @@ def schedule_free(
     check_fraction("schedule_free", b1=b1)
     update = partial(
         _free_update,
-        base_optimizer=base_optimizer,
+        base_optimizer=with_extra_args_support(base_optimizer),
         learning_rate=learning_rate,
         b1=b1,
         weight_lr_power=weight_lr_power,

@@ -36,3 +36,7 @@ __all__ = [
     "laplace", "logistic", "multinomial", "multivariate_normal", "norm", "pareto", "poisson", "t", "truncnorm",
     "uniform",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

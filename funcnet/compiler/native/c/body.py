@@ -83,7 +83,7 @@ class Body:
         """Print, before the loop of a level, the checks of the indices that depend on all levels outside it."""
         self.names = self.outer
         for part in self.nest.body:
-            if isinstance(part, Gather | Scatter):
+            if isinstance(part, Scatter) or (isinstance(part, Gather) and not part.is_within):
                 for x, size in zip(positions(part), part.view.shape, strict=True):
                     if not isinstance(x, Index) and not x.varying and self.depth(x) == level:
                         self.declare(x, place)
@@ -200,7 +200,7 @@ class Body:
 
     def gather(self, node: Gather, place: Place) -> str:
         """Return a load at computed indices, lane by lane if they vary."""
-        buffer, at = node.view.buffer, self.computed(node.view, node.args, place)
+        buffer, at = node.view.buffer, self.computed(node.view, node.args, place, is_within=node.is_within)
         if not any(x.varying for x in node.args):
             return self.writer.element(buffer, at)
         result, element = self.writer.fresh("g"), self.writer.element(buffer, at)
@@ -223,15 +223,15 @@ class Body:
         else:
             self.writer.put(f"{target} {op} {held};")
 
-    def computed(self, view: View, indices: Sequence[Operand], place: Place) -> str:
+    def computed(self, view: View, indices: Sequence[Operand], place: Place, *, is_within: bool = False) -> str:
         """Return the position in its buffer of an element at computed indices: that of lane i if any index varies."""
         lanes = any(x.varying for x in indices)
         terms = [self.writer.address(view, [place[x.axis] if isinstance(x, Index) else 0 for x in indices])]
         for x, size, stride in zip(indices, view.shape, view.strides, strict=True):
             if not isinstance(x, Index):
-                text = self.checked.get((x, size)) or self.within(
-                    x, f"{self.read(x, place)}{'[i]' if lanes and x.varying else ''}", size
-                )
+                text = f"{self.read(x, place)}{'[i]' if lanes and x.varying else ''}"
+                if not is_within:
+                    text = self.checked.get((x, size)) or self.within(x, text, size)
                 terms.append(f"{text} * {stride}")
         return " + ".join(terms)
 

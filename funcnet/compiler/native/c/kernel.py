@@ -28,10 +28,16 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))
 #define KEEP_SCALAR
+#define IN_REGISTER(x)
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
 #define KEEP_SCALAR __asm__ volatile("");  // without effect, but no loop around it becomes one of vectors
+#ifdef __x86_64__
+#define IN_REGISTER(x) __asm__("" : "+v"(x));  // else gcc 12 loads a whole vector to repeat its first element
+#else
+#define IN_REGISTER(x)
+#endif
 #endif
 #if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
 #define FLUSHED 0x8040
@@ -90,20 +96,33 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 """
 
 
+_TORCH_CALLS = """typedef int (*TorchCall)(i64 position, void **arrays);
+static _Thread_local TorchCall torch_call_;
+static int torch_call(volatile int *control, i64 position, void **arrays) {  // tells whether the run goes on
+  if (control[0]) return 0;
+  set_mode(mode_);
+  if (!torch_call_(position, arrays)) control[0] = 1;  // which another thread may have set meanwhile
+  set_mode(mode_ | FLUSHED);
+  return !control[0];
+}
+"""
+
+
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
 
 
 _RUNS = """char *in[{inputs} + 1], *out[{outputs} + 1];
     for (int i = 0; strides && i < {inputs}; ++i) in[i] = inputs[i] + b * strides[i];
     for (int i = 0; strides && i < {outputs}; ++i) out[i] = outputs[i] + b * strides[{inputs} + i];
-    block(strides ? in : inputs, strides, strides ? out : outputs, arena, control, 0, 1, 1);"""
+    block(strides ? in : inputs, strides, strides ? out : outputs, arena, control, 0, 1, 1, threads);"""
 
 
 def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = False) -> str:
     """Return a program as C text for a machine; with `counted` the kernel counts its finished steps."""
-    writer, sections = Writer(plan.lanes, target), Sections(plan)
+    writer, sections = Writer(plan.lanes, target), Sections(plan, target)
     _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
     prelude = _prelude(plan, target, lanes=program.lanes) + _wide(writer) + definitions.define(writer.used)
+    prelude += _TORCH_CALLS if program.calls else ""
     return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
 
 
@@ -150,8 +169,10 @@ def _block(writer: Writer, program: LoopProgram, statements: Statements) -> None
         for thing in statements.free()
         if isinstance(thing, Buffer) and (kind := pointer(writer, thing))
     ]
-    run = ["const Run run = {inputs, outputs, arena, control, lane, padded};"] if statements.sections.are_called else []
-    writer.lines[:0] = [f"  {line}" for line in addresses + run]
+    if statements.sections.are_called:
+        scratch = f"arena + {statements.sections.plan.size}"
+        addresses.append(f"const Run run = {{inputs, outputs, arena, control, lane, padded, {scratch}, threads}};")
+    writer.lines[:0] = [f"  {line}" for line in addresses]
 
 
 def _address(buffer: Buffer, plan: Plan) -> str:
@@ -194,26 +215,26 @@ def _entry(writer: Writer, program: LoopProgram) -> str:
     """
     arguments = "char *const *inputs, const i64 *strides, char *const *outputs, char *arena, volatile int *control"
     body = "\n".join(writer.lines)
-    run = f"block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded);"
+    run = f"block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded, threads);"
     if not program.lanes:
         run = _RUNS.format(inputs=len(program.inputs), outputs=len(program.outputs))
     return f"""
-static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded) {{
+static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded, i64 threads) {{
 {body}
 }}
 
 typedef struct {{
   {arguments.replace(",", ";")};
-  i64 first, last, lanes, padded;
+  i64 first, last, lanes, padded, threads;{" TorchCall torch_call;" if program.calls else ""}
 }} Call;
 
 void kernel(const Call *call) {{
   flags_ = 0;
   mode_ = mode();
-  set_mode(mode_ | FLUSHED);
+  set_mode(mode_ | FLUSHED);{" torch_call_ = call->torch_call;" if program.calls else ""}
   char *const *inputs = call->inputs, *const *outputs = call->outputs;
   char *arena = call->arena;
-  const i64 *strides = call->strides, lanes = call->lanes, padded = call->padded;
+  const i64 *strides = call->strides, lanes = call->lanes, padded = call->padded, threads = call->threads;
   volatile int *control = call->control;
   for (i64 b = call->first; b < call->last && !control[0]; ++b) {{
     {run}

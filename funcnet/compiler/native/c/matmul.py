@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from funcnet.compiler.native import blas
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c import blocks
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.loop_ir import Contract, Method
+from funcnet.compiler.native.contract import Contract, Method
 
 _SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
 COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
@@ -18,40 +19,37 @@ COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of sing
 def contract(writer: Writer, product: Contract) -> None:
     """Print one product, inside loops over its batch axes."""
     *batch, rows, columns = product.out.shape
-    inner = product.left.shape[-1]
-    if math.prod(product.out.shape) * inner <= writer.target.tiny_product:
+    if product.multiplications <= writer.target.tiny_product:
         for indices in itertools.product(*(range(size) for size in batch)):
-            _unrolled(writer, product, list(indices), rows, columns, inner)
+            _unrolled(writer, product, list(indices), rows, columns)
         return
     for axis, size in enumerate(batch):
         writer.open(f"for (i64 b{axis} = 0; b{axis} < {size}; ++b{axis})")
     place = [f"b{axis}" for axis in range(len(batch))]
     ways = {Method.TILES: _tiled, Method.WIDE: _wide, Method.PANELS: _wide, Method.BLAS: _blas}
-    ways[product.method](writer, product, place, rows, columns, inner)
+    ways[product.method](writer, product, place, rows, columns)
     for _ in batch:
         writer.close()
 
 
 def _poll(writer: Writer, product: Contract) -> None:
     """Read the stop flag once per row of tiles if the product takes long."""
-    if math.prod(product.out.shape) * product.left.shape[-1] > writer.target.poll * writer.target.product_speed // 4:
+    if product.multiplications > writer.target.poll * writer.target.product_speed // 4:
         writer.stop()
 
 
-def _unrolled(
-    writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int
-) -> None:
+def _unrolled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int) -> None:
     for i, j in itertools.product(range(rows), range(columns)):
         kind = writer.type(product.out)
         total = writer.fresh("s")
         writer.put(f"{kind} {total} = {_zero(writer, product)};")
-        for k in range(inner):
+        for k in itertools.product(*map(range, product.inner)):
             a, b = (
-                _read(writer, product, product.left, [*batch, i, k]),
-                _read(writer, product, product.right, [*batch, k, j]),
+                _read(writer, product, product.left, [*batch, i, *k]),
+                _read(writer, product, product.right, [*batch, *k, j]),
             )
             step = (
-                f"{a} * {b}" if inner == 1 else writer.call("fma", kind, a, b, total)
+                f"{a} * {b}" if math.prod(product.inner) == 1 else writer.call("fma", kind, a, b, total)
             )  # starts at 0, so that a sum of terms -0 is 0
             writer.put(f"{total} = {step};")
         writer.store(product.out, [*batch, i, j], total)
@@ -85,13 +83,13 @@ def _parts(size: int, step: int) -> list[tuple[int, int, int]]:
     return [(0, full, step)] * (full > 0) + [(full, size, size - full)] * (full < size)
 
 
-def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+def _tiled(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int) -> None:
     """Print a product in tiles of elements, smaller ones at the edges."""
     target = writer.target
     registers = target.vector_registers if product.out.varying else target.scalar_registers
     tall, wide = _tile_size(rows, columns, registers)
     for height, width in itertools.product(_parts(rows, tall), _parts(columns, wide)):
-        _tiles(writer, product, batch, height, width, inner)
+        _tiles(writer, product, batch, height, width)
 
 
 def _tiles(
@@ -100,7 +98,6 @@ def _tiles(
     batch: Sequence[str | int],
     rows: tuple[int, int, int],
     columns: tuple[int, int, int],
-    inner: int,
 ) -> None:
     """Print all tiles of one size."""
     kind, m, n = writer.type(product.out), rows[2], columns[2]
@@ -108,13 +105,12 @@ def _tiles(
     _poll(writer, product)
     writer.open(f"for (i64 j = {columns[0]}; j < {columns[1]}; j += {n})")
     sums = [[f"s{r}_{c}" for c in range(n)] for r in range(m)]
-    with _summed(
-        writer, kind, sums, _zero(writer, product), inner, TILE if product.out.shape[-1] > 1 else COLUMN
-    ) as totals:
+    most, ks = TILE if product.out.shape[-1] > 1 else COLUMN, blocks.indices(product.inner)
+    with blocks.summed(writer, kind, sums, _zero(writer, product), product.inner, most) as totals:
         for c in range(n):
-            writer.put(f"const {kind} r{c} = {_read(writer, product, product.right, [*batch, 'k', f'(j + {c})'])};")
+            writer.put(f"const {kind} r{c} = {_read(writer, product, product.right, [*batch, *ks, f'(j + {c})'])};")
         for r in range(m):
-            writer.put(f"const {kind} a{r} = {_read(writer, product, product.left, [*batch, f'(i + {r})', 'k'])};")
+            writer.put(f"const {kind} a{r} = {_read(writer, product, product.left, [*batch, f'(i + {r})', *ks])};")
             for c in range(n):
                 writer.put(f"{sums[r][c]} = {writer.call('fma', kind, f'a{r}', f'r{c}', sums[r][c])};")
     for r, c in itertools.product(range(m), range(n)):
@@ -123,38 +119,12 @@ def _tiles(
     writer.close()
 
 
-@contextmanager
-def _summed(
-    writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: int, most: int
-) -> Iterator[list[list[str]]]:
-    """Print the loop over the inner axis, in blocks if it is long; yield the expressions of the sums after it."""
-    blocks = -(-inner // most)
-    length = -(-inner // max(blocks, 1))
-    if blocks > 1:
-        _declare(writer, kind, [[f"{prefix}{s}" for s in row for prefix in "te"] for row in sums], zero)
-        writer.open(f"for (i64 b = 0; b < {inner}; b += {length})")
-    _declare(writer, kind, sums, zero)
-    end = inner if blocks < 2 else f"(b + {length} < {inner} ? b + {length} : {inner})"
-    writer.open(f"for (i64 k = {'b' if blocks > 1 else 0}; k < {end}; ++k)")
-    yield sums if blocks < 2 else [[writer.call("total", kind, f"t{s}", f"e{s}") for s in row] for row in sums]
-    writer.close()
-    if blocks > 1:
-        for s in itertools.chain(*sums):
-            writer.put(f"t{s} = {writer.call('compensate', kind, f't{s}', s, f'&e{s}')};")
-        writer.close()
-
-
-def _declare(writer: Writer, kind: str, names: list[list[str]], zero: str) -> None:
-    for row in names:
-        writer.put(f"{kind} " + ", ".join(f"{name} = {zero}" for name in row) + ";")
-
-
-def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int) -> None:
     """Print a call of torch's BLAS, whose matrices are column-major: it computes out^T = right^T left^T.
 
     It runs in the caller's floating-point mode, because its threads outlive the call and keep the mode they start in.
     """
-    scalar = writer.type(product.out)
+    scalar, (inner,) = writer.type(product.out), product.inner
     writer.used.add(("gemm", scalar))
     writer.open("")
     names = []
@@ -169,7 +139,7 @@ def _blas(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
             writer.load(view, [*batch, *at])
             for view, at in ((product.out, (i, j)), (product.left, (i, 0)), (product.right, (0, j)))
         )
-        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {columns};")
+        writer.put(f"const int m = {m}, n = {n}, k = {inner}, ldc = {max(product.out.strides[-2], columns)};")
         writer.put("set_mode(mode_);")
         writer.put(
             f'gemm_{scalar}("{names[0]}", "{names[1]}", &n, &m, &k, &one, &{right}, &ldb, &{left}, &lda, &zero, '
@@ -200,7 +170,7 @@ def _part(size: int, most: int) -> int:
     return -(-size // (64 * parts)) * 64
 
 
-def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int, inner: int) -> None:
+def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: int, columns: int) -> None:
     """Print a product of shared matrices by vectors of neighbouring columns.
 
     The last vector of a row overlaps the one before it unless it fits; of a vector wider than the row, a part is used.
@@ -214,9 +184,7 @@ def _wide(writer: Writer, product: Contract, batch: Sequence[str | int], rows: i
             start, left = columns - width, width
         at = [min(c * width, max(left - width, 0)) for c in range(n)]
         writer.open(f"for (i64 j = {start}; j < {start + (j1 - j0) * width}; j += {n * width})")
-        panel = (
-            None if product.panel is None else _packed(writer, product, batch, inner, n * width, min(n * width, left))
-        )
+        panel = None if product.panel is None else _packed(writer, product, batch, n * width, min(n * width, left))
         for part in _parts(rows, tall):
             _vectors(writer, replace(product, right=panel or product.right), batch, part, at, width)
         writer.close()
@@ -231,9 +199,10 @@ def _cut(parts: list[tuple[int, int, int]], ragged: bool) -> Iterator[tuple[int,
             yield end - step, end, step
 
 
-def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], inner: int, size: int, used: int) -> View:
+def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], size: int, used: int) -> View:
     """Print a copy of `size` columns of right to contiguous memory, which stays in the cache for all rows of left."""
     assert product.panel is not None
+    (inner,) = product.inner
     panel, right = replace(product.panel, shape=(inner, size), strides=(size, 1)), product.right
     scalar = writer.type(panel)
     writer.open("")
@@ -262,12 +231,14 @@ def _vectors(
     writer.open(f"for (i64 i = {rows[0]}; i < {rows[1]}; i += {m})")
     _poll(writer, product)
     sums = [[f"s{r}_{c}" for c in range(len(at))] for r in range(m)]
-    with _summed(writer, kind, sums, "{0}", left.shape[-1], WIDE) as totals:
+    ks = blocks.indices(product.inner)
+    with blocks.summed(writer, kind, sums, "{0}", product.inner, WIDE) as totals:
         for c, first in enumerate(at):
-            place: Sequence[str | int] = ["k", first] if packed else [*batch, "k", f"(j + {first})"]
+            place: Sequence[str | int] = [*ks, first] if packed else [*batch, *ks, f"(j + {first})"]
             writer.put(f"const {kind} r{c} = *(const {kind} *)&{writer.load(right, place)};")
         for r in range(m):
-            writer.put(f"const {kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', 'k'])} - ({kind}){{0}};")
+            writer.put(f"{kind} a{r} = {writer.load(left, [*batch, f'(i + {r})', *ks])} - ({kind}){{0}};")
+            writer.put(f"IN_REGISTER(a{r})")
             for c in range(len(at)):
                 writer.put(f"s{r}_{c} = {writer.call('fma', kind, f'a{r}', f'r{c}', f's{r}_{c}')};")
     for r, (c, first) in itertools.product(range(m), enumerate(at)):

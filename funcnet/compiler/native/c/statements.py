@@ -7,13 +7,16 @@ from funcnet.compiler.native.c.cumulate import cumulate
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import NestWriter
+from funcnet.compiler.native.c.routines import routine
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
 from funcnet.compiler.native.c.writer import Writer
-from funcnet.compiler.native.control import Break, Case, Check, Repeat
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
 from funcnet.compiler.native.cost import work
-from funcnet.compiler.native.loop_ir import Contract, Cumulate, Loop, Nest, Section, Sort, Statement, never
+from funcnet.compiler.native.loop_ir import Cumulate, Loop, Nest, Section, Sort, Statement, never
 from funcnet.compiler.native.memory import Holder
+from funcnet.compiler.native.routines import Routine
 
 
 class Statements:
@@ -34,6 +37,10 @@ class Statements:
                 cumulate(self.writer, statement)
             case Sort():
                 sort(self.writer, statement)
+            case TorchCall():
+                self.torch_call(statement)
+            case Routine():
+                routine(self.writer, statement)
             case Check():
                 self.check(statement)
             case Break():
@@ -49,9 +56,19 @@ class Statements:
             case _:
                 never(statement)
 
+    def torch_call(self, call: TorchCall) -> None:
+        """Print a call of torch; the C function ends if it fails, or if a stop has been requested."""
+        views = (*call.inputs, *call.outputs)
+        pointers = ", ".join(f"(void *)&{self.writer.load(view, [0] * len(view.shape))}" for view in views)
+        self.writer.put(f"if (!torch_call(control, {call.position}, (void *[]){{{pointers or 0}}})) return;")
+
     def check(self, check: Check) -> None:
         """Print a check: set an error code if a condition is false and no earlier check failed."""
         value = self.writer.load(check.view, [0] * len(check.view.shape))
+        if check.count:
+            failed = f"{value} < {check.count} && flags_ < FAILED"
+            self.writer.put(f"if ({failed}) flags_ += ({check.code} + (int){value}) * FAILED;")
+            return
         varying = check.view.varying
         line = f"if (!{f'({value})[i]' if varying else value} && flags_ < FAILED) flags_ += {check.code} * FAILED;"
         self.writer.put(each_lane(line) if varying else line)
@@ -97,8 +114,20 @@ class Statements:
         """Print a call of the function of a section."""
         inner = Statements(self.writer.function(), self.sections, self.counted)
         inner.writer.origins = origins(section)
-        inner.block(section, section.body)
-        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer))
+        if section.counter is None:
+            inner.block(section, section.body)
+        else:
+            inner.shared(section, section.counter)
+        self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer, section.counter))
+
+    def shared(self, section: Section, counter: Counter) -> None:
+        """Print the loop over the values of a counter that one thread runs."""
+        self.declared.add(counter)
+        t = self.writer.name(counter, "t")
+        self.writer.open(f"for (i64 {t} = first; {t} < last; ++{t})")
+        self.writer.stop()
+        self.block(section, section.body)
+        self.writer.close()
 
     def free(self) -> list[Buffer | Counter]:
         """Return the buffers and counters that the statements use and do not declare, in the order of their use."""

@@ -10,7 +10,7 @@ from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.loop_ir import Const, Gather, Index, Nest, Operand, Scatter, Store
 from funcnet.compiler.native.lowering import views
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
-from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
+from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value, varies
 
 Place = Callable[..., Sequence[Operand]]  # (emit, *indices) -> one operand per axis
 
@@ -82,7 +82,7 @@ def _scattered(
     operands = [lowering.view(index) for index in indices]
     source = value if isinstance(value, Number | Splat) else lowering.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
-    out = lowering.output(varying or _varies(base))
+    out = lowering.output(varying or varies(base))
     lowering.store(out, base)
     nest = Nest(tuple(shape), sequential=True)
     emit = Emit(nest)
@@ -123,14 +123,8 @@ def _scatter(accumulate: bool) -> Rule:
     return rule
 
 
-def _varies(value: Value) -> bool:
-    if isinstance(value, Splat):
-        return False
-    return value.varying if isinstance(value, View) else value.node.varying
-
-
 def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
-    out, start = lowering.output(any(_varies(value) for value in values)), 0
+    out, start = lowering.output(any(varies(value) for value in values)), 0
     for value in values:
         if value.shape != (0,) or len(out.shape) == 1:
             part = views.narrow(out, dim, start, value.shape[dim])
@@ -144,20 +138,25 @@ def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
 
 def _pad(lowering: Lowering, x: Value, widths: Sequence[int], value: Number = 0) -> Value:
     """Pad with a number; negative widths crop."""
-    out, fill = lowering.output(_varies(x)), Splat(Const(value, x.dtype), ())
-    source, part = lowering.view(x), out
-    for axis, (left, right) in enumerate(
-        zip(widths[-2::-2], widths[::-2], strict=True), len(x.shape) - len(widths) // 2
-    ):
+    out = lowering.output(varies(x))
+    pad_into(lowering, out, x, [*zip(widths[-2::-2], widths[::-2], strict=True)], Const(value, x.dtype))
+    return out
+
+
+def pad_into(lowering: Lowering, out: View, x: Value, widths: Sequence[tuple[int, int]], fill: Const) -> None:
+    """Store x, padded before and after its last axes, to a view; negative widths crop."""
+    part, crops = out, any(width < 0 for pair in widths for width in pair)
+    source: Value = lowering.view(x) if crops else x
+    for axis, (left, right) in enumerate(widths, len(x.shape) - len(widths)):
         size = max(0, x.shape[axis] + min(left, 0) + min(right, 0))
         for start, width in ((0, left), (max(left, 0) + size, right)):
             if width > 0:
                 border = views.narrow(part, axis, start, width)
-                lowering.store(border, replace(fill, shape=border.shape))
-        source = views.narrow(source, axis, max(0, -left), size)
+                lowering.store(border, Splat(fill, border.shape))
+        if isinstance(source, View):
+            source = views.narrow(source, axis, max(0, -left), size)
         part = views.narrow(part, axis, max(0, left), size)
     lowering.store(part, source)
-    return out
 
 
 def _slice_scatter(
@@ -170,7 +169,7 @@ def _slice_scatter(
     step: int = 1,
 ) -> Value:
     """Return a copy of x with a slice replaced by source."""
-    out = lowering.output(_varies(x) or _varies(source))
+    out = lowering.output(varies(x) or varies(source))
     lowering.store(out, x)
     part = views._slice(out, dim, start, end, step)
     lowering.scope.add(Nest(part.shape, [Store(part, lowering.view(source).expand(part.shape))]), out)
@@ -179,7 +178,7 @@ def _slice_scatter(
 
 def _repeat(lowering: Lowering, x: Value, repeats: Sequence[int]) -> Value:
     """Tile: view each axis of the result as a pair, along the first of which x is repeated."""
-    out, source = lowering.output(_varies(x)), lowering.view(x)
+    out, source = lowering.output(varies(x)), lowering.view(x)
     shape = (1,) * (len(repeats) - len(x.shape)) + x.shape
     pairs = out.reshape([n for pair in zip(repeats, shape, strict=True) for n in pair])
     rows = source.reshape([n for size in shape for n in (1, size)])

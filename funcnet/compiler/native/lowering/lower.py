@@ -13,17 +13,10 @@ import torch
 from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native import long_sums
 from funcnet.compiler.native.buffers import HALVES, Buffer, View, whole
-from funcnet.compiler.native.control import Check
-from funcnet.compiler.native.loop_ir import (
-    Accumulate,
-    Const,
-    Contract,
-    LoopProgram,
-    Nest,
-    Operand,
-    Statement,
-    Store,
-)
+from funcnet.compiler.native.contract import Contract
+from funcnet.compiler.native.control import Check, Failure, codes
+from funcnet.compiler.native.loop_ir import Accumulate, Const, LoopProgram, Nest, Operand, Statement, Store
+from funcnet.compiler.native.lowering.selection import select
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Apply, Op, Program, Var
@@ -39,7 +32,8 @@ class Lowering:
         self.lanes = program.in_dims is not None
         self.values: dict[Var, Value] = {}
         self.scope = Scope()
-        self.messages: list[str] = []
+        self.messages: list[str | Failure] = []
+        self.calls: list[Apply] = []
         self.op: Apply
         self.program = program
         self.destination: dict[Var, View] = {}
@@ -54,7 +48,7 @@ class Lowering:
             self.lower(op)
         finished = [self._finish(self.values[var], out) for var, out in zip(block.results, outputs, strict=True)]
         arguments = [view.buffer for view in inputs], [view.shape for view in inputs]
-        return LoopProgram(*arguments, finished, self.scope.statements, self.lanes, self.messages)
+        return LoopProgram(*arguments, finished, self.scope.statements, self.lanes, self.messages, self.calls)
 
     def _input(self, position: int, var: Var) -> View:
         buffer = Buffer(var.dtype, math.prod(var.shape), var in self.program.varying, "input", position)
@@ -88,23 +82,29 @@ class Lowering:
             found = self.rules[type(op).__name__](self, op)
             self.values.update(zip(op.outputs, found if isinstance(found, list) else [found], strict=True))
             return
-        name = op.target._schema.name.removeprefix("aten::")
-        rule = self.rules.get(name)
-        if rule is None:
-            raise UnsupportedError(f"{op.target}: the native backend has no rule for it")
-        for var in op.outputs:
-            if var.dtype not in DTYPES:
-                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
         self.op = op
-        results = rule(
-            self, *(self._argument(arg) for arg in op.args), **{k: self._argument(v) for k, v in op.kwargs.items()}
-        )
+        results = self._results(op)
         for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
             if value.shape != var.shape or value.dtype != var.dtype:
                 raise InternalError(
                     f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
                 )
             self.values[var] = value
+
+    def _results(self, op: Apply) -> Value | list[Value]:
+        """Apply the rule of an operation; without one, or if it refuses the arguments, torch computes the operation."""
+        rule = self.rules.get(op.target._schema.name.removeprefix("aten::"))
+        if rule is None:
+            return self.rules["Apply"](self, op, "the native backend has no rule for it")
+        for var in op.outputs:
+            if var.dtype not in DTYPES:
+                raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
+        args, kwargs = map(self._argument, op.args), {name: self._argument(value) for name, value in op.kwargs.items()}
+        try:
+            return rule(self, *args, **kwargs)
+        except UnsupportedError as error:
+            self.op = op  # the rule may have replaced it
+            return self.rules["Apply"](self, op, str(error))
 
     def _argument(self, arg: object) -> object:
         if isinstance(arg, Var):
@@ -210,10 +210,11 @@ class Lowering:
         self.store(copy, view)
         return copy
 
-    def check(self, value: Value, message: str) -> None:
-        """Raise an error after the run if a value of one element is false."""
+    def check(self, value: Value, message: str | Failure) -> None:
+        """Raise an error after the run if a value of one element is false, or is the number of a failure."""
+        code, count = codes(self.messages)[-1], message.count if isinstance(message, Failure) else 0
         self.messages.append(message)
-        self.scope.add(Check(self.view(value), len(self.messages)))
+        self.scope.add(Check(self.view(value), code, count))
 
 
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
@@ -228,4 +229,4 @@ def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgr
             raise UnsupportedError(f"the native backend runs on the {target.device.upper()}, not on {var.device}")
         if var.dtype not in DTYPES:
             raise UnsupportedError(f"the native backend has no {var.dtype}")
-    return Lowering(program, rules, target).run()
+    return Lowering(select(program), rules, target).run()

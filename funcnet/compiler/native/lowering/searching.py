@@ -34,21 +34,25 @@ def _search(
 
 
 def _count(line: View, beyond: str, emit: Emit, x: Operand) -> Operand:
-    """Halve the range of the result at each step, without branches; a NaN is beyond all elements."""
+    """Halve the range of the result at each step, without branches; a NaN is beyond all elements.
+
+    Where they suffice, positions are of 32 bits, of which a vector holds twice as many.
+    """
     rows = [Index(axis) for axis in range(len(line.shape) - 1)]
-    position: Operand = Const(0, torch.int64)
+    dtype = torch.int32 if line.buffer.size < 2**31 else torch.int64
+    position: Operand = Const(0, dtype)
     size = line.shape[-1]
 
     def precedes(at: Operand) -> Operand:
         varying = line.varying or at.varying
-        element = emit.append(Gather("gather", (*rows, at), line.dtype, varying, line))
+        element = emit.append(Gather("gather", (*rows, at), line.dtype, varying, line, is_within=True))
         return emit("not", emit(beyond, element, x))
 
     while size > 1:
         half = size // 2
-        found = precedes(emit("add", position, half - 1))
-        position, size = emit("where", found, emit("add", position, half), position, dtype=torch.int64), size - half
-    return emit("add", position, emit.cast(precedes(position), torch.int64))
+        found = emit.cast(precedes(emit("add", position, half - 1)), dtype)
+        position, size = emit("add", position, emit("mul", found, half)), size - half
+    return emit("add", position, emit.cast(precedes(position), dtype))
 
 
 RULES: dict[str, Rule] = {

@@ -1,6 +1,18 @@
 """The table of lowering rules, from ATen operations, loops and branches to statements."""
 
-from funcnet.compiler.native.lowering import elementwise, indexing, loops, reductions, searching, sorting, views
+from funcnet.compiler.native.lowering import (
+    calls,
+    convolution,
+    elementwise,
+    indexing,
+    loops,
+    matrices,
+    pooling,
+    reductions,
+    searching,
+    sorting,
+    views,
+)
 from funcnet.compiler.native.lowering.halves import widened
 from funcnet.compiler.native.lowering.lower import Rule
 
@@ -8,12 +20,16 @@ _COMPUTE: dict[str, Rule] = {
     **elementwise.RULES,
     **reductions.RULES,
     **indexing.WRITES,
+    **convolution.RULES,
+    **pooling.RULES,
     **sorting.RULES,
     **searching.RULES,
+    **matrices.RULES,
 }
 RULES: dict[str, Rule] = {
     **{name: widened(rule) for name, rule in _COMPUTE.items()},
     **views.RULES,
     **indexing.READS,
     **loops.RULES,
+    **calls.RULES,
 }

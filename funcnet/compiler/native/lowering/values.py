@@ -65,6 +65,13 @@ class Splat:
 Value = View | Pending | Splat
 
 
+def varies(value: Value) -> bool:
+    """Tell whether a value differs between lanes."""
+    if isinstance(value, Splat):
+        return False
+    return value.varying if isinstance(value, View) else value.node.varying
+
+
 def inside(value: Value, nest: Statement) -> bool:
     """Tell whether a nest computes a value."""
     return isinstance(value, Pending) and value.nest is nest

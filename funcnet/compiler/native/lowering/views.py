@@ -56,10 +56,6 @@ def _expand(lowering: Lowering, x: Value, *_: object, **__: object) -> Value:
     return x if x.shape == shape else lowering.view(x).expand(shape)
 
 
-def _permute(x: View, axes: Sequence[int]) -> View:
-    return replace(x, shape=tuple(x.shape[a] for a in axes), strides=tuple(x.strides[a] for a in axes))
-
-
 def _slice(x: View, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> View:
     dim %= len(x.shape)
     chosen = range(x.shape[dim])[slice(start, end, step)]
@@ -132,7 +128,7 @@ RULES: dict[str, Rule] = {
     "view": _reshape,
     "squeeze": _reshape,
     "expand": _expand,
-    "permute": moved(_permute),
+    "permute": moved(View.permute),
     "slice": moved(_slice),
     "select": moved(_select),
     "unsqueeze": moved(_unsqueeze),

@@ -13,7 +13,7 @@ static inline T exp_S(T x) { REDUCE
 EXP2 = """
 static inline T exp2_S(T x) {
   const T z = x + K(MAGIC), r = x - (z - K(MAGIC)), r2 = r * r;
-  const T p = EXP2SERIES;
+  const T p = fma_S(r, fma_S(r, EXP2SERIES, K(0x1.62e42fefa39efp-1)), K(1.0));
   const I n = bits_S(z) - bits_S(K(MAGIC)), h = n >> 1;
   const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
   return sel_S(x >= K(BIAS + 1), K(INFINITY_), sel_S(x < K(-BIAS - P), K(0.0), y));
@@ -46,6 +46,13 @@ LOG = """
 static inline T log_S(T x) {
   const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
   const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), v, x));
+  return sel_S(x < K(0.0), K(NAN_), w);
+}"""
+LOG2 = """
+static inline T log2_S(T x) {
+  const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
+  const T u = fma_S(f - (h - s * (h + q * (LOGSERIES))), K(0x1.71547652b82fep+0), k);  // exact at powers of two
+  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), u, x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }"""
 LOGIT = """

@@ -79,7 +79,7 @@ def texts(scalar: str) -> dict[str, str]:
     angle = [(-1) ** (k // 2) * (math.pi / 2) ** k / math.factorial(k) for k in range(20)]
     return {
         "EXPSERIES": _exponential(0, scalar),
-        "EXP2SERIES": _exponential(0, scalar, math.log(2)),
+        "EXP2SERIES": _exponential(2, scalar, math.log(2)),
         "EXPM1SERIES": _exponential(2, scalar),
         "LOGSERIES": _polynomial([2 / (2 * k + 1) for k in range(1, _LOG_TERMS[scalar] + 1)], "q"),
         "NORMALSERIES": _polynomial(normal, "s"),

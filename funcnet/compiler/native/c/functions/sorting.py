@@ -50,23 +50,25 @@ static i64 NAME_S(T *keys, i64 *order, i64 n, i64 k, volatile int *control) {
   i64 *at = order + n;
   for (i64 i = 0; i < k; ++i) heap[i] = keys[i], at[i] = i;
   for (i64 i = k / 2; i-- > 0;) NAME_sink_S(heap, at, k, i, heap[i], at[i]);
-  for (i64 i = k; i < n;) {
-    const i64 end = n - i < 32 ? n : i + 32;
-    int any = end != i + 32;
+  for (i64 i = k, end; i < n; i = end) {
     const T a = heap[0];
-    if (!any) {
+    unsigned candidates = ~0u;  // a bit per element that may be one of the first k
+    end = n - i < 32 ? n : i + 32;
+    if (end == i + 32) {
+      candidates = 0;
       VECTORISE UNROLL(1)
       for (int w = 0; w < 32; ++w) {
         const T b = keys[i + w];
-        any |= BEFORE;
+        candidates |= (unsigned)(BEFORE) << w;
       }
+    } else
+      candidates >>= 32 - (end - i);
+    for (; candidates; candidates &= candidates - 1) {
+      const i64 j = i + __builtin_ctz(candidates);
+      const T a = heap[0], b = keys[j];
+      if (BEFORE) NAME_sink_S(heap, at, k, 0, b, j);
     }
-    if (!any) i = end;
-    for (; i < end; ++i) {
-      const T a = heap[0], b = keys[i];
-      if (BEFORE) NAME_sink_S(heap, at, k, 0, b, i);
-    }
-    if (!(i & 0xffff) && control[0]) return n;
+    if (!((i - k) & 0xffff) && control[0]) return n;
   }
   for (i64 i = k; i-- > 1;) {
     const T key = heap[i];

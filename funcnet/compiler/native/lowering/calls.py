@@ -1,0 +1,47 @@
+"""The rule for operations without one: a call of torch."""
+
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.buffers import View, whole
+from funcnet.compiler.native.control import Case, TorchCall
+from funcnet.compiler.native.lowering.lower import DTYPES, Lowering, Rule
+from funcnet.compiler.native.lowering.values import Value
+from funcnet.compiler.native.torch_calls import call_inputs
+from funcnet.compiler.program import Apply
+
+
+def _call(lowering: Lowering, op: Apply, reason: str) -> list[Value]:
+    """Let torch compute an operation, for a reason; temporaries have the same addresses in all runs, unlike results."""
+    _check(lowering, op, reason)
+    inputs = [_dense(lowering, lowering.values[var]) for var in call_inputs(op)]
+    outputs = [lowering.temporary(var.shape, var.dtype, False) for var in op.outputs]
+    lowering.scope.add(TorchCall(len(lowering.calls), tuple(inputs), tuple(outputs)), *outputs)
+    lowering.calls.append(op)
+    return [*outputs]
+
+
+def _check(lowering: Lowering, op: Apply, reason: str) -> None:
+    """Raise for a call in each block of lanes, one of Python functions, or one with tensors that kernels lack."""
+    if lowering.lanes or op.target.namespace != "aten":
+        raise UnsupportedError(reason if str(op.target) in reason else f"{op.target}: {reason}")
+    for var in (*call_inputs(op), *op.outputs):
+        if var.dtype not in DTYPES:
+            raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
+
+
+def _dense(lowering: Lowering, value: Value) -> View:
+    view = lowering.view(value)
+    return view if view.is_dense else lowering.dense(view)
+
+
+def _check_errors(lowering: Lowering, info: Value, name: str, *, is_matrix: bool) -> list[Value]:
+    """Call torch, for its error, only if the code of a factorisation is not 0."""
+    view = lowering.view(info)
+    failed = lowering.map(info.shape, lambda emit, code: emit("ne", code, 0), view)
+    case = Case(whole(lowering.reduce("or", failed, range(len(info.shape)), False).buffer, ()), 1)
+    with lowering.inside(case.body):
+        _call(lowering, lowering.op, "the native backend has no rule for it")
+    lowering.scope.add(case)
+    return []
+
+
+RULES: dict[str, Rule] = {"Apply": _call, "_linalg_check_errors": _check_errors}

@@ -1,0 +1,31 @@
+"""Statements that factor matrices, and solve systems with the factors."""
+
+import math
+from dataclasses import dataclass
+
+from funcnet.compiler.native.buffers import View
+
+
+@dataclass(eq=False)
+class Routine:
+    """A C function that overwrites each matrix of a batch, which the leading axes of all views count.
+
+    Attributes:
+        name: The function, in c/functions/factors.py.
+        matrix: The matrices, with rows of neighbouring elements.
+        results: Vectors and numbers per matrix that it writes, too: pivots, and the step that failed or 0.
+        operands: What it reads in addition: a triangle, or pivots.
+        options: Flags.
+    """
+
+    name: str
+    matrix: View
+    results: tuple[View, ...] = ()
+    operands: tuple[View, ...] = ()
+    options: tuple[bool, ...] = ()
+
+    @property
+    def multiplications(self) -> int:
+        """The number of multiplications, about."""
+        size = math.prod(self.matrix.shape)
+        return size if self.name == "permute" else size * self.matrix.shape[-2] // 2

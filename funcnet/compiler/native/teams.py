@@ -1,0 +1,274 @@
+"""Teams: a long statement becomes a section whose parts the threads of a run share.
+
+A nest is cut along one axis, a product along its rows, its columns or a batch axis, a loop over rows or strips between
+its steps. The parts depend on shapes alone, and the partial results of a reduction are combined in their order, so that
+results have the same bits with any number of threads.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from funcnet.compiler.native import long_sums
+from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
+from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.control import Case, Repeat
+from funcnet.compiler.native.cost import total
+from funcnet.compiler.native.loop_ir import (
+    Accumulate,
+    Cumulate,
+    Gather,
+    Index,
+    Loop,
+    LoopProgram,
+    Nest,
+    Node,
+    Operand,
+    Part,
+    Section,
+    Sort,
+    Statement,
+    Store,
+    operands,
+)
+from funcnet.compiler.native.strips import is_elementwise
+from funcnet.compiler.native.target import Target
+from funcnet.compiler.native.times import time
+
+_SIDE = 256  # rows or columns of a part of a call of BLAS, which packs the other matrix for each part
+_FEW = 8  # parts, with which another axis need not be tried
+
+
+def share(program: LoopProgram, target: Target) -> LoopProgram:
+    """Cut the long statements of a program, including those in the bodies of loops, into parts for several threads."""
+    return replace(program, statements=[*_shared(program.statements, target)])
+
+
+def _shared(statements: Sequence[Statement], target: Target) -> Iterator[Statement]:
+    for statement in statements:
+        nanoseconds = total([statement], target, time)
+        if nanoseconds < target.team:
+            yield statement
+        elif isinstance(statement, Loop) and _is_shared(statement):
+            yield Section(statement.body, statement.counter)
+        elif isinstance(statement, Loop | Repeat | Case):
+            yield replace(statement, body=[*_shared(statement.body, target)])
+        else:
+            yield from _cut(statement, min(target.parts, int(nanoseconds / target.part)), target)
+
+
+def _is_shared(loop: Loop) -> bool:
+    """Tell whether threads share a loop over rows or strips; if it is short, those inside it may be longer."""
+    is_inner = not any(isinstance(statement, Loop) for statement in loop.body)
+    return not loop.counter.is_step and loop.counter.length > (1 if is_inner else _FEW)
+
+
+def _cut(statement: Statement, count: int, target: Target) -> Iterator[Statement]:
+    """Cut a statement into about `count` parts, if it can be."""
+    if isinstance(statement, Nest):
+        yield from _cut_nest(statement, count)
+    elif isinstance(statement, Contract):
+        yield from _cut_product(statement, count, target)
+    elif isinstance(statement, Sort | Cumulate):
+        yield from _cut_lines(statement, count)
+    else:
+        yield statement
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The indices of one part along an axis: `length` of them, from `start` and from the part's place on."""
+
+    axis: int
+    length: int
+    start: int = 0
+    counter: Counter | None = None
+
+    def of(self, view: View, axis: int | None = None) -> View:
+        """Return a view of these indices along an axis."""
+        axis = self.axis if axis is None else axis
+        stride = view.strides[axis]
+        steps = ((self.counter, self.length * stride),) if self.counter and stride else ()
+        shape = (*view.shape[:axis], self.length, *view.shape[axis + 1 :])
+        return replace(view, shape=shape, offset=view.offset + self.start * stride, steps=(*view.steps, *steps))
+
+
+def _ranges(axis: int, size: int, length: int) -> Iterator[_Range]:
+    """Yield the range of all equal parts, and that of the rest, if any."""
+    count, rest = divmod(size, length)
+    yield _Range(axis, length, 0, Counter(count, is_step=False))
+    if rest:
+        yield _Range(axis, rest, count * length)
+
+
+def _part(found: _Range, body: list[Statement]) -> Iterator[Statement]:
+    """Yield the statements of a range: a section for all equal parts."""
+    yield from [Section(body, found.counter)] if found.counter else body
+
+
+def _length(size: int, count: int, multiple: int = 1, least: int = 1) -> int:
+    """Return the length of about `count` equal parts of a size, a multiple of some number; 0 if there are none.
+
+    The rest has at least `least` elements; a length without a rest is preferred.
+    """
+    most = -(-size // (count * multiple)) * multiple
+    lengths = [n for n in range(max(multiple, most // 2 // multiple * multiple), 2 * most, multiple) if 2 * n <= size]
+    fitting = [n for n in lengths if size % n == 0 or size % n >= least]
+    return min(fitting, key=lambda n: (size % n > 0, abs(n - most)), default=0)
+
+
+def _longest(sizes: dict[int, int]) -> int | None:
+    """Return the first axis with enough indices, or the longest one."""
+    return next((a for a, n in sizes.items() if n >= _FEW), max(sizes, key=lambda a: sizes[a], default=None))
+
+
+# Nests
+
+
+def _cut_nest(nest: Nest, count: int) -> Iterator[Statement]:
+    """Cut a nest along one axis; each part reduces into memory of its own."""
+    reductions = [part.view for part in nest.body if isinstance(part, Accumulate)]
+    is_free = is_elementwise(nest) and not nest.sequential and not any(v.offset or v.steps for v in reductions)
+    axis = _longest({a: n for a, n in enumerate(nest.shape) if n > 1 and not _counts(nest, a)}) if is_free else None
+    if axis is None:
+        yield nest
+        return
+    size, is_last = nest.shape[axis], axis == len(nest.shape) - 1
+    length = _length(size, count, 64 if is_last and size >= 64 * count else 1)
+    if not length:
+        yield nest
+        return
+    partials: dict[Accumulate, tuple[View, View]] = {}
+    for found in _ranges(axis, size, length):
+        yield from _part(found, [*_nests(nest, found, -(-size // length), partials)])
+    for part, (target, values) in partials.items():
+        reduced = replace(part, view=target, value=values, scratch=long_sums.scratch(target, part.op))
+        yield Nest(values.shape, [reduced])
+
+
+def _counts(nest: Nest, axis: int) -> bool:
+    """Tell whether the index along an axis is a value in a nest, other than an index of a gather."""
+    parts = [part for part in nest.body if not isinstance(part, Gather)]
+    return any(x == Index(axis) for part in parts for x in operands(part))
+
+
+def _nests(nest: Nest, found: _Range, count: int, partials: dict[Accumulate, tuple[View, View]]) -> Iterator[Nest]:
+    """Yield the nest for a range, and copies of its reductions to their places or to the partial results."""
+    new: dict[Operand, Operand] = {}
+    body: list[Part] = []
+    copies: list[Nest] = []
+    shape = (*nest.shape[: found.axis], found.length, *nest.shape[found.axis + 1 :])
+    for part in nest.body:
+        if isinstance(part, Accumulate):
+            own = _own(found.of(part.view))
+            value = _operand(part.value, found, new)
+            body.append(replace(part, view=own, value=value, scratch=long_sums.scratch(own, part.op)))
+            outside = _kept(found.of(part.view))
+            if not part.view.strides[found.axis]:
+                outside = _partial(part, outside, found, count, partials)
+            copies.append(Nest(outside.shape, [Store(outside, whole(own.buffer, outside.shape))]))
+        elif isinstance(part, Store):
+            body.append(Store(found.of(part.view), _operand(part.value, found, new)))
+        else:
+            assert isinstance(part, Node)
+            new[part] = node = _node(part, found, new)
+            body.append(node)
+    yield Nest(shape, body)
+    yield from copies
+
+
+def _node(node: Node, found: _Range, new: dict[Operand, Operand]) -> Node:
+    args = tuple(_operand(x, found, new) for x in node.args)
+    if not isinstance(node, Gather):
+        return replace(node, args=args)
+    view = node.view
+    for axis, x in enumerate(args):
+        view = found.of(view, axis) if x == Index(found.axis) else view
+    return replace(node, args=args, view=view)
+
+
+def _operand(x: Operand, found: _Range, new: dict[Operand, Operand]) -> Operand:
+    return found.of(x) if isinstance(x, View) else new.get(x, x)
+
+
+def _own(target: View) -> View:
+    """Return a reduction's target in a buffer of its own, row-major along the kept axes."""
+    strides, size = [0] * len(target.shape), 1
+    for axis in reversed(range(len(target.shape))):
+        if target.strides[axis]:
+            strides[axis], size = size, size * target.shape[axis]
+    return View(Buffer(target.dtype, size, target.varying), target.shape, tuple(strides))
+
+
+def _kept(target: View) -> View:
+    """Return a reduction's target without the reduced axes."""
+    kept = [axis for axis, stride in enumerate(target.strides) if stride]
+    shape, strides = (tuple(values[axis] for axis in kept) for values in (target.shape, target.strides))
+    return replace(target, shape=shape, strides=strides)
+
+
+def _partial(
+    part: Accumulate, target: View, found: _Range, count: int, partials: dict[Accumulate, tuple[View, View]]
+) -> View:
+    """Return the place of the partial result of a range, one of `count`."""
+    size = math.prod(target.shape)
+    if part not in partials:
+        values = whole(Buffer(target.dtype, count * size, target.varying), (count, *target.shape))
+        partials[part] = target.expand(values.shape), values
+    place = whole(partials[part][1].buffer, target.shape)
+    if found.counter:
+        return replace(place, steps=((found.counter, size),))
+    return replace(place, offset=(count - 1) * size)
+
+
+# Products, sorts and running sums
+
+
+def _cut_product(product: Contract, count: int, target: Target) -> Iterator[Statement]:
+    """Cut a product along a batch axis, its columns or its rows; packed columns are packed once if there are enough."""
+    *batch, rows, columns = product.out.shape
+    width = target.vector // product.out.dtype.itemsize
+    least, tile = (width, 4 * width) if product.method in (Method.WIDE, Method.PANELS) else (1, 8)
+    options = {axis: _length(n, count) for axis, n in enumerate(batch)}
+    if product.method is Method.BLAS:
+        sides = {len(batch): rows, len(batch) + 1: columns}
+        options |= {axis: _length(n, min(count, n // _SIDE), 64) for axis, n in sides.items() if n >= 2 * _SIDE}
+    else:
+        options[len(batch) + 1] = _length(columns, count, tile, least)
+        options[len(batch)] = _length(rows, count, 8)
+    parts = {axis: product.out.shape[axis] // length for axis, length in options.items() if length}
+    axis = _longest(parts)
+    if axis is None:
+        yield product
+        return
+    for found in _ranges(axis, product.out.shape[axis], options[axis]):
+        yield from _part(found, [_product(product, found)])
+
+
+def _product(product: Contract, found: _Range) -> Contract:
+    rows = len(product.out.shape) - 2
+    panel = product.panel and whole(replace(product.panel.buffer), product.panel.shape)
+    left = product.left if found.axis == rows + 1 else found.of(product.left)
+    of_right = found if found.axis < rows else replace(found, axis=len(product.right.shape) - 1)
+    right = product.right if found.axis == rows else of_right.of(product.right)
+    return replace(product, out=found.of(product.out), left=left, right=right, panel=panel)
+
+
+def _cut_lines(statement: Sort | Cumulate, count: int) -> Iterator[Statement]:
+    """Cut a sort or a running reduction along another axis than its own."""
+    axis = _longest({a: n for a, n in enumerate(statement.source.shape) if a != statement.axis and n > 1})
+    length = 0 if axis is None else _length(statement.source.shape[axis], count)
+    if axis is None or not length:
+        yield statement
+        return
+    for found in _ranges(axis, statement.source.shape[axis], length):
+        yield from _part(found, [_lines(statement, found)])
+
+
+def _lines(statement: Sort | Cumulate, found: _Range) -> Statement:
+    source = found.of(statement.source)
+    if isinstance(statement, Cumulate):
+        return replace(statement, source=source, out=found.of(statement.out))
+    values, indices = found.of(statement.values), found.of(statement.indices)
+    keys, order = (replace(view, buffer=replace(view.buffer)) for view in (statement.keys, statement.order))
+    return replace(statement, source=source, values=values, indices=indices, keys=keys, order=order)

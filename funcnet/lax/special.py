@@ -1,0 +1,121 @@
+"""Special functions, Fourier transforms and operations on bits of jax.lax."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet.numpy.creation import sizes
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, floating, inexact, named, promote
+
+__all__ = [
+    "FftType", "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "complex", "fft", "igamma", "igammac", "polygamma",
+    "population_count", "shift_left", "shift_right_arithmetic", "shift_right_logical", "zeta",
+]  # fmt: skip
+
+
+def _binary(name: str, f: Callable[[Tensor, Tensor], Tensor], doc: str) -> Callable[[ArrayLike, ArrayLike], Tensor]:
+    def function(x: ArrayLike, y: ArrayLike) -> Tensor:
+        return f(*floating(name, x, y))
+
+    return named(function, name, doc)
+
+
+def _unary(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Callable[[ArrayLike], Tensor]:
+    def function(x: ArrayLike) -> Tensor:
+        return f(inexact(as_tensor(name, x)))
+
+    return named(function, name, doc)
+
+
+igamma = _binary("igamma", torch.special.gammainc, "The lower regularised incomplete gamma function of (a, x).")
+igammac = _binary("igammac", torch.special.gammaincc, "The upper regularised incomplete gamma function of (a, x).")
+zeta = _binary("zeta", torch.special.zeta, "The Hurwitz zeta function of (x, q).")
+complex = _binary("complex", torch.complex, "The complex numbers with these real and imaginary parts.")
+bessel_i0e = _unary(
+    "bessel_i0e", torch.special.i0e, "exp(-abs(x)) i0(x), with the modified Bessel function of order 0."
+)
+bessel_i1e = _unary(
+    "bessel_i1e", torch.special.i1e, "exp(-abs(x)) i1(x), with the modified Bessel function of order 1."
+)
+
+
+def polygamma(m: int, x: ArrayLike) -> Tensor:
+    """The m-th derivative of digamma; m is an int."""
+    return torch.special.polygamma(int(m), inexact(as_tensor("polygamma", x)))
+
+
+class FftType(Enum):
+    """The kinds of Fourier transforms."""
+
+    FFT = "fft"
+    IFFT = "ifft"
+    RFFT = "rfft"
+    IRFFT = "irfft"
+
+
+def fft(x: ArrayLike, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Tensor:
+    """The discrete Fourier transform of the last axes.
+
+    Args:
+        x: The array.
+        fft_type: The kind of transform, or its name, such as "RFFT".
+        fft_lengths: The lengths of these axes; for IRFFT those of the result.
+    """
+    kind = fft_type.value if isinstance(fft_type, FftType) else str(fft_type).lower()
+    if kind not in [each.value for each in FftType]:
+        raise ValueError(f"fft: expected fft_type to be one of {[each.name for each in FftType]}, got {fft_type!r}.")
+    lengths = sizes("fft", fft_lengths)
+    f: Any = getattr(torch.fft, kind + "n")
+    result: Tensor = f(inexact(as_tensor("fft", x)), lengths, tuple(range(-len(lengths), 0)))
+    return result
+
+
+def _shift(name: str, f: Callable[[Tensor, Tensor], Tensor], rest: Callable[[Tensor], Tensor], doc: str) -> Any:
+    """Make a shift; one by the number of bits or more leaves `rest`."""
+
+    def function(x: ArrayLike, y: ArrayLike) -> Tensor:
+        a, b = promote(name, x, y)
+        bits = torch.iinfo(a.dtype).bits
+        small = (b >= 0) & (b < bits)
+        return torch.where(small, f(a, torch.where(small, b, 0)), rest(a))
+
+    return named(function, name, doc)
+
+
+def _logical(x: Tensor, y: Tensor) -> Tensor:
+    """Shift zeros in from the left: shift the bits right, and clear the copies of the sign."""
+    bits = torch.iinfo(x.dtype).bits
+    kept = torch.bitwise_not(torch.bitwise_left_shift(torch.full_like(y, -1), torch.where(y > 0, bits - y, 0)))
+    return torch.where(y > 0, torch.bitwise_right_shift(x, y) & kept, x)
+
+
+shift_left = _shift("shift_left", torch.bitwise_left_shift, torch.zeros_like, "x 2^y; bits on the left are lost.")
+shift_right_arithmetic = _shift(
+    "shift_right_arithmetic",
+    torch.bitwise_right_shift,
+    lambda x: torch.where(x < 0, torch.full_like(x, -1), torch.zeros_like(x)),
+    "x / 2^y, rounded down: copies of the sign move in from the left.",
+)
+shift_right_logical = _shift(
+    "shift_right_logical", _logical, torch.zeros_like, "The bits of x moved to the right; zeros move in from the left."
+)
+
+
+def population_count(x: ArrayLike) -> Tensor:
+    """The number of bits that are 1."""
+    bits = as_tensor("population_count", x)
+    width = torch.iinfo(bits.dtype).bits
+    places = torch.arange(width, device=bits.device).to(bits.dtype)
+    ones = torch.bitwise_and(torch.bitwise_right_shift(bits[..., None], places), torch.ones_like(places))
+    return ones.sum(-1, dtype=bits.dtype)
+
+
+def bitcast_convert_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
+    """The same bits as another dtype of the same width."""
+    x, dtype = as_tensor("bitcast_convert_type", operand), as_dtype("bitcast_convert_type", new_dtype)
+    if x.dtype.itemsize != dtype.itemsize:
+        raise ValueError(f"bitcast_convert_type: expected a dtype of {8 * x.dtype.itemsize} bits, got {dtype}.")
+    return x.view(dtype)
