@@ -49,7 +49,7 @@ def sums():
         total = fn.tree.map(torch.add, total, term)
     assert fn.tree.equal(ranks.sum(terms[rank]), total), (ranks.sum(terms[rank]), total)
     weights = [float(r + 1) for r in range(size)]
-    mean = sum(w * t["a"] for w, t in zip(weights, terms)) / sum(weights)
+    mean = sum(w * t["a"] for w, t in zip(weights, terms, strict=True)) / sum(weights)
     torch.testing.assert_close(ranks.mean(terms[rank]["a"], weight=weights[rank]), mean)
     step = lambda c, _: (ranks.mean(c + rank), c)  # noqa: E731
     loops = [fn.jit(lambda c: fn.scan(step, c, length=3), backend=b)(torch.zeros(2)) for b in ("auto", "eager")]
@@ -59,26 +59,36 @@ def sums():
     return "equal"
 
 
-def training(folder, stop=""):
-    """Fit a line to uneven batches; a rank may stop on the way in its first life."""
-    data = fn.random.normal(fn.random.key(1), (30, 7, 2))
+START = {"w": torch.zeros(2, 1)}
 
-    def step(params, x):
-        x, key = x
-        loss, grads = fn.value_and_grad(lambda p: ((x @ p["w"] - 1) ** 2).mean())(params)
-        loss, grads = ranks.mean((loss, grads), weight=len(x))
-        return fn.sgd_step(params, grads, 0.05), {"loss": loss, "key": key}
+
+def examples():
+    """Return batches of 7 examples, and a random key for each."""
+    return fn.random.normal(fn.random.key(1), (30, 7, 2)), fn.random.split(fn.random.key(2), 30)
+
+
+def step(params, x):
+    x, key = x
+    loss, grads = fn.value_and_grad(lambda p: ((x @ p["w"] - 1) ** 2).mean())(params)
+    loss, grads = ranks.mean((loss, grads), weight=len(x))
+    return fn.sgd_step(params, grads, 0.05), {"loss": loss, "key": key}
+
+
+def training(folder, stop=""):
+    """Fit a line to uneven batches; rank 0 may die on the way in its first life."""
 
     def leave(count, carry, metrics):
         if stop and count == 20 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
             os.kill(os.getpid(), 9)
 
-    keys = fn.random.split(fn.random.key(2), 30)
-    start = {"w": torch.zeros(2, 1)}
-    carry, history = ranks.fit(
-        step, start, (data, keys), every=5, checkpoints=folder, on_chunk=[leave], progress=False, batch_dims=(0, None)
-    )
+    options = {"every": 5, "checkpoints": folder, "on_chunk": [leave], "progress": False, "batch_dims": (0, None)}
+    carry, history = ranks.fit(step, START, examples(), **options)
     return f"{carry['w'].flatten().tolist()} {history['loss'].sum().item()} {len(history['loss'])}"
+
+
+def ensembles_and_sums():
+    assert ensembles() == sums()
+    return "equal"
 
 
 def failing():
@@ -102,7 +112,9 @@ if __name__ == "__main__":
     try:
         found = globals()[sys.argv[1]](*sys.argv[2:])
     except Exception as error:
-        import traceback; traceback.print_exc()
+        import traceback
+
+        traceback.print_exc()
         print(
             f"rank {ranks.rank()} after {time.monotonic() - start:.1f} s: {type(error).__name__}: {error}", flush=True
         )

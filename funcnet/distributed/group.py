@@ -67,6 +67,7 @@ def group() -> Group:
     if not dist.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         return Group()
     store, rank, size = next(iter(rendezvous("env://")))
+    store = _torch.with_prefix(f"life {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)  # torchrun keeps it
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=_torch.with_prefix("group", store), rank=rank, world_size=size)
     return _watched(store)
