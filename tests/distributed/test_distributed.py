@@ -88,7 +88,7 @@ def test_a_rank_that_dies_ends_the_kernels_of_the_others(ranks):
 def test_a_run_that_is_started_again_ends_with_the_same_bits(tmp_path):
     torchrun = shutil.which("torchrun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    options = ["--nproc-per-node", "2", "--max-restarts", "1", "--master-port", "0", SOURCE, "training"]
+    options = ["--nproc-per-node", "2", "--max-restarts", "1", "--standalone", SOURCE, "training"]
     found = [
         subprocess.run(
             [torchrun, *options, str(tmp_path / name), *stop],
