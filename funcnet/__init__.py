@@ -75,7 +75,7 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import lax, nn, numpy, report, scipy
+    from funcnet import distributed, lax, nn, numpy, report, scipy
     from funcnet.numpy.updates import at
 
 __all__ = [
@@ -114,6 +114,7 @@ __all__ = [
     "debug_nans",
     "dense",
     "disable_jit",
+    "distributed",
     "dropout",
     "embedding",
     "eval_shape",
@@ -185,7 +186,7 @@ __version__ = "0.1.0"
 
 _drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
-_ON_FIRST_USE = ("lax", "nn", "numpy", "report", "scipy")
+_ON_FIRST_USE = ("distributed", "lax", "nn", "numpy", "report", "scipy")
 
 
 if not TYPE_CHECKING:  # a type checker then knows which names there are

@@ -25,7 +25,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"training"},
         {"checking", "curvature"},
         {"bridge"},
-        {"report"},
+        {"distributed", "report"},
     ],
     "control_flow": [
         {"batches", "carry"},

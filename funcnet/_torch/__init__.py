@@ -36,6 +36,7 @@ from funcnet._torch.operations import (
     multilabel_margin_loss,
     run_on_metadata,
 )
+from funcnet._torch.processes import default_store, with_prefix
 from funcnet._torch.symbols import without_symbols
 from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
 from funcnet._torch.transformations import (
@@ -75,6 +76,7 @@ __all__ = [
     "current_level",
     "decomposition",
     "default_device",
+    "default_store",
     "derivative_level",
     "derivative_levels",
     "dispatch_modes",
@@ -117,6 +119,7 @@ __all__ = [
     "unwrapped",
     "version",
     "viewed",
+    "with_prefix",
     "without_dispatch",
     "without_symbols",
     "without_torch_function",

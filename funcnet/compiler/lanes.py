@@ -23,6 +23,7 @@ class Lanes:
         size: The number of lanes.
         out_dims: As given to vmap.
         chunk_size: As given to vmap.
+        whole_size: The number of lanes of which these are a part.
     """
 
     f: Callable[..., Any]
@@ -30,6 +31,7 @@ class Lanes:
     size: int | None = None
     out_dims: Any = None
     chunk_size: int | None = None
+    whole_size: int | None = None
 
     @classmethod
     def of(cls, f: Callable[..., Any], args: Tree, kwargs: Tree, numbers: int = 0) -> "Lanes":
@@ -39,7 +41,9 @@ class Lanes:
         arguments = args, kwargs
         dims = batching.argument_axes(f.in_dims, arguments)
         size = batching.common_size(arguments, dims)
-        return cls(f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size)
+        return cls(
+            f.f, (*_per_tensor(arguments, dims), *[None] * numbers), size, f.out_dims, f.chunk_size, f.whole_size
+        )
 
     def specs(self, tensors: Sequence[Tensor]) -> list[TensorSpec]:
         """Return the specs of the tensors in one lane."""
@@ -57,7 +61,9 @@ class Lanes:
         if self.in_dims is None:
             return traced
         in_dims = (*self.in_dims, *(None for _ in traced.captures))
-        return replace(traced, in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size)
+        return replace(
+            traced, in_dims=in_dims, out_dims=out_dims, chunk_size=self.chunk_size, whole_size=self.whole_size
+        )
 
 
 def _per_tensor(values: Tree, dims: Sequence[int | None]) -> list[int | None]:

@@ -91,6 +91,7 @@ class Program:
     The parameters are the arguments' tensors and then the captures. `in_dims` and `out_dims` are None without an
     outermost vmap; an entry None there is a tensor that all lanes share. `varying` are the values that differ between
     lanes; `passes.run` sets it. `fixed` holds the values of captures that the trace has read, None for the others.
+    `whole_size` is the number of lanes of which the lanes of a call are a part; they are rounded as the whole is.
     """
 
     block: Block
@@ -99,6 +100,7 @@ class Program:
     captures: tuple[Tensor, ...] = ()
     fixed: tuple[Tensor | None, ...] = ()
     chunk_size: int | None = None
+    whole_size: int | None = None
     varying: frozenset[Var] = frozenset()
 
     def __repr__(self) -> str:

@@ -94,6 +94,7 @@ class Vmap(Generic[P, R]):
     chunk_size: int | None
     axis_name: Hashable | None = None
     axis_size: int | None = None
+    whole_size: int | None = None  # of all examples, if these are a part of them: `jit` rounds as for all
 
     def __post_init__(self) -> None:
         if not torch.compiler.is_compiling():

@@ -66,7 +66,8 @@ class EnsembleKernel:
         return self.kernel(lanes).specialised(tensors, lanes)
 
     def kernel(self, lanes: int) -> NativeKernel:
-        """Return the kernel for a number of lanes."""
+        """Return the kernel for a number of lanes, or for the number of those of which they are a part."""
+        lanes = self.program.whole_size or lanes
         if lanes not in self.widths:
             target = Target.host()
             loops = lower(self.program, RULES, target)

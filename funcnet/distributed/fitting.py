@@ -1,0 +1,120 @@
+"""`fit` on several ranks, each with a part of every batch."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.checkpoint import Checkpoints
+from funcnet.distributed.group import Group, group, part
+from funcnet.training.callbacks import Callback
+from funcnet.training.fitting import fit_together
+from funcnet.transforms import batching
+from funcnet.tree import Tree
+from funcnet.tree.conversion import arrays_as_tensors, is_array
+
+Carry = TypeVar("Carry")
+Result = TypeVar("Result")
+
+
+def fit(
+    step: Callable[[Carry, Any], tuple[Carry, Any]],
+    carry: Carry,
+    xs: Any = None,
+    *,
+    steps: int | None = None,
+    every: int | None = None,
+    on_chunk: Sequence[Callback] = (),
+    checkpoints: Checkpoints | str | Path | None = None,
+    progress: bool = True,
+    backend: str = "auto",
+    batch_dims: Any = 0,
+) -> tuple[Carry, Any]:
+    """Run `fn.fit` on all ranks, data-parallel: a step gets a part of its batch, and averages its gradients.
+
+    In the step, `fn.distributed.mean` averages gradients and metrics over the ranks; with `weight=len(x)` the result is
+    that of the whole batch also where it is not divided evenly. Every rank is given the same arguments. Rank 0 calls
+    the callbacks, and reads and writes checkpoints; after a failure, a run that is started again goes on exactly.
+
+    Args:
+        step, carry, xs, steps, every, on_chunk, checkpoints, progress, backend: As for `fn.fit`, with whole batches.
+        batch_dims: The axis of x along which each tensor is divided: an int, None for one that all ranks get whole,
+            such as a random key, or a tree of them that is a prefix of x.
+    Returns:
+        (the last carry, the history), as `fn.fit`.
+    Raises:
+        PeerError: Another rank has failed or died; what was reached is saved.
+        ValueError, TypeError: As `fn.fit`; or the tensors of a batch have no common size along batch_dims.
+    Example:
+        >>> def step(w, x):
+        ...     loss, grads = fn.value_and_grad(lambda w: (w - x).square().mean())(w)
+        ...     loss, grads = fn.distributed.mean((loss, grads), weight=len(x))
+        ...     return fn.sgd_step(w, grads, 0.1), {"loss": loss}
+        >>> w, history = fn.distributed.fit(step, torch.tensor(0.0), torch.ones(5, 4))
+        >>> w
+        tensor(0.6723)
+    """
+    ranks = group()
+    with ranks.watching():
+        parts = xs if ranks.size == 1 else _parts(xs, batch_dims, ranks)
+        folder = checkpoints if ranks.rank == 0 else None
+        shown = progress and ranks.rank == 0
+        found = fit_together(_Ranks(ranks), step, carry, parts, steps, every, on_chunk, folder, shown, backend)
+        if ranks.watch is not None:
+            ranks.watch.check()  # the loss of a rank interrupts as Ctrl-C does
+        return found
+
+
+class _Ranks:
+    """The ranks as the team of `fit_together`."""
+
+    def __init__(self, ranks: Group) -> None:
+        self.ranks = ranks
+
+    def first(self, f: Callable[[], Result]) -> Result:
+        """Call a function on rank 0, and return its result, or raise its error, on all."""
+        found: Any = None
+        if self.ranks.rank == 0:
+            try:
+                found = f(), None
+            except Exception as raised:
+                found = None, raised
+        result, error = self.ranks.of_first(found)
+        if error is not None:
+            raise error
+        return result
+
+
+def _parts(xs: Any, dims: Any, ranks: Group) -> Any:
+    """Return a rank's part of the inputs of `fit`, of the kinds that `fit` accepts."""
+    leaves = tree.leaves(xs)
+    if len(leaves) != 1 or leaves[0] is not xs or isinstance(xs, Tensor) or is_array(xs):
+        return _part(arrays_as_tensors(xs), dims, ranks, before=1)
+    if isinstance(xs, Iterator):
+        return (_part(batch, dims, ranks) for batch in xs)
+    if isinstance(xs, Iterable):
+        return _Parts(xs, dims, ranks)
+    return lambda start: (_part(batch, dims, ranks) for batch in xs(start)) if callable(xs) else xs
+
+
+class _Parts:
+    """A rank's parts of the batches of an iterable, which may be iterated over again."""
+
+    def __init__(self, batches: Iterable[Any], dims: Any, ranks: Group) -> None:
+        self.batches, self.dims, self.ranks = batches, dims, ranks
+
+    def __iter__(self) -> Iterator[Tree]:
+        return (_part(batch, self.dims, self.ranks) for batch in self.batches)
+
+
+def _part(batch: Tree, dims: Any, ranks: Group, before: int = 0) -> Tree:
+    """Take a rank's part of a batch, or of stacked ones with axes before those of a batch."""
+    batch = arrays_as_tensors(batch)
+    axes = batching.axes("batch_dims", dims, batch)
+    moved = [None if axis is None else axis + before if axis >= 0 else axis for axis in axes]
+    start, end = part(batching.common_size(batch, moved), ranks.rank, ranks.size)
+    leaves, structure = tree.flatten(batch)
+    rows = zip(leaves, moved, strict=True)
+    return tree.unflatten(structure, [x if axis is None else x.narrow(axis, start, end - start) for x, axis in rows])

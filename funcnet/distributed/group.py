@@ -1,0 +1,109 @@
+"""The process group: ranks, and the exchange of tensors between them."""
+
+import os
+import pickle
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from funcnet import _torch
+from funcnet.distributed.watch import Watch
+
+
+class Group:
+    """The ranks of a run, one alone or several."""
+
+    def __init__(self, rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
+        self.rank, self.size, self.watch = rank, size, watch
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Turn the loss of another rank into a PeerError."""
+        with self.watch.watching() if self.watch else nullcontext():
+            yield
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return the tensors of all ranks, which have the same shape and dtype, in the order of the ranks."""
+        if self.size == 1:
+            return [tensor]
+        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        self._wait(dist.all_gather(parts, tensor.contiguous(), async_op=True))
+        return parts
+
+    def of_first(self, value: Any) -> Any:
+        """Return the value that rank 0 passes, on all ranks."""
+        if self.size == 1:
+            return value
+        data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8) if self.rank == 0 else None
+        length = torch.tensor([0 if data is None else len(data)])
+        self._wait(dist.broadcast(length, src=0, async_op=True))
+        data = torch.empty(int(length), dtype=torch.uint8) if data is None else data
+        self._wait(dist.broadcast(data, src=0, async_op=True))
+        return value if self.rank == 0 else pickle.loads(bytes(data.tolist()))
+
+    def _wait(self, work: Any) -> None:
+        """Wait for an exchange so that Ctrl-C and the loss of a rank end the wait."""
+        pause = 1e-5
+        while not work.is_completed():
+            if self.watch is not None:
+                self.watch.check()
+            time.sleep(pause)
+            pause = min(2 * pause, 1e-3)
+        work.wait()
+
+
+@cache
+def group() -> Group:
+    """Return the process group; make it from torchrun's environment at first use."""
+    if dist.is_available() and dist.is_initialized():
+        return _watched(_torch.default_store())
+    if not dist.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        return Group()
+    store, rank, size = next(iter(rendezvous("env://")))
+    store = _torch.with_prefix(f"life {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)  # torchrun keeps it
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=_torch.with_prefix("group", store), rank=rank, world_size=size)
+    return _watched(store)
+
+
+def _watched(store: Any) -> Group:
+    rank, size = dist.get_rank(), dist.get_world_size()
+    return Group(rank, size, Watch(_torch.with_prefix("funcnet", store), rank, size) if size > 1 else None)
+
+
+def rank() -> int:
+    """Return the number of this process, from 0 on.
+
+    Example:
+        >>> fn.distributed.rank()
+        0
+    """
+    return group().rank
+
+
+def size() -> int:
+    """Return the number of processes.
+
+    Example:
+        >>> fn.distributed.size()
+        1
+    """
+    return group().size
+
+
+def part(count: int, rank: int, size: int) -> tuple[int, int]:
+    """Return the first index and the end of a rank's part: successive parts, whose lengths differ by 1 at most."""
+    return rank * count // size, (rank + 1) * count // size
+
+
+def sizes(count: int, size: int) -> Sequence[int]:
+    """Return the lengths of all parts."""
+    bounds = [part(count, rank, size) for rank in range(size)]
+    return [end - start for start, end in bounds]

@@ -1,0 +1,120 @@
+"""Runs of one and of several processes: equal results, failures that are named, and exact continuation."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import distributed_programs as programs
+import pytest
+import torch
+
+import funcnet as fn
+
+SOURCE = programs.__file__
+
+
+def run(ranks, *arguments):
+    """Run a program on several ranks; return what each printed, and the seconds."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    path, start = os.pathsep.join(filter(None, sys.path)), time.monotonic()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", SOURCE, *map(str, arguments)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(ranks)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    return outputs, time.monotonic() - start
+
+
+def test_one_rank_is_one_process(tmp_path):
+    assert fn.distributed.size() == 1 and programs.ensembles() == programs.sums() == "equal"
+    data, keys = programs.examples()
+    alone = fn.fit(programs.step, programs.START, (data, keys), progress=False)
+    ranks = fn.distributed.fit(programs.step, programs.START, (data, keys), progress=False, batch_dims=(0, None))
+    assert fn.tree.equal(alone, ranks)
+
+
+@pytest.mark.parametrize(
+    "ranks, program",
+    [
+        (2, "ensembles_and_sums"),
+        *(pytest.param(ranks, "ensembles_and_sums", marks=pytest.mark.slow) for ranks in (3, 5)),
+    ],
+)
+def test_ranks_compute_what_one_process_computes(ranks, program):
+    assert run(ranks, program)[0][0] == "equal\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_data_parallel_training_is_that_of_whole_batches(ranks, tmp_path):
+    data, keys = programs.examples()
+    carry, history = fn.fit(programs.step, programs.START, (data, keys), progress=False)
+    outputs, _ = run(ranks, "training", tmp_path)
+    want = [*carry["w"].flatten().tolist(), history["loss"].sum().item(), len(data)]
+    got = [float(number) for number in re.findall(r"-?[\d.]+(?:e-\d+)?", outputs[0])]
+    assert got == pytest.approx(want, rel=1e-5) and fn.checkpoint.Checkpoints(tmp_path).steps()[-1] == len(data)
+
+
+@pytest.mark.slow
+def test_the_others_name_a_rank_that_fails():
+    (first, second), _ = run(2, "failing")
+    assert "AttributeError" in second and "PeerError" not in second
+    assert re.search(r"rank 0 after \d\.\d s: PeerError: distributed: rank 1 has failed: AttributeError: ", first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_rank_that_dies_ends_the_kernels_of_the_others(ranks):
+    outputs, _ = run(ranks, "dying")
+    for rank, output in enumerate(outputs[:-1]):
+        found = re.search(rf"rank {rank} after (\d+\.\d) s: PeerError: distributed: rank {ranks - 1} has died", output)
+        assert found and float(found[1]) < 10
+
+
+@pytest.mark.slow
+def test_a_run_that_is_started_again_ends_with_the_same_bits(tmp_path):
+    torchrun = shutil.which("torchrun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    options = ["--nproc-per-node", "2", "--max-restarts", "1", "--standalone", SOURCE, "training"]
+    found = [
+        subprocess.run(
+            [torchrun, *options, str(tmp_path / name), *stop],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        ).stdout
+        for name, stop in (("whole", []), ("stopped", ["stop"]))
+    ]
+    assert found[0].endswith("30\n") and found[0] == found[1]
+
+
+def test_wrong_calls_are_explained():
+    mean = fn.distributed.mean
+    with pytest.raises(TypeError, match=r'distributed.mean: at path "n": expected floating-point .* got int64 tensor'):
+        mean({"n": torch.tensor(3)})
+    with pytest.raises(TypeError, match=r"distributed.vmap: expected f to be callable, got 3"):
+        fn.distributed.vmap(3)
+    with pytest.raises(ValueError, match="expected one size of the mapped axis"):
+        fn.distributed.vmap(torch.add)(torch.zeros(3), torch.zeros(2))
+    with pytest.raises(NotImplementedError, match="differentiate"):
+        fn.grad(lambda x: _of_two_ranks(x).sum())(torch.ones(2))
+
+
+def _of_two_ranks(x):
+    from funcnet.distributed import sums
+
+    return sums._exchanged(x)
