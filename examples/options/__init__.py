@@ -38,7 +38,7 @@ def parser(
     if not add_help:
         built.add_argument("-h", "--help", action="store_true", help="show this help, or that of the step")
     built.add_argument("--seed", type=int, default=0, help=seed)
-    built.add_argument("--svg", type=file, metavar="FILE", help="write the picture to this file, too")
+    built.add_argument("--svg", type=file, metavar="FILE", help="write a figure to this file, too: .svg, .png or .pdf")
     built.set_defaults(takes=takes)
     return built
 
