@@ -104,7 +104,7 @@ def test_an_unknown_part_of_a_nest(walk: str) -> None:
 
 def statements_of(program: LoopProgram) -> Statements:
     target = Target.host()
-    return Statements(Writer(1, target), Sections(memory.plan(program, target)))
+    return Statements(Writer(1, target), Sections(memory.plan(program, target), target))
 
 
 def test_an_unknown_statement_in_the_printer() -> None:

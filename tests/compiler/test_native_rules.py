@@ -6,7 +6,7 @@ from backends import check
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.decompositions import table
+from funcnet.compiler.decompositions import table, value_checks
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.lowering import elementwise, loops
 from funcnet.compiler.native.lowering.table import RULES
@@ -19,6 +19,8 @@ def stays(func: torch._ops.OpOverload) -> bool:
     if func._schema.is_mutable or not torch._C._dispatch_has_kernel(func.name()):
         return False  # replaced by a functional variant; used by torch.jit only
     rule = table.find(func)
+    if func in value_checks._FACTORISATIONS:
+        return True  # recorded with a check of its result
     return rule is None or (rule in table._OWN.values() and "NotImplemented" in rule.__code__.co_names)
 
 

@@ -263,7 +263,10 @@ def test_no_element_is_lost_where_a_run_may_stop(shape: tuple[int, ...], monkeyp
 def test_a_product_in_several_calls_equals_one(
     rows: int, inner: int, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Target, "host", lambda host=Target.host: replace(host(), poll_product=2**32, gemm_wins=True))
+    whole = {"team": 10**12}  # not in parts for threads
+    monkeypatch.setattr(
+        Target, "host", lambda host=Target.host: replace(host(), **whole, poll_product=2**32, gemm_wins=True)
+    )
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randint(-3, 4, s, generator=generator).double() for s in ((rows, inner), (columns, inner)))
     call = jit(lambda a, b: a @ b.t(), backend="native")

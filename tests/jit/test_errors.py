@@ -52,6 +52,7 @@ MATRICES = {
 WHOLE = ("batch", "solve_batch", "inner_vmap", "inner_solve")  # one of two matrices fails, also inside a lane
 
 
+@pytest.mark.filterwarnings("ignore:torch.cholesky is deprecated")
 @pytest.mark.parametrize("name", MATRICES)
 def test_a_matrix_that_fails_raises_torchs_error(name: str) -> None:
     f, bad = MATRICES[name]
@@ -63,6 +64,7 @@ def test_a_matrix_that_fails_raises_torchs_error(name: str) -> None:
     torch.testing.assert_close(jit(f)(GOOD), f(GOOD))
 
 
+@pytest.mark.filterwarnings("ignore:torch.cholesky is deprecated")
 @pytest.mark.parametrize("name", MATRICES)
 def test_a_lane_that_fails_is_nan_and_the_others_are_right(name: str) -> None:
     f, bad = MATRICES[name]

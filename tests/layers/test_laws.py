@@ -109,7 +109,7 @@ def test_a_layer_is_pickled_and_printed(layer, shape):
 
 def functions(layer):
     """Yield the functions of x that a layer was built from, at any depth."""
-    options = getattr(layer.apply, "keywords", {})
+    options = getattr(layer[1], "keywords", {})
     inner = (*options.get("children", ()), *([options["inner"]] if "inner" in options else ()))
     return [*([options["f"]] if "f" in options else ()), *(f for child in inner for f in functions(child))]
 

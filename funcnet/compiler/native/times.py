@@ -33,7 +33,7 @@ def _width(nest: Nest) -> float:
     views = [*writes(nest)]
     if nest.sequential or any(isinstance(part, Gather) for part in nest.body):
         return _VECTOR / _SCALAR
-    return 1 if any(view.varying for view in views) else _BYTES / max(v.dtype.itemsize for v in views)
+    return 1 if any(view.varying for view in views) else _BYTES / max((v.dtype.itemsize for v in views), default=1)
 
 
 def _weight(part: Part) -> int:
