@@ -8,11 +8,11 @@ or killed, continues after its last complete row when it is started again, with 
 the same to the last bit.
 """
 
-import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import options
 import torch
 from torch import Tensor
 
@@ -39,13 +39,17 @@ def train(rate: Tensor, key: Tensor, steps: int) -> Tensor:
     return loss(params)
 
 
-def complete_rows(path: Path) -> int:
+def complete_rows(path: Path, runs: Sequence[tuple[float, int]]) -> int:
     """Return the number of complete rows, and remove a row that was being written when a sweep was killed."""
     if not path.exists():
         return 0
     text = path.read_text()
     path.write_text(text[: text.rfind("\n") + 1])
-    return max(text.count("\n") - 1, 0)
+    with path.open(newline="") as file:
+        found = [(float(rate), int(seed)) for rate, seed, _ in [*csv.reader(file)][1:]]
+    if found != runs[: len(found)]:
+        raise SystemExit(f"{path} holds another sweep. Choose another file by --results, or remove it.")
+    return len(found)
 
 
 def append(path: Path, rows: Sequence[Sequence[object]]) -> None:
@@ -55,11 +59,11 @@ def append(path: Path, rows: Sequence[Sequence[object]]) -> None:
         writer.writerows([HEADER, *rows] if is_new else rows)
 
 
-def sweep(path: Path, seeds: int, steps: int, block: int) -> None:
+def sweep(path: Path, seeds: range, steps: int, block: int) -> None:
     """Run the rest of a sweep, a block of runs at a time."""
-    runs = [(rate, seed) for rate in RATES for seed in range(seeds)]
+    runs = [(rate, seed) for rate in RATES for seed in seeds]
     is_first = fn.distributed.rank() == 0
-    done = int(fn.distributed.sum(torch.tensor(complete_rows(path) if is_first else 0)))
+    done = int(fn.distributed.sum(torch.tensor(complete_rows(path, runs) if is_first else 0)))
     run = fn.distributed.vmap(lambda rate, key: train(rate, key, steps))
     for start in range(done // block * block, len(runs), block):
         rates, numbers = zip(*runs[start : start + block], strict=True)
@@ -79,17 +83,14 @@ def show(path: Path, svg: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("sweep.csv"), help="the CSV file (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=64, help="runs per learning rate (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=1000, help="steps per run (default: %(default)s)")
-    parser.add_argument("--block", type=int, default=64, help="runs at a time (default: %(default)s)")
-    parser.add_argument("--svg", type=Path, help="also write the table as a picture")
-    args = parser.parse_args()
-    for name in ("seeds", "steps", "block"):
-        if getattr(args, name) < 1:
-            parser.error(f"argument --{name}: expected at least 1, got {getattr(args, name)}")
-    sweep(args.results, args.seeds, args.steps, args.block)
+    """Run the rest of the sweep, and show all of it."""
+    parser = options.parser(__doc__, takes="5 s", seed="the first seed")
+    parser.add_argument("--results", type=options.file, default=Path("sweep.csv"), help="the CSV file")
+    parser.add_argument("--seeds", type=options.count, default=64, help="runs per learning rate")
+    parser.add_argument("--steps", type=options.count, default=1000, help="steps per run")
+    parser.add_argument("--block", type=options.count, default=64, help="runs at a time")
+    args = options.parse(parser)
+    sweep(args.results, range(args.seed, args.seed + args.seeds), args.steps, args.block)
     if fn.distributed.rank() == 0:
         show(args.results, args.svg)
 

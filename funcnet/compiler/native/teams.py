@@ -31,6 +31,7 @@ from funcnet.compiler.native.loop_ir import (
     Store,
     operands,
 )
+from funcnet.compiler.native.outlining import lines
 from funcnet.compiler.native.strips import is_elementwise
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.times import time
@@ -50,7 +51,8 @@ def _shared(statements: Sequence[Statement], target: Target) -> Iterator[Stateme
         if nanoseconds < target.team:
             yield statement
         elif isinstance(statement, Loop) and _is_shared(statement):
-            yield Section(statement.body, statement.counter)
+            is_one = lines(statement.body, target) <= target.inline  # else it needs functions of its own, for gcc
+            yield Section(statement.body, statement.counter) if is_one else statement
         elif isinstance(statement, Loop | Repeat | Case):
             yield replace(statement, body=[*_shared(statement.body, target)])
         else:
