@@ -38,7 +38,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
         {"state"},
         {"verification"},
-        {"decompositions", "progress"},
+        {"decompositions", "live_memory", "progress"},
         {"passes"},
         {"tracing", "native"},
         {"lanes", "replay"},

@@ -30,6 +30,9 @@ class Kernel(Protocol):
     def calls(self) -> Sequence[Apply]:
         """The operations that compiled code lets torch compute."""
 
+    def memory(self, lanes: int | None) -> int:
+        """Estimate the bytes of a run besides its arguments."""
+
     def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]: ...
 
     def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Callable[[Sequence[Tensor]], list[Tensor]]:

@@ -201,7 +201,9 @@ class Jit(Generic[P, R]):
         operations, calls = (
             dict(Counter(map(_name, ops))) for ops in (walk(call.compiled.program.block), kernel.calls)
         )
-        return Explanation(choice.backend, choice.reason, operations, kernel.size, kernel.cached, calls)
+        return Explanation(
+            choice.backend, choice.reason, operations, kernel.size, kernel.cached, calls, kernel.memory(call.lanes)
+        )
 
     def lower(self, /, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """Trace the function for these arguments without compiling it; the result shows each stage as text.

@@ -24,6 +24,9 @@ class Explanation:
         kernel_size: Bytes of the compiled library; 0 unless the backend is native.
         cache_hit: Whether the compiled library came from the disk cache.
         calls: The operations that the native kernel lets torch compute, because there is no native rule for them.
+        memory: Bytes of a run besides its arguments: of the results, and of values that are alive at once. A native
+            kernel runs an outermost vmap in blocks of lanes, and needs the latter once per thread; the other backends
+            need them for all lanes, or for vmap's chunk_size. These are estimates, in which views count as copies.
     """
 
     backend: str
@@ -32,10 +35,11 @@ class Explanation:
     kernel_size: int
     cache_hit: bool
     calls: dict[str, int]
+    memory: int
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return a table for notebooks."""
-        fields = {**vars(self), "kernel_size": f"{self.kernel_size:,} bytes"}
+        fields = {**vars(self), "kernel_size": f"{self.kernel_size:,} bytes", "memory": f"{self.memory:,} bytes"}
         for name in ("operations", "calls"):
             fields[name] = ", ".join(f"{operation} {count}" for operation, count in fields[name].items()) or "-"
         left = 'style="text-align: left"'

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.compiler import passes
+from funcnet.compiler import live_memory, passes
 from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
 from funcnet.compiler.tracing.control_flow import switch_recorder, while_recorder
@@ -43,6 +43,10 @@ class ReplayKernel:
             return self.in_chunks(tensors, lanes, starts)
         with self.meter.run(len(starts) * steps(self.program)):
             return self.in_chunks(tensors, lanes, starts)
+
+    def memory(self, lanes: int | None) -> int:
+        """Estimate the bytes of a run besides its arguments."""
+        return live_memory.estimate(self.program, lanes)
 
     def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Callable[[Sequence[Tensor]], list[Tensor]]:
         """Return a function that runs the program on tensors with the shapes of these."""

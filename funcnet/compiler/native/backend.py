@@ -61,6 +61,10 @@ class EnsembleKernel:
         """Run the program; see `NativeKernel`."""
         return self.kernel(lanes)(tensors, lanes)
 
+    def memory(self, lanes: int) -> int:
+        """Return the bytes of a run besides its arguments."""
+        return self.kernel(lanes).memory(lanes)
+
     def specialised(self, tensors: Sequence[Tensor], lanes: int) -> Callable[[Sequence[Tensor]], list[Tensor]]:
         """Return a function that runs the program on tensors like these; see `NativeKernel`."""
         return self.kernel(lanes).specialised(tensors, lanes)

@@ -91,6 +91,13 @@ class NativeKernel:
             for t, d in zip(Runner(self, lane, 1).run(lane)[0], out_dims, strict=True)
         ]
 
+    def memory(self, lanes: int | None) -> int:
+        """Return the bytes of a run besides its arguments: of the results, and of the work of each thread."""
+        blocks = 1 if lanes is None else -(-lanes // self.lanes)
+        results = sum(math.prod(t.shape) * t.itemsize for t in self.results(blocks * self.lanes))
+        (work, private), threads = self.arena, torch.get_num_threads()
+        return results + max(1, min(threads, blocks)) * work + threads * private
+
     def without_blas(self) -> "NativeKernel":
         """Compile the program without BLAS, which may wait for threads and locks of the parent process."""
         try:
