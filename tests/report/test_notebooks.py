@@ -98,5 +98,5 @@ def test_a_picture_is_a_figure_or_what_the_terminal_shows(monkeypatch):
 def test_an_explanation_is_a_table():
     explanation = fn.jit(torch.sin, backend="eager").explain(torch.ones(3))
     bundle = explanation._repr_mimebundle_()
-    assert bundle["text/plain"] == repr(explanation) and bundle["text/html"].count("<tr>") == 6
+    assert bundle["text/plain"] == repr(explanation) and bundle["text/html"].count("<tr>") == len(vars(explanation))
     assert "eager" in bundle["text/html"] and f"{next(iter(explanation.operations))} 1<" in bundle["text/html"]
