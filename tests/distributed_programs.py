@@ -86,8 +86,29 @@ def training(folder, stop=""):
     return f"{carry['w'].flatten().tolist()} {history['loss'].sum().item()} {len(history['loss'])}"
 
 
+def uneven():
+    """Fit batches whose sizes differ, or are smaller than the number of ranks; average narrow numbers."""
+    for sizes in ([4, 4, 3], [2, 2, 1]):
+        data = [fn.random.normal(fn.random.key(i), (size, 2)) for i, size in enumerate(sizes)]
+        w, _ = ranks.fit(lambda w, x: (step(w, (x, 0))[0], w["w"].sum()), START, iter(data), progress=False)
+        want = START
+        for x in data:
+            loss = lambda p, x=x: ((x @ p["w"] - 1) ** 2).mean()  # noqa: E731
+            want = fn.sgd_step(want, fn.grad(loss)(want), 0.05)
+        torch.testing.assert_close(w["w"], want["w"])
+    assert ranks.mean(torch.tensor([4e4], dtype=torch.float16)).item() == 40000
+    for transformed in (fn.grad(lambda x: ranks.vmap(torch.square)(x).sum()), fn.jit(ranks.vmap(torch.square))):
+        try:
+            transformed(torch.ones(3))
+        except RuntimeError as error:
+            assert "distributed.vmap" in str(error)
+        else:
+            raise AssertionError("a distributed vmap ran inside a transformation")
+    return "equal"
+
+
 def ensembles_and_sums():
-    assert ensembles() == sums()
+    assert ensembles() == sums() == uneven()
     return "equal"
 
 

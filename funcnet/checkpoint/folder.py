@@ -70,7 +70,7 @@ class Checkpoints:
             atomic.remove_partial(self.folder)
             self._is_clean = True
         path = save(self._path(step), tree, step=step, metadata=metadata)
-        self._remove_old()
+        self._remove_old(step)
         self._step, self._time = step, time.monotonic()
         self._cost = self._time - start
         return path
@@ -124,6 +124,7 @@ class Checkpoints:
                 f"checkpoint: none of the checkpoints in {self.folder} is intact. Restore a copy, or remove the folder"
                 " to start again."
             ) from damaged
+        self._step, self._time = 0, time.monotonic()
         return None
 
     def is_due(self, step: int) -> bool:
@@ -137,9 +138,10 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:012d}.safetensors"
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, saved: int) -> None:
+        """Remove what is not kept; the one just saved is, also before those of a later step, which may be damaged."""
         steps = self.steps()
-        kept = {*steps[-self.keep :], self._best_step(steps)}
+        kept = {*steps[-self.keep :], self._best_step(steps), saved}
         for step in steps:
             if step not in kept:
                 self._path(step).unlink(missing_ok=True)

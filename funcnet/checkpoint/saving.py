@@ -55,7 +55,7 @@ def save(path: str | Path, tree: Tree, *, step: int = 0, metadata: Mapping[str, 
     if metadata is not None and type(metadata) is not dict:
         raise TypeError(f"checkpoint.save: expected metadata to be a dict, got {metadata!r}.")
     path, writer = _path("save", path), structure.Writer()
-    node, notes = writer.node(tree), structure.Writer().node(metadata or {}, "metadata")
+    node, notes = writer.node(tree), _notes(metadata or {})
     tensors = {name: tensor_file.physical(name, tensor) for name, tensor in writer.tensors.items()}
     described = {name: _described(tensor, tensors[name]) for name, tensor in writer.tensors.items()}
     manifest = {
@@ -132,7 +132,7 @@ class _File:
         node = self.manifest["tree"]
         if "" in likes:
             content = structure.restore(node, likes[""], self.like)
-        elif likes:
+        elif likes and "dict" in node:
             content = {key: self.part(key, child, likes) for key, child in node["dict"]}
         else:
             content = structure.build(node, self.tensor)
@@ -159,6 +159,16 @@ class _File:
             got = f"{entry['dtype']} tensor of shape {tuple(entry['shape'])}"
             raise structure.differing(path, tree.describe(like), got)
         return self.tensor(name).to(getattr(like, "device", None) or "cpu")
+
+
+def _notes(metadata: Mapping[str, Any]) -> Json:
+    writer = structure.Writer()
+    notes = writer.node(metadata, "metadata")
+    for path in writer.tensors:
+        raise CheckpointError(
+            f"checkpoint.save: at {path}: expected a plain value, got a tensor. Convert it by .item()."
+        )
+    return notes
 
 
 def _described(tensor: Tensor, physical: Tensor) -> Json:

@@ -52,7 +52,7 @@ class Writer:
     def name(self, tensor: Tensor, path: str) -> str:
         """Return the name of a tensor: its path, with a number if another tensor has the same."""
         name, count = path or "tree", 1
-        while name in self.tensors:
+        while name in self.tensors or name == "__metadata__":  # which the format reserves
             count += 1
             name = f"{path}#{count}"
         self.tensors[name] = tensor

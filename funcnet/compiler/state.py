@@ -8,12 +8,22 @@ function that reaches an object of an unknown kind, such as an iterator or a fil
 import builtins
 import dis
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from functools import partial
 from inspect import iscode
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, NoneType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    NoneType,
+)
 from typing import Any
 
 import torch
@@ -125,6 +135,8 @@ class State:
             if not isinstance(value := variables[name], ModuleType):
                 self._add(name)
                 self.visit(value)
+            elif _root(value.__name__) not in _LIBRARIES and {"getattr", "hasattr"}.intersection(names):
+                raise UnknownStateError(value.__name__)  # the name of the attribute may be a string
             elif _root(value.__name__) not in _LIBRARIES and id(value) not in self._seen:
                 self._seen[id(value)] = len(self._seen), value
                 if _root(value.__name__) in sys.stdlib_module_names:
@@ -141,7 +153,7 @@ class State:
         values = {name: value for name, value in vars(cls).items() if name not in _OF_CLASSES}
         self._saved.append((cls, values))
         self._all([_inner(value) for value in values.values() if _matters(_inner(value))])
-        self._all(cls.__bases__)
+        self._all([*cls.__bases__, *([] if type(cls) is type else [type(cls)])])
 
     def _add(self, *parts: Hashable) -> None:
         self.parts.extend(parts)
@@ -158,6 +170,7 @@ class State:
 
 
 _EMPTY = CellType()
+_FIELD = type(vars(namedtuple("_Example", "field"))["field"])  # the descriptor of a named tuple's field
 _ATOMS = {
     bool, int, float, complex, str, bytes, NoneType, type(Ellipsis), torch.dtype, torch.device, torch.Size,
     torch.layout, torch.memory_format,
@@ -177,7 +190,10 @@ _IMPURE = {
     for name, value in vars(builtins).items()
     if name not in _PURE and not (isinstance(value, type) and issubclass(value, BaseException))
 } | {"__import__"}
-_OF_TRACERS = {"__class__", "data_ptr", "_version"}  # attributes that differ while tracing, as `type(x)` does
+_OF_TRACERS = {  # attributes that differ while tracing, as `type(x)` does, and settings of torch
+    *("__class__", "data_ptr", "_version"),
+    *("get_num_threads", "are_deterministic_algorithms_enabled"),
+}
 _OF_CLASSES = {
     "__annotations__", "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__", "__eq__", "__hash__",
     "__match_args__", "__module__", "__repr__", "__replace__", "__slots__", "__weakref__", "__orig_bases__",
@@ -223,7 +239,7 @@ def _inner(value: Any) -> Any:
 
 def _matters(value: Any) -> bool:
     """Tell whether a value of a class is data or code, and not a slot."""
-    return type(value) in _ATOMS or isinstance(value, FunctionType | Tensor | list | dict | tuple | partial)
+    return not isinstance(value, MemberDescriptorType | GetSetDescriptorType | _FIELD)
 
 
 Names = tuple[list[str], list[str]]  # those of global variables, and all, attributes included

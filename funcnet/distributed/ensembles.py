@@ -10,8 +10,9 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.compiler.jit import Jit, jit
+from funcnet.compiler.tracing.trace import loop
 from funcnet.distributed.group import Group, group, part, sizes
-from funcnet.transforms import batching
+from funcnet.transforms import batching, transformed
 from funcnet.transforms.batching import Vmap
 from funcnet.transforms.flatten import check_function
 from funcnet.tree import Tree
@@ -61,6 +62,11 @@ class DistributedVmap(Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run f on this rank's part of the examples."""
+        if transformed() or loop() is not None:
+            raise RuntimeError(
+                "distributed.vmap: expected a call outside of jit, grad and vmap, because results are exchanged between"
+                " ranks. Apply the transformation to the function of one example."
+            )
         ranks = group()
         with ranks.watching():
             arguments = arrays_as_tensors((args, kwargs))

@@ -1,10 +1,8 @@
 """`fit` on several ranks, each with a part of every batch."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-
-from torch import Tensor
 
 from funcnet import tree
 from funcnet.checkpoint import Checkpoints
@@ -13,7 +11,6 @@ from funcnet.training.callbacks import Callback
 from funcnet.training.fitting import fit_together
 from funcnet.transforms import batching
 from funcnet.tree import Tree
-from funcnet.tree.conversion import arrays_as_tensors, is_array
 
 Carry = TypeVar("Carry")
 Result = TypeVar("Result")
@@ -58,10 +55,9 @@ def fit(
     """
     ranks = group()
     with ranks.watching():
-        parts = xs if ranks.size == 1 else _parts(xs, batch_dims, ranks)
         folder = checkpoints if ranks.rank == 0 else None
         shown = progress and ranks.rank == 0
-        found = fit_together(_Ranks(ranks), step, carry, parts, steps, every, on_chunk, folder, shown, backend)
+        found = fit_together(_Ranks(ranks, batch_dims), step, carry, xs, steps, every, on_chunk, folder, shown, backend)
         if ranks.watch is not None:
             ranks.watch.check()  # the loss of a rank interrupts as Ctrl-C does
         return found
@@ -70,8 +66,8 @@ def fit(
 class _Ranks:
     """The ranks as the team of `fit_together`."""
 
-    def __init__(self, ranks: Group) -> None:
-        self.ranks = ranks
+    def __init__(self, ranks: Group, dims: Any) -> None:
+        self.ranks, self.dims = ranks, dims
 
     def first(self, f: Callable[[], Result]) -> Result:
         """Call a function on rank 0, and return its result, or raise its error, on all."""
@@ -86,35 +82,15 @@ class _Ranks:
             raise error
         return result
 
-
-def _parts(xs: Any, dims: Any, ranks: Group) -> Any:
-    """Return a rank's part of the inputs of `fit`, of the kinds that `fit` accepts."""
-    leaves = tree.leaves(xs)
-    if len(leaves) != 1 or leaves[0] is not xs or isinstance(xs, Tensor) or is_array(xs):
-        return _part(arrays_as_tensors(xs), dims, ranks, before=1)
-    if isinstance(xs, Iterator):
-        return (_part(batch, dims, ranks) for batch in xs)
-    if isinstance(xs, Iterable):
-        return _Parts(xs, dims, ranks)
-    return lambda start: (_part(batch, dims, ranks) for batch in xs(start)) if callable(xs) else xs
-
-
-class _Parts:
-    """A rank's parts of the batches of an iterable, which may be iterated over again."""
-
-    def __init__(self, batches: Iterable[Any], dims: Any, ranks: Group) -> None:
-        self.batches, self.dims, self.ranks = batches, dims, ranks
-
-    def __iter__(self) -> Iterator[Tree]:
-        return (_part(batch, self.dims, self.ranks) for batch in self.batches)
-
-
-def _part(batch: Tree, dims: Any, ranks: Group, before: int = 0) -> Tree:
-    """Take a rank's part of a batch, or of stacked ones with axes before those of a batch."""
-    batch = arrays_as_tensors(batch)
-    axes = batching.axes("batch_dims", dims, batch)
-    moved = [None if axis is None else axis + before if axis >= 0 else axis for axis in axes]
-    start, end = part(batching.common_size(batch, moved), ranks.rank, ranks.size)
-    leaves, structure = tree.flatten(batch)
-    rows = zip(leaves, moved, strict=True)
-    return tree.unflatten(structure, [x if axis is None else x.narrow(axis, start, end - start) for x, axis in rows])
+    def part(self, xs: Tree) -> Tree:
+        """Take a rank's part of stacked batches; the chunks, which are those of whole batches, agree on all ranks."""
+        axes = batching.axes("batch_dims", self.dims, xs)
+        moved = [axis + 1 if axis is not None and axis >= 0 else axis for axis in axes]
+        if self.ranks.size == 1 or not any(axis is not None for axis in axes):
+            return xs
+        start, end = part(batching.common_size(xs, moved), self.ranks.rank, self.ranks.size)
+        leaves, structure = tree.flatten(xs)
+        rows = zip(leaves, moved, strict=True)
+        return tree.unflatten(
+            structure, [x if axis is None else x.narrow(axis, start, end - start) for x, axis in rows]
+        )

@@ -33,20 +33,21 @@ class Group:
         """Return the tensors of all ranks, which have the same shape and dtype, in the order of the ranks."""
         if self.size == 1:
             return [tensor]
-        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
-        self._wait(dist.all_gather(parts, tensor.contiguous(), async_op=True))
-        return parts
+        data = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)  # gloo lacks some dtypes
+        parts = [torch.empty_like(data) for _ in range(self.size)]
+        self._wait(dist.all_gather(parts, data, async_op=True))
+        return [part.view(tensor.dtype).reshape(tensor.shape) for part in parts]
 
     def of_first(self, value: Any) -> Any:
         """Return the value that rank 0 passes, on all ranks."""
         if self.size == 1:
             return value
-        data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8) if self.rank == 0 else None
-        length = torch.tensor([0 if data is None else len(data)])
+        data = bytearray(pickle.dumps(value)) if self.rank == 0 else bytearray()
+        length = torch.tensor([len(data)])
         self._wait(dist.broadcast(length, src=0, async_op=True))
-        data = torch.empty(int(length), dtype=torch.uint8) if data is None else data
-        self._wait(dist.broadcast(data, src=0, async_op=True))
-        return value if self.rank == 0 else pickle.loads(bytes(data.tolist()))
+        data = data or bytearray(int(length))
+        self._wait(dist.broadcast(torch.frombuffer(data, dtype=torch.uint8), src=0, async_op=True))
+        return value if self.rank == 0 else pickle.loads(data)
 
     def _wait(self, work: Any) -> None:
         """Wait for an exchange so that Ctrl-C and the loss of a rank end the wait."""

@@ -58,14 +58,18 @@ def mean(values: Tree, weight: float | Tensor | None = None) -> Any:
             )
     if group().size == 1:
         return values
-    if weight is None:
-        return _scaled(sum(values), 1 / group().size)
-    total = sum(torch.as_tensor(weight, dtype=torch.float64))
-    return _scaled(sum(_scaled(values, weight)), 1 / total)
+    share = torch.tensor(1 / group().size, dtype=torch.float64)
+    if weight is not None:
+        weight = torch.as_tensor(weight, dtype=torch.float64)
+        share = weight / sum(weight)
+    total = sum(tree.map(lambda leaf: _shared(leaf, share) if tree.is_tensor(leaf) else leaf, values))
+    return tree.map(lambda leaf, like: leaf.to(like.dtype) if tree.is_tensor(leaf) else leaf, total, values)
 
 
-def _scaled(values: Tree, factor: float | Tensor) -> Any:
-    return tree.map(lambda leaf: (leaf * factor).to(leaf.dtype) if tree.is_tensor(leaf) else leaf, values)
+def _shared(leaf: Tensor, share: Tensor) -> Tensor:
+    """Return a rank's term of a mean: in float32 at least; zero if its share is, as its mean of no examples is NaN."""
+    wide = leaf.to(torch.promote_types(leaf.dtype, torch.float32))
+    return torch.where(share == 0, torch.zeros_like(wide), wide * share)
 
 
 def _by_dtype(f: Callable[[Tensor], Tensor], values: Tree) -> Any:

@@ -99,6 +99,7 @@ def fit_together(
     _check(step, steps, every, on_chunk, checkpoints)
     folder = Checkpoints(checkpoints) if isinstance(checkpoints, str | Path) else checkpoints
     carry = numbers_as_tensors(arrays_as_tensors(scalars_as_tensors(carry)))
+    carry = tree.map(lambda leaf: leaf.detach() if tree.is_tensor(leaf) else leaf, carry)
     source, keeper = source_of(xs, steps), Keeper(folder, on_chunk, team)
     reached = keeper.start(carry, source.steps)
     with _bar(progress) as show:
@@ -159,7 +160,7 @@ class _Loop:
         """Run a chunk; return the carry, its metrics, and its length."""
         carry, metrics = self.reached.carry, []
         for part in chunk:
-            carry, found = self.chunk(carry, part.xs, part.length)
+            carry, found = self.chunk(carry, self.keeper.team.part(part.xs), part.length)
             self.taken += part.length
             metrics.append(found)
         joined = metrics[0] if len(metrics) == 1 else tree.map(lambda *rows: torch.cat(rows), *metrics)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from funcnet import tree
 from funcnet.checkpoint import Checkpoints
@@ -20,12 +21,18 @@ class Team(Protocol):
     def first(self, f: Callable[[], Result]) -> Result:
         """Call a function on the first process, and return its result, or raise its error, on all of them."""
 
+    def part(self, xs: Tree) -> Tree:
+        """Take the part of this process of stacked inputs."""
+
 
 class Alone:
     """A single process."""
 
     def first(self, f: Callable[[], Result]) -> Result:
         return f()
+
+    def part(self, xs: Tree) -> Tree:
+        return xs
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,11 @@ class Reached:
         """Return the metrics of all steps."""
         if len(self.metrics) < 2:
             return self.metrics[0] if self.metrics else None
-        return tree.map(lambda *columns: torch.cat(columns), *self.metrics)
+        return tree.map(_joined, *self.metrics)
+
+
+def _joined(*columns: Tensor) -> Tensor:
+    return torch.cat([each.to(columns[-1].device) for each in columns])  # that of a checkpoint is on the CPU
 
 
 class Keeper:
@@ -68,7 +79,11 @@ class Keeper:
         if found is None:
             return None
         self.saved, content = found.step, found.tree
-        return Reached(found.step, content["carry"], *map(content.get, ("metrics", "states", "message")))
+        if type(content) is not dict or "carry" not in content:
+            raise ValueError(
+                f"fit: expected checkpoints of a run, got others, in {self.checkpoints}. Use a new folder."
+            )
+        return Reached(found.step, content["carry"], *(content[key] for key in ("metrics", "states", "message")))
 
     def started(self, reached: Reached) -> None:
         known, found = [kind for kind, _ in reached.states], [_kind(each) for each in self.remembering()]

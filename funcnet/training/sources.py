@@ -138,7 +138,7 @@ class Stream:
             count = 0
             for count, batch in enumerate(self.source, 1):  # noqa: B007
                 yield batch
-            if self.steps is None or iter(self.source) is self.source:
+            if self.steps is None or isinstance(self.source, Iterator):
                 return
             if not count:
                 raise ValueError(f"fit: expected an iterable of batches, got {self.source!r}, which is empty.")

@@ -291,3 +291,20 @@ def test_checkpoint_is_also_remat():
 
     assert pickle.loads(pickle.dumps(fn.checkpoint)) is fn.checkpoint
     assert fn.checkpoint.load is load
+
+
+def test_a_key_may_have_the_name_of_the_header(tmp_path):
+    tree = {"__metadata__": torch.tensor([1.0, 2.0]), "w": torch.tensor(3)}
+    assert fn.tree.equal(fn.checkpoint.load(fn.checkpoint.save(tmp_path / "file", tree)).tree, tree)
+
+
+def test_metadata_are_plain_values(tmp_path):
+    with pytest.raises(fn.checkpoint.CheckpointError, match=r"\.item\(\)"):
+        fn.checkpoint.save(tmp_path / "file", {"w": torch.ones(2)}, metadata={"loss": torch.tensor(0.5)})
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_earlier_step_is_kept_when_it_is_saved(tmp_path):
+    checkpoints = fn.checkpoint.Checkpoints(tmp_path, keep=2)
+    paths = [checkpoints.save({"w": torch.tensor(step)}, step=step) for step in (100, 200, 50)]
+    assert paths[-1].exists() and 50 in checkpoints.steps()

@@ -79,6 +79,31 @@ def test_results_have_the_same_bits_with_any_number_of_threads(name: str, shape:
         assert_close(got, want.to(got.dtype), rtol=1e-4, atol=1e-3)
 
 
+WINDOWS: dict[str, tuple[Callable[..., Tensor], tuple[int, ...]]] = {  # values that overlapping windows add to
+    "transposed convolution": (
+        lambda x: torch.conv_transpose2d(x, torch.linspace(-1, 1, 100).reshape(1, 1, 10, 10), stride=2),
+        (1, 1, 60, 40),
+    ),
+    "gradient of a strided convolution": (
+        fn.grad(lambda x: torch.conv1d(x, torch.linspace(-1, 1, 16).reshape(1, 1, 16), stride=3).sin().sum()),
+        (1, 1, 3000),
+    ),
+    "gradient of means": (fn.grad(lambda x: torch.nn.functional.avg_pool2d(x, 9, 2).sin().sum()), (1, 1, 90, 70)),
+}
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_that_overlap_are_not_shared_by_threads(name: str) -> None:
+    f, shape = WINDOWS[name]
+    f, x = jit(f, backend="native"), rand(*shape)
+    with use_threads(1):
+        alone = f(x)
+    with use_threads(3):
+        assert all(torch.equal(f(x), alone) for _ in range(20))
+    assert_close(alone, WINDOWS[name][0](x), rtol=1e-4, atol=1e-4)
+
+
 def test_threads_have_their_own_memory_for_long_rows() -> None:
     f, x = jit(lambda x: (torch.softmax(x, -1), x.sort(-1)[0]), backend="native"), rand(24, 9000)
     with use_threads(1):

@@ -251,3 +251,28 @@ def test_without_a_compiler_loops_run_in_python(monkeypatch, recwarn, tmp_path):
     total, _ = fn.scan(lambda c, x: (c * 0.75 + x.square(), None), X[0], X)
     assert_close(total, in_python(lambda: fn.scan(lambda c, x: (c * 0.75 + x.square(), None), X[0], X)[0]))
     assert compiled() == (0, 1) and not recwarn.list
+
+
+class Rates:
+    """Values in a class, of kinds that a step may read."""
+
+    inner, steps = Config(0.5), iter(range(10**6))
+
+
+def test_values_of_classes_are_seen(monkeypatch):
+    def run(scale):
+        def step(c, x):
+            return torch.sin(scale(c)) + W @ x, None
+
+        return fn.scan(step, X[0], X)[0]
+
+    scale = lambda c: c * Rates.inner.rate  # noqa: E731
+    before = run(scale)
+    assert_close(before, in_python(lambda: run(scale)), rtol=1e-14, atol=1e-14)
+    monkeypatch.setattr(Rates, "inner", Config(0.25))
+    after = run(scale)
+    assert_close(after, in_python(lambda: run(scale)), rtol=1e-14, atol=1e-14)
+    assert not torch.equal(before, after)
+    first = next(Rates.steps)
+    run(lambda c: c * (next(Rates.steps) % 3))
+    assert next(Rates.steps) == first + len(X) + 1  # each step took a value, so that the loop ran in Python

@@ -131,7 +131,8 @@ def _cut_nest(nest: Nest, count: int) -> Iterator[Statement]:
     """Cut a nest along one axis; each part reduces into memory of its own."""
     reductions = [part.view for part in nest.body if isinstance(part, Accumulate)]
     is_free = is_elementwise(nest) and not nest.sequential and not any(v.offset or v.steps for v in reductions)
-    axis = _longest({a: n for a, n in enumerate(nest.shape) if n > 1 and not _counts(nest, a)}) if is_free else None
+    axes = {a: n for a, n in enumerate(nest.shape) if n > 1 and not _counts(nest, a) and _is_apart(nest, a)}
+    axis = _longest(axes) if is_free else None
     if axis is None:
         yield nest
         return
@@ -152,6 +153,17 @@ def _counts(nest: Nest, axis: int) -> bool:
     """Tell whether the index along an axis is a value in a nest, other than an index of a gather."""
     parts = [part for part in nest.body if not isinstance(part, Gather)]
     return any(x == Index(axis) for part in parts for x in operands(part))
+
+
+def _is_apart(nest: Nest, axis: int) -> bool:
+    """Tell whether a nest stores at different elements for different indices along an axis; windows may overlap."""
+    for view in (part.view for part in nest.body if isinstance(part, Store)):
+        reach, least = 0, abs(view.strides[axis])
+        for stride, size in sorted(zip(map(abs, view.strides), view.shape, strict=True)):
+            if size > 1 and least <= stride <= reach:
+                return False
+            reach += (size - 1) * stride
+    return True
 
 
 def _nests(nest: Nest, found: _Range, count: int, partials: dict[Accumulate, tuple[View, View]]) -> Iterator[Nest]:
