@@ -34,7 +34,7 @@ class Group:
         if self.size == 1:
             return [tensor]
         data = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)  # gloo lacks some dtypes
-        parts = [torch.empty_like(data) for _ in range(self.size)]
+        parts = [torch.zeros_like(data) for _ in range(self.size)]
         self._wait(dist.all_gather(parts, data, async_op=True))
         return [part.view(tensor.dtype).reshape(tensor.shape) for part in parts]
 

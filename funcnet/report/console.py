@@ -73,6 +73,9 @@ def animate(pictures: Iterable[Picture], path: str | Path, *, seconds: float = 0
     Raises:
         ValueError: path has another ending, or there are no frames.
         ImportError: The extra `plots` is not installed.
+    Example:
+        >>> frames = [fn.report.curve({"wave": (torch.arange(50.0) + i).sin()}) for i in range(9)]
+        >>> fn.report.animate(frames, "wave.gif")  # doctest: +SKIP
     """
     figures.check_gif(Path(path))
     _write(Path(path), figures.gif([picture.description for picture in pictures], seconds))
