@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import funcnet as fn
 
 
@@ -76,6 +78,7 @@ print(sympy.Symbol("x") * 0, isinstance(sympy.Symbol("x"), sympy.Basic))
     assert run(code) == "0 True\n"
 
 
+@pytest.mark.slow
 def test_symbolic_shapes_are_loaded_when_they_are_used_in_a_trace():
     code = """
 import sys, torch, funcnet as fn
@@ -94,6 +97,7 @@ print(fn.jit(uses, backend="eager")(torch.tensor(1.0)))
     assert run(code) == "tensor(2.)\n"
 
 
+@pytest.mark.slow
 def test_a_rule_may_import_modules_that_use_sympy():
     """The rules for running products of bfloat16 import torch's functions of sympy, with annotations by its classes."""
     code = """

@@ -194,6 +194,7 @@ def test_nothing_that_a_file_names_is_imported_or_called(name, path, monkeypatch
     assert "hostile_module" not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_new_process_loads_states_and_its_own_classes(path):
     code = """
 import sys, torch, funcnet as fn

@@ -46,15 +46,10 @@ def test_one_rank_is_one_process(tmp_path):
     assert fn.tree.equal(alone, ranks)
 
 
-@pytest.mark.parametrize(
-    "ranks, program",
-    [
-        (2, "ensembles_and_sums"),
-        *(pytest.param(ranks, "ensembles_and_sums", marks=pytest.mark.slow) for ranks in (3, 5)),
-    ],
-)
-def test_ranks_compute_what_one_process_computes(ranks, program):
-    assert run(ranks, program)[0][0] == "equal\n"
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_ranks_compute_what_one_process_computes(ranks):
+    assert run(ranks, "ensembles_and_sums")[0][0] == "equal\n"
 
 
 @pytest.mark.slow

@@ -29,12 +29,14 @@ def test_whole_programs_are_native():
         assert fn.jit(f).explain(*args).backend == "native" or name.startswith("Gaussian"), name
 
 
+@pytest.mark.slow
 def test_a_table_of_workloads_is_sorted_and_has_a_row_per_workload():
     printed = run("benchmark", "--part", "programs", "--quick", "--only", "call with a")
     assert len(row(printed, "call with a scalar")) == 4
     assert len(row(printed, "call with a dict of 20")) == 4
 
 
+@pytest.mark.slow
 def test_first_calls_are_shown_by_stage():
     printed = run("benchmark", "--part", "growth", "--quick", "--only", "100 leaves")
     tracing, to_c, compiler, total, jax, ratio = row(printed, "100 leaves")

@@ -94,6 +94,7 @@ assert is_right(run(), wanted) and torch.get_num_threads() == 2
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_runs_what_its_parent_ran(tmp_path: Path) -> None:
     passes(FORK, tmp_path)
 

@@ -138,7 +138,7 @@ def test_nested_vmaps_and_vmaps_inside_a_gradient(name):
 
 
 @each(["slogdet", "inv", "solve from the right", "lu_solve adjoint"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float32, marks=pytest.mark.slow), torch.float64])
 def test_compiled_batches(name, dtype):
     f, a = SOLVERS[name], matrices(N, dtype=dtype)
     tolerance = 1e-8 if dtype == torch.float64 else 2e-3
