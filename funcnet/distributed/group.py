@@ -52,11 +52,12 @@ class Group:
     def _wait(self, work: Any) -> None:
         """Wait for an exchange so that Ctrl-C and the loss of a rank end the wait."""
         pause = 1e-5
-        while not work.is_completed():
-            if self.watch is not None:
-                self.watch.check()
-            time.sleep(pause)
-            pause = min(2 * pause, 1e-3)
+        with self.watch.polling() if self.watch else nullcontext():
+            while not work.is_completed():
+                if self.watch is not None:
+                    self.watch.check()
+                time.sleep(pause)
+                pause = min(2 * pause, 1e-3)
         work.wait()
 
 

@@ -37,7 +37,8 @@ class Watch:
         self.others = [other for other in range(size) if other != rank]
         self.lost: str | None = None
         self._beats = {other: (-1, time.monotonic()) for other in self.others}
-        self._lock, self._depth, self._is_interrupted = threading.Lock(), 0, False
+        self._lock, self._depth = threading.Lock(), 0
+        self._is_interrupted = self._is_polling = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="funcnet heartbeat")
         self._thread.start()
@@ -70,20 +71,31 @@ class Watch:
         finally:
             self._leave()
 
-    def _leave(self) -> None:
-        with self._lock:  # from here on, the thread does not interrupt
-            self._depth -= 1
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """Let the thread not interrupt a wait, which calls `check` again and again."""
+        self._is_polling = True
         try:
+            yield
+        finally:
+            self._is_polling = False
+
+    def _leave(self) -> None:
+        try:
+            with self._lock:  # from here on, the thread does not interrupt
+                self._depth -= 1
             time.sleep(0.01 if self._is_interrupted else 0)
-        except KeyboardInterrupt:  # that of the thread
-            self.check()
+        except KeyboardInterrupt:
+            self.check()  # the interrupt was that of the thread
+            raise
 
     def _explain(self, error: BaseException) -> None:
         """Raise a PeerError if a lost rank is the cause of an error; else report the error to the others."""
         if isinstance(error, RuntimeError) and _is_of_connection(error):
             end = time.monotonic() + _SILENCE + 2 * _BEAT
-            while self.lost is None and time.monotonic() < end:
-                time.sleep(_BEAT / 5)
+            with self.polling():
+                while self.lost is None and time.monotonic() < end:
+                    time.sleep(_BEAT / 5)
         if self.lost is not None:
             raise PeerError(f"distributed: {self.lost} Start all ranks again.") from error
         self.report(error)
@@ -116,9 +128,9 @@ class Watch:
         return None
 
     def _lose(self, message: str) -> None:
-        self.lost = message
         with self._lock:
-            if self._depth:
+            self.lost = message
+            if self._depth and not self._is_polling:
                 self._is_interrupted = True
                 interrupt_main()
 
