@@ -108,7 +108,12 @@ def main() -> None:
     """Train one net, or many."""
     parser = options.parser(__doc__, takes="2 s")
     parser.add_argument("--seeds", type=options.count, default=1, help="number of nets to train at once")
+    parser.add_argument(
+        "--animate", type=options.file, metavar="FILE", help="write how the lines of one net move to this .gif"
+    )
     args = options.parse(parser)
+    if args.animate:
+        animate(args.seed, args.animate)
     if args.seeds == 1:
         show_one(args.seed, args.svg)
     else:
