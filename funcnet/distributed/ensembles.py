@@ -11,7 +11,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.tracing.trace import loop
-from funcnet.distributed.group import Group, group, part, sizes
+from funcnet.distributed.group import Group, group, sizes
 from funcnet.transforms import batching, transformed
 from funcnet.transforms.batching import Vmap
 from funcnet.transforms.flatten import check_function
@@ -72,7 +72,7 @@ class DistributedVmap(Generic[P, R]):
             arguments = arrays_as_tensors((args, kwargs))
             dims = batching.argument_axes(self.mapped.in_dims, arguments)
             count = batching.common_size(arguments, dims)
-            args, kwargs = _narrowed(arguments, dims, *part(count, ranks.rank, ranks.size))
+            args, kwargs = ranks.part_of(arguments, dims)
             result = self.jitted(count)(*args, **kwargs)
             return _gathered(ranks, result, self.mapped.out_dims, count) if self.gather else result
 
@@ -81,13 +81,6 @@ class DistributedVmap(Generic[P, R]):
         if count not in self._jitted:
             self._jitted[count] = jit(replace(self.mapped, whole_size=count), backend=self.backend)
         return self._jitted[count]
-
-
-def _narrowed(arguments: Tree, dims: Sequence[int | None], start: int, end: int) -> Any:
-    """Take some of the examples."""
-    leaves, structure = tree.flatten(arguments)
-    rows = zip(leaves, dims, strict=True)
-    return tree.unflatten(structure, [x if dim is None else x.narrow(dim, start, end - start) for x, dim in rows])
 
 
 def _gathered(ranks: Group, result: Tree, out_dims: Any, count: int) -> Any:

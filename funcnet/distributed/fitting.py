@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from funcnet import tree
 from funcnet.checkpoint import Checkpoints
-from funcnet.distributed.group import Group, group, part
+from funcnet.distributed.group import Group, group
 from funcnet.training.callbacks import Callback
 from funcnet.training.fitting import fit_together
 from funcnet.transforms import batching
@@ -42,7 +41,7 @@ def fit(
     Returns:
         (the last carry, the history), as `fn.fit`.
     Raises:
-        PeerError: Another rank has failed or died; what was reached is saved.
+        PeerError: Another rank has failed or died; the last chunk is saved.
         ValueError, TypeError: As `fn.fit`; or the tensors of a batch have no common size along batch_dims.
     Example:
         >>> def step(w, x):
@@ -88,9 +87,4 @@ class _Ranks:
         moved = [axis + 1 if axis is not None and axis >= 0 else axis for axis in axes]
         if self.ranks.size == 1 or not any(axis is not None for axis in axes):
             return xs
-        start, end = part(batching.common_size(xs, moved), self.ranks.rank, self.ranks.size)
-        leaves, structure = tree.flatten(xs)
-        rows = zip(leaves, moved, strict=True)
-        return tree.unflatten(
-            structure, [x if axis is None else x.narrow(axis, start, end - start) for x, axis in rows]
-        )
+        return self.ranks.part_of(xs, moved)

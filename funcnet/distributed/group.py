@@ -13,8 +13,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from funcnet import _torch
+from funcnet import _torch, tree
 from funcnet.distributed.watch import Watch
+from funcnet.transforms import batching
+from funcnet.tree import Tree
 
 
 class Group:
@@ -48,6 +50,13 @@ class Group:
         data = data or bytearray(int(length))
         self._wait(dist.broadcast(torch.frombuffer(data, dtype=torch.uint8), src=0, async_op=True))
         return value if self.rank == 0 else pickle.loads(data)
+
+    def part_of(self, values: Tree, dims: Sequence[int | None]) -> Any:
+        """Take this rank's part of the tensors of a tree, along an axis of each; None for one that all ranks share."""
+        start, end = part(batching.common_size(values, dims), self.rank, self.size)
+        leaves, structure = tree.flatten(values)
+        rows = zip(leaves, dims, strict=True)
+        return tree.unflatten(structure, [x if dim is None else x.narrow(dim, start, end - start) for x, dim in rows])
 
     def _wait(self, work: Any) -> None:
         """Wait for an exchange so that Ctrl-C and the loss of a rank end the wait."""

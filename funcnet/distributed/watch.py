@@ -96,12 +96,7 @@ class Watch:
             with self.polling():
                 while self.lost is None and time.monotonic() < end:
                     time.sleep(_BEAT / 5)
-        if self.lost is not None:
-            raise PeerError(f"distributed: {self.lost} Start all ranks again.") from error
-        self.report(error)
-
-    def report(self, error: BaseException) -> None:
-        """Tell the other ranks that this one has failed."""
+        self.check()
         self.store.set(f"failed/{self.rank}", f"{type(error).__name__}: {error}")
 
     def _run(self) -> None:

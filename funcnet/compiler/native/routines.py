@@ -13,8 +13,8 @@ class Routine:
     Attributes:
         name: The function, in c/functions/factors.py.
         matrix: The matrices, with rows of neighbouring elements.
-        results: Vectors and numbers per matrix that it writes, too: pivots, and the step that failed or 0.
-        operands: What it reads in addition: a triangle, or pivots.
+        results: Further views that it writes: the pivots, and per matrix the number of the step that failed, else 0.
+        operands: Views that it only reads: a triangle, or pivots.
         options: Flags.
     """
 
