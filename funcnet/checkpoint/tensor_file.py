@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,7 +84,7 @@ def write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, 
 class Reader:
     """An open file of tensors."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BufferedReader) -> None:
         self.path, self.file = path, file
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
@@ -107,7 +108,7 @@ class Reader:
         except (ValueError, TypeError, KeyError) as error:
             raise self.damaged(f"the place of {name!r} is not readable") from error
         self.file.seek(self.start + first)
-        if self.file.readinto(data) != len(data) or digest(data) != digest_of_it:  # type: ignore[attr-defined]
+        if self.file.readinto(data) != len(data) or digest(data) != digest_of_it:
             raise self.damaged(f"the bytes of {name!r} have changed")
         return data
 
