@@ -60,7 +60,7 @@ def conditionally_transform(
     check_parts("conditionally_transform", [inner])
     options: dict[str, Any] = {"condition": should_transform_fn, "forward": forward_extra_args}
     inner = with_extra_args_support(inner)
-    update = partial(_transform, inner=inner, **options)
+    update = partial(_update, inner=inner, otherwise=_unchanged, **options)
     return with_state(ConditionallyTransformState, partial(_transform_init, inner=inner), update)
 
 
@@ -84,7 +84,7 @@ def conditionally_mask(
     check_parts("conditionally_mask", [inner])
     options: dict[str, Any] = {"condition": should_transform_fn, "forward": forward_extra_args}
     inner = with_extra_args_support(inner)
-    update = partial(_mask, inner=inner, **options)
+    update = partial(_update, inner=inner, otherwise=tree.zeros_like, **options)
     return with_state(ConditionallyMaskState, partial(_mask_init, inner=inner), update)
 
 
@@ -96,36 +96,25 @@ def _mask_init(params: Params, *, inner: GradientTransformation) -> Conditionall
     return ConditionallyMaskState(zero_count(params), inner.init(params))
 
 
-def _transform(
+def _update(
     updates: Updates,
-    state: ConditionallyTransformState,
+    state: Any,
     params: Params | None = None,
     *,
     inner: GradientTransformation,
     condition: Condition,
     forward: bool,
+    otherwise: Callable[[Updates], Updates],
     **extra: Any,
-) -> tuple[Updates, ConditionallyTransformState]:
+) -> tuple[Updates, Any]:
     apply = _holds(condition, state.step, extra if forward else {})
     changed, after = inner.update(updates, state.inner_state, params, **extra)
     after = select(apply, after, state.inner_state)
-    return select(apply, changed, updates), ConditionallyTransformState(after, state.step + 1)
+    return select(apply, changed, otherwise(updates)), state._replace(inner_state=after, step=state.step + 1)
 
 
-def _mask(
-    updates: Updates,
-    state: ConditionallyMaskState,
-    params: Params | None = None,
-    *,
-    inner: GradientTransformation,
-    condition: Condition,
-    forward: bool,
-    **extra: Any,
-) -> tuple[Updates, ConditionallyMaskState]:
-    apply = _holds(condition, state.step, extra if forward else {})
-    changed, after = inner.update(updates, state.inner_state, params, **extra)
-    after = select(apply, after, state.inner_state)
-    return select(apply, changed, tree.zeros_like(updates)), ConditionallyMaskState(state.step + 1, after)
+def _unchanged(updates: Updates) -> Updates:
+    return updates
 
 
 def _holds(condition: Condition, step: Tensor, extra: dict[str, Any]) -> Tensor:
