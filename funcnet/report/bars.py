@@ -76,7 +76,9 @@ def progress(description: str = "") -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def bar(description: str = "") -> Iterator[Show | None]:
-    """Show a progress bar while the block runs, and yield show(done, total, text); yield None outside a terminal.
+    """Show a progress bar while the block runs, and yield show(done, total, text).
+
+    Outside a terminal or notebook, yield None.
 
     Example:
         >>> with fn.report.bar("training") as show:
@@ -84,6 +86,11 @@ def bar(description: str = "") -> Iterator[Show | None]:
         ...         if show is not None:
         ...             show(step + 1, 3, "loss 0.1")
     """
+    if in_notebook():
+        shown = notebook.Bar(description, None)
+        yield shown
+        shown.refresh()
+        return
     console = present_console()
     if not console.is_interactive:
         yield None
