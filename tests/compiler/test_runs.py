@@ -127,7 +127,7 @@ CARRIES = {
 }
 
 
-COMPILED = [(name, 5, False) for name in CARRIES] + [("slice", 5, True), ("gather", 5, True), ("swap", 0, False)]
+COMPILED = [("transpose", 5, False), ("matrix", 5, False), ("slice", 5, True), ("swap", 0, False)]
 
 
 @pytest.mark.few(20)
