@@ -42,7 +42,7 @@ SHAPES = [
 SOME = [(SHAPES[1], torch.float64), (SHAPES[3], torch.float32), (SHAPES[5], torch.float64)]
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(5)
 @pytest.mark.parametrize("shapes, dtype, backend", rows(SHAPES, FLOATS, inductor=SOME))
 def test_values_equal_torchs(shapes: tuple[tuple[int, int], tuple[int, int]], dtype: torch.dtype, backend: str) -> None:
     left, right = shapes

@@ -51,7 +51,7 @@ KINDS = [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.b
 FEW = [(((3, 8, 5), torch.float32),), (((0, 2), torch.float64),)]
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(5)
 @pytest.mark.parametrize("kind, backend", rows(KINDS, inductor=FEW))
 def test_sort(kind: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
     shape, dtype = kind
@@ -110,7 +110,7 @@ KINDS = (torch.float32, torch.float64, torch.int32, torch.bool)
 SOME = [((3, 8), torch.float32), ((2, 0), torch.float64)]
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("shape, dtype, backend", rows(LINES, KINDS, inductor=SOME))
 def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
     both(

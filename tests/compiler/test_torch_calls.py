@@ -1,15 +1,13 @@
 """Operations without a native rule: a kernel calls torch for them, in loops and branches, too."""
 
 import os
-import signal
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from backends import rand
+from interrupts import interrupted
 from programs_with_calls import PROGRAMS, factorised, in_a_scan, likelihood, positive
 
 import funcnet as fn
@@ -150,18 +148,10 @@ def test_an_interrupt_stops_a_run_with_calls(length: int) -> None:
     a = positive(3)
     jitted = fn.jit(lambda a: factorised(a, length=length))
     jitted.lower(a).compile()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        timer.start()
-        start = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            while True:
-                jitted(a)
-        assert time.perf_counter() - start < 20
-    finally:
-        timer.join()
-        signal.signal(signal.SIGINT, before)
+    with interrupted(0.5) as since, pytest.raises(KeyboardInterrupt):
+        while True:
+            jitted(a)
+    assert since() < 1.0
     assert jitted.explain(a).calls
     torch.testing.assert_close(fn.jit(factorised)(a), factorised(a))
 
