@@ -120,8 +120,7 @@ def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: st
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float64,)]))
 def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     x = torch.tensor(
         [[-inf, -inf, 0.5, 3.0, -700.0], [inf, 1.0, inf, -inf, 2.0], [1.0, 2.0, nan, 1.0, inf]], dtype=dtype
@@ -133,8 +132,7 @@ def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     same(jit(fn.vmap(f), backend=backend)(lanes), map(torch.stack, zip(*map(f, lanes), strict=True)), bound)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float32,)]))
 def test_nextafter(dtype: torch.dtype, backend: str) -> None:
     tiny, most = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
     edges = torch.tensor([0.0, -0.0, 1.0, -1.0, tiny, -tiny, most, -most, inf, -inf, nan], dtype=dtype)
