@@ -108,6 +108,7 @@ print(fn.jit(lambda x: x.prod(0), backend="eager")(x).item())
     assert run(code) == "6.0\n"
 
 
+@pytest.mark.slow
 def test_torchs_compiler_is_loaded_when_it_is_used():
     code = """
 import sys, torch, funcnet as fn

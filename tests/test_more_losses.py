@@ -48,6 +48,7 @@ def test_gradients_equal_those_of_optax(row):
     assert gradient.isfinite().all()
 
 
+@pytest.mark.few(12)
 @rows
 def test_jitted_losses_equal_eager_ones(row):
     loss, p = call(row)

@@ -10,6 +10,7 @@ import dis
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from inspect import ismodule
 from operator import is_
 from types import CodeType, FunctionType
@@ -29,12 +30,9 @@ Attribute = tuple[nn.Module | None, str]  # an attribute of a submodule, or of a
 def attributes(module: nn.Module) -> dict[str, Tensor]:
     """Find tensors in plain attributes that methods other than the constructor assign and read, by dotted name."""
     found = {}
+    kept = {cls: _kept(cls) for cls in set(map(type, module.modules()))}
     for path, part in module.named_modules():
-        codes = [method.__code__ for method in _methods(type(part))]
-        assigned, read = (
-            {name for code in codes for name in _names(code, kind)} for kind in ("STORE_ATTR", "LOAD_ATTR")
-        )
-        for name in sorted(assigned & read & vars(part).keys()):
+        for name in sorted(kept[type(part)] & vars(part).keys()):
             if isinstance(vars(part)[name], Tensor):
                 found[f"{path}.{name}" if path else name] = vars(part)[name]
     return found
@@ -48,6 +46,13 @@ def adopt(module: nn.Module) -> None:
         part.register_buffer(name, vars(part).pop(name), persistent=False)
 
 
+def _kept(cls: type) -> set[str]:
+    """Return the names of the attributes that methods other than the constructor assign and read."""
+    codes = [method.__code__ for method in _methods(cls)]
+    assigned, read = ({name for code in codes for name in _names(code, kind)} for kind in ("STORE_ATTR", "LOAD_ATTR"))
+    return assigned & read
+
+
 def _methods(cls: type) -> Iterator[FunctionType]:
     for base in cls.__mro__:
         if base.__module__.split(".")[0] != "torch":
@@ -57,12 +62,13 @@ def _methods(cls: type) -> Iterator[FunctionType]:
                     yield function
 
 
-def _names(code: CodeType, instruction: str) -> Iterator[str]:
-    """Yield the names of the attributes that a function and its nested functions assign or read."""
-    yield from (each.argval for each in dis.get_instructions(code) if each.opname == instruction)
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _names(inner, instruction)
+@lru_cache(maxsize=10_000)
+def _names(code: CodeType, instruction: str) -> frozenset[str]:
+    """Return the names that one kind of instructions has in a function and its nested functions."""
+    own = {each.argval for each in dis.get_instructions(code) if each.opname == instruction}
+    return frozenset(
+        own.union(*(_names(inner, instruction) for inner in code.co_consts if isinstance(inner, CodeType)))
+    )
 
 
 class Memory:

@@ -63,6 +63,7 @@ through all of them, later ones straight to the kernel.
         native/frames.py                 the arguments of a run as C takes them
         native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
+        replayed_loops.py                its loops and branches
     batches.py                       native kernels that call torch for all lanes of an outermost vmap at once
     inductor.py                      torch.compile of the replayed program
     progress.py, errors.py           the progress callback; the exceptions of the compiler

@@ -12,7 +12,8 @@ from funcnet.compiler.native.backend import EnsembleKernel
 from funcnet.compiler.native.kernel import NativeKernel
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.replay import Replay, ReplayKernel, over_lanes, unchanged
+from funcnet.compiler.replay import ReplayKernel, over_lanes, unchanged
+from funcnet.compiler.replayed_loops import Replay
 
 
 class BatchKernel(ReplayKernel):

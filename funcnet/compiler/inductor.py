@@ -13,7 +13,8 @@ from torch import Tensor
 from funcnet.compiler import forks
 from funcnet.compiler.program import Apply, Block, Op, Program
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.replay import Replay, ReplayKernel
+from funcnet.compiler.replay import ReplayKernel
+from funcnet.compiler.replayed_loops import Replay
 
 
 class InductorKernel(ReplayKernel):

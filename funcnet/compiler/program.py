@@ -6,8 +6,8 @@ around them. An outermost vmap is not in the block: the block is one lane, and t
 actual tensors are lanes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -118,6 +118,19 @@ def blocks(op: Op) -> tuple[Block, ...]:
             return op.branches
         case While():
             return op.test, op.body
+
+
+def map_blocks(op: Op, f: Callable[[Block], Block]) -> Op:
+    """Return an operation with f applied to the blocks that it holds, in their order."""
+    match op:
+        case Apply():
+            return op
+        case Scan():
+            return replace(op, body=f(op.body))
+        case Switch():
+            return replace(op, branches=tuple(map(f, op.branches)))
+        case While():
+            return replace(op, test=f(op.test), body=f(op.body))
 
 
 def inputs(op: Op) -> Iterator[Var]:

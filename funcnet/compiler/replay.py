@@ -5,7 +5,6 @@ It contains no tracing, no layers of torch.func and none of the user's Python, s
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -14,12 +13,11 @@ from torch import Tensor
 from funcnet.compiler import live_memory, passes
 from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
-from funcnet.compiler.tracing.control_flow import switch_recorder, while_recorder
+from funcnet.compiler.replayed_loops import Replay, run_loop, run_switch, run_while
 from funcnet.compiler.tracing.spec import row_major
-from funcnet.compiler.tracing.trace import loop, trace
+from funcnet.compiler.tracing.trace import trace
 from funcnet.transforms import vmap
 
-Replay = Callable[..., tuple[Tensor, ...]]
 Transform = Callable[[Replay, Block], Replay]
 
 aten = torch.ops.aten
@@ -155,10 +153,10 @@ def _statement(op: Op | list[Var], names: _Names, transform: Transform, meter: M
             call = f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
         case Switch():
             branches = [_closed(branch, transform, names) for branch in op.branches]
-            call = f"{names.constant(_run_switch)}({names[op.index]}, [{', '.join(branches)}])"
+            call = f"{names.constant(run_switch)}({names[op.index]}, [{', '.join(branches)}])"
         case While():
             parts = [_closed(part, transform, names) for part in (op.test, op.body)]
-            call = f"{names.constant(_run_while)}({', '.join(parts)}, {names.argument(op.init)})"
+            call = f"{names.constant(run_while)}({', '.join(parts)}, {names.argument(op.init)})"
     return [f"{outputs}{several} = {call}" if outputs else call]
 
 
@@ -209,62 +207,7 @@ def _scan_arguments(op: Scan, names: _Names) -> str:
 
 def _loop(scan: Scan, transform: Transform, meter: Meter | None) -> Callable[..., tuple[Tensor, ...]]:
     empty = [(y.shape, y.dtype, y.device) for y in scan.outputs[len(scan.init) :]]
-    return partial(_run_loop, replay(scan.body, transform), scan.length, empty, meter)
-
-
-def _run_loop(
-    body: Replay,
-    length: int,
-    empty: list[Any],
-    meter: Meter | None,
-    init: list[Tensor],
-    xs: list[Tensor],
-    outside: list[Tensor],
-) -> tuple[Tensor, ...]:
-    """Run a scan as a Python loop, or record it if a trace is running.
-
-    The first carries are copied: torch.compile recompiles a step for other strides, and for aliased tensors.
-    """
-    if (recorded := loop()) is not None:
-        return _run_recorded(recorded, body, length, init, xs, outside)
-    carries, ys = tuple(x.clone(memory_format=torch.contiguous_format) for x in init), []
-    slices = zip(*(x.unbind() for x in xs), strict=True) if xs else repeat((), length)
-    for slice_ in slices:
-        results = body(*carries, *slice_, *outside)
-        carries = results[: len(init)]
-        ys.append(results[len(init) :])
-        if meter is not None:
-            meter.step()
-    if not ys:
-        return *carries, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in empty)
-    return *carries, *(torch.stack(column) for column in zip(*ys, strict=True))
-
-
-def _run_recorded(
-    recorded: Any, body: Replay, length: int, init: list[Tensor], xs: list[Tensor], outside: list[Tensor]
-) -> tuple[Tensor, ...]:
-    def step(carries: list[Tensor], slices: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        results = body(*carries, *slices, *outside)
-        return results[: len(init)], results[len(init) :]
-
-    carries, ys = recorded(step, init, xs, length, 1)
-    return *carries, *ys
-
-
-def _run_switch(index: Tensor, branches: Sequence[Replay]) -> Sequence[Tensor | None]:
-    """Run the branch of an index, or record the switch if a trace is running."""
-    recorded = switch_recorder()
-    return branches[int(index)]() if recorded is None else recorded(index, branches)
-
-
-def _run_while(test: Replay, body: Replay, init: list[Tensor]) -> Sequence[Tensor]:
-    """Run a loop with a condition, or record it if a trace is running."""
-    if (recorded := while_recorder()) is not None:
-        return recorded(lambda carries: test(*carries)[0], lambda carries: body(*carries), init)
-    carries: Sequence[Tensor] = [x.clone(memory_format=torch.contiguous_format) for x in init]
-    while test(*carries)[0]:
-        carries = body(*carries)
-    return carries
+    return partial(run_loop, replay(scan.body, transform), scan.length, empty, meter)
 
 
 def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:

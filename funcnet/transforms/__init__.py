@@ -11,8 +11,9 @@ from funcnet.transforms.checkpoint_policies import checkpoint_name
 from funcnet.transforms.checkpointing import remat
 from funcnet.transforms.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from funcnet.transforms.custom_derivatives import custom_jvp, custom_vjp, stop_gradient
-from funcnet.transforms.derivatives import grad, jvp, linearize, value_and_grad, vjp
+from funcnet.transforms.derivatives import jvp, linearize, vjp
 from funcnet.transforms.flatten import transformed
+from funcnet.transforms.gradients import grad, value_and_grad
 from funcnet.transforms.implicit import custom_linear_solve, custom_root
 from funcnet.transforms.jacobians import hessian, jacfwd, jacobian, jacrev
 from funcnet.transforms.transposition import linear_transpose

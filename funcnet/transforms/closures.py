@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from inspect import iscode, isframe, isfunction, ismethod, ismodule, istraceback
 from types import BuiltinMethodType, CellType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,12 +29,14 @@ from funcnet import _torch, tree
 from funcnet.transforms.flatten import Function
 from funcnet.tree import Tree
 
+F = TypeVar("F", bound=Function)
+
 
 class HiddenTensorError(ValueError):
     """A function uses a tensor of an outer transformation and holds it where `closed` does not find it."""
 
 
-def closed(f: Function, arguments: Tree = ()) -> tuple[Function, tuple[Tensor, ...], tuple[Tensor, ...]]:
+def closed(f: F, arguments: Tree = ()) -> tuple[F, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Freeze a function, and find the tensors of transformations outside.
 
     Returns:
@@ -42,7 +44,7 @@ def closed(f: Function, arguments: Tree = ()) -> tuple[Function, tuple[Tensor, .
         are at a level of torch.func, or that autograd records; and all tensors at a level of torch.func to which f and
         the arguments lead in any way.
     """
-    kept: Function = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
+    kept: F = _Copies({}, lambda leaf: isinstance(leaf, Tensor) or _has_closure(leaf)).leaf(f)
     recording = torch.is_grad_enabled()
 
     def is_outside(tensor: Tensor) -> bool:
@@ -54,10 +56,10 @@ def closed(f: Function, arguments: Tree = ()) -> tuple[Function, tuple[Tensor, .
     return kept, tuple(held), tuple(tensor for tensor in reached if _torch.level(tensor) > 0)
 
 
-def rebind(f: Function, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Function:
+def rebind(f: F, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> F:
     """Return a copy of f with its captured tensors replaced by others; f itself is unchanged."""
     replaced = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
-    rebound: Function = _Copies(replaced, lambda leaf: id(leaf) in replaced).leaf(f)
+    rebound: F = _Copies(replaced, lambda leaf: id(leaf) in replaced).leaf(f)
     return rebound
 
 

@@ -80,8 +80,8 @@ class _Batched(Recomputed):
         return *tensors, *results
 
     def pull(self, kept: Tensors, cotangents: Partial) -> Partial:
-        def pull(tensors: Tensors, results: Tensors, cotangents: Partial) -> Tensors:
-            return tuple(self.one.pull(self.one.kept(tensors, results), cotangents))  # type: ignore[arg-type]
+        def pull(tensors: Tensors, results: Tensors, cotangents: Partial) -> Partial:
+            return tuple(self.one.pull(self.one.kept(tensors, results), cotangents))
 
         count = len(self.dims)
         found = vmap(pull, (self.dims, 0, 0))(tuple(kept[:count]), tuple(kept[count:]), tuple(cotangents))
@@ -117,8 +117,7 @@ class Frozen:
 
     def holding(self, held: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the functions and constants with these tensors instead."""
-        rebound: Any = rebind(self.parts, self.held, held)
-        return tuple(rebound.args)
+        return rebind(self.parts, self.held, held).args
 
     def call(self, f: Callable[[tuple[Any, ...]], Any], tensors: Sequence[Tensor]) -> Any:
         """Call f(functions and constants) for tensors that begin with the held ones; refuse other tensors."""

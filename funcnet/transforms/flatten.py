@@ -74,6 +74,10 @@ class Inputs:
         grads = self.floating.without_rest(tensors)
         return grads[0] if self.single else grads
 
+    def given(self, *more: Any) -> list[Tensor]:
+        """List the differentiated tensors, and the arguments that are tensors themselves, without a search."""
+        return [*self.tensors, *(arg for arg in (*self.args, *more) if isinstance(arg, Tensor))]
+
     def tangents(self, tangents: tuple[Any, ...]) -> tuple[Tensor, ...]:
         return _matching(self.name, "tangent", self.floating.without_rest(self.tensors), tangents)
 

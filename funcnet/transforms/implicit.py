@@ -1,6 +1,6 @@
 """Implicit differentiation: derivatives of the solutions of equations, without those of the solver's steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -136,7 +136,7 @@ class _Implicit(Recomputed):
         results: The structure of (x, aux).
     """
 
-    parts: Any
+    parts: partial[Any]
     held: Tensors
     outside: Tensors
     flat: Flattener
@@ -146,9 +146,9 @@ class _Implicit(Recomputed):
     def __post_init__(self) -> None:
         object.__setattr__(self, "f", self.solution)
 
-    def holding(self, tensors: Any) -> Any:
+    def holding(self, tensors: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the functions of the equation for tensors that begin with the held ones."""
-        return rebind(self.parts, self.held, tensors[: len(self.held)]).args  # type: ignore[attr-defined]
+        return rebind(self.parts, self.held, tensors[: len(self.held)]).args
 
     def cut(self, tensors: Any) -> tuple[Any, Any]:
         """Split tensors into the held ones and a tree like x."""

@@ -75,7 +75,7 @@ def test_values_without_and_with_lanes(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n, dtype", [(1, 64), (2, 32), (3, 64), (4, 32), (5, 64), (8, 32), (17, 32), (17, 64)])
+@pytest.mark.parametrize("n, dtype", [(1, 64), (2, 32), (5, 64), (17, 32)])
 def test_values_of_all_functions(n: int, dtype: int) -> None:
     check(n, getattr(torch, f"float{dtype}"), (*ALL,))
 

@@ -154,7 +154,7 @@ PLACES = {  # indices of a tensor of shape (4, 5, 4, 5), and the shape of the re
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", PLACES)
 def test_indices_broadcast(name: str) -> None:
     chosen, shape = PLACES[name]

@@ -48,10 +48,10 @@ SHAPES = [(2, 1, 3), (1, 70), (3, 0), (0, 2), ()]
 
 
 KINDS = [*product([(3, 8, 5)], DTYPES), *product(SHAPES, [torch.float64, torch.bool])]
-FEW = [(((3, 8, 5), torch.float32),), (((1, 70), torch.bool),), (((0, 2), torch.float64),), (((), torch.float64),)]
+FEW = [(((3, 8, 5), torch.float32),), (((0, 2), torch.float64),)]
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(5)
 @pytest.mark.parametrize("kind, backend", rows(KINDS, inductor=FEW))
 def test_sort(kind: tuple[tuple[int, ...], torch.dtype], backend: str) -> None:
     shape, dtype = kind
@@ -107,10 +107,10 @@ def test_topk(dtype: torch.dtype, backend: str) -> None:
 
 LINES = ((3, 8), (2, 0), ())
 KINDS = (torch.float32, torch.float64, torch.int32, torch.bool)
-SOME = [((3, 8), torch.float32), ((3, 8), torch.bool), ((2, 0), torch.float64), ((), torch.int32)]
+SOME = [((3, 8), torch.float32), ((2, 0), torch.float64)]
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("shape, dtype, backend", rows(LINES, KINDS, inductor=SOME))
 def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: str) -> None:
     both(
@@ -120,8 +120,7 @@ def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: st
     )
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float64,)]))
 def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     x = torch.tensor(
         [[-inf, -inf, 0.5, 3.0, -700.0], [inf, 1.0, inf, -inf, 2.0], [1.0, 2.0, nan, 1.0, inf]], dtype=dtype
@@ -133,8 +132,7 @@ def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     same(jit(fn.vmap(f), backend=backend)(lanes), map(torch.stack, zip(*map(f, lanes), strict=True)), bound)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float32,)]))
 def test_nextafter(dtype: torch.dtype, backend: str) -> None:
     tiny, most = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).max
     edges = torch.tensor([0.0, -0.0, 1.0, -1.0, tiny, -tiny, most, -most, inf, -inf, nan], dtype=dtype)

@@ -1,17 +1,14 @@
 """Operations without a native rule: a kernel calls torch for them, in loops and branches, too."""
 
 import os
-import signal
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-import torch.nn.functional as F
 from backends import rand
-from torch import Tensor
+from interrupts import interrupted
+from programs_with_calls import PROGRAMS, factorised, in_a_scan, likelihood, positive
 
 import funcnet as fn
 from funcnet import bridge
@@ -29,101 +26,6 @@ def without_rules_for_linear_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(RULES, name)
 
 
-def positive(n: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    x = rand(n, n, dtype=torch.float64)
-    return (x @ x.T + n * torch.eye(n)).to(dtype)
-
-
-def shifted(a: Tensor, c: Tensor) -> Tensor:
-    return a + c * torch.eye(len(a), dtype=a.dtype)
-
-
-def likelihood(a: Tensor, y: Tensor, c: Tensor) -> Tensor:
-    """Return the negative log likelihood of y under a Gaussian process, up to a constant."""
-    factor = torch.linalg.cholesky(shifted(a, c.exp()))
-    white = torch.linalg.solve_triangular(factor, y[:, None], upper=False)
-    return white.square().sum() / 2 + factor.diagonal().log().sum()
-
-
-def in_a_scan(a, y):
-    def step(c, x):
-        factor = torch.linalg.cholesky(shifted(a, c.abs()))
-        white = torch.linalg.solve_triangular(factor, x[:, None], upper=False)[:, 0]
-        return torch.tanh(c + white.mean()), white.exp()
-
-    return fn.scan(step, y[0], torch.stack([y, 2 * y, y - 1]))
-
-
-def in_a_gradient_of_a_scan(a, y):
-    def loss(scale):
-        return fn.scan(lambda c, _: (0.9 * c + likelihood(scale * a, y, c).tanh(), c), y[0], length=4)[0]
-
-    return fn.value_and_grad(loss)(y[1].abs() + 1)
-
-
-def in_a_training_run(a, y):
-    def step(c, _):
-        value, grad = fn.value_and_grad(lambda c: likelihood(a, y, c))(c)
-        return c - 0.05 * grad, value
-
-    return fn.scan(step, y[0], length=5)
-
-
-def in_a_while_loop(a, y):
-    def test(carry):
-        return (carry[1].norm() > 0.3) & (carry[0] < 20)
-
-    def body(carry):
-        return carry[0] + 1, torch.linalg.solve(shifted(a, 1.0) / len(a), carry[1]) * 0.9
-
-    return fn.while_loop(test, body, (torch.tensor(0), y))
-
-
-def in_a_branch(a, y):
-    taken = fn.cond(y[0] > -1e9, lambda: torch.linalg.cholesky(a).sum(1), lambda: y * 2)
-    return taken, fn.cond(y[0] < -1e9, lambda: torch.linalg.cholesky(-a).sum(1), lambda: (y * 2).sin().cos().exp())
-
-
-def of_views(a, y):
-    """Call with transposed, sliced and expanded matrices."""
-    factor = torch.linalg.cholesky(a.T[1:, 1:])
-    wide = torch.linalg.solve_triangular(factor[:2, :2], y[0].expand(2, 3), upper=False)
-    return [wide.exp() + wide.sin() * wide.cos(), torch.linalg.cholesky(a[::2, ::2]).T.tanh()]
-
-
-def of_integers(a, y):
-    counts = (10 * y).to(torch.int64)
-    return (counts[:, None] @ counts[None, :] + counts * 3 - 1).abs().sum(0) // 7, torch.gcd(counts, counts + 6)
-
-
-def of_nothing(a, y):
-    empty = torch.linalg.cholesky(a[:0, :0])
-    return empty.exp().sin().cos(), y.exp()
-
-
-def several_results(a, y):
-    values, vectors = torch.linalg.eigh(a)
-    q, r = torch.linalg.qr(a + values)
-    return values.log().sin(), (vectors * values) @ vectors.T - 1, q @ r, r.abs().exp().log()
-
-
-def convolved(a, y):
-    """Return derivatives of a transposed convolution; that of the input is needed in the second layer only."""
-    x = y[:12].reshape(1, 1, 3, 4)
-
-    def loss(w, v):
-        return (F.conv_transpose2d(F.conv_transpose2d(x, w, stride=2).tanh(), v).sin() ** 2).sum()
-
-    return fn.value_and_grad(loss, (0, 1))(a[:4, :4].reshape(1, 1, 4, 4) / 9, a[:2, :8].reshape(1, 4, 2, 2) / 9)
-
-
-PROGRAMS = {
-    f.__name__: f
-    for f in (
-        *(in_a_scan, in_a_gradient_of_a_scan, in_a_training_run, in_a_while_loop, in_a_branch, of_views, of_integers),
-        *(of_nothing, several_results, convolved),
-    )
-}
 QUICK = {
     ("in_a_scan", torch.float32),
     *((name, torch.float64) for name in PROGRAMS if name not in ("several_results", "in_a_training_run")),
@@ -145,13 +47,6 @@ def test_a_kernel_with_calls_equals_torch_and_a_replay(name: str, dtype: torch.d
         pairs = zip(fn.tree.leaves(jitted(*args)), fn.tree.leaves(other(*args)), strict=True)
         for got, want in pairs:
             torch.testing.assert_close(got, want, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
-
-
-def factorised(a: Tensor, *, length: int = 3) -> tuple[Tensor, Tensor]:
-    def step(c, _):
-        return torch.tanh(c + torch.linalg.cholesky(a - c).sum().sin()), c.exp()
-
-    return fn.scan(step, a.new_zeros(()), length=length)
 
 
 def test_explain_lists_the_calls():
@@ -253,18 +148,10 @@ def test_an_interrupt_stops_a_run_with_calls(length: int) -> None:
     a = positive(3)
     jitted = fn.jit(lambda a: factorised(a, length=length))
     jitted.lower(a).compile()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        timer.start()
-        start = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            while True:
-                jitted(a)
-        assert time.perf_counter() - start < 20
-    finally:
-        timer.join()
-        signal.signal(signal.SIGINT, before)
+    with interrupted(0.5) as since, pytest.raises(KeyboardInterrupt):
+        while True:
+            jitted(a)
+    assert since() < 1.0
     assert jitted.explain(a).calls
     torch.testing.assert_close(fn.jit(factorised)(a), factorised(a))
 

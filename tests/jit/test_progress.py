@@ -99,10 +99,10 @@ def test_an_exception_from_the_callback_stops_the_run(backend: str) -> None:
     f = fn.jit(fn.vmap(forever), backend=backend, progress=stop)
     f.explain(torch.ones(40))
     for _ in range(2):
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(EnoughError):
             f(torch.ones(40))
-        assert time.monotonic() - start < 2.0
+        assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("backend", ["native", "eager"])

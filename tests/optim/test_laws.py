@@ -94,7 +94,7 @@ def test_an_optimizer_finds_the_minimum_of_a_parabola(make):
 @optimizers
 def test_vmap_over_learning_rates_equals_separate_runs(make):
     params = {"w": numbers(2, 3), "b": numbers(3, seed=1)}
-    rates = torch.linspace(0.01, 0.2, 64).double()
+    rates = torch.linspace(0.01, 0.2, 6).double()
     swept, states = fn.vmap(lambda rate: descend(make(rate), params, 3))(rates)
     runs, their_states = zip(*[descend(make(rate), params, 3) for rate in rates], strict=True)
     assert tree.allclose(swept, tree.stack(runs), rtol=1e-12, atol=1e-13)
@@ -111,7 +111,7 @@ def test_vmap_over_starts_equals_separate_runs(make):
 @pytest.mark.few(10)
 @optimizers
 def test_a_run_is_differentiable_in_learning_rate_and_start(make):
-    steps = 3 if make is OPTIMIZERS["lbfgs"] else 20
+    steps = 3 if make is OPTIMIZERS["lbfgs"] else 8
 
     def final(rate, start):
         return bowl(descend(make(rate), start, steps)[0])

@@ -192,9 +192,12 @@ def transformed(scan, name, length):
     return f, (W, torch.stack([X, X.cos()]) if "vmap" in name else X)
 
 
+# every second pair: each loop meets half of the transformations, and each transformation half of the loops
+PAIRS = [(scan, name) for i, scan in enumerate(SCANS) for j, name in enumerate(TRANSFORMS) if (i + j) % 2 == 0]
+
+
 @pytest.mark.few(6)
-@pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("scan, name", PAIRS)
 def test_derivatives_of_a_loop_are_loops(scan, name):
     """Check that the number of operations is the same for any number of steps, and the values are those of a loop."""
     (f, at), (longer, _) = transformed(scan, name, 4), transformed(scan, name, 40)

@@ -1,14 +1,12 @@
 """Progress bars of fit and of jit in a terminal; interrupted runs that do not use fit say how to use it."""
 
-import os
 import re
-import signal
 import sys
-import threading
 import traceback
 
 import pytest
 import torch
+from interrupts import interrupted
 from printed_reports import Terminal
 
 import funcnet as fn
@@ -71,15 +69,10 @@ def test_an_error_ends_the_bar(monkeypatch):
 
 def test_an_interrupted_run_says_how_to_keep_its_results():
     forever = lambda x: fn.scan(lambda c, _: (torch.sin(c), None), x, length=1 << 40)[0]  # noqa: E731
-    run, before = fn.jit(forever, backend="native"), signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = fn.jit(forever, backend="native")
     run.explain(torch.ones(64))
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt) as caught:
-            run(torch.ones(64))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with interrupted(0.3), pytest.raises(KeyboardInterrupt) as caught:
+        run(torch.ones(64))
     text = "".join(traceback.format_exception(caught.value))
     assert text.count("fn.fit(step, carry, xs, checkpoints=folder)") == 1
 

@@ -41,9 +41,9 @@ OPERATIONS = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_tree_of_nine_hundred_levels(name):
     OPERATIONS[name](nested(3, X))
-    start = time.perf_counter()
+    start = time.process_time()
     OPERATIONS[name](nested(DEEP, X))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

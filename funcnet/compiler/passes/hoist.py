@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from funcnet.compiler.decompositions.fallible import may_fail
-from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, While, inputs
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, While, inputs, map_blocks
 
 
 def hoist(block: Block) -> Block:
@@ -19,10 +19,8 @@ def hoist(block: Block) -> Block:
             case While():
                 test = _without_invariants(hoist(op.test), ops)
                 op = replace(op, test=test, body=_without_invariants(hoist(op.body), ops, is_certain=False))
-            case Switch():
-                op = replace(op, branches=tuple(map(hoist, op.branches)))
-            case Apply():
-                pass
+            case Switch() | Apply():
+                op = map_blocks(op, hoist)
         ops.append(op)
     return Block(block.params, ops, block.results)
 

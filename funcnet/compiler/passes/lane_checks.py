@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from funcnet.compiler.decompositions.value_checks import PROBABILITIES
-from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, emit, substitute, walk
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, emit, map_blocks, substitute, walk
 
 aten = torch.ops.aten
 
@@ -58,13 +58,12 @@ class _Filling:
         match op:
             case Scan():
                 init, xs = substitute((op.init, op.xs), self.new)
-                return replace(op, init=init, xs=xs, body=self.block(op.body))
+                op = replace(op, init=init, xs=xs)
             case Switch():
-                index = substitute(op.index, self.new)
-                return replace(op, index=index, branches=tuple(map(self.block, op.branches)))
+                op = replace(op, index=substitute(op.index, self.new))
             case While():
-                init = substitute(op.init, self.new)
-                return replace(op, init=init, test=self.block(op.test), body=self.block(op.body))
+                op = replace(op, init=substitute(op.init, self.new))
+        return map_blocks(op, self.block)
 
     def apply(self, op: Apply, ops: list[Op]) -> None:
         if _is_of_numbers(op):

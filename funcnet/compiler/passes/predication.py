@@ -6,12 +6,12 @@ lanes that do not need it. Where all lanes agree, a branch stays a branch.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 
 import torch
 
 from funcnet.compiler.decompositions.fallible import guarded
-from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, emit, renamed
+from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, emit, map_blocks, renamed
 
 aten = torch.ops.aten
 
@@ -38,16 +38,12 @@ class _Predication:
             match op:
                 case Apply():
                     ops.append(op if mask is None else guarded(op, mask, ops))
-                case Scan():
-                    ops.append(replace(op, body=self.block(op.body, mask)))
                 case Switch() if op.index in self.varying:
                     self.select(op, mask, ops)
-                case Switch():
-                    ops.append(replace(op, branches=tuple(self.block(branch, mask) for branch in op.branches)))
                 case While() if mask is not None or op.test.results[0] in self.varying:
                     ops.append(self.masked(op, mask, ops))
-                case While():
-                    ops.append(replace(op, test=self.block(op.test, mask), body=self.block(op.body, mask)))
+                case Scan() | Switch() | While():
+                    ops.append(map_blocks(op, partial(self.block, mask=mask)))
 
     def select(self, op: Switch, mask: Var | None, ops: list[Op]) -> None:
         """Append all branches, and the selection of each result."""

@@ -1,13 +1,13 @@
 """Sums over the axis of a stack are written as additions, so that the stack need not be in memory."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While
+from funcnet.compiler.program import Apply, Block, Op, Var, map_blocks
 
 _MOST = 32  # terms; the error of a long sum grows with them, so that backends sum it in another order
 _ATEN = torch.ops.aten
@@ -23,17 +23,12 @@ def add_stacked(block: Block) -> Block:
 def _added(block: Block, made: dict[Var, Apply]) -> Block:
     ops: list[Op] = []
     for op in block.ops:
-        match op:
-            case Scan():
-                ops.append(replace(op, body=_added(op.body, made)))
-            case While():
-                ops.append(replace(op, test=_added(op.test, made), body=_added(op.body, made)))
-            case Switch():
-                ops.append(replace(op, branches=tuple(_added(branch, made) for branch in op.branches)))
-            case Apply():
-                made.update((var, op) for var in op.outputs)
-                terms = _terms(op, made) if op.target in _SUMS else None
-                ops += [op] if terms is None else _additions(op, terms)
+        if isinstance(op, Apply):
+            made.update((var, op) for var in op.outputs)
+            terms = _terms(op, made) if op.target in _SUMS else None
+            ops += [op] if terms is None else _additions(op, terms)
+        else:
+            ops.append(map_blocks(op, partial(_added, made=made)))
     return Block(block.params, ops, block.results)
 
 

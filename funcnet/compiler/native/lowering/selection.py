@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, inputs, substitute, walk
+from funcnet.compiler.program import Apply, Block, Op, Program, Var, inputs, map_blocks, substitute, walk
 
 _ATEN = torch.ops.aten
 _SORTS = (_ATEN.sort.default, _ATEN.sort.stable)
@@ -26,15 +27,10 @@ def _selected(block: Block, short: dict[Var, Var]) -> Block:
     """Return a block with selections; add the values that have become shorter."""
     readers, ops = _readers(block), list[Op]()
     for op in block.ops:
-        match op:
-            case Scan():
-                ops.append(replace(op, body=_selected(op.body, short)))
-            case While():
-                ops.append(replace(op, test=_selected(op.test, short), body=_selected(op.body, short)))
-            case Switch():
-                ops.append(replace(op, branches=tuple(_selected(branch, short) for branch in op.branches)))
-            case Apply():
-                ops.append(_shortened(_selection(op, readers, short), short))
+        if isinstance(op, Apply):
+            ops.append(_shortened(_selection(op, readers, short), short))
+        else:
+            ops.append(map_blocks(op, partial(_selected, short=short)))
     return Block(block.params, ops, block.results)
 
 
