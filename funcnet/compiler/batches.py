@@ -9,6 +9,7 @@ from contextlib import suppress
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import backend as native
 from funcnet.compiler.native.backend import EnsembleKernel
+from funcnet.compiler.native.complex_edges import ComplexEdges
 from funcnet.compiler.native.kernel import NativeKernel
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
@@ -48,7 +49,7 @@ class BatchKernel(ReplayKernel):
 
 def prepare(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
-) -> NativeKernel | EnsembleKernel | BatchKernel:
+) -> NativeKernel | EnsembleKernel | ComplexEdges | BatchKernel:
     """Compile a program to a native kernel, for blocks of lanes if that is possible; see `native.backend.prepare`."""
     try:
         return native.prepare(program, progress, lanes, only_if_faster=only_if_faster)
