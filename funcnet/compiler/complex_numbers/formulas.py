@@ -3,6 +3,7 @@
 Operations that are not in the table are those that a formula would compute less accurately than torch, or as slowly.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -42,7 +43,7 @@ def _div(x: Pair, y: Pair) -> Pair:
 
 
 def _reciprocal(x: Pair) -> Pair:
-    return _div(Pair(x.re.number(1.0), x.re.number(0.0)), x)
+    return _div(_number(x, 1.0), x)
 
 
 def _pow(x: Pair, exponent: Pair) -> Pair | None:
@@ -77,9 +78,7 @@ def _sqrt(x: Pair) -> Pair:
     other = x.im * x.re.number(0.5) / larger
     other = x.im.where(larger.with_(zero, aten.eq.Tensor, torch.bool), other)
     is_right = x.re.with_(zero, aten.ge.Tensor, torch.bool)
-    return Pair(
-        larger.where(is_right, _abs(other)), other.where(is_right, larger.with_(x.im, aten.copysign.Tensor))
-    )
+    return Pair(larger.where(is_right, _abs(other)), other.where(is_right, larger.with_(x.im, aten.copysign.Tensor)))
 
 
 def _cosh(x: Pair) -> Pair:
@@ -113,16 +112,25 @@ def _angle(x: Pair) -> Real:
     return x.im.with_(x.re, aten.atan2.default)
 
 
-def _both(op: Operation, comparison: Operation) -> Formula:
+def _both(op: Operation, comparison: Operation) -> Callable[[Pair, Pair], Real]:
     def formula(x: Pair, y: Pair) -> Real:
-        parts = [a.with_(b, comparison, torch.bool) for a, b in zip(x, y, strict=True)]
-        return parts[0].with_(parts[1], op, torch.bool)
+        re, im = (a.with_(b, comparison, torch.bool) for a, b in zip(x, y, strict=True))
+        return re.with_(im, op, torch.bool)
 
     return formula
 
 
 _EQUAL = _both(aten.logical_and.default, aten.eq.Tensor)
 _UNEQUAL = _both(aten.logical_or.default, aten.ne.Tensor)
+
+
+def _logical(op: Operation) -> Formula:
+    return lambda x, y: _UNEQUAL(x, _number(x, 0.0)).with_(_UNEQUAL(y, _number(y, 0.0)), op, torch.bool)
+
+
+def _number(like: Pair, number: float) -> Pair:
+    return Pair(like.re.number(number), like.re.number(0.0))
+
 
 FORMULAS: dict[Operation, Formula] = {
     **dict.fromkeys((aten.add.Tensor, aten.add.Scalar), _add),
@@ -149,5 +157,12 @@ FORMULAS: dict[Operation, Formula] = {
     aten.cos.default: lambda x: _cosh(Pair(-x.im, x.re)),
     aten.sinh.default: _sinh,
     aten.cosh.default: _cosh,
+    aten.addcmul.default: lambda x, a, b, value=None: _add(x, _mul(a, b), value),
+    aten.log2.default: lambda x: _div(_log(x), _number(x, math.log(2))),
+    aten.log10.default: lambda x: _div(_log(x), _number(x, math.log(10))),
+    aten.logical_and.default: _logical(aten.logical_and.default),
+    aten.logical_or.default: _logical(aten.logical_or.default),
+    aten.logical_xor.default: _logical(aten.logical_xor.default),
+    aten.logical_not.default: lambda x: _EQUAL(x, _number(x, 0.0)),
     aten.isnan.default: lambda x: _UNEQUAL(x, x),
 }

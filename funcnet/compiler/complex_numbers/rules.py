@@ -77,9 +77,9 @@ def _where(separation: Separation, op: Apply) -> bool:
 
 def _cat(separation: Separation, op: Apply) -> bool:
     tensors, out, emitter = op.args[0], op.outputs[0], _emitter(separation, op)
-    pairs = [separation.pair(tensor, emitter) for tensor in tensors]
-    columns = zip(*([part.fitted(x.shape) for part in pair] for x, pair in zip(tensors, pairs, strict=True)), strict=True)
-    re, im = (emitter(op.target, [*column], *op.args[1:], shape=out.shape) for column in columns)
+    sides = zip(*(separation.pair(x, emitter) for x in tensors), strict=True)
+    columns = ([part.fitted(x.shape) for part, x in zip(side, tensors, strict=True)] for side in sides)
+    re, im = (emitter(op.target, column, *op.args[1:], shape=out.shape) for column in columns)
     separation.parts[out] = re, im
     return True
 
@@ -94,6 +94,17 @@ def _product(separation: Separation, op: Apply) -> bool:
 
     re = product(x.re, y.re) - product(x.im, y.im)
     separation.bind(op.outputs[0], Pair(re, product(x.re, y.im) + product(x.im, y.re)))
+    return True
+
+
+def _norm(separation: Separation, op: Apply) -> bool:
+    """Return the norm of the moduli."""
+    x, *rest = op.args
+    if any(op.kwargs.values()):
+        return False
+    emitter = Emitter(separation.ops, x.dtype.to_real(), x)
+    re, im = separation.pair(x, emitter)
+    separation.ops.append(Apply(op.target, (re.with_(im, aten.hypot.default).var, *rest), {}, op.outputs))
     return True
 
 
@@ -153,6 +164,7 @@ RULES: dict[Operation, Rule] = {
     aten.cat.default: _cat,
     aten.mm.default: _product,
     aten.bmm.default: _product,
+    aten.linalg_vector_norm.default: _norm,
     aten.view_as_real.default: _view_as_real,
     aten.view_as_complex.default: _view_as_complex,
 }

@@ -108,7 +108,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
 
 def prepare(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
-) -> NativeKernel | EnsembleKernel | ComplexEdges:
+) -> NativeKernel | EnsembleKernel | ComplexEdges[int] | ComplexEdges[int | None]:
     """Compile a program to a native kernel for a number of lanes, if it is under an outermost vmap.
 
     Raises:
@@ -126,7 +126,7 @@ def prepare(
 
 def build(
     program: Program, progress: Progress | None = None, *, only_if_faster: bool = False
-) -> NativeKernel | ComplexEdges:
+) -> NativeKernel | ComplexEdges[int | None]:
     """Compile a program without lanes to a kernel; see `prepare`."""
     found = _built(program, progress, only_if_faster=only_if_faster)
     return with_edges(found, program) if has_edges(program) else found
@@ -135,7 +135,7 @@ def build(
 def _built(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
 ) -> NativeKernel:
-    """Compile a program to a kernel of reals, which counts its steps if there is a progress callback; see `translate`."""
+    """Compile a program to a kernel of real numbers, which counts its steps if there is a progress callback."""
     target = Target.host()
     found = translate(program, target, counted=progress is not None, lanes=lanes)
     if only_if_faster:

@@ -20,7 +20,7 @@ def check_calls_pay(program: Program, calls: Sequence[Apply], target: Target) ->
 
 
 def _counts(block: Block, results: Container[Var], target: Target) -> tuple[int, int]:
-    """Count the operations of a run that a kernel makes faster, those on small tensors, and those with called results."""
+    """Count the operations on small tensors, which a kernel makes faster, and those whose results torch computes."""
     others = called = 0
     for op in block.ops:
         if isinstance(op, Apply):

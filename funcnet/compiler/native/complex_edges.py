@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,9 +10,10 @@ from torch import Tensor
 from funcnet.compiler.program import Apply, Program
 
 Run = Callable[[Sequence[Tensor]], list[Tensor]]
+Lanes = TypeVar("Lanes", contravariant=True)  # a number of lanes, or None without an outermost vmap
 
 
-class RealKernel(Protocol):
+class RealKernel(Protocol[Lanes]):
     """A kernel of a program with the parts of complex values in their place."""
 
     @property
@@ -21,15 +22,15 @@ class RealKernel(Protocol):
     def cached(self) -> bool: ...
     @property
     def calls(self) -> Sequence[Apply]: ...
-    def memory(self, lanes: int | None) -> int: ...
-    def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Run: ...
+    def memory(self, lanes: Lanes) -> int: ...
+    def specialised(self, tensors: Sequence[Tensor], lanes: Lanes) -> Run: ...
 
 
 @dataclass(eq=False)
-class ComplexEdges:
+class ComplexEdges(Generic[Lanes]):
     """Runs a kernel of reals on complex tensors; `results` are the positions of complex results."""
 
-    kernel: RealKernel
+    kernel: RealKernel[Lanes]
     results: tuple[int, ...]
 
     @property
@@ -47,15 +48,15 @@ class ComplexEdges:
         """The operations that torch computes."""
         return self.kernel.calls
 
-    def memory(self, lanes: int | None) -> int:
+    def memory(self, lanes: Lanes) -> int:
         """Return the bytes of a run besides its arguments."""
         return self.kernel.memory(lanes)
 
-    def __call__(self, tensors: Sequence[Tensor], lanes: int | None = None) -> list[Tensor]:
+    def __call__(self, tensors: Sequence[Tensor], lanes: Lanes) -> list[Tensor]:
         """Run the program; see `NativeKernel`."""
         return self.specialised(tensors, lanes)(tensors)
 
-    def specialised(self, tensors: Sequence[Tensor], lanes: int | None) -> Run:
+    def specialised(self, tensors: Sequence[Tensor], lanes: Lanes) -> Run:
         """Return a function that runs the program on tensors like these; see `NativeKernel`."""
         run = self.kernel.specialised([*map(_as_real, tensors)], lanes)
 
@@ -73,7 +74,7 @@ def has_edges(program: Program) -> bool:
     return any(var.dtype.is_complex for var in (*program.block.params, *program.block.results))
 
 
-def with_edges(kernel: RealKernel, program: Program) -> ComplexEdges:
+def with_edges(kernel: RealKernel[Lanes], program: Program) -> ComplexEdges[Lanes]:
     """Return a kernel that takes and returns the complex tensors of a program."""
     return ComplexEdges(kernel, tuple(i for i, var in enumerate(program.block.results) if var.dtype.is_complex))
 
