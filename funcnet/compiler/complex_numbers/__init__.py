@@ -27,7 +27,7 @@ def separated(program: Program) -> Program:
         raise UnsupportedError(f"the native backend has no {torch.complex32}")
     if not any(dtype.is_complex for dtype in dtypes):
         return program
-    return replace(program, block=Separation(RULES).outermost(program.block))
+    return replace(program, block=Separation(RULES, program.in_dims is not None).outermost(program.block))
 
 
 def _values(program: Program) -> Iterator[Var]:

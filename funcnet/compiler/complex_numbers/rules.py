@@ -1,5 +1,7 @@
 """The table of operations that are applied to the parts of complex numbers."""
 
+import math
+
 import torch
 
 from funcnet._torch import Operation
@@ -9,6 +11,7 @@ from funcnet.compiler.complex_numbers.separation import Rule, Separation
 from funcnet.compiler.program import Apply, Var, emit, inputs, substitute
 
 aten = torch.ops.aten
+_LARGE_PRODUCT = 1 << 13  # multiplications of complex numbers
 
 
 def _formula(separation: Separation, op: Apply) -> bool:
@@ -85,7 +88,10 @@ def _cat(separation: Separation, op: Apply) -> bool:
 
 
 def _product(separation: Separation, op: Apply) -> bool:
-    """Multiply matrices."""
+    """Multiply small matrices, or those of lanes, by parts; BLAS has faster products of large ones."""
+    size = math.prod(op.outputs[0].shape) * op.args[0].shape[-1]
+    if size > _LARGE_PRODUCT and not separation.has_lanes:
+        return False
     emitter = _emitter(separation, op)
     x, y = (separation.pair(arg, emitter) for arg in op.args)
 

@@ -19,14 +19,15 @@ class Separation:
     """Appends the operations of one program.
 
     Attributes:
+        has_lanes: Whether the operations are for one of many lanes, in which torch cannot be called.
         ops: The operations of the current block.
         parts: The parts of each complex value.
         wholes: The complex tensors with the same value, of those that have one in this block or around it.
         stacks: The complex values that `view_as_real` has been applied to, by its results.
     """
 
-    def __init__(self, rules: dict[Operation, Rule]) -> None:
-        self.rules = rules
+    def __init__(self, rules: dict[Operation, Rule], has_lanes: bool) -> None:
+        self.rules, self.has_lanes = rules, has_lanes
         self.ops: list[Op] = []
         self.parts: dict[Var, tuple[Var, Var]] = {}
         self.wholes: dict[Var, Var] = {}

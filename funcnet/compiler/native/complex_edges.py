@@ -85,4 +85,4 @@ def _as_real(x: Tensor) -> Tensor:
 
 def _as_complex(x: Tensor) -> Tensor:
     """View pairs of neighbours as complex numbers; lanes may lie between them, and then they are moved."""
-    return torch.view_as_complex(x if x.stride(-1) == 1 else x.contiguous())
+    return torch.view_as_complex(x if x.stride(-1) == 1 else x.clone(memory_format=torch.contiguous_format))
