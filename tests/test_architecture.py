@@ -29,7 +29,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "control_flow": [
         {"batches", "carry"},
-        {"differentiable_scan", "differentiable_switch", "differentiable_while", "eager_scan"},
+        {"differentiable_scan", "differentiable_switch", "differentiable_while", "eager_loops"},
         {"conditional", "scan"},
         {"loops", "mapping", "prefixes"},
         {"of_torch"},
