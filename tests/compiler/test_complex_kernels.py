@@ -11,6 +11,7 @@ from complex_numbers import complex_like
 import funcnet as fn
 
 COMPLEX = (torch.complex64, torch.complex128)
+BOTH = (pytest.param(torch.complex64, marks=pytest.mark.slow), torch.complex128)  # one of them in the quick suite
 SPECIAL = (0.0, -0.0, 1.0, -2.5, 1e-3, math.inf, math.nan)
 UNARY = {
     "abs": torch.abs,
@@ -86,14 +87,14 @@ def native(f, *args, calls=()):
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
-@pytest.mark.parametrize("shape", [(4,), (), (2, 0)])
+@pytest.mark.parametrize("shape", [(4,), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((), (2, 0)))])
 def test_functions_of_one_number(dtype, shape):
     table = lambda z: {name: f(z) for name, f in UNARY.items()}  # noqa: E731
     z = complex_like(*shape, dtype=dtype)
     close(native(table, z, calls=("pow.Tensor_Scalar", "tanh.default")), table(z), dtype, 1e-6 * (dtype == COMPLEX[0]))
 
 
-@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("shapes", [((4,), (4,)), ((), (3,)), ((2, 1), (1,)), ((0,), (0,))])
 def test_functions_of_two_numbers(dtype, shapes):
     table = lambda a, b: {name: f(a, b) for name, f in BINARY.items() if a.shape == b.shape or name in MIXED}  # noqa: E731
@@ -111,21 +112,22 @@ def test_a_complex_and_a_real_tensor(kind):
     close(native(table, z, x), table(z, x), torch.complex64, 1e-6)
 
 
-@pytest.mark.parametrize("name", ["add", "mul by a real", "conj", "angle", "view_as_real", "where"])
-def test_special_values_are_those_of_eager_mode(name):
-    f = {
+def test_special_values_are_those_of_eager_mode():
+    table = {
         "add": lambda z: z + (1 + 0j),
-        "mul by a real": lambda z: z.real * (1 + 0j),
+        "a real times a number": lambda z: z.real * (1 + 0j),
         "conj": torch.conj,
         "angle": torch.angle,
         "view_as_real": torch.view_as_real,
         "where": lambda z: torch.where(z.real > 0, z, z.conj()),
-    }[name]
+    }
+    f = lambda z: {name: formula(z).resolve_conj() for name, formula in table.items()}  # noqa: E731
     z = torch.complex(*torch.meshgrid(*[torch.tensor(SPECIAL, dtype=torch.float64)] * 2, indexing="ij"))
-    got, want = (torch.view_as_real(x) if x.is_complex() else x for x in (native(f, z), f(z).resolve_conj()))
+    got, want = (fn.tree.view_as_real(each) for each in (native(f, z), f(z)))
     close(got, want, torch.complex128)
-    known = ~want.isnan()
-    assert torch.equal(got.signbit()[known], want.signbit()[known])
+    for name in table:
+        known = ~want[name].isnan()
+        assert torch.equal(got[name].signbit()[known], want[name].signbit()[known]), name
 
 
 def test_numbers_whose_squares_overflow():
@@ -173,7 +175,7 @@ QUICK_PROGRAMS = ("scan", "while", "branches", "gradient", "views", "another res
 QUICK_CALLS = ("rfft", "fft in a scan", "fft in a branch", "of conjugates")
 
 
-@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("name", mostly_slow(PROGRAMS, QUICK_PROGRAMS))
 def test_programs_run_natively_without_calls(name, dtype):
     f, z = PROGRAMS[name], complex_like(4, dtype=dtype)
@@ -181,7 +183,7 @@ def test_programs_run_natively_without_calls(name, dtype):
         close(native(f, given), f(given), dtype, 1e-5 * (dtype == COMPLEX[0]) + 1e-13)
 
 
-@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("name", mostly_slow(PROGRAMS, QUICK_PROGRAMS[:3]))
 def test_lanes_run_natively_without_calls(name, dtype):
     f, z = PROGRAMS[name], complex_like(19, 4, dtype=dtype)
@@ -190,7 +192,7 @@ def test_lanes_run_natively_without_calls(name, dtype):
     close(native(fn.vmap(f), z), want, dtype, 1e-5 * (dtype == COMPLEX[0]) + 1e-12)
 
 
-@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("name", mostly_slow(CALLS, QUICK_CALLS))
 def test_other_operations_are_calls(name, dtype):
     f, z = CALLS[name], complex_like(4, dtype=dtype)
@@ -246,6 +248,12 @@ def test_half_precision_is_replayed():
     compiled = fn.jit(f)
     assert torch.equal(compiled(torch.ones(2))[0], f(torch.ones(2))[0])
     assert "complex32" in compiled.explain(torch.ones(2)).reason
+
+
+@pytest.mark.parametrize("size, calls", [(4, ()), (40, ("mm.default",))])
+def test_blas_multiplies_large_matrices(size, calls):
+    a, b = complex_like(size, size), complex_like(size, size, seed=1)
+    close(native(lambda a, b: (a @ b.mH).exp(), a / 9, b, calls=calls), (a / 9 @ b.mH).exp(), torch.complex128, 1e-12)
 
 
 def test_the_order_of_operators_with_numbers():
