@@ -33,7 +33,8 @@ def export_c(
 
     The results have the bits of `jit(f)(*args)` on this machine, unless jit calls torch's BLAS for large matrix
     products. The C code is specific to the shapes and dtypes of these arguments; numbers in them become constants. A
-    tensor that f closes over becomes a constant array. A vmap is one inside of `jit`, so all arrays are row-major.
+    tensor that f closes over becomes a constant array. A complex array is one of real numbers, with both parts of each
+    number side by side along an axis at the end. A vmap is one inside of `jit`, so all arrays are row-major.
 
     Args:
         f: Any function of pytrees.

@@ -32,6 +32,9 @@ through all of them, later ones straight to the kernel.
         passes/hoist.py                  move loop-invariant operations in front of their loop
         passes/predication.py            select where a condition differs between lanes
         passes/varying.py                find the values that differ between lanes
+    complex_numbers/                 for kernels: operations on the real and imaginary parts of complex values
+        separation.py                    replace the values of a program by their parts
+        rules.py, formulas.py            the operations that are applied to parts
         verification.py                  the checks between passes and, in native/verification.py, between stages
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage
@@ -60,6 +63,7 @@ through all of them, later ones straight to the kernel.
         native/cost.py                   estimate the work of a run: a long one is split over threads
         native/kernel.py                 run the library, in one thread or the lanes in several (native/threads.py)
         native/workers.py                the threads that share the parts of long statements
+        native/complex_edges.py          run a kernel of real numbers on complex arguments and results
         native/frames.py                 the arguments of a run as C takes them
         native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
@@ -110,6 +114,9 @@ A native rule for an ATen operation, from existing scalar primitives; without on
        views.py, indexing.py or sorting.py. table.py collects these tables.
     2. tests/compiler/test_native_rules.py or test_elementwise.py: a row, checked without and with lanes for all dtypes.
     3. `PYTHONPATH=tests python -m opinfo` rewrites tests/opinfo/table.txt; the operation is now "native" there.
+An operation on complex numbers; without a rule a kernel calls torch for it:
+    1. complex_numbers/formulas.py: a formula of the real and imaginary parts, or rules.py: another rule.
+    2. tests/compiler/test_complex_kernels.py: a row.
 A new scalar primitive:
     1. native/c/primitives.py: a row; lowering and the writer use this table.
     2. native/c/functions/: its C text, if C has no operator or function for it.
@@ -130,6 +137,7 @@ Glossary:
     spec                Shape, strides, dtype and device of a tensor.
     program, block      The traced function; a sequence of operations between parameters and results.
     value (Var)         A tensor in a program, assigned once.
+    part, whole         The real or imaginary part of a complex value; the complex tensor itself, for a call of torch.
     scan, carry         A loop of the program; a value that each step passes to the next.
     switch, while       A branch of the program, and a loop with a condition; cond is a switch of two branches.
     mask, predication   The lanes that run a branch; computing all branches and selecting, where lanes disagree.

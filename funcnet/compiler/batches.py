@@ -9,6 +9,7 @@ from contextlib import suppress
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native import backend as native
 from funcnet.compiler.native.backend import EnsembleKernel
+from funcnet.compiler.native.complex_edges import ComplexEdges
 from funcnet.compiler.native.kernel import NativeKernel
 from funcnet.compiler.program import Program
 from funcnet.compiler.progress import Progress
@@ -44,12 +45,12 @@ class BatchKernel(ReplayKernel):
         kernel = native.build(program, self.progress, only_if_faster=self.only_if_faster)
         self.cached = kernel.cached and (self.cached or not self.size)
         self.size, self.calls = self.size + kernel.size, kernel.calls
-        return lambda *tensors: tuple(kernel(tensors))
+        return lambda *tensors: tuple(kernel(tensors, None))
 
 
 def prepare(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
-) -> NativeKernel | EnsembleKernel | BatchKernel:
+) -> NativeKernel | EnsembleKernel | ComplexEdges[int] | ComplexEdges[int | None] | BatchKernel:
     """Compile a program to a native kernel, for blocks of lanes if that is possible; see `native.backend.prepare`."""
     try:
         return native.prepare(program, progress, lanes, only_if_faster=only_if_faster)

@@ -79,8 +79,8 @@ def jit(
         donate_argnums, donate_argnames, inline, keep_unused: Accepted as in JAX; they have no effect.
         backend: "native" is compiled C for CPU tensors, with calls of torch for operations that it lacks; "inductor" is
             torch.compile; "eager" replays the operations one by one. "auto" takes inductor for tensors that are not on
-            the CPU and else native, or eager for a program that is mostly calls, that native cannot run (complex
-            numbers, lanes with calls), or if there is no C compiler.
+            the CPU and else native, or eager for a program that is mostly calls or that native cannot run, or if there
+            is no C compiler.
         progress: Called in the calling thread as progress(done, total), about ten times per second during a run and
             once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 without a scan of
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for

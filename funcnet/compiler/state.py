@@ -41,13 +41,13 @@ class State:
     """The values that a function reaches through its closure, defaults, globals, and the objects in them.
 
     Args:
-        f: The function.
+        f: The function, or a list of functions.
         of_jit: Returns the function of a jitted one; None for other objects.
     Raises:
         UnknownStateError: f may depend on something else.
     """
 
-    def __init__(self, f: Callable[..., Any], of_jit: Callable[[Any], Any]) -> None:
+    def __init__(self, f: Callable[..., Any] | list[Any], of_jit: Callable[[Any], Any]) -> None:
         self.parts: list[Hashable] = []
         self.of_jit = of_jit
         self._seen: dict[int, tuple[int, Any]] = {}

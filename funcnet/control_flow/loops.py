@@ -11,6 +11,7 @@ from torch import Tensor
 
 from funcnet import _torch, tree
 from funcnet.compiler import is_tracing
+from funcnet.control_flow import eager_loops
 from funcnet.control_flow.carry import alike, signature
 from funcnet.control_flow.differentiable_while import While, run_while
 from funcnet.control_flow.scan import scan
@@ -30,6 +31,9 @@ def while_loop(cond_fun: Callable[[Carry], Any], body_fun: Callable[[Carry], Car
     Inside `jit` the loop is one operation of the program, and both functions are traced once. Under `vmap` each example
     stops for itself: the batch runs until its last example has stopped, and an example that has stopped keeps its
     carry, bit by bit. The number of steps is not known in advance, so the loop differentiates in forward mode only.
+
+    Outside of `jit` and of transformations, a loop that goes on for thousands of steps continues as a compiled one, as
+    described at `scan`; `disable_jit` keeps it in Python.
 
     Args:
         cond_fun: cond_fun(carry) -> a bool or a 0-d tensor of bools.
@@ -136,7 +140,18 @@ def _run(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...
 
 def _run_directly(cond_fun: Any, body_fun: Any, carry: Flattener, init: tuple[Tensor, ...]) -> Sequence[Tensor]:
     test, body = partial(_test, cond_fun, carry), partial(_step, body_fun, carry)
-    return run_while(test, body, [x.clone() for x in init])
+    tensors: Sequence[Tensor] = [x.clone() for x in init]
+    if is_tracing():
+        return run_while(test, body, tensors)
+    steps, pause = 0, eager_loops.LEAST_STEPS
+    while test(tensors):
+        if steps == pause:
+            found = eager_loops.compiled_while(while_loop, cond_fun, body_fun, carry.rebuild(tensors), steps)
+            if found is not None:
+                return Flattener().split(found)
+            pause *= 2
+        tensors, steps = body(tensors), steps + 1
+    return tensors
 
 
 def _called(cond_fun: Any, body_fun: Any, of_body: bool, carry: Any) -> Any:
@@ -160,7 +175,10 @@ def _step(body_fun: Any, carry: Flattener, tensors: Sequence[Tensor]) -> list[Te
     """Take one step on a copy of the carry, which the body may write to."""
     before = carry.rebuild([x.clone() for x in tensors])
     after = alike("while_loop", before, body_fun(before), signature(before), "body_fun")
+    leaves = tree.leaves(after)
+    if all(carry.is_chosen) and all(map(tree.is_tensor, leaves)):
+        return leaves
     others = (tree.partition(side, tree.is_tensor)[1] for side in (before, after))
     if message := tree.difference(*others):
         raise ValueError(f"while_loop: a constant in the carry changes {message}. Carry tensors or numbers.")
-    return [leaf for leaf in tree.leaves(after) if tree.is_tensor(leaf)]
+    return [leaf for leaf in leaves if tree.is_tensor(leaf)]

@@ -12,7 +12,7 @@ from funcnet import tree
 from funcnet.compiler import is_differentiating, loop
 from funcnet.control_flow.carry import Signature, alike, signature
 from funcnet.control_flow.differentiable_scan import differentiable_loop
-from funcnet.control_flow.eager_scan import compiled_scan
+from funcnet.control_flow.eager_loops import compiled_scan
 from funcnet.tracebacks import boundary
 from funcnet.transforms.closures import HiddenTensorError
 from funcnet.transforms.flatten import Flattener, check_function

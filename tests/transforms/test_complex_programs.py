@@ -53,7 +53,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("backend", ["auto", "eager"])
+@pytest.mark.parametrize("backend", ["native", "eager"])
 def test_compiled_programs_agree_with_eager_mode(name, backend):
     f, x = PROGRAMS[name]
     compiled = fn.jit(f, backend=backend)

@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor
 
+from funcnet.compiler import passes
 from funcnet.compiler.native import (
     blas,
     contractions,
@@ -20,6 +21,7 @@ from funcnet.compiler.native import (
 )
 from funcnet.compiler.native.c.kernel import emit
 from funcnet.compiler.native.call_costs import check_calls_pay
+from funcnet.compiler.native.complex_edges import ComplexEdges, has_edges, with_edges
 from funcnet.compiler.native.cost import work
 from funcnet.compiler.native.kernel import NativeKernel
 from funcnet.compiler.native.lowering.lower import lower
@@ -78,7 +80,7 @@ class EnsembleKernel:
             self.widths[lanes] = ensembles.lanes_per_block(loops, lanes, memory.widest(loops), target)
         width = self.widths[lanes]
         if width not in self.kernels:
-            self.kernels[width] = build(self.program, self.progress, width, only_if_faster=self.only_if_faster)
+            self.kernels[width] = _built(self.program, self.progress, width, only_if_faster=self.only_if_faster)
         return self.kernels[width]
 
 
@@ -93,6 +95,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
     Raises:
         UnsupportedError: An operation cannot be computed in a kernel, or a tensor is not on the CPU.
     """
+    program = passes.real(program)
     loops = checked(lower(ensembles.single(program) if lanes == 1 else program, RULES, target))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
@@ -105,7 +108,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
 
 def prepare(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
-) -> NativeKernel | EnsembleKernel:
+) -> NativeKernel | EnsembleKernel | ComplexEdges[int] | ComplexEdges[int | None]:
     """Compile a program to a native kernel for a number of lanes, if it is under an outermost vmap.
 
     Raises:
@@ -116,15 +119,23 @@ def prepare(
     """
     if lanes is None:
         return build(program, progress, only_if_faster=only_if_faster)
-    found = EnsembleKernel(program, progress, only_if_faster)
+    found = EnsembleKernel(passes.real(program), progress, only_if_faster)
     found.kernel(lanes)
-    return found
+    return with_edges(found, program) if has_edges(program) else found
 
 
 def build(
+    program: Program, progress: Progress | None = None, *, only_if_faster: bool = False
+) -> NativeKernel | ComplexEdges[int | None]:
+    """Compile a program without lanes to a kernel; see `prepare`."""
+    found = _built(program, progress, only_if_faster=only_if_faster)
+    return with_edges(found, program) if has_edges(program) else found
+
+
+def _built(
     program: Program, progress: Progress | None = None, lanes: int | None = None, *, only_if_faster: bool = False
 ) -> NativeKernel:
-    """Compile a program to a kernel, which counts its steps if there is a progress callback; see `translate`."""
+    """Compile a program to a kernel of real numbers, which counts its steps if there is a progress callback."""
     target = Target.host()
     found = translate(program, target, counted=progress is not None, lanes=lanes)
     if only_if_faster:
@@ -135,7 +146,7 @@ def build(
     statements, plan = found.loops.statements, found.plan
     steps = sum(loop.counter.length for loop in outermost(statements))
     total, messages, calls = work(statements, target), found.loops.messages, found.loops.calls
-    again, memory = partial(build, program, progress, lanes), (plan.size, plan.private_size)
+    again, memory = partial(_built, found.program, progress, lanes), (plan.size, plan.private_size)
     return NativeKernel(
-        program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked, calls
+        found.program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked, calls
     )

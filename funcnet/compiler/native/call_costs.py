@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.target import Target
-from funcnet.compiler.program import Apply, Block, Op, Program, Scan, While, blocks
+from funcnet.compiler.program import Apply, Block, Program, Scan, Var, While, blocks
 
 
 def check_calls_pay(program: Program, calls: Sequence[Apply], target: Target) -> None:
@@ -14,21 +14,22 @@ def check_calls_pay(program: Program, calls: Sequence[Apply], target: Target) ->
     Raises:
         UnsupportedError: It does not; the message names an operation that torch would compute.
     """
-    others, called = _counts(program.block, {op for op in calls if op.outputs}, target)
+    others, called = _counts(program.block, {out for op in calls for out in op.outputs}, target)
     if called and others <= target.per_call * called:
         raise UnsupportedError(f"{calls[0].target}: the native backend has no rule for it, and few other operations")
 
 
-def _counts(block: Block, calls: Container[Op], target: Target) -> tuple[int, int]:
-    """Count the operations of a run that a kernel makes faster, which are those on small tensors, and the calls."""
+def _counts(block: Block, results: Container[Var], target: Target) -> tuple[int, int]:
+    """Count the operations on small tensors, which a kernel makes faster, and those whose results torch computes."""
     others = called = 0
     for op in block.ops:
         if isinstance(op, Apply):
-            called += op in calls
-            others += op not in calls and not op.target.is_view and _size(op) < target.large
+            is_called = any(out in results for out in op.outputs)
+            called += is_called
+            others += not is_called and not op.target.is_view and _size(op) < target.large
         else:
             steps = op.length if isinstance(op, Scan) else target.steps if isinstance(op, While) else 1
-            inner = [_counts(each, calls, target) for each in blocks(op)]
+            inner = [_counts(each, results, target) for each in blocks(op)]
             others += steps * (target.per_step + sum(more for more, _ in inner))
             called += steps * sum(more for _, more in inner)
     return others, called

@@ -1,4 +1,8 @@
-"""Operations that torch computes within the run of a kernel: C calls Python with the addresses of the arrays."""
+"""Operations that torch computes within the run of a kernel: C calls Python with the addresses of the arrays.
+
+Operations of other libraries (`torch.library.custom_op`) are called on copies, because they may keep their arguments,
+and their results are checked, because the shapes of a program are those of their fake implementations.
+"""
 
 import ctypes
 import math
@@ -8,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from funcnet._torch import Operation
 from funcnet.compiler.program import Apply, Var, substitute, variables
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t))
@@ -40,7 +45,7 @@ class _Call:
 
     def __init__(self, op: Apply) -> None:
         self.op, self.inputs = op, call_inputs(op)
-        self.values = (*self.inputs, *op.outputs)
+        self.values, self.is_of_torch = (*self.inputs, *op.outputs), op.target.namespace == "aten"
         nowhere = [-1] * len(self.values), [torch.empty(0, device="cpu")] * len(self.values)
         self.bound: tuple[list[int], list[Tensor], Callable[[], object]] = *nowhere, partial(op.target)
 
@@ -53,8 +58,11 @@ class _Call:
         if not self.op.outputs:
             return
         for out, result in zip(tensors[len(self.inputs) :], _flat(results), strict=True):
-            if result is not None:  # of a derivative that is not needed
-                out.copy_(result)
+            if result is None:  # of a derivative that is not needed
+                continue
+            if not self.is_of_torch and (result.shape, result.dtype) != (out.shape, out.dtype):
+                raise RuntimeError(_unlike(self.op, result, out))
+            out.copy_(result)
 
     def bind(self, addresses: list[int]) -> None:
         """Make tensors at new addresses."""
@@ -63,7 +71,24 @@ class _Call:
         tensors = [tensor if new == old else _tensor(var, new) for var, new, (old, tensor) in pairs]
         inputs = dict(zip(self.inputs, tensors, strict=False))
         kwargs = {name: substitute(value, inputs) for name, value in self.op.kwargs.items()}
-        self.bound = addresses, tensors, partial(self.op.target, *substitute(self.op.args, inputs), **kwargs)
+        args = substitute(self.op.args, inputs)
+        run = self.op.target if self.is_of_torch else partial(_on_copies, self.op.target)
+        self.bound = addresses, tensors, partial(run, *args, **kwargs)
+
+
+def _on_copies(target: Operation, *args: object, **kwargs: object) -> object:
+    return target(*map(_copied, args), **{name: _copied(value) for name, value in kwargs.items()})
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [*map(_copied, value)]
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _unlike(op: Apply, result: Tensor, out: Tensor) -> str:
+    got, want = (f"{x.dtype} of shape {tuple(x.shape)}" for x in (result, out))
+    return f"jit: {op.target} returned a tensor of {got}, but its fake implementation one of {want}."
 
 
 def call_inputs(op: Apply) -> list[Var]:

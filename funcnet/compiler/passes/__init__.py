@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from funcnet.compiler.complex_numbers import separated
 from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.passes.hoist import hoist
@@ -29,3 +30,13 @@ def run(program: Program) -> Program:
         block = predicate(program.block, varying(program.block, program.in_dims))
         program = checked(replace(program, block=block))
     return replace(program, varying=varying(program.block, program.in_dims))
+
+
+def real(program: Program) -> Program:
+    """Separate complex values into their parts, of which operations need some only; see `complex_numbers`."""
+    found = separated(program)
+    if found is program:
+        return program
+    remove_dead(checked(found).block)
+    block = hoist(found.block)
+    return checked(replace(found, block=block, varying=varying(block, found.in_dims)))

@@ -108,6 +108,16 @@ static int torch_call(volatile int *control, i64 position, void **arrays) {  // 
 """
 
 
+# a run whose call of torch starts another run of the same library goes on with its own state
+_BEFORE_CALLS = """
+  const TorchCall outer_call = torch_call_;
+  const int outer_flags = flags_;
+  torch_call_ = call->torch_call;"""
+_AFTER_CALLS = """
+  torch_call_ = outer_call;
+  flags_ = outer_flags;"""
+
+
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
 
 
@@ -228,10 +238,10 @@ typedef struct {{
   i64 first, last, lanes, padded, threads;{" TorchCall torch_call;" if program.calls else ""}
 }} Call;
 
-void kernel(const Call *call) {{
+void kernel(const Call *call) {{{_BEFORE_CALLS if program.calls else ""}
   flags_ = 0;
   mode_ = mode();
-  set_mode(mode_ | FLUSHED);{" torch_call_ = call->torch_call;" if program.calls else ""}
+  set_mode(mode_ | FLUSHED);
   char *const *inputs = call->inputs, *const *outputs = call->outputs;
   char *arena = call->arena;
   const i64 *strides = call->strides, lanes = call->lanes, padded = call->padded, threads = call->threads;
@@ -240,6 +250,6 @@ void kernel(const Call *call) {{
     {run}
   }}
   set_mode(mode_);
-  call->control[1] |= flags_;
+  call->control[1] |= flags_;{_AFTER_CALLS if program.calls else ""}
 }}
 """

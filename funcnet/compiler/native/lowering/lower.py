@@ -19,7 +19,7 @@ from funcnet.compiler.native.loop_ir import Accumulate, Const, LoopProgram, Nest
 from funcnet.compiler.native.lowering.selection import select
 from funcnet.compiler.native.lowering.values import Emit, Number, Pending, Scope, Splat, Value, inside
 from funcnet.compiler.native.target import Target
-from funcnet.compiler.program import Apply, Op, Program, Var
+from funcnet.compiler.program import Apply, Op, Program, Var, inputs
 
 Rule = Callable[..., Value | list[Value]]
 
@@ -85,7 +85,7 @@ class Lowering:
         self.op = op
         results = self._results(op)
         for var, value in zip(op.outputs, results if isinstance(results, list) else [results], strict=True):
-            if value.shape != var.shape or value.dtype != var.dtype:
+            if (value.shape, value.dtype) != memory(var):
                 raise InternalError(
                     f"{op.target}: its rule gives {value.dtype}{list(value.shape)}, not {var.dtype}{list(var.shape)}"
                 )
@@ -94,10 +94,10 @@ class Lowering:
     def _results(self, op: Apply) -> Value | list[Value]:
         """Apply the rule of an operation; without one, or if it refuses the arguments, torch computes the operation."""
         rule = self.rules.get(op.target._schema.name.removeprefix("aten::"))
-        if rule is None:
+        if rule is None or (_is_complex(op) and op.target not in _PARTS):
             return self.rules["Apply"](self, op, "the native backend has no rule for it")
         for var in op.outputs:
-            if var.dtype not in DTYPES:
+            if memory(var)[1] not in DTYPES:
                 raise UnsupportedError(f"{op.target}: the native backend has no {var.dtype}")
         args, kwargs = map(self._argument, op.args), {name: self._argument(value) for name, value in op.kwargs.items()}
         try:
@@ -220,6 +220,16 @@ class Lowering:
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *HALVES, *_SIGNED, *_UNSIGNED, torch.bool)
+_PARTS = (torch.ops.aten.view_as_complex.default, torch.ops.aten.view_as_real.default)
+
+
+def memory(var: Var) -> tuple[tuple[int, ...], torch.dtype]:
+    """Return the shape and dtype of a value in memory: a complex one has an axis of both parts at the end."""
+    return ((*var.shape, 2), var.dtype.to_real()) if var.dtype.is_complex else (var.shape, var.dtype)
+
+
+def _is_complex(op: Apply) -> bool:
+    return any(var.dtype.is_complex for var in (*op.outputs, *inputs(op)))
 
 
 def lower(program: Program, rules: dict[str, Rule], target: Target) -> LoopProgram:

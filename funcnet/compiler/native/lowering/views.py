@@ -136,4 +136,5 @@ RULES: dict[str, Rule] = {
     "diagonal": moved(_diagonal),
     "unfold": moved(_unfold),
     "as_strided": _as_strided,
+    **dict.fromkeys(("view_as_complex", "view_as_real"), lambda _, x: x),  # of the same memory; see `lower.memory`
 }
