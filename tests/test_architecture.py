@@ -91,6 +91,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"blocks", "primitives", "sections"},
         {"body", "definitions", "matmul", "routines", "sort"},
         {"cumulate", "sums"},
+        {"tails"},
         {"nest"},
         {"statements"},
         {"kernel"},
