@@ -108,6 +108,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {
             "activations",
             "angles",
+            "doubles",
             "elementary",
             "factors",
             "halves",

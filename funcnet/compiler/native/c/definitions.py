@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.c.functions import activations, angles, series
+from funcnet.compiler.native.c.functions import activations, angles, doubles, series
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
@@ -50,7 +50,7 @@ _LIFTS = """
   const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
 
 _LETTERS = "abc"  # names of parameters
-_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS}
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS, **doubles.BLOCKS}
 
 
 def define(used: set[tuple[str, str]]) -> str:
