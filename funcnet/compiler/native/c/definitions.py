@@ -119,6 +119,7 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
     head = _head(name, kind, names)
     if kind == scalar:
         # + 0.0f, which loses the sign of zero: gcc 12 drops a rounding that directly precedes a widening
+        head = head.replace("inline", "INLINED")
         return f"{head} {{ const f32 r_ = (f32)({text}); return copysign_f32(r_ + 0.0f, r_); }}"
     arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
     copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)
