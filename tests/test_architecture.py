@@ -93,6 +93,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"blocks", "primitives", "sections"},
         {"body", "definitions", "matmul", "routines", "sort"},
         {"cumulate", "sums"},
+        {"tails"},
         {"nest"},
         {"statements"},
         {"kernel"},
@@ -109,6 +110,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {
             "activations",
             "angles",
+            "doubles",
             "elementary",
             "factors",
             "halves",

@@ -64,7 +64,7 @@ class Body:
                 case Node():
                     self.node(part, full)
                 case Store():
-                    self.writer.store(part.view, full, self.read(part.value, full, part.view.varying))
+                    self.write(part, full, self.read(part.value, full, part.view.varying))
                 case Accumulate():
                     self.accumulate(part, full)
                 case Scatter():
@@ -187,8 +187,11 @@ class Body:
         if part in self.sums:
             self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:
-            target = self.target(part)
-            self.writer.store(target, place, self.combine(part, self.writer.load(target, place), value))
+            self.write(part, place, self.combine(part, self.writer.load(self.target(part), place), value))
+
+    def write(self, part: Store | Accumulate, place: Place, text: str) -> None:
+        """Print a store to the element of a part."""
+        self.writer.store(self.target(part) if isinstance(part, Accumulate) else part.view, place, text)
 
     def target(self, part: Accumulate) -> View:
         """Return the view in which a reduction without a register is accumulated."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.c.functions import activations, angles, series
+from funcnet.compiler.native.c.functions import activations, angles, doubles, series
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
@@ -50,7 +50,7 @@ _LIFTS = """
   const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
 
 _LETTERS = "abc"  # names of parameters
-_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS}
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS, **doubles.BLOCKS}
 
 
 def define(used: set[tuple[str, str]]) -> str:
@@ -119,6 +119,7 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
     head = _head(name, kind, names)
     if kind == scalar:
         # + 0.0f, which loses the sign of zero: gcc 12 drops a rounding that directly precedes a widening
+        head = head.replace("inline", "INLINED")
         return f"{head} {{ const f32 r_ = (f32)({text}); return copysign_f32(r_ + 0.0f, r_); }}"
     arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
     copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)

@@ -24,6 +24,7 @@ typedef __UINT64_TYPE__ u64;
 typedef __UINT32_TYPE__ u32;
 typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are converted to compute
 #define PRAGMA(text) _Pragma(#text)
+#define INLINED inline __attribute__((always_inline))  // gcc would call a long function, and not vectorise its loop
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from funcnet.compiler.native.buffers import View
-from funcnet.compiler.native.c.sums import ERRORS, SUMS, Sums, Vectors
+from funcnet.compiler.native.c.sums import ERRORS, SUMS, Vectors
+from funcnet.compiler.native.c.tails import Tails
 from funcnet.compiler.native.long_sums import BLOCK
 from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Scatter, operands
 
 
-class NestWriter(Sums):
+class NestWriter(Tails):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
@@ -80,6 +81,9 @@ class NestWriter(Sums):
             self.interleaved(level, place, cut)
         elif cut:
             self.blocks(level, place, cut)
+        elif width := self.tail(level):
+            with self.tailed(level, place, width) as end:
+                self.loop(level, place, "0", end)
         else:
             with self.stretches(level, self.sizes[level]) as (first, end):
                 self.loop(level, place, first, end)
@@ -126,12 +130,15 @@ class NestWriter(Sums):
         for s in plain:
             self.partial(s, names[s])
         vectors = self.vectors(cut)
-        if cut:
+        if width := self.tail(level):
+            with self.tailed(level, place, width) as end:
+                self.steps(level, place, names, "0", end)
+        elif cut:
             self.steps_in_blocks(level, place, names, vectors)
         else:
             with self.stretches(level, size - rest, self.ways) as (first, end):
                 self.steps(level, place, names, first, end)
-        if rest:
+        if rest and not width:
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
                 self.once([*place, f"i{level}"])

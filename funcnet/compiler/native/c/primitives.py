@@ -14,6 +14,7 @@ from funcnet.compiler.native.c.functions import (
     activations,
     angles,
     blocks,
+    doubles,
     elementary,
     factors,
     halves,
@@ -79,8 +80,8 @@ def _text(arity: int, floats: Text = "", integers: Text = "", *, boolean: str = 
     return Primitive(arity, Kind.TEXT, "", boolean, floats=floats, integers=integers, by_lane=by_lane)
 
 
-def _through_float64(arity: int, parameters: str, value: str, floats: Text = "") -> Primitive:
-    return Primitive(arity, Kind.TEXT, floats=floats, wide=(parameters, value))
+def _through_float64(arity: int, parameters: str, value: str, floats: Text = "", by_lane: str = "") -> Primitive:
+    return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value))
 
 
 def _libm(
@@ -104,22 +105,22 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "expm1": _text(1, elementary.EXPM1),
     "log": _text(1, elementary.LOG),
     "log2": _through_float64(1, "x", "log_f64(x) * 0x1.71547652b82fep+0", elementary.LOG2),
-    "log10": _libm(is_scaling=True, wide="log_f64(x) * 0x1.bcb7b1526e50ep-2"),
+    "log10": _through_float64(1, "x", "log_f64(x) * 0x1.bcb7b1526e50ep-2", doubles.LOG10),
     "log1p": _text(1, elementary.LOG1P),
     "sqrt": _libm(),
     "sigmoid": _text(1, elementary.SIGMOID),
     "tanh": _text(1, elementary.TANH),
-    "sin": _libm(wide="sine_f64(x)"),
-    "cos": _libm(wide="cosine_f64(x)"),
-    "tan": _libm(wide="tangent_f64(x)"),
+    "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN),
+    "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS),
+    "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN),
     "asin": _libm(wide="arctangent_f64(x, sqrt_f64((1.0 - x) * (1.0 + x)))"),
     "acos": _libm(wide="arctangent_f64(sqrt_f64((1.0 - x) * (1.0 + x)), x)"),
     "atan": _libm(wide="arctangent_f64(x, 1.0)"),
     "sinh": _libm(wide="hyperbolic_sine_f64(x)"),
     "cosh": _libm(wide="0.5 * exp_f64(x) + 0.5 * exp_f64(-(f64)x)"),
-    "asinh": _libm(wide="area_sine_f64(x)"),
-    "acosh": _libm(wide="area_cosine_f64(x)"),
-    "atanh": _libm(wide="0.5 * log1p_f64(2.0 * x / (1.0 - x))"),
+    "asinh": _through_float64(1, "x", "area_sine_f64(x)", doubles.ASINH),
+    "acosh": _through_float64(1, "x", "area_cosine_f64(x)", doubles.ACOSH),
+    "atanh": _through_float64(1, "x", "0.5 * log1p_f64(2.0 * x / (1.0 - x))", doubles.ATANH),
     "erf": _text(1, special.ERF),
     "erfc": _through_float64(1, "x", "erfc_f64(x)", special.ERFC),
     "lgamma": _libm(is_scaling=True, wide="log_gamma_f64(x)"),
@@ -165,7 +166,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
-    "pow": _libm(2, by_lane=integers.POW, is_scaling=True, wide="power_of_floats_f64(x, y)"),
+    "pow": _through_float64(2, "x y", "power_of_floats_f64(x, y)", doubles.POW, by_lane=integers.POW),
     "power": _through_float64(3, "x high low", "exp_f64(log_f64(x) * ((f64)high + low))"),  # x ** (high + low), x >= 0
     "exponential": _through_float64(3, "x high low", "exp_f64(x * ((f64)high + low))"),
     "logit": _text(1, elementary.LOGIT),
@@ -178,6 +179,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "gated": _text(3, activations.GATED),
     # called by other texts and by the printers of statements
     "power_of_floats": _text(2, special.POWER_OF_FLOATS),
+    "turns": _text(2, doubles.turns),
+    "sum_error": _text(3, doubles.SUM_ERROR),
+    "exp_of_sum": _text(2, doubles.EXP_OF_SUM),
     "pick": _text(3, angles.PICK),
     "sine": _text(1, angles.SINE),
     "cosine": _text(1, angles.COSINE),

@@ -16,7 +16,7 @@ SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
 Vectors = list[tuple[Accumulate, str, str, int]]  # per sum: vectors of totals and of errors, their first index
 
 
-def _price(part: Part) -> int:
+def price(part: Part) -> int:
     """Estimate the time of a part of a body, in arithmetic operations."""
     if isinstance(part, Node) and part.op in PRIMITIVES:
         return _FUNCTIONS.get(PRIMITIVES[part.op].kind, 1)
@@ -44,7 +44,7 @@ class Sums(Body):
     def poll_level(self) -> tuple[int, int]:
         """Return the level whose loop reads the stop flag, and the number of its steps between two reads."""
         most = self.writer.target.poll // (self.writer.lanes if self.lanes_vary() else 1)
-        inner = sum(_price(part) for part in self.nest.body)
+        inner = sum(price(part) for part in self.nest.body)
         for level in reversed(range(len(self.sizes))):
             if inner * self.sizes[level] > most:
                 return level, max(most // inner, 1)

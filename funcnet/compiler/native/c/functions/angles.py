@@ -44,19 +44,19 @@ BLOCKS = {
   const T half = sel_S(bits_S(x) < 0, K(PI) - quarter, quarter);""",
 }
 SINE = """
-static inline T sine_S(T x) { ANGLE
+static INLINED T sine_S(T x) { ANGLE
   return float_S(bits_S(sel_S((q & 1) != 0, cosine, sine)) ^ ((q & 2) << (TOP - 1)));
 }"""
 COSINE = """
-static inline T cosine_S(T x) { ANGLE
+static INLINED T cosine_S(T x) { ANGLE
   return float_S(bits_S(sel_S((q & 1) != 0, sine, cosine)) ^ (((q + 1) & 2) << (TOP - 1)));
 }"""
 TANGENT = """
-static inline T tangent_S(T x) { ANGLE
+static INLINED T tangent_S(T x) { ANGLE
   return sel_S((q & 1) != 0, -cosine, sine) / sel_S((q & 1) != 0, sine, cosine);
 }"""
 ARCTANGENT = """
-static inline T arctangent_S(T y, T x) { ARCTANGENT
+static INLINED T arctangent_S(T y, T x) { ARCTANGENT
   return copysign_S(half, y);
 }"""
 HYPERBOLIC_SINE = """

@@ -92,6 +92,9 @@ def texts(scalar: str) -> dict[str, str]:
         "SINESERIES": _polynomial(angle[1:12:2], "s"),
         "MIRRORSERIES": _polynomial(angle[1::2], "s"),
         "COSINESERIES": _polynomial(angle[:12:2], "s"),
+        "SINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k + 1) for k in range(1, 9)], "s"),
+        "COSINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k) for k in range(2, 9)], "s"),
+        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, 13)], "q"),
         "ARCTANGENTSERIES": _polynomial(ARCTANGENT, "s"),
     }
 

@@ -9,7 +9,7 @@ static inline T erf_S(T x) {
 }"""
 # exp(-a²) p(v) / (a + 3.5) for a = |x| and v = (a - 3.5) / (a + 3.5); below 1/2, 1 minus the series of erf
 ERFC = """
-static inline T erfc_S(T x) {
+static INLINED T erfc_S(T x) {
   const T a = abs_S(x), s = x * x, e = decay_S(s, sel_S(s < K(FADED), product_error_S(x, x, s), K(0.0)));
   const T z = sel_S(a > K(FADED), K(FADED), a), t = z + K(3.5), u = K(1.0) / t;
   const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(3.5))));
@@ -20,7 +20,7 @@ static inline T erfc_S(T x) {
 # For floats of type float32: (a - 1) (a - 2) times a polynomial below 2.5, Stirling's series of a + 4 above, and
 # Euler's reflection below zero
 LOG_GAMMA = """
-static inline T log_gamma_S(T x) {
+static INLINED T log_gamma_S(T x) {
   const T a = abs_S(x), b = sel_S(a < K(1.0), a + K(1.0), a), w = fma_S(b, K(4.0 / 3), K(-7.0 / 3));
   const T c = b + K(4.0), i = K(1.0) / c, q = i * i;
   const T product = b * (b + K(1.0)) * ((b + K(2.0)) * (b + K(3.0)));
@@ -34,7 +34,7 @@ static inline T log_gamma_S(T x) {
 }"""
 # x ** y for floats of type float32: integers from 2^24 on are even
 POWER_OF_FLOATS = """
-static inline T power_of_floats_S(T x, T y) {
+static INLINED T power_of_floats_S(T x, T y) {
   const T a = abs_S(x), m = y + K(MAGIC), r = exp_S(y * log_S(a));
   const I is_large = abs_S(y) >= K(0x1p24), is_whole = is_large | (m - K(MAGIC) == y);
   const I is_odd = ~is_large & is_whole & bits_S(m) & 1, is_one = (a == K(1.0)) & ((x > K(0.0)) | is_large);
