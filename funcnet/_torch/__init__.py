@@ -38,7 +38,15 @@ from funcnet._torch.operations import (
 )
 from funcnet._torch.processes import default_store, with_prefix
 from funcnet._torch.symbols import without_symbols
-from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
+from funcnet._torch.tensors import (
+    empty_strided,
+    hooks,
+    make_wrapper,
+    storage_number,
+    untouched_by_torch_function,
+    version,
+    viewed,
+)
 from funcnet._torch.transformations import (
     NO_LEVEL,
     add_batch,
@@ -80,6 +88,7 @@ __all__ = [
     "derivative_level",
     "derivative_levels",
     "dispatch_modes",
+    "empty_strided",
     "example_mask",
     "export_leaves",
     "flattened",

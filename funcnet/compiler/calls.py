@@ -62,8 +62,14 @@ class Compiled:
     capture_keys: list[Hashable]  # of the closed-over tensors
     places: Places  # paths to each of them
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all leaves of the result are tensors."""
+        return len(self.positions) == len(self.template) and not self.numbers
+
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
-        if len(tensors) == len(self.template) and not self.numbers:
+        """Return the result that has these tensors."""
+        if self.is_whole:
             return tree.unflatten(self.structure, tensors)
         leaves = self.template.copy()
         for position, tensor in zip(self.positions, tensors, strict=True):

@@ -132,7 +132,7 @@ class Jit(Generic[P, R]):
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         try:
             if is_usual():
-                leaves, structure = tree.flatten(packed(args, kwargs))
+                leaves, structure = self._recent.flatten(packed(args, kwargs))
                 for known in self._recent.calls:
                     if (inputs := known.inputs(structure, leaves, self._own)) is not None:
                         return known.run(inputs)

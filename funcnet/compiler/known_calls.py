@@ -14,12 +14,13 @@ from funcnet.compiler.calls import Compiled, Request
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.number_arguments import is_like, parameter
 from funcnet.tree import Structure, Tree, flatten
+from funcnet.tree.likeness import Flattener
 
 
 def is_usual() -> bool:
     """Tell whether a call is outside of torch.compile, `disable_jit` and modes that guards of tensors do not see."""
-    modes = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
-    return not (modes or forks.is_new or is_disabled())
+    is_seen = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
+    return not (is_seen or forks.is_new or is_disabled())
 
 
 def packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
@@ -42,6 +43,7 @@ class KnownCall:
         _, self.structure = flatten(packed(request.args, request.kwargs))
         self.dtype, self.compiled = torch.get_default_dtype(), compiled
         self.is_simple = set(kinds) == {_TENSOR} and not captures
+        self.rebuild = compiled.structure.unflatten if compiled.is_whole else compiled.rebuild
         self.tensors, self.numbers, self.constants = ([i for i, k in enumerate(kinds) if k == kind] for kind in _KINDS)
         self.numbers_before, self.constants_before = self._others(leaves)
         self.parameters = self.numbers_before, [*map(parameter, self.numbers_before)]
@@ -59,7 +61,7 @@ class KnownCall:
 
     def inputs(self, structure: Structure, leaves: Sequence[Any], holders: Sequence[Any]) -> Sequence[Tensor] | None:
         """Return the inputs of the program for a usual call; None if its signature may be another one."""
-        if structure != self.structure or torch.get_default_dtype() is not self.dtype:
+        if (structure is not self.structure and structure != self.structure) or torch.get_default_dtype() is not self.dtype:
             return None
         if self.requires_grad and torch.is_grad_enabled():  # autograd would record the call
             return None
@@ -87,7 +89,7 @@ class KnownCall:
 
     def run(self, inputs: Sequence[Tensor]) -> Any:
         """Run the program and rebuild the result."""
-        return self.compiled.rebuild(self.kernel(inputs))
+        return self.rebuild(self.kernel(inputs))
 
 
 @dataclass
@@ -104,6 +106,17 @@ class Recent:
 
     def __init__(self) -> None:
         self.calls: tuple[KnownCall, ...] = ()
+        self.flattener: Flattener | None = None  # for the structure of the last one
+        self.refusals = 0
+
+    def flatten(self, arguments: Tree) -> tuple[list[Any], Structure]:
+        """Flatten arguments, fast if they have the structure of the last known call."""
+        if (flattener := self.flattener) is not None:
+            if (leaves := flattener(arguments)) is not None:
+                return leaves, flattener.structure
+            self.flattener = None
+            self.refusals += 1
+        return flatten(arguments)
 
     def add(self, request: Request, call: Call, captures: Sequence[Tensor]) -> None:
         """Make further calls like this one faster, if that is possible."""
@@ -112,12 +125,15 @@ class Recent:
             call.known += 1
             known = KnownCall(request, call.compiled, captures, call.lanes)
             self.calls = known, *self.calls[: _LENGTH - 1]
+            is_steady = self.refusals < _REFUSALS and Flattener.is_possible(known.structure)
+            self.flattener = Flattener(packed(request.args, request.kwargs), known.structure) if is_steady else None
 
     def clear(self) -> None:
-        self.calls = ()
+        self.calls, self.flattener = (), None
 
 
 _LENGTH = 4  # a call is compared with each of them
+_REFUSALS = 4  # a refusal takes longer than flattening, so that structures must not take turns
 _MOST = 16  # known calls per signature; making one takes as long as a call
 
 

@@ -1,6 +1,7 @@
 """The argument of a kernel as C takes it, in memory that later runs use again."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -39,6 +40,20 @@ class Layout(NamedTuple):
         """Share the blocks between threads."""
         bounds = [self.last * i // threads for i in range(threads + 1)]
         return [self._replace(first=first, last=last) for first, last in pairwise(bounds)]
+
+
+class Result(NamedTuple):
+    """A tensor on the CPU, to be allocated for a result."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    @classmethod
+    def row_major(cls, shape: tuple[int, ...], dtype: torch.dtype) -> "Result":
+        """Return one with the strides of a new tensor of torch, where an empty axis counts as one of size 1."""
+        strides = (math.prod(max(n, 1) for n in shape[axis + 1 :]) for axis in range(len(shape)))
+        return cls(shape, tuple(strides), dtype)
 
 
 class Frame:
