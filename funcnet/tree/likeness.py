@@ -22,10 +22,11 @@ class Flattener:
     Args:
         example: A tree with the structure, which `is_possible`.
         structure: Its structure.
+        of_known_type: A dict in the example; there will be a dict in its place in every tree.
     """
 
-    def __init__(self, example: Tree, structure: Structure) -> None:
-        self.structure, self.dicts = structure, _dicts(example)
+    def __init__(self, example: Tree, structure: Structure, of_known_type: dict[str, Any] | None = None) -> None:
+        self.structure, self.dicts = structure, _dicts(example, of_known_type)
 
     @staticmethod
     def is_possible(structure: Structure) -> bool:
@@ -35,7 +36,7 @@ class Flattener:
         return structure.kind in _COMPARED and all(map(Flattener.is_possible, structure.children()))
 
     def __call__(self, tree: Tree) -> list[Any] | None:
-        """Return the leaves of a tree; None if it has, or may have, another structure."""
+        """Return what a tree has in place of the leaves, which may be trees; None if it has another structure."""
         try:
             for outer, places in self.dicts:
                 parts = outer.flatten_up_to(tree)
@@ -51,13 +52,15 @@ def _holds_dict(structure: Structure) -> bool:
     return structure.kind == _KINDS.DICT or any(map(_holds_dict, structure.children()))
 
 
-def _dicts(tree: Tree) -> list[tuple[Structure, list[int]]]:
+def _dicts(tree: Tree, of_known_type: Tree) -> list[tuple[Structure, list[int]]]:
     """Return for each depth of dicts inside dicts the structure down to these, and their places among its leaves."""
     found, dicts = [], _outermost(tree)
     while dicts:
         these = {id(each) for each in dicts}
         parts, structure = flatten(tree, lambda part, these=these: id(part) in these)
-        found.append((structure, [i for i, part in enumerate(parts) if id(part) in these]))
+        places = [i for i, part in enumerate(parts) if id(part) in these and part is not of_known_type]
+        if places:
+            found.append((structure, places))
         dicts = [inner for each in dicts for inner in _outermost([*each.values()])]
     return found
 

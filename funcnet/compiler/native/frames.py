@@ -62,7 +62,7 @@ class Frame:
     It is kept for later runs, because new pages take a third of the step of a large net.
     """
 
-    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "threads")
+    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "team", "threads")
 
     def __init__(
         self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, caller: Caller | None
@@ -80,6 +80,7 @@ class Frame:
         )
         self.address = ctypes.addressof(self.call)
         self.layout: Layout | None = None
+        self.team = 0  # the number of threads in the argument
 
     def set(self, layout: Layout) -> None:
         """Write the layout into the argument; the frame keeps its strides alive."""

@@ -112,18 +112,18 @@ class NativeKernel:
             ) from error
         return self.unlinked
 
-    def take_frame(self, layout: Layout, pointers: Sequence[int], threads: int) -> Frame:
-        """Return memory for a run by some threads, with its argument."""
+    def take_frame(self, layout: Layout, threads: int) -> Frame:
+        """Return memory for a run by some threads, with its argument except for the pointers."""
         try:
             frame = self.frames.pop()
         except IndexError:
             frame = self.new_frame(threads)
         if frame.threads < threads:
             frame = self.new_frame(threads)
-        frame.call.threads = threads
+        if frame.team != threads:
+            frame.team = frame.call.threads = threads
         if frame.layout is not layout:
             frame.set(layout)
-        self.pack(frame.pointers, 0, *pointers)
         return frame
 
     def new_frame(self, threads: int) -> Frame:
@@ -196,7 +196,8 @@ class Runner:
     def quick(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Do the same for a run that `is_quick`: a short one, with nothing to do besides."""
         kernel, outputs = self.kernel, [*map(_torch.empty_strided, *self.memory)]
-        frame = kernel.take_frame(self.layout, (*map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs)), 1)
+        frame = kernel.take_frame(self.layout, 1)
+        kernel.pack(frame.pointers, 0, *map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs))
         kernel.function(frame.address)
         flags = frame.flags()
         kernel.frames.append(frame)
@@ -214,7 +215,9 @@ class Runner:
         count = self.workers()
         threads = self.team() if count < 2 else 1
         parts = layout.shared(count) if count else [layout]
-        frames = [self.kernel.take_frame(part, pointers, threads) for part in parts]
+        frames = [self.kernel.take_frame(part, threads) for part in parts]
+        for frame in frames:
+            self.kernel.pack(frame.pointers, 0, *pointers)
         if count:
             self.in_threads(frames, (tensors, outputs))
         else:
@@ -280,16 +283,12 @@ class Runner:
         return [(i, axis) for i, axis, at in axes if axis != at or self.layout.padded != self.count]
 
     def viewed(self, outputs: list[Tensor]) -> list[Tensor]:
-        """Replace results in memory by the views of them that are returned."""
+        """View the lanes of the results without padding, with the lane axis at its position."""
         for i, axis in self.views:
-            outputs[i] = self.delivered(outputs[i], axis)
+            out, at = outputs[i], self.lanes_at(outputs[i].shape)
+            out = out if out.shape[at] == self.count else out.narrow(at, 0, self.count)
+            outputs[i] = out if axis == at else out.movedim(at, axis)
         return outputs
-
-    def delivered(self, out: Tensor, axis: int) -> Tensor:
-        """View the lanes of a result without padding, with the lane axis at its position."""
-        at = self.lanes_at(out.shape)
-        out = out if out.shape[at] == self.count else out.narrow(at, 0, self.count)
-        return out if axis == at else out.movedim(at, axis)
 
     def lanes_at(self, shape: Sequence[int]) -> int:
         """Return the lane axis of a result in memory."""
