@@ -7,14 +7,12 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from funcnet import bridge, checking, curvature, debug, initializers, losses, optim, random, tree, tree_util
-from funcnet.bridge import from_module, to_module
+from funcnet import debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.checkpoint import checkpoint
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
 from funcnet.compiler.progress import drawers as _drawers
 from funcnet.control_flow import associative_scan, cond, fori_loop, map, scan, select, switch, while_loop
-from funcnet.curvature import hvp, per_example_grads
 from funcnet.debug import debug_nans, named_scope, pure_callback
 from funcnet.layers import (
     Layer,
@@ -75,7 +73,9 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import distributed, lax, nn, numpy, report, scipy
+    from funcnet import bridge, checking, curvature, distributed, lax, nn, numpy, report, scipy
+    from funcnet.bridge import from_module, to_module
+    from funcnet.curvature import hvp, per_example_grads
     from funcnet.numpy.updates import at
 
 __all__ = [
@@ -186,17 +186,27 @@ __version__ = "0.1.0"
 
 _drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
-_ON_FIRST_USE = ("distributed", "lax", "nn", "numpy", "report", "scipy")
+_MODULES_ON_FIRST_USE = (
+    *("bridge", "checking", "curvature", "report"),
+    *("distributed", "lax", "nn", "numpy", "scipy"),
+)
+_NAMES_ON_FIRST_USE = {
+    "at": "funcnet.numpy.updates",
+    "from_module": "funcnet.bridge",
+    "hvp": "funcnet.curvature",
+    "per_example_grads": "funcnet.curvature",
+    "to_module": "funcnet.bridge",
+}
 
 
 if not TYPE_CHECKING:  # a type checker then knows which names there are
 
     def __getattr__(name: str) -> Any:
-        """Load on first use: `report`, as rich takes a third of the package's import time, and the dialect of JAX."""
-        if name in _ON_FIRST_USE:
+        """Load on first use what most programs do not need, so that importing the package is fast."""
+        if name in _MODULES_ON_FIRST_USE:
             return import_module(f"funcnet.{name}")
-        if name == "at":
-            return import_module("funcnet.numpy.updates").at
+        if name in _NAMES_ON_FIRST_USE:
+            return getattr(import_module(_NAMES_ON_FIRST_USE[name]), name)
         raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
 
 

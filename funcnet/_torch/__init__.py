@@ -18,6 +18,7 @@ from funcnet._torch.modes import (
     in_function_modes,
     is_dispatching,
     is_in_dual_level,
+    is_in_unguarded_mode,
     on_values,
     without_dispatch,
     without_torch_function,
@@ -38,7 +39,15 @@ from funcnet._torch.operations import (
 )
 from funcnet._torch.processes import default_store, with_prefix
 from funcnet._torch.symbols import without_symbols
-from funcnet._torch.tensors import hooks, make_wrapper, storage_number, untouched_by_torch_function, version, viewed
+from funcnet._torch.tensors import (
+    empty_strided,
+    hooks,
+    make_wrapper,
+    storage_number,
+    untouched_by_torch_function,
+    version,
+    viewed,
+)
 from funcnet._torch.transformations import (
     NO_LEVEL,
     add_batch,
@@ -80,6 +89,7 @@ __all__ = [
     "derivative_level",
     "derivative_levels",
     "dispatch_modes",
+    "empty_strided",
     "example_mask",
     "export_leaves",
     "flattened",
@@ -99,6 +109,7 @@ __all__ = [
     "is_dispatching",
     "is_function_call",
     "is_in_dual_level",
+    "is_in_unguarded_mode",
     "is_transforming",
     "is_wrapped",
     "level",

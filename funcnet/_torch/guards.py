@@ -16,10 +16,19 @@ def matcher(tensors: Sequence[Tensor]) -> Callable[..., bool]:
     It compares class, dtype, device, shape, strides and requires_grad, and the dispatch keys of an operation on them,
     among which are wrappers and levels of torch.func, dispatch modes, autocast and the neg bit.
     """
-    if len({*map(id, tensors)}) == len(tensors):
+    first = {id(tensor): i for i, tensor in reversed([*enumerate(tensors)])}
+    if len(first) == len(tensors):
         return _guard(tensors)
-    checks = [_guard([tensor]) for tensor in tensors]  # a guard of several tensors refuses equal ones
-    return lambda *values: all(check(value) for check, value in zip(checks, values, strict=True))
+    places = sorted(first.values())
+    check = _guard([tensors[i] for i in places])  # a guard of several tensors refuses equal ones
+    pairs = ((i, first[id(tensor)]) for i, tensor in enumerate(tensors))
+    repeats = [(i, j, _guard([tensors[i]])) for i, j in pairs if i != j]
+
+    def matches(*values: Any) -> bool:
+        are_like = all(values[i] is values[j] or guard(values[i]) for i, j, guard in repeats)
+        return are_like and check(*[values[i] for i in places])
+
+    return matches
 
 
 def _guard(tensors: Sequence[Tensor]) -> Callable[..., bool]:

@@ -50,6 +50,11 @@ def has_function_modes() -> bool:
     return _len_torch_function_stack() > 0
 
 
+def is_in_unguarded_mode() -> bool:
+    """Tell whether a mode is active that guards of tensors do not see: `is_in_dual_level` or `has_function_modes`."""
+    return _len_torch_function_stack() > 0 or forward_ad._current_level >= 0
+
+
 def function_modes() -> list[Any]:
     """List the torch function modes that are active, outermost first."""
     return overrides._get_current_function_mode_stack()

@@ -1,6 +1,6 @@
 """Tensors and their subclasses.
 
-Checked: torch/_C/__init__.pyi, torch/storage.py, torch/_tensor.py, 2.13.0.
+Checked: torch/csrc/dynamo/guards.cpp, torch/_C/__init__.pyi, torch/storage.py, torch/_tensor.py, 2.13.0.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C import _disabled_torch_function_impl
+
+empty_strided: Callable[[tuple[int, ...], tuple[int, ...], torch.dtype], Tensor]
+empty_strided = (
+    torch._C._dynamo.guards._empty_strided_cpu
+)  # without a dispatch: in half of the time of torch.empty_like
 
 untouched_by_torch_function = _disabled_torch_function_impl  # as __torch_function__ of a subclass that torch dispatches
 

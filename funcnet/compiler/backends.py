@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from funcnet.compiler import batches, inductor, replay
+from funcnet.compiler import inductor, replay
 from funcnet.compiler.errors import NoCompilerError, UnsupportedError
 from funcnet.compiler.program import Apply, Program, walk
 from funcnet.compiler.progress import Progress
@@ -94,8 +94,9 @@ def _warn_once(message: str) -> None:
         warnings.warn(message, stacklevel=2)
 
 
-_BACKENDS = {"native": batches, "inductor": inductor, "eager": replay}
-
-
 def _prepare(program: Program, name: str, progress: Progress | None, lanes: int | None, **options: bool) -> Kernel:
-    return _BACKENDS[name].prepare(program, progress, lanes, **options)
+    if name != "native":
+        return {"inductor": inductor, "eager": replay}[name].prepare(program, progress, lanes)
+    from funcnet.compiler import batches  # takes as long to import as the rest of the package
+
+    return batches.prepare(program, progress, lanes, **options)

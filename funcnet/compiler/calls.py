@@ -62,8 +62,14 @@ class Compiled:
     capture_keys: list[Hashable]  # of the closed-over tensors
     places: Places  # paths to each of them
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all leaves of the result are tensors."""
+        return len(self.positions) == len(self.template) and not self.numbers
+
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
-        if len(tensors) == len(self.template) and not self.numbers:
+        """Return the result that has these tensors."""
+        if self.is_whole:
             return tree.unflatten(self.structure, tensors)
         leaves = self.template.copy()
         for position, tensor in zip(self.positions, tensors, strict=True):
@@ -137,8 +143,9 @@ def program_key(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> 
 def trace_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
     """Trace a call and run the passes; return the program, and the structure of the result."""
     body = _Body(lanes, request)
-    traced = trace(body, specs, len(request.traced))
-    program = passes.run(lanes.program(traced, body.out_dims))
+    with _without_collection(), without_symbols():
+        traced = trace(body, specs, len(request.traced))
+        program = passes.run(lanes.program(traced, body.out_dims))
     check_shared(program)
     return program, body
 
@@ -147,14 +154,8 @@ def compile_call(
     lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, progress: Progress | None
 ) -> Compiled:
     """Trace a call and prepare its program for a backend."""
-    program, body = traced_call(lanes, request, specs)
+    program, body = trace_call(lanes, request, specs)
     return prepare_call(program, body, request, backend, progress, lanes.size)
-
-
-def traced_call(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> tuple[Program, _Body]:
-    """Trace a call as `trace_call` does, at its best speed."""
-    with _without_collection(), without_symbols():
-        return trace_call(lanes, request, specs)
 
 
 def prepare_call(

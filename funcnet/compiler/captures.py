@@ -30,7 +30,7 @@ class Places:
     """The places of captures; the part that paths have in common is followed once."""
 
     def __init__(self, tensors: Sequence[Tensor], holders: Sequence[Any]) -> None:
-        self.steps: list[tuple[int, Getter, Any]] = []  # (number of the object, getter, key) of each further object
+        self.steps: list[tuple[int, Getter, Any]] = []  # (number of an object, getter, key) to each further one
         self._numbers: dict[Path, int] = {(): 0}
         numbers = [[*map(self._number, paths)] for paths in _paths(tensors, holders)]
         hidden = [tensor for tensor, found in zip(tensors, numbers, strict=True) if not found]
@@ -52,17 +52,39 @@ class Places:
         """Return the objects that are now at the places; None if one is missing, or if places of one tensor differ."""
         if not self.numbers:
             return []
-        objects: list[Any] = [holders]
+        steps = [(place, *step) for place, step in enumerate(self.steps, 1)]
+        return self._read([holders, *[None] * len(steps), *self.hidden], steps)
+
+    def reader(self, holders: Sequence[Any]) -> Callable[[], list[Any] | None]:
+        """Return a function that does the same for these holders, whose places can be read now.
+
+        It does not repeat the steps that always lead to the same object.
+        """
+        start: list[Any] = [tuple(holders)]
+        steps = []
+        for place, (number, get, key) in enumerate(self.steps, 1):
+            is_fixed = _is_fixed(start[number], get, key)
+            start.append(get(start[number], key) if is_fixed else None)
+            if not is_fixed:
+                steps.append((place, number, get, key))
+        return partial(self._read, [*start, *self.hidden], steps)
+
+    def _read(self, start: list[Any], steps: list[tuple[int, int, Getter, Any]]) -> list[Any] | None:
+        objects = start.copy()
         try:
-            for number, get, key in self.steps:
-                objects.append(get(objects[number], key))
+            for place, number, get, key in steps:
+                objects[place] = get(objects[number], key)
         except (AttributeError, LookupError, TypeError, ValueError):
             return None
         for first, other in self.same:
             if objects[first] is not objects[other]:
                 return None
-        objects += self.hidden
         return [objects[number] for number in self.numbers]
+
+
+def _is_fixed(value: Any, get: Getter, key: Any) -> bool:
+    """Tell whether a step always leads to the same object: to an item of a tuple, or the cells of a function."""
+    return (get is getitem and value.__class__ is tuple) or (key == "__closure__" and isfunction(value))
 
 
 def _paths(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:

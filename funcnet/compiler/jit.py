@@ -13,7 +13,7 @@ from funcnet.compiler.calls import Compiled, Request, compile_call, program_key,
 from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.errors import NumberNeededError
-from funcnet.compiler.known_calls import Call, Recent, is_usual, packed
+from funcnet.compiler.known_calls import Call, Recent, is_usual
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
@@ -114,7 +114,6 @@ class Jit(Generic[P, R]):
         self.f, self.backend, self.progress = f, backend, progress
         self._calls: dict[Hashable, Call] = {}
         self._recent = Recent()
-        self._own = [f]  # the holder of captures if no argument is one
         self._programs: dict[Hashable, Compiled] = {}
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
@@ -132,9 +131,9 @@ class Jit(Generic[P, R]):
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         try:
             if is_usual():
-                leaves, structure = tree.flatten(packed(args, kwargs))
+                leaves, structure = self._recent.flatten(args, kwargs)
                 for known in self._recent.calls:
-                    if (inputs := known.inputs(structure, leaves, self._own)) is not None:
+                    if (inputs := known.inputs(structure, leaves)) is not None:
                         return known.run(inputs)
             return self._call(args, kwargs)
         except BaseException as error:

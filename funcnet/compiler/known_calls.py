@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from funcnet import _torch
 from funcnet.compiler import forks
@@ -14,15 +15,15 @@ from funcnet.compiler.calls import Compiled, Request
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.number_arguments import is_like, parameter
 from funcnet.tree import Structure, Tree, flatten
+from funcnet.tree.likeness import Flattener
 
 
 def is_usual() -> bool:
     """Tell whether a call is outside of torch.compile, `disable_jit` and modes that guards of tensors do not see."""
-    modes = torch.compiler.is_compiling() or _torch.is_in_dual_level() or _torch.has_function_modes()
-    return not (modes or forks.is_new or is_disabled())
+    return not (is_compiling() or _torch.is_in_unguarded_mode() or forks.is_new or is_disabled())
 
 
-def packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+def _packed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
     """Return the arguments as a tree that is quick to flatten."""
     return [args, kwargs] if kwargs else args
 
@@ -39,11 +40,14 @@ class KnownCall:
 
     def __init__(self, request: Request, compiled: Compiled, captures: Sequence[Tensor], lanes: int | None) -> None:
         leaves, kinds = request.leaves, _kinds(request)
-        _, self.structure = flatten(packed(request.args, request.kwargs))
+        _, self.structure = flatten(_packed(request.args, request.kwargs))
         self.dtype, self.compiled = torch.get_default_dtype(), compiled
         self.is_simple = set(kinds) == {_TENSOR} and not captures
+        self.captures = compiled.places.reader(request.holders)
+        self.rebuild = compiled.structure.unflatten if compiled.is_whole else compiled.rebuild
         self.tensors, self.numbers, self.constants = ([i for i, k in enumerate(kinds) if k == kind] for kind in _KINDS)
         self.numbers_before, self.constants_before = self._others(leaves)
+        self.has_others = bool(self.numbers or self.constants)
         self.parameters = self.numbers_before, [*map(parameter, self.numbers_before)]
         self.match = _torch.matcher([*request.tensors, *captures])
         self.requires_grad = any(t.requires_grad for t in (*request.tensors, *captures))
@@ -57,21 +61,31 @@ class KnownCall:
         has_tensors = request.tensors or compiled.program.captures  # the guards of tensors see modes, too
         return bool(has_tensors) and not reads_values and all(each.__class__ in _IMMUTABLE for each in objects)
 
-    def inputs(self, structure: Structure, leaves: Sequence[Any], holders: Sequence[Any]) -> Sequence[Tensor] | None:
+    def inputs(self, structure: Structure, leaves: Sequence[Any]) -> Sequence[Tensor] | None:
         """Return the inputs of the program for a usual call; None if its signature may be another one."""
-        if structure != self.structure or torch.get_default_dtype() is not self.dtype:
+        if structure is not self.structure and structure != self.structure:
+            return None
+        if torch.get_default_dtype() is not self.dtype:
             return None
         if self.requires_grad and torch.is_grad_enabled():  # autograd would record the call
             return None
         if self.is_simple:
             return leaves if self.match(*leaves) else None
+        captures = self.captures()
+        if captures is None:
+            return None
+        if self.has_others:
+            return self._with_others(leaves, captures)
+        inputs = [*leaves, *captures]
+        return inputs if self.match(*inputs) else None
+
+    def _with_others(self, leaves: Sequence[Any], captures: list[Any]) -> Sequence[Tensor] | None:
+        """Return the inputs if there are numbers or constants among the leaves."""
         numbers, constants = self._others(leaves)
         if not all(map(is_like, numbers, self.numbers_before)) or not all(map(is_, constants, self.constants_before)):
             return None
-        tensors, captures = [leaves[i] for i in self.tensors], self.compiled.places.read(holders)
-        if captures is None or not self.match(*tensors, *captures):
-            return None
-        return [*tensors, *self._parameters(numbers), *captures]
+        tensors = [leaves[i] for i in self.tensors]
+        return [*tensors, *self._parameters(numbers), *captures] if self.match(*tensors, *captures) else None
 
     def _parameters(self, numbers: list[float]) -> list[Tensor]:
         """Return traced numbers as tensors; those of the last call again if the numbers are the same objects."""
@@ -87,7 +101,7 @@ class KnownCall:
 
     def run(self, inputs: Sequence[Tensor]) -> Any:
         """Run the program and rebuild the result."""
-        return self.compiled.rebuild(self.kernel(inputs))
+        return self.rebuild(self.kernel(inputs))
 
 
 @dataclass
@@ -104,6 +118,18 @@ class Recent:
 
     def __init__(self) -> None:
         self.calls: tuple[KnownCall, ...] = ()
+        self.flattener: Flattener | None = None  # for the structure of the last one
+        self.refusals = 0
+
+    def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Structure]:
+        """Flatten arguments, fast if they have the structure of the last known call."""
+        arguments = _packed(args, kwargs)
+        if (flattener := self.flattener) is not None:
+            if (leaves := flattener(arguments)) is not None:
+                return leaves, flattener.structure
+            self.flattener = None
+            self.refusals += 1
+        return flatten(arguments)
 
     def add(self, request: Request, call: Call, captures: Sequence[Tensor]) -> None:
         """Make further calls like this one faster, if that is possible."""
@@ -112,12 +138,19 @@ class Recent:
             call.known += 1
             known = KnownCall(request, call.compiled, captures, call.lanes)
             self.calls = known, *self.calls[: _LENGTH - 1]
+            self.flattener = self.flattener_of(request, known.structure)
+
+    def flattener_of(self, request: Request, structure: Structure) -> Flattener | None:
+        if self.refusals >= _REFUSALS or not Flattener.is_possible(structure):
+            return None
+        return Flattener(_packed(request.args, request.kwargs), structure, of_known_type=request.kwargs)
 
     def clear(self) -> None:
-        self.calls = ()
+        self.calls, self.flattener = (), None
 
 
 _LENGTH = 4  # a call is compared with each of them
+_REFUSALS = 4  # a refusal takes longer than flattening, so that structures must not take turns
 _MOST = 16  # known calls per signature; making one takes as long as a call
 
 

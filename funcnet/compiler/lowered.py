@@ -6,9 +6,6 @@ from html import escape
 from typing import Any, Literal
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.backend import translate
-from funcnet.compiler.native.target import Target
-from funcnet.compiler.native.text import text
 from funcnet.compiler.program import Program
 
 
@@ -78,6 +75,13 @@ class Lowered:
             return repr(self.program.block)
         if stage not in ("loops", "c"):
             raise ValueError(f"as_text: expected stage to be 'program', 'loops' or 'c', got {stage!r}.")
+        return self._native_text(stage)
+
+    def _native_text(self, stage: Literal["loops", "c"]) -> str:
+        from funcnet.compiler.native.backend import translate
+        from funcnet.compiler.native.target import Target
+        from funcnet.compiler.native.text import text
+
         try:
             found = translate(self.program, Target.host())
         except UnsupportedError as error:

@@ -14,7 +14,7 @@ import torch
 
 from funcnet import tree
 from funcnet.compiler import Jit, is_disabled
-from funcnet.compiler.calls import Compiled, Request, prepare_call, traced_call
+from funcnet.compiler.calls import Compiled, Request, prepare_call, trace_call
 from funcnet.compiler.errors import NoCompilerError, UnsupportedError
 from funcnet.compiler.known_calls import is_usual
 from funcnet.compiler.lanes import Lanes
@@ -116,7 +116,7 @@ def _prepared(
 ) -> Compiled | None:
     lanes = Lanes(run)
     try:
-        program, body = traced_call(lanes, request, lanes.specs(request.tensors))
+        program, body = trace_call(lanes, request, lanes.specs(request.tensors))
     except Exception:  # the Python loop raises it again, if it is not about the trace
         state.restore()
         return None

@@ -38,9 +38,10 @@ def check_state(kind: type[State], state: State, updates: Updates, *, like: Sequ
         )
     if not like:
         return
-    expected = _shapes(updates)
+    tensors, structure = tree.flatten(updates)
+    expected = [tensor.shape for tensor in tensors]
     for field in like:
-        if _shapes(part := getattr(state, field)) != expected:
+        if _shapes_in(part := getattr(state, field), structure) != expected:
             check_fit(f"{kind.__name__}.{field}", part, updates)
 
 
@@ -97,6 +98,14 @@ def _checked(
 ) -> tuple[Updates, State]:
     check_state(kind, state, updates, like=like)
     return update(updates, state, params, **extra)
+
+
+def _shapes_in(values: Tree, structure: tree.Structure) -> list[Sequence[int] | None] | None:
+    """Return the shapes of the tensors in a tree of a structure; None if it has another one."""
+    try:
+        return [getattr(part, "shape", None) for part in structure.flatten_up_to(values)]
+    except ValueError:
+        return None
 
 
 def _shapes(values: Tree) -> tuple[tree.Structure, list[Sequence[int]]]:

@@ -1,6 +1,7 @@
 """Calls that are like a recent one take a short way to the kernel, and calls that are not do not."""
 
 import threading
+from collections import OrderedDict, defaultdict, deque
 
 import pytest
 import torch
@@ -205,3 +206,21 @@ def test_threads_do_not_share_the_arguments_of_a_run():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_dicts_of_another_type_have_their_own_result():
+    jitted = fn.jit(lambda d: fn.tree.map(lambda x: x + 1, d), backend="eager")
+    inner = [{"b": X}, OrderedDict(b=X), defaultdict(list, b=X), defaultdict(int, b=X), {"b": {"c": X}}]
+    for d in ({"a": part} for part in inner):
+        jitted(inner[0]), jitted({"a": inner[0]})
+        assert same(jitted(d), fn.tree.map(lambda x: x + 1, d))
+        assert type(jitted(d)["a"]) is type(d["a"])
+
+
+def test_structures_that_take_turns_keep_their_results():
+    jitted = fn.jit(lambda d, **options: (d, X + len(options)), backend="eager")
+    trees = [[X], {"a": X}, deque([X], 3), [X, None]]
+    for _ in range(3):
+        for d in trees:
+            assert same(jitted(d), (d, X))
+            assert same(jitted(d, a=X), (d, X + 1))

@@ -1,6 +1,7 @@
 """The argument of a kernel as C takes it, in memory that later runs use again."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -41,13 +42,27 @@ class Layout(NamedTuple):
         return [self._replace(first=first, last=last) for first, last in pairwise(bounds)]
 
 
+class Result(NamedTuple):
+    """A tensor on the CPU, to be allocated for a result."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    @classmethod
+    def row_major(cls, shape: tuple[int, ...], dtype: torch.dtype) -> "Result":
+        """Return one with the strides of a new tensor of torch, where an empty axis counts as one of size 1."""
+        strides = (math.prod(max(n, 1) for n in shape[axis + 1 :]) for axis in range(len(shape)))
+        return cls(shape, tuple(strides), dtype)
+
+
 class Frame:
     """Memory of one run: the argument of the kernel, and the arena, which ends with memory of each thread.
 
     It is kept for later runs, because new pages take a third of the step of a large net.
     """
 
-    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "threads")
+    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "team", "threads")
 
     def __init__(
         self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, caller: Caller | None
@@ -65,6 +80,7 @@ class Frame:
         )
         self.address = ctypes.addressof(self.call)
         self.layout: Layout | None = None
+        self.team = 0  # the number of threads in the argument
 
     def set(self, layout: Layout) -> None:
         """Write the layout into the argument; the frame keeps its strides alive."""

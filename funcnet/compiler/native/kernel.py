@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from funcnet import _torch
 from funcnet.compiler import forks
 from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, control, toolchain
 from funcnet.compiler.native.c.kernel import FAILED
-from funcnet.compiler.native.frames import Frame, Layout, strides
+from funcnet.compiler.native.frames import Frame, Layout, Result, strides
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
 from funcnet.compiler.native.torch_calls import Caller
@@ -42,7 +44,7 @@ class NativeKernel:
     calls: Sequence[Apply] = ()  # operations that torch computes
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
     frames: list[Frame] = field(default_factory=list)  # those that no thread uses now
-    templates: tuple[int, list[Tensor]] = (-1, [])  # a number of lanes, and the results' shapes by expanded scalars
+    layouts: tuple[int, list[Result]] = (-1, [])  # a number of lanes, and the results in memory
 
     def __post_init__(self) -> None:
         self.function = self.library.function
@@ -79,7 +81,8 @@ class NativeKernel:
         """Return a function that runs the program on tensors with the shapes, strides and neg bits of these."""
         if lanes == 0 and None in (self.program.out_dims or ()):
             return self._of_no_lanes
-        return Runner(self, tensors, 1 if lanes is None else lanes)
+        runner = Runner(self, tensors, 1 if lanes is None else lanes)
+        return runner.quick if runner.is_quick else runner
 
     def _of_no_lanes(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return results for an axis of no lanes: a lane of zeros is run, unchecked, to compute the shared results."""
@@ -94,7 +97,7 @@ class NativeKernel:
     def memory(self, lanes: int | None) -> int:
         """Return the bytes of a run besides its arguments: of the results, and of the work of each thread."""
         blocks = 1 if lanes is None else -(-lanes // self.lanes)
-        results = sum(math.prod(t.shape) * t.itemsize for t in self.results(blocks * self.lanes))
+        results = sum(math.prod(t.shape) * t.dtype.itemsize for t in self.results(blocks * self.lanes))
         (work, private), threads = self.arena, torch.get_num_threads()
         return results + max(1, min(threads, blocks)) * work + threads * private
 
@@ -109,18 +112,18 @@ class NativeKernel:
             ) from error
         return self.unlinked
 
-    def take_frame(self, layout: Layout, pointers: Sequence[int], threads: int) -> Frame:
-        """Return memory for a run by some threads, with its argument."""
+    def take_frame(self, layout: Layout, threads: int) -> Frame:
+        """Return memory for a run by some threads, with its argument except for the pointers."""
         try:
             frame = self.frames.pop()
         except IndexError:
             frame = self.new_frame(threads)
         if frame.threads < threads:
             frame = self.new_frame(threads)
-        frame.call.threads = threads
+        if frame.team != threads:
+            frame.team = frame.call.threads = threads
         if frame.layout is not layout:
             frame.set(layout)
-        self.pack(frame.pointers, 0, *pointers)
         return frame
 
     def new_frame(self, threads: int) -> Frame:
@@ -135,16 +138,16 @@ class NativeKernel:
         with blas.single_threaded() if self.is_linked and torch.get_num_threads() > 1 else nullcontext():
             self.function(frame.address)
 
-    def results(self, padded: int) -> list[Tensor]:
-        """Return tensors of one element in memory, with the shapes and dtypes of the results."""
-        lanes, templates = self.templates
+    def results(self, padded: int) -> list[Result]:
+        """Return the results in memory, for a number of lanes in whole blocks."""
+        lanes, layouts = self.layouts
         if lanes != padded:
             results = self.program.block.results
             dims = self.program.out_dims or (None,) * len(results)
             shapes = [r.shape if d is None else self.shape(r.shape, padded) for r, d in zip(results, dims, strict=True)]
-            templates = [_template(shape, r.dtype) for r, shape in zip(results, shapes, strict=True)]
-            self.templates = padded, templates
-        return templates
+            layouts = [Result.row_major(shape, r.dtype) for r, shape in zip(results, shapes, strict=True)]
+            self.layouts = padded, layouts
+        return layouts
 
     def shape(self, shape: tuple[int, ...], padded: int) -> tuple[int, ...]:
         """Return the shape of a result in memory."""
@@ -168,10 +171,13 @@ class Runner:
         self.dims = kernel.program.in_dims or (None,) * len(tensors)
         self.is_copied = any(self.moved(t, d) is not t for t, d in zip(tensors, self.dims, strict=True))
         self.layout = self.layout_of(tensors)
-        self.templates = kernel.results(self.layout.padded)
+        self.results = kernel.results(self.layout.padded)
+        self.memory: tuple[tuple[Any, ...], ...] = tuple(zip(*self.results, strict=True)) or ((), (), ())
         self.views = self.views_of(kernel.program.out_dims or ())
         self.total, work = kernel.steps * self.blocks, kernel.work * self.blocks
         self.is_short, self.is_long = work < kernel.target.short_run, work >= kernel.target.long_run
+        has_more = self.is_copied or kernel.is_linked or kernel.is_shared or kernel.calls or kernel.progress is not None
+        self.is_quick = self.is_short and not has_more
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Run the program and raise its errors."""
@@ -185,13 +191,23 @@ class Runner:
             raise error
         if kernel.progress is not None:
             kernel.progress(self.total, self.total)
-        for i, axis in self.views:
-            outputs[i] = self.delivered(outputs[i], axis)
-        return outputs
+        return self.viewed(outputs)
+
+    def quick(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Do the same for a run that `is_quick`: a short one, with nothing to do besides."""
+        kernel, outputs = self.kernel, [*map(_torch.empty_strided, *self.memory)]
+        frame = kernel.take_frame(self.layout, 1)
+        kernel.pack(frame.pointers, 0, *map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs))
+        kernel.function(frame.address)
+        flags = frame.flags()
+        kernel.frames.append(frame)
+        if flags:
+            raise kernel.error([flags])
+        return self.viewed(outputs) if self.views else outputs
 
     def run(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int], BaseException | None]:
         """Run the program; return results for whole blocks, the error flags of each thread, and the error of a call."""
-        layout, outputs = self.layout, [*map(torch.empty_like, self.templates)]  # faster than torch.empty
+        layout, outputs = self.layout, [*map(_torch.empty_strided, *self.memory)]
         if self.is_copied:
             tensors = [*map(self.moved, tensors, self.dims)]
             layout = self.layout_of(tensors)
@@ -199,7 +215,9 @@ class Runner:
         count = self.workers()
         threads = self.team() if count < 2 else 1
         parts = layout.shared(count) if count else [layout]
-        frames = [self.kernel.take_frame(part, pointers, threads) for part in parts]
+        frames = [self.kernel.take_frame(part, threads) for part in parts]
+        for frame in frames:
+            self.kernel.pack(frame.pointers, 0, *pointers)
         if count:
             self.in_threads(frames, (tensors, outputs))
         else:
@@ -261,24 +279,20 @@ class Runner:
 
     def views_of(self, dims: Sequence[int | None]) -> list[tuple[int, int]]:
         """Return (position, lane axis) of the results with padding, or with a lane axis elsewhere than in memory."""
-        axes = [(i, d, self.lanes_at(self.templates[i])) for i, d in enumerate(dims) if d is not None]
+        axes = [(i, d, self.lanes_at(self.results[i].shape)) for i, d in enumerate(dims) if d is not None]
         return [(i, axis) for i, axis, at in axes if axis != at or self.layout.padded != self.count]
 
-    def delivered(self, out: Tensor, axis: int) -> Tensor:
-        """View the lanes of a result without padding, with the lane axis at its position."""
-        at = self.lanes_at(out)
-        out = out if out.shape[at] == self.count else out.narrow(at, 0, self.count)
-        return out if axis == at else out.movedim(at, axis)
+    def viewed(self, outputs: list[Tensor]) -> list[Tensor]:
+        """View the lanes of the results without padding, with the lane axis at its position."""
+        for i, axis in self.views:
+            out, at = outputs[i], self.lanes_at(outputs[i].shape)
+            out = out if out.shape[at] == self.count else out.narrow(at, 0, self.count)
+            outputs[i] = out if axis == at else out.movedim(at, axis)
+        return outputs
 
-    def lanes_at(self, out: Tensor) -> int:
+    def lanes_at(self, shape: Sequence[int]) -> int:
         """Return the lane axis of a result in memory."""
-        return 0 if self.kernel.lanes == 1 else out.ndim - 1
-
-
-def _template(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return a tensor of at most one element in memory; tensors like it are row-major."""
-    single = torch.empty((), dtype=dtype, device="cpu").expand(shape)
-    return single if single.numel() > 1 else torch.empty(shape, dtype=dtype, device="cpu")
+        return 0 if self.kernel.lanes == 1 else len(shape) - 1
 
 
 def _lanes_last(tensor: Tensor, axis: int) -> Tensor:

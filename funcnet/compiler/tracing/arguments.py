@@ -12,7 +12,7 @@ SEQUENCES = (tuple, list)  # a tuple of classes: isinstance takes three times as
 _NUMBERS = (bool, int, float)
 
 
-def map_tensors(f: Callable[[Tensor], Any], value: Any) -> Any:
+def map_tensors(f: Callable[[Any], Any], value: Any) -> Any:
     """Apply f to the tensors inside nested tuples, lists and dicts of arguments."""
     if isinstance(value, Tensor):
         return f(value)

@@ -37,8 +37,16 @@ _READERS = {
     Tensor.__array__: "a numpy array",
 }
 
-
 _PRINTERS = (Tensor.__repr__, Tensor.__format__)
+
+# the other functions only need what is done for the argument `out`
+_HANDLED = {
+    *(Tensor.__getitem__, Tensor.__setitem__),
+    *_PRINTERS,
+    *_READERS,
+    *number_rules.FUNCTIONS,
+    *value_checks.FUNCTIONS,
+}
 
 
 def with_elements(f: Callable[..., Result], storage: Storage) -> Callable[..., Result]:
@@ -63,6 +71,8 @@ class _Elements(TorchFunctionMode):
         self.storage = storage
 
     def __torch_function__(self, func: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in _HANDLED and not kwargs:
+            return func(*args)
         if func is Tensor.__getitem__:
             return _take(self.storage, args[0], numbers.index(args[1]))
         if func is Tensor.__setitem__:

@@ -5,14 +5,14 @@ The CPU kernel runs on small tensors, once per operation and dtypes.
 
 import warnings
 from collections.abc import Callable, Hashable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet._torch import Operation
-from funcnet.compiler.tracing.arguments import flat
+from funcnet.compiler.tracing.arguments import SEQUENCES, flat
 
 aten = torch.ops.aten
 
@@ -23,7 +23,7 @@ _MOST = 10_000  # cached verdicts
 def check_dtypes(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise the error that the kernel of an operation raises for these dtypes."""
     _check_constants(func, args, kwargs)
-    if torch.Tag.pointwise not in func.tags and func not in _OTHERS:
+    if not _is_checked(func):
         return
     key = func, _kinds(args), _kinds(tuple(kwargs.values()))
     try:
@@ -34,6 +34,11 @@ def check_dtypes(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any])
         error = _verdicts[key] = _verdict(func, args, kwargs)
     if error is not None:
         raise type(error)(*error.args)
+
+
+@cache
+def _is_checked(func: Operation) -> bool:
+    return torch.Tag.pointwise in func.tags or func in _OTHERS
 
 
 def _check_constants(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -96,10 +101,10 @@ def _changed(dtype: torch.dtype, number: int | None, value: Any) -> Any:
 
 def _kinds(value: object) -> Hashable:
     """Return a key of all that a kernel's verdict depends on: dtypes, and numbers such as a negative exponent."""
-    if isinstance(value, tuple | list):
-        return tuple(map(_kinds, value))
     if isinstance(value, Tensor):
-        return value.dtype, value.ndim, value.device.type
+        return value.dtype, value.ndim, value.device
+    if isinstance(value, SEQUENCES):
+        return tuple([_kinds(item) for item in value])
     return type(value), repr(value)
 
 

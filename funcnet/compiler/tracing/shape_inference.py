@@ -1,5 +1,6 @@
 """Shape inference: operations run on meta tensors, by torch's own shape rules."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -38,6 +39,8 @@ def device(func: Operation, args: Any, kwargs: dict[str, Any]) -> torch.device:
     if kwargs.get("device") is not None:
         return torch.device(kwargs["device"])
     tensors = _tensors((args, tuple(kwargs.values())))
+    if len(tensors) == 1:
+        return tensors[0].device
     devices = {t.device for t in tensors if t.ndim or t.device.type != "cpu"} or {t.device for t in tensors}
     if len(devices) > 1:
         names = " and ".join(sorted(map(str, devices)))
@@ -76,20 +79,29 @@ def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _check(func: Any) -> None:
-    if torch.Tag.nondeterministic_seeded in func.tags:
+    if _is_random(func):
         raise draws_random(str(func), user_line())
+
+
+@cache
+def _is_random(func: Any) -> bool:
+    return torch.Tag.nondeterministic_seeded in func.tags
 
 
 def reads_values(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     """Tell whether the results of an operation, or their shapes, depend on the values of its arguments."""
-    if _rule(func, args, kwargs) is not func:
+    if not _may_read_values(func) or _rule(func, args, kwargs) is not func:
         return False
-    dynamic = torch.Tag.dynamic_output_shape in func.tags and func is not torch.ops.aten.index.Tensor
-    return dynamic or torch.Tag.data_dependent_output in func.tags or _by_mask(func, args)
+    return func is not torch.ops.aten.index.Tensor or _has_mask(args)
 
 
-def _by_mask(func: Any, args: Any) -> bool:
-    return func is torch.ops.aten.index.Tensor and any(t is not None and t.dtype in MASKS for t in args[1])
+@cache
+def _may_read_values(func: Any) -> bool:
+    return torch.Tag.dynamic_output_shape in func.tags or torch.Tag.data_dependent_output in func.tags
+
+
+def _has_mask(args: Any) -> bool:
+    return any(t is not None and t.dtype in MASKS for t in args[1])
 
 
 def _meta(value: Any) -> Any:

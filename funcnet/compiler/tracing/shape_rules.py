@@ -22,7 +22,8 @@ aten = torch.ops.aten
 Shape = tuple[int, ...]
 Formula = Callable[..., Shape | None]
 
-_known: dict[Hashable, tuple[torch.dtype, ...] | None] = {}  # the dtypes of the results
+_inferred: dict[Hashable, tuple[Shape, tuple[torch.dtype, ...]] | None] = {}  # by shapes: those of the results
+_known: dict[Hashable, tuple[torch.dtype, ...] | None] = {}  # by pattern of small sizes: the dtypes of the results
 _MOST = 10_000  # keys
 
 
@@ -37,14 +38,30 @@ def infer(func: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     """
     if (formula := _formula(func)) is None:
         return None
+    key = func, torch.get_default_dtype(), tuple(kwargs), _layouts((args, tuple(kwargs.values())))
+    try:
+        found = _inferred[key]
+    except KeyError:  # not by `in`: another thread may clear the table after it
+        if len(_inferred) >= _MOST:
+            _inferred.clear()
+        found = _inferred[key] = _infer(func, formula, args, kwargs)
+    if found is None:
+        return None
+    shape, dtypes = found
+    results = tuple([torch.empty(shape, dtype=dtype, device=META) for dtype in dtypes])
+    return results if len(results) > 1 else results[0]
+
+
+def _infer(
+    func: Any, formula: Formula, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Shape, tuple[torch.dtype, ...]] | None:
+    """Return the shape of all results and their dtypes; None if torch's rule is needed."""
     if formula is not _product and not all(map(_is_ordered, _tensors(args, kwargs))):
         return None
     if (shape := formula(*args, **kwargs)) is None:
         return None
-    if (dtypes := _known_dtypes(func, formula, args, kwargs)) is None:
-        return None
-    results = tuple([torch.empty(shape, dtype=dtype, device=META) for dtype in dtypes])
-    return results if len(results) > 1 else results[0]
+    dtypes = _known_dtypes(func, formula, args, kwargs)
+    return None if dtypes is None else (shape, dtypes)
 
 
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
@@ -70,7 +87,7 @@ def _known_dtypes(
     key = func, torch.get_default_dtype(), tuple(kwargs), _kinds((args, tuple(kwargs.values())))
     try:
         return _known[key]
-    except KeyError:  # not by `in`: another thread may clear the table after it
+    except KeyError:
         if len(_known) >= _MOST:
             _known.clear()
         found = _known[key] = _dtypes(func, formula, args, kwargs)
@@ -98,6 +115,15 @@ def _small(tensor: Tensor) -> Tensor:
 def _small_shape(tensor: Tensor) -> Shape:
     """Replace sizes above 2 by 2: sizes of 0 and 1 have their own rules."""
     return tuple([size if size < 2 else 2 for size in tensor.shape])
+
+
+def _layouts(value: object) -> Hashable:
+    """Return a key of the shapes, strides and dtypes of tensors, and of the other arguments."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.shape, value.stride()
+    if isinstance(value, SEQUENCES):
+        return tuple([_layouts(item) for item in value])
+    return type(value), value
 
 
 def _kinds(value: object) -> Hashable:

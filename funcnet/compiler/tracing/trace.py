@@ -272,8 +272,8 @@ class Trace(Recorder):
         return tuple(self.storage.read(self.lift(tensor)) for tensor in tensors)
 
     def values(self, value: Any) -> Any:
-        """Replace the tensors inside arguments by their current values."""
-        return map_tensors(lambda tensor: self.storage.read(self.lift_tensor(tensor)), value)
+        """Replace the tracers inside arguments by their current values."""
+        return map_tensors(self.storage.read, value)
 
 
 def _is_new(leaf: object, given: Sequence[Tensor]) -> bool:

@@ -218,19 +218,22 @@ def _adam_update(
 
     def direction(_: Tensor, m: Tensor, v: Tensor) -> Tensor:
         ratio, epsilon, epsilon_root = corrections[v.dtype]
-        return m / torch.addcmul(epsilon, (v + epsilon_root).sqrt(), ratio)
+        shifted = v if epsilon_root is None else v + epsilon_root
+        return m / torch.addcmul(epsilon, shifted.sqrt(), ratio)
 
     return tree.map(direction, updates, mean, nu), ScaleByAdamState(count, mu, nu)
 
 
 def _corrections(
     count: Tensor, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return both bias corrections as three numbers, for fewer operations per leaf (section 2 of the paper).
 
     m̂ / (sqrt(v̂ + eps_root) + eps) = m / (r sqrt(v + eps_root w) + eps (1 - b1^t)), where w = 1 - b2^t and
-    r = (1 - b1^t) / sqrt(w).
+    r = (1 - b1^t) / sqrt(w). The last number, eps_root w, is None where eps_root is the default.
     """
     first, second = (moments.bias_weight(decay, count, dtype) for decay in (b1, b2))
-    ratio, epsilon, epsilon_root = first / second.sqrt(), eps * first, eps_root * second
-    return as_dtype(ratio, dtype), as_dtype(epsilon, dtype), as_dtype(epsilon_root, dtype)
+    ratio, epsilon = as_dtype(first / second.sqrt(), dtype), as_dtype(eps * first, dtype)
+    if type(eps_root) is float and not eps_root:  # the type of a number that jit traces is another one
+        return ratio, epsilon, None
+    return ratio, epsilon, as_dtype(eps_root * second, dtype)

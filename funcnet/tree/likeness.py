@@ -1,0 +1,69 @@
+"""Flatten trees that probably have the structure of an earlier one, in a tenth of the time."""
+
+from typing import Any
+
+import optree
+
+from funcnet.tree.flattening import Structure, Tree, flatten, leaves
+
+_KINDS = optree.PyTreeKind
+_COMPARED = {
+    *(_KINDS.LEAF, _KINDS.NONE, _KINDS.TUPLE, _KINDS.LIST, _KINDS.DICT),
+    *(_KINDS.NAMEDTUPLE, _KINDS.STRUCTSEQUENCE, _KINDS.CUSTOM),
+}
+
+
+class Flattener:
+    """Flattens trees of one structure.
+
+    optree takes the leaves of such a tree without a new description of its structure, and compares everything but the
+    type of a mapping: it also takes an OrderedDict for a dict. So the types of dicts are compared here.
+
+    Args:
+        example: A tree with the structure, which `is_possible`.
+        structure: Its structure.
+        of_known_type: A dict in the example; there will be a dict in its place in every tree.
+    """
+
+    def __init__(self, example: Tree, structure: Structure, of_known_type: dict[str, Any] | None = None) -> None:
+        self.structure, self.dicts = structure, _dicts(example, of_known_type)
+
+    @staticmethod
+    def is_possible(structure: Structure) -> bool:
+        """Tell whether all nodes are of kinds that are compared: no deque, and no custom node that holds a dict."""
+        if structure.kind == _KINDS.CUSTOM and _holds_dict(structure):
+            return False
+        return structure.kind in _COMPARED and all(map(Flattener.is_possible, structure.children()))
+
+    def __call__(self, tree: Tree) -> list[Any] | None:
+        """Return what a tree has in place of the leaves, which may be trees; None if it has another structure."""
+        try:
+            for outer, places in self.dicts:
+                parts = outer.flatten_up_to(tree)
+                for i in places:
+                    if parts[i].__class__ is not dict:
+                        return None
+            return self.structure.flatten_up_to(tree)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _holds_dict(structure: Structure) -> bool:
+    return structure.kind == _KINDS.DICT or any(map(_holds_dict, structure.children()))
+
+
+def _dicts(tree: Tree, of_known_type: Tree) -> list[tuple[Structure, list[int]]]:
+    """Return for each depth of dicts inside dicts the structure down to these, and their places among its leaves."""
+    found, dicts = [], _outermost(tree)
+    while dicts:
+        these = {id(each) for each in dicts}
+        parts, structure = flatten(tree, lambda part, these=these: id(part) in these)
+        places = [i for i, part in enumerate(parts) if id(part) in these and part is not of_known_type]
+        if places:
+            found.append((structure, places))
+        dicts = [inner for each in dicts for inner in _outermost([*each.values()])]
+    return found
+
+
+def _outermost(tree: Tree) -> list[dict[Any, Any]]:
+    return [part for part in leaves(tree, lambda part: isinstance(part, dict)) if isinstance(part, dict)]
