@@ -23,7 +23,7 @@ class _Power(NamedTuple):
     vector: Tree  # of norm 1
     product: Tree  # with the matrix
     value: Tensor  # <vector, product>, an estimate of the eigenvalue
-    count: Tensor
+    steps: Tensor
 
 
 class _Root(NamedTuple):
@@ -34,7 +34,7 @@ class _Root(NamedTuple):
     before: Tensor  # the root before the last step
     error: Tensor
     improves: Tensor  # 0-d bool: whether the last step did not increase the error much
-    count: Tensor
+    steps: Tensor
 
 
 def power_iteration(
@@ -74,12 +74,12 @@ def power_iteration(
 
     def goes_on(state: _Power) -> Tensor:
         residual = tree.norm(tree.map(lambda z, v: z - state.value * v, state.product, state.vector))
-        return ~((residual / state.value).abs() < error_tolerance) & (state.count < num_iters)
+        return ~((residual / state.value).abs() < error_tolerance) & (state.steps < num_iters)
 
     def step(state: _Power) -> _Power:
         vector = _normalized(state.product)
         next_product = product(vector)
-        return _Power(vector, next_product, tree.dot(vector, next_product), state.count + 1)
+        return _Power(vector, next_product, tree.dot(vector, next_product), state.steps + 1)
 
     end = while_loop(goes_on, step, _Power(vector, first, zero, torch.zeros_like(zero, dtype=torch.int64)))
     return end.value, _normalized(end.product)
@@ -116,14 +116,14 @@ def matrix_inverse_pth_root(
     z = (1 + p) / (2 * torch.linalg.vector_norm(damped))
 
     def goes_on(state: _Root) -> Tensor:
-        return (state.count < num_iters) & (state.error > error_tolerance) & state.improves
+        return (state.steps < num_iters) & (state.error > error_tolerance) & state.improves
 
     def step(state: _Root) -> _Root:
         factor = ((1 + p) * identity - state.power) / p
         power = torch.linalg.matrix_power(factor, p) @ state.power
         error = (power - identity).abs().max()
         improves = (error < 1.2 * state.error) | (error > 0.5)  # it may grow first; later growth is that of rounding
-        return _Root(power, state.root @ factor, state.root, error, improves, state.count + 1)
+        return _Root(power, state.root @ factor, state.root, error, improves, state.steps + 1)
 
     root = identity * z ** (1 / p)
     error = (damped * z - identity).abs().max()

@@ -14,6 +14,7 @@ from funcnet.optim.base import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    as_dtype,
     cast,
     floating,
     need_params,
@@ -100,6 +101,7 @@ def _cocob_update(
     updates: Updates, state: COCOBState, params: Params | None = None, *, alpha: Scalar, **extra: Any
 ) -> tuple[Updates, COCOBState]:
     params = need_params("scale_by_cocob", params, updates)
+    updates = tree.map(lambda g, most: as_dtype(g, most.dtype), updates, state.scale)
     largest = tree.map(lambda g, most: torch.maximum(most, g.abs()), updates, state.scale)
     total = tree.map(lambda g, total: total + g.abs(), updates, state.subgradients)
     sums = tree.map(lambda g, sum: sum - g, updates, state.cumulative_gradients)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, State, Updates, floating, stateless
 from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.states import with_state
@@ -92,9 +93,7 @@ def measure_with_ema(
 
 
 def _measuring(measure: Measure | GradientTransformation) -> GradientTransformation:
-    if hasattr(measure, "init"):
-        return GradientTransformation(measure.init, measure.update)
-    return stateless(partial(_measured, measure=measure))
+    return measure if isinstance(measure, GradientTransformation) else stateless(partial(_measured, measure=measure))
 
 
 def _snapshot_init(params: Params, *, name: str, measure: Measure) -> SnapshotState:
@@ -110,7 +109,7 @@ def _snapshot_update(
     measure: Measure,
     **extra: Any,
 ) -> tuple[Updates, SnapshotState]:
-    return updates, SnapshotState({name: measure(updates)})
+    return updates, SnapshotState(_as_before({name: measure(updates)}, state.measurement))
 
 
 def _monitor_init(params: Params, *, parts: dict[str, GradientTransformation]) -> MonitorState:
@@ -127,7 +126,8 @@ def _monitor_update(
     parts: dict[str, GradientTransformation],
     **extra: Any,
 ) -> tuple[Updates, MonitorState]:
-    return updates, MonitorState(*_measure_all(updates, state.measure_states, params, parts, **extra))
+    measured, states = _measure_all(updates, state.measure_states, params, parts, **extra)
+    return updates, MonitorState(_as_before(measured, state.measurements), states)
 
 
 def _measure_all(
@@ -139,6 +139,11 @@ def _measure_all(
 ) -> tuple[dict[str, Tree], tuple[State, ...]]:
     found = [part.update(updates, state, params, **extra) for part, state in zip(parts.values(), states, strict=True)]
     return dict(zip(parts, (measured for measured, _ in found), strict=True)), tuple(state for _, state in found)
+
+
+def _as_before(measured: dict[str, Tree], before: dict[str, Tree]) -> dict[str, Tree]:
+    """Cast measurements to the dtypes in the state: updates may be wider than the parameters."""
+    return tree.map(lambda x, old: x.to(old.dtype) if tree.is_tensor(x) else x, measured, before)
 
 
 def _ema_init(params: Params, *, mean: GradientTransformation, measure: Measure) -> State:

@@ -118,11 +118,11 @@ def _bet(h: Tensor, state: MechanicState, eps: Scalar, s_init: Scalar) -> tuple[
     """Return the money, the largest |h|, the sum of h² and the bets after the gain h per unit."""
     size = len(state.s)
     betas = 1 - h.new_full((size,), 0.1) ** torch.arange(1, size + 1, dtype=h.dtype, device=h.device)
-    m = torch.maximum(betas * state.m, h.abs() + eps)
+    m = torch.maximum(betas * state.m, h.abs() + cast(eps, h))
     v = betas.square() * state.v + h.square()
     r = betas * state.r + torch.maximum(torch.minimum(h, state.m), -state.m) * state.s
-    s = (cast(s_init, m) / size * m + r.clamp(min=0)) / (v.sqrt() + eps)
-    return tuple(as_dtype(x, h.dtype) for x in (r, m, v, s))
+    s = (cast(s_init, m) / size * m + r.clamp(min=0)) / (v.sqrt() + cast(eps, h))
+    return r, m, v, s
 
 
 def _norm(values: Params, like: Tensor) -> Tensor:
