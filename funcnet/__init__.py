@@ -75,7 +75,7 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import distributed, lax, nn, numpy, report, scipy
+    from funcnet import distributed, flatten_util, image, lax, nn, numpy, ops, report, scipy
     from funcnet.numpy.updates import at
 
 __all__ = [
@@ -120,6 +120,7 @@ __all__ = [
     "eval_shape",
     "fit",
     "flatten",
+    "flatten_util",
     "fori_loop",
     "from_module",
     "grad",
@@ -127,6 +128,7 @@ __all__ = [
     "gru",
     "hessian",
     "hvp",
+    "image",
     "initializers",
     "jacfwd",
     "jacobian",
@@ -149,6 +151,7 @@ __all__ = [
     "named_scope",
     "nn",
     "numpy",
+    "ops",
     "optim",
     "parallel",
     "per_example_grads",
@@ -186,7 +189,7 @@ __version__ = "0.1.0"
 
 _drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
-_ON_FIRST_USE = ("distributed", "lax", "nn", "numpy", "report", "scipy")
+_ON_FIRST_USE = ("distributed", "flatten_util", "image", "lax", "nn", "numpy", "ops", "report", "scipy")
 
 
 if not TYPE_CHECKING:  # a type checker then knows which names there are
