@@ -48,7 +48,8 @@ def map_coordinates(
 
 
 def _nearest(c: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return [(c.round().long(), torch.ones_like(c))]
+    away_from_zero = c.sign() * (c.abs() + 0.5).floor()  # as in JAX; torch.round rounds halves to even numbers
+    return [(away_from_zero.long(), torch.ones_like(c))]
 
 
 def _linear(c: Tensor) -> list[tuple[Tensor, Tensor]]:

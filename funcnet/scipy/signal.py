@@ -60,7 +60,10 @@ def correlate2d(
 ) -> Tensor:
     """The correlation of two matrices, with zeros outside of them."""
     _check_matrices("correlate2d", in1, in2, boundary, fillvalue)
-    return correlate(in1, in2, mode)
+    if mode != "same":
+        return correlate(in1, in2, mode)
+    x, y = as_tensor("correlate2d", in1), conjugated(as_tensor("correlate2d", in2))
+    return convolve(x.flip(0, 1), y, mode).flip(0, 1)  # as scipy aligns the middle parts of even sizes
 
 
 def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | Sequence[int] | None = None) -> Tensor:
