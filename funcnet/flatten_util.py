@@ -22,7 +22,7 @@ def ravel_pytree(pytree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
     Example:
         >>> vector, unravel = fn.flatten_util.ravel_pytree({"w": torch.ones(2), "n": torch.tensor(3)})
         >>> vector, unravel(2 * vector)
-        (tensor([3., 1., 1.]), {'n': tensor(6), 'w': tensor([2., 2.])})
+        (tensor([3., 1., 1.]), {'w': tensor([2., 2.]), 'n': tensor(6)})
     """
     leaves, structure = tree.flatten(pytree)
     tensors = [as_tensor("ravel_pytree", leaf) for leaf in leaves]

@@ -140,8 +140,7 @@ def _delta_orthogonal(
             "delta_orthogonal: expected a shape (*window, inputs, outputs) of 3 to 5 axes, with at least as many"
             f" outputs as inputs, got {tuple(shape)}."
         )
-    square = orthogonal(scale, column_axis)(key, (shape[-1], shape[-1]), own if dtype is None else dtype, device)
-    matrix = square[: shape[-2]]
+    matrix = orthogonal(scale, column_axis)(key, tuple(shape[-2:]), own if dtype is None else dtype, device)
     sides = [((size - 1) // 2, size - 1 - (size - 1) // 2) for size in shape[:-2]]
     padding = [side for pair in reversed(sides) for side in pair]
     return pad(matrix.reshape(*(1,) * len(sides), *matrix.shape), [0, 0, 0, 0, *padding])

@@ -80,8 +80,8 @@ def projection_l1_sphere(params: Params, scale: Scalar = 1.0) -> Params:
     """Project all entries together onto the sphere of the norm Σ|p| = scale.
 
     Example:
-        >>> fn.optim.projections.projection_l1_sphere(torch.tensor([0.5, -1.0, 0.0]), 2.0)
-        tensor([ 0.7500, -1.2500,  0.0000])
+        >>> fn.optim.projections.projection_l1_sphere(torch.tensor([0.5, -1.0]), 2.0)
+        tensor([ 0.7500, -1.2500])
     """
     magnitudes = projection_simplex(_each(torch.abs, _real(params)), scale)
     return tree.map(lambda p, m: p.sign() * m if tree.is_floating(p) else p, params, magnitudes)

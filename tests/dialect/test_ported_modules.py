@@ -166,6 +166,8 @@ def test_a_kernel_of_a_convolution_keeps_norms():
     init = fn.nn.initializers.delta_orthogonal(2.0)
     kernel = init(fn.random.key(0), (3, 4, 2, 5))
     middle = kernel[1, 1]
+    jax = [[-1.7996418, 0.4759696, -0.7312607], [0.5606728, 1.9151733, -0.1332575]]
+    assert_close(init(fn.random.key(3), (3, 2, 2, 3))[1, 0], torch.tensor(jax), rtol=1e-5, atol=1e-6)
     assert_close(middle @ middle.T, 4 * torch.eye(2))
     assert kernel.count_nonzero() == middle.count_nonzero()
     assert init(fn.random.key(0), (3, 2, 2), torch.float64).dtype == torch.float64

@@ -22,9 +22,11 @@ def dpsgd(
 
     Args:
         learning_rate: Step size.
-        l2_norm_clip, noise_multiplier: As in `differentially_private_aggregate`.
+        l2_norm_clip: The bound of the norm of the gradient of one example.
+        noise_multiplier: The standard deviation of the noise on the sum of gradients, divided by l2_norm_clip.
         seed: A key, or a seed, for the noise.
-        momentum, nesterov: As in `sgd`.
+        momentum: The decay of the sum of noisy means, in [0, 1). None: no momentum.
+        nesterov: Whether the momentum looks ahead.
     Returns:
         The transformation. Updates have a leading axis of examples, parameters do not. State: a tuple, with a
         `DifferentiallyPrivateAggregateState` first.

@@ -45,7 +45,7 @@ def scale_by_simplified_ademamix(
     Example:
         >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_simplified_ademamix(alpha=1.0)
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
-        tensor([2., 2.])
+        tensor([2.0000, 2.0000])
     """
     check_fraction("scale_by_simplified_ademamix", b1=b1, b2=b2)
     check_rate("scale_by_simplified_ademamix", alpha=alpha)

@@ -78,7 +78,9 @@ def measure_with_ema(
 
     Args:
         measure: A function from updates to a tree of floating-point tensors.
-        decay, debias, accumulator_dtype: As in `ema`.
+        decay: The decay of the average, in [0, 1).
+        debias: Whether to divide by the sum of the weights, because the average starts from 0.
+        accumulator_dtype: The dtype of the average. None: that of the measurement of the parameters.
     Returns:
         The transformation. State: a tuple, with an `EmaState` second.
     Example:
