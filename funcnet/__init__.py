@@ -73,7 +73,7 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import bridge, checking, curvature, distributed, lax, nn, numpy, report, scipy
+    from funcnet import bridge, checking, curvature, distributed, flatten_util, image, lax, nn, numpy, ops, report, scipy
     from funcnet.bridge import from_module, to_module
     from funcnet.curvature import hvp, per_example_grads
     from funcnet.numpy.updates import at
@@ -120,6 +120,7 @@ __all__ = [
     "eval_shape",
     "fit",
     "flatten",
+    "flatten_util",
     "fori_loop",
     "from_module",
     "grad",
@@ -127,6 +128,7 @@ __all__ = [
     "gru",
     "hessian",
     "hvp",
+    "image",
     "initializers",
     "jacfwd",
     "jacobian",
@@ -149,6 +151,7 @@ __all__ = [
     "named_scope",
     "nn",
     "numpy",
+    "ops",
     "optim",
     "parallel",
     "per_example_grads",
@@ -188,7 +191,7 @@ _drawers.append(lambda description: import_module("funcnet.report").bar(descript
 
 _MODULES_ON_FIRST_USE = (
     *("bridge", "checking", "curvature", "report"),
-    *("distributed", "lax", "nn", "numpy", "scipy"),
+    *("distributed", "flatten_util", "image", "lax", "nn", "numpy", "ops", "scipy"),
 )
 _NAMES_ON_FIRST_USE = {
     "at": "funcnet.numpy.updates",

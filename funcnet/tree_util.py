@@ -3,7 +3,8 @@
 Unlike the functions of `fn.tree`, `tree_map_with_path` calls its function with a tuple of keys; see `keystr`.
 """
 
-from collections.abc import Callable, Sequence
+import builtins
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,10 +32,14 @@ __all__ = [
     "Partial",
     "PyTreeDef",
     "SequenceKey",
+    "all_leaves",
     "keystr",
     "register_dataclass",
     "register_pytree_node",
     "register_pytree_node_class",
+    "register_pytree_with_keys",
+    "register_pytree_with_keys_class",
+    "register_static",
     "tree_all",
     "tree_flatten",
     "tree_flatten_with_path",
@@ -46,6 +51,9 @@ __all__ = [
     "tree_structure",
     "tree_transpose",
     "tree_unflatten",
+    "treedef_children",
+    "treedef_is_leaf",
+    "treedef_tuple",
 ]
 
 
@@ -86,6 +94,74 @@ def register_pytree_node_class(cls: Any) -> Any:
     """
     register_pytree_node(cls, lambda node: node.tree_flatten(), cls.tree_unflatten)
     return cls
+
+
+def register_pytree_with_keys(
+    nodetype: Any,
+    flatten_with_keys: Callable[[Any], tuple[Iterable[tuple[Any, Any]], Any]],
+    unflatten_func: Callable[[Any, Any], Any],
+    flatten_func: Callable[[Any], tuple[Iterable[Any], Any]] | None = None,
+) -> None:
+    """Make a class a node whose flatten function returns ((key, child), ...) and the rest; paths hold the places.
+
+    Args:
+        nodetype: A class.
+        flatten_with_keys: From an object to pairs of a key and a child, and the rest, part of the structure.
+        unflatten_func: From (the rest, children) to an object.
+        flatten_func: From an object to (children, the rest), if that is faster.
+    """
+
+    def children(node: Any) -> tuple[Iterable[Any], Any]:
+        pairs, rest = flatten_with_keys(node)
+        return [child for _, child in pairs], rest
+
+    register_pytree_node(nodetype, flatten_func or children, unflatten_func)
+
+
+def register_pytree_with_keys_class(cls: Any) -> Any:
+    """Make a class with the methods tree_flatten_with_keys and tree_unflatten a node; use it as a decorator."""
+    flatten = cls.tree_flatten if hasattr(cls, "tree_flatten") else None
+    register_pytree_with_keys(cls, lambda node: node.tree_flatten_with_keys(), cls.tree_unflatten, flatten)
+    return cls
+
+
+def register_static(cls: Any) -> Any:
+    """Make a class a node without children: its objects, which are hashable, are part of the structure.
+
+    Example:
+        >>> @fn.tree_util.register_static
+        ... class Name(str): pass
+        >>> fn.tree.leaves({"x": 1, "name": Name("a")})
+        [1]
+    """
+    register_pytree_node(cls, lambda node: ((), node), lambda node, _: node)
+    return cls
+
+
+def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
+    """Tell whether all of these are leaves."""
+    return builtins.all(treedef_is_leaf(tree_structure(x, is_leaf)) for x in iterable)
+
+
+def treedef_is_leaf(treedef: PyTreeDef) -> bool:
+    """Tell whether a structure is that of a leaf."""
+    return treedef.num_nodes == 1 and treedef.num_leaves == 1
+
+
+def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
+    """List the structures of the children of a node."""
+    return treedef.children()
+
+
+def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
+    """Return the structure of a tuple of trees with these structures.
+
+    Example:
+        >>> leaf = fn.tree_util.tree_structure(0)
+        >>> fn.tree_util.treedef_tuple([leaf, leaf]) == fn.tree_util.tree_structure((1, 2))
+        True
+    """
+    return tree_structure(tuple(tree_unflatten(d, [0] * d.num_leaves) for d in treedefs))
 
 
 def register_dataclass(

@@ -37,6 +37,12 @@ SECTIONS = [  # the modules of the index, in its order
     "numpy.fft",
     "scipy.linalg",
     "scipy.special",
+    "scipy.signal",
+    "scipy.ndimage",
+    "scipy.sparse.linalg",
+    "ops",
+    "image",
+    "flatten_util",
     "tree_util",
 ]
 HEAD = """# The public names

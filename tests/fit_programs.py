@@ -19,7 +19,7 @@ def training(optimizer):
         params, state = carry
         loss = lambda w: ((x @ w - x.sum(-1)).sin() ** 2).mean()  # noqa: E731
         value, grads = fn.value_and_grad(loss)(params)
-        updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=loss)
+        updates, state = optimizer.update(grads, state, params, value=value, grad=grads, value_fn=loss, obj_fn=loss)
         return (fn.optim.apply_updates(params, updates), state), {"loss": value, "norm": fn.tree.norm(grads)}
 
     params = numbers(3, seed=1)

@@ -11,13 +11,15 @@ from golden import load
 from torch import Tensor
 
 import funcnet as fn
-from funcnet import lax, nn, scipy
+from funcnet import image, lax, nn, ops, scipy
 from funcnet import numpy as jnp
 from funcnet.numpy.promotion import as_tensor
 
 NAMES = {
     "jnp": jnp, "at": fn.at, "nn": nn, "lax": lax,
     "special": scipy.special, "stats": scipy.stats, "linalg": scipy.linalg,
+    "signal": scipy.signal, "ndimage": scipy.ndimage, "integrate": scipy.integrate, "krylov": scipy.sparse.linalg,
+    "ops": ops, "image": image, "lax_linalg": lax.linalg,
 }  # fmt: skip
 
 

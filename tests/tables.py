@@ -189,6 +189,24 @@ OPTIMIZERS = {
     "signum": lambda rate=0.2: fn.optim.signum(falling(rate), beta=0.5),
     "sm3": lambda rate=0.5: fn.optim.sm3(rate, momentum=0.5),
     "yogi": lambda rate=0.1: fn.optim.yogi(rate, b1=0.5, b2=0.9, eps=1.0),
+    "acprop": lambda rate=0.1: fn.optim.acprop(falling(rate), b1=0.5, b2=0.8, weight_decay=1e-9),
+    "adopt": lambda rate=0.2: fn.optim.adopt(falling(rate), b1=0.5, b2=0.8),
+    "cocob": lambda rate=1.0: fn.optim.cocob(rate, alpha=5.0),
+    "dog": lambda rate=1.0: fn.optim.dog(rate, ("distance", 0.5)),
+    "dowg": lambda rate=1.0: fn.optim.dowg(rate, 0.5),
+    "scale_by_distance_over_gradients": lambda rate=1.0: fn.optim.chain(
+        fn.optim.scale_by_distance_over_gradients(0.2), fn.optim.scale_by_learning_rate(rate)
+    ),
+    "madgrad": lambda rate=0.5: fn.optim.madgrad(rate, momentum=0.5),
+    "momo": lambda rate=0.3: fn.optim.momo(rate, beta=0.3),
+    "momo_adam": lambda rate=0.3: fn.optim.momo_adam(falling(rate), b1=0.5, b2=0.8),
+    "simplified_ademamix": lambda rate=0.1: fn.optim.simplified_ademamix(falling(rate), b1=0.5, b2=0.8, alpha=0.5),
+    "sophia": lambda rate=0.3: fn.optim.sophia(rate, b1=0.5, gamma=0.5, weight_decay=1e-9, update_interval=2),
+    "mechanize": lambda rate=1.0: fn.optim.mechanize(fn.optim.sgd(rate), s_init=0.1),
+    "split_real_and_imaginary": lambda rate=0.1: fn.optim.split_real_and_imaginary(fn.optim.sgd(rate, momentum=0.5)),
+    "monitor": lambda rate=0.1: fn.optim.chain(
+        fn.optim.monitor({"norm": fn.optim.global_norm}), fn.optim.sgd(rate), fn.optim.snapshot("sum", fn.tree.norm)
+    ),
     "apply_every": lambda rate=0.1: fn.optim.chain(fn.optim.sgd(rate), fn.optim.apply_every(2)),
     "normalize": lambda rate=0.2: fn.optim.chain(fn.optim.normalize(), fn.optim.sgd(falling(rate))),
     "chain": lambda rate=0.1: fn.optim.chain(

@@ -7,7 +7,7 @@ Example:
     tensor([3, 4])
 """
 
-from funcnet.lax import control_flow, convolution, gathering, operations, slicing, special, windows
+from funcnet.lax import control_flow, convolution, gathering, linalg, operations, slicing, special, windows
 from funcnet.lax.control_flow import *
 from funcnet.lax.convolution import *
 from funcnet.lax.gathering import *
@@ -29,6 +29,7 @@ from funcnet.numpy import (
     bitwise_not,
     bitwise_or,
     bitwise_xor,
+    broadcast_shapes,
     cbrt,
     ceil,
     conj,
@@ -42,7 +43,6 @@ from funcnet.numpy import (
     floor,
     full_like,
     imag,
-    linalg,
     log,
     log1p,
     nextafter,
@@ -74,10 +74,10 @@ from funcnet.numpy import subtract as sub
 
 __all__ = [
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "cbrt", "ceil", "conj", "cos", "cosh", "dot", "eq", "exp", "exp2", "expand_dims",
-    "expm1", "floor", "full_like", "ge", "gt", "imag", "le", "linalg", "log", "log1p", "lt", "max", "min", "mul", "ne",
-    "neg", "nextafter", "pow", "real", "reciprocal", "sign", "sin", "sinh", "sqrt", "square", "squeeze", "sub", "tan",
-    "tanh", "transpose", "zeros_like",
+    "bitwise_or", "bitwise_xor", "broadcast_shapes", "cbrt", "ceil", "conj", "cos", "cosh", "dot", "eq", "exp", "exp2",
+    "expand_dims", "expm1", "floor", "full_like", "ge", "gt", "imag", "le", "linalg", "log", "log1p", "lt", "max",
+    "min", "mul", "ne", "neg", "nextafter", "pow", "real", "reciprocal", "sign", "sin", "sinh", "sqrt", "square",
+    "squeeze", "sub", "tan", "tanh", "transpose", "zeros_like",
 ]  # fmt: skip
 __all__ += control_flow.__all__
 __all__ += convolution.__all__

@@ -13,11 +13,11 @@ from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
-    "Precision",
-    "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod",
-    "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma",
-    "logistic", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round",
-    "rsqrt", "select", "select_n", "sort", "sort_key_val", "top_k",
+    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type",
+    "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc",
+    "integer_pow", "is_finite", "lgamma", "logistic", "optimization_barrier", "population_count", "reduce_and",
+    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round", "rsqrt", "select",
+    "select_n", "sort", "sort_key_val", "split", "top_k",
 ]  # fmt: skip
 
 
@@ -200,6 +200,47 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Tensor, Tensor
         raise ValueError(f"top_k: expected k from 0 to {x.shape[axis]}, the length of the axis, got {k}.")
     values, order = torch.sort(x, dim=axis, descending=True, stable=True)
     return values.narrow(axis, 0, k), order.narrow(axis, 0, k).to(torch.int32)
+
+
+def approx_max_k(
+    operand: ArrayLike, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **hints: Any
+) -> tuple[Tensor, Tensor]:
+    """The k largest elements, as those of `top_k`: they are exact, whatever the recall_target."""
+    return top_k(operand, k, axis=reduction_dimension)
+
+
+def approx_min_k(
+    operand: ArrayLike, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **hints: Any
+) -> tuple[Tensor, Tensor]:
+    """The k least elements in ascending order, and their positions; they are exact, whatever the recall_target."""
+    values, places = top_k(-as_tensor("approx_min_k", operand), k, axis=reduction_dimension)
+    return -values, places
+
+
+def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Split an axis into parts of these sizes."""
+    x = as_tensor("split", operand)
+    axis = one_axis("split", axis, x.ndim)
+    if sum(sizes) != x.shape[axis]:
+        raise ValueError(f"split: expected sizes that sum to {x.shape[axis]}, the length of the axis, got {sizes}.")
+    return list(x.split(list(sizes), axis))
+
+
+def population_count(x: ArrayLike) -> Tensor:
+    """The number of bits of integers that are 1, in their dtype."""
+    bits = as_tensor("population_count", x)
+    width = 8 * bits.element_size()
+    counted = bits.to(torch.int64)
+    counted = counted if width == 64 else counted & ((1 << width) - 1)
+    counted = counted - ((counted >> 1) & 0x5555555555555555)
+    counted = (counted & 0x3333333333333333) + ((counted >> 2) & 0x3333333333333333)
+    counted = (counted + (counted >> 4)) & 0x0F0F0F0F0F0F0F0F
+    return sum(((counted >> shift) & 0xFF for shift in range(8, 64, 8)), counted & 0xFF).to(bits.dtype)
+
+
+def optimization_barrier(operand: Any) -> Any:
+    """Return the operand; in JAX, operations are not moved across it."""
+    return operand
 
 
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Tensor:

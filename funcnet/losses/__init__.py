@@ -24,7 +24,12 @@ from funcnet.losses.classification import (
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
 )
-from funcnet.losses.divergences import generalized_kl_divergence, kl_divergence, kl_divergence_with_log_targets
+from funcnet.losses.divergences import (
+    convex_kl_divergence,
+    generalized_kl_divergence,
+    kl_divergence,
+    kl_divergence_with_log_targets,
+)
 from funcnet.losses.regression import cosine_distance, cosine_similarity, huber_loss, l2_loss, log_cosh, squared_error
 from funcnet.losses.segmentation import binary_dice_loss, dice_loss, multiclass_generalized_dice_loss
 from funcnet.losses.self_supervised import ntxent, triplet_margin_loss
@@ -33,6 +38,7 @@ from funcnet.losses.sequences import ctc_loss, ranking_softmax_loss
 __all__ = [
     "binary_cross_entropy",
     "binary_dice_loss",
+    "convex_kl_divergence",
     "cosine_distance",
     "cosine_similarity",
     "ctc_loss",

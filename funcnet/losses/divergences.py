@@ -66,3 +66,6 @@ def generalized_kl_divergence(
     """
     entropy = kl_divergence(log_predictions, targets, axis, where)
     return entropy + total(log_predictions.exp() - targets, axis, where)
+
+
+convex_kl_divergence = generalized_kl_divergence  # its older name

@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from funcnet import initializers
 from funcnet.initializers import Initializer, ones, zeros
@@ -21,9 +22,9 @@ from funcnet.initializers.variance import Axes, Distribution, Mode
 from funcnet.random import Key, Scalar
 
 __all__ = [
-    "Initializer", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
-    "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal", "uniform",
-    "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+    "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+    "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal",
+    "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
 ]  # fmt: skip
 
 
@@ -52,6 +53,16 @@ def truncated_normal(
 def orthogonal(scale: Scalar = 1.0, column_axis: int = -1, dtype: torch.dtype = torch.float32) -> Initializer:
     """Draw scale times a uniformly distributed matrix with orthonormal columns, or rows if there are fewer rows."""
     return _with_dtype(initializers.orthogonal(scale, column_axis), dtype)
+
+
+def delta_orthogonal(scale: Scalar = 1.0, column_axis: int = -1, dtype: torch.dtype = torch.float32) -> Initializer:
+    """Draw the kernel of a convolution, (*window, inputs, outputs), that is `orthogonal` in the middle, 0 elsewhere.
+
+    Source:
+        Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington (2018), Dynamical Isometry and a Mean Field Theory of CNNs,
+        section 3, https://arxiv.org/abs/1806.05393
+    """
+    return partial(_delta_orthogonal, scale=scale, column_axis=column_axis, own=dtype)
 
 
 def variance_scaling(
@@ -112,6 +123,27 @@ def he_normal(
 
 kaiming_normal, kaiming_uniform = he_normal, he_uniform
 xavier_normal, xavier_uniform = glorot_normal, glorot_uniform
+
+
+def _delta_orthogonal(
+    key: Key,
+    shape: Sequence[int],
+    dtype: torch.dtype | None = None,
+    device: Device = None,
+    *,
+    scale: Scalar,
+    column_axis: int,
+    own: torch.dtype,
+) -> Tensor:
+    if len(shape) not in (3, 4, 5) or shape[-1] < shape[-2]:
+        raise ValueError(
+            "delta_orthogonal: expected a shape (*window, inputs, outputs) of 3 to 5 axes, with at least as many"
+            f" outputs as inputs, got {tuple(shape)}."
+        )
+    matrix = orthogonal(scale, column_axis)(key, tuple(shape[-2:]), own if dtype is None else dtype, device)
+    sides = [((size - 1) // 2, size - 1 - (size - 1) // 2) for size in shape[:-2]]
+    padding = [side for pair in reversed(sides) for side in pair]
+    return pad(matrix.reshape(*(1,) * len(sides), *matrix.shape), [0, 0, 0, 0, *padding])
 
 
 def _with_dtype(init: Initializer, dtype: torch.dtype) -> Initializer:

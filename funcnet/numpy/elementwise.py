@@ -27,6 +27,8 @@ __all__ = [
     "asinh",
     "atan",
     "atanh",
+    "bitwise_count",
+    "bitwise_invert",
     "bitwise_not",
     "cbrt",
     "ceil",
@@ -190,7 +192,9 @@ iscomplex = _same("iscomplex", _is_complex, "Whether x has an imaginary part oth
 isreal = _same("isreal", _is_real, "Whether x has no imaginary part.")
 signbit = _same("signbit", torch.signbit, "Whether the sign is negative, that of -0.0 included.")
 logical_not = _same("logical_not", torch.logical_not, "Whether x is 0 or False.")
-invert = bitwise_not = _same("invert", torch.bitwise_not, "Flip the bits of integers; `not` for bools.")
+invert = bitwise_not = bitwise_invert = _same(
+    "invert", torch.bitwise_not, "Flip the bits of integers; `not` for bools."
+)
 
 
 def round(a: ArrayLike, decimals: int = 0) -> Tensor:
@@ -230,3 +234,11 @@ def frexp(x: ArrayLike, /) -> tuple[Tensor, Tensor]:
     """The mantissa, of absolute value in [1/2, 1), and the exponent of 2, int32."""
     mantissa, exponent = torch.frexp(inexact(as_tensor("frexp", x)))
     return mantissa, exponent.to(torch.int32)
+
+
+def bitwise_count(x: ArrayLike, /) -> Tensor:
+    """The number of bits of the absolute values of integers that are 1, uint8."""
+    given = as_tensor("bitwise_count", x)
+    bits = given.to(torch.int64).abs()
+    shifts = torch.arange(8 * given.element_size(), device=bits.device)
+    return ((bits[..., None] >> shifts) & 1).sum(-1).to(torch.uint8)

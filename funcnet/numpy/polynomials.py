@@ -7,12 +7,12 @@ from torch import Tensor
 
 from funcnet.numpy.linalg import eigvals, lstsq
 from funcnet.numpy.matrices import vander
-from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, floating, promote
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, floating, inexact, promote
 from funcnet.numpy.statistics import convolve
 
 __all__ = [
-    "bartlett", "blackman", "hamming", "hanning", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint",
-    "polymul", "polysub", "polyval", "roots",
+    "bartlett", "blackman", "hamming", "hanning", "kaiser", "poly", "polyadd", "polyder", "polydiv", "polyfit",
+    "polyint", "polymul", "polysub", "polyval", "roots",
 ]  # fmt: skip
 
 
@@ -132,6 +132,16 @@ def roots(p: ArrayLike, *, strip_zeros: bool = True) -> Tensor:
 
 def _padded(p: Tensor, length: int) -> Tensor:
     return torch.cat([p.new_zeros(length - len(p)), p])
+
+
+def kaiser(M: int, beta: ArrayLike) -> Tensor:  # noqa: N803
+    """A window of M points by the Bessel function i0; the larger beta, the lower its sides."""
+    sharpness = inexact(as_tensor("kaiser", beta))
+    if M == 1:
+        return torch.ones_like(sharpness).reshape(1)
+    half = (M - 1) / 2
+    place = (torch.arange(M, dtype=sharpness.dtype, device=sharpness.device) - half) / half
+    return torch.special.i0(sharpness * (1 - place.square()).clamp(min=0).sqrt()) / torch.special.i0(sharpness)
 
 
 def hanning(M: int) -> Tensor:  # noqa: N803

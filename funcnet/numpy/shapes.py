@@ -1,5 +1,6 @@
 """Shapes: reshaping, moving axes, and broadcasting."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from funcnet.numpy.promotion import ArrayLike, as_tensor
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "expand_dims",
-    "matrix_transpose", "moveaxis", "ndim", "permute_dims", "ravel", "reshape", "rollaxis", "shape", "size", "squeeze",
-    "swapaxes", "transpose",
+    "matrix_transpose", "moveaxis", "ndim", "permute_dims", "ravel", "reshape", "resize", "rollaxis", "shape", "size",
+    "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
 
@@ -43,6 +44,15 @@ def reshape(a: ArrayLike, shape: Shape, order: str = "C") -> Tensor:
 
 def _reversed(x: Tensor) -> Tensor:
     return x.permute(tuple(range(x.ndim))[::-1])
+
+
+def resize(a: ArrayLike, new_shape: Shape) -> Tensor:
+    """Repeat the elements, in order, until a shape is filled; zeros if there are none."""
+    x, given = as_tensor("resize", a).reshape(-1), sizes("resize", new_shape)
+    count = math.prod(given)
+    if not len(x):
+        return x.new_zeros(given)
+    return x.repeat(-(-count // len(x)))[:count].reshape(given)
 
 
 def ravel(a: ArrayLike, order: str = "C") -> Tensor:

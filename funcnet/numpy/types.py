@@ -11,9 +11,12 @@ __all__ = [
     "bfloat16",
     "bool_",
     "can_cast",
+    "cdouble",
     "complex64",
     "complex128",
     "complexfloating",
+    "csingle",
+    "double",
     "dtype",
     "e",
     "euler_gamma",
@@ -45,6 +48,7 @@ __all__ = [
     "promote_types",
     "result_type",
     "signedinteger",
+    "single",
     "uint8",
     "uint16",
     "uint32",
@@ -57,6 +61,7 @@ dtype = torch.dtype
 bool_, int_, float_ = torch.bool, torch.int32, torch.float32
 int8, int16, int32, int64 = torch.int8, torch.int16, torch.int32, torch.int64
 uint8, uint16, uint32, uint64 = torch.uint8, torch.uint16, torch.uint32, torch.uint64
+single, double, csingle, cdouble = torch.float32, torch.float64, torch.complex64, torch.complex128
 float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
 complex64, complex128 = torch.complex64, torch.complex128
 pi, e, euler_gamma, inf, nan, newaxis = math.pi, math.e, 0.5772156649015329, math.inf, math.nan, None

@@ -23,6 +23,7 @@ from funcnet.optim import (
     algorithms,
     assignment,
     contrib,
+    linear_algebra,
     linesearch,
     perturbations,
     projections,
@@ -48,8 +49,10 @@ from funcnet.optim.base import (
     incremental_update,
     set_to_zero,
     stateless,
+    stateless_with_tree_map,
 )
 from funcnet.optim.extra_args import with_extra_args_support
+from funcnet.optim.linear_algebra import *
 from funcnet.optim.linesearch import *
 from funcnet.optim.numerics import (
     periodic_update,
@@ -95,6 +98,7 @@ __all__ = [
     "schedules",
     "set_to_zero",
     "stateless",
+    "stateless_with_tree_map",
     "tree",
     "tree_map_params",
     "tree_utils",
@@ -104,6 +108,7 @@ __all__ = [
     "with_extra_args_support",
 ]
 __all__ += algorithms.__all__
+__all__ += linear_algebra.__all__
 __all__ += linesearch.__all__
 __all__ += schedules.__all__
 __all__ += transforms.__all__

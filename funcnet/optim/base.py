@@ -103,6 +103,18 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
     return GradientTransformation(init=no_state, update=partial(_stateless, f=f))
 
 
+@shows_call
+def stateless_with_tree_map(f: Callable[[Tensor, Tensor | None], Tensor]) -> GradientTransformation:
+    """Make a transformation from a function of an update and its parameter, which is None if update gets none.
+
+    Example:
+        >>> decay = fn.optim.stateless_with_tree_map(lambda g, p: g + 0.5 * p)
+        >>> decay.update({"w": torch.tensor(2.0)}, (), {"w": torch.tensor(4.0)})
+        ({'w': tensor(4.)}, ())
+    """
+    return stateless(partial(_leaf_by_leaf, f=f))
+
+
 def on_pairs(part: GradientTransformation) -> GradientTransformation:
     """Make a transformation of real tensors treat a complex tensor as pairs of real and imaginary parts."""
     return GradientTransformation(
@@ -240,6 +252,10 @@ def _stateless(
     **extra: Any,
 ) -> tuple[Updates, State]:
     return f(updates, params), state
+
+
+def _leaf_by_leaf(updates: Updates, params: Params | None, *, f: Callable[[Tensor, Tensor | None], Tensor]) -> Updates:
+    return tree.map(lambda g: f(g, None), updates) if params is None else tree.map(f, updates, params)
 
 
 def _init_on_pairs(params: Params, *, init: Callable[[Params], State]) -> State:

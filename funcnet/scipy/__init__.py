@@ -1,8 +1,8 @@
-"""jax.scipy on torch tensors: special functions, distributions, and linear algebra."""
+"""jax.scipy on torch tensors: special functions, distributions, linear algebra, signals and images."""
 
-from funcnet.scipy import linalg, special, stats
+from funcnet.scipy import integrate, linalg, ndimage, signal, sparse, special, stats
 
-__all__ = ["linalg", "special", "stats"]
+__all__ = ["integrate", "linalg", "ndimage", "signal", "sparse", "special", "stats"]
 
 
 def __dir__() -> list[str]:

@@ -11,10 +11,10 @@ from funcnet.nn import log_softmax, logsumexp, softmax
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
 
 __all__ = [
-    "beta", "betaln", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "expit", "factorial", "gamma", "gammainc",
-    "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "logit",
-    "logsumexp", "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "softmax", "xlog1py",
-    "xlogy", "zeta",
+    "beta", "betaln", "boxcox", "boxcox1p", "comb", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "expit",
+    "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "kl_div",
+    "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi",
+    "rel_entr", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 
@@ -69,6 +69,20 @@ def _pochhammer(z: Tensor, m: Tensor) -> Tensor:
     return torch.exp(torch.lgamma(z + m) - torch.lgamma(z))
 
 
+def _box_cox(x: Tensor, power: Tensor) -> Tensor:
+    return _over_power(torch.log(x), power)
+
+
+def _box_cox_1p(x: Tensor, power: Tensor) -> Tensor:
+    return _over_power(torch.log1p(x), power)
+
+
+def _over_power(log: Tensor, power: Tensor) -> Tensor:
+    """Return (exp(power log) - 1) / power, and log for a power of 0."""
+    none = power == 0
+    return torch.where(none, log, torch.expm1(power * log) / torch.where(none, 1, power))
+
+
 def log_ndtr_of(x: Tensor) -> Tensor:
     """Return log(ndtr(x)), in the lower tail from erfcx, which is exact there."""
     tail, z = x < -1, x * math.sqrt(0.5)
@@ -98,12 +112,26 @@ xlogy = _binary("xlogy", torch.xlogy, "x log(y), 0 for x = 0.")
 xlog1py = _binary("xlog1py", torch.special.xlog1py, "x log(1 + y), 0 for x = 0.")
 betaln = _binary("betaln", _beta_log, "The logarithm of the beta function of positive numbers.")
 beta = _binary("beta", _beta, "gamma(a) gamma(b) / gamma(a + b).")
+boxcox = _binary("boxcox", _box_cox, "(x^power - 1) / power, and log(x) for the power 0.")
+boxcox1p = _binary("boxcox1p", _box_cox_1p, "boxcox of 1 + x, exact for small x.")
 gammainc = _binary("gammainc", torch.special.gammainc, "The lower regularised incomplete gamma function of (a, x).")
 gammaincc = _binary("gammaincc", torch.special.gammaincc, "The upper regularised incomplete gamma function of (a, x).")
 zeta = _binary("zeta", torch.special.zeta, "The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ...")
 rel_entr = _binary("rel_entr", _relative_entropy, "p log(p / q), 0 for p = 0.")
 kl_div = _binary("kl_div", _divergence, "p log(p / q) - p + q.")
 poch = _binary("poch", _pochhammer, "gamma(z + m) / gamma(z), for positive z and z + m.")
+
+
+def comb(N: ArrayLike, k: ArrayLike, exact: bool = False, repetition: bool = False) -> Tensor:  # noqa: N803
+    """The number of ways to choose k of N things, as floating-point numbers; 0 for k outside of [0, N]."""
+    if exact:
+        raise NotImplementedError("comb: expected exact=False, got exact=True. Use math.comb.")
+    n, m = floating("comb", N, k)
+    n = n + m - 1 if repetition else n
+    inside = (m >= 0) & (m <= n)
+    n, m = torch.where(inside, n, 1), torch.where(inside, m, 0)
+    ways = torch.exp(torch.lgamma(n + 1) - torch.lgamma(m + 1) - torch.lgamma(n - m + 1))
+    return torch.where(inside, ways, 0)
 
 
 def factorial(n: ArrayLike, exact: bool = False) -> Tensor:

@@ -8,11 +8,11 @@ from jax_expressions import Table
 
 import funcnet as fn
 
-TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_names")}
+TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_names", "ported_names")}
 ROWS = [(name, text) for name, table in TABLES.items() for text in table.expected]
 NEEDS_VALUES = re.compile(  # the length of the result depends on the values
     r"jnp\.(nonzero|argwhere)\(\w\)|jnp\.(compress|extract|setdiff1d|setxor1d)\(.*|jnp\.unique\((?!.*size).*|at\(v\)\[f\].*"
-    r"|jnp\.roots\((?!.*strip).*|jnp\.sort\(jnp\.real\(jnp\.roots.*"
+    r"|ops\.segment_sum\(v, j\)|jnp\.roots\((?!.*strip).*|jnp\.sort\(jnp\.real\(jnp\.roots.*"
 )
 TRACED = [row for row in ROWS if not NEEDS_VALUES.fullmatch(row[1])]
 NOT_NATIVE = re.compile(  # torch's own functions, complex numbers and float16
@@ -73,7 +73,7 @@ def test_vmap_equals_a_loop(name, text):
 
 
 OTHER_DEVICES = re.compile(  # expressions that make tensors of their own, or need values
-    r"jnp\.(array|arange|zeros|ones|eye|fromfunction|r_|\w+_indices_from)\b|scan|where\(\w\)"
+    r"jnp\.(array|arange|zeros|ones|eye|fromfunction|r_|\w+_indices_from)\b|scan|krylov|where\(\w\)"
 )
 
 

@@ -23,7 +23,9 @@ def bowl(params):
 def step(optimizer, params, state, loss=bowl):
     """Take one step of any optimizer, which ignores the arguments that it does not need."""
     value, grads = fn.value_and_grad(loss)(params)
-    updates, state = optimizer.update(grads, state, params, value=value.detach(), grad=grads, value_fn=loss)
+    updates, state = optimizer.update(
+        grads, state, params, value=value.detach(), grad=grads, value_fn=loss, obj_fn=loss
+    )
     return fn.optim.apply_updates(params, updates), state
 
 
@@ -41,7 +43,8 @@ def test_an_optimizer_is_pure_on_any_tree(make, tree_of):
     params = tree_of()
     if not any(tree.is_floating(leaf) for leaf in tree.leaves(params)):
         state = make().init(params)
-        updates, _ = make().update(params, state, params, value=0.0, grad=params, value_fn=lambda p: torch.zeros(()))
+        loss = lambda p: torch.zeros(())  # noqa: E731
+        updates, _ = make().update(params, state, params, value=0.0, grad=params, value_fn=loss, obj_fn=loss)
         assert tree.equal(updates, params)
         return
     before, generator = copy.deepcopy(params), torch.get_rng_state()

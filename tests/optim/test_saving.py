@@ -24,7 +24,7 @@ def trained(optimizer, params):
     """Return the state after an update, so that it holds more than zeros."""
     state, loss = optimizer.init(params), lambda p: fn.tree.dot(p, p)
     value, grads = fn.value_and_grad(loss)(params)
-    extra = {"value": value, "grad": grads, "value_fn": loss}
+    extra = {"value": value, "grad": grads, "value_fn": loss, "obj_fn": loss}
     return optimizer.update(grads, state, params, **extra)[1]
 
 

@@ -23,7 +23,7 @@ MISFITS = [
 def update(optimizer, state, params):
     loss = lambda p: fn.tree.dot(p, p)  # noqa: E731
     value, grads = fn.value_and_grad(loss)(params)
-    return optimizer.update(grads, state, params, value=value, grad=grads, value_fn=loss)
+    return optimizer.update(grads, state, params, value=value, grad=grads, value_fn=loss, obj_fn=loss)
 
 
 def holds_shapes(state):

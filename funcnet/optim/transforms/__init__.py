@@ -6,6 +6,7 @@ from funcnet.optim.transforms.combining import chain, named_chain
 from funcnet.optim.transforms.constraining import keep_params_nonnegative
 from funcnet.optim.transforms.ema import EmaState, ema
 from funcnet.optim.transforms.every import ApplyEvery, apply_every
+from funcnet.optim.transforms.flattening import flatten
 from funcnet.optim.transforms.masking import (
     MaskedState,
     PartitionState,
@@ -14,6 +15,14 @@ from funcnet.optim.transforms.masking import (
     masked,
     multi_transform,
     partition,
+    selective_transform,
+)
+from funcnet.optim.transforms.monitoring import MonitorState, SnapshotState, measure_with_ema, monitor, snapshot
+from funcnet.optim.transforms.per_example import (
+    DifferentiallyPrivateAggregateState,
+    differentially_private_aggregate,
+    per_example_global_norm_clip,
+    per_example_layer_norm_clip,
 )
 from funcnet.optim.transforms.plateau import ReduceLROnPlateauState, reduce_on_plateau
 from funcnet.optim.transforms.scaling import (
@@ -34,11 +43,14 @@ from funcnet.optim.transforms.trace import TraceState, trace
 __all__ = [
     "AddNoiseState",
     "ApplyEvery",
+    "DifferentiallyPrivateAggregateState",
     "EmaState",
     "MaskedState",
+    "MonitorState",
     "PartitionState",
     "ReduceLROnPlateauState",
     "ScaleByScheduleState",
+    "SnapshotState",
     "TraceState",
     "WeightDecaySchedule",
     "adaptive_grad_clip",
@@ -51,15 +63,21 @@ __all__ = [
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "differentially_private_aggregate",
     "ema",
+    "flatten",
     "freeze",
     "keep_params_nonnegative",
     "masked",
+    "measure_with_ema",
+    "monitor",
     "multi_transform",
     "named_chain",
     "normalize",
     "normalize_by_update_norm",
     "partition",
+    "per_example_global_norm_clip",
+    "per_example_layer_norm_clip",
     "reduce_on_plateau",
     "scale",
     "scale_by_learning_rate",
@@ -68,5 +86,7 @@ __all__ = [
     "scale_by_schedule",
     "scale_by_sign",
     "scale_by_trust_ratio",
+    "selective_transform",
+    "snapshot",
     "trace",
 ]

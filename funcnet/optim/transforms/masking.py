@@ -116,8 +116,28 @@ def partition(
 multi_transform = partition  # its older name
 
 
+@shows_call
+def selective_transform(optimizer: GradientTransformation, *, freeze_mask: TreeOrFunction) -> GradientTransformation:
+    """Apply an optimizer to some leaves, and freeze those where the mask, as in `masked`, is True.
+
+    Returns:
+        The transformation. State: `PartitionState`.
+    Example:
+        >>> optimizer = fn.optim.selective_transform(fn.optim.sgd(0.1), freeze_mask={"w": True, "b": False})
+        >>> params = {"w": torch.tensor(1.0), "b": torch.tensor(2.0)}
+        >>> optimizer.update(params, optimizer.init(params))[0]
+        {'w': tensor(0.), 'b': tensor(-0.2000)}
+    """
+    labels = partial(_freeze_labels, mask=freeze_mask)
+    return partition({"train": optimizer, "freeze": set_to_zero()}, labels)
+
+
 def _by_path(params: Params, *, f: Callable[[str], Any]) -> Tree:
     return tree.map_with_path(lambda path, _: f(path), params)
+
+
+def _freeze_labels(params: Params, *, mask: TreeOrFunction) -> Tree:
+    return tree.map(lambda frozen: "freeze" if frozen else "train", _resolve(mask, params))
 
 
 def _masked_init(params: Params, *, inner: GradientTransformation, mask: TreeOrFunction) -> MaskedState:

@@ -9,6 +9,7 @@ from funcnet.optim.wrappers.conditional import (
 from funcnet.optim.wrappers.finite import ApplyIfFiniteState, ZeroNansState, apply_if_finite, zero_nans
 from funcnet.optim.wrappers.hyperparams import InjectHyperparamsState, get_hyperparams, inject_hyperparams
 from funcnet.optim.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
+from funcnet.optim.wrappers.mechanic import MechanicState, mechanize
 from funcnet.optim.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
 from funcnet.optim.wrappers.sam import SAMState, sam
 from funcnet.optim.wrappers.schedule_free import (
@@ -18,6 +19,7 @@ from funcnet.optim.wrappers.schedule_free import (
     schedule_free_eval_params,
     schedule_free_sgd,
 )
+from funcnet.optim.wrappers.splitting import SplitRealAndImaginaryState, split_real_and_imaginary
 
 __all__ = [
     "ApplyIfFiniteState",
@@ -26,10 +28,12 @@ __all__ = [
     "InjectHyperparamsState",
     "LookaheadParams",
     "LookaheadState",
+    "MechanicState",
     "MultiSteps",
     "MultiStepsState",
     "SAMState",
     "ScheduleFreeState",
+    "SplitRealAndImaginaryState",
     "ZeroNansState",
     "apply_if_finite",
     "conditionally_mask",
@@ -37,6 +41,7 @@ __all__ = [
     "get_hyperparams",
     "inject_hyperparams",
     "lookahead",
+    "mechanize",
     "sam",
     "schedule_free",
     "schedule_free_adamw",
@@ -44,5 +49,6 @@ __all__ = [
     "schedule_free_sgd",
     "skip_large_updates",
     "skip_not_finite",
+    "split_real_and_imaginary",
     "zero_nans",
 ]

@@ -5,12 +5,14 @@ Example:
     (tensor(-0.9189), tensor([0.3679, 0.3679]))
 """
 
+from funcnet.scipy.stats.circular import vonmises, wrapcauchy
 from funcnet.scipy.stats.continuous import (
     beta,
     cauchy,
     chi2,
     expon,
     gamma,
+    gennorm,
     gumbel_l,
     gumbel_r,
     laplace,
@@ -23,18 +25,20 @@ from funcnet.scipy.stats.continuous import (
 )
 from funcnet.scipy.stats.discrete import (
     bernoulli,
+    betabinom,
     binom,
     dirichlet,
     geom,
     multinomial,
     multivariate_normal,
+    nbinom,
     poisson,
 )
 
 __all__ = [
-    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "geom", "gumbel_l", "gumbel_r",
-    "laplace", "logistic", "multinomial", "multivariate_normal", "norm", "pareto", "poisson", "t", "truncnorm",
-    "uniform",
+    "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "gennorm", "geom",
+    "gumbel_l", "gumbel_r", "laplace", "logistic", "multinomial", "multivariate_normal", "nbinom", "norm", "pareto",
+    "poisson", "t", "truncnorm", "uniform", "vonmises", "wrapcauchy",
 ]  # fmt: skip
 
 

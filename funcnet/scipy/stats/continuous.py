@@ -10,8 +10,8 @@ from funcnet.scipy.special import log_ndtr_of
 from funcnet.scipy.stats.distribution import Continuous
 
 __all__ = [
-    "beta", "cauchy", "chi2", "expon", "gamma", "gumbel_l", "gumbel_r", "laplace", "logistic", "norm", "pareto", "t",
-    "truncnorm", "uniform",
+    "beta", "cauchy", "chi2", "expon", "gamma", "gennorm", "gumbel_l", "gumbel_r", "laplace", "logistic", "norm",
+    "pareto", "t", "truncnorm", "uniform",
 ]  # fmt: skip
 
 
@@ -59,6 +59,16 @@ def _log_mass(low: Tensor, high: Tensor) -> Tensor:
 def _truncnorm_cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
     z, _, low, high = _standard("truncnorm", x, loc, scale, a, b)
     return torch.exp(_log_mass(low, torch.clamp(z, low, high)) - _log_mass(low, high))
+
+
+def _gennorm_logpdf(x: ArrayLike, beta: ArrayLike) -> Tensor:
+    z, power = floating("gennorm", x, beta)
+    return torch.log(power / 2) - torch.lgamma(1 / power) - z.abs() ** power
+
+
+def _gennorm_cdf(x: ArrayLike, beta: ArrayLike) -> Tensor:
+    z, power = floating("gennorm", x, beta)
+    return (1 + z.sign() * torch.special.gammainc(1 / power, z.abs() ** power)) / 2
 
 
 def _uniform_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
@@ -213,3 +223,4 @@ chi2 = Continuous("chi2", _chi2_logpdf, _chi2_cdf, _chi2_sf)
 beta = Continuous("beta", _beta_logpdf)
 pareto = Continuous("pareto", _pareto_logpdf)
 t = Continuous("t", _t_logpdf)
+gennorm = Continuous("gennorm", _gennorm_logpdf, _gennorm_cdf)

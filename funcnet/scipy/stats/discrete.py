@@ -9,7 +9,9 @@ from torch import Tensor
 from funcnet.numpy.promotion import ArrayLike, floating
 from funcnet.scipy.stats.distribution import Continuous, Discrete
 
-__all__ = ["bernoulli", "binom", "dirichlet", "geom", "multinomial", "multivariate_normal", "poisson"]
+__all__ = [
+    "bernoulli", "betabinom", "binom", "dirichlet", "geom", "multinomial", "multivariate_normal", "nbinom", "poisson",
+]  # fmt: skip
 
 
 def _supported(value: Tensor, *conditions: Tensor) -> Tensor:
@@ -36,6 +38,25 @@ def _binom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) 
     x = k - loc
     ways = torch.lgamma(n + 1) - torch.lgamma(x + 1) - torch.lgamma(n - x + 1)
     return _supported(ways + torch.xlogy(x, p) + torch.special.xlog1py(n - x, -p), x >= 0, x <= n)
+
+
+def _betabinom_logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, n, a, b, loc = floating("betabinom", k, n, a, b, loc)
+    x = torch.floor(k - loc)
+    ways = -torch.log1p(n) - _beta_log(n - x + 1, x + 1)
+    value = _supported(ways + _beta_log(x + a, n - x + b) - _beta_log(a, b), x >= 0, x <= n)
+    return torch.where((a > 0) & (b > 0) & (n >= 0), value, torch.nan)
+
+
+def _beta_log(a: Tensor, b: Tensor) -> Tensor:
+    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+
+
+def _nbinom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, n, p, loc = floating("nbinom", k, n, p, loc)
+    x = k - loc
+    ways = torch.lgamma(x + n) - torch.lgamma(n) - torch.lgamma(x + 1)
+    return _supported(ways + n * torch.log(p) + torch.xlogy(x, 1 - p), x >= 0)
 
 
 def _geom_logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
@@ -94,6 +115,8 @@ def _multivariate_normal_logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike, a
 
 bernoulli = Discrete("bernoulli", _bernoulli_logpmf, _bernoulli_cdf)
 binom = Discrete("binom", _binom_logpmf)
+betabinom = Discrete("betabinom", _betabinom_logpmf)
+nbinom = Discrete("nbinom", _nbinom_logpmf)
 geom = Discrete("geom", _geom_logpmf)
 poisson = Discrete("poisson", _poisson_logpmf, _poisson_cdf)
 multinomial = Discrete("multinomial", _multinomial_logpmf)
