@@ -105,7 +105,9 @@ def main() -> None:
     answer: Map = lambda x: torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))  # noqa: E731
     right = ((answer(x) > 0.5) == (y > 0.5)).float().mean().item()
     report.show(
-        report.decision_map(answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3)),
+        report.decision_map(
+            answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3), quantity="P(class 1)"
+        ),
         answer=f"cost {losses[0]:.4f} at first, {losses[-1]:.4f} after {args.steps} steps, accuracy {right:.1%}; "
         f"implicit and unrolled gradients differ by at most {apart:.0e}",
         svg=args.svg,

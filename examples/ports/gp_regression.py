@@ -98,6 +98,7 @@ def main() -> None:
             },
             x=grid,
             x_label="x (observed from -3 to 3)",
+            y_label="y",
         ),
         answer=f"log evidence {values[0]:.4f} at first, {log_evidence(log, x, y):.4f} at last; "
         f"root mean square error {error:.3f}, {covered:.0%} of the function within two deviations",

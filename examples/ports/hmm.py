@@ -101,7 +101,9 @@ def main() -> None:
     apart = [[name, f"{(each[:, 1] - loaded).abs().max():.0e}"] for name, each in answers.items()]
     report.show(
         report.table(["forward-backward", "largest difference"], apart, title="Probability of the loaded die"),
-        report.curve({"loaded die, given the rolls": loaded, "loaded die": dice.double()}, x_label="roll"),
+        report.curve(
+            {"loaded die, given the rolls": loaded, "loaded die": dice.double()}, x_label="roll", y_label="probability"
+        ),
         answer=f"log likelihood of {args.length:,} rolls {log_likelihood(rolls).item():.4f}; the more probable die is "
         f"the true one at {right:.1%} of them",
         svg=args.svg,

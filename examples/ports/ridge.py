@@ -104,7 +104,7 @@ def main() -> None:
         report.table(
             ["penalty", "fitted", "validation", "test"], rows, title=f"Mean squared errors; noise {NOISE**2:g}"
         ),
-        report.curve({"validation error": errors}, x_label="step"),
+        report.curve({"validation error": errors}, x_label="step", y_label="mean squared error"),
         answer=f"mean log penalty of the relevant features {penalties[:RELEVANT].mean():.2f}, of the others "
         f"{penalties[RELEVANT:].mean():.2f}; gradients from iteration and elimination differ by at most {apart:.0e}",
         svg=args.svg,

@@ -85,13 +85,17 @@ def main() -> None:
     params, bounds = fn.jit(partial(train, epochs=args.epochs))(of_train, images)
     epochs = bounds.reshape(args.epochs, -1).mean(1)
     report.show(
-        report.curve({"bound": epochs}, x_label="epoch", y_label="nats", height=10),
+        report.curve({"bound": epochs}, x_label="epoch", y_label="bound, nats", height=10),
         report.decision_map(
             partial(imagine, params),
             x_range=(0, 1),
             y_range=(0, 1),
             height=ROWS * SIDE,
+            quantity="P(pixel = 1)",
             title="Images by quantiles of the latent variables",
+            x_label="quantile of z1",
+            y_label="quantile of z2",
+            contour=False,
         ),
         answer=f"evidence lower bound {epochs[0]:.2f} nats in the first epoch, {epochs[-1]:.2f} in the last; of the "
         f"{len(test)} test images {bound(params, test, of_test):.2f}",

@@ -54,7 +54,7 @@ def show(*renderables: RenderableType, answer: str = "", svg: str | Path | None 
     else:
         _print(_spaced(parts))
         if answer and _scrolls(parts[parts.index(answer) :]):
-            _print(_spaced(("", answer)))
+            _print(_spaced((f"\n{answer}",)))
     if svg is not None and suffix is not None:
         theme = figures.DARK if dark else figures.LIGHT
         _write(Path(svg), _file(parts, suffix, Path(svg).stem, theme))

@@ -8,6 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
 from funcnet.report.axes import Axis
 from funcnet.report.pictures import Curves, Map
 
@@ -20,6 +23,7 @@ _MARKERS = "o^sDvPX*<>"
 _CONTOUR = 1.0  # points: thinner than the lines, which may cover it
 _GRID = 200  # evaluations of a map per direction
 _WIDTH, _CURVES_HEIGHT, _MAP_HEIGHT = 5.6, 3.4, 4.6  # inches
+_DISCS = 40  # most points of a map that are drawn with their marks
 _TITLE, _LEGEND = 60, 66  # characters of a line of a title, and of the legend, where a dash with its space is 10
 _STYLE = {
     "font.size": 10,
@@ -189,12 +193,18 @@ def _map(axes: Any, field: Map, theme: Theme) -> None:
     axes.grid(visible=False)
     axes.locator_params(nbins=5)
     axes.figure.colorbar(image, ax=axes, label=field.quantity, ticks=[0, 0.25, 0.5, 0.75, 1])
-    if values.min() < 0.5 < values.max():
-        places = x.centres(_GRID).tolist(), y.centres(_GRID).tolist()
-        axes.contour(*places, values.tolist(), [0.5], colors=theme.text, linewidths=_CONTOUR)
-    axes.plot([], [], color=theme.text, linewidth=_CONTOUR, label=f"{field.quantity} = 1/2")
+    if field.contour:
+        _half(axes, field, values, theme)
     _lines(axes, field, theme)
     _points(axes, field)
+
+
+def _half(axes: Any, field: Map, values: Tensor, theme: Theme) -> None:
+    """Draw the contour at 1/2."""
+    if values.min() < 0.5 < values.max():
+        places = field.x.centres(_GRID).tolist(), field.y.centres(_GRID).tolist()
+        axes.contour(*places, values.tolist(), [0.5], colors=theme.text, linewidths=_CONTOUR)
+    axes.plot([], [], color=theme.text, linewidth=_CONTOUR, label=f"{field.quantity} = 1/2")
 
 
 def _lines(axes: Any, field: Map, theme: Theme) -> None:
@@ -219,11 +229,27 @@ def _ends(field: Map, w1: float, w2: float, b: float) -> list[tuple[float, float
 
 
 def _points(axes: Any, field: Map) -> None:
-    """Draw each point as a white disc with its mark."""
+    """Draw a few points as white discs with their marks, and many as small symbols, which the legend explains."""
+    if len(field.points) > _DISCS:
+        _symbols(axes, field)
+    else:
+        _discs(axes, field)
+    if note := field.outside():
+        axes.plot([], [], " ", label=note)
+
+
+def _symbols(axes: Any, field: Map) -> None:
+    seen = field.inside().tolist()
+    for i, mark in enumerate(sorted({*field.marks})):
+        chosen = [own == mark and is_seen for own, is_seen in zip(field.marks, seen, strict=True)]
+        places = field.points[torch.tensor(chosen)].T.tolist()
+        style = {"color": ("white", "black")[i % 2], "markeredgecolor": ("black", "white")[i % 2], "zorder": 5}
+        axes.plot(*places, _MARKERS[i], label=f"point of class {mark}", markersize=5, clip_on=False, **style)
+
+
+def _discs(axes: Any, field: Map) -> None:
     for (x, y), mark, seen in zip(field.points.tolist(), field.marks, field.inside().tolist(), strict=True):
         if seen:
             axes.plot([x], [y], "o", color="white", markeredgecolor="black", markersize=12, clip_on=False, zorder=5)
             style = {"ha": "center", "va": "center_baseline", "fontweight": "bold", "fontsize": 9, "zorder": 6}
             axes.text(x, y, mark, color="black", **style)
-    if note := field.outside():
-        axes.plot([], [], " ", label=note)

@@ -171,6 +171,23 @@ def test_a_map_has_a_smooth_field_with_its_contour_lines_and_points(matplotlib):
     assert axes.figure.axes[1].get_ylabel() == "P(class 1)"
 
 
+def test_many_points_are_small_symbols_in_the_legend(matplotlib):
+    points = torch.rand(60, 2, generator=torch.Generator().manual_seed(0))
+    labels = (points[:, 0] > 0.5).long()
+    axes = axes_of(report.decision_map(lambda x: x[:, 0].clamp(0, 1), points=points, labels=labels))
+    drawn = {line.get_label(): line for line in axes.get_lines()}
+    for mark in (0, 1):
+        at = torch.tensor(drawn[f"point of class {mark}"].get_xydata().tolist())
+        torch.testing.assert_close(at, points[labels == mark], atol=1e-6, rtol=0)
+    looks = {(drawn[f"point of class {m}"].get_marker(), drawn[f"point of class {m}"].get_color()) for m in (0, 1)}
+    assert len(looks) == 2 and not axes.texts
+
+
+def test_a_map_without_a_contour(matplotlib):
+    axes = axes_of(decision(contour=False))
+    assert not axes.collections and not axes.get_legend_handles_labels()[1]
+
+
 def test_a_map_leaves_out_points_outside_and_counts_them(matplotlib):
     axes = axes_of(report.decision_map(lambda x: x[:, 0] * 0, points=[[0.0, 0.0], [9.0, 9.0]]))
     assert len(axes.texts) == 1 and "(1 of 2 points are outside)" in [line.get_label() for line in axes.get_lines()]
