@@ -17,7 +17,7 @@ NAMES = (
     *("meta_learning", "transformer", "ntk", "ports/vae", "ports/gp_regression", "ports/deep_equilibrium"),
     *("ports/neural_ode", "ports/pinn"),
 )
-WIDTH, COLOURS = 560, 48
+WIDTH, COLOURS = 560, 200
 
 
 def draw(name, *options):
