@@ -112,10 +112,11 @@ def main() -> None:
             [[row.path, str(row.shape), f"{row.max_absolute:.1e}", f"{row.max_relative:.1e}"] for row in rows],
             title="Exact, compared with grad",
         ),
-        f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
-        f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
         report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
+        answer=f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
+        f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -237,7 +237,7 @@ def main() -> None:
         jax.close()
     if args.svg is not None:
         with redirect_stdout(io.StringIO()):  # each part has been printed when it was measured
-            report.show(*shown, svg=args.svg)
+            report.show(*shown, svg=args.svg, dark=args.dark)
 
 
 def one_core() -> None:

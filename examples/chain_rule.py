@@ -79,7 +79,9 @@ def main() -> None:
         "  w ──┐\n      × ── g ──┐\n  x ──┘        + ── f\n  b ───────────┘",
         report.table(["node", "value", "derivatives", ""], nodes, title="Node by node"),
         report.table(["way", "df/dw", "df/dx", "df/db"], rows, title="Along the graph"),
+        answer=f"f = {f(w, x, b).item():g}: df/dw = {x.item():g}, df/dx = {w.item():g}, df/db = 1, and all ways agree",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

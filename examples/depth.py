@@ -92,7 +92,9 @@ def main() -> None:
             x_label="step",
             y_label="norm",
         ),
+        answer=f"{'; '.join(f'{name} leaves the plateau at step {left}' for name, *_, left in rows)}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -6,7 +6,7 @@ set. With --sweep, nets with 32 learning rates and 4 seeds are trained at once, 
 Ctrl-C ends the training and shows what was reached; with --checkpoints FOLDER, the same command goes on from there.
 """
 
-from pathlib import Path
+from argparse import Namespace
 from typing import Any, NamedTuple
 
 import options
@@ -87,14 +87,18 @@ class Accuracies:
         self.state.append(accuracy(carry[0], self.test).item())
 
 
-def show_one(
-    train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None, checkpoints: Path | None = None
-) -> None:
+def show_one(train: Images, test: Images, key: Tensor, args: Namespace) -> None:
     """Train one net; show its accuracy, its confusion table, and its training."""
+    epochs = args.epochs or 60
     optimizer, carry, xs = start(key, train, epochs, RATE)
     steps, tested = len(xs[0]) // epochs, Accuracies(test)
     carry, history = fn.fit(
-        lambda c, x: step(c, x, train, optimizer), carry, xs, every=steps, on_chunk=[tested], checkpoints=checkpoints
+        lambda c, x: step(c, x, train, optimizer),
+        carry,
+        xs,
+        every=steps,
+        on_chunk=[tested],
+        checkpoints=args.checkpoints,
     )
     costs, accuracies, params = history["cost"].reshape(-1, steps).mean(1), torch.tensor(tested.state), carry[0]
     said = model.apply(params, test.x).argmax(-1)
@@ -103,8 +107,6 @@ def show_one(
     report.show(
         report.summary(model, params),
         report.table(["shown", *map(str, range(10))], rows, title="Answers (columns) by the digit shown (rows)"),
-        f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {len(costs)} epochs, "
-        f"training accuracy {accuracy(params, train).item():.2%}",
         report.curve(
             {"training cost": costs, "test error": 1 - accuracies},
             x=torch.arange(1, len(costs) + 1),
@@ -112,15 +114,18 @@ def show_one(
             x_label="epoch",
             y_label="cost (nats), error (share)",
         ),
-        svg=svg,
+        answer=f"test accuracy {accuracies[-1].item():.2%} of {len(test.y)} images after {len(costs)} epochs, "
+        f"training accuracy {accuracy(params, train).item():.2%}",
+        svg=args.svg,
+        dark=args.dark,
     )
 
 
-def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path | None) -> None:
+def show_sweep(train: Images, test: Images, key: Tensor, args: Namespace) -> None:
     """Train nets with 32 learning rates and 4 seeds at once; show their accuracy by learning rate."""
 
     def run(rate: Tensor, key: Tensor) -> Tensor:
-        optimizer, carry, xs = start(key, train, epochs, rate)
+        optimizer, carry, xs = start(key, train, args.epochs or 10, rate)
         (params, _), _ = fn.scan(lambda c, x: step(c, x, train, optimizer), carry, xs)
         return accuracy(params, test)
 
@@ -131,7 +136,6 @@ def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path 
     best = each.mean(1).argmax()
     report.show(
         report.table(["learning rate", "mean", "worst seed"], rows[::3], title="Test accuracy of 4 seeds each"),
-        f"best learning rate {rates[best].item():.1e}: {each[best].mean().item():.2%}",
         report.curve(
             {"mean": each.mean(1), "worst seed": each.min(1).values},
             x=rates,
@@ -139,7 +143,9 @@ def show_sweep(train: Images, test: Images, key: Tensor, epochs: int, svg: Path 
             x_label="learning rate",
             y_label="test accuracy",
         ),
-        svg=svg,
+        answer=f"best learning rate {rates[best].item():.1e}: {each[best].mean().item():.2%}",
+        svg=args.svg,
+        dark=args.dark,
     )
 
 
@@ -156,10 +162,7 @@ def main() -> None:
     args = options.parse(parser)
     of_split, key = fn.random.split(fn.random.key(args.seed))
     train, test = load(of_split)
-    if args.sweep:
-        show_sweep(train, test, key, args.epochs or 10, args.svg)
-    else:
-        show_one(train, test, key, args.epochs or 60, args.svg, args.checkpoints)
+    (show_sweep if args.sweep else show_one)(train, test, key, args)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ the same to the last bit.
 """
 
 import csv
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,12 +75,18 @@ def sweep(path: Path, seeds: range, steps: int, block: int) -> None:
             append(path, rows[max(done - start, 0) :])
 
 
-def show(path: Path, svg: Path | None) -> None:
+def show(path: Path, args: Namespace) -> None:
     with path.open(newline="") as file:
         found = [(float(rate), float(cost)) for rate, _, cost in [*csv.reader(file)][1:]]
     costs = {rate: torch.tensor([cost for other, cost in found if other == rate]) for rate in RATES}
     rows = [(rate, f"{(c < 0.1).float().mean():.0%}", c.median(), c.min()) for rate, c in costs.items()]
-    report.show(report.table(["learning rate", "solved", "median cost", "least"], rows, title=str(path.name)), svg=svg)
+    best, share, *_ = max(rows, key=lambda row: float(row[1].rstrip("%")))
+    report.show(
+        report.table(["learning rate", "solved", "median cost", "least"], rows, title=str(path.name)),
+        answer=f"at learning rate {best:g}, {share} of the runs solve XOR",
+        svg=args.svg,
+        dark=args.dark,
+    )
 
 
 def main() -> None:
@@ -92,7 +99,7 @@ def main() -> None:
     args = options.parse(parser)
     sweep(args.results, range(args.seed, args.seed + args.seeds), args.steps, args.block)
     if fn.distributed.rank() == 0:
-        show(args.results, args.svg)
+        show(args.results, args)
 
 
 if __name__ == "__main__":

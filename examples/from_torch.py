@@ -111,7 +111,6 @@ def main() -> None:
         ),
         f"median norm of an example's gradient: noise {norms[is_noise].median():.2f}, others "
         f"{norms[~is_noise].median():.3f}",
-        f"of the {len(largest)} examples with the largest norms, {int(is_noise[largest].sum())} are noise",
         report.curve(
             {f"model {i}": column for i, column in enumerate(torch.stack(costs, 1))},
             log_y=True,
@@ -119,7 +118,10 @@ def main() -> None:
             x_label="step",
             y_label="cost (nats)",
         ),
+        answer=f"together, the models are right in {rows[-1][2]} of the last tokens; of the {len(largest)} examples "
+        f"with the largest norms, {int(is_noise[largest].sum())} are noise",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

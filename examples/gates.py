@@ -107,7 +107,8 @@ def main() -> None:
         title="XOR between the lines of OR and NAND",
     )
     table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit per gate")
-    report.show(table, picture, svg=args.svg)
+    said = f"AND, OR and NAND are one unit each; XOR needs two lines, and answers {rows[-1][2]} to 00 01 10 11"
+    report.show(table, picture, answer=said, svg=args.svg, dark=args.dark)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def main() -> None:
         ),
         ["below -1e-6", *(str(int((v < -1e-6).sum())) for v in values.values())],
     ]
+    counted = zip(found.items(), rows[-1][1:], strict=True)
     corners = [found[name] for name in ("plateau", "solution", "minimum")]
     to_solution, to_minimum = (torch.stack(pair, 1) for pair in ((WAY, 0 * WAY), (0 * WAY, WAY)))
     ways = {
@@ -102,7 +103,9 @@ def main() -> None:
             x_label="fraction of the line",
             y_label="cost (nats)",
         ),
+        answer="; ".join(f"{name}: cost {loss(p):.4f}, {below} negative eigenvalues" for (name, p), below in counted),
         svg=args.svg,
+        dark=args.dark,
     )
 
 

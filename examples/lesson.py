@@ -108,6 +108,7 @@ def main() -> None:
         show_list(language.LABELS, language.TEXTS)
         return
     given = [f"--{name}={getattr(args, name)}" for name in ("seed", "svg") if getattr(args, name) is not None]
+    given += ["--dark"] if args.dark else []
     arguments = [*given, *others, *(["--help"] if args.help else [])]
     for number in range(len(STEPS)) if args.step == "all" else [names.index(args.step)]:
         print("\n" * (2 if args.step == "all" and number else 0), end="")

@@ -91,7 +91,6 @@ def main() -> None:
         report.table(
             ["width", "learned", "net from linear", "linear from kernel"], rows, title=f"Means of {NETS} nets"
         ),
-        f"the difference scales as the width to the power {slope.item():.2f}",
         report.curve(
             {"net from linear": torch.stack(apart)},
             x=torch.tensor(args.widths),
@@ -102,7 +101,9 @@ def main() -> None:
             y_label="root mean square",
         ),
         report.curve(last, x=GRID, title="After training", x_label="x", y_label="prediction"),
+        answer=f"the difference scales as the width to the power {slope.item():.2f}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -102,7 +102,9 @@ def main() -> None:
             x_label="noise multiplier",
             y_label="test accuracy",
         ),
+        answer=f"accuracy {rows[0][2]} without noise, {rows[5][2]} at epsilon {rows[5][1]}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

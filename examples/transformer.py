@@ -97,14 +97,15 @@ def main() -> None:
     steps = torch.tensor([len(keys) for keys in parts]).cumsum(0)
     report.show(
         report.table(["never seen", "the net's answer"], [[" ".join(map(str, s)) for s in row] for row in shown]),
-        f"{shares[-1].item():.1%} of 500 held-out lists are sorted without a mistake after {args.steps:,} steps",
         report.curve(
             {"training cost": torch.stack(costs), "held-out lists that are wrong": 1 - torch.stack(shares)},
             x=steps,
             x_label="step",
             y_label="cost (nats), wrong (share)",
         ),
+        answer=f"{shares[-1].item():.1%} of 500 held-out lists are sorted without a mistake after {args.steps:,} steps",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -6,6 +6,7 @@ vmap and counted: most solve XOR, some end in the local minimum at ln(2)/2 (two 
 
 import math
 import time
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,9 @@ def animate(seed: int, path: Path) -> None:
     )
 
 
-def show_one(seed: int, svg: Path | None) -> None:
+def show_one(args: Namespace) -> None:
     """Train one net; show its answers, its two lines and its training."""
-    params, losses = fn.jit(run)(fn.random.key(seed))
+    params, losses = fn.jit(run)(fn.random.key(args.seed))
     hypothesis = model.apply(params, X).sigmoid()
     accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
     report.show(
@@ -73,16 +74,17 @@ def show_one(seed: int, svg: Path | None) -> None:
             ["x1", "x2", "target", "hypothesis"],
             [[*x.tolist(), y.item(), f"{p.item():.6f}"] for x, y, p in zip(X, Y, hypothesis, strict=True)],
         ),
-        f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
         picture(params, "The net's answers, and the lines of its two hidden units"),
         report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
-        svg=svg,
+        answer=f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
+        svg=args.svg,
+        dark=args.dark,
     )
 
 
-def show_many(seed: int, seeds: int, svg: Path | None) -> None:
+def show_many(args: Namespace) -> None:
     """Train many nets at once; count the places where they end."""
-    keys, train = fn.random.split(fn.random.key(seed), seeds), fn.jit(fn.vmap(run))
+    keys, train = fn.random.split(fn.random.key(args.seed), args.seeds), fn.jit(fn.vmap(run))
     train.explain(keys)  # traces and compiles, so that only the training is timed
     start = time.perf_counter()
     _, losses = train(keys)
@@ -97,10 +99,12 @@ def show_many(seed: int, seeds: int, svg: Path | None) -> None:
     shown = losses[:, ::25]
     quantiles = {f"{q:.0%} of the nets are below": shown.quantile(q, 0) for q in (0.1, 0.5, 0.9)}
     report.show(
-        report.table(["where the run ends", "nets", "share"], rows, title=f"{seeds:,} nets, {STEPS - 1:,} steps"),
-        f"trained in {seconds:.2f} s: {seeds / seconds:,.0f} nets per second, threads: {torch.get_num_threads()}",
+        report.table(["where the run ends", "nets", "share"], rows, title=f"{args.seeds:,} nets, {STEPS - 1:,} steps"),
         report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
-        svg=svg,
+        answer=f"{rows[0][2]} of the nets solve XOR; trained in {seconds:.2f} s: {args.seeds / seconds:,.0f} nets per "
+        f"second, threads: {torch.get_num_threads()}",
+        svg=args.svg,
+        dark=args.dark,
     )
 
 
@@ -114,10 +118,7 @@ def main() -> None:
     args = options.parse(parser)
     if args.animate:
         animate(args.seed, args.animate)
-    if args.seeds == 1:
-        show_one(args.seed, args.svg)
-    else:
-        show_many(args.seed, args.seeds, args.svg)
+    (show_one if args.seeds == 1 else show_many)(args)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,6 @@ def main() -> None:
     report.show(
         report.table(["step", "cost"], [[i, f"{losses[i].item():.7f}"] for i in marks]),
         report.table(["x1", "x2", "target", "probability"], torch.cat([X, Y, probabilities], 1).tolist()),
-        f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}",
         "Why no unit is right on all four points: it would need\n"
         "  b <= 0,  w1 + w2 + b <= 0,  w1 + b > 0,  w2 + b > 0.\n"
         "The first two add up to w1 + w2 + 2 b <= 0, the last two to w1 + w2 + 2 b > 0: a contradiction.",
@@ -72,7 +71,9 @@ def main() -> None:
         f"ln 2. It is ln 2 at w = 0, b = 0, where the gradient is {slope:.0e}. Convex functions of affine maps are "
         "convex: the cost has no other minimum.",
         report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost"),
+        answer=f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

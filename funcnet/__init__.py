@@ -73,7 +73,20 @@ from funcnet.transforms import (
 from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
-    from funcnet import bridge, checking, curvature, distributed, flatten_util, image, lax, nn, numpy, ops, report, scipy
+    from funcnet import (
+        bridge,
+        checking,
+        curvature,
+        distributed,
+        flatten_util,
+        image,
+        lax,
+        nn,
+        numpy,
+        ops,
+        report,
+        scipy,
+    )
     from funcnet.bridge import from_module, to_module
     from funcnet.curvature import hvp, per_example_grads
     from funcnet.numpy.updates import at

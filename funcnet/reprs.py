@@ -1,15 +1,17 @@
-"""Reprs of layers and optimizers: the call that made them, such as `serial(dense(4), tanh, dense(1))`."""
+"""Reprs of layers, optimizers, schedules and transformed functions: the call that made them, such as `dense(4)`."""
 
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from torch import Tensor
 
 from funcnet.tree.flattening import describe
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 T = TypeVar("T", bound="Made")
 
 _SHORT = reprlib.Repr()
@@ -46,6 +48,36 @@ def shows_call(build: Callable[P, T]) -> Callable[P, T]:
     return builder
 
 
+class Shown:
+    """Something whose repr is the call that made it, also where it is an argument of another call."""
+
+
+class Built(Shown, partial[R], Generic[R]):
+    """A function that prints as the call of its builder."""
+
+    call: Call
+
+    def __repr__(self) -> str:
+        return str(self.call)
+
+
+def names_call(build: Callable[P, Callable[Q, R]]) -> Callable[P, Callable[Q, R]]:
+    """Make a builder's results, which are functions, print as the call that made them."""
+
+    @wraps(build)
+    def builder(*args: P.args, **kwargs: P.kwargs) -> Callable[Q, R]:
+        function = build(*args, **kwargs)
+        built = (
+            Built(function.func, *function.args, **function.keywords)
+            if isinstance(function, partial)
+            else Built(function)
+        )
+        built.call = Call(build.__name__, args, kwargs)
+        return built
+
+    return builder
+
+
 def text(value: Any) -> str:
     """Describe one argument of a builder: functions by their names, tensors by dtype and shape."""
     if isinstance(value, Tensor):
@@ -55,7 +87,9 @@ def text(value: Any) -> str:
         return f"[{body}]" if isinstance(value, list) else f"({body}{',' * (len(value) == 1)})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key!r}: {text(item)}' for key, item in value.items())}}}"
-    return _name(value) or (repr(value) if hasattr(value, "made_by") else _SHORT.repr(value))
+    if isinstance(value, Shown) or hasattr(value, "made_by"):
+        return repr(value)
+    return _name(value) or _SHORT.repr(value)
 
 
 def _name(value: Any) -> str | None:

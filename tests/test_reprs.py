@@ -1,5 +1,6 @@
 """Layers and optimizers print as the calls that made them, and errors name their functions by their role."""
 
+import inspect
 import pickle
 
 import pytest
@@ -8,6 +9,12 @@ import torch
 import funcnet as fn
 
 optim = fn.optim
+
+
+def loss(x):
+    return x.square().sum()
+
+
 REPRS = {
     "serial(dense(4), tanh, dense(1))": fn.serial(fn.dense(4), torch.tanh, fn.dense(1)),
     "serial(hidden=dense(2, use_bias=False), act=sigmoid)": fn.serial(
@@ -23,6 +30,20 @@ REPRS = {
         {"a": optim.sgd(0.1), "b": optim.set_to_zero()}, {"w": "a"}
     ),
     "masked(sgd(0.1), (True,))": optim.masked(optim.sgd(0.1), (True,)),
+    "exponential_decay(0.1, 1000, 0.9)": optim.exponential_decay(0.1, 1000, 0.9),
+    "linear_schedule(1.0, 0.0, transition_steps=10)": optim.linear_schedule(1.0, 0.0, transition_steps=10),
+    "adam(join_schedules([constant_schedule(1.0), cosine_decay_schedule(0.1, 9)], [5]))": optim.adam(
+        optim.join_schedules([optim.constant_schedule(1.0), optim.cosine_decay_schedule(0.1, 9)], [5])
+    ),
+    "dense(2, w_init=he_normal(in_axis=0))": fn.dense(2, w_init=fn.initializers.he_normal(in_axis=0)),
+    "normal(0.1)": fn.initializers.normal(0.1),
+    "jit(vmap(grad(loss)))": fn.jit(fn.vmap(fn.grad(loss))),
+    "jit(value_and_grad(loss), backend='eager')": fn.jit(fn.value_and_grad(loss), backend="eager"),
+    "vmap(loss, in_dims=(None, 0), chunk_size=2)": fn.vmap(loss, in_dims=(None, 0), chunk_size=2),
+    "jacfwd(jacrev(loss))": fn.hessian(loss),
+    "grad(remat(loss))": fn.grad(fn.remat(loss)),
+    "serial(dense(1), vmap(tanh))": fn.serial(fn.dense(1), fn.vmap(torch.tanh)),
+    "custom_vjp(loss)": fn.custom_vjp(loss),
 }
 
 
@@ -43,8 +64,30 @@ def test_repr_of_a_traced_hyper_parameter():
     assert seen and all(text.startswith("sgd(<float32 tensor of shape ()") for text in seen)
 
 
-def test_repr_survives_pickling():
-    assert repr(pickle.loads(pickle.dumps(REPRS["serial(dense(4), tanh, dense(1))"]))) in REPRS
+@pytest.mark.parametrize(
+    "text", ["serial(dense(4), tanh, dense(1))", "exponential_decay(0.1, 1000, 0.9)", "normal(0.1)"]
+)
+def test_repr_survives_pickling(text):
+    assert repr(pickle.loads(pickle.dumps(REPRS[text]))) == text
+
+
+def test_every_schedule_and_initializer_prints_as_its_call():
+    calls = dict.fromkeys(optim.schedules.__all__, (1.0, 2.0, 5, 20, 0.5))
+    calls["piecewise_constant_schedule"] = 0.1, {2: 0.5}
+    calls["piecewise_interpolate_schedule"] = "linear", 0.1, {2: 0.5}
+    calls["join_schedules"] = [loss], []
+    calls["sgdr_schedule"] = ([{"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 1, "decay_steps": 3}],)
+    made = {name: _made(getattr(optim, name), args) for name, args in calls.items()}
+    drawn = {"constant": (0.5,), "variance_scaling": (1.0, "fan_in", "normal")}
+    for name in {*fn.initializers.__all__} - {"Initializer", "zeros", "ones"}:
+        made[name] = getattr(fn.initializers, name)(*drawn.get(name, ()))
+    assert all(repr(function).startswith(f"{name}(") for name, function in made.items())
+
+
+def _made(build, args):
+    """Call a builder with as many of the arguments as it requires."""
+    required = [p for p in inspect.signature(build).parameters.values() if p.default is p.empty]
+    return build(*args[: max(len(required), 1)])
 
 
 def test_a_pair_of_functions_is_still_a_layer():

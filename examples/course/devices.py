@@ -58,4 +58,5 @@ def main() -> None:
         report.table(["call", "outcome"], [[name, outcome(call)] for name, call in calls]),
         report.table(["move", "returns", ""], kinds, title="Moving: a copy, or in place"),
         svg=args.svg,
+        dark=args.dark,
     )

@@ -44,4 +44,5 @@ def main() -> None:
     table = report.table(
         ["gate", *(f"{n} right" for n in range(5))], rows, title=f"{LINES:,} random lines: points on the right side"
     )
-    report.show(*maps, table, svg=args.svg)
+    said = "AND and OR have a line with all four points on their sides; for XOR, three of four is the best"
+    report.show(*maps, table, answer=said, svg=args.svg, dark=args.dark)

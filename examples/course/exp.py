@@ -56,5 +56,7 @@ def main() -> None:
     large = torch.tensor(1000.0)
     rows.append(["exp(1000)", outcome(large.exp), outcome(lambda: math.exp(large))])
     report.show(
-        report.table(["f(z) = z exp(z)", "torch.exp", "math.exp"], rows, title="The same formula twice"), svg=args.svg
+        report.table(["f(z) = z exp(z)", "torch.exp", "math.exp"], rows, title="The same formula twice"),
+        svg=args.svg,
+        dark=args.dark,
     )

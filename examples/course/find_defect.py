@@ -95,4 +95,5 @@ def main() -> None:
         textwrap.indent("\n".join(f"{number}  {line}" for number, line in enumerate(lines, 1)), "  "),
         report.table(["gradient", "length / right length", "cosine of the angle"], evidence(lines, key)),
         svg=args.svg,
+        dark=args.dark,
     )

@@ -58,4 +58,5 @@ def main() -> None:
         report.table(["code", "stops at", ""], rows, title="BCELoss needs numbers from 0 to 1"),
         report.table(["stops at step", "nets"], counts, title=f"As printed, {SEEDS} seeds"),
         svg=args.svg,
+        dark=args.dark,
     )

@@ -42,4 +42,6 @@ def main() -> None:
     picture = report.decision_map(
         unit, points=X, labels=unit(X), lines=[(W, B)], height=10, title="The line z = 0 between the answers 0 and 1"
     )
-    report.show(drawing(), report.table(["x1", "x2", "z", "y"], rows), picture, svg=args.svg)
+    table = report.table(["x1", "x2", "z", "y"], rows)
+    said = "the unit answers 1 where z > 0, on one side of a line"
+    report.show(drawing(), table, picture, answer=said, svg=args.svg, dark=args.dark)

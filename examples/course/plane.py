@@ -1,6 +1,6 @@
 """The plane of a linear unit on XOR: its heights at the corners are tied to each other, so that it cannot follow XOR.
 
-    z(0, 0) + z(1, 1) = z(0, 1) + z(1, 0)    for every plane z = w1 x1 + w2 x2 + b
+    z(0, 0) + z(1, 1) = z(0, 1) + z(1, 0)   for each plane z = w1 x1 + w2 x2 + b
 
 XOR wants the left sum to be negative and the right one positive. The plane that is closest to the targets 0 and 1 in
 the mean square is flat, at height 1/2.
@@ -54,9 +54,10 @@ def main() -> None:
         drawing(z[0]),
         f"largest |z(0, 0) + z(1, 1) - z(0, 1) - z(1, 0)| of {PLANES:,} planes: {difference:.0e}",
         report.table(["signs right", "planes"], rows, title=f"{PLANES:,} random planes"),
-        f"closest to XOR in the mean square: w1 = {w1}, w2 = {w2}, b = {b}, height 1/2 everywhere",
         report.decision_map(
             tilted, points=X, labels=XOR, lines=[(planes[0, :2], planes[0, 2])], height=8, title="sigmoid of that plane"
         ),
+        answer=f"closest to XOR in the mean square: w1 = {w1}, w2 = {w2}, b = {b}, height 1/2 everywhere",
         svg=args.svg,
+        dark=args.dark,
     )

@@ -74,12 +74,13 @@ def main() -> None:
             [[*map(int, row[:3]), *(f"{p:.6f}" for p in row[3:])] for row in answers.tolist()],
             title=f"Answers: accuracy {accuracy}",
         ),
-        f"largest difference of the costs: {(costs - our_costs).abs().max().item():.0e}",
         report.curve(
             {"nn.Sequential": costs[every], "funcnet": our_costs[every]},
             x=torch.arange(args.steps)[every],
             x_label="step",
             y_label="cost",
         ),
+        answer=f"largest difference of the costs: {(costs - our_costs).abs().max().item():.0e}",
         svg=args.svg,
+        dark=args.dark,
     )

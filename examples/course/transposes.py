@@ -87,4 +87,5 @@ def main() -> None:
         f"without the transpose, x d_l1 is refused: {refused}",
         f"but with a square w, d_y w for d_y wᵀ is not: its relative error is {square(key):.2f}",
         svg=args.svg,
+        dark=args.dark,
     )

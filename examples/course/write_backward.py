@@ -72,13 +72,15 @@ def main() -> None:
     if args.answer is None or not args.answer.exists():
         if args.answer is not None:
             args.answer.write_text(TEMPLATE)
-        report.show(TEMPLATE, f"written to {args.answer}" if args.answer else "--answer FILE writes it", svg=args.svg)
+        said = f"written to {args.answer}" if args.answer else "--answer FILE writes it"
+        report.show(TEMPLATE, answer=said, svg=args.svg, dark=args.dark)
         return
     backward = runpy.run_path(str(args.answer)).get("backward")
     if backward is None:
         raise SystemExit(f"{args.answer}: expected a function backward(params, x, y)")
     rows = check(backward, fn.random.key(args.seed))
     right = sum(verdict == "right" for _, verdict in rows)
-    report.show(report.table(["gradient", "verdict"], rows), f"{right} of {len(rows)} are right", svg=args.svg)
+    said = f"{right} of {len(rows)} are right"
+    report.show(report.table(["gradient", "verdict"], rows), answer=said, svg=args.svg, dark=args.dark)
     if right < len(rows):
         raise SystemExit(1)

@@ -39,6 +39,7 @@ def parser(
         built.add_argument("-h", "--help", action="store_true", help="show this help, or that of the step")
     built.add_argument("--seed", type=int, default=0, help=seed)
     built.add_argument("--svg", type=file, metavar="FILE", help="write a figure to this file, too: .svg, .png or .pdf")
+    built.add_argument("--dark", action="store_true", help="draw the figure on a dark background")
     built.set_defaults(takes=takes)
     return built
 

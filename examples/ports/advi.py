@@ -7,12 +7,11 @@ posterior, and the bound is the log evidence; the best diagonal L (mean field) h
 Inference, https://arxiv.org/abs/1603.00788.
 """
 
-import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -77,11 +76,9 @@ def posterior(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def main() -> None:
     """Fit both families; compare their moments and bounds with the exact ones."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=3_000, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="20 s")
+    parser.add_argument("--steps", type=options.count, default=3_000, help="steps of Adam")
+    args = options.parse(parser)
     of_data, of_fit, of_test = fn.random.split(fn.random.key(args.seed), 3)
     x, y = observe(of_data)
     z = fn.random.normal(of_test, (100_000, 3))
@@ -102,6 +99,7 @@ def main() -> None:
         ),
         report.curve({name: c[20:] for name, c in curves.items()}, x_label="step", y_label="bound, nats"),
         svg=args.svg,
+        dark=args.dark,
     )
 
 

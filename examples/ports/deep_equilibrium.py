@@ -6,14 +6,13 @@ and no memory of the steps. The gradients are compared with those through an unr
 (2019), Deep Equilibrium Models, https://arxiv.org/abs/1909.01377.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -92,11 +91,9 @@ def train(params: Any, x: Tensor, y: Tensor, steps: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train a model; show its gradients' error, its accuracy and its decisions."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=500, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="15 s")
+    parser.add_argument("--steps", type=options.count, default=500, help="steps of Adam")
+    args = options.parse(parser)
     of_data, of_params = fn.random.split(fn.random.key(args.seed))
     x, y = spirals(of_data, 200)
     params, losses = fn.jit(partial(train, steps=args.steps))(init(of_params, x[0]), x, y)
@@ -108,10 +105,13 @@ def main() -> None:
     answer: Map = lambda x: torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))  # noqa: E731
     right = ((answer(x) > 0.5) == (y > 0.5)).float().mean().item()
     report.show(
-        f"cost {losses[0]:.4f} at first, {losses[-1]:.4f} after {args.steps} steps, accuracy {right:.1%}; "
+        report.decision_map(
+            answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3), quantity="P(class 1)"
+        ),
+        answer=f"cost {losses[0]:.4f} at first, {losses[-1]:.4f} after {args.steps} steps, accuracy {right:.1%}; "
         f"implicit and unrolled gradients differ by at most {apart:.0e}",
-        report.decision_map(answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3)),
         svg=args.svg,
+        dark=args.dark,
     )
 
 

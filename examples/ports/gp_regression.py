@@ -5,12 +5,11 @@ noise are found by Adam, the whole run as one jitted scan. Source: Rasmussen, Wi
 Machine Learning, algorithm 2.1.
 """
 
-import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -76,12 +75,10 @@ def observe(key: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """Fit the kernel and show the function with its uncertainty."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--points", type=int, default=60, help="number of observations")
-    parser.add_argument("--steps", type=int, default=200, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="10 s")
+    parser.add_argument("--points", type=options.count, default=60, help="number of observations")
+    parser.add_argument("--steps", type=options.count, default=200, help="steps of Adam")
+    args = options.parse(parser)
     x, y = observe(fn.random.key(args.seed), args.points)
     log, values = fn.jit(lambda x, y: fit(x, y, args.steps))(x, y)
     grid = torch.linspace(-4, 4, 161, dtype=torch.float64)
@@ -92,8 +89,6 @@ def main() -> None:
     rows = [[name, f"{value.exp():.3f}"] for name, value in log.items()]
     report.show(
         report.table(["parameter", "value"], rows, title=f"After {args.steps} steps (the noise is {NOISE})"),
-        f"log evidence {values[0]:.4f} at first, {log_evidence(log, x, y):.4f} at last; "
-        f"root mean square error {error:.3f}, {covered:.0%} of the function within two deviations",
         report.curve(
             {
                 "mean": mean,
@@ -103,8 +98,12 @@ def main() -> None:
             },
             x=grid,
             x_label="x (observed from -3 to 3)",
+            y_label="y",
         ),
+        answer=f"log evidence {values[0]:.4f} at first, {log_evidence(log, x, y):.4f} at last; "
+        f"root mean square error {error:.3f}, {covered:.0%} of the function within two deviations",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -7,11 +7,10 @@ over mu and log tau, given which the estimates are independent and normal. Sourc
 Randomized Experiments; Hoffman, Gelman (2014), The No-U-Turn Sampler, section 3.2, https://arxiv.org/abs/1111.4246.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -93,12 +92,12 @@ def by_quadrature() -> Tensor:
 
 def main() -> None:
     """Sample by many chains; compare the moments with those by quadrature."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--chains", type=int, default=64, help="number of chains")
-    parser.add_argument("--draws", type=int, default=1_000, help="draws per chain, after half as many to adapt")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="20 s")
+    parser.add_argument("--chains", type=options.count, default=64, help="number of chains")
+    parser.add_argument(
+        "--draws", type=options.count, default=1_000, help="draws per chain, after half as many to adapt"
+    )
+    args = options.parse(parser)
     keys = fn.random.split(fn.random.key(args.seed), args.chains)
     places, steps, chances = fn.jit(fn.vmap(lambda key: sample(key, args.draws // 2, args.draws)))(keys)
     mu, tau, z = places[..., 0], torch.exp(places[..., 1]), places[..., 2:]
@@ -109,9 +108,10 @@ def main() -> None:
     effects = (mu[..., None] + tau[..., None] * z).mean((0, 1))
     report.show(
         report.table(["", "mean", "deviation", "exact mean", "exact deviation"], rows, title="The eight schools"),
-        f"step sizes {steps.min():.2f} to {steps.max():.2f}, {chances.mean():.1%} of proposals accepted",
         report.curve({"estimate": ESTIMATES, "posterior mean": effects}, x_label="school", y_label="effect, points"),
+        answer=f"step sizes {steps.min():.2f} to {steps.max():.2f}, {chances.mean():.1%} of proposals accepted",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -7,10 +7,8 @@ of the rolls. Sources: Durbin et al. (1998), Biological Sequence Analysis, secti
 Temporal Parallelization of Bayesian Smoothers, https://arxiv.org/abs/1905.13002.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -92,11 +90,9 @@ def by_gradient(rolls: Tensor) -> Tensor:
 
 def main() -> None:
     """Find the loaded die in rolls; compare the three ways."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--length", type=int, default=300, help="number of rolls")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="10 s")
+    parser.add_argument("--length", type=options.count, default=300, help="number of rolls")
+    args = options.parse(parser)
     dice, sides = fn.jit(lambda key: roll(key, args.length))(fn.random.key(args.seed))
     rolls = log_rolls(sides)
     answers = {f.__name__.replace("_", " "): fn.jit(f)(rolls) for f in (by_scan, by_associative_scan, by_gradient)}
@@ -105,10 +101,13 @@ def main() -> None:
     apart = [[name, f"{(each[:, 1] - loaded).abs().max():.0e}"] for name, each in answers.items()]
     report.show(
         report.table(["forward-backward", "largest difference"], apart, title="Probability of the loaded die"),
-        f"log likelihood of {args.length:,} rolls {log_likelihood(rolls).item():.4f}; the more probable die is the "
-        f"true one at {right:.1%} of them",
-        report.curve({"loaded die, given the rolls": loaded, "loaded die": dice.double()}, x_label="roll"),
+        report.curve(
+            {"loaded die, given the rolls": loaded, "loaded die": dice.double()}, x_label="roll", y_label="probability"
+        ),
+        answer=f"log likelihood of {args.length:,} rolls {log_likelihood(rolls).item():.4f}; the more probable die is "
+        f"the true one at {right:.1%} of them",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -5,13 +5,12 @@ adjoint equation backwards with the same solver and stores no steps. Sources: Bo
 Runge-Kutta Formulas; Chen et al. (2018), Neural Ordinary Differential Equations, https://arxiv.org/abs/1806.07366.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -100,18 +99,18 @@ def train(key: Tensor, steps: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train a net; show a path of it, and the true one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=3_000, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="25 s")
+    parser.add_argument("--steps", type=options.count, default=3_000, help="steps of Adam")
+    args = options.parse(parser)
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))
     walk = lambda f: fn.scan(lambda y, _: (flow(f, params, y, 0.1, TOLERANCE), y), torch.tensor([1.2, 0.0]), length=61)  # noqa: E731
     paths = {name: fn.jit(partial(walk, f))()[1][:, 0] for name, f in (("neural ODE", learned), ("spiral", spiral))}
     report.show(
-        f"mean squared error {losses[0]:.4f} at first, {losses[-20:].mean():.6f} at the end of {args.steps:,} steps",
         report.curve(paths, x=torch.arange(61) / 10, x_label="time, of a path from (1.2, 0)", y_label="y1"),
+        answer=f"mean squared error {losses[0]:.4f} at first, {losses[-20:].mean():.6f} at the end of "
+        f"{args.steps:,} steps",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

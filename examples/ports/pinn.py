@@ -6,11 +6,10 @@ to x and t from `grad`. Source: Raissi, Perdikaris, Karniadakis (2019), Physics-
 https://arxiv.org/abs/1711.10561.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -75,11 +74,9 @@ def train(key: Tensor, steps: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Solve the equation; compare with the exact solution."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=2_000, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="25 s")
+    parser.add_argument("--steps", type=options.count, default=2_000, help="steps of Adam")
+    args = options.parse(parser)
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))
     grid = torch.linspace(LEFT, RIGHT, 101)
     times = torch.tensor([0.0, 0.5, 1.0])[:, None].expand(-1, 101)
@@ -89,14 +86,15 @@ def main() -> None:
         report.table(
             ["time", "largest error"], [[f"{t:g}", f"{e:.4f}"] for t, e in zip((0, 0.5, 1), worst, strict=True)]
         ),
-        f"loss {losses[0]:.4f} at first, {losses[-1]:.2e} after {args.steps} steps",
         report.curve(
             {**{f"t = {t[0]:g}": u for t, u in zip(times, solved, strict=True)}, "exact, t = 1": exact(grid, times[2])},
             x=grid,
             x_label="x",
             y_label="u",
         ),
+        answer=f"loss {losses[0]:.4f} at first, {losses[-1]:.2e} after {args.steps} steps",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -4,12 +4,11 @@ The cart is a pure function, too, so that vmap trains several actors at once. So
 the cart and its pole; Schulman et al. (2017), Proximal Policy Optimization Algorithms, https://arxiv.org/abs/1707.06347.
 """
 
-import argparse
 from collections import namedtuple
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -98,19 +97,20 @@ def train(key: Tensor, updates: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train several actors at once; show how long they balance the pole (with gaps where no episode ends)."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--updates", type=int, default=80, help=f"updates, after {STEPS * CARTS:,} steps each")
-    parser.add_argument("--seeds", type=int, default=4, help="actors to train")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="25 s")
+    parser.add_argument(
+        "--updates", type=options.count, default=80, help=f"updates, after {STEPS * CARTS:,} steps each"
+    )
+    parser.add_argument("--seeds", type=options.count, default=4, help="actors to train")
+    args = options.parse(parser)
     keys = fn.random.split(fn.random.key(args.seed), args.seeds)
     _, lengths = fn.jit(fn.vmap(lambda key: train(key, args.updates)))(keys)
     report.show(
-        f"the last {args.updates // 4} of {args.updates} updates of {STEPS * CARTS:,} steps: {args.seeds} actors "
-        f"balance the pole for {lengths[:, -args.updates // 4 :].nanmean():.1f} steps of at most {LONGEST}",
         report.curve({f"actor {i}": row for i, row in enumerate(lengths)}, x_label="update", y_label="steps"),
+        answer=f"the last {args.updates // 4} of {args.updates} updates of {STEPS * CARTS:,} steps: {args.seeds} "
+        f"actors balance the pole for {lengths[:, -args.updates // 4 :].nanmean():.1f} steps of at most {LONGEST}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

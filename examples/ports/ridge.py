@@ -6,13 +6,12 @@ Descent on the validation error then raises the penalties of the irrelevant feat
 through an elimination. Source: Bengio (2000), Gradient-Based Optimization of Hyperparameters.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -90,11 +89,9 @@ def choose(fit: Data, validate: Data, steps: int) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """Choose the penalties; compare the test error with that of least squares and of one penalty."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--steps", type=int, default=100, help="steps of Adam")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="10 s")
+    parser.add_argument("--steps", type=options.count, default=100, help="steps of Adam")
+    args = options.parse(parser)
     fit, validate, _ = data = draw(fn.random.key(args.seed))
     penalties, errors = fn.jit(partial(choose, steps=args.steps))(fit, validate)
     singles = torch.linspace(-3, 6, 46, dtype=torch.float64)[:, None].expand(-1, FEATURES)
@@ -107,10 +104,11 @@ def main() -> None:
         report.table(
             ["penalty", "fitted", "validation", "test"], rows, title=f"Mean squared errors; noise {NOISE**2:g}"
         ),
-        f"mean log penalty of the relevant features {penalties[:RELEVANT].mean():.2f}, of the others "
+        report.curve({"validation error": errors}, x_label="step", y_label="mean squared error"),
+        answer=f"mean log penalty of the relevant features {penalties[:RELEVANT].mean():.2f}, of the others "
         f"{penalties[RELEVANT:].mean():.2f}; gradients from iteration and elimination differ by at most {apart:.0e}",
-        report.curve({"validation error": errors}, x_label="step"),
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -6,12 +6,11 @@ scikit-learn, a pixel of intensity p counted as 1 with probability p; a fifth of
 Welling (2013), Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from above import options
 from torch import Tensor
 
 import funcnet as fn
@@ -29,7 +28,7 @@ def load(key: Tensor) -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise SystemExit("vae needs scikit-learn: pip install 'funcnet[examples]'") from error
+        raise options.missing("scikit-learn", "examples") from error
     images = torch.as_tensor(load_digits().data / 16).float()
     images = images[fn.random.permutation(key, len(images))]
     return images[len(images) // 5 :], images[: len(images) // 5]
@@ -78,27 +77,30 @@ def imagine(params: Any, places: Tensor) -> Tensor:
 
 def main() -> None:
     """Train; show the bound, and the images of a grid of latent variables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the key")
-    parser.add_argument("--epochs", type=int, default=100, help="passes over the training images")
-    parser.add_argument("--svg", type=Path, help="write the picture to this file, too")
-    args = parser.parse_args()
+    parser = options.parser(__doc__, takes="25 s")
+    parser.add_argument("--epochs", type=options.count, default=100, help="passes over the training images")
+    args = options.parse(parser)
     of_split, of_train, of_test = fn.random.split(fn.random.key(args.seed), 3)
     images, test = load(of_split)
     params, bounds = fn.jit(partial(train, epochs=args.epochs))(of_train, images)
     epochs = bounds.reshape(args.epochs, -1).mean(1)
     report.show(
-        f"evidence lower bound {epochs[0]:.2f} nats in the first epoch, {epochs[-1]:.2f} in the last; of the "
-        f"{len(test)} test images {bound(params, test, of_test):.2f}",
-        report.curve({"bound": epochs}, x_label="epoch", y_label="nats", height=10),
+        report.curve({"bound": epochs}, x_label="epoch", y_label="bound, nats", height=10),
         report.decision_map(
             partial(imagine, params),
             x_range=(0, 1),
             y_range=(0, 1),
             height=ROWS * SIDE,
+            quantity="P(pixel = 1)",
             title="Images by quantiles of the latent variables",
+            x_label="quantile of z1",
+            y_label="quantile of z2",
+            contour=False,
         ),
+        answer=f"evidence lower bound {epochs[0]:.2f} nats in the first epoch, {epochs[-1]:.2f} in the last; of the "
+        f"{len(test)} test images {bound(params, test, of_test):.2f}",
         svg=args.svg,
+        dark=args.dark,
     )
 
 

@@ -20,6 +20,7 @@ from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import Apply, Op, walk
 from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
+from funcnet.reprs import Shown, text
 from funcnet.transforms import transformed
 from funcnet.transforms.flatten import check_function
 from funcnet.transforms.purity import Pure
@@ -106,7 +107,7 @@ def jit(
     return Jit(f, backend, progress, NumberArguments(*static_arguments(f, static_argnums, static_argnames)))
 
 
-class Jit(Generic[P, R]):
+class Jit(Shown, Generic[P, R]):
     """A function that is traced at its first call per signature; made by `jit`."""
 
     def __init__(self, f: Callable[P, R], backend: str, progress: Progress | None, traced: NumberArguments) -> None:
@@ -118,6 +119,10 @@ class Jit(Generic[P, R]):
         self._traced, self._traces = traced, 0
         self._last: Request | None = None
         self.owner: type | None = None
+
+    def __repr__(self) -> str:
+        backend = "" if self.backend == "auto" else f", backend={self.backend!r}"
+        return f"jit({text(self.f)}{backend})"
 
     def __reduce__(self) -> Any:
         """Pickle the function, or its name if it can be imported; it is traced again after unpickling."""

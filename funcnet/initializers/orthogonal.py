@@ -9,8 +9,10 @@ from torch import Tensor
 from funcnet import random
 from funcnet.initializers.plain import Initializer, Sizes, initialize, like, zeros
 from funcnet.random import Key, Scalar
+from funcnet.reprs import names_call
 
 
+@names_call
 def orthogonal(scale: Scalar = 1.0, column_axis: int = -1) -> Initializer:
     """Draw scale times a uniformly distributed matrix with orthonormal columns, or rows if there are fewer rows.
 

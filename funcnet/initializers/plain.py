@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import random
 from funcnet.random import Key, Scalar
+from funcnet.reprs import names_call
 
 Device = torch.device | str | None
 Sizes = tuple[int, ...]
@@ -43,6 +44,7 @@ def ones(key: Key, shape: Sequence[int], dtype: torch.dtype = torch.float32, dev
     return torch.ones(tuple(shape), dtype=dtype, device=key.device if device is None else device)
 
 
+@names_call
 def constant(value: Scalar) -> Initializer:
     """Make copies of a number, or of a tensor that broadcasts to the shape.
 
@@ -53,6 +55,7 @@ def constant(value: Scalar) -> Initializer:
     return partial(initialize, draw=_constant, value=value)
 
 
+@names_call
 def uniform(scale: Scalar = 1e-2) -> Initializer:
     """Draw from the uniform distribution on [0, scale).
 
@@ -63,6 +66,7 @@ def uniform(scale: Scalar = 1e-2) -> Initializer:
     return partial(initialize, draw=_uniform, scale=scale)
 
 
+@names_call
 def normal(stddev: Scalar = 1e-2) -> Initializer:
     """Draw from the normal distribution of mean 0 and standard deviation stddev.
 
@@ -73,6 +77,7 @@ def normal(stddev: Scalar = 1e-2) -> Initializer:
     return partial(initialize, draw=_normal, stddev=stddev)
 
 
+@names_call
 def truncated_normal(stddev: Scalar = 1e-2, lower: Scalar = -2.0, upper: Scalar = 2.0) -> Initializer:
     """Draw stddev x, where x is standard normal conditioned on lower < x < upper.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from funcnet import random
 from funcnet.initializers.plain import Initializer, Sizes, initialize, like, zeros
 from funcnet.random import Key, Scalar
+from funcnet.reprs import names_call
 
 Axes = int | Sequence[int]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -19,6 +20,7 @@ Distribution = Literal["truncated_normal", "normal", "uniform"]
 _STDDEV = 0.87962566103423978  # of the standard normal distribution conditioned on -2 < x < 2
 
 
+@names_call
 def variance_scaling(
     scale: Scalar,
     mode: Mode,
@@ -59,6 +61,7 @@ def variance_scaling(
     )
 
 
+@names_call
 def glorot_uniform(**axes: Axes) -> Initializer:
     """Draw uniformly with variance 2 / (fan_in + fan_out). Takes variance_scaling's axes.
 
@@ -72,6 +75,7 @@ def glorot_uniform(**axes: Axes) -> Initializer:
     return variance_scaling(1.0, "fan_avg", "uniform", **axes)
 
 
+@names_call
 def glorot_normal(**axes: Axes) -> Initializer:
     """Draw from a truncated normal distribution with variance 2 / (fan_in + fan_out). See `glorot_uniform`.
 
@@ -82,6 +86,7 @@ def glorot_normal(**axes: Axes) -> Initializer:
     return variance_scaling(1.0, "fan_avg", "truncated_normal", **axes)
 
 
+@names_call
 def lecun_uniform(**axes: Axes) -> Initializer:
     """Draw uniformly with variance 1 / fan_in. See `lecun_normal`.
 
@@ -92,6 +97,7 @@ def lecun_uniform(**axes: Axes) -> Initializer:
     return variance_scaling(1.0, "fan_in", "uniform", **axes)
 
 
+@names_call
 def lecun_normal(**axes: Axes) -> Initializer:
     """Draw from a truncated normal distribution with variance 1 / fan_in. Takes variance_scaling's axes.
 
@@ -106,6 +112,7 @@ def lecun_normal(**axes: Axes) -> Initializer:
     return variance_scaling(1.0, "fan_in", "truncated_normal", **axes)
 
 
+@names_call
 def he_uniform(**axes: Axes) -> Initializer:
     """Draw uniformly with variance 2 / fan_in. See `he_normal`.
 
@@ -116,6 +123,7 @@ def he_uniform(**axes: Axes) -> Initializer:
     return variance_scaling(2.0, "fan_in", "uniform", **axes)
 
 
+@names_call
 def he_normal(**axes: Axes) -> Initializer:
     """Draw from a truncated normal distribution with variance 2 / fan_in. Takes variance_scaling's axes.
 
@@ -128,6 +136,7 @@ def he_normal(**axes: Axes) -> Initializer:
     return variance_scaling(2.0, "fan_in", "truncated_normal", **axes)
 
 
+@names_call
 def torch_uniform(fan_in: int | None = None) -> Initializer:
     """Draw uniformly from [-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as torch.nn.Linear and Conv do by default.
 

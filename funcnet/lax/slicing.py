@@ -34,7 +34,8 @@ def slice_in_dim(
     """x[start:limit:stride] along one axis."""
     x = as_tensor("slice_in_dim", operand)
     before = (_slice(None),) * one_axis("slice_in_dim", axis, x.ndim)
-    return x[(*before, _slice(start_index, limit_index, stride))]
+    places = *before, _slice(start_index, limit_index, stride)
+    return x[places]
 
 
 def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Tensor:

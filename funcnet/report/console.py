@@ -20,7 +20,7 @@ _WORD = re.compile(r" +|[\u2800-\u28ff]|[^ \u2800-\u28ff]+")  # braille one by o
 _FONTS = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
-def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
+def show(*renderables: RenderableType, answer: str = "", svg: str | Path | None = None, dark: bool = False) -> None:
     """Print the results of this package's builders, separated by blank lines, and optionally write them as a picture.
 
     A notebook displays tables as HTML and pictures as figures. Output to a terminal has its full width and colours,
@@ -29,9 +29,12 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
 
     Args:
         renderables: Tables, curves, maps, plain strings, or anything that rich can print.
+        answer: The result in a sentence. It stands above the first curve or map, and is repeated at the end in a
+            terminal that has too few rows for both.
         svg: The file for a figure of the curves and maps by matplotlib: SVG, PNG or PDF by its ending. Without curves
             and maps, or for SVG without matplotlib, it is a picture of the printed text, 80 columns wide. Missing
             folders are created, and an existing file is replaced atomically.
+        dark: Whether the figure has a dark background.
     Raises:
         ValueError: svg has another ending.
         ImportError: svg ends in .png or .pdf, and the extra `plots` is not installed.
@@ -45,12 +48,30 @@ def show(*renderables: RenderableType, svg: str | Path | None = None) -> None:
         10,000   0.001
     """
     suffix = None if svg is None else figures.suffix(Path(svg))
+    parts = _with_answer(renderables, answer)
     if in_notebook():
-        notebook.display(*renderables)
+        notebook.display(*parts)
     else:
-        _print(_spaced(renderables))
+        _print(_spaced(parts))
+        if answer and _scrolls(parts[parts.index(answer) :]):
+            _print(_spaced((f"\n{answer}",)))
     if svg is not None and suffix is not None:
-        _write(Path(svg), _file(renderables, suffix, title=Path(svg).stem))
+        theme = figures.DARK if dark else figures.LIGHT
+        _write(Path(svg), _file(parts, suffix, Path(svg).stem, theme))
+
+
+def _with_answer(parts: tuple[RenderableType, ...], answer: str) -> tuple[RenderableType, ...]:
+    """Put the answer above the first picture, or at the end if there is none."""
+    if not answer:
+        return parts
+    place = next((i for i, part in enumerate(parts) if isinstance(part, Picture)), len(parts))
+    return (*parts[:place], answer, *parts[place:])
+
+
+def _scrolls(parts: tuple[RenderableType, ...]) -> bool:
+    """Tell whether the parts and a prompt below them have more rows than the terminal."""
+    console = present_console()
+    return console.is_terminal and len(console.render_lines(_spaced(parts))) + 1 > console.height
 
 
 def _print(parts: Group) -> None:
@@ -100,13 +121,13 @@ def _spaced(renderables: tuple[RenderableType, ...]) -> Group:
     return Group(*(item for i, part in enumerate(parts) for item in ([Text(""), part] if i else [part])))
 
 
-def _file(renderables: tuple[RenderableType, ...], suffix: str, title: str) -> bytes:
+def _file(renderables: tuple[RenderableType, ...], suffix: str, title: str, theme: figures.Theme) -> bytes:
     """Return the contents of a figure, or of a picture of the text."""
     pictures = [part.description for part in renderables if isinstance(part, Picture)]
     if pictures and figures.available():
-        return figures.render(pictures, suffix)
+        return figures.render(pictures, suffix, theme=theme)
     if suffix != "svg":
-        return figures.render_text(plain(_spaced(renderables)), suffix)
+        return figures.render_text(plain(_spaced(renderables)), suffix, theme)
     if pictures:
         print(f"The picture shows the terminal's text. For a figure: {figures.INSTALL}", file=sys.stderr)
     return _picture(_spaced(renderables), title).encode()

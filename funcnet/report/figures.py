@@ -1,11 +1,15 @@
 """The painter of figures: pictures by matplotlib (the extra `plots`), as SVG, PNG or PDF."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from funcnet.report.axes import Axis
 from funcnet.report.pictures import Curves, Map
@@ -16,21 +20,42 @@ INSTALL = "pip install 'funcnet[plots]'"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8608f", "#8c6d1f", "#7a7a7a")
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS = "o^sDvPX*<>"
-_MAP_COLOURS = ("#2166ac", "#f7f7f7", "#c86e14")  # blue to orange
 _CONTOUR = 1.0  # points: thinner than the lines, which may cover it
 _GRID = 200  # evaluations of a map per direction
 _WIDTH, _CURVES_HEIGHT, _MAP_HEIGHT = 5.6, 3.4, 4.6  # inches
+_DISCS = 40  # most points of a map that are drawn with their marks
+_TITLE, _LEGEND = 60, 66  # characters of a line of a title, and of the legend, where a dash with its space is 10
 _STYLE = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
+    "legend.handlelength": 3.2,  # two periods of most dashes
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "funcnet",  # the same picture gives the same file
 }
+
+
+class Theme(NamedTuple):
+    """The colours that depend on the background."""
+
+    page: str
+    text: str
+    grid: str
+    map: tuple[str, str, str]  # of the values 0, 1/2 and 1
+    unit: str  # the lines of units
+
+    def settings(self) -> dict[str, str]:
+        """Return matplotlib's settings."""
+        pages = ("figure.facecolor", "savefig.facecolor", "axes.facecolor")
+        texts = ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
+        return {**dict.fromkeys(pages, self.page), **dict.fromkeys(texts, self.text), "grid.color": self.grid}
+
+
+LIGHT = Theme("#ffffff", "#000000", "#dddddd", ("#2166ac", "#f7f7f7", "#c86e14"), "#5e3c99")
+DARK = Theme("#0d1117", "#e6edf3", "#30363d", ("#3f8fd9", "#161b22", "#d97a1e"), "#cdb5ff")
 
 
 def available() -> bool:
@@ -60,12 +85,13 @@ def _require(what: str) -> None:
         raise ImportError(f"{what}: needs matplotlib. Install the extra: {INSTALL}.")
 
 
-def render_text(text: str, suffix: str) -> bytes:
+def render_text(text: str, suffix: str, theme: Theme = LIGHT) -> bytes:
     """Return the file of a page of text in a monospaced font; suffix is "png" or "pdf"."""
     lines = text.splitlines()
     size = 0.09 * max(map(len, lines), default=1) + 0.4, 0.17 * len(lines) + 0.4
-    page = import_module("matplotlib.figure").Figure(size)
-    page.text(0.2 / size[0], 1 - 0.2 / size[1], text, va="top", family="monospace", size=10, parse_math=False)
+    page = import_module("matplotlib.figure").Figure(size, facecolor=theme.page)
+    style = {"va": "top", "family": "monospace", "size": 10, "color": theme.text}
+    page.text(0.2 / size[0], 1 - 0.2 / size[1], text, parse_math=False, **style)
     file = io.BytesIO()
     page.savefig(file, format=suffix, dpi=200)
     return file.getvalue()
@@ -82,16 +108,16 @@ def gif(pictures: Sequence[Curves | Map], seconds: float) -> bytes:
     return file.getvalue()
 
 
-def render(pictures: Sequence[Curves | Map], suffix: str, dpi: int = 200) -> bytes:
+def render(pictures: Sequence[Curves | Map], suffix: str, dpi: int = 200, theme: Theme = LIGHT) -> bytes:
     """Return the file of a figure with the pictures below each other; suffix is "svg", "png" or "pdf"."""
     file, dates = io.BytesIO(), {"svg": "Date", "pdf": "CreationDate"}
-    with import_module("matplotlib").rc_context(_STYLE):
+    with import_module("matplotlib").rc_context({**_STYLE, **theme.settings()}):
         metadata = {dates[suffix]: None} if suffix in dates else {}
-        figure(pictures).savefig(file, format=suffix, dpi=dpi, metadata=metadata)
+        figure(pictures, theme).savefig(file, format=suffix, dpi=dpi, metadata=metadata)
     return file.getvalue()
 
 
-def figure(pictures: Sequence[Curves | Map]) -> Any:
+def figure(pictures: Sequence[Curves | Map], theme: Theme = LIGHT) -> Any:
     """Return matplotlib's figure."""
     heights = [_CURVES_HEIGHT if isinstance(picture, Curves) else _MAP_HEIGHT for picture in pictures]
     whole = import_module("matplotlib.figure").Figure((_WIDTH, sum(heights)), layout="constrained")
@@ -99,8 +125,8 @@ def figure(pictures: Sequence[Curves | Map]) -> Any:
     whole.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     for part, picture in zip(parts, pictures, strict=True):
         axes = part.subplots()
-        _curves(axes, picture) if isinstance(picture, Curves) else _map(axes, picture)
-        axes.set(title=picture.title, xlabel=picture.x_label, ylabel=picture.y_label)
+        _curves(axes, picture) if isinstance(picture, Curves) else _map(axes, picture, theme)
+        axes.set(title=textwrap.fill(picture.title, _TITLE), xlabel=picture.x_label, ylabel=picture.y_label)
         _legend(part, axes)
     return whole
 
@@ -108,7 +134,7 @@ def figure(pictures: Sequence[Curves | Map]) -> Any:
 def _legend(part: Any, axes: Any) -> None:
     """Put the legend below the axes, where it covers no data."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), 72 // (max(map(len, labels), default=0) + 6)))
+    columns = max(1, min(len(labels), _LEGEND // (max(map(len, labels), default=0) + 10)))
     if labels:
         part.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, borderpad=0)
 
@@ -126,6 +152,7 @@ def _curves(axes: Any, curves: Curves) -> None:
             linewidth=max(1.2, 2.8 - 0.4 * i),
             marker=_MARKERS[i % len(_MARKERS)],
             markersize=5,
+            clip_on=False,  # a marker on the frame is drawn in full
             markevery=((i + 0.5) / count * 0.125, 0.125) if len(line.x) > 16 else None,
         )
     _scale(axes, axes.xaxis, curves.x, "x")
@@ -149,10 +176,10 @@ def _scale(axes: Any, side: Any, axis: Axis, name: str) -> None:
         side.set_major_formatter("{x:,g}")
 
 
-def _map(axes: Any, field: Map) -> None:
+def _map(axes: Any, field: Map, theme: Theme) -> None:
     """Draw the values as a smooth field, the contour at 1/2, the lines and the points."""
     x, y, values = field.x, field.y, field.evaluate(_GRID, _GRID).flip(0)
-    colours = import_module("matplotlib.colors").LinearSegmentedColormap.from_list("map", _MAP_COLOURS)
+    colours = import_module("matplotlib.colors").LinearSegmentedColormap.from_list("map", theme.map)
     image = axes.imshow(
         values.tolist(),
         cmap=colours.with_extremes(bad="#999999"),
@@ -166,20 +193,31 @@ def _map(axes: Any, field: Map) -> None:
     axes.grid(visible=False)
     axes.locator_params(nbins=5)
     axes.figure.colorbar(image, ax=axes, label=field.quantity, ticks=[0, 0.25, 0.5, 0.75, 1])
-    if values.min() < 0.5 < values.max():
-        places = x.centres(_GRID).tolist(), y.centres(_GRID).tolist()
-        axes.contour(*places, values.tolist(), [0.5], colors="black", linewidths=_CONTOUR)
-    axes.plot([], [], color="black", linewidth=_CONTOUR, label=f"{field.quantity} = 1/2")
-    _lines(axes, field)
+    if field.contour:
+        _half(axes, field, values, theme)
+    _lines(axes, field, theme)
     _points(axes, field)
 
 
-def _lines(axes: Any, field: Map) -> None:
+def _half(axes: Any, field: Map, values: Tensor, theme: Theme) -> None:
+    """Draw the contour at 1/2."""
+    if values.min() < 0.5 < values.max():
+        places = field.x.centres(_GRID).tolist(), field.y.centres(_GRID).tolist()
+        axes.contour(*places, values.tolist(), [0.5], colors=theme.text, linewidths=_CONTOUR)
+    axes.plot([], [], color=theme.text, linewidth=_CONTOUR, label=f"{field.quantity} = 1/2")
+
+
+def _lines(axes: Any, field: Map, theme: Theme) -> None:
+    """Draw the lines of the units, with an edge that sets them off from any part of the field."""
+    edge = [import_module("matplotlib.patheffects").withStroke(linewidth=4, foreground=theme.map[1])]
     for i, (w1, w2, b) in enumerate(field.lines):
         label = f"w·x + b = 0, unit {i + 1}" if len(field.lines) > 1 else "w·x + b = 0"
         dashes = _DASHES[1 + i % (len(_DASHES) - 1)]
         if ends := _ends(field, w1, w2, b):
-            axes.plot(*zip(*ends, strict=True), color="#5e3c99", linewidth=2.6, linestyle=dashes, label=label)
+            (line,) = axes.plot(
+                *zip(*ends, strict=True), color=theme.unit, linewidth=2.6, linestyle=dashes, label=label
+            )
+            line.set_path_effects(edge)
     axes.set(xlim=(field.x.low, field.x.high), ylim=(field.y.low, field.y.high))
 
 
@@ -191,10 +229,27 @@ def _ends(field: Map, w1: float, w2: float, b: float) -> list[tuple[float, float
 
 
 def _points(axes: Any, field: Map) -> None:
-    """Draw each point as a white disc with its mark."""
+    """Draw a few points as white discs with their marks, and many as small symbols, which the legend explains."""
+    if len(field.points) > _DISCS:
+        _symbols(axes, field)
+    else:
+        _discs(axes, field)
+    if note := field.outside():
+        axes.plot([], [], " ", label=note)
+
+
+def _symbols(axes: Any, field: Map) -> None:
+    seen = field.inside().tolist()
+    for i, mark in enumerate(sorted({*field.marks})):
+        chosen = [own == mark and is_seen for own, is_seen in zip(field.marks, seen, strict=True)]
+        places = field.points[torch.tensor(chosen)].T.tolist()
+        style = {"color": ("white", "black")[i % 2], "markeredgecolor": ("black", "white")[i % 2], "zorder": 5}
+        axes.plot(*places, _MARKERS[i], label=f"point of class {mark}", markersize=5, clip_on=False, **style)
+
+
+def _discs(axes: Any, field: Map) -> None:
     for (x, y), mark, seen in zip(field.points.tolist(), field.marks, field.inside().tolist(), strict=True):
         if seen:
             axes.plot([x], [y], "o", color="white", markeredgecolor="black", markersize=12, clip_on=False, zorder=5)
-            axes.text(x, y, mark, ha="center", va="center_baseline", fontweight="bold", fontsize=9, zorder=6)
-    if note := field.outside():
-        axes.plot([], [], " ", label=note)
+            style = {"ha": "center", "va": "center_baseline", "fontweight": "bold", "fontsize": 9, "zorder": 6}
+            axes.text(x, y, mark, color="black", **style)

@@ -30,6 +30,7 @@ def decision_map(
     title: str = "",
     x_label: str = "x1",
     y_label: str = "x2",
+    contour: bool = True,
     height: int = 20,
 ) -> Picture:
     """Draw the probability of class 1 over a rectangle as shades, with data points and lines on top.
@@ -44,6 +45,7 @@ def decision_map(
         x_range, y_range: The rectangle, (low, high) of the first and of the second input.
         quantity: The name of the values of f in the legend, such as "P(class 1)".
         title, x_label, y_label: Text above the drawing, below it, and at the vertical axis.
+        contour: Whether a figure shows the line where f is 1/2.
         height: Rows of the drawing; it has twice as many columns, or fewer in a narrow terminal.
     Raises:
         ValueError: f returns another shape or values outside [0, 1], or an argument has a wrong shape.
@@ -68,7 +70,8 @@ def decision_map(
     edges = [_edge(i, w, b) for i, (w, b) in enumerate(lines)]
     evaluate = partial(_evaluate, f, x, y, data)
     on_top = data.cpu().double(), _marks(labels, len(data)), edges
-    return Picture(Map(evaluate(2 * height, height), evaluate, x, y, *on_top, quantity, title, x_label, y_label))
+    texts = quantity, title, x_label, y_label
+    return Picture(Map(evaluate(2 * height, height), evaluate, x, y, *on_top, *texts, contour))
 
 
 def _evaluate(f: Callable[[Tensor], Tensor], x: Axis, y: Axis, like: Tensor, columns: int, rows: int) -> Tensor:

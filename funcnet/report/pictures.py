@@ -55,6 +55,7 @@ class Map:
     title: str
     x_label: str
     y_label: str
+    contour: bool  # whether a figure shows the line at 1/2
 
     def inside(self) -> Tensor:
         """Tell which points are on the map."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.reprs import Shown, text
 from funcnet.tracebacks import boundary
 from funcnet.transforms.axis_names import named
 from funcnet.transforms.batched_writes import vmap_with_buffers
@@ -85,13 +86,13 @@ def _one_of(name: str, dims: Any, axes: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Vmap(Generic[P, R]):
+class Vmap(Shown, Generic[P, R]):
     """A function mapped over an axis; made by `vmap`."""
 
     f: Callable[P, R]
-    in_dims: Any
-    out_dims: Any
-    chunk_size: int | None
+    in_dims: Any = 0
+    out_dims: Any = 0
+    chunk_size: int | None = None
     axis_name: Hashable | None = None
     axis_size: int | None = None
     whole_size: int | None = None  # of all examples, if these are a part of them: `jit` rounds as for all
@@ -99,6 +100,11 @@ class Vmap(Generic[P, R]):
     def __post_init__(self) -> None:
         if not torch.compiler.is_compiling():
             vars(self).update({name: getattr(self.f, name) for name in WRAPPER_ASSIGNMENTS if hasattr(self.f, name)})
+
+    def __repr__(self) -> str:
+        options = [field for field in fields(self)[1:] if getattr(self, field.name) != field.default]
+        given = "".join(f", {field.name}={text(getattr(self, field.name))}" for field in options)
+        return f"vmap({text(self.f)}{given})"
 
     def __reduce__(self) -> Any:
         return global_name(self) or (Vmap, tuple(getattr(self, field.name) for field in fields(self)))

@@ -54,10 +54,10 @@ def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None 
         raise TypeError(f"remat: expected policy to be one of fn.checkpoint_policies, or None, got {policy!r}.")
     if policy is checkpoint_policies.everything_saveable:
         return f
-    return wrapped(_rematerialised, f, policy)
+    return wrapped(_remat, f, policy)
 
 
-def _rematerialised(f: Function, policy: Policy | None, /, *args: Any, **kwargs: Any) -> Any:
+def _remat(f: Function, policy: Policy | None, /, *args: Any, **kwargs: Any) -> Any:
     f, held, outside = closed(f, (args, kwargs))
     inputs, results = Flattener(), Flattener()
     tensors = inputs.split((held, *arrays_as_tensors((args, kwargs))))

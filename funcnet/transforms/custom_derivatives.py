@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.reprs import Shown, text
 from funcnet.tracebacks import boundary
 from funcnet.transforms import custom_rules, rule_levels
 from funcnet.transforms.custom_jvp_rule import JvpCall
@@ -19,7 +20,7 @@ from funcnet.tree import Tree
 from funcnet.tree.conversion import arrays_as_tensors
 
 
-class _Custom:
+class _Custom(Shown):
     """A function with a derivative rule, which may be a method."""
 
     name = ""
@@ -39,6 +40,9 @@ class _Custom:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({text(self.f)})"
 
     def __reduce__(self) -> Any:
         return global_name(self) or (_made, (type(self), self.f, self.nondiff_argnums, self.rules))

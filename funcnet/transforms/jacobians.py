@@ -40,7 +40,7 @@ def jacfwd(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
     """
     check_function("jacfwd", f)
     _check_chunk_size("jacfwd", chunk_size)
-    return wrapped(_jacobian, f, "jacfwd", partial(_forward, chunk_size=chunk_size), argnums, has_aux)
+    return wrapped(_jacfwd, f, chunk_size, argnums, has_aux)
 
 
 def _check_chunk_size(name: str, chunk_size: int | None) -> None:
@@ -107,7 +107,7 @@ def jacrev(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_si
     """
     check_function("jacrev", f)
     _check_chunk_size("jacrev", chunk_size)
-    return wrapped(_jacobian, f, "jacrev", partial(_reverse, chunk_size=chunk_size), argnums, has_aux)
+    return wrapped(_jacrev, f, chunk_size, argnums, has_aux)
 
 
 jacobian = jacrev
@@ -140,6 +140,14 @@ def hessian(f: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_s
     _check_chunk_size("hessian", chunk_size)
     inner = jacrev(f, argnums, has_aux=has_aux, chunk_size=chunk_size)
     return jacfwd(inner, argnums, has_aux=has_aux, chunk_size=chunk_size)
+
+
+def _jacfwd(f: Function, size: int | None, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
+    return _jacobian(f, "jacfwd", partial(_forward, chunk_size=size), argnums, has_aux, *args, **kwargs)
+
+
+def _jacrev(f: Function, size: int | None, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any) -> Any:
+    return _jacobian(f, "jacrev", partial(_reverse, chunk_size=size), argnums, has_aux, *args, **kwargs)
 
 
 def _jacobian(

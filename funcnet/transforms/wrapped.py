@@ -8,11 +8,19 @@ from typing import Any
 
 import torch
 
+from funcnet.reprs import Shown, text
+
 Function = Callable[..., Any]
 
 
-class Wrapped(partial[Any]):
-    """A function that calls a rule with the original function and options before its arguments."""
+class Wrapped(Shown, partial[Any]):
+    """A function that calls a rule with the original function and options before its arguments.
+
+    It prints as a call: a rule `_grad` and a function `loss` give `grad(loss)`.
+    """
+
+    def __repr__(self) -> str:
+        return f"{self.func.__name__.lstrip('_')}({text(self.args[0])})"
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)

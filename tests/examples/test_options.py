@@ -1,6 +1,8 @@
 """The command lines of the examples: help, defaults, errors before the work, and the time that a run takes."""
 
+import argparse
 import importlib
+import itertools
 import re
 import sys
 
@@ -8,19 +10,21 @@ import options
 import pytest
 from example_runs import EXAMPLES
 
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-COUNTS = [
-    ("xor_mlp", "--seeds"),
-    ("depth", "--steps"),
-    ("digits", "--epochs"),
-    ("per_example", "--steps"),
-    ("per_example", "--seeds"),
-    ("transformer", "--steps"),
-    ("meta_learning", "--steps"),
-    ("from_torch", "--steps"),
-    ("ntk", "--widths"),
-    ("benchmark", "--rounds"),
-]
+PATHS = [path for folder in ("", "course", "ports") for path in sorted((EXAMPLES / folder).glob("*.py"))]
+NAMES = [".".join(path.relative_to(EXAMPLES).with_suffix("").parts) for path in PATHS if "def main" in path.read_text()]
+
+
+def declared(name, monkeypatch):
+    """Return the options that an example declares."""
+
+    def stop(parser, *_):
+        raise StopIteration(parser)
+
+    with monkeypatch.context() as patch, pytest.raises(StopIteration) as found:
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+        importlib.import_module(name).main()
+    return found.value.value._actions
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def command(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
 
     def exit_of(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [f"{name.split('.')[-1]}.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             importlib.import_module(name).main()
         printed = capsys.readouterr()
@@ -41,7 +45,7 @@ def command(monkeypatch, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_help_names_the_common_options_and_the_time(name, command):
     status, text = command(name, "--help")
-    assert status == 0 and "--seed" in text and "--svg FILE" in text
+    assert status == 0 and "--seed" in text and "--svg FILE" in text and "--dark" in text
     assert re.search(r"takes\s+about\s+\d+\s+(s|min)", text) and max(map(len, text.splitlines())) <= 80
 
 
@@ -59,11 +63,21 @@ def test_formulas_keep_their_lines(command):
     assert "\n    rho = T / (2 s^2)\n    epsilon = " in command("per_example", "--help")[1]
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "2.5", "many"])
-@pytest.mark.parametrize("name, option", COUNTS)
-def test_a_count_below_1_is_an_error_before_the_work(name, option, text, command):
-    status, error = command(name, f"{option}={text}")
-    assert status == 2 and f"argument {option}: expected a whole number, at least 1, got '{text}'" in error
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_but_the_seed_is_checked_before_the_work(name, command, monkeypatch):
+    actions = [action for action in declared(name, monkeypatch) if action.type is not None]
+    counts = [action.option_strings[0] for action in actions if action.type is options.count]
+    assert [action.dest for action in actions if action.type in (int, float)] == ["seed"]
+    for option, text in itertools.product(counts, ["0", "-1", "2.5", "many"]):
+        status, error = command(name, f"{option}={text}")
+        assert status == 2 and f"argument {option}: expected a whole number, at least 1, got '{text}'" in error
+
+
+def test_the_counts_are_found(monkeypatch):
+    wanted = {"xor_mlp": "--seeds", "digits": "--epochs", "ntk": "--widths", "ports.hmc": "--draws"}
+    for name, option in wanted.items():
+        found = [action.option_strings for action in declared(name, monkeypatch) if action.type is options.count]
+        assert [option] in found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,12 +96,18 @@ def test_a_file_as_a_folder_is_an_error(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, module, extra", [("digits", "sklearn.datasets", "examples"), ("from_torch", "transformers", "models")]
+    "name, module, extra",
+    [
+        ("digits", "sklearn.datasets", "examples"),
+        ("ports.vae", "sklearn.datasets", "examples"),
+        ("from_torch", "transformers", "models"),
+    ],
 )
 def test_a_missing_extra_names_the_command_that_installs_it_here(name, module, extra, command, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     message, before = command(name)
     root = EXAMPLES.parent
-    assert f"\n    {sys.executable} -m pip install -e '{root}[{extra}]'" in message and message.startswith(name)
+    assert f"\n    {sys.executable} -m pip install -e '{root}[{extra}]'" in message
+    assert message.startswith(name.split(".")[-1])
     assert f"[{extra}]" in message and (root / "pyproject.toml").exists()
-    assert f"{name}.py: takes about" in before
+    assert f"{name.split('.')[-1]}.py: takes about" in before

@@ -37,9 +37,9 @@ def decision(**options):
     return report.decision_map(lambda x: (4 * x.sum(-1) - 4).sigmoid(), points=XOR, labels=[0, 1, 1, 0], **options)
 
 
-def axes_of(picture):
+def axes_of(picture, theme=figures.LIGHT):
     """Return the axes of the picture, laid out; a map also has that of its colour bar."""
-    figure = figures.figure([picture.description])
+    figure = figures.figure([picture.description], theme)
     figure.draw_without_rendering()
     return figure.axes[0]
 
@@ -79,7 +79,53 @@ def test_colours_contrast_with_light_and_dark(colour):
     assert 1.05 / (luminance(colour) + 0.05) > 3 and (luminance(colour) + 0.05) / 0.05 > 3
 
 
-@pytest.mark.parametrize("picture", [curves(), decision(lines=[([1, 1], -1), ([1, 1], -0.5)])], ids=["curves", "map"])
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [figures.LIGHT, figures.DARK], ids=["light", "dark"])
+def test_text_curves_and_lines_are_legible_on_their_page(theme):
+    low, middle, high = theme.map
+    assert contrast(theme.text, theme.page) > 7 and contrast(theme.text, middle) > 7
+    assert all(contrast(colour, theme.page) > 3 for colour in (*figures.COLOURS, theme.unit))
+    assert contrast(theme.unit, middle) > 5 and min(contrast(low, middle), contrast(high, middle)) > 3
+
+
+def test_a_dark_figure_has_a_dark_page_and_light_text(matplotlib, capsys, tmp_path):
+    def pixels(dark):
+        report.show(curves(), decision(lines=[([1, 1], -1)]), svg=tmp_path / "a.png", dark=dark)
+        with pytest.importorskip("PIL.Image").open(tmp_path / "a.png") as image:
+            return image.convert("RGB").getpixel((3, 3)), image.size
+
+    assert pixels(False) == ((255, 255, 255), (1120, 1600)) and pixels(True) == ((13, 17, 23), (1120, 1600))
+    report.show(curves(), decision(lines=[([1, 1], -1)]), svg=tmp_path / "a.svg", dark=True)
+    assert "#e6edf3" in (tmp_path / "a.svg").read_text()
+    marks = axes_of(decision(), figures.DARK).texts
+    assert {mark.get_color() for mark in marks} == {"black"}  # on white discs
+    report.show("text", svg=tmp_path / "text.png", dark=True)
+    with pytest.importorskip("PIL.Image").open(tmp_path / "text.png") as image:
+        assert image.convert("RGB").getpixel((3, 3)) == (13, 17, 23)
+
+
+def test_a_long_title_stays_on_the_page(matplotlib):
+    title = "exp(-cost) on the plane of the plateau (0), the solution (1) and the minimum (2)"
+    for picture in (decision(title=title), report.curve({"a": [1.0, 2.0]}, title=title)):
+        axes = axes_of(picture)
+        box = axes.title.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= axes.figure.figure.bbox.x1 and axes.get_title().split() == title.split()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        curves(),
+        report.curve({f"{i}": [1.0, 2.0] for i in range(12)}),
+        report.curve({f"net number {i}": [1.0, 2.0] for i in range(7)}),
+        decision(lines=[([1, 1], -1), ([1, 1], -0.5)]),
+    ],
+    ids=["curves", "short names", "long names", "map"],
+)
 def test_the_legend_covers_no_data_and_no_label(matplotlib, picture):
     figure = figures.figure([picture.description])
     figure.draw_without_rendering()
@@ -123,6 +169,23 @@ def test_a_map_has_a_smooth_field_with_its_contour_lines_and_points(matplotlib):
     marks = {text.get_text(): text.get_position() for text in axes.texts}
     assert [t.get_text() for t in axes.texts] == list("0110") and marks["0"] == (1.0, 1.0)
     assert axes.figure.axes[1].get_ylabel() == "P(class 1)"
+
+
+def test_many_points_are_small_symbols_in_the_legend(matplotlib):
+    points = torch.rand(60, 2, generator=torch.Generator().manual_seed(0))
+    labels = (points[:, 0] > 0.5).long()
+    axes = axes_of(report.decision_map(lambda x: x[:, 0].clamp(0, 1), points=points, labels=labels))
+    drawn = {line.get_label(): line for line in axes.get_lines()}
+    for mark in (0, 1):
+        at = torch.tensor(drawn[f"point of class {mark}"].get_xydata().tolist())
+        torch.testing.assert_close(at, points[labels == mark], atol=1e-6, rtol=0)
+    looks = {(drawn[f"point of class {m}"].get_marker(), drawn[f"point of class {m}"].get_color()) for m in (0, 1)}
+    assert len(looks) == 2 and not axes.texts
+
+
+def test_a_map_without_a_contour(matplotlib):
+    axes = axes_of(decision(contour=False))
+    assert not axes.collections and not axes.get_legend_handles_labels()[1]
 
 
 def test_a_map_leaves_out_points_outside_and_counts_them(matplotlib):

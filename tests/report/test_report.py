@@ -37,6 +37,28 @@ def test_piped_output_is_plain_and_80_wide(environment, capsys):
     assert out.startswith("A [line]\n\nnet\npath") and not re.search(r" $", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("rows, times", [(24, 2), (200, 1)])
+def test_a_low_terminal_shows_the_answer_again_below_the_pictures(environment, rows, times):
+    environment.setenv("COLUMNS", "80")
+    environment.setenv("LINES", str(rows))
+    environment.setattr(sys, "stdout", Terminal())
+    text, table, curve, points = everything()
+    report.show(text, table, curve, points, answer="7 of [9]")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", sys.stdout.getvalue()).splitlines()
+    places = [i for i, line in enumerate(lines) if line == "7 of [9]"]
+    assert len(places) == times and places[0] < lines.index(next(line for line in lines if line.strip() == "Loss"))
+    assert times == 1 or (places[1] == len(lines) - 1 and lines[-3] and not lines[-2])
+
+
+def test_an_answer_that_stays_in_sight_is_shown_once(environment, capsys):
+    report.show(*everything(), answer="7 of [9]")  # not in a terminal
+    assert capsys.readouterr().out.count("7 of [9]") == 1
+    environment.setenv("LINES", "24")
+    environment.setattr(sys, "stdout", Terminal())
+    report.show(report.table(["a"], [[i] for i in range(40)]), answer="below the table")
+    assert sys.stdout.getvalue().count("below the table") == 1
+
+
 @pytest.mark.parametrize("columns, width", [("60", 60), ("120", 120), ("0", 80), ("many", 80)])
 def test_columns_sets_the_width_of_piped_output(environment, capsys, columns, width):
     environment.setenv("COLUMNS", columns)

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from funcnet.optim.base import Scalar, Schedule
 from funcnet.optim.ranges import check_finite
+from funcnet.reprs import names_call
 
 Steps = int | Tensor
 
 
+@names_call
 def constant_schedule(value: Scalar) -> Schedule:
     """Return the same value at every step.
 
@@ -22,6 +24,7 @@ def constant_schedule(value: Scalar) -> Schedule:
     return partial(_constant, value=value)
 
 
+@names_call
 def linear_schedule(
     init_value: Scalar, end_value: Scalar, transition_steps: Steps, transition_begin: Steps = 0
 ) -> Schedule:
@@ -34,6 +37,7 @@ def linear_schedule(
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
+@names_call
 def polynomial_schedule(
     init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Steps, transition_begin: Steps = 0
 ) -> Schedule:
@@ -63,6 +67,7 @@ def polynomial_schedule(
     )
 
 
+@names_call
 def exponential_decay(
     init_value: Scalar,
     transition_steps: Steps,
@@ -99,6 +104,7 @@ def exponential_decay(
     )
 
 
+@names_call
 def cosine_decay_schedule(
     init_value: Scalar, decay_steps: Steps, alpha: Scalar = 0.0, exponent: Scalar = 1.0
 ) -> Schedule:

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from funcnet.optim.base import Scalar, Schedule
 from funcnet.optim.schedules.curves import Steps, exact, exponential_decay, half_cosine, linear_schedule, number
+from funcnet.reprs import names_call
 
 Interpolation = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@names_call
 def piecewise_constant_schedule(
     init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | None = None
 ) -> Schedule:
@@ -28,6 +30,7 @@ def piecewise_constant_schedule(
     return partial(_piecewise_constant, init_value=init_value, pieces=sorted((boundaries_and_scales or {}).items()))
 
 
+@names_call
 def piecewise_interpolate_schedule(
     interpolate_type: str, init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | None = None
 ) -> Schedule:
@@ -56,6 +59,7 @@ def piecewise_interpolate_schedule(
     )
 
 
+@names_call
 def linear_onecycle_schedule(
     transition_steps: int,
     peak_value: Scalar,
@@ -87,6 +91,7 @@ def linear_onecycle_schedule(
     return piecewise_interpolate_schedule("linear", peak_value / div_factor, pieces)
 
 
+@names_call
 def cosine_onecycle_schedule(
     transition_steps: int,
     peak_value: Scalar,
@@ -114,6 +119,7 @@ def cosine_onecycle_schedule(
     return piecewise_interpolate_schedule("cosine", peak_value / div_factor, pieces)
 
 
+@names_call
 def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Steps) -> Schedule:
     """Rise linearly to peak_value, and remain there.
 
@@ -125,6 +131,7 @@ def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_step
     return linear_schedule(init_value, peak_value, warmup_steps)
 
 
+@names_call
 def warmup_cosine_decay_schedule(
     init_value: Scalar,
     peak_value: Scalar,
@@ -162,6 +169,7 @@ def warmup_cosine_decay_schedule(
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), cosine], [warmup_steps])
 
 
+@names_call
 def warmup_exponential_decay_schedule(
     init_value: Scalar,
     peak_value: Scalar,
@@ -183,6 +191,7 @@ def warmup_exponential_decay_schedule(
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
 
+@names_call
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     """Repeat warmup and decay: stochastic gradient descent with warm restarts.
 
@@ -201,6 +210,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     return join_schedules([warmup_cosine_decay_schedule(**each) for each in rounds], ends[:-1])
 
 
+@names_call
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """Follow one schedule after another; each counts steps from the boundary at which it begins.
 
