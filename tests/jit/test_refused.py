@@ -87,3 +87,18 @@ def test_values_that_leave_their_scan_or_their_trace_are_refused():
         jit(f)(X)
     with pytest.raises(StagingError, match="got a traced tensor after its tracing has ended"):
         kept[0] + 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_backward_to_closed_over_tensors_is_refused_and_leaves_no_gradient(fails):
+    weight = X.clone().requires_grad_()
+
+    def f(x):
+        (weight * x).sum().backward()
+        return x.sum().item() if fails else x
+
+    with pytest.raises(StagingError, match=r"item\(\)" if fails else "call backward\\(\\) on the result"):
+        jit(f)(X)
+    assert weight.grad is None
+    jit(lambda x: (weight * x).sum())(X).backward()
+    assert torch.equal(weight.grad, X)
