@@ -1,7 +1,8 @@
 """The tensors that a jitted function closes over: paths to them, by which each call reads them again.
 
 A place is a path of attributes, items and cells from a holder: the function, a function among its arguments, or the
-instance of a method. Numbers and other objects on a path are constants of the program.
+instance of a method. Numbers and other objects on a path are constants of the program, and so are the lengths of
+containers on it, because a function may loop over them.
 """
 
 from collections import deque
@@ -37,6 +38,8 @@ class Places:
         self.hidden, rest = hidden, count(len(self.steps) + 1)  # objects without a path follow those with one
         self.numbers = [found[0] if found else next(rest) for found in numbers]
         self.same = [(found[0], other) for found in numbers for other in found[1:]]
+        objects = self._objects(holders)
+        self.lengths = [(number, len(objects[number])) for number in self._containers()]
 
     def _number(self, path: Path) -> int:
         """Return the number of the object at a path, after adding the steps to it."""
@@ -48,8 +51,23 @@ class Places:
             number = self._numbers[start]
         return number
 
+    def _containers(self) -> set[int]:
+        """Return the numbers of lists, tuples and dicts on a path; an object may get further attributes."""
+        fixed = (number for number, (_, _, key) in enumerate(self.steps, 1) if key in ("__dict__", "__closure__"))
+        return {number for number, get, _ in self.steps if get is getitem}.difference(fixed, [0])
+
+    def _objects(self, holders: Sequence[Any]) -> list[Any]:
+        """Return the objects on the paths, in the order of their numbers."""
+        objects: list[Any] = [holders]
+        for number, get, key in self.steps:
+            objects.append(get(objects[number], key))
+        return objects
+
     def read(self, holders: Sequence[Any]) -> list[Any] | None:
-        """Return the objects that are now at the places; None if one is missing, or if places of one tensor differ."""
+        """Return the objects that are now at the places.
+
+        Return None if one is missing, if places of one tensor differ, or if a container has another length.
+        """
         if not self.numbers:
             return []
         steps = [(place, *step) for place, step in enumerate(self.steps, 1)]
@@ -74,6 +92,9 @@ class Places:
         try:
             for place, number, get, key in steps:
                 objects[place] = get(objects[number], key)
+            for number, length in self.lengths:
+                if len(objects[number]) != length:
+                    return None
         except (AttributeError, LookupError, TypeError, ValueError):
             return None
         for first, other in self.same:

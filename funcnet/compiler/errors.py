@@ -36,12 +36,28 @@ class InternalError(Exception):
 
 def reads_value(operation: str, line: str | None = None) -> StagingError:
     """Return the error for code that reads the value of a tensor while it is traced."""
+    remedy = next((text for part, text in _REMEDIES.items() if part in operation), _REMEDY)
     return StagingError(
         f"jit: {operation} needs the values of a tensor{user_line() if line is None else line}. A function is"
-        " traced once for all values, so Python cannot branch on them, print them or take shapes from them. Use"
-        " cond for a branch, while_loop or scan for a loop, or pass a Python number, which becomes a constant of the"
-        " program."
+        f" traced once for all values, so {remedy}"
     )
+
+
+_REMEDY = (
+    "Python cannot branch on them, print them or take shapes from them. Use cond for a branch, while_loop or scan for a"
+    " loop, or pass a Python number, which becomes a constant of the program."
+)
+_SELECTION = (
+    "the size of a selection cannot depend on them. Keep all elements, and replace the others, as in"
+    " torch.where(mask, x, 0).sum() for x[mask].sum()."
+)
+_REMEDIES = {  # by parts of an operation's name
+    "aten.index.Tensor": _SELECTION,
+    "aten.masked_select": _SELECTION,
+    "aten.nonzero": _SELECTION,
+    "aten._unique": "the number of different elements cannot depend on them. Sort, and compare neighbours.",
+    "numpy": "they cannot be in an array. Use torch's operations, and torch.as_tensor(array) for arrays among operands.",
+}
 
 
 def draws_random(operation: str, line: str) -> StagingError:

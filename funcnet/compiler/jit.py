@@ -49,8 +49,9 @@ def jit(
     tensors, and the values of other leaves, which become constants. The run is recorded and compiled. f must be pure,
     and Python must not branch on the values of its tensors; indexing by a tensor, `x[i]`, is allowed. The tensors that
     f closes over are read again at each call, in the variables, attributes and containers where f found them; so are
-    those of functions among the arguments and of the instance of a jitted method. Every number or object that f closes
-    over is fixed when f is traced, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in
+    those of functions among the arguments and of the instance of a jitted method. If a list, tuple or dict that holds
+    them has another length, f is traced again. Every number or other object that f closes over is fixed when f is
+    traced, so pass what changes as an argument. A `scan` in f and an outermost `vmap`, as in
     jit(vmap(f)), become loops of the program. Results may share memory with each other, never with an argument; after
     an outermost vmap their lanes may be innermost in memory. Another number of lanes may give other rounding errors.
 

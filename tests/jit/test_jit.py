@@ -235,6 +235,32 @@ def test_a_closed_over_tensor_may_change_its_values_and_its_shape(backend):
     assert f(x) == 8
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_closed_over_container_may_change_its_length(is_known):
+    weights, named, model = [torch.ones(3)], {"a": torch.ones(3)}, torch.nn.ParameterList([torch.ones(3)])
+    model.requires_grad_(False)
+    f = fn.jit(lambda x: x * sum([*weights, *named.values(), *model]), backend="eager")
+
+    def assert_right():
+        for _ in range(5 if is_known else 1):  # further calls take the short way
+            assert torch.equal(f(torch.ones(3)), sum([*weights, *named.values(), *model]))
+
+    assert_right()
+    weights.append(torch.full((3,), 2.0))
+    assert_right()
+    named["b"] = torch.full((3,), 4.0)
+    assert_right()
+    model.append(torch.nn.Parameter(torch.full((3,), 8.0), requires_grad=False))
+    assert_right()
+    weights.pop()
+    named.pop("a")
+    assert_right()
+    model.note = "further attributes are not part of the signature"
+    before = len(f._programs)
+    assert_right()
+    assert len(f._programs) == before
+
+
 def test_another_default_device_leaves_cpu_arguments_on_the_cpu():
     f = fn.jit(lambda x: x * 2)
     expected = f(torch.ones(3))

@@ -15,6 +15,7 @@ _READS = (  # parts of messages for code that reads values
     "aten::equal",
     "torch.allclose",
 )
+_PACKS = "'lengths' argument should be"  # of pack_padded_sequence
 _DRAWS = "called random operation"
 
 
@@ -29,6 +30,11 @@ def torch_errors() -> Iterator[None]:
         origin = _origin(error)
         if any(part in str(origin) for part in _READS):
             raise reads_value("this operation", user_line(origin)) from error
+        if _PACKS in str(origin):
+            raise StagingError(
+                f"jit: cannot trace torch's packed sequences{user_line(origin)}. Trace the module that packs them by"
+                " fn.from_module, with lengths that are Python numbers; or compute on the padded sequence and mask it."
+            ) from error
         if _DRAWS in str(origin):
             raise draws_random("this operation", user_line(origin)) from error
         raise

@@ -109,9 +109,23 @@ class Trace(Recorder):
             if not count:
                 raise
             raise NumberNeededError(self.needed or frozenset(range(count))) from error
+        finally:
+            has_grads = self.drop_grads()
+        if has_grads:
+            raise StagingError(
+                "jit: backward() would write to the `grad` of a tensor that the function closes over. A traced function"
+                " is pure. Return the gradients: use fn.grad or torch.autograd.grad, or call backward() on the result."
+            )
         if self.needed:
             raise NumberNeededError(self.needed)
         return results
+
+    def drop_grads(self) -> bool:
+        """Remove the traced gradients that backward() has left in closed-over tensors; tell whether there were any."""
+        leaves = [tensor for tensor, _ in self.captured.values() if tensor.is_leaf and isinstance(tensor.grad, Tracer)]
+        for leaf in leaves:
+            leaf.grad = None
+        return bool(leaves)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

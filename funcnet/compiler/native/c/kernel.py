@@ -29,11 +29,13 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))
 #define KEEP_SCALAR
+#define WRITTEN
 #define IN_REGISTER(x)
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
 #define KEEP_SCALAR __asm__ volatile("");  // without effect, but no loop around it becomes one of vectors
+#define WRITTEN __asm__ volatile("" : : : "memory");  // else gcc 12 may find a function pure, and drop its calls
 #ifdef __x86_64__
 #define IN_REGISTER(x) __asm__("" : "+v"(x));  // else gcc 12 loads a whole vector to repeat its first element
 #else
@@ -215,7 +217,7 @@ def _packing(writer: Writer, buffer: Buffer, shape: tuple[int, ...]) -> str:
         writer.close()
     lines = "\n".join(writer.lines)
     parameters = f"const {scalar} *base, const i64 *strides, {writer.type(buffer)} *to, i64 lane, i64 lanes"
-    return f"\nstatic __attribute__((noinline)) void NAME({parameters}) {{\n{lines}\n}}\n"
+    return f"\nstatic __attribute__((noinline)) void NAME({parameters}) {{\n{lines}\n  WRITTEN\n}}\n"
 
 
 def _entry(writer: Writer, program: LoopProgram) -> str:
@@ -232,6 +234,7 @@ def _entry(writer: Writer, program: LoopProgram) -> str:
     return f"""
 static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded, i64 threads) {{
 {body}
+  WRITTEN
 }}
 
 typedef struct {{

@@ -137,6 +137,7 @@ static inline void NAME_(volatile int *control, i64 padded{steps}{parameters}) {
 }}
 static __attribute__((noinline)) void NAME(const Run *run, const i64 *at{given}) {{
   NAME_({arguments});
+  WRITTEN
 }}
 """
 
