@@ -73,7 +73,7 @@ def _relu6(x: Tensor) -> Tensor:
 
 
 def _hard_tanh(x: Tensor) -> Tensor:
-    return torch.clamp(x, -1, 1)
+    return torch.clamp(x.to(torch.int32) if x.dtype == torch.bool else x, -1, 1)
 
 
 relu = _same("relu", torch.relu, "max(x, 0).")

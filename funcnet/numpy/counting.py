@@ -29,8 +29,16 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
 
 
 def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Tensor:
-    """The bin i of each element: bins[i-1] <= x < bins[i], or bins[i-1] < x <= bins[i] if right; bins ascend."""
-    return searchsorted(bins, x, "left" if right else "right")
+    """The bin i of each element: bins[i-1] <= x < bins[i], or bins[i-1] < x <= bins[i] if right.
+
+    Bins may also descend: bins[i-1] > x >= bins[i], or bins[i-1] >= x > bins[i] if right.
+    """
+    edges, side = as_tensor("digitize", bins), "left" if right else "right"
+    ascending = searchsorted(edges, x, side)
+    if len(edges) < 2:
+        return ascending
+    descending = len(edges) - searchsorted(edges.flip(0), x, side)
+    return torch.where(edges[-1] >= edges[0], ascending, descending)
 
 
 def bincount(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes, one_axis
 from funcnet.numpy.binary import maximum, minimum
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, counted, inexact, named, promote
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, named, promote
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "nanargmax",
@@ -33,8 +33,9 @@ def sum(
 ) -> Tensor:
     """The sum of elements; bools and small integers are added as int32."""
     x = _included(_accumulated("sum", a, dtype), where, 0)
-    total = torch.sum(x, all_axes("sum", axis, x.ndim), keepdim=keepdims, dtype=x.dtype) if x.ndim else x
-    return total if initial is None else total + initial
+    axes = all_axes("sum", axis, x.ndim)
+    total = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype) if axes else x  # torch sums over all axes for ()
+    return total if initial is None else total + as_like("sum", initial, total)
 
 
 def prod(
@@ -50,7 +51,7 @@ def prod(
     x = _included(_accumulated("prod", a, dtype), where, 1)
     for each in sorted(all_axes("prod", axis, x.ndim), reverse=True):
         x = torch.prod(x, each, keepdim=keepdims, dtype=x.dtype)
-    return x if initial is None else x * initial
+    return x if initial is None else x * as_like("prod", initial, x)
 
 
 def _accumulated(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
@@ -74,7 +75,8 @@ def mean(
     """The mean of elements, floating-point; NaN of none."""
     x = _averaged("mean", a, dtype)
     axes = all_axes("mean", axis, x.ndim)
-    return sum(x, axes, keepdims=keepdims, where=where) / _count(x, axes, keepdims, where)
+    average = sum(x, axes, keepdims=keepdims, where=where) / _count(x, axes, keepdims, where)
+    return average.to(x.dtype)
 
 
 def _averaged(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
@@ -160,17 +162,16 @@ def _extreme(
     where: ArrayLike | None,
 ) -> Tensor:
     x = as_tensor(operation, a)
-    axes = all_axes(operation, axis, x.ndim)
-    if initial is None and (where is not None or any_empty(x, axes)):
+    axes, start = all_axes(operation, axis, x.ndim), None if initial is None else as_like(operation, initial, x)
+    if start is None and (where is not None or any_empty(x, axes)):
         raise ValueError(f"{operation}: an empty maximum or minimum is not defined; expected `initial` as well.")
     if where is not None:
-        included, (x, start) = as_tensor(operation, where), promote(operation, x, initial)
-        x = torch.where(included, x, start)
-    if initial is None or not any_empty(x, axes):
+        x = torch.where(as_tensor(operation, where), x, start)
+    if start is None or not any_empty(x, axes):
         x = reduce(x, axes, keepdim=keepdims) if axes else x
-        return x if initial is None else larger(x, initial)
+        return x if start is None else larger(x, start)
     kept = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype)
-    return torch.full_like(kept, initial)
+    return start.expand_as(kept)
 
 
 def any_empty(x: Tensor, axes: Sequence[int]) -> bool:
@@ -186,13 +187,15 @@ def ptp(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def all(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False, where: ArrayLike | None = None) -> Tensor:
     """Whether all elements are nonzero."""
     x = _included(as_tensor("all", a) != 0, where, True)
-    return torch.all(x, all_axes("all", axis, x.ndim), keepdim=keepdims) if x.ndim else x
+    axes = all_axes("all", axis, x.ndim)
+    return torch.all(x, axes, keepdim=keepdims) if axes else x
 
 
 def any(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False, where: ArrayLike | None = None) -> Tensor:
     """Whether one of the elements is nonzero."""
     x = _included(as_tensor("any", a) != 0, where, False)
-    return torch.any(x, all_axes("any", axis, x.ndim), keepdim=keepdims) if x.ndim else x
+    axes = all_axes("any", axis, x.ndim)
+    return torch.any(x, axes, keepdim=keepdims) if axes else x
 
 
 def count_nonzero(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
@@ -261,29 +264,36 @@ nanstd = _ignoring_nan("nanstd", std, "The standard deviation of the elements th
 
 def nanmax(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The largest element that is not NaN; NaN if all are."""
-    x = inexact(as_tensor("nanmax", a))
-    return _or_nan(x, max(torch.where(torch.isnan(x), -torch.inf, x), axis, keepdims=keepdims), axis, keepdims)
+    x = as_tensor("nanmax", a)
+    return _or_nan(x, max(_without_nan(x, -torch.inf), axis, keepdims=keepdims), axis, keepdims)
 
 
 def nanmin(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The smallest element that is not NaN; NaN if all are."""
-    x = inexact(as_tensor("nanmin", a))
-    return _or_nan(x, min(torch.where(torch.isnan(x), torch.inf, x), axis, keepdims=keepdims), axis, keepdims)
+    x = as_tensor("nanmin", a)
+    return _or_nan(x, min(_without_nan(x, torch.inf), axis, keepdims=keepdims), axis, keepdims)
+
+
+def _without_nan(x: Tensor, number: float) -> Tensor:
+    """Replace NaN; integers have none, and keep their dtype."""
+    return torch.where(torch.isnan(x), number, x) if x.is_floating_point() else x
 
 
 def _or_nan(x: Tensor, result: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    if not x.is_floating_point():
+        return result
     return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), torch.nan, result)
 
 
 def nanargmax(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The position of the largest element that is not NaN, int32; -1 if all are NaN."""
-    x = inexact(as_tensor("nanargmax", a))
-    found = argmax(torch.where(torch.isnan(x), -torch.inf, x), axis, keepdims=keepdims)
+    x = as_tensor("nanargmax", a)
+    found = argmax(_without_nan(x, -torch.inf), axis, keepdims=keepdims)
     return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)
 
 
 def nanargmin(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The position of the smallest element that is not NaN, int32; -1 if all are NaN."""
-    x = inexact(as_tensor("nanargmin", a))
-    found = argmin(torch.where(torch.isnan(x), torch.inf, x), axis, keepdims=keepdims)
+    x = as_tensor("nanargmin", a)
+    found = argmin(_without_nan(x, torch.inf), axis, keepdims=keepdims)
     return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)

@@ -104,24 +104,33 @@ def _part(part: Any, x: Tensor) -> Any:
 def _expanded(x: Tensor, index: list[Any]) -> tuple[Tensor, tuple[Part, ...]]:
     """Return x with the new axes of an index, and one part per axis of it."""
     parts = [each for part in index for each in _unmasked(part)]
-    used = sum(part is not None and part is not Ellipsis for part in parts)
+    used = sum(not (part is None or part is Ellipsis or _is_bool(part)) for part in parts)
     if used > x.ndim:
         raise IndexError(f"at: expected an index of at most {x.ndim} axes, got {used}.")
     rest = [slice(None)] * (x.ndim - used)
     place = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
     parts = [*parts[:place], *rest, *parts[place + 1 :]]
     for axis, part in enumerate(parts):
-        x = x.unsqueeze(axis) if part is None else x
-    return x, tuple(slice(None) if part is None else part for part in parts)
+        x = x.unsqueeze(axis) if part is None or _is_bool(part) else x
+    return x, tuple(slice(None) if part is None else _true_places(part) if _is_bool(part) else part for part in parts)
+
+
+def _is_bool(part: Any) -> bool:
+    """Tell whether a part is one bool, which makes an axis of length 1 or 0; those of more axes are replaced before."""
+    return isinstance(part, Tensor) and part.dtype == torch.bool
+
+
+def _true_places(part: Tensor) -> Tensor:
+    return torch.nonzero(part.reshape(1))[:, 0]
 
 
 def _unmasked(part: Any) -> Sequence[Any]:
-    """Replace a bool tensor by the indices of its true elements."""
+    """Replace a bool tensor with axes by the indices of its true elements."""
     if not isinstance(part, Tensor):
         return (part,)
     if part.is_floating_point() or part.is_complex():
         raise IndexError(f"at: expected integers or bools as indices, got a {part.dtype} tensor.")
-    return torch.nonzero(part, as_tuple=True) if part.dtype == torch.bool else (part,)
+    return torch.nonzero(part, as_tuple=True) if part.dtype == torch.bool and part.ndim else (part,)
 
 
 def _in_range(part: Part, size: int, clamp: bool) -> Part | None:

@@ -145,8 +145,9 @@ def setdiff1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
 
 def intersect1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
     """The different elements that are in both arrays, ascending; not inside `jit`."""
-    values = unique(ar1)
-    return values[isin(values, ar2)]
+    first, second = promote("intersect1d", ar1, ar2)
+    values = unique(first)
+    return values[isin(values, second)]
 
 
 def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False) -> Tensor:

@@ -91,7 +91,8 @@ def diff(
     ends = [None if end is None else _as_end(x, end, axis) for end in (prepend, append)]
     x = torch.cat([part for part in (ends[0], x, ends[1]) if part is not None], axis)
     for _ in range(n):
-        after, before = x.narrow(axis, 1, x.shape[axis] - 1), x.narrow(axis, 0, x.shape[axis] - 1)
+        size = x.shape[axis]
+        after, before = x.narrow(axis, min(size, 1), max(size - 1, 0)), x.narrow(axis, 0, max(size - 1, 0))
         x = after ^ before if x.dtype == torch.bool else after - before
     return x
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.indexing import filled
-from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
+from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact
 from funcnet.numpy.selection import Selection, select
 
 Change = Callable[[Tensor, Tensor], Tensor]  # of old rows and values
@@ -102,8 +102,8 @@ class Update:
         return self._update("multiply", values, torch.mul, torch.mul, **options)
 
     def divide(self, values: ArrayLike, **options: Any) -> Tensor:
-        """Divide by the values."""
-        return self._update("divide", values, _divided, torch.mul, **options)
+        """Divide by the values; integers become float32, as all elements of the result are quotients."""
+        return Update(inexact(self.x), self.index)._update("divide", values, torch.div, torch.mul, **options)
 
     def power(self, values: ArrayLike, **options: Any) -> Tensor:
         """Raise the elements to powers."""
@@ -199,10 +199,6 @@ def _add(matrix: Tensor, place: Tensor, inside: Tensor, rows: Tensor) -> Tensor:
 
 def _replaced(old: Tensor, new: Tensor) -> Tensor:
     return new
-
-
-def _divided(x: Tensor, y: Tensor) -> Tensor:
-    return torch.div(x, y).to(x.dtype)
 
 
 def _once(rows: Tensor, place: Tensor, inside: Tensor, combine: Change | None) -> tuple[Tensor, Tensor, Tensor]:

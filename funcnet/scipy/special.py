@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.nn import log_softmax, logsumexp, softmax
+from funcnet import nn
+from funcnet.nn import logsumexp
+from funcnet.numpy.axes import Axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
 
 __all__ = [
@@ -132,6 +134,18 @@ def comb(N: ArrayLike, k: ArrayLike, exact: bool = False, repetition: bool = Fal
     n, m = torch.where(inside, n, 1), torch.where(inside, m, 0)
     ways = torch.exp(torch.lgamma(n + 1) - torch.lgamma(m + 1) - torch.lgamma(n - m + 1))
     return torch.where(inside, ways, 0)
+
+
+def softmax(x: ArrayLike, axis: Axis = None) -> Tensor:
+    """exp(x) / sum(exp(x)) over axes, by default all; `fn.nn.softmax` has the last one as its default."""
+    x = as_tensor("softmax", x)
+    return nn.softmax(x, tuple(range(x.ndim)) if axis is None else axis)
+
+
+def log_softmax(x: ArrayLike, axis: Axis = None) -> Tensor:
+    """x - log(sum(exp(x))) over axes, by default all; `fn.nn.log_softmax` has the last one as its default."""
+    x = as_tensor("log_softmax", x)
+    return nn.log_softmax(x, tuple(range(x.ndim)) if axis is None else axis)
 
 
 def factorial(n: ArrayLike, exact: bool = False) -> Tensor:

@@ -100,7 +100,7 @@ def _expon_sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
 
 def _expon_ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
     q, loc, scale = floating("expon", q, loc, scale)
-    return loc - scale * torch.log1p(-q)
+    return torch.where((q < 0) | (q > 1), torch.nan, loc - scale * torch.log1p(-q))
 
 
 def _laplace_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
@@ -151,13 +151,27 @@ def _gumbel_r_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> 
     return -z - torch.exp(-z) - log_scale
 
 
+def _gumbel_r_logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    return -torch.exp(-_standard("gumbel_r", x, loc, scale)[0])
+
+
 def _gumbel_r_cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
-    return torch.exp(-torch.exp(-_standard("gumbel_r", x, loc, scale)[0]))
+    return torch.exp(_gumbel_r_logcdf(x, loc, scale))
+
+
+def _gumbel_r_ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    q, loc, scale = floating("gumbel_r", q, loc, scale)
+    return loc - scale * torch.log(-torch.log(q))
 
 
 def _gumbel_l_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
     z, log_scale = _standard("gumbel_l", x, loc, scale)
     return z - torch.exp(z) - log_scale
+
+
+def _gumbel_l_ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    q, loc, scale = floating("gumbel_l", q, loc, scale)
+    return loc + scale * torch.log(-torch.log1p(-q))
 
 
 def _gumbel_l_cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
@@ -203,6 +217,24 @@ def _pareto_logpdf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayL
     return torch.where(z < 1, -torch.inf, torch.log(b) - (b + 1) * torch.log(z) - log_scale)
 
 
+def _pareto_logsf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    z, _, b = _standard("pareto", x, loc, scale, b)
+    return -b * torch.log(torch.clamp(z, min=1))
+
+
+def _pareto_cdf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    return -torch.expm1(_pareto_logsf(x, b, loc, scale))
+
+
+def _pareto_sf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    return torch.exp(_pareto_logsf(x, b, loc, scale))
+
+
+def _pareto_ppf(q: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    q, b, loc, scale = floating("pareto", q, b, loc, scale)
+    return torch.where((q < 0) | (q > 1), torch.nan, loc + scale * torch.exp(-torch.log1p(-q) / b))
+
+
 def _t_logpdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
     z, log_scale, df = _standard("t", x, loc, scale, df)
     constant = torch.lgamma((df + 1) / 2) - torch.lgamma(df / 2) - 0.5 * torch.log(df * math.pi) - log_scale
@@ -216,11 +248,11 @@ expon = Continuous("expon", _expon_logpdf, _expon_cdf, _expon_sf, _expon_ppf)
 laplace = Continuous("laplace", _laplace_logpdf, _laplace_cdf)
 cauchy = Continuous("cauchy", _cauchy_logpdf, _cauchy_cdf, quantile=_cauchy_ppf)
 logistic = Continuous("logistic", _logistic_logpdf, _logistic_cdf, _logistic_sf, _logistic_ppf)
-gumbel_r = Continuous("gumbel_r", _gumbel_r_logpdf, _gumbel_r_cdf)
-gumbel_l = Continuous("gumbel_l", _gumbel_l_logpdf, _gumbel_l_cdf)
+gumbel_r = Continuous("gumbel_r", _gumbel_r_logpdf, _gumbel_r_cdf, None, _gumbel_r_ppf, _gumbel_r_logcdf)
+gumbel_l = Continuous("gumbel_l", _gumbel_l_logpdf, _gumbel_l_cdf, quantile=_gumbel_l_ppf)
 gamma = Continuous("gamma", _gamma_logpdf, _gamma_cdf, _gamma_sf)
 chi2 = Continuous("chi2", _chi2_logpdf, _chi2_cdf, _chi2_sf)
 beta = Continuous("beta", _beta_logpdf)
-pareto = Continuous("pareto", _pareto_logpdf)
+pareto = Continuous("pareto", _pareto_logpdf, _pareto_cdf, _pareto_sf, _pareto_ppf)
 t = Continuous("t", _t_logpdf)
 gennorm = Continuous("gennorm", _gennorm_logpdf, _gennorm_cdf)
