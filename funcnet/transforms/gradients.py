@@ -82,10 +82,10 @@ def grad(
         {'x': tensor([2., 4.]), 'steps': None}
     """
     check_function("grad", f)
-    return wrapped(_gradient, f, argnums, has_aux, holomorphic, allow_int)
+    return wrapped(_grad, f, argnums, has_aux, holomorphic, allow_int)
 
 
-def _gradient(
+def _grad(
     f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
     rule = _rule(args, argnums, holomorphic, allow_int)
@@ -129,10 +129,10 @@ def value_and_grad(
         (tensor(9.), tensor(6.))
     """
     check_function("value_and_grad", f)
-    return wrapped(_value_and_gradient, f, argnums, has_aux, holomorphic, allow_int)
+    return wrapped(_value_and_grad, f, argnums, has_aux, holomorphic, allow_int)
 
 
-def _value_and_gradient(
+def _value_and_grad(
     f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
     rule = _rule(args, argnums, holomorphic, allow_int)
@@ -142,7 +142,7 @@ def _value_and_gradient(
 def _rule(args: tuple[Any, ...], argnums: Argnums, holomorphic: bool, allow_int: bool) -> Function:
     if allow_int and not any(map(_is_inexact, tree.leaves(_chosen(args, argnums)))):
         return _without_gradient
-    return _holomorphic if holomorphic else _value_and_grad
+    return _holomorphic if holomorphic else _differentiated
 
 
 def _chosen(args: tuple[Any, ...], argnums: Argnums) -> Any:
@@ -160,7 +160,7 @@ def _without_gradient(
 
 
 @boundary
-def _value_and_grad(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
+def _differentiated(name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any) -> tuple[Any, Any]:
     inputs, auxiliary = Inputs(name, args, argnums), Flattener()
     kwargs = arrays_as_tensors(kwargs) if kwargs else kwargs
 
@@ -189,5 +189,5 @@ def _holomorphic(name: str, f: Function, argnums: Argnums, has_aux: bool, args: 
     if not all(isinstance(x, complex) or (tree.is_tensor(x) and x.is_complex()) for x in tree.leaves(found)):
         got = tree.map(tree.describe, found)
         raise TypeError(f"{name}: expected complex tensors, as holomorphic=True says, got {got}.")
-    (_, results), grads = _value_and_grad(name, real, argnums, True, args, kwargs)
+    (_, results), grads = _differentiated(name, real, argnums, True, args, kwargs)
     return results if has_aux else results[0], tree.map(Tensor.conj_physical, grads)
