@@ -124,7 +124,7 @@ def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
-@pytest.mark.parametrize("size, dtype", zip(LARGE, FLOATS * 2, strict=True), ids=str)
+@pytest.mark.parametrize("size, dtype", [*zip(LARGE, FLOATS * 2, strict=True)], ids=str)
 def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: wins)
     test_operands_of_every_layout(size, dtype)

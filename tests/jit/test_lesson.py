@@ -55,11 +55,11 @@ def test_golden_trajectories(run, backend):
 @pytest.mark.few(1)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_ensemble_equals_its_single_runs(backend):
-    """Five nets: an incomplete block of lanes. After 500 steps rounding errors are still small."""
+    """Five nets: an incomplete block of lanes. After 200 steps rounding errors are still small."""
     run = next(run for run in LESSON["runs"] if run["sizes"] == [2, 2, 1])
     starts = [fn.tree.scale(factor, float64(run["start"])) for factor in (1.0, 0.5, -1.0, 2.0, 0.1)]
-    final, losses = jit(fn.vmap(training(run, 500)), backend=backend)(fn.tree.stack(starts))
+    final, losses = jit(fn.vmap(training(run, 200)), backend=backend)(fn.tree.stack(starts))
     for i, (one, start) in enumerate(zip(fn.tree.unstack(final), starts, strict=True)):
-        expected, expected_losses = training(run, 500)(start)
+        expected, expected_losses = training(run, 200)(start)
         assert fn.tree.difference(one, expected, atol=1e-11) is None
         assert fn.tree.difference(losses[i], expected_losses, atol=1e-11) is None

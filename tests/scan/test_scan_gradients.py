@@ -208,6 +208,7 @@ def test_derivatives_of_a_loop_are_loops(scan, name):
     assert tree.difference(run(*at), f(*at), rtol=1e-11, atol=1e-12) is None
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("scan", SCANS)
 def test_compiled_gradients_of_single_runs_and_of_lanes(scan):
     f, at = transformed(scan, "grad", 5)
