@@ -56,7 +56,7 @@ _REMEDIES = {  # by parts of an operation's name
     "aten.masked_select": _SELECTION,
     "aten.nonzero": _SELECTION,
     "aten._unique": "the number of different elements cannot depend on them. Sort, and compare neighbours.",
-    "numpy": "they cannot be in an array. Use torch's operations, and torch.as_tensor(array) for arrays among operands.",
+    "numpy": "they cannot be in an array. Use torch's operations, and torch.as_tensor(array) as their operand.",
 }
 
 

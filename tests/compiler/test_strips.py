@@ -41,6 +41,12 @@ def test_a_long_chain_equals_eager_mode(shape: tuple[int, ...]) -> None:
     check(lambda x, y: chain(x, y.flip(-1)), x, y)
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0)])
+def test_a_long_chain_over_one_element_or_none_equals_eager_mode(shape: tuple[int, ...]) -> None:
+    x, y = rand(*shape, dtype=torch.float64), rand(*shape, dtype=torch.float64, seed=1)
+    check_alone(lambda x, y: chain(x, y, HOST.body // 4), x, y, backend="native")
+
+
 def test_a_chain_of_views_that_cannot_be_merged_equals_eager_mode() -> None:
     x, y = rand(40, 1, 60), rand(60, 40, seed=1)
     check_alone(lambda x, y: chain(x.expand(40, 3, 60), y.T.unsqueeze(1)), x, y, backend="native", ulp=64, atol=1e-5)

@@ -114,6 +114,9 @@ def _bodies(body: Sequence[Part], most: int) -> list[Sequence[Part]]:
 
 def _over_strips(shape: tuple[int, ...], bodies: Sequence[Sequence[Part]], most: int) -> Iterator[Statement]:
     """Run bodies one after another over strips of at most `most` elements, if a row of the last axis has no more."""
+    if not shape or 0 in shape:
+        yield from _nests(bodies, (shape, lambda view: view))
+        return
     axis, inner = len(shape) - 1, 1
     while axis > 0 and inner * shape[axis] <= most:
         inner *= shape[axis]
