@@ -1,8 +1,8 @@
 """The rule for operations without one: a call of torch."""
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.buffers import View, whole
-from funcnet.compiler.native.control import Case, TorchCall
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.control import TorchCall
 from funcnet.compiler.native.lowering.lower import DTYPES, Lowering, Rule, memory
 from funcnet.compiler.native.lowering.values import Value
 from funcnet.compiler.native.torch_calls import call_inputs
@@ -33,15 +33,4 @@ def _dense(lowering: Lowering, value: Value) -> View:
     return view if view.is_dense else lowering.dense(view)
 
 
-def _check_errors(lowering: Lowering, info: Value, name: str, *, is_matrix: bool) -> list[Value]:
-    """Call torch, for its error, only if the code of a factorisation is not 0."""
-    view = lowering.view(info)
-    failed = lowering.map(info.shape, lambda emit, code: emit("ne", code, 0), view)
-    case = Case(whole(lowering.reduce("or", failed, range(len(info.shape)), False).buffer, ()), 1)
-    with lowering.inside(case.body):
-        _call(lowering, lowering.op, "the native backend has no rule for it")
-    lowering.scope.add(case)
-    return []
-
-
-RULES: dict[str, Rule] = {"Apply": _call, "_linalg_check_errors": _check_errors}
+RULES: dict[str, Rule] = {"Apply": _call}
