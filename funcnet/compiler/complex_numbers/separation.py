@@ -114,20 +114,13 @@ class Separation:
     def whole(self, var: Var) -> Var:
         """Return a value as a complex tensor."""
         if var not in self.wholes:
-            stack = self.joined(var)
-            self.wholes[var] = emit(self.ops, aten.view_as_complex.default, (stack,), var.shape, var.dtype, var)
+            self.wholes[var] = emit(self.ops, aten.complex.default, self.parts[var], var.shape, var.dtype, var)
         return self.wholes[var]
 
     def joined(self, var: Var) -> Var:
         """Return a value as a real tensor with an axis of both parts."""
         like = stacked(var)
-        if var in self.wholes:
-            return emit(self.ops, aten.view_as_real.default, (self.wholes[var],), like.shape, like.dtype, like)
-        axis, shape = len(var.shape), (*var.shape, 1)
-        columns = [
-            emit(self.ops, aten.unsqueeze.default, (part, axis), shape, like.dtype, like) for part in self.parts[var]
-        ]
-        return emit(self.ops, aten.cat.default, (columns, axis), like.shape, like.dtype, like)
+        return emit(self.ops, aten.view_as_real.default, (self.whole(var),), like.shape, like.dtype, like)
 
     def view(self, var: Var, stack: Var) -> None:
         """Record the parts of a value, which a real tensor holds along its last axis."""

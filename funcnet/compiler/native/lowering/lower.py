@@ -220,7 +220,8 @@ class Lowering:
 _SIGNED = (torch.int64, torch.int32, torch.int16, torch.int8)
 _UNSIGNED = (torch.uint64, torch.uint32, torch.uint16, torch.uint8)
 DTYPES = (torch.float32, torch.float64, *HALVES, *_SIGNED, *_UNSIGNED, torch.bool)
-_PARTS = (torch.ops.aten.view_as_complex.default, torch.ops.aten.view_as_real.default)
+_ATEN = torch.ops.aten
+_PARTS = (_ATEN.complex.default, _ATEN.view_as_complex.default, _ATEN.view_as_real.default)  # they have rules
 
 
 def memory(var: Var) -> tuple[tuple[int, ...], torch.dtype]:

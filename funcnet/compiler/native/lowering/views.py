@@ -7,8 +7,8 @@ import torch
 
 from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.buffers import View, whole
-from funcnet.compiler.native.lowering.lower import Lowering, Rule
-from funcnet.compiler.native.lowering.values import Splat, Value
+from funcnet.compiler.native.lowering.lower import Lowering, Rule, memory
+from funcnet.compiler.native.lowering.values import Splat, Value, varies
 
 Move = Callable[..., View]
 
@@ -124,6 +124,14 @@ def _as_strided(
     return View(rows.buffer, tuple(size), tuple(stride), offset or 0)
 
 
+def _complex(lowering: Lowering, re: Value, im: Value) -> View:
+    """Store two parts side by side; see `lower.memory`."""
+    out = lowering.temporary(*memory(lowering.op.outputs[0]), varies(re) or varies(im))
+    lowering.store(_select(out, -1, 0), re)
+    lowering.store(_select(out, -1, 1), im)
+    return out
+
+
 RULES: dict[str, Rule] = {
     "view": _reshape,
     "squeeze": _reshape,
@@ -136,5 +144,6 @@ RULES: dict[str, Rule] = {
     "diagonal": moved(_diagonal),
     "unfold": moved(_unfold),
     "as_strided": _as_strided,
-    **dict.fromkeys(("view_as_complex", "view_as_real"), lambda _, x: x),  # of the same memory; see `lower.memory`
+    "complex": _complex,
+    **dict.fromkeys(("view_as_complex", "view_as_real"), lambda _, x: x),
 }
