@@ -138,7 +138,9 @@ static INLINED T asinh_S(T x) {
 }"""
 ACOSH = """
 static INLINED T acosh_S(T x) {
-  const T y = x - K(1.0), near = log1p_S(y + sqrt_S(fma_S(y, y, y + y)));
+  const T y = x - K(1.0), z = fma_S(y, y, y + y), r = sqrt_S(z), t = y + r;
+  const T low = sel_S(z > K(0.0), (y - (t - r)) - product_error_S(r, r, z) / (r + r), K(0.0));
+  const T near = log1p_S(t) + low / (K(1.0) + t);
   return sel_S(x < K(1.0), K(NAN_), sel_S(x > K(0x1p27), log_S(x) + K(0x1.62e42fefa39efp-1), near));
 }"""
 ATANH = """
