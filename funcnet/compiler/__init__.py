@@ -40,6 +40,7 @@ through all of them, later ones straight to the kernel.
     native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for
         native/lowering/lower.py         program -> loops, by the rules of native/lowering/table.py
+        native/unread.py                 remove the statements whose results nothing reads
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/routines.py               those that factor matrices and solve linear systems
@@ -53,6 +54,7 @@ through all of them, later ones straight to the kernel.
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
             native/c/sections.py             the functions of sections; equal ones are one
+            native/c/tails.py                the remainders of rows, in vectors
             native/c/primitives.py           the table of scalar operations
             native/c/definitions.py          the C functions that a kernel calls
         native/translation.py            the result of each stage

@@ -239,7 +239,7 @@ HARD = (
 
 
 def doubles(count: int, seed: int) -> Tensor:
-    """Return random bit patterns of float64, numbers of several sizes and near 1, multiples of pi / 2, and edge cases."""
+    """Return random bits of float64, numbers of several sizes and near 1, multiples of pi / 2, and edge cases."""
     generator = torch.Generator().manual_seed(seed)
     every = torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator).view(torch.float64)
     near = torch.randn(count, generator=generator, dtype=torch.float64)

@@ -17,6 +17,7 @@ from funcnet.compiler.native import (
     rows,
     teams,
     toolchain,
+    unread,
     workers,
 )
 from funcnet.compiler.native.c.kernel import emit
@@ -97,6 +98,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
     """
     program = passes.real(program)
     loops = checked(lower(ensembles.single(program) if lanes == 1 else program, RULES, target))
+    loops = checked(unread.remove(loops))
     loops = checked(contractions.choose(loops, target))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))

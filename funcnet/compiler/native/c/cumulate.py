@@ -12,6 +12,8 @@ from funcnet.compiler.native.loop_ir import Const, Cumulate
 
 WIDENED = ("add", "mul")  # computed in float64, because rounding errors accumulate along an axis
 
+_BEYOND = {"maximum": ">", "minimum": "<"}
+
 
 def cumulate(writer: Writer, statement: Cumulate) -> None:
     """Print a running sum, product or extremum along one axis."""
@@ -20,7 +22,8 @@ def cumulate(writer: Writer, statement: Cumulate) -> None:
         return
     others = [a for a in range(len(out.shape)) if a != axis]
     place = [f"i{a}" for a in range(len(out.shape))]
-    print_line = _log_sums if statement.op == "logaddexp" else _running
+    is_extremum = statement.op in _BEYOND and out.dtype in (torch.float32, torch.float64) and not out.varying
+    print_line = _log_sums if statement.op == "logaddexp" else _extrema if is_extremum else _running
     lines = math.prod(out.shape[a] for a in others[1:])
     length = max(1, writer.target.poll // (lines * out.shape[axis]))
     with writer.stretches("0", out.shape[others[0]] if others else 1, length) as (first, end):
@@ -44,6 +47,25 @@ def _running(writer: Writer, statement: Cumulate, place: list[str]) -> None:
         step = _convert(writer, writer.load(source, place), source, like)
         writer.put(f"{total} = {combined(writer, statement.op, like, total, step)};")
         writer.store(out, place, _convert(writer, total, like, out))
+        writer.close()
+
+
+def _extrema(writer: Writer, statement: Cumulate, place: list[str]) -> None:
+    """Print one line of a running extremum of scalars.
+
+    Each element waits for one instruction only: a NaN, which that loses, is remembered in a flag.
+    """
+    out, source, axis, kind = statement.out, statement.source, statement.axis, writer.type(statement.out)
+    total, flag, step = (writer.fresh(letter) for letter in "anx")
+    start = writer.load(source, [0 if a == axis else i for a, i in enumerate(place)])
+    nan, beyond = writer.constant(Const(math.nan, out.dtype)), _BEYOND[statement.op]
+    writer.put(f"{kind} {total} = {start}; int {flag} = 0;")
+    with writer.stretches("0", out.shape[axis], writer.target.poll) as (first, end):
+        writer.open(f"for (i64 i{axis} = {first}; i{axis} < {end}; ++i{axis})")
+        writer.put(f"const {kind} {step} = {writer.load(source, place)};")
+        writer.put(f"{flag} |= {step} != {step};")
+        writer.put(f"{total} = {step} {beyond} {total} ? {step} : {total};")
+        writer.store(out, place, f"{flag} ? {nan} : {total}")
         writer.close()
 
 

@@ -26,7 +26,9 @@ class Tails(Sums):
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
-        self.arrays: dict[Part, str] = {}  # where the parts of a body are stored in a vector that overlaps
+        self.arrays: dict[
+            Store | Accumulate, str
+        ] = {}  # where the parts of a body are stored in a vector that overlaps
         is_short = sum(map(price, nest.body)) < _CHEAPEST
         self.overlaps = (
             not (is_short or nest.sequential) and is_elementwise(nest) and all(map(_is_vectorised, nest.body))

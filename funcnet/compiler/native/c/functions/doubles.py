@@ -89,13 +89,15 @@ static INLINED T tan_S(T x) { CIRCLE
   const T rest = sel_S(is_odd, -cosine_rest, sine_rest) - m * sel_S(is_odd, sine_rest, cosine_rest);
   return sel_S(is_tiny, x, m + i * (fma_S(-m, sel_S(is_odd, sine, cosine), n) + rest));
 }"""
-# log(1 + f) = (f - h) + rest, and the digits of f - h are halved, so that the products with log10(e) and log10(2) are exact
+# log(1 + f) is high + rest, and the second half of the digits of high is zero: products with the first digits of
+# log10(e) and log10(2) are exact
 LOG10 = """
 static INLINED T log10_S(T x) {
   const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
-  const T high = float_S(bits_S(f - h) & ~((bits_S(K(0.0))) | 0xffffffffLL)), rest = ((f - high) - h) + s * (h + q * (LOGSERIES));
+  const T high = float_S((bits_S(f - h) >> 32) << 32), rest = ((f - high) - h) + s * (h + q * (LOGSERIES));
   const T a = k * K(0x1.34413509f6p-2), b = high * K(0x1.bcb7b152p-2), sum = a + b;
-  const T low = fma_S(k, K(0x1.9fef311f12b36p-42), fma_S(rest + high, K(0x1.b9438ca9aadd5p-36), rest * K(0x1.bcb7b152p-2)));
+  const T more = fma_S(rest + high, K(0x1.b9438ca9aadd5p-36), rest * K(0x1.bcb7b152p-2));
+  const T low = fma_S(k, K(0x1.9fef311f12b36p-42), more);
   const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), sum + (((a - sum) + b) + low), x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }"""
@@ -122,8 +124,10 @@ static INLINED T pow_S(T x, T y) {
   const T low = fma_S(k, K(LN2LO), ((s + s) - (w - v)) + (u - (h - w)) + ul);
   const T log = sel_S(a == K(0.0), K(-INFINITY_), sel_S(a < K(INFINITY_), h, a)), z = y * log;
   const T r = exp_of_sum_S(z, fma_S(y, low, product_error_S(y, log, z)));
-  const I is_whole = (b >= K(LIFTED)) | (large - K(LIFTED) == b), is_odd = is_whole & (b < K(0x1p53)) & bits_S(large) & 1;
-  const T power = sel_S(is_odd != 0, copysign_S(r, x), sel_S(is_whole | (x >= K(0.0)) | (a == K(INFINITY_)), r, K(NAN_)));
+  const I is_whole = (b >= K(LIFTED)) | (large - K(LIFTED) == b);
+  const I is_odd = is_whole & (b < K(0x1p53)) & bits_S(large) & 1;
+  const T even = sel_S(is_whole | (x >= K(0.0)) | (a == K(INFINITY_)), r, K(NAN_));
+  const T power = sel_S(is_odd != 0, copysign_S(r, x), even);
   const I is_one = (y == K(0.0)) | ((a == K(1.0)) & ((x > K(0.0)) | (b >= K(0x1p53))));
   return sel_S(is_one, K(1.0), sel_S((x == x) & (y == y), power, x + y));
 }"""
@@ -134,7 +138,9 @@ static INLINED T asinh_S(T x) {
 }"""
 ACOSH = """
 static INLINED T acosh_S(T x) {
-  const T y = x - K(1.0), near = log1p_S(y + sqrt_S(fma_S(y, y, y + y)));
+  const T y = x - K(1.0), z = fma_S(y, y, y + y), r = sqrt_S(z), t = y + r;
+  const T low = sel_S(z > K(0.0), (y - (t - r)) - product_error_S(r, r, z) / (r + r), K(0.0));
+  const T near = log1p_S(t) + low / (K(1.0) + t);
   return sel_S(x < K(1.0), K(NAN_), sel_S(x > K(0x1p27), log_S(x) + K(0x1.62e42fefa39efp-1), near));
 }"""
 ATANH = """
