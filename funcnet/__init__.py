@@ -74,7 +74,8 @@ from funcnet.tree import ShapeDtypeStruct
 
 if TYPE_CHECKING:
     from funcnet import bridge, checking, curvature, distributed, lax, nn, numpy, report, scipy
-    from funcnet.bridge import from_module, to_module
+    from funcnet.bridge.from_module import from_module
+    from funcnet.bridge.to_module import to_module
     from funcnet.curvature import hvp, per_example_grads
     from funcnet.numpy.updates import at
 
