@@ -24,8 +24,9 @@ class Flattener:
     """
 
     def __init__(self, chosen: Callable[[Any], bool] = tree.is_tensor) -> None:
-        self.chosen = chosen
-        self.structure, self.is_chosen, self.rest = _OF_NOTHING, list[bool](), list[Any]()
+        self.chosen, self.structure = chosen, _OF_NOTHING
+        self.is_chosen: list[bool] = []
+        self.rest: list[Any] = []
 
     def split(self, values: Tree) -> tuple[Tensor, ...]:
         leaves, structure = tree.flatten(values)
