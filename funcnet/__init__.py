@@ -87,7 +87,8 @@ if TYPE_CHECKING:
         report,
         scipy,
     )
-    from funcnet.bridge import from_module, to_module
+    from funcnet.bridge.from_module import from_module
+    from funcnet.bridge.to_module import to_module
     from funcnet.curvature import hvp, per_example_grads
     from funcnet.numpy.updates import at
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Protocol
 
 from torch import Tensor
@@ -95,8 +96,13 @@ def _warn_once(message: str) -> None:
 
 
 def _prepare(program: Program, name: str, progress: Progress | None, lanes: int | None, **options: bool) -> Kernel:
-    if name != "native":
-        return {"inductor": inductor, "eager": replay}[name].prepare(program, progress, lanes)
-    from funcnet.compiler import batches  # takes as long to import as the rest of the package
+    return _backend(name).prepare(program, progress, lanes, **options)
 
-    return batches.prepare(program, progress, lanes, **options)
+
+def _backend(name: str) -> ModuleType:
+    """Return the module of a backend. The native one takes long to import, so that this is left to the first use."""
+    if name != "native":
+        return {"inductor": inductor, "eager": replay}[name]
+    from funcnet.compiler import batches
+
+    return batches

@@ -200,14 +200,21 @@ def argument_axes(in_dims: Any, arguments: tuple[Any, ...]) -> list[int | None]:
 def axes(name: str, dims: Any, values: Tree) -> list[int | None]:
     """Return the non-negative mapped axis of every mapped tensor of a tree, and None for its other leaves."""
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
+    leaves = tree.leaves(values)
+    pairs = enumerate(zip(leaves, _spread(name, dims, values, len(leaves)), strict=True))
+    return [_axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs]
+
+
+def _spread(name: str, dims: Any, values: Tree, count: int) -> list[Any]:
+    """Return the part of dims for each of the leaves."""
+    if dims is None or type(dims) is int:
+        return [dims] * count
     try:
-        spread = prefix_leaves(dims, values)
+        return prefix_leaves(dims, values)
     except ValueError as error:
         raise ValueError(
             f"vmap: expected {name} to be an int, None or a prefix of the tree it describes, got {dims!r}: {error}"
         ) from error
-    pairs = enumerate(zip(tree.leaves(values), spread, strict=True))
-    return [_axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs]
 
 
 def _place(values: Tree, i: int) -> str:

@@ -24,8 +24,9 @@ class Flattener:
     """
 
     def __init__(self, chosen: Callable[[Any], bool] = tree.is_tensor) -> None:
-        self.chosen = chosen
-        self.split(())
+        self.chosen, self.structure = chosen, _OF_NOTHING
+        self.is_chosen: list[bool] = []
+        self.rest: list[Any] = []
 
     def split(self, values: Tree) -> tuple[Tensor, ...]:
         leaves, structure = tree.flatten(values)
@@ -48,6 +49,9 @@ class Flattener:
         given = iter(tensors)
         leaves = [next(given) if chosen else leaf for leaf, chosen in zip(rest, self.is_chosen, strict=True)]
         return tree.unflatten(self.structure, leaves)
+
+
+_OF_NOTHING = tree.structure(())
 
 
 class Inputs:

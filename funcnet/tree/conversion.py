@@ -13,7 +13,8 @@ from funcnet.tree.nodes import map_with_path
 
 def is_array(leaf: Any) -> bool:
     """Tell whether a leaf is a numpy array or scalar, without importing numpy."""
-    return type(leaf).__module__ == "numpy" and hasattr(leaf, "__array_interface__")
+    kind = leaf.__class__
+    return kind is not Tensor and kind.__module__ == "numpy" and hasattr(leaf, "__array_interface__")
 
 
 def is_number(leaf: Any) -> bool:

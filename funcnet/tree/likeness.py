@@ -56,13 +56,18 @@ def _dicts(tree: Tree, of_known_type: Tree) -> list[tuple[Structure, list[int]]]
     """Return for each depth of dicts inside dicts the structure down to these, and their places among its leaves."""
     found, dicts = [], _outermost(tree)
     while dicts:
-        these = {id(each) for each in dicts}
-        parts, structure = flatten(tree, lambda part, these=these: id(part) in these)
-        places = [i for i, part in enumerate(parts) if id(part) in these and part is not of_known_type]
-        if places:
+        parts, structure, places = _down_to(dicts, tree)
+        if places := [i for i in places if parts[i] is not of_known_type]:
             found.append((structure, places))
         dicts = [inner for each in dicts for inner in _outermost([*each.values()])]
     return found
+
+
+def _down_to(dicts: list[dict[Any, Any]], tree: Tree) -> tuple[list[Any], Structure, list[int]]:
+    """Flatten a tree down to some dicts inside; return their places, too."""
+    these = {id(each) for each in dicts}
+    parts, structure = flatten(tree, lambda part: id(part) in these)
+    return parts, structure, [i for i, part in enumerate(parts) if id(part) in these]
 
 
 def _outermost(tree: Tree) -> list[dict[Any, Any]]:
