@@ -197,12 +197,12 @@ OPTIMIZERS = {
     "scale_by_distance_over_gradients": lambda rate=1.0: fn.optim.chain(
         fn.optim.scale_by_distance_over_gradients(0.2), fn.optim.scale_by_learning_rate(rate)
     ),
-    "madgrad": lambda rate=0.5: fn.optim.madgrad(rate, momentum=0.5),
+    "madgrad": lambda rate=0.5: fn.optim.madgrad(falling(rate), momentum=0.3),
     "momo": lambda rate=0.3: fn.optim.momo(rate, beta=0.3),
     "momo_adam": lambda rate=0.3: fn.optim.momo_adam(falling(rate), b1=0.5, b2=0.8),
     "simplified_ademamix": lambda rate=0.1: fn.optim.simplified_ademamix(falling(rate), b1=0.5, b2=0.8, alpha=0.5),
     "sophia": lambda rate=0.3: fn.optim.sophia(rate, b1=0.5, gamma=0.5, weight_decay=1e-9, update_interval=2),
-    "mechanize": lambda rate=1.0: fn.optim.mechanize(fn.optim.sgd(rate), s_init=0.1),
+    "mechanize": lambda rate=1.0: fn.optim.mechanize(fn.optim.sgd(0.5 * rate), s_init=0.5, num_betas=3),
     "split_real_and_imaginary": lambda rate=0.1: fn.optim.split_real_and_imaginary(fn.optim.sgd(rate, momentum=0.5)),
     "monitor": lambda rate=0.1: fn.optim.chain(
         fn.optim.monitor({"norm": fn.optim.global_norm}), fn.optim.sgd(rate), fn.optim.snapshot("sum", fn.tree.norm)

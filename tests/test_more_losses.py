@@ -104,3 +104,25 @@ def test_errors(message):
     with pytest.raises(ValueError) as info:
         WRONG[message]()
     assert message in str(info.value)
+
+
+def test_sparsemax_is_exact_for_large_scores_and_takes_infinite_ones():
+    loss, large = fn.losses.multiclass_sparsemax_loss, torch.tensor([1e6, 1e6 + 0.5, 1e6 - 2.0])
+    expected = [loss(large - 1e6, torch.tensor(i)).item() for i in range(3)]
+    assert [loss(large, torch.tensor(i)).item() for i in range(3)] == pytest.approx(expected, rel=1e-6)
+    masked = torch.tensor([-torch.inf, 1.0, 2.0])
+    assert loss(masked, torch.tensor(2)) == loss(masked[1:], torch.tensor(1))
+    assert fn.grad(loss)(masked, torch.tensor(2)).tolist() == [
+        0.0,
+        *fn.grad(loss)(masked[1:], torch.tensor(1)).tolist(),
+    ]
+    assert loss(masked, torch.tensor(0)) == torch.inf
+    assert loss(torch.full((3,), torch.nan), torch.tensor(0)).isnan()
+
+
+def test_masks_of_no_class_give_losses_and_gradients_of_zero():
+    nothing, targets = torch.tensor([False, False, False]), torch.tensor([0.2, 0.3, 0.5])
+    for scores in (torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-torch.inf, torch.inf, 1e38])):
+        for loss in (fn.losses.kl_divergence, fn.losses.ranking_softmax_loss):
+            f = lambda s, loss=loss: loss(s, targets, where=nothing)  # noqa: E731
+            assert f(scores) == 0 and not fn.grad(f)(scores).any()

@@ -154,7 +154,7 @@ def multiclass_sparsemax_loss(scores: Tensor, labels: Tensor) -> Tensor:
     _right("multiclass_sparsemax_loss", scores, labels)
     p = _sparsemax(scores)
     above = scores - _of_label(scores, labels).unsqueeze(-1)
-    return (p * above).sum(-1) + (1 - p.square().sum(-1)) / 2
+    return torch.where(p > 0, p * above, 0).sum(-1) + (1 - p.square().sum(-1)) / 2
 
 
 def make_fenchel_young_loss(max_fun: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -242,8 +242,9 @@ def _of_label(scores: Tensor, labels: Tensor) -> Tensor:
 
 def _sparsemax(scores: Tensor) -> Tensor:
     """Project rows onto the simplex, by the sorted scores whose threshold is below them."""
+    scores = scores - scores.detach().amax(-1, keepdim=True)  # does not change the projection; exact for large scores
     ordered = scores.sort(-1, descending=True).values
     counts = torch.arange(1, scores.shape[-1] + 1, device=scores.device)
     excess = ordered.cumsum(-1) - 1
-    support = (counts * ordered > excess).sum(-1, keepdim=True)
+    support = (counts * ordered > excess).sum(-1, keepdim=True).clamp(min=1)  # 0 for NaN
     return (scores - excess.gather(-1, support - 1) / support).relu()

@@ -171,6 +171,8 @@ def _hutchinson_update(
     params = need_params("hutchinson_estimator_diag_hessian", params, updates)
     key, its_key = random.split(state.key)
     trained, rest = tree.partition(params, tree.is_inexact)
+    if not tree.leaves(trained):
+        return updates, HutchinsonState(key)
     numbers = tree.view_as_real(trained)
     signs = _signs(its_key, numbers)
     loss = partial(_of_numbers, obj_fn=obj_fn, trained=trained, rest=rest)

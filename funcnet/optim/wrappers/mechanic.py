@@ -121,8 +121,14 @@ def _bet(h: Tensor, state: MechanicState, eps: Scalar, s_init: Scalar) -> tuple[
     m = torch.maximum(betas * state.m, h.abs() + cast(eps, h))
     v = betas.square() * state.v + h.square()
     r = betas * state.r + torch.maximum(torch.minimum(h, state.m), -state.m) * state.s
-    s = (cast(s_init, m) / size * m + r.clamp(min=0)) / (v.sqrt() + cast(eps, h))
+    s = (cast(s_init, m) / size * m + r.clamp(min=0)) / (_root(v) + cast(eps, h))
     return r, m, v, s
+
+
+def _root(x: Tensor) -> Tensor:
+    """Return the square root, with the derivative 0 at 0: in the first step there is no gain."""
+    none = x == 0
+    return torch.where(none, 0, torch.where(none, 1, x).sqrt())
 
 
 def _norm(values: Params, like: Tensor) -> Tensor:
