@@ -121,7 +121,7 @@ TEXTS = {
         question="Why does the deeper net learn later?",
         lesson="Two layers: 0.69270 at step 1,600, 0.01217 at step 2,500. Four: 0.69307464 at step 2,200.",
         wrong="The costs were shown without the gradients, which say why: each sigmoid makes them smaller.",
-        seeds="Of 1,024 shallow nets all leave the plateau, after 157 to 5,145 steps. Of 64 deep ones 91% do, after "
+        seeds="All of 1,024 shallow nets leave the plateau, after 157 to 5,145 steps. Of 64 deep ones 91% do, after "
         "2,939 to 7,928 steps.",
     ),
 }
