@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -117,6 +118,31 @@ def failing():
     if ranks.rank() == 1:
         ranks.vmap(lambda x: x.no_such_attribute)(torch.ones(4))
     return ranks.sum(torch.ones(1))
+
+
+def failing_in_fit(folder):
+    """Raise on rank 1, in the fourth chunk, while rank 0 waits for its gradients."""
+
+    def batches():
+        for i, (x, key) in enumerate(zip(*examples(), strict=True)):
+            if i == 20 and ranks.rank() == 1:
+                raise LookupError("the disk of rank 1 is gone")
+            yield x, key
+
+    options = {"every": 5, "checkpoints": fn.checkpoint.Checkpoints(folder, every=1000), "progress": False}
+    return ranks.fit(step, START, batches(), batch_dims=(0, None), **options)
+
+
+def interrupted(folder):
+    """Run until an interrupt; the first chunk writes a file, so that the interrupt can come after it."""
+    told = lambda *_: Path(f"{folder}/running").touch()  # noqa: E731
+    checkpoints = fn.checkpoint.Checkpoints(f"{folder}/checkpoints", every=10**9)
+    slow = lambda w, _: (ranks.mean(w.sin()), None)  # noqa: E731
+    try:
+        return ranks.fit(slow, torch.ones(9), steps=10**9, every=200, on_chunk=[told], checkpoints=checkpoints)
+    except KeyboardInterrupt as error:
+        print(f"rank {ranks.rank()}: {error}", flush=True)
+        sys.exit(0)
 
 
 def dying():

@@ -2,19 +2,21 @@
 
 import math
 import re
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from funcnet.checkpoint import atomic
-from funcnet.checkpoint.errors import DamagedCheckpointError
-from funcnet.checkpoint.saving import Checkpoint, metadata_of, read, save
+from funcnet.checkpoint.errors import CheckpointError, DamagedCheckpointError
+from funcnet.checkpoint.saving import Checkpoint, load, load_parts, metadata_of, save
 from funcnet.tree import Tree
 
-_NAME = re.compile(r"step-(\d+)\.safetensors")
+_NAME = re.compile(r"step-(\d{12,})\.safetensors")
 _SHARE = 0.05  # of a run's time, at most, that checkpoints take by default
 
 
@@ -22,10 +24,11 @@ class Checkpoints:
     """A folder with the checkpoints of one run, which one process writes to.
 
     Args:
-        folder: Created at the first save.
+        folder: Created at the first save. Of two processes that write to it, each may remove the other's checkpoints.
         keep: How many of the last checkpoints are kept.
         keep_best: The name of an entry of `metadata`, such as "loss": the checkpoint with the lowest number there is
-            kept, too. `fit` writes the means of its metrics over the last chunk.
+            kept, too; one without metadata, or with NaN there, is not the best. `fit` writes the means of its metrics
+            over the last chunk.
         highest: Whether the best number is the highest one.
         every: For `fit`, steps from one checkpoint to the next.
         minutes: For `fit`, minutes from one checkpoint to the next. Without `every` and `minutes`, `fit` saves after
@@ -57,27 +60,64 @@ class Checkpoints:
         self.folder, self.keep, self.keep_best, self.highest = Path(folder), keep, keep_best, highest
         self.every, self.minutes = every, minutes
         self._step, self._time, self._cost = 0, time.monotonic(), 0.0  # of the last checkpoint
-        self._is_clean = False
+        self._is_prepared = False
         self._best: dict[int, float] = {}  # the metric of each checkpoint that has been read
 
     def __repr__(self) -> str:
         return f"Checkpoints({str(self.folder)!r}, keep={self.keep}, keep_best={self.keep_best!r})"
 
     def save(self, tree: Tree, *, step: int, metadata: Mapping[str, Any] | None = None) -> Path:
-        """Write a checkpoint as `save` does, then remove those that are not kept; return its path."""
+        """Write a checkpoint as `save` does, then remove those that are not kept; return its path.
+
+        Raises:
+            CheckpointError: The folder cannot be written to; or as `save`.
+            ValueError, TypeError: The metadata has no number for keep_best; or as `save`.
+        """
         start = time.monotonic()
-        if not self._is_clean:
-            atomic.remove_partial(self.folder)
-            self._is_clean = True
+        self.check_metadata(metadata)
+        self.prepare()
         path = save(self._path(step), tree, step=step, metadata=metadata)
         self._remove_old(step)
         self._step, self._time = step, time.monotonic()
         self._cost = self._time - start
         return path
 
+    def prepare(self) -> None:
+        """Create the folder, and remove what killed processes have left in it.
+
+        Raises:
+            CheckpointError: The folder cannot be written to.
+        """
+        if self._is_prepared:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic.remove_partial(self.folder)
+            with tempfile.TemporaryFile(dir=self.folder):
+                self._is_prepared = True
+        except OSError as error:
+            raise CheckpointError(
+                f"Checkpoints: expected a folder that can be written to, got {self.folder}: {error}. Choose another"
+                " folder, or change its permissions."
+            ) from error
+
+    def check_metadata(self, metadata: Mapping[str, Any] | None) -> None:
+        """Raise if metadata does not have the number that `keep_best` names."""
+        name = self.keep_best
+        if name is None or not metadata:
+            return
+        if name not in metadata:
+            raise ValueError(
+                f"Checkpoints: expected keep_best to name an entry of metadata, got {name!r} and entries {[*metadata]}."
+            )
+        if not isinstance(metadata[name], int | float):
+            raise TypeError(
+                f"Checkpoints: expected keep_best to name a number, got {metadata[name]!r} in metadata at {name!r}."
+            )
+
     def steps(self) -> list[int]:
         """List the steps of the checkpoints, in rising order."""
-        found = (_NAME.fullmatch(path.name) for path in self.folder.glob("step-*"))
+        found = (_NAME.fullmatch(path.name) for path in self.folder.glob("step-*") if path.is_file())
         return sorted(int(match[1]) for match in found if match)
 
     def latest(self) -> Path | None:
@@ -105,16 +145,21 @@ class Checkpoints:
             DamagedCheckpointError: All checkpoints are damaged.
             CheckpointError: The file differs from `like` in structure, shape or dtype.
         """
-        return self.restore_parts({"": like} if like is not None else {})
+        return self._restored(partial(load, like=like))
 
     def restore_parts(self, likes: Mapping[str, Tree]) -> Checkpoint | None:
-        """Load as `restore` does, with the expected trees of some entries of the tree."""
+        """Load as `restore` does a dict, with the expected trees of some of its entries; see `load_parts`."""
+        return self._restored(partial(load_parts, likes=likes))
+
+    def _restored(self, load: Callable[[Path], Checkpoint]) -> Checkpoint | None:
         damaged: DamagedCheckpointError | None = None
         for step in reversed(self.steps()):
             try:
-                found = read(self._path(step), likes)
+                found = load(self._path(step))
+            except FileNotFoundError:  # another process has just removed it
+                continue
             except DamagedCheckpointError as error:
-                warnings.warn(f"{error} It is left out, and the one before it is taken.", stacklevel=3)
+                warnings.warn(f"{error} It is left out, and the one before it is taken.", stacklevel=4)
                 damaged = error
             else:
                 self._step, self._time = step, time.monotonic()
@@ -159,8 +204,9 @@ class Checkpoints:
         """Return the metric of a checkpoint; NaN if it has none."""
         if step not in self._best:
             self._best[step] = math.nan
-            with suppress(DamagedCheckpointError, OSError):
-                self._best[step] = float(metadata_of(self._path(step)).get(str(self.keep_best), math.nan))
+            with suppress(CheckpointError, OSError):
+                found = metadata_of(self._path(step)).get(str(self.keep_best))
+                self._best[step] = float(found) if isinstance(found, int | float) else math.nan
         return self._best[step]
 
 
@@ -172,5 +218,5 @@ def _check(folder: Any, keep: Any, keep_best: Any, every: Any, minutes: Any) -> 
     for name, value in (("keep", keep), ("every", every)):
         if (value is not None or name == "keep") and (type(value) is not int or value < 1):
             raise ValueError(f"Checkpoints: expected {name} to be an int of at least 1, got {value!r}.")
-    if minutes is not None and not (isinstance(minutes, int | float) and minutes > 0):
+    if minutes is not None and not (type(minutes) in (int, float) and minutes > 0):
         raise ValueError(f"Checkpoints: expected minutes to be a positive number, got {minutes!r}.")

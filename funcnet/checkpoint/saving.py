@@ -1,7 +1,9 @@
 """Saving a tree to a file, and loading it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from funcnet.tree import Tree
 
 FORMAT = 1
 _MANIFEST, _DIGEST = "funcnet", "funcnet.digest"  # entries of the file's metadata
+_ENTRIES = {"format", "library", "step", "metadata", "tree", "tensors"}  # of the manifest, which reading needs
 
 
 class Checkpoint(NamedTuple):
@@ -36,13 +39,14 @@ def save(path: str | Path, tree: Tree, *, step: int = 0, metadata: Mapping[str, 
     Args:
         path: The file; missing folders are created, and an existing file is replaced.
         tree: Any tree of dense tensors and plain values: numbers, strings, bytes, None, dtypes, devices.
-        step: The number of steps taken so far.
-        metadata: A dict of plain values, or tuples, lists and dicts of them.
+        step: The number of steps taken so far, at least 0.
+        metadata: A mapping of plain values, or of tuples, lists and dicts of them.
     Returns:
         The path.
     Raises:
         CheckpointError: A leaf is neither a dense tensor nor a plain value; the message has its path.
-        TypeError: step is not an int, or metadata is not a dict.
+        TypeError: step is not an int, or metadata is not a mapping.
+        ValueError: step is negative.
     Example:
         >>> import tempfile
         >>> path = tempfile.mkdtemp() + "/params.safetensors"
@@ -52,10 +56,12 @@ def save(path: str | Path, tree: Tree, *, step: int = 0, metadata: Mapping[str, 
     """
     if not isinstance(step, int) or isinstance(step, bool):
         raise TypeError(f"checkpoint.save: expected step to be an int, got {step!r}.")
-    if metadata is not None and type(metadata) is not dict:
-        raise TypeError(f"checkpoint.save: expected metadata to be a dict, got {metadata!r}.")
+    if step < 0:
+        raise ValueError(f"checkpoint.save: expected step to be at least 0, got {step}.")
+    if not isinstance(metadata, Mapping | None):
+        raise TypeError(f"checkpoint.save: expected metadata to be a mapping, such as a dict, got {metadata!r}.")
     path, writer = _path("save", path), structure.Writer()
-    node, notes = writer.node(tree), _notes(metadata or {})
+    node, notes = writer.node(tree), _notes(dict(metadata or {}))
     tensors = {name: tensor_file.physical(name, tensor) for name, tensor in writer.tensors.items()}
     described = {name: _described(tensor, tensors[name]) for name, tensor in writer.tensors.items()}
     manifest = {
@@ -79,8 +85,8 @@ def load(path: str | Path, like: Tree = None) -> Checkpoint:
     Args:
         path: The file.
         like: A tree of the expected structure, whose tensors (or `ShapeDtypeStruct`s) have the expected shapes and
-            dtypes; loaded tensors go to the devices of its tensors. None: the tree is as it was saved, on the CPU, and
-            the classes of its nodes must have been imported.
+            dtypes; loaded tensors go to the devices of its tensors, for those on the meta device to the CPU. None: the
+            tree is as it was saved, on the CPU, and the classes of its nodes must have been imported.
     Returns:
         The tree, step and metadata.
     Raises:
@@ -94,20 +100,44 @@ def load(path: str | Path, like: Tree = None) -> Checkpoint:
         >>> fn.checkpoint.load(path, like={"w": torch.zeros(2)}).tree
         {'w': tensor([1., 1.])}
     """
-    return read(path, {"": like} if like is not None else {})
+    with _opened("load", path) as file:
+        return file.checkpoint(
+            lambda node: file.build(node) if like is None else structure.restore(node, like, file.like)
+        )
 
 
-def read(path: str | Path, likes: Mapping[str, Tree]) -> Checkpoint:
-    """Read a file as `load` does, with the expected trees of some entries of the tree, or of the whole tree at ""."""
-    path = _path("load", path)
-    with path.open("rb") as file:
-        return _File(tensor_file.Reader(path, file)).checkpoint(likes)
+def load_parts(path: str | Path, likes: Mapping[str, Tree]) -> Checkpoint:
+    """Load a dict, with the expected trees of some of its entries.
+
+    The other entries are as they were saved, where classes of `likes` are known also if they cannot be imported. A node
+    of another unknown class is read as a dict of its children, with a warning.
+    """
+    with _opened("load", path) as file:
+        classes = structure.classes_of(likes)
+        return file.checkpoint(lambda node: file.parts(node, likes, classes))
 
 
 def metadata_of(path: Path) -> dict[str, Any]:
     """Read the metadata of a file, without its tensors."""
+    with _opened("load", path) as file:
+        return file.metadata()
+
+
+@contextmanager
+def _opened(operation: str, path: str | Path) -> "Iterator[_File]":
+    """Open a checkpoint."""
+    path = _path(operation, path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"checkpoint.load: expected a file, got the folder {path}. Checkpoints(folder).restore() reads its last"
+            " checkpoint."
+        )
     with path.open("rb") as file:
-        return _File(tensor_file.Reader(path, file)).metadata()
+        reader = tensor_file.Reader(path, file)
+        try:
+            yield _File(reader)
+        except RecursionError as error:
+            raise reader.damaged("its tree is nested too deeply") from error
 
 
 class _File:
@@ -121,30 +151,36 @@ class _File:
         if tensor_file.digest(text.encode()) != reader.metadata.get(_DIGEST):
             raise reader.damaged("its manifest has changed")
         self.manifest: dict[str, Any] = json.loads(text)
+        if not {*self.manifest} >= _ENTRIES:
+            raise reader.damaged("its manifest is not complete")
         if self.manifest["format"] > FORMAT:
             raise CheckpointError(
                 f"checkpoint.load: {reader.path} was written by {self.manifest['library']}, in a newer format. Upgrade"
                 " funcnet."
             )
 
-    def checkpoint(self, likes: Mapping[str, Tree]) -> Checkpoint:
-        """Read everything, with the expected trees of entries."""
-        node = self.manifest["tree"]
-        if "" in likes:
-            content = structure.restore(node, likes[""], self.like)
-        elif likes and "dict" in node:
-            content = {key: self.part(key, child, likes) for key, child in node["dict"]}
-        else:
-            content = structure.build(node, self.tensor)
-        return Checkpoint(content, self.manifest["step"], self.metadata())
+    def checkpoint(self, read: Callable[[Json], Tree]) -> Checkpoint:
+        """Read the whole file, the tree by a function of its node."""
+        return Checkpoint(read(self.manifest["tree"]), self.manifest["step"], self.metadata())
 
     def metadata(self) -> dict[str, Any]:
-        return structure.build(self.manifest["metadata"], self.tensor)
+        return self.build(self.manifest["metadata"])
 
-    def part(self, key: str, node: Json, likes: Mapping[str, Tree]) -> Tree:
-        if key in likes:
-            return structure.restore(node, likes[key], self.like, key)
-        return structure.build(node, self.tensor, key)
+    def build(self, node: Json) -> Tree:
+        """Read a tree as it was saved."""
+        return structure.build(node, self.tensor, structure.find)
+
+    def parts(self, node: Json, likes: Mapping[str, Tree], classes: Mapping[str, type]) -> Tree:
+        """Read the entries of a dict."""
+        if "dict" not in node:
+            return self.build(node)
+        find = partial(structure.find_if_known, classes)
+        return {
+            key: structure.restore(child, likes[key], self.like, key)
+            if key in likes
+            else structure.build(child, self.tensor, find, key)
+            for key, child in node["dict"]
+        }
 
     def tensor(self, name: str) -> Tensor:
         """Read a tensor."""
@@ -158,7 +194,8 @@ class _File:
         if (values.dtype(entry["dtype"]), entry["shape"]) != (like.dtype, list(like.shape)):
             got = f"{entry['dtype']} tensor of shape {tuple(entry['shape'])}"
             raise structure.differing(path, tree.describe(like), got)
-        return self.tensor(name).to(getattr(like, "device", None) or "cpu")
+        device = getattr(like, "device", None)
+        return self.tensor(name) if device is None or device.type == "meta" else self.tensor(name).to(device)
 
 
 def _notes(metadata: Mapping[str, Any]) -> Json:

@@ -13,6 +13,7 @@ be read with `like` only, from which it is taken.
 """
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from funcnet.tree.flattening import is_leaf, one_level
 from funcnet.tree.registration import rebuilder
 
 ABSENT = object()  # no rest
+Find = Callable[[str, str], type | None]
 
 
 class Writer:
@@ -59,12 +61,13 @@ class Writer:
         return name
 
 
-def build(node: Json, tensor: Callable[[str], Tensor], path: str = "") -> Tree:
+def build(node: Json, tensor: Callable[[str], Tensor], find: Find, path: str = "") -> Tree:
     """Build the tree of JSON.
 
     Args:
         node: As `Writer` makes it.
         tensor: Returns the tensor of a name.
+        find: Returns the class of a name, for a node at a path; None: a dict of the children takes its place.
         path: That of the node, for errors.
     Raises:
         CheckpointError: A class is not imported, or is not a node.
@@ -75,13 +78,18 @@ def build(node: Json, tensor: Callable[[str], Tensor], path: str = "") -> Tree:
         return values.decode(node["value"])
     if "dict" in node:
         pairs = ((values.decode(key), child) for key, child in node["dict"])
-        return {key: build(child, tensor, _join(path, key)) for key, child in pairs}
+        return {key: build(child, tensor, find, _join(path, key)) for key, child in pairs}
     for kind in (list, tuple):
         if kind.__name__ in node:
-            return kind(build(child, tensor, _join(path, i)) for i, child in enumerate(node[kind.__name__]))
+            return kind(build(child, tensor, find, _join(path, i)) for i, child in enumerate(node[kind.__name__]))
     named = zip(node["names"], node["children"], strict=True)
-    children = [build(child, tensor, _join(path, name)) for name, child in named]
-    cls = _find(node["node"], path)
+    children = [build(child, tensor, find, _join(path, name)) for name, child in named]
+    cls = find(node["node"], path)
+    return dict(zip(node["names"], children, strict=True)) if cls is None else _rebuilt(cls, node, children, path)
+
+
+def _rebuilt(cls: type, node: Json, children: list[Tree], path: str) -> Tree:
+    """Build a node of a class."""
     rebuild, rest = rebuilder(cls), node.get("rest", ABSENT)
     if rebuild is None:
         raise _unknown(node["node"], path, "is not a pytree node")
@@ -158,7 +166,28 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _find(name: str, path: str) -> type:
+def classes_of(value: Tree) -> dict[str, type]:
+    """Return the classes of a tree's nodes by their names."""
+    if value is None or is_leaf(value):
+        return {}
+    found = {class_name(type(value)): type(value)}
+    for child in one_level(value)[0]:
+        found |= classes_of(child)
+    return found
+
+
+def find_if_known(classes: Mapping[str, type], name: str, path: str) -> type | None:
+    """Find a class among given ones, or as `find` does; warn if there is none."""
+    if name in classes:
+        return classes[name]
+    try:
+        return find(name, path)
+    except CheckpointError as error:
+        warnings.warn(f"{error} The node is read as a dict.", stacklevel=2)
+        return None
+
+
+def find(name: str, path: str) -> type:
     """Find an imported class. Nothing is imported, because that would run code which the file chooses."""
     module, _, qualified = name.partition(":")
     found: Any = sys.modules.get(module)
@@ -173,7 +202,8 @@ def _unknown(name: str, path: str, problem: str) -> CheckpointError:
     module, _, qualified = name.partition(":")
     return CheckpointError(
         f"checkpoint.load: at {tree.place(path)}: expected the class {qualified} of the module {module}, but it"
-        f" {problem}. Import the module that defines it before loading, or pass `like`, a tree of the same structure."
+        f" {problem}. Import the module that defines it, outside of functions, before loading; or pass `like`, a tree"
+        " of the same structure."
     )
 
 

@@ -94,7 +94,7 @@ class Reader:
             self.header: dict[str, Any] = json.loads(file.read(length))
             self.metadata: dict[str, str] = self.header.pop("__metadata__")
             self.end = max([0, *(entry["data_offsets"][1] for entry in self.header.values())])
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             raise self.damaged("its header is not readable") from error
         self.start = 8 + length
         if size != self.start + self.end:
@@ -104,6 +104,8 @@ class Reader:
         """Read the bytes of a tensor and compare their digest."""
         try:
             first, last = self.header[name]["data_offsets"]
+            if not 0 <= first <= last <= self.end:
+                raise ValueError
             data = bytearray(last - first)
         except (ValueError, TypeError, KeyError) as error:
             raise self.damaged(f"the place of {name!r} is not readable") from error

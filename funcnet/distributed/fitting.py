@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from funcnet.checkpoint import Checkpoints
 from funcnet.distributed.group import Group, group
 from funcnet.training.callbacks import Callback
-from funcnet.training.fitting import fit_together
+from funcnet.training.fitting import run
+from funcnet.training.options import Options
 from funcnet.transforms import batching
 from funcnet.tree import Tree
 
@@ -33,6 +34,7 @@ def fit(
     In the step, `fn.distributed.mean` averages gradients and metrics over the ranks; with `weight=len(x)` the result is
     that of the whole batch also where it is not divided evenly. Every rank is given the same arguments. Rank 0 calls
     the callbacks, and reads and writes checkpoints; after a failure, a run that is started again goes on exactly.
+    Ctrl-C saves, too, but with more than one rank it then raises KeyboardInterrupt, as exchanges may be incomplete.
 
     Args:
         step, carry, xs, steps, every, on_chunk, checkpoints, progress, backend: As for `fn.fit`, with whole batches.
@@ -55,23 +57,20 @@ def fit(
     ranks = group()
     with ranks.watching():
         folder = checkpoints if ranks.rank == 0 else None
-        shown = progress and ranks.rank == 0
-        found = fit_together(_Ranks(ranks, batch_dims), step, carry, xs, steps, every, on_chunk, folder, shown, backend)
-        if ranks.watch is not None:
-            ranks.watch.check()  # the loss of a rank interrupts as Ctrl-C does
-        return found
+        options = Options(steps, every, on_chunk, folder, progress, backend)
+        return run(_Ranks(ranks, batch_dims), step, carry, xs, options)
 
 
 class _Ranks:
-    """The ranks as the team of `fit_together`."""
+    """The ranks as the team of a run."""
 
     def __init__(self, ranks: Group, dims: Any) -> None:
-        self.ranks, self.dims = ranks, dims
+        self.ranks, self.dims, self.is_first = ranks, dims, ranks.rank == 0
 
     def first(self, f: Callable[[], Result]) -> Result:
         """Call a function on rank 0, and return its result, or raise its error, on all."""
         found: Any = None
-        if self.ranks.rank == 0:
+        if self.is_first:
             try:
                 found = f(), None
             except Exception as raised:
@@ -80,6 +79,16 @@ class _Ranks:
         if error is not None:
             raise error
         return result
+
+    def check_interrupt(self) -> None:
+        """Raise a PeerError if an interrupt is due to a lost rank."""
+        if self.ranks.watch is not None:
+            self.ranks.watch.check_interrupt()
+
+    def end_interrupted(self) -> None:
+        """Raise, with more than one rank."""
+        if self.ranks.size > 1:
+            raise KeyboardInterrupt("distributed.fit: interrupted; rank 0 has saved what it has reached.")
 
     def part(self, xs: Tree) -> Tree:
         """Take a rank's part of stacked batches; the chunks, which are those of whole batches, agree on all ranks."""

@@ -56,6 +56,11 @@ class Watch:
         if self.lost is not None:
             raise PeerError(f"distributed: {self.lost} Start all ranks again.")
 
+    def check_interrupt(self) -> None:
+        """Raise if a KeyboardInterrupt is due to a lost rank. At Ctrl-C, the others may report theirs before."""
+        if self._is_interrupted:
+            self.check()
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Raise a PeerError if a lost rank causes an interrupt or error; tell the others of any other error."""
@@ -86,7 +91,7 @@ class Watch:
                 self._depth -= 1
             time.sleep(0.01 if self._is_interrupted else 0)
         except KeyboardInterrupt:
-            self.check()  # the interrupt was that of the thread
+            self.check_interrupt()
             raise
 
     def _explain(self, error: BaseException) -> None:
@@ -96,7 +101,10 @@ class Watch:
             with self.polling():
                 while self.lost is None and time.monotonic() < end:
                     time.sleep(_BEAT / 5)
-        self.check()
+        if isinstance(error, KeyboardInterrupt):
+            self.check_interrupt()
+        else:
+            self.check()
         self.store.set(f"failed/{self.rank}", f"{type(error).__name__}: {error}")
 
     def _run(self) -> None:

@@ -2,7 +2,8 @@
 
 A callback of `fit` is a function of (step, carry, metrics). A callable object may also have
     start(step, carry), called before the first chunk of a run, also of one that goes on, and
-    state, a tree of tensors and plain values that is saved in checkpoints and set again when a run goes on.
+    state, a tree of tensors and plain values that is saved in checkpoints and set again when a run goes on. Its tensors
+        are on the CPU then. Classes of its nodes must be defined in a module, or be those of the carry.
 """
 
 import json
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from funcnet import tree
+from funcnet.training.metrics import columns, mean, means, named
+from funcnet.training.placement import like
 from funcnet.tree import Tree
 
 Callback = Callable[[int, Any, Any], Any]
@@ -79,21 +80,24 @@ class EarlyStopping:
         self.best, self.best_step, self.best_carry, self.waited = math.nan, 0, None, 0
 
     def start(self, step: int, carry: Any) -> None:
-        """Forget an earlier run, unless this one goes on."""
-        if step:
-            return
-        self.best, self.best_step, self.best_carry, self.waited = math.nan, 0, None, 0
+        """Forget an earlier run; or, if this one goes on, give its best carry the classes and devices of its carry."""
+        if not step:
+            self.best, self.best_step, self.best_carry, self.waited = math.nan, 0, None, 0
+        elif self.best_carry is not None:
+            self.best_carry = like(self.best_carry, carry)
 
     def __call__(self, step: int, carry: Any, metrics: Any) -> Stop | None:
         value = _value("EarlyStopping", self.metric, carry, metrics)
         gain = value - self.best if self.highest else self.best - value
-        if math.isnan(self.best) or gain > self.min_delta:
+        if gain > self.min_delta or (math.isnan(self.best) and not math.isnan(value)):
             self.best, self.best_step, self.best_carry, self.waited = value, step, carry, 0
             return None
         self.waited += 1
         if self.waited < self.patience:
             return None
         message = f"{_name(self.metric)} has not improved since step {self.best_step:,}, where it was {self.best:.6g}"
+        if math.isnan(self.best):
+            message = f"{_name(self.metric)} has been NaN from the start"
         return Stop(message, self.best_carry if self.restore_best else None)
 
     @property
@@ -141,6 +145,7 @@ class NanGuard:
 class JsonLines:
     """Write a line of JSON per chunk to a file: the step, and the mean of each metric over the chunk.
 
+    JSON has no NaN and no infinite or complex numbers: null takes their place.
     A run that goes on removes the lines after its checkpoint; a run that starts at step 0 replaces the file.
 
     Args:
@@ -170,16 +175,9 @@ class JsonLines:
             file.truncate(min(self.size, os.fstat(file.fileno()).st_size))
 
     def __call__(self, step: int, carry: Any, metrics: Any) -> None:
-        columns = {path or "value": leaf for path, leaf in named(metrics).items()}
-        if self.each_step:
-            scalars = {path: leaf.tolist() for path, leaf in columns.items() if leaf.ndim == 1}
-            count = len(next(iter(columns.values()), ()))
-            rows = [{path: values[i] for path, values in scalars.items()} for i in range(count)]
-            lines = [{"step": step - count + i + 1, **row} for i, row in enumerate(rows)]
-        else:
-            lines = [{"step": step, **{path: mean(leaf) for path, leaf in columns.items()}}]
+        lines = _rows(step, metrics) if self.each_step else [{"step": step, **means(metrics)}]
         with self.path.open("ab") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+            file.write("".join(_json(line) + "\n" for line in lines).encode())
             self.size = file.tell()
 
     @property
@@ -192,23 +190,39 @@ class JsonLines:
         self.size = state["size"]
 
 
-def named(metrics: Tree) -> dict[str, Tensor]:
-    """Return the metrics by their paths."""
-    return dict(zip(tree.paths(metrics), tree.leaves(metrics), strict=True))
+def _rows(step: int, metrics: Tree) -> list[dict[str, Any]]:
+    """Return for each step of a chunk its number and its scalar metrics."""
+    found = columns(metrics)
+    count = len(next(iter(found.values()), ()))
+    scalars = {name: leaf.tolist() for name, leaf in found.items() if leaf.ndim == 1}
+    return [{"step": step - count + i + 1, **{name: row[i] for name, row in scalars.items()}} for i in range(count)]
 
 
-def mean(metric: Tensor) -> float:
-    """Return the mean of a metric over all of its entries, in float64."""
-    return float(metric.double().mean()) if not metric.is_complex() else math.nan
+def _json(line: dict[str, Any]) -> str:
+    """Return a line of JSON; null for the numbers that JSON does not have."""
+    return json.dumps({name: value if _is_finite(value) else None for name, value in line.items()}, allow_nan=False)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, complex) and math.isfinite(value)
 
 
 def _value(name: str, metric: Metric, carry: Any, metrics: Any) -> float:
     if callable(metric):
-        return float(metric(carry, metrics))
-    columns = named(metrics)
-    if metric not in columns:
-        raise ValueError(f"{name}: expected a metric {metric!r}, got those at the paths {[*columns]}.")
-    return mean(columns[metric])
+        return _number(name, metric(carry, metrics))
+    found = named(metrics)
+    if metric not in found:
+        raise ValueError(f"{name}: expected a metric {metric!r}, got those at the paths {[*found]}.")
+    if found[metric].is_complex():
+        raise TypeError(f"{name}: expected a metric of real numbers, got {tree.describe(found[metric])} at {metric!r}.")
+    return mean(found[metric])
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: expected metric to return a number, got {tree.describe(value)}.") from error
 
 
 def _check_metric(name: str, metric: Any) -> None:

@@ -165,7 +165,13 @@ def is_leaf(tree: Tree) -> bool:
 
 
 def one_level(tree: Tree) -> Any:
-    return optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    """Return the children of a node, what else it holds, the names of the children, and a function that rebuilds it."""
+    children, rest, names, rebuild = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    if optree.is_namedtuple(tree):
+        names = optree.namedtuple_fields(tree)
+    elif optree.is_structseq(tree):
+        names = optree.structseq_fields(tree)
+    return children, rest, names, rebuild
 
 
 def _join(accessor: optree.PyTreeAccessor) -> str:

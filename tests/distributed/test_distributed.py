@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,24 +19,29 @@ import funcnet as fn
 SOURCE = programs.__file__
 
 
-def run(ranks, *arguments):
-    """Run a program on several ranks; return what each printed, and the seconds."""
+def started(ranks, *arguments):
+    """Start a program on several ranks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    path, start = os.pathsep.join(filter(None, sys.path)), time.monotonic()
-    processes = [
+    path = os.pathsep.join(filter(None, sys.path))
+    return [
         subprocess.Popen(
             [sys.executable, "-W", "ignore", SOURCE, *map(str, arguments)],
             env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path},
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # not that of a background job
         )
         for rank in range(ranks)
     ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    return outputs, time.monotonic() - start
+
+
+def run(ranks, *arguments):
+    """Run a program on several ranks; return what each printed."""
+    return [process.communicate(timeout=300)[0] for process in started(ranks, *arguments)]
 
 
 def test_one_rank_is_one_process(tmp_path):
@@ -49,7 +55,7 @@ def test_one_rank_is_one_process(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 def test_ranks_compute_what_one_process_computes(ranks):
-    assert run(ranks, "ensembles_and_sums")[0][0] == "equal\n"
+    assert run(ranks, "ensembles_and_sums")[0] == "equal\n"
 
 
 @pytest.mark.slow
@@ -57,7 +63,7 @@ def test_ranks_compute_what_one_process_computes(ranks):
 def test_data_parallel_training_is_that_of_whole_batches(ranks, tmp_path):
     data, keys = programs.examples()
     carry, history = fn.fit(programs.step, programs.START, (data, keys), progress=False)
-    outputs, _ = run(ranks, "training", tmp_path)
+    outputs = run(ranks, "training", tmp_path)
     want = [*carry["w"].flatten().tolist(), history["loss"].sum().item(), len(data)]
     got = [float(number) for number in re.findall(r"-?[\d.]+(?:e-\d+)?", outputs[0])]
     assert got == pytest.approx(want, rel=1e-5) and fn.checkpoint.Checkpoints(tmp_path).steps()[-1] == len(data)
@@ -65,15 +71,44 @@ def test_data_parallel_training_is_that_of_whole_batches(ranks, tmp_path):
 
 @pytest.mark.slow
 def test_the_others_name_a_rank_that_fails():
-    (first, second), _ = run(2, "failing")
+    first, second = run(2, "failing")
     assert "AttributeError" in second and "PeerError" not in second
     assert re.search(r"rank 0 after \d\.\d s: PeerError: distributed: rank 1 has failed: AttributeError: ", first)
 
 
 @pytest.mark.slow
+def test_an_error_of_one_rank_in_fit_saves_and_reaches_the_others(tmp_path):
+    first, second = run(2, "failing_in_fit", tmp_path)
+    assert "LookupError: the disk of rank 1 is gone" in second and "PeerError" not in second
+    found = re.search(r"rank 0 after (\d+\.\d) s: PeerError: distributed: rank 1 has failed: LookupError", first)
+    assert found and float(found[1]) < 20
+    assert fn.checkpoint.Checkpoints(tmp_path).steps() == [20]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_interrupt_of_all_ranks_saves_and_prints_once(twice, tmp_path):
+    """As by Ctrl-C in a terminal; torchrun passes it on, so that each rank gets it twice."""
+    processes = started(2, "interrupted", tmp_path)
+    while not (tmp_path / "running").exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    for _ in range(1 + twice):
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    (step,) = fn.checkpoint.Checkpoints(tmp_path / "checkpoints").steps()
+    assert step and step % 200 == 0
+    assert f"fit: interrupted after {step:,} of 1,000,000,000 steps; saved in" in outputs[0]
+    assert "interrupted after" not in outputs[1]
+    assert all(f"rank {rank}: distributed.fit: interrupted" in output for rank, output in enumerate(outputs))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_a_rank_that_dies_ends_the_kernels_of_the_others(ranks):
-    outputs, _ = run(ranks, "dying")
+    outputs = run(ranks, "dying")
     for rank, output in enumerate(outputs[:-1]):
         found = re.search(rf"rank {rank} after (\d+\.\d) s: PeerError: distributed: rank {ranks - 1} has died", output)
         assert found and float(found[1]) < 10
@@ -105,6 +140,10 @@ def test_wrong_calls_are_explained():
         fn.distributed.vmap(3)
     with pytest.raises(ValueError, match="expected one size of the mapped axis"):
         fn.distributed.vmap(torch.add)(torch.zeros(3), torch.zeros(2))
+    with pytest.raises(ValueError, match="batch_dims"):
+        fn.distributed.fit(programs.step, programs.START, programs.examples(), batch_dims=(0, 0, 0), progress=False)
+    with pytest.raises(ValueError, match="fit: expected steps to be an int of at least 1, got 0"):
+        fn.distributed.fit(programs.step, programs.START, programs.examples(), steps=0)
     with pytest.raises(NotImplementedError, match="differentiate"):
         fn.grad(lambda x: _of_two_ranks(x).sum())(torch.ones(2))
 

@@ -75,6 +75,44 @@ ERRORS = {
     "no metric": (stopping(3), TypeError, "EarlyStopping: expected metric to be the path of a metric, or .* got 3"),
     "no patience": (stopping(patience=0), ValueError, "patience to be an int of at least 1, got 0"),
     "a negative improvement": (stopping(min_delta=-1.0), ValueError, r"a finite min_delta of at least 0, got -1\.0"),
+    "a metric of complex numbers": (
+        lambda _: fit(
+            lambda w, x: (w, {"z": w.sum() * 1j}), W, XS, on_chunk=[fn.callbacks.EarlyStopping("z", patience=1)]
+        ),
+        TypeError,
+        r"expected a metric of real numbers, got complex64 tensor of shape \(\d+,\) on cpu at 'z'",
+    ),
+    "a function that measures no number": (
+        stopping(lambda carry, metrics: carry),
+        TypeError,
+        r"expected metric to return a number, got float32 tensor of shape \(3,\)",
+    ),
+    "a function that measures a text": (stopping(lambda *_: "low"), TypeError, "to return a number, got 'low'"),
+    "a stop with another carry": (
+        lambda _: fit(STEP, W, XS, on_chunk=[lambda *_: fn.callbacks.Stop("over", carry={"w": W})]),
+        ValueError,
+        r"the callback .*<lambda> to stop with a carry like the one it got, but they differ at the root",
+    ),
+    "metrics of batches that differ in size": (
+        lambda _: fit(lambda w, x: (w, x), W, torch.utils.data.DataLoader(XS, batch_size=3)),
+        ValueError,
+        r"metrics of the same paths, shapes and dtypes, .*\(3, 3\).* then .*\(2, 3\).*return means",
+    ),
+    "a bar that is not wanted or unwanted": (
+        lambda _: fit(STEP, W, XS, progress="no"),
+        TypeError,
+        "expected progress to be a bool, got 'no'",
+    ),
+    "a best metric that is not there": (
+        lambda folder: fit(STEP, W, XS, checkpoints=Checkpoints(folder, keep_best="los")),
+        ValueError,
+        r"keep_best to name an entry of metadata, got 'los' and entries \['loss'\]",
+    ),
+    "a folder that is a file": (
+        lambda folder: (folder / "a").write_text("mine") and fit(STEP, W, XS, checkpoints=folder / "a"),
+        CheckpointError,
+        r"a folder that can be written to, got .*a: .*File exists.*\. Choose another folder",
+    ),
     "lines without a file": (lambda _: fn.callbacks.JsonLines(3), TypeError, "path to be a str or Path, got 3"),
     "a step without metrics": (lambda _: fit(lambda w, x: w, W, XS), TypeError, r"return a pair .*\(carry, None\)"),
     "a carry that grows": (
@@ -144,10 +182,20 @@ ERRORS = {
         TypeError,
         "expected step to be an int, got 'last'",
     ),
+    "a negative step": (
+        lambda folder: fn.checkpoint.save(folder / "x", W, step=-1),
+        ValueError,
+        "expected step to be at least 0, got -1",
+    ),
+    "a folder instead of a file": (
+        lambda folder: fn.checkpoint.load(folder),
+        IsADirectoryError,
+        r"expected a file, got the folder .*Checkpoints\(folder\)\.restore\(\)",
+    ),
     "metadata that is not a dict": (
         lambda folder: fn.checkpoint.save(folder / "x", W, metadata=[1]),
         TypeError,
-        r"expected metadata to be a dict, got \[1\]",
+        r"expected metadata to be a mapping, such as a dict, got \[1\]",
     ),
     "no path": (lambda _: fn.checkpoint.save(3, W), TypeError, "checkpoint.save: expected path to be a str or Path"),
     "no file": (lambda folder: fn.checkpoint.load(folder / "x"), FileNotFoundError, "x"),
@@ -155,6 +203,11 @@ ERRORS = {
     "no folder": (lambda _: Checkpoints(None), TypeError, "Checkpoints: expected folder to be a str or Path, got None"),
     "nothing to keep": (lambda folder: Checkpoints(folder, keep=0), ValueError, "keep to be an int .* got 0"),
     "no time": (lambda folder: Checkpoints(folder, minutes=0), ValueError, "minutes to be a positive number, got 0"),
+    "a truth value as time": (
+        lambda folder: Checkpoints(folder, minutes=True),
+        ValueError,
+        "positive number, got True",
+    ),
     "the best of nothing": (lambda folder: Checkpoints(folder).best(), ValueError, "expected keep_best to be set"),
     "a best that is not a name": (lambda folder: Checkpoints(folder, keep_best=1), TypeError, "the name of a metric"),
     "a rate that is constant": (

@@ -17,14 +17,69 @@ from tables import OPTIMIZERS
 import funcnet as fn
 from funcnet.checkpoint import Checkpoints
 
+optim = fn.optim
+SCHEDULES = {
+    "constant_schedule": optim.constant_schedule(0.1),
+    "cosine_decay_schedule": optim.cosine_decay_schedule(0.1, 8),
+    "cosine_onecycle_schedule": optim.cosine_onecycle_schedule(12, 0.1),
+    "exponential_decay": optim.exponential_decay(0.1, 3, 0.9, transition_begin=2),
+    "join_schedules": optim.join_schedules([optim.constant_schedule(0.1), optim.linear_schedule(0.1, 0.0, 5)], [4]),
+    "linear_onecycle_schedule": optim.linear_onecycle_schedule(12, 0.1),
+    "linear_schedule": optim.linear_schedule(0.1, 0.0, 9),
+    "piecewise_constant_schedule": optim.piecewise_constant_schedule(0.1, {4: 0.5, 7: 0.5}),
+    "piecewise_interpolate_schedule": optim.piecewise_interpolate_schedule("cosine", 0.1, {4: 0.5, 7: 0.5}),
+    "polynomial_schedule": optim.polynomial_schedule(0.1, 0.01, 2, 9),
+    "sgdr_schedule": optim.sgdr_schedule(
+        [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 5, "end_value": 0.0}] * 2
+    ),
+    "warmup_constant_schedule": optim.warmup_constant_schedule(0.0, 0.1, 5),
+    "warmup_cosine_decay_schedule": optim.warmup_cosine_decay_schedule(0.0, 0.1, 5, 10),
+    "warmup_exponential_decay_schedule": optim.warmup_exponential_decay_schedule(0.0, 0.1, 5, 3, 0.9),
+}
+WRAPPERS = {
+    "polyak_sgd": lambda: optim.polyak_sgd(max_learning_rate=0.1),
+    "backtracking line search": lambda: optim.chain(optim.sgd(0.1), optim.scale_by_backtracking_linesearch(8)),
+    "zoom line search": lambda: optim.chain(optim.sgd(0.1), optim.scale_by_zoom_linesearch(8)),
+    "sam": lambda: optim.sam(optim.sgd(0.1), optim.sgd(0.05), sync_period=3),
+    "schedule_free": lambda: optim.schedule_free(optim.adam(0.1), 0.1),
+    "skips not finite": lambda: optim.MultiSteps(optim.adam(0.1), 3, should_skip_update_fn=optim.skip_not_finite),
+    "inject_hyperparams of a schedule": lambda: optim.inject_hyperparams(optim.adam)(
+        optim.linear_schedule(0.1, 0.0, 9)
+    ),
+    "add_noise": lambda: optim.chain(optim.sgd(0.1), optim.add_noise(0.1, 0.5, 1)),
+    "adam in bfloat16": lambda: optim.adam(0.1, mu_dtype=torch.bfloat16),
+}
+MAKERS = {**OPTIMIZERS, **{f"sgd by {name}": lambda f=f: optim.sgd(f) for name, f in SCHEDULES.items()}, **WRAPPERS}
 
-@pytest.mark.few(6)
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"] + ["lbfgs"])
+
+def test_the_table_has_every_schedule():
+    public = {name for name in optim.schedules.__all__ if name.endswith(("schedule", "schedules", "decay"))}
+    assert public == {*SCHEDULES}
+
+
+@pytest.mark.few(8)
+@pytest.mark.parametrize("name", MAKERS)
 def test_every_optimizer_goes_on_exactly(name, tmp_path):
-    step, start = training(OPTIMIZERS[name]())
+    step, start = training(MAKERS[name]())
     options = {"every": 2, "checkpoints": Checkpoints(tmp_path, every=2), "backend": "eager"}
-    fn.fit(step, start, XS, steps=6, **options)
-    assert fn.tree.equal(fn.fit(step, start, XS[:10], **options), whole(step, start, XS[:10]))
+    fn.fit(step, start, XS, steps=5, **options)
+    assert fn.tree.equal(fn.fit(step, start, XS[:11], **options), whole(step, start, XS[:11]))
+
+
+def test_lookahead_goes_on_exactly(tmp_path):
+    """Its parameters are a pair, of which the gradient is taken at the fast ones."""
+    optimizer = optim.lookahead(optim.adam(0.1), 3, 0.5)
+
+    def step(carry, x):
+        params, state = carry
+        value, grads = fn.value_and_grad(lambda w: ((x @ w - 1) ** 2).mean())(params.fast)
+        updates, state = optimizer.update(grads, state, params)
+        return (optim.apply_updates(params, updates), state), value
+
+    params = optim.LookaheadParams.init_synced(torch.ones(3, dtype=XS.dtype))
+    start, options = (params, optimizer.init(params)), {"every": 2, "checkpoints": tmp_path, "backend": "eager"}
+    fn.fit(step, start, XS, steps=5, **options)
+    assert fn.tree.equal(fn.fit(step, start, XS[:11], **options), whole(step, start, XS[:11]))
 
 
 class BrokenError(Exception):
