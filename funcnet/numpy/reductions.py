@@ -162,16 +162,16 @@ def _extreme(
     where: ArrayLike | None,
 ) -> Tensor:
     x = as_tensor(operation, a)
-    axes, start = all_axes(operation, axis, x.ndim), None if initial is None else as_like(operation, initial, x)
-    if start is None and (where is not None or any_empty(x, axes)):
+    axes = all_axes(operation, axis, x.ndim)
+    if initial is None and (where is not None or any_empty(x, axes)):
         raise ValueError(f"{operation}: an empty maximum or minimum is not defined; expected `initial` as well.")
-    if where is not None:
-        x = torch.where(as_tensor(operation, where), x, start)
-    if start is None or not any_empty(x, axes):
-        x = reduce(x, axes, keepdim=keepdims) if axes else x
-        return x if start is None else larger(x, start)
-    kept = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype)
-    return start.expand_as(kept)
+    if initial is None:
+        return reduce(x, axes, keepdim=keepdims) if axes else x
+    start = as_like(operation, initial, x)
+    x = x if where is None else torch.where(as_tensor(operation, where), x, start)
+    if any_empty(x, axes):
+        return start.expand_as(torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype))
+    return larger(reduce(x, axes, keepdim=keepdims) if axes else x, start)
 
 
 def any_empty(x: Tensor, axes: Sequence[int]) -> bool:
