@@ -15,7 +15,7 @@ from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexa
 __all__ = [
     "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type",
     "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc",
-    "integer_pow", "is_finite", "lgamma", "logistic", "optimization_barrier", "population_count", "reduce_and",
+    "integer_pow", "is_finite", "lgamma", "logistic", "optimization_barrier", "reduce_and",
     "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round", "rsqrt", "select",
     "select_n", "sort", "sort_key_val", "split", "top_k",
 ]  # fmt: skip
@@ -224,18 +224,6 @@ def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Tenso
     if sum(sizes) != x.shape[axis]:
         raise ValueError(f"split: expected sizes that sum to {x.shape[axis]}, the length of the axis, got {sizes}.")
     return list(x.split(list(sizes), axis))
-
-
-def population_count(x: ArrayLike) -> Tensor:
-    """The number of bits of integers that are 1, in their dtype."""
-    bits = as_tensor("population_count", x)
-    width = 8 * bits.element_size()
-    counted = bits.to(torch.int64)
-    counted = counted if width == 64 else counted & ((1 << width) - 1)
-    counted = counted - ((counted >> 1) & 0x5555555555555555)
-    counted = (counted & 0x3333333333333333) + ((counted >> 2) & 0x3333333333333333)
-    counted = (counted + (counted >> 4)) & 0x0F0F0F0F0F0F0F0F
-    return sum(((counted >> shift) & 0xFF for shift in range(8, 64, 8)), counted & 0xFF).to(bits.dtype)
 
 
 def optimization_barrier(operand: Any) -> Any:
