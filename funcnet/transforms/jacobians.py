@@ -150,6 +150,7 @@ def _jacrev(f: Function, size: int | None, argnums: Argnums, has_aux: bool, /, *
     return _jacobian(f, "jacrev", partial(_reverse, chunk_size=size), argnums, has_aux, *args, **kwargs)
 
 
+@boundary
 def _jacobian(
     f: Function, name: str, transform: Function, argnums: Argnums, has_aux: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
@@ -160,7 +161,6 @@ def _jacobian(
     return (derivative, *aux) if has_aux else derivative
 
 
-@boundary
 def _jacobian_of(call: Call, transform: Function) -> tuple[Any, ...]:
     """Return the Jacobian of a call, and its auxiliary result if it has one."""
     inputs = call.inputs

@@ -32,6 +32,11 @@ NEEDED = {
     "gamma": 0.5,
     "key": 0,
     "base_optimizer": fn.optim.identity(),
+    "init_step": ("heuristic", 1e-6),
+    "l2_norm_clip": 1.0,
+    "noise_multiplier": 1.0,
+    "seed": 0,
+    "measure": torch.sum,
 }
 
 
