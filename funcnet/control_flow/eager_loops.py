@@ -106,7 +106,7 @@ def _run(loop: Compiled, functions: list[Any], leaves: list[Any], key: Hashable)
     if not are_plain(captures):
         return None
     try:
-        return loop.rebuild(loop.choice.kernel([*leaves, *captures]))
+        return loop.rebuild(loop.choice.kernel([*leaves, *captures], None))
     except (IndexError, RuntimeError, ValueError):  # the Python loop raises the error at its step
         return None
 

@@ -78,6 +78,7 @@ SCANS = {
     "fori_loop": lambda: fn.fori_loop(0, 5, lambda i, c: c * W[0] + i, X[0]),
     "map": lambda: fn.map(lambda x: (x @ W).exp(), X),
     "a method": lambda: fn.scan(Config(0.5).step, X[0], X),
+    "complex numbers": lambda: fn.scan(lambda c, x: (c * (0.5 + 1j) + x, c.abs()), X[0] + 0j, X),
     "a jitted function": lambda: fn.scan(fn.jit(lambda c, x: (c - x * RATE, c[0])), X[0], X),
 }
 
