@@ -226,6 +226,12 @@ def test_lanes_that_share_a_complex_argument_and_lie_along_another_axis():
     close(native(f, a.conj()[:, ::2], b), f(a.conj()[:, ::2], b), torch.complex128)
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 3)])
+def test_no_lanes(shape):
+    f, z = fn.vmap(lambda z: z.exp() * 1j), complex_like(*shape)
+    close(native(f, z), f(z), torch.complex128)
+
+
 @pytest.mark.parametrize("given", ["conjugate", "transposed", "expanded"])
 def test_arguments_of_any_layout(given):
     z = complex_like(3, 4)
