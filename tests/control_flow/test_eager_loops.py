@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from interrupts import interrupted
 from torch.testing import assert_close
 
 import funcnet as fn
@@ -299,6 +300,17 @@ def test_a_loop_with_a_condition_continues_as_a_compiled_one():
 def test_a_loop_with_a_condition_that_ends_early_stays_in_python():
     to_end(2)
     assert compiled() == (0, 0)
+
+
+def test_an_interrupt_ends_a_loop_with_a_condition():
+    def count(limit):
+        return fn.while_loop(lambda c: c[0] < c[1], lambda c: (c[0] + 1, c[1]), (torch.tensor(0), torch.tensor(limit)))
+
+    count(9)
+    assert compiled() == (1, 0)  # built before the timer starts
+    with interrupted(0.5) as since, pytest.raises(KeyboardInterrupt):
+        count(20_000_000_000)
+    assert since() < 1.0
 
 
 def test_a_loop_with_a_condition_sees_changes_of_what_it_closes_over(monkeypatch):
