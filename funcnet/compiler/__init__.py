@@ -32,10 +32,10 @@ through all of them, later ones straight to the kernel.
         passes/hoist.py                  move loop-invariant operations in front of their loop
         passes/predication.py            select where a condition differs between lanes
         passes/varying.py                find the values that differ between lanes
+        verification.py                  the checks between passes and, in native/verification.py, between stages
     complex_numbers/                 for kernels: operations on the real and imaginary parts of complex values
         separation.py                    replace the values of a program by their parts
         rules.py, formulas.py            the operations that are applied to parts
-        verification.py                  the checks between passes and, in native/verification.py, between stages
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for

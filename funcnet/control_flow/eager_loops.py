@@ -106,7 +106,7 @@ def _run(loop: Compiled, functions: list[Any], leaves: list[Any], key: Hashable)
     if not are_plain(captures):
         return None
     try:
-        return loop.rebuild(loop.choice.kernel([*leaves, *captures]))
+        return loop.rebuild(loop.choice.kernel([*leaves, *captures], None))
     except (IndexError, RuntimeError, ValueError):  # the Python loop raises the error at its step
         return None
 
@@ -123,13 +123,18 @@ def _prepared(
     if state.restore() or not is_worth(program.block):
         return None
     try:
-        loop = prepare_call(program, body, request, "native", keeps_captures=False)
+        progress = _ignore if name == "while_loop" else None
+        loop = prepare_call(program, body, request, "native", progress, keeps_captures=False)
     except (UnsupportedError, NoCompilerError):
         return None
     except Exception as error:  # a bug in the compiler: a warning here and an error in the tests
         warnings.warn(f"{name} runs in Python: a bug in the native backend raised {error!r}.", stacklevel=5)
         return None
     return None if loop.places.hidden else loop
+
+
+def _ignore(done: int, total: int) -> None:
+    """Ignore the progress; a kernel that reports it runs in a thread, so that Ctrl-C can stop an endless loop."""
 
 
 def work(block: Block) -> int:

@@ -130,6 +130,16 @@ def test_special_values_are_those_of_eager_mode():
         assert torch.equal(got[name].signbit()[known], want[name].signbit()[known]), name
 
 
+def test_functions_that_overflow():
+    """An infinite part leaves the other one finite, as in eager mode."""
+    table = lambda z: [z.exp(), z.sinh(), z.cosh(), (1j * z).sin(), (1j * z).cos(), 1 / z.exp(), z.exp().rsqrt()]  # noqa: E731
+    z = torch.tensor([1000 + 0j, complex(math.inf, 0), complex(1000, -0.0)], dtype=torch.complex128)
+    close(native(table, z), table(z), torch.complex128)
+    quotients = lambda z: [(2 - 1j) / z, z.sqrt(), z.reciprocal()]  # noqa: E731
+    z = torch.tensor([complex(math.inf, 2), complex(1, -math.inf), complex(-math.inf, 0)], dtype=torch.complex128)
+    close(native(quotients, z), quotients(z), torch.complex128)
+
+
 def test_numbers_whose_squares_overflow():
     z = torch.tensor([3e200 + 4e200j, 1e-200 - 1e-200j, 2e300 + 1j, -1e300 + 0j], dtype=torch.complex128)
     table = lambda z: [z.abs(), z / z, 1 / z, z.sqrt(), z.log()]  # noqa: E731
@@ -214,6 +224,12 @@ def test_lanes_that_share_a_complex_argument_and_lie_along_another_axis():
     a, b = complex_like(3, 7), complex_like(3)
     close(native(f, a, b), f(a, b), torch.complex128)
     close(native(f, a.conj()[:, ::2], b), f(a.conj()[:, ::2], b), torch.complex128)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3)])
+def test_no_lanes(shape):
+    f, z = fn.vmap(lambda z: z.exp() * 1j), complex_like(*shape)
+    close(native(f, z), f(z), torch.complex128)
 
 
 @pytest.mark.parametrize("given", ["conjugate", "transposed", "expanded"])

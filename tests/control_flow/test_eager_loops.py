@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from interrupts import interrupted
 from torch.testing import assert_close
 
 import funcnet as fn
@@ -78,6 +79,7 @@ SCANS = {
     "fori_loop": lambda: fn.fori_loop(0, 5, lambda i, c: c * W[0] + i, X[0]),
     "map": lambda: fn.map(lambda x: (x @ W).exp(), X),
     "a method": lambda: fn.scan(Config(0.5).step, X[0], X),
+    "complex numbers": lambda: fn.scan(lambda c, x: (c * (0.5 + 1j) + x, c.abs()), X[0] + 0j, X),
     "a jitted function": lambda: fn.scan(fn.jit(lambda c, x: (c - x * RATE, c[0])), X[0], X),
 }
 
@@ -298,6 +300,17 @@ def test_a_loop_with_a_condition_continues_as_a_compiled_one():
 def test_a_loop_with_a_condition_that_ends_early_stays_in_python():
     to_end(2)
     assert compiled() == (0, 0)
+
+
+def test_an_interrupt_ends_a_loop_with_a_condition():
+    def count(limit):
+        return fn.while_loop(lambda c: c[0] < c[1], lambda c: (c[0] + 1, c[1]), (torch.tensor(0), torch.tensor(limit)))
+
+    count(9)
+    assert compiled() == (1, 0)  # built before the timer starts
+    with interrupted(0.5) as since, pytest.raises(KeyboardInterrupt):
+        count(20_000_000_000)
+    assert since() < 1.0
 
 
 def test_a_loop_with_a_condition_sees_changes_of_what_it_closes_over(monkeypatch):

@@ -31,14 +31,17 @@ def _mul(x: Pair, y: Pair) -> Pair:
 
 
 def _div(x: Pair, y: Pair) -> Pair:
-    """Divide by y over its larger part, so that no square overflows; by zero as real numbers are divided."""
+    """Divide by y over its larger part, so that no square overflows; by zero as real numbers are divided.
+
+    The larger part over itself is 1, even if it is infinite: a number divided by infinity is zero.
+    """
     if isinstance(y.im.value, float) and y.im.value == 0.0:
         return Pair(x.re / y.re, x.im / y.re)
     scale = _abs(y.re).with_(_abs(y.im), aten.maximum.default)
-    c, d = y.re / scale, y.im / scale
+    c, d = (_sign(part).where(_is_equal(_abs(part), scale), part / scale) for part in y)
     square = c * c + d * d
     re, im = (x.re * c + x.im * d) / square / scale, (x.im * c - x.re * d) / square / scale
-    is_zero = scale.with_(scale.number(0.0), aten.eq.Tensor, torch.bool)
+    is_zero = _is_equal(scale, scale.number(0.0))
     return Pair((x.re / scale).where(is_zero, re), (x.im / scale).where(is_zero, im))
 
 
@@ -55,7 +58,8 @@ def _pow(x: Pair, exponent: Pair) -> Pair | None:
 
 
 def _exp(x: Pair) -> Pair:
-    return _polar(Pair(x.re.apply(aten.exp.default), x.re), Pair(x.im, x.re))
+    radius = x.re.apply(aten.exp.default)
+    return Pair(radius * x.im.apply(aten.cos.default), _times(radius, x.im.apply(aten.sin.default)))
 
 
 def _polar(radius: Pair, angle: Pair) -> Pair:
@@ -76,7 +80,8 @@ def _sqrt(x: Pair) -> Pair:
     zero = x.re.number(0.0)
     larger = ((_modulus(x) + _abs(x.re)) * x.re.number(0.5)).apply(aten.sqrt.default)
     other = x.im * x.re.number(0.5) / larger
-    other = x.im.where(larger.with_(zero, aten.eq.Tensor, torch.bool), other)
+    other = x.im.where(_is_equal(larger, zero), other)
+    other = x.im.where(_is_equal(_abs(x.im), x.im.number(math.inf)), other)
     is_right = x.re.with_(zero, aten.ge.Tensor, torch.bool)
     return Pair(larger.where(is_right, _abs(other)), other.where(is_right, larger.with_(x.im, aten.copysign.Tensor)))
 
@@ -84,20 +89,33 @@ def _sqrt(x: Pair) -> Pair:
 def _cosh(x: Pair) -> Pair:
     return Pair(
         x.re.apply(aten.cosh.default) * x.im.apply(aten.cos.default),
-        x.re.apply(aten.sinh.default) * x.im.apply(aten.sin.default),
+        _times(x.re.apply(aten.sinh.default), x.im.apply(aten.sin.default)),
     )
 
 
 def _sinh(x: Pair) -> Pair:
     return Pair(
         x.re.apply(aten.sinh.default) * x.im.apply(aten.cos.default),
-        x.re.apply(aten.cosh.default) * x.im.apply(aten.sin.default),
+        _times(x.re.apply(aten.cosh.default), x.im.apply(aten.sin.default)),
     )
 
 
 def _sin(x: Pair) -> Pair:
     im, re = _sinh(Pair(-x.im, x.re))
     return Pair(re, -im)
+
+
+def _times(x: Real, y: Real) -> Real:
+    """Multiply; zero is the product with a y of zero, even if x is infinite."""
+    return (_sign(x) * y).where(_is_equal(y, y.number(0.0)), x * y)
+
+
+def _sign(x: Real) -> Real:
+    return x.number(1.0).with_(x, aten.copysign.Tensor)
+
+
+def _is_equal(x: Real, y: Real) -> Real:
+    return x.with_(y, aten.eq.Tensor, torch.bool)
 
 
 def _abs(x: Real) -> Real:

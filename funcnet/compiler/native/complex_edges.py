@@ -84,5 +84,6 @@ def _as_real(x: Tensor) -> Tensor:
 
 
 def _as_complex(x: Tensor) -> Tensor:
-    """View pairs of neighbours as complex numbers; lanes may lie between them, and then they are moved."""
-    return torch.view_as_complex(x if x.stride(-1) == 1 else x.clone(memory_format=torch.contiguous_format))
+    """View pairs of neighbours as complex numbers; lanes, or none, may lie between them, and then they are moved."""
+    are_pairs = x.stride(-1) == 1 and x.numel() > 0
+    return torch.view_as_complex(x if are_pairs else x.clone(memory_format=torch.contiguous_format))

@@ -229,7 +229,7 @@ class Runner:
 
     def workers(self) -> int:
         """Return the number of threads for the blocks; 0 for the calling thread."""
-        if self.is_short:
+        if self.is_short and self.kernel.progress is None:
             return 0
         most = torch.get_num_threads()
         count = min(most, self.blocks) if most < 2 * self.blocks or not self.kernel.is_shared else 1

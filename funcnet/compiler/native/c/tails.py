@@ -26,23 +26,16 @@ class Tails(Sums):
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
-        self.arrays: dict[
-            Store | Accumulate, str
-        ] = {}  # where the parts of a body are stored in a vector that overlaps
-        is_short = sum(map(price, nest.body)) < _CHEAPEST
-        self.overlaps = (
-            not (is_short or nest.sequential) and is_elementwise(nest) and all(map(_is_vectorised, nest.body))
-        )
+        self.arrays: dict[Store | Accumulate, str] = {}  # the results of parts, in the vector that overlaps
+        pays = not nest.sequential and sum(map(price, nest.body)) >= _CHEAPEST
+        self.overlaps = pays and is_elementwise(nest) and all(map(_is_vectorised, nest.body))
 
     def tail(self, level: int) -> int:
         """Return the length of the vector that overlaps the last full one of a row; 0 if there is none."""
         size, is_last = self.sizes[level], level == len(self.sizes) - 1
-        if (
-            not (is_last and self.overlaps)
-            or size > _LONGEST
-            or self.lanes_vary()
-            or self.sums.keys() & self.cuts.keys()
-        ):
+        if not (is_last and self.overlaps) or size > _LONGEST:
+            return 0
+        if self.lanes_vary() or self.sums.keys() & self.cuts.keys():
             return 0
         widest = max(x.dtype.itemsize for part in self.nest.body for x in operands(part))
         width = min(self.writer.target.vector // widest, 1 << (size.bit_length() - 1))
