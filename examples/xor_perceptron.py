@@ -70,7 +70,7 @@ def main() -> None:
         f"training, {last_sum:.0e} after it), and the softplus is convex, so that the cost is at least softplus(0) = "
         f"ln 2. It is ln 2 at w = 0, b = 0, where the gradient is {slope:.0e}. Convex functions of affine maps are "
         "convex: the cost has no other minimum.",
-        report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost"),
+        report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost (nats)"),
         answer=f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}",
         svg=args.svg,
         dark=args.dark,

@@ -40,7 +40,11 @@ def main() -> None:
         side = lambda x, w=w, b=b: torch.where(x @ torch.tensor(w) + b > 0, 1.0, 0.0)  # noqa: E731
         wrong = 4 - int(right(torch.tensor([*w, b]), GATES[gate]))
         title = f"{gate}: {wrong} of 4 points on the wrong side"
-        maps.append(report.decision_map(side, points=X, labels=GATES[gate], lines=[(w, b)], height=8, title=title))
+        maps.append(
+            report.decision_map(
+                side, points=X, labels=GATES[gate], lines=[(w, b)], height=8, quantity="answer", title=title
+            )
+        )
     table = report.table(
         ["gate", *(f"{n} right" for n in range(5))], rows, title=f"{LINES:,} random lines: points on the right side"
     )

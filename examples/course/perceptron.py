@@ -40,7 +40,13 @@ def main() -> None:
     args = options.parse(options.parser(__doc__, takes="1 s", seed="not used: nothing is drawn at random here"))
     rows = [[*x, f"{s:+g}", int(y)] for x, s, y in zip(X.tolist(), z(X).tolist(), unit(X).tolist(), strict=True)]
     picture = report.decision_map(
-        unit, points=X, labels=unit(X), lines=[(W, B)], height=10, title="The line z = 0 between the answers 0 and 1"
+        unit,
+        points=X,
+        labels=unit(X),
+        lines=[(W, B)],
+        height=10,
+        quantity="y",
+        title="The line z = 0 between the answers 0 and 1",
     )
     table = report.table(["x1", "x2", "z", "y"], rows)
     said = "the unit answers 1 where z > 0, on one side of a line"

@@ -55,7 +55,13 @@ def main() -> None:
         f"largest |z(0, 0) + z(1, 1) - z(0, 1) - z(1, 0)| of {PLANES:,} planes: {difference:.0e}",
         report.table(["signs right", "planes"], rows, title=f"{PLANES:,} random planes"),
         report.decision_map(
-            tilted, points=X, labels=XOR, lines=[(planes[0, :2], planes[0, 2])], height=8, title="sigmoid of that plane"
+            tilted,
+            points=X,
+            labels=XOR,
+            lines=[(planes[0, :2], planes[0, 2])],
+            height=8,
+            quantity="sigmoid(z)",
+            title="sigmoid of that plane",
         ),
         answer=f"closest to XOR in the mean square: w1 = {w1}, w2 = {w2}, b = {b}, height 1/2 everywhere",
         svg=args.svg,

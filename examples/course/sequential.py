@@ -78,7 +78,7 @@ def main() -> None:
             {"nn.Sequential": costs[every], "funcnet": our_costs[every]},
             x=torch.arange(args.steps)[every],
             x_label="step",
-            y_label="cost",
+            y_label="cost (nats)",
         ),
         answer=f"largest difference of the costs: {(costs - our_costs).abs().max().item():.0e}",
         svg=args.svg,

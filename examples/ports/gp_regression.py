@@ -94,7 +94,7 @@ def main() -> None:
                 "mean": mean,
                 "function": truth(grid),
                 "mean + 2 dev": mean + 2 * deviation,
-                "- 2 dev": mean - 2 * deviation,
+                "mean - 2 dev": mean - 2 * deviation,
             },
             x=grid,
             x_label="x (observed from -3 to 3)",

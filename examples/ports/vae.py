@@ -69,10 +69,11 @@ def train(key: Tensor, x: Tensor, epochs: int) -> tuple[Any, Tensor]:
 
 def imagine(params: Any, places: Tensor) -> Tensor:
     """Return the pixels at places of a picture of ROWS x ROWS images whose latent variables are normal quantiles."""
-    image, pixel = (places * ROWS).floor(), (places * ROWS % 1 * SIDE).long()
+    image, pixel = (places * ROWS).floor(), (places * ROWS % 1 * (SIDE + 1)).long()  # with a gap between images
     z = fn.scipy.stats.norm.ppf((image + 0.5) / ROWS)
     pixels = torch.sigmoid(decoder.apply(params["decoder"], z))
-    return pixels.gather(1, ((SIDE - 1 - pixel[:, 1:]) * SIDE + pixel[:, :1]))
+    is_gap, pixel = (pixel == SIDE).any(1, keepdim=True), pixel.clamp(max=SIDE - 1)
+    return pixels.gather(1, (SIDE - 1 - pixel[:, 1:]) * SIDE + pixel[:, :1]).masked_fill(is_gap, 0.0)
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def main() -> None:
             partial(imagine, params),
             x_range=(0, 1),
             y_range=(0, 1),
-            height=ROWS * SIDE,
+            height=ROWS * (SIDE + 1),
             quantity="P(pixel = 1)",
             title="Images by quantiles of the latent variables",
             x_label="quantile of z1",

@@ -14,7 +14,7 @@ be read with `like` only, from which it is taken.
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -117,10 +117,16 @@ def restore(node: Json, like: Tree, tensor: Callable[[str, Any, str], Tensor], p
     children, rest, names, rebuild = one_level(like)
     found = node.get("children" if kind == "node" else kind)
     header = {**_header(like, path), "children": found} if kind == "node" else {kind: found}
-    if found is None or len(found) != len(children) or header != node:
-        raise differing(path, tree.describe(like), describe(node))
+    if found is None or len(found) != len(children) or header not in (node, _with_names(node, names)):
+        raise _differing_nodes(path, (tree.describe(like), describe(node)), (header, node))
     parts = zip(names, found, children, strict=True)
     return rebuild(rest, [restore(child, part, tensor, _join(path, name)) for name, child, part in parts])
+
+
+def _with_names(node: Json, names: Sequence[Any]) -> Json:
+    """Return a node with names for its children; earlier versions wrote their positions, for named tuples."""
+    is_numbered = node.get("names") == [*map(str, range(len(names)))]
+    return {**node, "names": [*map(str, names)]} if is_numbered else node
 
 
 def _leaf(node: Json, like: Any, tensor: Callable[[str, Any, str], Tensor], path: str) -> Any:
@@ -156,9 +162,26 @@ def describe(node: Json) -> str:
 def differing(path: str, expected: str, got: str) -> CheckpointError:
     """Return the error for a part of a file that is not like the tree that is expected."""
     return CheckpointError(
-        f"checkpoint.load: at {tree.place(path)}: expected {expected}, as in `like`, got {got} in the file. The file"
+        f"checkpoint.load: at {_place(path)}: expected {expected}, as in `like`, got {got} in the file. The file"
         " belongs to another model or optimizer: build `like` as the saved tree was built, or read the file without it."
     )
+
+
+def _place(path: str) -> str:
+    return tree.place(path) if path else "the root"
+
+
+def _differing_nodes(path: str, texts: tuple[str, str], nodes: tuple[Json, Json]) -> CheckpointError:
+    """Return the error for two nodes, with the modules of their classes and their rests if these alone differ."""
+    if texts[0] == texts[1]:
+        texts = f"{texts[0]}{_details(nodes[0])}", f"{texts[1]}{_details(nodes[1])}"
+    return differing(path, *texts)
+
+
+def _details(node: Json) -> str:
+    rest = node.get("rest")
+    held = rest["object"] if isinstance(rest, dict) and "object" in rest else repr(values.decode(rest))
+    return f" (class {node['node']}{f', holding {held}' if 'rest' in node else ''})"
 
 
 def class_name(cls: type) -> str:
@@ -201,7 +224,7 @@ def find(name: str, path: str) -> type:
 def _unknown(name: str, path: str, problem: str) -> CheckpointError:
     module, _, qualified = name.partition(":")
     return CheckpointError(
-        f"checkpoint.load: at {tree.place(path)}: expected the class {qualified} of the module {module}, but it"
+        f"checkpoint.load: at {_place(path)}: expected the class {qualified} of the module {module}, but it"
         f" {problem}. Import the module that defines it, outside of functions, before loading; or pass `like`, a tree"
         " of the same structure."
     )

@@ -13,7 +13,7 @@ import torch
 from tables import numbers
 
 import funcnet as fn
-from funcnet.checkpoint import CheckpointError, Checkpoints, DamagedCheckpointError, atomic, load, save
+from funcnet.checkpoint import CheckpointError, Checkpoints, DamagedCheckpointError, atomic, load, save, structure
 
 TREE = {"w": numbers(3), "name": "out", "n": torch.tensor(2)}
 
@@ -224,3 +224,18 @@ def test_errors_and_names_have_the_fields_of_named_tuples(tmp_path):
     assert b'"state.0.mu.w"' in (tmp_path / "x").read_bytes()
     with pytest.raises(CheckpointError, match=r'at path "state\.0\.mu\.w": expected float64 tensor of shape \(4,\)'):
         load(tmp_path / "x", like={"state": fn.optim.adam(0.1).init({"w": numbers(4)})})
+
+
+def test_named_tuples_that_earlier_versions_wrote_without_names_are_read(tmp_path, monkeypatch):
+    tree = {"state": fn.optim.adam(0.1).init({"w": numbers(3)})}
+    header = structure._header
+    numbered = lambda value, path: {**header(value, path), "names": [*map(str, range(len(value)))]}  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(structure, "_header", numbered)
+        save(tmp_path / "x", tree)
+    assert b'"names": ["0", "1", "2"]' in (tmp_path / "x").read_bytes().replace(b"\\", b"")
+    for like in (tree, None):
+        assert fn.tree.equal(load(tmp_path / "x", like=like).tree, tree)
+    other = {"state": tree["state"][::-1]}
+    with pytest.raises(CheckpointError, match=r"at path \"state\.0\""):
+        load(tmp_path / "x", like=other)

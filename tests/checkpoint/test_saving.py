@@ -189,7 +189,7 @@ def test_nothing_that_a_file_names_is_imported_or_called(name, path, monkeypatch
     monkeypatch.setattr("funcnet.checkpoint.structure.class_name", lambda cls: HOSTILE[name])
     save(path, Point(torch.ones(1), 2))
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"at the tree itself.*: expected the class .* Import the module"):
+    with pytest.raises(CheckpointError, match=r"at the root: expected the class .* Import the module"):
         load(path)
     assert "hostile_module" not in sys.modules
 
@@ -228,8 +228,18 @@ def test_a_static_field_that_is_not_a_plain_value_comes_from_like(path):
     with pytest.raises(CheckpointError, match=r"holds tanh, which is not in the file.*pass `like`"):
         load(path)
     assert load(path, like=value).tree.name is torch.tanh
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"holding .*relu\), as in `like`, got .*holding .*tanh\) in the file"):
         load(path, like=dataclasses.replace(value, name=torch.relu))
+
+
+def test_classes_of_the_same_name_are_told_apart_in_errors(path, monkeypatch):
+    save(path, Point(numbers(1), numbers(1)))
+    monkeypatch.setattr(Point, "__module__", "other")
+    with pytest.raises(
+        CheckpointError,
+        match=r"at the root: expected Point .*\(class other:Point\), as in `like`, got .*\(class tables:Point\) in",
+    ):
+        load(path, like=Point(numbers(1), numbers(1)))
 
 
 def test_loaded_tensors_go_where_like_is_and_can_be_written_to(path):

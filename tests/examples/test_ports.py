@@ -135,3 +135,13 @@ def test_every_port_is_short_and_listed():
     listed = (EXAMPLES / "ports/README.md").read_text()
     for name in PORTS:
         assert f"`{name}.py`" in listed and len((EXAMPLES / f"ports/{name}.py").read_text().splitlines()) < 120
+
+
+def test_imagined_images_stand_apart():
+    vae = port("vae")
+    params = {"decoder": vae.decoder.init(fn.random.key(0), torch.zeros(1, 2))}
+    size = vae.ROWS * (vae.SIDE + 1)
+    places = (torch.arange(size) + 0.5) / size
+    picture = vae.imagine(params, torch.cartesian_prod(places, places)).reshape(size, size) > 0
+    is_image = torch.arange(size) % (vae.SIDE + 1) < vae.SIDE
+    assert torch.equal(picture, is_image[:, None] & is_image)
