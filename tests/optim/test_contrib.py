@@ -124,7 +124,7 @@ def test_linear_algebra_equals_that_of_optax():
     assert_close(early[1]["v"].tolist(), values["after3"][1], rtol=0, atol=ATOL)
     for steps, expected in zip((7, 3000), values["nnls"], strict=True):
         assert_close(optim.nnls(a, b, steps).tolist(), expected, rtol=0, atol=1e-10)
-    assert_close(optim.nnls(a, b[:, 0], 50, L=40.0).tolist(), values["nnls_vector"], rtol=0, atol=1e-10)
+    assert_close(optim.nnls(a, b[:, 0], 50, 1, 40.0).tolist(), values["nnls_vector"], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("p", [1, 2, 3, 4])
