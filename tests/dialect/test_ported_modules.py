@@ -114,6 +114,44 @@ def test_images_of_equal_pixels_and_of_their_own_size_do_not_change(method):
     assert_close(fn.image.resize(torch.full((3, 4), 2.5), (5, 2), method), torch.full((5, 2), 2.5))
 
 
+def test_images_of_double_precision_have_weights_of_double_precision():
+    cubic = fn.image.resize(torch.tensor([1.0, 5.0, 2.0], dtype=torch.float64), (7,), "cubic")
+    first = [0.615384615384615, 1.4016620498614958, 3.4376731301939065, 5.0]  # JAX's
+    assert_close(cubic[:4], torch.tensor(first, dtype=torch.float64), rtol=1e-14, atol=0)
+
+
+def test_interpolated_integers_round_halves_away_from_zero():
+    found = fn.scipy.ndimage.map_coordinates(torch.tensor([0, 1, 2, -3]), [torch.tensor([0.5, 1.5, 2.5])], 1)
+    assert found.tolist() == [1, 2, -1]
+
+
+def test_valid_convolutions_along_some_axes_take_the_smaller_tensor_first_too():
+    x, y = torch.arange(6.0).reshape(2, 3), torch.arange(10.0).reshape(2, 5)
+    expected = torch.stack([fn.scipy.signal.convolve(*rows, "valid") for rows in zip(x, y, strict=True)])
+    for pair in ((x, y), (y, x)):
+        assert_close(fn.scipy.signal.fftconvolve(*pair, "valid", axes=1), expected)
+
+
+def test_bits_of_unsigned_integers():
+    largest = torch.tensor([2**64 - 3, 2**63, 5], dtype=torch.uint64)
+    assert jnp.bitwise_count(largest).tolist() == [63, 1, 2]
+    with pytest.raises(TypeError, match="bitwise_count: expected integers"):
+        jnp.bitwise_count(torch.ones(2))
+
+
+@pytest.mark.parametrize("left_side", [True, False])
+def test_the_right_hand_side_of_a_triangular_system_may_be_a_vector(left_side):
+    options = {"left_side": left_side, "lower": True, "transpose_a": True, "unit_diagonal": True}
+    columns = B[:, None] if left_side else B[None]
+    expected = fn.lax.linalg.triangular_solve(A, columns, **options).flatten()
+    assert_close(fn.lax.linalg.triangular_solve(A, B, **options), expected)
+
+
+def test_choices_with_repetition():
+    things, chosen = torch.tensor([0, 0, 0, 1, 3, 3, -1]), torch.tensor([0, 2, -1, 4, 0, 2, 0])
+    assert fn.scipy.special.comb(things, chosen, repetition=True).round().tolist() == [1, 0, 0, 1, 1, 6, 0]
+
+
 def test_all_leaves_become_one_vector_and_return_with_their_dtypes():
     values = {"n": torch.tensor([3, 4]), "w": torch.ones(2, 1), "h": torch.tensor(0.5, dtype=torch.float16), "k": 7}
     vector, unravel = fn.flatten_util.ravel_pytree(values)
@@ -176,6 +214,7 @@ def test_a_kernel_of_a_convolution_keeps_norms():
 X = torch.ones(2, 3)
 WRONG = {
     "segment_sum: expected segment_ids of shape (n,)": lambda: fn.ops.segment_sum(X, torch.tensor([1]), 2),
+    "segment_sum: expected num_segments of at least 0": lambda: fn.ops.segment_sum(X, torch.tensor([0, 1]), -1),
     "resize: expected a shape of 2 sizes": lambda: fn.image.resize(X, (2,), "linear"),
     "resize: expected a method among": lambda: fn.image.resize(X, (2, 2), "quadratic"),
     "scale_and_translate: expected a method that": lambda: fn.image.scale_and_translate(
@@ -183,6 +222,8 @@ WRONG = {
     ),
     "ravel_pytree: expected a vector of 6 numbers": lambda: fn.flatten_util.ravel_pytree(X)[1](torch.ones(5)),
     "convolve: expected a mode among": lambda: fn.scipy.signal.convolve(X, X, "half"),
+    "convolve: expected method to be": lambda: fn.scipy.signal.convolve(X, X, method="fast"),
+    "fftconvolve: expected a mode among": lambda: fn.scipy.signal.fftconvolve(X, X, "half", axes=0),
     "convolve: expected tensors of the same rank": lambda: fn.scipy.signal.convolve(X, X[0]),
     "convolve: expected one tensor to be at least as large": lambda: fn.scipy.signal.convolve(X, X.T, "valid"),
     "convolve2d: expected two matrices": lambda: fn.scipy.signal.convolve2d(X[0], X[0]),
