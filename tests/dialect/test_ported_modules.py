@@ -86,6 +86,20 @@ def test_gmres_ends_early_where_the_krylov_space_contains_the_solution():
     assert_close(KRYLOV.gmres(lambda v: diagonal * v, b, tol=1e-12)[0], b / diagonal)
 
 
+def test_gmres_of_singular_matrices_is_the_best_of_its_space():
+    ones, b = torch.ones(2, 2, dtype=torch.float64), torch.tensor([2.0, 1.0], dtype=torch.float64)
+    for solve in (KRYLOV.gmres, fn.jit(KRYLOV.gmres)):
+        assert_close(ones @ solve(ones, b)[0], torch.full_like(b, 1.5))  # no x is nearer
+        assert torch.equal(solve(0 * ones, b)[0], 0 * b)
+
+
+@solvers
+def test_a_real_right_hand_side_of_a_complex_matrix_becomes_complex(name):
+    solver, matrix = SOLVERS[name]
+    skew = torch.tensor([[0, 1, -2], [-1, 0, 0.5], [2, -0.5, 0]], dtype=torch.float64)
+    assert_close(solver(matrix + 1j * skew, B, tol=1e-12)[0], torch.linalg.solve(matrix + 1j * skew, B + 0j))
+
+
 @pytest.mark.parametrize("f", [fn.ops.segment_sum, fn.ops.segment_prod, fn.ops.segment_max, fn.ops.segment_min])
 def test_segments_have_the_derivatives_of_loops(f):
     data, ids = torch.tensor([[1.5, 2.0], [-3.0, 0.5], [2.0, 4.0]], dtype=torch.float64), torch.tensor([2, 0, 2])
@@ -231,6 +245,8 @@ WRONG = {
     "map_coordinates: expected a mode among": lambda: fn.scipy.ndimage.map_coordinates(X, [X, X], 1, "loop"),
     "cg: expected x0 to be like b": lambda: KRYLOV.cg(S, B, x0=B[:2]),
     "cg: expected a function, or a square matrix": lambda: KRYLOV.cg(S, B[:2]),
+    "cg: expected A and M to return trees like b": lambda: KRYLOV.cg(lambda v: v[:2], B),
+    "gmres: expected A and M to return trees like b": lambda: KRYLOV.gmres(lambda v: v * 1j, B),
     "gmres: expected solve_method": lambda: KRYLOV.gmres(S, B, solve_method="fast"),
     "split: expected sizes that sum to 2": lambda: fn.lax.split(X, (1, 2)),
     "delta_orthogonal: expected a shape": lambda: fn.nn.initializers.delta_orthogonal()(fn.random.key(0), (3, 4, 2)),
