@@ -59,7 +59,7 @@ def resize(
         for axis in axes:
             x = x.index_select(axis, _nearest(x.shape[axis], shape[axis], x.device))
         return x
-    scales = torch.tensor([shape[axis] / max(x.shape[axis], 1) for axis in axes], device=x.device)
+    scales = torch.tensor([shape[axis] / max(x.shape[axis], 1) for axis in axes], dtype=torch.float64, device=x.device)
     return scale_and_translate(x, shape, axes, scales, torch.zeros_like(scales), kind, antialias)
 
 

@@ -55,6 +55,8 @@ def _reduced(
             f"{name}: expected segment_ids of shape (n,) for data of shape (n, ...), got shapes {tuple(ids.shape)} "
             f"and {tuple(x.shape)}."
         )
+    if num_segments is not None and num_segments < 0:
+        raise ValueError(f"{name}: expected num_segments of at least 0, got {num_segments}.")
     size = int(ids.max()) + 1 if num_segments is None and ids.numel() else num_segments or 0
     start = _extreme(x.dtype, of_none) if isinstance(of_none, str) else of_none
     result = torch.full((size, *x.shape[1:]), start, dtype=x.dtype, device=x.device)

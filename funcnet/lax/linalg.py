@@ -70,8 +70,14 @@ def triangular_solve(
     conjugate_a: bool = False,
     unit_diagonal: bool = False,
 ) -> Tensor:
-    """The x with op(a) @ x = b if left_side, else x @ op(a) = b, for a triangular a."""
+    """The x with op(a) @ x = b if left_side, else x @ op(a) = b, for a triangular a; b may be a vector."""
     matrix, y = floating("triangular_solve", a, b)
+    if y.ndim == matrix.ndim - 1:
+        axis = -1 if left_side else -2
+        options = {"lower": lower, "transpose_a": transpose_a, "conjugate_a": conjugate_a}
+        return triangular_solve(
+            matrix, y.unsqueeze(axis), left_side=left_side, unit_diagonal=unit_diagonal, **options
+        ).squeeze(axis)
     matrix = matrix.conj() if conjugate_a else matrix
     matrix, upper = (matrix.mT, lower) if transpose_a else (matrix, not lower)
     return torch.linalg.solve_triangular(matrix, y, upper=upper, left=left_side, unitriangular=unit_diagonal)

@@ -239,6 +239,9 @@ def frexp(x: ArrayLike, /) -> tuple[Tensor, Tensor]:
 def bitwise_count(x: ArrayLike, /) -> Tensor:
     """The number of bits of the absolute values of integers that are 1, uint8."""
     given = as_tensor("bitwise_count", x)
-    bits = given.to(torch.int64).abs()
+    if given.is_floating_point() or given.is_complex():
+        raise TypeError(f"bitwise_count: expected integers, got a {given.dtype} tensor.")
+    bits = given.to(torch.int64)
+    bits = bits.abs() if given.dtype.is_signed else bits
     shifts = torch.arange(8 * given.element_size(), device=bits.device)
     return ((bits[..., None] >> shifts) & 1).sum(-1).to(torch.uint8)

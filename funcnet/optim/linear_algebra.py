@@ -132,13 +132,20 @@ def matrix_inverse_pth_root(
     return torch.where(end.improves, end.root, end.before), (end.power - identity).abs().max()
 
 
-def nnls(A: Tensor, b: Tensor, iters: int, L: Scalar | None = None) -> Tensor:  # noqa: N803  names of Optax
+def nnls(
+    A: Tensor,  # noqa: N803  names of Optax
+    b: Tensor,
+    iters: int,
+    unroll: int | bool = 1,
+    L: Scalar | None = None,  # noqa: N803
+) -> Tensor:
     """Minimise |A x - b| over x >= 0 by the fast projected gradient method.
 
     Args:
         A: Shape (m, n).
         b: Shape (m,), or (m, k) for k problems.
         iters: The number of iterations.
+        unroll: Changes nothing.
         L: An upper bound of the largest eigenvalue of A^T A. None: the smaller of its Frobenius norm and its largest
             sum of absolute values in a column.
     Returns:

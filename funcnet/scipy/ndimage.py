@@ -44,12 +44,16 @@ def map_coordinates(
     neighbours = [(_nearest if order == 0 else _linear)(point) for point in points]
     total = sum(_term(x, corner, mode, cval) for corner in itertools.product(*neighbours))
     total = torch.as_tensor(total)
-    return total.to(x.dtype) if x.is_floating_point() or x.is_complex() else total.round().to(x.dtype)
+    return total.to(x.dtype) if x.is_floating_point() or x.is_complex() else _rounded(total).to(x.dtype)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Round halves away from zero, as in JAX; torch.round rounds them to even numbers."""
+    return x.sign() * (x.abs() + 0.5).floor()
 
 
 def _nearest(c: Tensor) -> list[tuple[Tensor, Tensor]]:
-    away_from_zero = c.sign() * (c.abs() + 0.5).floor()  # as in JAX; torch.round rounds halves to even numbers
-    return [(away_from_zero.long(), torch.ones_like(c))]
+    return [(_rounded(c).long(), torch.ones_like(c))]
 
 
 def _linear(c: Tensor) -> list[tuple[Tensor, Tensor]]:

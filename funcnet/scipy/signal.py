@@ -26,6 +26,8 @@ def convolve(
     """
     if method == "fft":
         return fftconvolve(in1, in2, mode)
+    if method not in ("auto", "direct"):
+        raise ValueError(f"convolve: expected method to be 'auto', 'direct' or 'fft', got {method!r}.")
     x, y = _pair("convolve", in1, in2, mode)
     return _cropped(_full(x, y), x, y, mode, range(x.ndim))
 
@@ -68,9 +70,8 @@ def correlate2d(
 
 def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | Sequence[int] | None = None) -> Tensor:
     """The convolution of two tensors along some axes by Fourier transforms; the other axes broadcast."""
-    x, y = _pair("fftconvolve", in1, in2, mode if axes is None else "full")
-    chosen = range(x.ndim) if axes is None else [axes] if isinstance(axes, int) else axes
-    over = [one_axis("fftconvolve", axis, x.ndim) for axis in chosen]
+    x, y = _pair("fftconvolve", in1, in2, mode, axes)
+    over = _chosen("fftconvolve", axes, x.ndim)
     sizes = [x.shape[axis] + y.shape[axis] - 1 for axis in over]
     if x.is_complex():
         full = torch.fft.ifftn(torch.fft.fftn(x, sizes, over) * torch.fft.fftn(y, sizes, over), sizes, over)
@@ -79,7 +80,10 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | 
     return _cropped(full, x, y, mode, over)
 
 
-def _pair(name: str, in1: ArrayLike, in2: ArrayLike, mode: str) -> tuple[Tensor, Tensor]:
+def _pair(
+    name: str, in1: ArrayLike, in2: ArrayLike, mode: str, axes: int | Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return both tensors; of those for "valid", the larger one first."""
     x, y = floating(name, in1, in2)
     if mode not in _MODES:
         raise ValueError(f"{name}: expected a mode among {_MODES}, got {mode!r}.")
@@ -87,14 +91,21 @@ def _pair(name: str, in1: ArrayLike, in2: ArrayLike, mode: str) -> tuple[Tensor,
         raise ValueError(
             f"{name}: expected tensors of the same rank, got shapes {tuple(x.shape)} and {tuple(y.shape)}."
         )
-    if mode == "valid" and any(a < b for a, b in zip(x.shape, y.shape, strict=True)):
+    over = _chosen(name, axes, x.ndim)
+    if mode == "valid" and any(x.shape[axis] < y.shape[axis] for axis in over):
         x, y = y, x
-        if any(a < b for a, b in zip(x.shape, y.shape, strict=True)):
+        if any(x.shape[axis] < y.shape[axis] for axis in over):
             raise ValueError(
-                f"{name}: expected one tensor to be at least as large as the other along all axes, got shapes "
+                f"{name}: expected one tensor to be at least as large as the other along these axes, got shapes "
                 f"{tuple(x.shape)} and {tuple(y.shape)}."
             )
     return x, y
+
+
+def _chosen(name: str, axes: int | Sequence[int] | None, ndim: int) -> Sequence[int]:
+    if axes is None:
+        return range(ndim)
+    return [one_axis(name, axis, ndim) for axis in ([axes] if isinstance(axes, int) else axes)]
 
 
 def _full(x: Tensor, y: Tensor) -> Tensor:

@@ -125,12 +125,15 @@ poch = _binary("poch", _pochhammer, "gamma(z + m) / gamma(z), for positive z and
 
 
 def comb(N: ArrayLike, k: ArrayLike, exact: bool = False, repetition: bool = False) -> Tensor:  # noqa: N803
-    """The number of ways to choose k of N things, as floating-point numbers; 0 for k outside of [0, N]."""
+    """The number of ways to choose k of N things, as floating-point numbers; 0 for k outside of [0, N].
+
+    With repetition, the same thing may be chosen several times, and k may be larger than N.
+    """
     if exact:
         raise NotImplementedError("comb: expected exact=False, got exact=True. Use math.comb.")
     n, m = floating("comb", N, k)
-    n = n + m - 1 if repetition else n
-    inside = (m >= 0) & (m <= n)
+    inside = (m >= 0) & (n > 0 if repetition else m <= n) | (n == 0) & (m == 0)
+    n = (n + m - 1).clamp(min=0) if repetition else n
     n, m = torch.where(inside, n, 1), torch.where(inside, m, 0)
     ways = torch.exp(torch.lgamma(n + 1) - torch.lgamma(m + 1) - torch.lgamma(n - m + 1))
     return torch.where(inside, ways, 0)

@@ -59,7 +59,7 @@ class Inputs:
 
     def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
         self.name, self.args, self.single = name, arrays_as_tensors(args), isinstance(argnums, int)
-        self.argnums = _positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
+        self.argnums = positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args))
         own = self.args if self.args is args else arrays_as_tensors(scalars_as_tensors(args))  # with arrays among them
         leaves, structure = tree.flatten(tuple(own[i] for i in self.argnums))
         leaves = [number_as_tensor(leaf) if isinstance(leaf, float | complex) else leaf for leaf in leaves]
@@ -198,17 +198,17 @@ def check_tuple(operation: str, name: str, values: Any) -> None:
         raise TypeError(f"{operation}: expected {name} to be a tuple of f's arguments, got {tree.describe(values)}.")
 
 
-def _positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
+def positions(name: str, argnums: Sequence[int], count: int) -> list[int]:
     """Count the arguments from the front."""
     for argnum in argnums:
         if not -count <= argnum < count:
             raise ValueError(
                 f"{name}: argnums {argnum} is not the position of an argument; f was called with {count} of them."
             )
-    positions = [argnum % count for argnum in argnums]
-    if len(set(positions)) < len(positions):
+    found = [argnum % count for argnum in argnums]
+    if len(set(found)) < len(found):
         raise ValueError(f"{name}: expected argnums to name each argument once, got {tuple(argnums)}.")
-    return positions
+    return found
 
 
 def _matching(name: str, kind: str, like: Tree, given: Tree) -> tuple[Tensor, ...]:

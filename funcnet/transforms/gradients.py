@@ -14,6 +14,7 @@ from funcnet.transforms.flatten import (
     Inputs,
     check_function,
     check_scalar,
+    positions,
     value_and_aux,
 )
 from funcnet.transforms.purity import NEAR, Pure
@@ -88,7 +89,7 @@ def grad(
 def _grad(
     f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
-    rule = _rule(args, argnums, holomorphic, allow_int)
+    rule = _rule("grad", args, argnums, holomorphic, allow_int)
     value, grads = rule("grad", f, argnums, has_aux, args, kwargs)
     return (grads, value[1]) if has_aux else grads
 
@@ -135,18 +136,19 @@ def value_and_grad(
 def _value_and_grad(
     f: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool, /, *args: Any, **kwargs: Any
 ) -> Any:
-    rule = _rule(args, argnums, holomorphic, allow_int)
+    rule = _rule("value_and_grad", args, argnums, holomorphic, allow_int)
     return rule("value_and_grad", f, argnums, has_aux, args, kwargs)
 
 
-def _rule(args: tuple[Any, ...], argnums: Argnums, holomorphic: bool, allow_int: bool) -> Function:
-    if allow_int and not any(map(_is_inexact, tree.leaves(_chosen(args, argnums)))):
+def _rule(name: str, args: tuple[Any, ...], argnums: Argnums, holomorphic: bool, allow_int: bool) -> Function:
+    if allow_int and not any(map(_is_inexact, tree.leaves(_chosen(name, args, argnums)))):
         return _without_gradient
     return _holomorphic if holomorphic else _differentiated
 
 
-def _chosen(args: tuple[Any, ...], argnums: Argnums) -> Any:
-    return args[argnums] if isinstance(argnums, int) else tuple(args[i] for i in argnums)
+def _chosen(name: str, args: tuple[Any, ...], argnums: Argnums) -> Any:
+    found = tuple(args[i] for i in positions(name, (argnums,) if isinstance(argnums, int) else argnums, len(args)))
+    return found[0] if isinstance(argnums, int) else found
 
 
 def _is_inexact(leaf: Any) -> bool:
@@ -156,7 +158,7 @@ def _is_inexact(leaf: Any) -> bool:
 def _without_gradient(
     name: str, f: Function, argnums: Argnums, has_aux: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any]:
-    return f(*args, **kwargs), tree.map(lambda _: None, _chosen(args, argnums))
+    return f(*args, **kwargs), tree.map(lambda _: None, _chosen(name, args, argnums))
 
 
 @boundary
@@ -185,7 +187,7 @@ def _holomorphic(name: str, f: Function, argnums: Argnums, has_aux: bool, args: 
             raise TypeError(f"{name}: expected f to return a 0-d complex tensor, got {tree.describe(out)}.")
         return out.real, (out, *aux)
 
-    found = _chosen(args, argnums)
+    found = _chosen(name, args, argnums)
     if not all(isinstance(x, complex) or (tree.is_tensor(x) and x.is_complex()) for x in tree.leaves(found)):
         got = tree.map(tree.describe, found)
         raise TypeError(f"{name}: expected complex tensors, as holomorphic=True says, got {got}.")

@@ -86,6 +86,20 @@ def test_gmres_ends_early_where_the_krylov_space_contains_the_solution():
     assert_close(KRYLOV.gmres(lambda v: diagonal * v, b, tol=1e-12)[0], b / diagonal)
 
 
+def test_gmres_of_singular_matrices_is_the_best_of_its_space():
+    ones, b = torch.ones(2, 2, dtype=torch.float64), torch.tensor([2.0, 1.0], dtype=torch.float64)
+    for solve in (KRYLOV.gmres, fn.jit(KRYLOV.gmres)):
+        assert_close(ones @ solve(ones, b)[0], torch.full_like(b, 1.5))  # no x is nearer
+        assert torch.equal(solve(0 * ones, b)[0], 0 * b)
+
+
+@solvers
+def test_a_real_right_hand_side_of_a_complex_matrix_becomes_complex(name):
+    solver, matrix = SOLVERS[name]
+    skew = torch.tensor([[0, 1, -2], [-1, 0, 0.5], [2, -0.5, 0]], dtype=torch.float64)
+    assert_close(solver(matrix + 1j * skew, B, tol=1e-12)[0], torch.linalg.solve(matrix + 1j * skew, B + 0j))
+
+
 @pytest.mark.parametrize("f", [fn.ops.segment_sum, fn.ops.segment_prod, fn.ops.segment_max, fn.ops.segment_min])
 def test_segments_have_the_derivatives_of_loops(f):
     data, ids = torch.tensor([[1.5, 2.0], [-3.0, 0.5], [2.0, 4.0]], dtype=torch.float64), torch.tensor([2, 0, 2])
@@ -112,6 +126,44 @@ def test_images_of_equal_pixels_and_of_their_own_size_do_not_change(method):
     image = torch.arange(12.0).reshape(3, 4)
     assert torch.equal(fn.image.resize(image, (3, 4), method), image)
     assert_close(fn.image.resize(torch.full((3, 4), 2.5), (5, 2), method), torch.full((5, 2), 2.5))
+
+
+def test_images_of_double_precision_have_weights_of_double_precision():
+    cubic = fn.image.resize(torch.tensor([1.0, 5.0, 2.0], dtype=torch.float64), (7,), "cubic")
+    first = [0.615384615384615, 1.4016620498614958, 3.4376731301939065, 5.0]  # JAX's
+    assert_close(cubic[:4], torch.tensor(first, dtype=torch.float64), rtol=1e-14, atol=0)
+
+
+def test_interpolated_integers_round_halves_away_from_zero():
+    found = fn.scipy.ndimage.map_coordinates(torch.tensor([0, 1, 2, -3]), [torch.tensor([0.5, 1.5, 2.5])], 1)
+    assert found.tolist() == [1, 2, -1]
+
+
+def test_valid_convolutions_along_some_axes_take_the_smaller_tensor_first_too():
+    x, y = torch.arange(6.0).reshape(2, 3), torch.arange(10.0).reshape(2, 5)
+    expected = torch.stack([fn.scipy.signal.convolve(*rows, "valid") for rows in zip(x, y, strict=True)])
+    for pair in ((x, y), (y, x)):
+        assert_close(fn.scipy.signal.fftconvolve(*pair, "valid", axes=1), expected)
+
+
+def test_bits_of_unsigned_integers():
+    largest = torch.tensor([2**64 - 3, 2**63, 5], dtype=torch.uint64)
+    assert jnp.bitwise_count(largest).tolist() == [63, 1, 2]
+    with pytest.raises(TypeError, match="bitwise_count: expected integers"):
+        jnp.bitwise_count(torch.ones(2))
+
+
+@pytest.mark.parametrize("left_side", [True, False])
+def test_the_right_hand_side_of_a_triangular_system_may_be_a_vector(left_side):
+    options = {"left_side": left_side, "lower": True, "transpose_a": True, "unit_diagonal": True}
+    columns = B[:, None] if left_side else B[None]
+    expected = fn.lax.linalg.triangular_solve(A, columns, **options).flatten()
+    assert_close(fn.lax.linalg.triangular_solve(A, B, **options), expected)
+
+
+def test_choices_with_repetition():
+    things, chosen = torch.tensor([0, 0, 0, 1, 3, 3, -1]), torch.tensor([0, 2, -1, 4, 0, 2, 0])
+    assert fn.scipy.special.comb(things, chosen, repetition=True).round().tolist() == [1, 0, 0, 1, 1, 6, 0]
 
 
 def test_all_leaves_become_one_vector_and_return_with_their_dtypes():
@@ -176,6 +228,7 @@ def test_a_kernel_of_a_convolution_keeps_norms():
 X = torch.ones(2, 3)
 WRONG = {
     "segment_sum: expected segment_ids of shape (n,)": lambda: fn.ops.segment_sum(X, torch.tensor([1]), 2),
+    "segment_sum: expected num_segments of at least 0": lambda: fn.ops.segment_sum(X, torch.tensor([0, 1]), -1),
     "resize: expected a shape of 2 sizes": lambda: fn.image.resize(X, (2,), "linear"),
     "resize: expected a method among": lambda: fn.image.resize(X, (2, 2), "quadratic"),
     "scale_and_translate: expected a method that": lambda: fn.image.scale_and_translate(
@@ -183,6 +236,8 @@ WRONG = {
     ),
     "ravel_pytree: expected a vector of 6 numbers": lambda: fn.flatten_util.ravel_pytree(X)[1](torch.ones(5)),
     "convolve: expected a mode among": lambda: fn.scipy.signal.convolve(X, X, "half"),
+    "convolve: expected method to be": lambda: fn.scipy.signal.convolve(X, X, method="fast"),
+    "fftconvolve: expected a mode among": lambda: fn.scipy.signal.fftconvolve(X, X, "half", axes=0),
     "convolve: expected tensors of the same rank": lambda: fn.scipy.signal.convolve(X, X[0]),
     "convolve: expected one tensor to be at least as large": lambda: fn.scipy.signal.convolve(X, X.T, "valid"),
     "convolve2d: expected two matrices": lambda: fn.scipy.signal.convolve2d(X[0], X[0]),
@@ -190,6 +245,8 @@ WRONG = {
     "map_coordinates: expected a mode among": lambda: fn.scipy.ndimage.map_coordinates(X, [X, X], 1, "loop"),
     "cg: expected x0 to be like b": lambda: KRYLOV.cg(S, B, x0=B[:2]),
     "cg: expected a function, or a square matrix": lambda: KRYLOV.cg(S, B[:2]),
+    "cg: expected A and M to return trees like b": lambda: KRYLOV.cg(lambda v: v[:2], B),
+    "gmres: expected A and M to return trees like b": lambda: KRYLOV.gmres(lambda v: v * 1j, B),
     "gmres: expected solve_method": lambda: KRYLOV.gmres(S, B, solve_method="fast"),
     "split: expected sizes that sum to 2": lambda: fn.lax.split(X, (1, 2)),
     "delta_orthogonal: expected a shape": lambda: fn.nn.initializers.delta_orthogonal()(fn.random.key(0), (3, 4, 2)),

@@ -111,6 +111,15 @@ def test_private_steps_equal_those_of_optax():
         assert tree.difference(updates, tensors(expected), atol=1e-10) is None
 
 
+def test_gradients_per_example_may_be_complex_or_empty():
+    part, grads = optim.differentially_private_aggregate(2.5, 0.5, 0), torch.tensor([[3 + 4j, 0], [0, 1j]])
+    pairs, z = torch.view_as_real(grads), torch.zeros(2)
+    found, expected = (part.update(g, part.init(z))[0] for g in (grads, pairs))
+    assert_close(torch.view_as_real(found), expected)
+    sums, counts = optim.per_example_layer_norm_clip(torch.zeros(2, 0), 1.0, uniform=False)
+    assert sums.shape == (0,) and counts == 0
+
+
 def test_linear_algebra_equals_that_of_optax():
     values = CONTRIB["linear"]
     matrix, a, b = (torch.tensor(values[name], dtype=torch.float64) for name in ("matrix", "A", "b"))
@@ -124,7 +133,7 @@ def test_linear_algebra_equals_that_of_optax():
     assert_close(early[1]["v"].tolist(), values["after3"][1], rtol=0, atol=ATOL)
     for steps, expected in zip((7, 3000), values["nnls"], strict=True):
         assert_close(optim.nnls(a, b, steps).tolist(), expected, rtol=0, atol=1e-10)
-    assert_close(optim.nnls(a, b[:, 0], 50, L=40.0).tolist(), values["nnls_vector"], rtol=0, atol=1e-10)
+    assert_close(optim.nnls(a, b[:, 0], 50, 1, 40.0).tolist(), values["nnls_vector"], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("p", [1, 2, 3, 4])
@@ -211,7 +220,8 @@ def test_the_estimate_of_a_diagonal_hessian_is_exact_for_a_separable_loss():
 
 X = torch.ones(2)
 WRONG = {
-    "scale_by_dog: expected init_step to start with one of": lambda: optim.dog(init_step=("size", 0.1)),
+    "scale_by_dog: expected init_step to be a pair of one of": lambda: optim.dog(init_step=("size", 0.1)),
+    "a number, got 1e-06": lambda: optim.dog(init_step=1e-6),
     "momo: expected the loss": lambda: optim.momo().update(X, optim.momo().init(X), X),
     "hutchinson_estimator_diag_hessian: expected the loss": lambda: optim.sophia(0.1).update(
         X, optim.sophia(0.1).init(X), X

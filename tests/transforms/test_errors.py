@@ -59,6 +59,16 @@ ERRORS = {
         r"linearize: .* expected a tangent .*\(2,\).* got .*\(3,\)",
     ),
     "argnums": (lambda: fn.grad(lambda x: x, 1)(torch.ones(())), ValueError, "argnums 1 is not the position"),
+    "argnums with allow_int": (
+        lambda: fn.grad(lambda x: x, 1, allow_int=True)(torch.ones(())),
+        ValueError,
+        "grad: argnums 1 is not the position",
+    ),
+    "argnums of holomorphic functions": (
+        lambda: fn.value_and_grad(lambda x: x, (0, 1), holomorphic=True)(torch.ones(()) + 0j),
+        ValueError,
+        "value_and_grad: argnums 1 is not the position",
+    ),
     "argnums twice": (
         lambda: fn.grad(lambda x, y: x * y, (0, -2))(torch.ones(()), torch.ones(())),
         ValueError,

@@ -67,9 +67,11 @@ def scale_by_dog(init_step: tuple[str, Scalar], eps: Scalar = 1e-8) -> GradientT
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
         tensor([0.3000, 0.4000])
     """
+    if not isinstance(init_step, tuple) or len(init_step) != 2 or init_step[0] not in STEPS:
+        raise ValueError(
+            f"scale_by_dog: expected init_step to be a pair of one of {STEPS} and a number, got {init_step}."
+        )
     kind, size = init_step
-    if kind not in STEPS:
-        raise ValueError(f"scale_by_dog: expected init_step to start with one of {STEPS}, got {kind!r}.")
     check_not_negative("scale_by_dog", init_step=size, eps=eps)
     init, update = partial(_dog_init, kind=kind, size=size), partial(_dog_update, kind=kind, size=size, eps=eps)
     return with_state(DoGState, init, update, like=("init_params",))

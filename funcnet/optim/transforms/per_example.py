@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet import random, tree
-from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, cast
+from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, cast, on_pairs
 from funcnet.optim.ranges import check_bound, check_not_negative
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
@@ -63,7 +63,7 @@ def per_example_layer_norm_clip(grads: Tree, global_l2_norm_clip: Scalar, unifor
     _check_examples("per_example_layer_norm_clip", grads)
     leaves, structure = tree.flatten(grads)
     sizes = [g.shape[1:].numel() for g in leaves]
-    shares = [1 / len(leaves) if uniform else size / sum(sizes) for size in sizes]
+    shares = [1 / len(leaves) if uniform else size / max(sum(sizes), 1) for size in sizes]
     bounds = [global_l2_norm_clip * share**0.5 for share in shares]
     pairs = [per_example_global_norm_clip(g, bound) for g, bound in zip(leaves, bounds, strict=True)]
     sums, counts = ([pair[i] for pair in pairs] for i in range(2))
@@ -96,7 +96,7 @@ def differentially_private_aggregate(
     check_bound("differentially_private_aggregate", l2_norm_clip=l2_norm_clip)
     check_not_negative("differentially_private_aggregate", noise_multiplier=noise_multiplier)
     update = partial(_private_update, bound=l2_norm_clip, deviation=l2_norm_clip * noise_multiplier)
-    return with_state(DifferentiallyPrivateAggregateState, partial(_private_init, key=key), update)
+    return on_pairs(with_state(DifferentiallyPrivateAggregateState, partial(_private_init, key=key), update))
 
 
 def _private_init(params: Params, *, key: Tensor | int) -> DifferentiallyPrivateAggregateState:

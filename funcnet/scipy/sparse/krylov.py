@@ -106,8 +106,15 @@ def minimal_residuals(
         return (_square(state[1]) > goal) & (state[2] < maxiter)
 
     def step(state: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        x = state[0] + _best(lambda v: improve(product(v)), state[1], restart)
-        return x, improve(b - product(x)), state[2] + 1
+        x, r, steps = state
+        next_x = x + _best(lambda v: improve(product(v)), r, restart)
+        next_r = improve(b - product(next_x))
+        ended = _square(next_r) >= _square(r)  # further starts would not improve x either
+        return (
+            torch.where(ended, x, next_x),
+            torch.where(ended, r, next_r),
+            torch.where(ended, maxiter, steps + 1),
+        )
 
     return while_loop(goes_on, step, (x0, improve(b - product(x0)), _zero(b)))[0]
 
@@ -139,10 +146,13 @@ def _best(product: Product, r: Tensor, restart: int) -> Tensor:
 
 
 def _least_squares(matrix: Tensor, target: Tensor) -> Tensor:
-    """Return the y of least |matrix y - target|; columns of zeros, after the space has ended, get 0."""
-    unused = (matrix.abs().sum(0) == 0).to(matrix.dtype)
+    """Return a y of least |matrix y - target|, with 0 for columns that depend on those before, as after the end."""
     q, r = torch.linalg.qr(matrix)
-    return torch.linalg.solve_triangular(r + torch.diag(unused), (q.mH @ target)[:, None], upper=True)[:, 0]
+    sizes = r.diagonal().abs()
+    unused = sizes <= len(sizes) * torch.finfo(sizes.dtype).eps * sizes.max()
+    r = torch.where(unused[:, None], torch.eye(len(sizes), dtype=r.dtype, device=r.device), r)
+    y = torch.where(unused, 0, q.mH @ target)
+    return torch.linalg.solve_triangular(r, y[:, None], upper=True)[:, 0]
 
 
 def _goal(b: Tensor, tol: float, atol: float) -> Tensor:

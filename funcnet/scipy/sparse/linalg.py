@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from funcnet import tree
@@ -48,7 +49,7 @@ def cg(
     Returns:
         x, and None. Derivatives solve a system with the same method; x0 and M have none.
     Raises:
-        ValueError: A is not a square matrix of the size of b, or x0 is not like b.
+        ValueError: A is not a square matrix of the size of b, or x0 or the result of A or M is not like b.
     Source:
         Hestenes, Stiefel (1952), Methods of Conjugate Gradients for Solving Linear Systems,
         https://doi.org/10.6028/jres.049.044
@@ -94,7 +95,7 @@ def gmres(
     Args:
         A, b, x0, tol, atol, M: As in `cg`.
         restart: The number of products after which the iteration starts again, from the x that it has found.
-        maxiter: The largest number of starts.
+        maxiter: The largest number of starts; a start that does not improve x is the last one.
         solve_method: "batched" or "incremental"; both are the same here.
     Source:
         Saad, Schultz (1986), GMRES: A generalized minimal residual algorithm, https://doi.org/10.1137/0907058
@@ -117,6 +118,9 @@ def _solve(
     symmetric: bool,
 ) -> tuple[Tree, None]:
     b = tree.map(lambda v: inexact(as_tensor(name, v)), b)
+    if not callable(matrix):
+        matrix = inexact(as_tensor(name, matrix))
+        b = tree.map(lambda v: v.to(torch.promote_types(v.dtype, matrix.dtype)), b)
     start = tree.zeros_like(b) if x0 is None else tree.map(lambda v, w: as_tensor(name, w).to(v.dtype), b, x0)
     if tree.map(lambda v: v.shape, start) != tree.map(lambda v: v.shape, b):
         raise ValueError(f"{name}: expected x0 to be like b, got {tree.describe(x0)} and {tree.describe(b)}.")
@@ -125,7 +129,7 @@ def _solve(
 
     def solve(first: Tree, matvec: Callable[[Tree], Tree], b: Tree) -> Tree:
         vector, unravel = tree.ravel(b)
-        product, improve = (partial(_on_vectors, f, unravel) for f in (matvec, inverse))
+        product, improve = (partial(_on_vectors, name, f, unravel) for f in (matvec, inverse))
         maxiter = 10 * len(vector) if limits["maxiter"] is None else limits["maxiter"]
         options = {"tol": limits["tol"], "atol": limits["atol"], "maxiter": maxiter}
         return unravel(method(product, vector, tree.ravel(first)[0], improve, **options))
@@ -148,8 +152,14 @@ def _operator(name: str, matrix: Operator, b: Tree) -> Callable[[Tree], Tree]:
     return lambda v: values.to(v.dtype) @ v
 
 
-def _on_vectors(f: Callable[[Tree], Tree], unravel: Callable[[Tensor], Tree], vector: Tensor) -> Tensor:
-    return tree.ravel(f(unravel(vector)))[0]
+def _on_vectors(name: str, f: Callable[[Tree], Tree], unravel: Callable[[Tensor], Tree], vector: Tensor) -> Tensor:
+    image, _ = tree.ravel(f(unravel(vector)))
+    if image.shape != vector.shape or image.dtype != vector.dtype:
+        raise ValueError(
+            f"{name}: expected A and M to return trees like b, of {vector.numel()} {vector.dtype} numbers, got "
+            f"{image.numel()} {image.dtype} numbers."
+        )
+    return image
 
 
 def __dir__() -> list[str]:
