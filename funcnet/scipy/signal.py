@@ -102,10 +102,10 @@ def _pair(
     return x, y
 
 
-def _chosen(name: str, axes: int | Sequence[int] | None, ndim: int) -> Sequence[int]:
+def _chosen(name: str, axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     if axes is None:
-        return range(ndim)
-    return [one_axis(name, axis, ndim) for axis in ([axes] if isinstance(axes, int) else axes)]
+        return tuple(range(ndim))
+    return tuple(one_axis(name, axis, ndim) for axis in ([axes] if isinstance(axes, int) else axes))
 
 
 def _full(x: Tensor, y: Tensor) -> Tensor:
