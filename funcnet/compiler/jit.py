@@ -1,7 +1,6 @@
 """jit: trace and compile a function once per signature, then run the compiled program."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -17,7 +16,7 @@ from funcnet.compiler.known_calls import Call, Recent, is_usual
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
-from funcnet.compiler.program import Apply, Op, walk
+from funcnet.compiler.program import counts, walk
 from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
 from funcnet.reprs import Shown, text
@@ -203,9 +202,7 @@ class Jit(Shown, Generic[P, R]):
         """Return which backend runs these arguments and why, without running them."""
         _, call = self._find(self._request(args, kwargs))
         choice, kernel = call.compiled.choice, call.compiled.choice.kernel
-        operations, calls = (
-            dict(Counter(map(_name, ops))) for ops in (walk(call.compiled.program.block), kernel.calls)
-        )
+        operations, calls = counts(walk(call.compiled.program.block)), counts(kernel.calls)
         return Explanation(
             choice.backend, choice.reason, operations, kernel.size, kernel.cached, calls, kernel.memory(call.lanes)
         )
@@ -299,7 +296,3 @@ class _Method(partial[Any]):
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
         return self.func.lower(*self.args, *args, **kwargs)
-
-
-def _name(op: Op) -> str:
-    return str(op.target) if isinstance(op, Apply) else type(op).__name__.lower()

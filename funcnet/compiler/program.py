@@ -6,7 +6,8 @@ around them. An outermost vmap is not in the block: the block is one lane, and t
 actual tensors are lanes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -268,6 +269,11 @@ def _block_lines(op: Scan | Switch | While, names: _Names) -> Iterator[str]:
             yield f"{outputs} = while init={_show(op.init, names)}"
     for block in blocks(op):
         yield from _lines(block, names, "  ")
+
+
+def counts(ops: Iterable[Op]) -> dict[str, int]:
+    """Count operations by their names; loops and branches are `scan`, `while` and `switch`."""
+    return dict(Counter(str(op.target) if isinstance(op, Apply) else type(op).__name__.lower() for op in ops))
 
 
 def _typed(var: Var, names: _Names) -> str:

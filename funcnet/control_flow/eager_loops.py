@@ -54,8 +54,9 @@ def compiled_while(
     take longer.
     """
     run, functions = partial(while_loop, cond_fun, body_fun), [cond_fun, body_fun]
-    is_worth = lambda block: 2 * steps * work(block) >= _LEAST_WORK  # noqa: E731
-    return _compiled("while_loop", run, functions, (carry,), (steps,), is_worth)
+    return _compiled(
+        "while_loop", run, functions, (carry,), (steps,), lambda block: 2 * steps * work(block) >= _LEAST_WORK
+    )
 
 
 def _compiled(

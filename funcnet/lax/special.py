@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.creation import sizes
+from funcnet.numpy.elementwise import count_ones
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, floating, inexact, named, promote
 
 __all__ = [
@@ -105,12 +106,9 @@ shift_right_logical = _shift(
 
 
 def population_count(x: ArrayLike) -> Tensor:
-    """The number of bits that are 1."""
+    """The number of bits that are 1, in the dtype of x."""
     bits = as_tensor("population_count", x)
-    width = torch.iinfo(bits.dtype).bits
-    places = torch.arange(width, device=bits.device).to(bits.dtype)
-    ones = torch.bitwise_and(torch.bitwise_right_shift(bits[..., None], places), torch.ones_like(places))
-    return ones.sum(-1, dtype=bits.dtype)
+    return count_ones(bits.to(torch.int64), torch.iinfo(bits.dtype).bits).to(bits.dtype)
 
 
 def bitcast_convert_type(operand: ArrayLike, new_dtype: DType) -> Tensor:

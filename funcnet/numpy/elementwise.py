@@ -243,5 +243,9 @@ def bitwise_count(x: ArrayLike, /) -> Tensor:
         raise TypeError(f"bitwise_count: expected integers, got a {given.dtype} tensor.")
     bits = given.to(torch.int64)
     bits = bits.abs() if given.dtype.is_signed else bits
-    shifts = torch.arange(8 * given.element_size(), device=bits.device)
-    return ((bits[..., None] >> shifts) & 1).sum(-1).to(torch.uint8)
+    return count_ones(bits, 8 * given.element_size()).to(torch.uint8)
+
+
+def count_ones(bits: Tensor, width: int) -> Tensor:
+    """Return how many of the lowest bits of int64 numbers are 1."""
+    return ((bits[..., None] >> torch.arange(width, device=bits.device)) & 1).sum(-1)

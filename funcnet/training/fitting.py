@@ -102,7 +102,7 @@ def run(team: Team, step: Step, carry: Tree, xs: Any, options: Options) -> tuple
 
 
 class _Run:
-    """A run: its state after the last chunk, and what its chunks need."""
+    """A run: its state after the last chunk, and the source, hooks and saver of its chunks."""
 
     state: RunState
 
