@@ -12,6 +12,7 @@ _COMPARED = {
     *(_KINDS.LEAF, _KINDS.NONE, _KINDS.TUPLE, _KINDS.LIST, _KINDS.DICT),
     *(_KINDS.NAMEDTUPLE, _KINDS.STRUCTSEQUENCE, _KINDS.CUSTOM),
 }
+_MOST_LEVELS = 8
 
 
 class Flattener:
@@ -31,10 +32,13 @@ class Flattener:
 
     @staticmethod
     def is_possible(structure: Structure) -> bool:
-        """Tell whether all nodes are of kinds that are compared: no deque, and no custom node that holds a dict."""
+        """Tell whether all nodes are of kinds that are compared: no deque, and no custom node that holds a dict.
+
+        Dicts inside dicts are compared level by level, so there must be few levels of them, too.
+        """
         return all(
-            node.kind in _COMPARED and not (node.kind == _KINDS.CUSTOM and _holds_dict(node))
-            for node in _nodes(structure)
+            node.kind in _COMPARED and dicts <= _MOST_LEVELS and not (node.kind == _KINDS.CUSTOM and _holds_dict(node))
+            for node, dicts in _nodes(structure)
         )
 
     def __call__(self, tree: Tree) -> list[Any] | None:
@@ -50,16 +54,18 @@ class Flattener:
             return None
 
 
-def _nodes(structure: Structure) -> Iterator[Structure]:
-    """Yield a structure and all parts of it; without recursion, as trees may have a thousand levels."""
-    rest = [structure]
+def _nodes(structure: Structure) -> Iterator[tuple[Structure, int]]:
+    """Yield a structure and all its parts, with the number of dicts down to each; without recursion."""
+    rest = [(structure, 0)]
     while rest:
-        yield (node := rest.pop())
-        rest += node.children()
+        node, dicts = rest.pop()
+        dicts += node.kind == _KINDS.DICT
+        yield node, dicts
+        rest += [(child, dicts) for child in node.children()]
 
 
 def _holds_dict(structure: Structure) -> bool:
-    return any(node.kind == _KINDS.DICT for node in _nodes(structure))
+    return any(dicts for _, dicts in _nodes(structure))
 
 
 def _dicts(tree: Tree, of_known_type: Tree) -> list[tuple[Structure, list[int]]]:
