@@ -184,3 +184,7 @@ def check_finite(values: Tree, name: str = "data") -> None:
                 f"check_finite: at {tree.place(path)}: expected finite numbers in {name}, "
                 f"got {leaf[index].item()} at index {index}. Clean or drop it before training."
             )
+
+
+def __dir__() -> list[str]:
+    return __all__

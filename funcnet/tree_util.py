@@ -202,3 +202,7 @@ register_pytree_node(
     lambda node: ((node.args, node.keywords), node.func),
     lambda function, parts: Partial(function, *parts[0], **parts[1]),
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -59,17 +59,7 @@ def module(section):
 
 def names(found):
     """List the public names of a module in order; states of optimizers, which `dir` leaves out, are not among them."""
-    public = getattr(found, "__all__", None) or _own(found)
-    return sorted(set(public) & set(dir(found)), key=lambda name: (name.lower(), name))
-
-
-def _own(found):
-    """List the functions and classes that a module without __all__ defines."""
-    return [
-        name
-        for name, value in vars(found).items()
-        if name[0] != "_" and getattr(value, "__module__", "") == found.__name__
-    ]
+    return sorted(set(found.__all__) & set(dir(found)), key=lambda name: (name.lower(), name))
 
 
 def summary(owner, name):

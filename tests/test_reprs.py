@@ -44,6 +44,18 @@ REPRS = {
     "grad(remat(loss))": fn.grad(fn.remat(loss)),
     "serial(dense(1), vmap(tanh))": fn.serial(fn.dense(1), fn.vmap(torch.tanh)),
     "custom_vjp(loss)": fn.custom_vjp(loss),
+    "per_example_grads(loss, chunk_size=8)": fn.per_example_grads(loss, chunk_size=8),
+    "clipped_mean(loss, 1.0)": fn.curvature.clipped_mean(loss, 1.0),
+    "distributed.vmap(loss)": fn.distributed.vmap(loss),
+    "inject_hyperparams(sgd)(0.1)": optim.inject_hyperparams(optim.sgd)(0.1),
+    "EarlyStopping('loss', patience=2, min_delta=0.0, highest=False, restore_best=True)": fn.callbacks.EarlyStopping(
+        "loss", patience=2
+    ),
+    "EarlyStopping(loss, patience=1, min_delta=0.1, highest=True, restore_best=False)": fn.callbacks.EarlyStopping(
+        loss, 1, min_delta=0.1, highest=True, restore_best=False
+    ),
+    "JsonLines('metrics.jsonl', each_step=True)": fn.callbacks.JsonLines("metrics.jsonl", each_step=True),
+    "NanGuard()": fn.callbacks.NanGuard(),
 }
 
 
@@ -103,6 +115,27 @@ def test_python_errors_name_the_function(layer):
         layer.init(torch.zeros(2, 2))
     with pytest.raises(TypeError, match=r"^Layer\.apply\(\) missing 1 required positional argument: 'x'"):
         layer.apply({})
+
+
+def test_tables_and_pictures_print_in_a_shell():
+    assert repr(fn.report.table(["step", "loss"], [[0, 0.5]])) == "step   loss\n───────────\n   0    0.5"
+    assert "┤" in repr(fn.report.curve({"cost": torch.arange(9.0)}))
+
+
+def public_modules():
+    """Return the modules that are public names of the package or of one of its public modules."""
+    found, new = [], [fn]
+    while new:
+        found += new
+        members = [getattr(module, name) for module in new for name in module.__all__]
+        new = [m for m in members if inspect.ismodule(m) and m.__name__.startswith("funcnet.") and m not in found]
+    return found[1:]
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_completion_offers_public_names_only(module):
+    assert dir(module) and set(dir(module)) <= set(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
 
 
 def test_names_of_the_package():

@@ -36,3 +36,7 @@ class _Callable(ModuleType):
 
 sys.modules[__name__].__class__ = _Callable
 checkpoint = cast(_Callable, sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return __all__

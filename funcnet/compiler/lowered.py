@@ -1,7 +1,7 @@
 """The stages of a call of a jitted function as text."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
 
@@ -53,8 +53,8 @@ class Lowered:
     """
 
     program: Program
-    _compile: Callable[[], Any]
-    _explain: Callable[[], Explanation]
+    _compile: Callable[[], Any] = field(repr=False)
+    _explain: Callable[[], Explanation] = field(repr=False)
 
     def as_text(self, stage: Literal["program", "loops", "c"] = "program") -> str:
         """Return the text of the call at a stage of compilation by the native backend.

@@ -33,3 +33,7 @@ __all__ = [
     "spectral_density",
     "taylor",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

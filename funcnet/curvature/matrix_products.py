@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import tree
 from funcnet.curvature.checks import Matvec, example_count, like
+from funcnet.reprs import names_call
 from funcnet.transforms import grad, jvp, vjp, vmap
 from funcnet.tree import Tree
 
@@ -38,6 +39,7 @@ def hvp(f: Callable[[Tree], Tensor], params: Tree, v: Tree) -> Tree:
     return _hessian_operator("hvp", f, params)(v)
 
 
+@names_call
 def hessian_operator(f: Callable[[Tree], Tensor], params: Tree) -> Matvec:
     """Return v -> H v at fixed parameters, for many products: the gradient is computed only once.
 

@@ -10,10 +10,12 @@ from funcnet import random, tree
 from funcnet.curvature.checks import example_count
 from funcnet.curvature.per_example_norms import per_example_grad_norms
 from funcnet.random import Key
+from funcnet.reprs import names_call
 from funcnet.transforms import grad, vmap
 from funcnet.tree import Tree
 
 
+@names_call
 def per_example_grads(loss: Callable[..., Tensor], *, chunk_size: int | None = None) -> Callable[..., Tree]:
     """Transform the loss of one example into a function that returns the gradient of each example of a batch.
 
@@ -47,6 +49,7 @@ def _each(f: Callable[..., Any], batch: tuple[Tree, ...], chunk_size: int | None
     return vmap(f, in_dims=(None, *(0 for _ in batch)), chunk_size=chunk_size)
 
 
+@names_call
 def clipped_mean(
     loss: Callable[..., Tensor],
     max_norm: float | Tensor,

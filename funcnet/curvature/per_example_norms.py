@@ -10,11 +10,13 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.curvature.checks import example_count, first_examples
 from funcnet.curvature.factored_gradients import Factors, Tap, factors
+from funcnet.reprs import names_call
 from funcnet.transforms import grad, vmap
 from funcnet.transforms.flatten import Flattener
 from funcnet.tree import Tree
 
 
+@names_call
 def per_example_grad_norms(loss: Callable[..., Tensor], *, chunk_size: int | None = None) -> Callable[..., Tensor]:
     """Transform the loss of one example into a function that returns the norm of each example's gradient.
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from funcnet import tree
 from funcnet.curvature.checks import like
+from funcnet.reprs import names_call
 from funcnet.transforms import jvp
 from funcnet.tree import Tree
 
 
+@names_call
 def taylor(f: Callable[..., Tree], params: Tree, *, order: int = 1) -> Callable[..., Tree]:
     """Approximate a function of parameters by its Taylor polynomial around given parameters.
 

@@ -5,3 +5,7 @@ from funcnet.debug.nans import debug_nans
 from funcnet.debug.scopes import named_scope
 
 __all__ = ["callback", "debug_nans", "named_scope", "print", "pure_callback"]
+
+
+def __dir__() -> list[str]:
+    return __all__

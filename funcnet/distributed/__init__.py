@@ -15,3 +15,7 @@ from funcnet.distributed.sums import mean, sum
 from funcnet.distributed.watch import PeerError
 
 __all__ = ["DistributedVmap", "PeerError", "fit", "mean", "rank", "size", "sum", "vmap"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,6 +12,7 @@ from funcnet import tree
 from funcnet.compiler.jit import Jit, jit
 from funcnet.compiler.tracing.trace import loop
 from funcnet.distributed.group import Group, group, sizes
+from funcnet.reprs import Shown
 from funcnet.transforms import batching, transformed
 from funcnet.transforms.batching import Vmap
 from funcnet.transforms.flatten import check_function
@@ -52,13 +53,16 @@ def vmap(
     return DistributedVmap(Vmap(f, in_dims, out_dims, chunk_size), gather, backend)
 
 
-class DistributedVmap(Generic[P, R]):
+class DistributedVmap(Shown, Generic[P, R]):
     """A function mapped over the ranks; made by `vmap`."""
 
     def __init__(self, mapped: Vmap[P, R], gather: bool, backend: str) -> None:
         update_wrapper(self, mapped, updated=())
         self.mapped, self.gather, self.backend = mapped, gather, backend
         self._jitted: dict[int, Jit[P, R]] = {}  # by the number of examples on all ranks
+
+    def __repr__(self) -> str:
+        return f"distributed.{self.mapped!r}"
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run f on this rank's part of the examples."""

@@ -69,3 +69,7 @@ __all__ = [
     "squared_error",
     "triplet_margin_loss",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

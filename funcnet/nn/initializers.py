@@ -160,3 +160,7 @@ def _initialize(
     own: torch.dtype,
 ) -> Tensor:
     return init(key, shape, own if dtype is None else dtype, device)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,6 +8,8 @@ from torch import Tensor
 from funcnet.control_flow import fori_loop, while_loop
 from funcnet.tree import describe
 
+__all__ = ["hungarian_algorithm"]
+
 
 class _Solution(NamedTuple):
     """The assignment of the rows so far, and prices for which no cost less the prices of row and column is negative."""
@@ -115,3 +117,7 @@ def _moved(rows: Tensor, columns: Tensor, j: Tensor, before: Tensor, start: Tens
     former = columns.index_select(0, i)[0]
     rows, columns = rows.index_copy(0, j[None], i), columns.index_copy(0, i, j[None])
     return rows, columns, torch.where(i[0] == start, -1, former)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -74,3 +74,7 @@ __all__ = [
     "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "simplified_ademamix", "sophia",
     "split_real_and_imaginary",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:  # help shows no states, as in funcnet.optim
+    return [name for name in __all__ if not name.endswith("State")]

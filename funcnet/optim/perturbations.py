@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from funcnet import random, tree
+from funcnet.reprs import names_call
 from funcnet.transforms import vmap
 from funcnet.tree import Tree
 
@@ -55,6 +56,7 @@ class Gumbel(NamedTuple):
 GUMBEL = Gumbel()
 
 
+@names_call
 def make_perturbed_fun(
     fun: Callable[[Tree], Tree],
     num_samples: int = 1000,
@@ -100,3 +102,7 @@ def make_perturbed_fun(
         return tree.map(lambda values: values.mean(0), vmap(sampled)(random.split(key, num_samples)))
 
     return estimate
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -191,3 +191,7 @@ def _each(f: Callable[[Tensor], Tensor], params: Params) -> Params:
 
 def _between(p: Tensor, low: Scalar, high: Scalar) -> Tensor:
     return p.clamp(min=cast(low, p)).clamp(max=cast(high, p))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -262,3 +262,7 @@ def _total(tree: Tree) -> Tensor:
 def _extreme(f: Callable[..., Tensor], of_leaf: Callable[..., Tensor], start: float, tree: Tree) -> Tensor:
     found = [of_leaf(x) for x in leaves(tree) if x.numel()]
     return reduce(f, found) if found else torch.tensor(start, dtype=torch.float32)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -71,3 +71,7 @@ __all__ = [
     "tree_where",
     "tree_zeros_like",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,8 +27,11 @@ class Displayed:
         """Return the contents besides plain text."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return plain(self)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        return {"text/plain": plain(self), **self.rich_contents()}
+        return {"text/plain": repr(self), **self.rich_contents()}
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from funcnet import tree
+from funcnet.reprs import text
 from funcnet.training.metrics import columns, mean, means, named
 from funcnet.training.placement import like
 from funcnet.tree import Tree
+
+__all__ = ["EarlyStopping", "JsonLines", "NanGuard", "Stop"]
 
 Callback = Callable[[int, Any, Any], Any]
 Metric = str | Callable[[Any, Any], Any]
@@ -79,6 +82,10 @@ class EarlyStopping:
         self.highest, self.restore_best = highest, restore_best
         self.best, self.best_step, self.best_carry, self.waited = math.nan, 0, None, 0
 
+    def __repr__(self) -> str:
+        options = f"patience={self.patience}, min_delta={self.min_delta}, highest={self.highest}"
+        return f"EarlyStopping({text(self.metric)}, {options}, restore_best={self.restore_best})"
+
     def start(self, step: int, carry: Any) -> None:
         """Forget an earlier run; or, if this one goes on, give its best carry the classes and devices of its carry."""
         if not step:
@@ -129,6 +136,9 @@ class NanGuard:
     def __init__(self) -> None:
         self.good: Any = None
 
+    def __repr__(self) -> str:
+        return "NanGuard()"
+
     def start(self, step: int, carry: Any) -> None:
         """Take the first carry as good."""
         self.good = carry
@@ -165,6 +175,9 @@ class JsonLines:
         if not isinstance(path, str | Path):
             raise TypeError(f"JsonLines: expected path to be a str or Path, got {path!r}.")
         self.path, self.each_step, self.size = Path(path), each_step, 0
+
+    def __repr__(self) -> str:
+        return f"JsonLines({str(self.path)!r}, each_step={self.each_step})"
 
     def start(self, step: int, carry: Any) -> None:
         """Remove the lines that were written after the step."""
@@ -234,3 +247,7 @@ def _check_metric(name: str, metric: Any) -> None:
 
 def _name(metric: Metric) -> str:
     return metric or "the metric" if isinstance(metric, str) else getattr(metric, "__name__", "the metric")
+
+
+def __dir__() -> list[str]:
+    return __all__

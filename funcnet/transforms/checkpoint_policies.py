@@ -13,6 +13,8 @@ from torch.overrides import handle_torch_function, has_torch_function
 from funcnet import tree
 from funcnet.tree import Tree
 
+__all__ = ["checkpoint_name", "dots_saveable", "everything_saveable", "nothing_saveable", "save_only_these_names"]
+
 Policy = Callable[[Tensor, str | None], bool]  # (result of a product, its name) -> whether to store it
 
 
@@ -65,3 +67,7 @@ def named(x: Tensor, name: str) -> Tensor:
         result: Tensor = handle_torch_function(named, (x,), x, name)
         return result
     return x
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -102,3 +102,7 @@ __all__ = [
     "view_as_real",
     "zeros_like",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

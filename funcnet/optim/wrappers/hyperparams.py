@@ -20,6 +20,7 @@ from funcnet.optim.base import (
 )
 from funcnet.optim.extra_args import with_extra_args_support
 from funcnet.optim.states import find, with_state
+from funcnet.reprs import Call, text
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -71,11 +72,12 @@ def inject_hyperparams(
         numbers = {name: value for name, value in given.items() if _is_number(value)}
         rest = {name: value for name, value in bound.arguments.items() if name not in schedules | numbers}
         factory = partial(inner_factory, **rest)
-        return with_state(
+        transformation = with_state(
             InjectHyperparamsState,
             init=partial(_init, factory=factory, numbers=numbers, schedules=schedules, dtype=hyperparam_dtype),
             update=partial(_update, factory=factory, schedules=schedules),
         )
+        return transformation.made_by(Call(f"inject_hyperparams({text(inner_factory)})", args, kwargs))
 
     return build
 
