@@ -94,8 +94,8 @@ def defects(params: Any) -> list[list[str]]:
     ]
 
 
-def main() -> None:
-    """Show the defects, compare the exact pass with grad, and train with it."""
+def main() -> str:
+    """Show the defects, compare the exact pass with grad, and train with it; return the answer."""
     parser = options.parser(__doc__, takes="2 s", seed="seed of the first weights")
     args = options.parse(parser)
 
@@ -105,6 +105,11 @@ def main() -> None:
     start = init(fn.random.key(args.seed))
     rows = fn.checking.compare(backward(start), fn.grad(cost)(start))
     params, losses = fn.jit(lambda params: fn.scan(step, params, length=STEPS))(start)
+    probabilities = " ".join(f"{p:.3f}" for p in forward(params)[1].sigmoid().flatten().tolist())
+    said = (
+        f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps at learning rate "
+        f"{LEARNING_RATE}; probabilities {probabilities}"
+    )
     report.show(
         report.table(["defect", "consequence"], defects(start), title="Common mistakes"),
         report.table(
@@ -113,11 +118,11 @@ def main() -> None:
             title="Exact, compared with grad",
         ),
         report.curve({"by hand": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
-        answer=f"cost {losses[0].item():.4f} to {losses[-1].item():.4f} in {STEPS - 1:,} steps of {LEARNING_RATE}\n"
-        f"probabilities {' '.join(f'{p:.3f}' for p in forward(params)[1].sigmoid().flatten().tolist())}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
 if __name__ == "__main__":

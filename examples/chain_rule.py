@@ -55,8 +55,8 @@ def by_jvp(w: Tensor, x: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return tuple(fn.vmap(push)(*torch.eye(3)))
 
 
-def main() -> None:
-    """Show the graph with its derivatives and the three ways to df/dw."""
+def main() -> str:
+    """Show the graph with its derivatives and the four ways to df/dw; return the answer."""
     parser = options.parser(__doc__, takes="1 s", seed="draw w, x and b from this seed instead of taking -2, 5 and 3")
     parser.set_defaults(seed=None)
     args = options.parse(parser)
@@ -74,15 +74,20 @@ def main() -> None:
     ]
     ways = {"by hand": by_hand, "vjp": by_vjp, "jvp": by_jvp, "grad": fn.grad(f, (0, 1, 2))}
     rows = [[name, *(d.item() for d in way(w, x, b))] for name, way in ways.items()]
+    by_grad = ways["grad"](w, x, b)
+    agree = all(fn.tree.allclose(way(w, x, b), by_grad) for way in ways.values())
+    named = ", ".join(f"df/d{name} = {d.item():g}" for name, d in zip("wxb", by_grad, strict=True))
+    said = f"f = {f(w, x, b).item():g}: {named}; all ways {'agree' if agree else 'differ'}"
     report.show(
         f"w = {w.item():g}, x = {x.item():g}, b = {b.item():g}",
         "  w ──┐\n      × ── g ──┐\n  x ──┘        + ── f\n  b ───────────┘",
         report.table(["node", "value", "derivatives", ""], nodes, title="Node by node"),
         report.table(["way", "df/dw", "df/dx", "df/db"], rows, title="Along the graph"),
-        answer=f"f = {f(w, x, b).item():g}: df/dw = {x.item():g}, df/dx = {w.item():g}, df/db = 1, and all ways agree",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
 if __name__ == "__main__":

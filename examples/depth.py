@@ -53,8 +53,8 @@ def leaves_plateau(losses: Tensor) -> str:
     return f"{below[0].item():,}" if len(below) else f"not in {len(losses) - 1:,} steps"
 
 
-def main() -> None:
-    """Train both nets; draw their costs on one plot, and the deep net's gradients on another."""
+def main() -> str:
+    """Train both nets; draw their costs, and the deep net's gradients; return the answer."""
     parser = options.parser(__doc__, takes="3 s", seed="seed of the first weights")
     parser.add_argument("--steps", type=options.count, default=10_001, help="steps at learning rate 1")
     args = options.parse(parser)
@@ -78,6 +78,7 @@ def main() -> None:
     ]
     deep = runs["2-10-10-10-1"][2][every]
     x = torch.arange(args.steps)[every]
+    said = "; ".join(f"{name} leaves the plateau at step {left}" for name, *_, left in rows)
     report.show(
         report.table(["net", "first cost", "last cost", "below 0.6 at step"], rows),
         report.table(["step", *runs], gradients, title="Norms of the gradients, from the first layer to the last"),
@@ -92,10 +93,11 @@ def main() -> None:
             x_label="step",
             y_label="norm",
         ),
-        answer=f"{'; '.join(f'{name} leaves the plateau at step {left}' for name, *_, left in rows)}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
 if __name__ == "__main__":

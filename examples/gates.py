@@ -68,8 +68,8 @@ def logistic(key: Tensor, y: Tensor, steps: int = 2_001) -> tuple[Any, Tensor]:
     return fn.scan(step, unit.init(key, X), length=steps)
 
 
-def main() -> None:
-    """Solve every gate in each of the three ways and show the lines."""
+def main() -> str:
+    """Solve every gate in each of the three ways and show the lines; return the answer."""
     parser = options.parser(__doc__, takes="2 s", seed="seed of the logistic units' first weights")
     args = options.parse(parser)
 
@@ -109,6 +109,7 @@ def main() -> None:
     table = report.table(["gate", "unit", "00 01 10 11", "accuracy", "training"], rows, title="One unit per gate")
     said = f"AND, OR and NAND are one unit each; XOR needs two lines, and answers {rows[-1][2]} to 00 01 10 11"
     report.show(table, picture, answer=said, svg=args.svg, dark=args.dark)
+    return said
 
 
 if __name__ == "__main__":

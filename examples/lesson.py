@@ -2,7 +2,7 @@
 
 Without a step it lists them in the order of the lesson, with the word that runs each. A step asks its question, runs
 its example with the given options, such as --seed 1 or --svg FILE, and shows the lines of code that matter, the results
-of the lesson, their defects, the spread over seeds, and the next step.
+of the lesson, their defects, the spread over seeds, the answer once more, and the next step.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import options
@@ -24,7 +25,7 @@ LANGUAGES = {"en": english, "ko": korean}
 
 
 class Step(NamedTuple):
-    """A step: the module with its `main`, and the functions whose source is shown."""
+    """A step: the module, whose `main` returns the answer, and the functions whose source is shown."""
 
     module: str
     shown: tuple[str, ...]
@@ -37,7 +38,7 @@ class Step(NamedTuple):
 
 STEPS = [
     Step("course.perceptron", ("z", "unit")),
-    Step("course.drawn_gates", ("right", "tried")),
+    Step("course.drawn_gates", ("answer", "right", "tried")),
     Step("course.plane", ("heights", "closest")),
     Step("xor_perceptron", ("loss", "step")),
     Step("course.devices", ("moved",)),
@@ -66,6 +67,13 @@ def source(function: Callable[..., Any]) -> str:
     return textwrap.indent("\n".join(line for line in lines if line), "    ")
 
 
+def folded(code: str) -> str:
+    """Fold long lines of code for a terminal of 80 columns."""
+    lines = [(line, " " * (len(line) - len(line.lstrip()) + 8)) for line in code.splitlines()]
+    wrap = partial(textwrap.fill, width=80, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrap(line, subsequent_indent=indent) for line, indent in lines)
+
+
 def command(step: Step) -> str:
     return f"python examples/lesson.py {step.name}"
 
@@ -84,13 +92,18 @@ def show_step(number: int, labels: Labels, texts: dict[str, Text], arguments: li
     report.show(f"{heading}: {text.title}", f"{labels.question}: {text.question}")
     print()
     sys.argv = [f"{step.name}.py", *arguments]
-    module.main()
+    answer = module.main()
     code = "\n\n".join(source(getattr(module, name)) for name in step.shown)
-    told = [(labels.lesson, text.lesson), (labels.wrong, text.wrong), (labels.seeds, text.seeds)]
+    told = [
+        (labels.lesson, text.lesson),
+        (labels.wrong, text.wrong),
+        (labels.seeds, text.seeds),
+        (labels.answer, answer),
+    ]
     following = f"{labels.next}: {command(STEPS[number + 1])}" if number + 1 < len(STEPS) else labels.last
     paragraphs = [f"{label}: {words}" for label, words in told if words]
     print()
-    report.show(f"{labels.code} ({step.module.replace('.', '/')}.py):\n{code}", *paragraphs, following)
+    report.show(f"{labels.code} ({step.module.replace('.', '/')}.py):\n{folded(code)}", *paragraphs, following)
 
 
 def main() -> None:

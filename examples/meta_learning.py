@@ -113,7 +113,7 @@ def main() -> None:
             {name: torch.stack([part.mean() for part in errors.split(width)]) for name, (_, errors) in runs.items()},
             x=torch.arange(0, args.steps, width),
             x_label="outer step",
-            y_label="error",
+            y_label="mean squared error",
         ),
         answer=f"after {INNER_STEPS} steps the error is {rows[0][2]}, from a start trained on all tasks {rows[1][2]}",
         svg=args.svg,

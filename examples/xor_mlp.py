@@ -63,11 +63,12 @@ def animate(seed: int, path: Path) -> None:
     )
 
 
-def show_one(args: Namespace) -> None:
-    """Train one net; show its answers, its two lines and its training."""
+def show_one(args: Namespace) -> str:
+    """Train one net; show its answers, its two lines and its training; return the answer."""
     params, losses = fn.jit(run)(fn.random.key(args.seed))
     hypothesis = model.apply(params, X).sigmoid()
     accuracy = ((hypothesis > 0.5) == (Y > 0.5)).float().mean().item()
+    said = f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps"
     report.show(
         report.summary("2-2-1", params),
         report.table(
@@ -76,14 +77,15 @@ def show_one(args: Namespace) -> None:
         ),
         picture(params, "The net's answers, and the lines of its two hidden units"),
         report.curve({"2-2-1": losses[::25]}, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
-        answer=f"accuracy {accuracy}, cost {losses[-1].item():.6f} after {STEPS - 1:,} steps",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
-def show_many(args: Namespace) -> None:
-    """Train many nets at once; count the places where they end."""
+def show_many(args: Namespace) -> str:
+    """Train many nets at once; count the places where they end; return the answer."""
     keys, train = fn.random.split(fn.random.key(args.seed), args.seeds), fn.jit(fn.vmap(run))
     train.explain(keys)  # traces and compiles, so that only the training is timed
     start = time.perf_counter()
@@ -98,27 +100,31 @@ def show_many(args: Namespace) -> None:
     rows = [[name, int(there.sum()), f"{there.float().mean().item():.1%}"] for name, there in places.items()]
     shown = losses[:, ::25]
     quantiles = {f"{q:.0%} of the nets are below": shown.quantile(q, 0) for q in (0.1, 0.5, 0.9)}
+    said = (
+        f"{rows[0][2]} of the nets solve XOR; trained in {seconds:.2f} s: {args.seeds / seconds:,.0f} nets per second, "
+        f"threads: {torch.get_num_threads()}"
+    )
     report.show(
         report.table(["where the run ends", "nets", "share"], rows, title=f"{args.seeds:,} nets, {STEPS - 1:,} steps"),
         report.curve(quantiles, x=torch.arange(STEPS)[::25], x_label="step", y_label="cost (nats)"),
-        answer=f"{rows[0][2]} of the nets solve XOR; trained in {seconds:.2f} s: {args.seeds / seconds:,.0f} nets per "
-        f"second, threads: {torch.get_num_threads()}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
-def main() -> None:
-    """Train one net, or many."""
+def main() -> str:
+    """Train one net, or many; return the answer."""
     parser = options.parser(__doc__, takes="2 s")
     parser.add_argument("--seeds", type=options.count, default=1, help="number of nets to train at once")
     parser.add_argument(
-        "--animate", type=options.file, metavar="FILE", help="write how the lines of one net move to this .gif"
+        "--animate", type=options.animation, metavar="FILE", help="write how the lines of one net move to this .gif"
     )
     args = options.parse(parser)
     if args.animate:
         animate(args.seed, args.animate)
-    (show_one if args.seeds == 1 else show_many)(args)
+    return (show_one if args.seeds == 1 else show_many)(args)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def step(params: Any, _: Any) -> tuple[Any, Tensor]:
     return fn.sgd_step(params, grads, 1.0), value
 
 
-def main() -> None:
-    """Train one unit and show where it gets stuck."""
+def main() -> str:
+    """Train one unit and show where it gets stuck; return the answer."""
     parser = options.parser(__doc__, takes="2 s", seed="seed of the first weights")
     args = options.parse(parser)
 
@@ -58,6 +58,7 @@ def main() -> None:
     start_sum, last_sum = ((sides * model.apply(p, X)).sum().item() for p in (start, params))
     slope = fn.tree.norm(fn.grad(loss)(fn.tree.zeros_like(params))).item()
 
+    said = f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}"
     marks = [0, 100, 1_000, STEPS - 1]
     report.show(
         report.table(["step", "cost"], [[i, f"{losses[i].item():.7f}"] for i in marks]),
@@ -71,10 +72,11 @@ def main() -> None:
         f"ln 2. It is ln 2 at w = 0, b = 0, where the gradient is {slope:.0e}. Convex functions of affine maps are "
         "convex: the cost has no other minimum.",
         report.curve({"one unit": losses[:200]}, title="The first 200 steps", x_label="step", y_label="cost (nats)"),
-        answer=f"cost {losses[-1].item():.7f} (ln 2 = 0.6931472), accuracy {accuracy}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def outcome(f: Callable[[], Any]) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def main() -> None:
-    """Move data and parameters, together and apart."""
+def main() -> str:
+    """Move data and parameters, together and apart; return the answer."""
     args = options.parse(options.parser(__doc__, takes="1 s", seed="seed of the weights"))
     params = model.init(fn.random.key(args.seed), X)
     other = available()[1]
@@ -53,10 +53,13 @@ def main() -> None:
         ["moved(params, device)", "a new tree", f"params are still on {params[0]['w'].device}"],
         ["module.to(device)", "the module itself", f"the same object: {module.to(other) is module}"],
     ]
+    said = f"cpu and {other} do not mix: x.to(device) copies a tensor, module.to(device) moves the module itself"
     report.show(
         f"devices of this machine: {', '.join(available())}",
         report.table(["call", "outcome"], [[name, outcome(call)] for name, call in calls]),
         report.table(["move", "returns", ""], kinds, title="Moving: a copy, or in place"),
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

@@ -3,6 +3,8 @@
 Random lines are tried on all three gates. The share of lines that separate a gate estimates how hard it is to hit one.
 """
 
+from functools import partial
+
 import options
 import torch
 from torch import Tensor
@@ -15,10 +17,14 @@ LINES = 100_000
 DRAWN = {"AND": ([1.0, 1.0], -1.5), "OR": ([1.0, 1.0], -0.5), "XOR": ([1.0, 1.0], -0.5)}  # XOR: one point is wrong
 
 
+def answer(line: Tensor, x: Tensor) -> Tensor:
+    """Return 1 on one side of the line w·x + b = 0, and 0 on the other."""
+    return torch.where(x @ line[:2] + line[2] > 0, 1.0, 0.0)
+
+
 def right(line: Tensor, y: Tensor) -> Tensor:
-    """Count the points that are on the right side of the line w·x + b = 0."""
-    fires = X @ line[:2] + line[2] > 0
-    return (fires == (y[:, 0] > 0.5)).sum()
+    """Count the points that are on the right side of a line."""
+    return (answer(line, X) == y[:, 0]).sum()
 
 
 def tried(key: Tensor) -> Tensor:
@@ -27,8 +33,8 @@ def tried(key: Tensor) -> Tensor:
     return torch.stack([fn.vmap(right, in_dims=(0, None))(lines, y) for y in GATES.values()])
 
 
-def main() -> None:
-    """Draw the gates with a line each, and try random lines."""
+def main() -> str:
+    """Draw the gates with a line each, and try random lines; return the answer."""
     args = options.parse(options.parser(__doc__, takes="1 s", seed="seed of the random lines"))
     counts = tried(fn.random.key(args.seed))
     rows = [
@@ -37,16 +43,21 @@ def main() -> None:
     ]
     maps = []
     for gate, (w, b) in DRAWN.items():
-        side = lambda x, w=w, b=b: torch.where(x @ torch.tensor(w) + b > 0, 1.0, 0.0)  # noqa: E731
-        wrong = 4 - int(right(torch.tensor([*w, b]), GATES[gate]))
-        title = f"{gate}: {wrong} of 4 points on the wrong side"
-        maps.append(
-            report.decision_map(
-                side, points=X, labels=GATES[gate], lines=[(w, b)], height=8, quantity="answer", title=title
-            )
+        line = torch.tensor([*w, b])
+        wrong = 4 - int(right(line, GATES[gate]))
+        picture = report.decision_map(
+            partial(answer, line),
+            points=X,
+            labels=GATES[gate],
+            lines=[(w, b)],
+            height=8,
+            quantity="answer",
+            title=f"{gate}: {wrong} of 4 points on the wrong side",
         )
+        maps.append(picture)
     table = report.table(
         ["gate", *(f"{n} right" for n in range(5))], rows, title=f"{LINES:,} random lines: points on the right side"
     )
     said = "AND and OR have a line with all four points on their sides; for XOR, three of four is the best"
     report.show(*maps, table, answer=said, svg=args.svg, dark=args.dark)
+    return said

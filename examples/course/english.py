@@ -9,6 +9,7 @@ LABELS = Labels(
     lesson="In the lesson",
     wrong="Defects",
     seeds="Over seeds",
+    answer="Answer",
     next="Next",
     last="This was the last step. The other examples build on it: start with `python examples/digits.py`.",
     usage="For one step, add its word to the command; `python examples/lesson.py all` runs all of them.",
@@ -68,7 +69,7 @@ TEXTS = {
         question="Both compute the exponential: why does it matter which one is used?",
         lesson="The sigmoid was written with `torch.exp`; why was not said.",
         wrong="With `math.exp` the value is right and the derivative is wrong, without an error: 2.7183 instead of "
-        "5.4366 at z = 1. On a batch it fails.",
+        "5.4366 at z = 1; torch only warns, once. On a batch it fails.",
     ),
     "transposes": Text(
         title="Why the transposes",
@@ -87,12 +88,12 @@ TEXTS = {
     "write_backward": Text(
         title="Exercise: write the backward pass",
         question="Can you write the 4 gradients without looking?",
-        lesson="The derivation, line by line, on the board.",
+        lesson="The derivation line by line, from d_p and d_l2 back to d_w1 and d_b1.",
     ),
     "find_defect": Text(
         title="Exercise: find the planted defect",
         question="Which line is wrong, if some gradients differ and others do not?",
-        lesson="The nan was searched for by printing values.",
+        lesson="The pass was run and printed nan; it was not compared with anything.",
         wrong="A value that looks right proves little. Compared with grad, each leaf says where the defect is.",
     ),
     "sequential": Text(

@@ -72,8 +72,8 @@ def evidence(lines: list[str], key: Tensor) -> list[list[str]]:
     return rows
 
 
-def main() -> None:
-    """Show the lines and the evidence, or check an answer."""
+def main() -> str:
+    """Show the lines and the evidence, or check an answer; return the result."""
     parser = options.parser(__doc__, takes="1 s", seed="chooses the defect and the weights")
     parser.add_argument("--line", type=options.count, metavar="N", help="your answer: the number of the line")
     args = options.parse(parser)
@@ -81,19 +81,20 @@ def main() -> None:
     defect = DEFECTS[int(fn.random.randint(of_defect, (), 0, len(DEFECTS)))]
     lines = planted(defect)
     if args.line is not None:
-        right = args.line == defect.line
-        why = f"instead of\n    {CODE[defect.line - 1]}\nbecause {defect.why}."
-        report.show(
-            f"Line {args.line} is right: it reads\n    {defect.text}\n{why}"
-            if right
-            else f"It is not line {args.line}. Which gradients are wrong, and which line do all of them go through?"
-        )
-        if not right:
+        if args.line != defect.line:
+            print(f"It is not line {args.line}. Which gradients are wrong, and which line do all of them go through?")
             raise SystemExit(1)
-        return
+        report.show(
+            f"Line {defect.line} reads\n    {defect.text}\ninstead of\n    {CODE[defect.line - 1]}\n"
+            f"because {defect.why}."
+        )
+        return f"line {defect.line} is right"
+    said = "find the line, and check it by --line N"
     report.show(
         textwrap.indent("\n".join(f"{number}  {line}" for number, line in enumerate(lines, 1)), "  "),
         report.table(["gradient", "length / right length", "cosine of the angle"], evidence(lines, key)),
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

@@ -39,8 +39,8 @@ def stops_at(net: nn.Sequential, steps: int) -> tuple[int, str]:
     return steps, f"cost {cost.item():.4f}"
 
 
-def main() -> None:
-    """Run the printed code, then with the sigmoid, for one seed and for many."""
+def main() -> str:
+    """Run the printed code, then with the sigmoid, for one seed and for many; return the answer."""
     args = options.parse(options.parser(__doc__, takes="2 s", seed="seed of torch's first weights"))
     rows, stopped = [], []
     for name, build in (("as printed", as_printed), ("with the sigmoid", completed)):
@@ -53,10 +53,14 @@ def main() -> None:
     counts = [[step, stopped.count(step)] for step in range(max(stopped) + 1)]
     torch.manual_seed(args.seed)
     first = " ".join(f"{value:+.3f}" for value in as_printed()(X)[:, 0].tolist())
+    early = sum(step < STEPS for step in stopped)
+    said = f"as printed, {early} of {SEEDS} nets stop, the last one at step {max(stopped)}"
     report.show(
         f"outputs of the printed net before training, for 00 01 10 11: {first}",
         report.table(["code", "stops at", ""], rows, title="BCELoss needs numbers from 0 to 1"),
         report.table(["stops at step", "nets"], counts, title=f"As printed, {SEEDS} seeds"),
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

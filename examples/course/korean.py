@@ -9,6 +9,7 @@ LABELS = Labels(
     lesson="수업에서는",
     wrong="바로잡을 점",
     seeds="시드에 따른 차이",
+    answer="답",
     next="다음",
     last="마지막 단계입니다. 다른 예제들이 이 내용을 이어 갑니다. `python examples/digits.py`부터 시작해 보세요.",
     usage="명령 뒤에 단계의 이름을 붙이면 그 단계가, `python examples/lesson.py all`로는 전체가 실행됩니다.",
@@ -67,8 +68,8 @@ TEXTS = {
         title="왜 math.exp가 아니라 torch.exp일까",
         question="둘 다 지수 함수를 계산하는데, 어느 것을 쓰는지가 왜 중요할까요?",
         lesson="시그모이드를 `torch.exp`로 썼지만 이유는 말하지 않았습니다.",
-        wrong="`math.exp`를 쓰면 값은 맞지만 미분은 오류 메시지도 없이 틀립니다. z = 1에서 5.4366이 아니라 "
-        "2.7183이 나옵니다. 배치에 쓰면 오류가 납니다.",
+        wrong="`math.exp`를 쓰면 값은 맞지만 미분은 오류 없이 틀립니다. z = 1에서 5.4366이 아니라 2.7183이 나오는데, "
+        "torch는 경고를 한 번 띄울 뿐입니다. 배치에 쓰면 오류가 납니다.",
     ),
     "transposes": Text(
         title="왜 전치(transpose)할까",
@@ -88,12 +89,12 @@ TEXTS = {
     "write_backward": Text(
         title="연습: 역전파 직접 쓰기",
         question="보지 않고 기울기 4개를 쓸 수 있을까요?",
-        lesson="칠판에서 한 줄씩 유도했습니다.",
+        lesson="d_p와 d_l2에서 d_w1과 d_b1까지 한 줄씩 거슬러 유도했습니다.",
     ),
     "find_defect": Text(
         title="연습: 숨은 결함 찾기",
         question="어떤 기울기는 다르고 어떤 것은 같다면, 틀린 줄은 어디일까요?",
-        lesson="값을 출력해 가며 nan의 원인을 찾았습니다.",
+        lesson="실행하니 nan이 출력되었고, 다른 것과 비교해 보지는 않았습니다.",
         wrong="값이 그럴듯하다는 것은 증거가 되지 못합니다. grad와 하나씩 비교하면 결함의 위치가 드러납니다.",
     ),
     "sequential": Text(

@@ -35,8 +35,8 @@ def drawing() -> str:
     )
 
 
-def main() -> None:
-    """Draw the unit, show what it computes, and the line between its answers."""
+def main() -> str:
+    """Draw the unit, show what it computes, and the line between its answers; return the answer."""
     args = options.parse(options.parser(__doc__, takes="1 s", seed="not used: nothing is drawn at random here"))
     rows = [[*x, f"{s:+g}", int(y)] for x, s, y in zip(X.tolist(), z(X).tolist(), unit(X).tolist(), strict=True)]
     picture = report.decision_map(
@@ -51,3 +51,4 @@ def main() -> None:
     table = report.table(["x1", "x2", "z", "y"], rows)
     said = "the unit answers 1 where z > 0, on one side of a line"
     report.show(drawing(), table, picture, answer=said, svg=args.svg, dark=args.dark)
+    return said

@@ -39,8 +39,8 @@ def drawing(z: Tensor) -> str:
     )
 
 
-def main() -> None:
-    """Draw a plane, check the identity on many, and show the closest one."""
+def main() -> str:
+    """Draw a plane, check the identity on many, and show the closest one; return the answer."""
     args = options.parse(options.parser(__doc__, takes="1 s", seed="seed of the planes"))
     planes = fn.random.normal(fn.random.key(args.seed), (PLANES, 3))
     z = fn.vmap(heights)(planes)
@@ -48,22 +48,24 @@ def main() -> None:
     wanted = ((z > 0) == (XOR[:, 0] > 0.5)).sum(1)
     w1, w2, b = (f"{number:.3f}" for number in (closest() + 0.0).round(decimals=3).abs().tolist())
     rows = [[f"{n} of 4", int((wanted == n).sum())] for n in range(5)]
-    tilted = lambda x: torch.sigmoid(x @ planes[0, :2] + planes[0, 2])  # noqa: E731
+    w, offset = planes[0, :2], planes[0, 2]
+    said = f"closest to XOR in the mean square: w1 = {w1}, w2 = {w2}, b = {b}, height 1/2 everywhere"
     report.show(
         "One plane, its height z at the corners; XOR wants + at (0, 1) and (1, 0), - at the others:",
         drawing(z[0]),
         f"largest |z(0, 0) + z(1, 1) - z(0, 1) - z(1, 0)| of {PLANES:,} planes: {difference:.0e}",
         report.table(["signs right", "planes"], rows, title=f"{PLANES:,} random planes"),
         report.decision_map(
-            tilted,
+            lambda x: torch.sigmoid(x @ w + offset),
             points=X,
             labels=XOR,
-            lines=[(planes[0, :2], planes[0, 2])],
+            lines=[(w, offset)],
             height=8,
             quantity="sigmoid(z)",
             title="sigmoid of that plane",
         ),
-        answer=f"closest to XOR in the mean square: w1 = {w1}, w2 = {w2}, b = {b}, height 1/2 everywhere",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

@@ -53,8 +53,8 @@ def by_funcnet(net: torch.nn.Module, steps: int) -> tuple[torch.nn.Module, Tenso
     return fn.to_module(apply, trained, state), costs
 
 
-def main() -> None:
-    """Train both, show their costs side by side and their answers."""
+def main() -> str:
+    """Train both, show their costs side by side and their answers; return the answer."""
     parser = options.parser(__doc__, takes="5 s", seed="seed of torch's first weights")
     parser.add_argument("--steps", type=options.count, default=10_001, help="steps at learning rate 1")
     args = options.parse(parser)
@@ -67,6 +67,7 @@ def main() -> None:
         answers = torch.cat([X, XOR, net(X), ours(X)], 1)
     every = slice(None, None, max(1, args.steps // 400))
     accuracy = ((answers[:, 3] > 0.5) == (XOR[:, 0] > 0.5)).float().mean().item()
+    said = f"largest difference of the costs: {(costs - our_costs).abs().max().item():.0e}"
     report.show(
         report.table(["step", "nn.Sequential", "funcnet"], rows, title="Cost"),
         report.table(
@@ -80,7 +81,8 @@ def main() -> None:
             x_label="step",
             y_label="cost (nats)",
         ),
-        answer=f"largest difference of the costs: {(costs - our_costs).abs().max().item():.0e}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

@@ -22,6 +22,7 @@ class Labels(NamedTuple):
     lesson: str
     wrong: str
     seeds: str
+    answer: str  # the result of the run, once more
     next: str
     last: str  # after the last step
     usage: str  # below the list

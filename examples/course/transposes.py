@@ -64,8 +64,8 @@ def square(key: Tensor) -> float:
     return ((d_y @ w - d_x).norm() / d_x.norm()).item()
 
 
-def main() -> None:
-    """Show the shapes forwards and backwards, and compare with grad."""
+def main() -> str:
+    """Show the shapes forwards and backwards, and compare with grad; return the answer."""
     args = options.parse(options.parser(__doc__, takes="1 s", seed="seed of the weights"))
     key = fn.random.key(args.seed)
     keys = fn.random.split(key, len(SHAPES))
@@ -77,15 +77,17 @@ def main() -> None:
         X @ found["d_l1"]
     except RuntimeError as caught:
         refused = str(caught)
+    said = f"each gradient has the shape of its parameter; largest difference from grad: {error:.0e}"
     report.show(
         report.table(["forwards", "shape"], [[name, str(tuple(v.shape))] for name, v in values.items()]),
         report.table(
             ["backwards", "formula", "shapes", "shape"],
             [[name, *FORMULAS[name], str(tuple(v.shape))] for name, v in found.items()],
         ),
-        f"largest difference from grad: {error:.0e}",
         f"without the transpose, x d_l1 is refused: {refused}",
         f"but with a square w, d_y w for d_y wᵀ is not: its relative error is {square(key):.2f}",
+        answer=said,
         svg=args.svg,
         dark=args.dark,
     )
+    return said

@@ -64,17 +64,21 @@ def check(backward: Any, key: Tensor) -> list[list[str]]:
     return [[name, judge(found.get(name), exact[name])] for name in SHAPES]
 
 
-def main() -> None:
-    """Show the exercise, or check an answer."""
+def main() -> str:
+    """Show the exercise, or check an answer; return the result."""
     parser = options.parser(__doc__, takes="1 s", seed="seed of the weights at which the answer is checked")
     parser.add_argument("--answer", type=options.file, metavar="FILE", help="your answer: written or checked")
     args = options.parse(parser)
     if args.answer is None or not args.answer.exists():
         if args.answer is not None:
             args.answer.write_text(TEMPLATE)
-        said = f"written to {args.answer}" if args.answer else "--answer FILE writes it"
+        said = (
+            f"written to {args.answer}; run the same command again to have it checked"
+            if args.answer
+            else "write it to a file by --answer FILE, complete it, and run the same command again"
+        )
         report.show(TEMPLATE, answer=said, svg=args.svg, dark=args.dark)
-        return
+        return said
     backward = runpy.run_path(str(args.answer)).get("backward")
     if backward is None:
         raise SystemExit(f"{args.answer}: expected a function backward(params, x, y)")
@@ -84,3 +88,4 @@ def main() -> None:
     report.show(report.table(["gradient", "verdict"], rows), answer=said, svg=args.svg, dark=args.dark)
     if right < len(rows):
         raise SystemExit(1)
+    return said

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -38,7 +39,9 @@ def parser(
     if not add_help:
         built.add_argument("-h", "--help", action="store_true", help="show this help, or that of the step")
     built.add_argument("--seed", type=int, default=0, help=seed)
-    built.add_argument("--svg", type=file, metavar="FILE", help="write a figure to this file, too: .svg, .png or .pdf")
+    built.add_argument(
+        "--svg", type=figure, metavar="FILE", help="write a figure to this file, too: .svg, .png or .pdf"
+    )
     built.add_argument("--dark", action="store_true", help="draw the figure on a dark background")
     built.set_defaults(takes=takes)
     return built
@@ -69,6 +72,25 @@ def file(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"expected a file, got the folder {text!r}")
     if above := [folder for folder in path.parents if folder.exists() and not folder.is_dir()]:
         raise argparse.ArgumentTypeError(f"expected a file in a folder, but {str(above[0])!r} is a file")
+    return path
+
+
+def figure(text: str) -> Path:
+    """Read the path of a figure; all but SVG need matplotlib."""
+    return drawn(text, (".svg", ".png", ".pdf"))
+
+
+def animation(text: str) -> Path:
+    """Read the path of an animation."""
+    return drawn(text, (".gif",))
+
+
+def drawn(text: str, endings: tuple[str, ...]) -> Path:
+    path = file(text)
+    if path.suffix.lower() not in endings:
+        raise argparse.ArgumentTypeError(f"expected a file that ends in {' or '.join(endings)}, got {text!r}")
+    if path.suffix.lower() != ".svg" and find_spec("matplotlib") is None:
+        raise missing("matplotlib", "plots")
     return path
 
 

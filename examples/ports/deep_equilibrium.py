@@ -102,7 +102,10 @@ def main() -> None:
         fn.jit(fn.grad(partial(loss, solve=s)))(*exact) for s in (partial(implicit, 1e-14), partial(unrolled, 400))
     ]
     apart = max(fn.tree.leaves(fn.tree.map(lambda a, b: (a - b).abs().max().item(), *grads)))
-    answer: Map = lambda x: torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))  # noqa: E731
+
+    def answer(x: Tensor) -> Tensor:
+        return torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))
+
     right = ((answer(x) > 0.5) == (y > 0.5)).float().mean().item()
     report.show(
         report.decision_map(

@@ -17,6 +17,7 @@ import funcnet as fn
 from funcnet import report
 
 STARTS, SPAN, RATE, TOLERANCE = 64, 0.5, 2e-2, 1e-3  # STARTS paths per step of Adam, SPAN long in time
+TIMES = torch.arange(61) / 10  # at which a path is shown
 net = fn.mlp([32, 2], activation=torch.tanh)
 
 
@@ -97,16 +98,23 @@ def train(key: Tensor, steps: int) -> tuple[Any, Tensor]:
     return carry[0], losses
 
 
+def walk(f: Any, params: Any) -> Tensor:
+    """Return the points of a path from (1.2, 0) at TIMES: (61, 2)."""
+    return fn.scan(lambda y, _: (flow(f, params, y, 0.1, TOLERANCE), y), torch.tensor([1.2, 0.0]), length=61)[1]
+
+
 def main() -> None:
-    """Train a net; show a path of it, and the true one."""
+    """Train a net; show a path of it, the true one, and how far they are apart."""
     parser = options.parser(__doc__, takes="25 s")
     parser.add_argument("--steps", type=options.count, default=3_000, help="steps of Adam")
     args = options.parse(parser)
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))
-    walk = lambda f: fn.scan(lambda y, _: (flow(f, params, y, 0.1, TOLERANCE), y), torch.tensor([1.2, 0.0]), length=61)  # noqa: E731
-    paths = {name: fn.jit(partial(walk, f))()[1][:, 0] for name, f in (("neural ODE", learned), ("spiral", spiral))}
+    paths = {name: fn.jit(partial(walk, f))(params) for name, f in (("neural ODE", learned), ("spiral", spiral))}
+    apart = torch.linalg.vector_norm(paths["neural ODE"] - paths["spiral"], dim=-1)
+    y1 = {name: path[:, 0] for name, path in paths.items()}
     report.show(
-        report.curve(paths, x=torch.arange(61) / 10, x_label="time, of a path from (1.2, 0)", y_label="y1"),
+        report.curve(y1, x=TIMES, x_label="time, of a path from (1.2, 0)", y_label="y1"),
+        report.curve({"distance of the paths": apart[1:]}, x=TIMES[1:], log_y=True, x_label="time", y_label="distance"),
         answer=f"mean squared error {losses[0]:.4f} at first, {losses[-20:].mean():.6f} at the end of "
         f"{args.steps:,} steps",
         svg=args.svg,

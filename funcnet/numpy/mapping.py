@@ -95,7 +95,11 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: ArrayLike, *arg
     """Apply a function of vectors along an axis; the axes of its result take the place of the axis."""
     x = as_tensor("apply_along_axis", arr)
     axis = one_axis("apply_along_axis", axis, x.ndim)
-    f: Callable[..., Any] = lambda row: func1d(row, *args, **kwargs)  # noqa: E731
+
+    def of_row(row: Tensor) -> Any:
+        return func1d(row, *args, **kwargs)
+
+    f: Callable[..., Any] = of_row
     for _ in range(x.ndim - 1):
         f = transforms.vmap(f)
     result = f(torch.movedim(x, axis, -1))

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,7 +135,8 @@ def figure(pictures: Sequence[Curves | Map], theme: Theme = LIGHT) -> Any:
 def _legend(part: Any, axes: Any) -> None:
     """Put the legend below the axes, where it covers no data."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), _LEGEND // (max(map(len, labels), default=0) + 10)))
+    most = max(1, _LEGEND // (max(map(len, labels), default=0) + 10))
+    columns = ceil(len(labels) / ceil(len(labels) / most)) if labels else 1  # rows of equal lengths
     if labels:
         part.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, borderpad=0)
 

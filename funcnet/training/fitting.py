@@ -109,7 +109,10 @@ class _Run:
     def __init__(self, team: Team, step: Step, source: Source, options: Options, show: Show | None) -> None:
         self.team, self.source, self.every, self.show = team, source, options.every, show
         self.hooks, self.saver = Hooks(options.on_chunk), Saver(options.folder())
-        chunk = lambda carry, xs, length: kept_scan(step, carry, xs, length)  # noqa: E731
+
+        def chunk(carry: Tree, xs: Tree, length: int) -> Any:
+            return kept_scan(step, carry, xs, length)
+
         progress = self.progress if show else None
         self.chunk = jit(chunk, static_argnums=2, backend=options.backend, progress=progress)
         self.taken = 0  # steps, those of the parts of the present chunk included

@@ -249,9 +249,15 @@ def _spread(lowering: Lowering, at: Windows, element: Element, shape: Sizes, *va
     else:
         lowering.store(out, Splat(zero, out.shape))
     for part, distance in zip(_elements(out, at), _distances(at), strict=True):
-        one = lambda emit, *operands, distance=distance: element(emit, distance, *operands)  # noqa: E731
-        lowering.store(part, lowering.map(part.shape, one, *values, after=[] if is_tiling else [out]))
+        lowering.store(
+            part, lowering.map(part.shape, _at_distance(element, distance), *values, after=[] if is_tiling else [out])
+        )
     return at.inside(out)
+
+
+def _at_distance(element: Element, distance: int) -> Callable[..., Operand]:
+    """Return a function (emit, *operands) of an element at a known distance."""
+    return lambda emit, *operands: element(emit, distance, *operands)
 
 
 def _fill_rest(lowering: Lowering, x: View, ends: Sizes, fill: Const) -> None:
