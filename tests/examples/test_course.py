@@ -82,6 +82,22 @@ def test_a_step_asks_shows_and_points_to_the_next(lessons):
     assert places == sorted(places) and english.TEXTS["exp"].question not in output
 
 
+@pytest.mark.parametrize("name", ["perceptron", "devices", "exp", "transposes", "find_defect", "plane"])
+def test_a_step_ends_with_its_answer_which_stays_on_the_screen(name, lessons):
+    _, output, errors = lessons(name)
+    *_, end = output.partition("Answer: ")
+    assert 1 <= len(end.split("\n\n")[0].splitlines()) <= 3 and len(end.splitlines()) < 8
+    assert " ".join(end.split("\n\n")[0].split()) in " ".join(output.split("The lines that matter")[0].split())
+    assert "Warning" not in errors and max(map(len, output.splitlines())) <= 80
+
+
+def test_long_lines_of_code_are_folded_behind_their_start():
+    long = f"    return {' + '.join(['a_long_name'] * 9)}\n\n    x"
+    first, second, *rest = lesson.folded(long).splitlines()
+    assert len(first) <= 80 and second.startswith(" " * 12) and rest == ["", "    x"]
+    assert (first + second).replace(" ", "") == long.split("\n")[0].replace(" ", "")
+
+
 def test_help_of_a_step_is_that_of_its_example(lessons):
     status, output, _ = lessons("depth", "--help")
     assert status == 0 and "usage: depth.py" in output and "--steps" in output

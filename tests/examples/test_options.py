@@ -86,6 +86,19 @@ def test_a_folder_as_a_picture_is_an_error_before_the_work(name, command, tmp_pa
     assert status == 2 and f"argument --svg: expected a file, got the folder '{tmp_path}'" in error
 
 
+@pytest.mark.parametrize("option, name", [("--svg", "cost.jpg"), ("--svg", "cost"), ("--animate", "lines.mp4")])
+def test_other_endings_of_pictures_are_errors_before_the_work(option, name, command, tmp_path):
+    status, error = command("xor_mlp", option, tmp_path / name)
+    assert status == 2 and f"argument {option}: expected a file that ends in ." in error
+
+
+@pytest.mark.parametrize("arguments", [("--svg", "cost.png"), ("--animate", "lines.gif")])
+def test_figures_without_matplotlib_name_its_extra_before_the_work(arguments, command, monkeypatch):
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    message, before = command("xor_mlp", *arguments)
+    assert message.endswith(f"{sys.executable} -m pip install -e '{EXAMPLES.parent}[plots]'") and not before
+
+
 def test_a_file_as_a_folder_is_an_error(command, tmp_path):
     (tmp_path / "file").write_text("")
     status, error = command("gates", "--svg", tmp_path / "file" / "gates.svg")

@@ -149,6 +149,13 @@ def test_numbers_on_the_axes_do_not_touch(matplotlib, options):
         assert all(getattr(a, high) < getattr(b, low) for a, b in itertools.pairwise(boxes))
 
 
+@pytest.mark.parametrize("count, columns", [(1, 1), (3, 3), (4, 2), (5, 3), (6, 3)])
+def test_rows_of_the_legend_have_equal_lengths(count, columns, matplotlib):
+    picture = report.curve({f"layer {i}": torch.arange(9.0) + i for i in range(count)})
+    (legend,) = figures.figure([picture.description]).subfigs[0].legends
+    assert legend._ncols == columns
+
+
 def test_gaps_are_counted_in_the_legend(matplotlib, tmp_path, capsys):
     report.show(report.curve({"loss": [1.0, math.nan, 2.0]}), svg=tmp_path / "a.svg")
     assert "loss (1 of 3 NaN or infinite)" in texts(tmp_path / "a.svg")
