@@ -50,6 +50,9 @@ def resize(
     Source:
         Keys (1981), Cubic convolution interpolation for digital image processing,
         https://doi.org/10.1109/TASSP.1981.1163711; weights as in jax.image.resize.
+    Example:
+        >>> fn.image.resize(torch.tensor([[0.0, 4.0]]), (1, 4), "linear")
+        tensor([[0., 1., 3., 4.]])
     """
     x, kind = as_tensor("resize", image), _method(method)
     if len(shape) != x.ndim:
@@ -81,6 +84,10 @@ def scale_and_translate(
         spatial_dims: The axes that change.
         scale, translation: Of each of these: positions x of the image move to scale x + translation, in pixels.
         method, antialias, precision: As in `resize`, without "nearest".
+    Example:
+        >>> image, half = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0])
+        >>> fn.image.scale_and_translate(image, (1, 3), (1,), half, torch.tensor([1.0]), "linear")
+        tensor([[0., 1., 2.]])
     """
     x, kind = inexact(as_tensor("scale_and_translate", image)), _method(method)
     if kind is ResizeMethod.NEAREST:

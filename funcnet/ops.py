@@ -27,22 +27,40 @@ def segment_sum(data: ArrayLike, segment_ids: ArrayLike, num_segments: int | Non
         hints: indices_are_sorted, unique_indices, bucket_size and mode of JAX, which change nothing.
     Returns:
         Shape (num_segments, ...); a segment without slices has the sum 0.
+    Example:
+        >>> fn.ops.segment_sum(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 0]), num_segments=3)
+        tensor([4., 0., 2.])
     """
     return _reduced("segment_sum", "add", 0, data, segment_ids, num_segments)
 
 
 def segment_prod(data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, **hints: Any) -> Tensor:
-    """Multiply the slices of each segment, as `segment_sum` adds them; a segment without slices has the product 1."""
+    """Multiply the slices of each segment, as `segment_sum` adds them; a segment without slices has the product 1.
+
+    Example:
+        >>> fn.ops.segment_prod(torch.tensor([2.0, 3.0, 4.0]), torch.tensor([0, 2, 0]), num_segments=3)
+        tensor([8., 1., 3.])
+    """
     return _reduced("segment_prod", "multiply", 1, data, segment_ids, num_segments)
 
 
 def segment_max(data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, **hints: Any) -> Tensor:
-    """Return the largest entries of each segment, as `segment_sum` adds them; -inf, or the least integer, of none."""
+    """Return the largest entries of each segment, as `segment_sum` adds them; -inf, or the least integer, of none.
+
+    Example:
+        >>> fn.ops.segment_max(torch.tensor([2.0, 3.0, 4.0]), torch.tensor([0, 1, 0]))
+        tensor([4., 3.])
+    """
     return _reduced("segment_max", "max", "min", data, segment_ids, num_segments)
 
 
 def segment_min(data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, **hints: Any) -> Tensor:
-    """Return the least entries of each segment, as `segment_sum` adds them; inf, or the largest integer, of none."""
+    """Return the least entries of each segment, as `segment_sum` adds them; inf, or the largest integer, of none.
+
+    Example:
+        >>> fn.ops.segment_min(torch.tensor([2.0, 3.0, 4.0]), torch.tensor([0, 1, 0]))
+        tensor([2., 3.])
+    """
     return _reduced("segment_min", "min", "max", data, segment_ids, num_segments)
 
 

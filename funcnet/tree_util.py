@@ -119,7 +119,21 @@ def register_pytree_with_keys(
 
 
 def register_pytree_with_keys_class(cls: Any) -> Any:
-    """Make a class with the methods tree_flatten_with_keys and tree_unflatten a node; use it as a decorator."""
+    """Make a class with the methods tree_flatten_with_keys and tree_unflatten a node; use it as a decorator.
+
+    Example:
+        >>> @fn.tree_util.register_pytree_with_keys_class
+        ... class Pair:
+        ...     def __init__(self, a, b):
+        ...         self.a, self.b = a, b
+        ...     def tree_flatten_with_keys(self):
+        ...         return (("a", self.a), ("b", self.b)), None
+        ...     @classmethod
+        ...     def tree_unflatten(cls, rest, children):
+        ...         return cls(*children)
+        >>> fn.tree.map(lambda x: 2 * x, Pair(1, 2)).b
+        4
+    """
     flatten = cls.tree_flatten if hasattr(cls, "tree_flatten") else None
     register_pytree_with_keys(cls, lambda node: node.tree_flatten_with_keys(), cls.tree_unflatten, flatten)
     return cls
@@ -139,17 +153,32 @@ def register_static(cls: Any) -> Any:
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
-    """Tell whether all of these are leaves."""
+    """Tell whether all of these are leaves.
+
+    Example:
+        >>> fn.tree_util.all_leaves([1, torch.ones(2)]), fn.tree_util.all_leaves([[1]])
+        (True, False)
+    """
     return builtins.all(treedef_is_leaf(tree_structure(x, is_leaf)) for x in iterable)
 
 
 def treedef_is_leaf(treedef: PyTreeDef) -> bool:
-    """Tell whether a structure is that of a leaf."""
+    """Tell whether a structure is that of a leaf.
+
+    Example:
+        >>> fn.tree_util.treedef_is_leaf(fn.tree.structure(1.0))
+        True
+    """
     return treedef.num_nodes == 1 and treedef.num_leaves == 1
 
 
 def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
-    """List the structures of the children of a node."""
+    """List the structures of the children of a node.
+
+    Example:
+        >>> fn.tree_util.treedef_children(fn.tree.structure((1, {"a": 2})))
+        [PyTreeSpec(*), PyTreeSpec({'a': *})]
+    """
     return treedef.children()
 
 

@@ -2,24 +2,33 @@
 
 import inspect
 import re
+from operator import attrgetter
 
 import pytest
 
 import funcnet as fn
 
 MODULES = {
-    name: getattr(fn, name)
+    name: attrgetter(name)(fn)
     for name in (
         "bridge",
+        "callbacks",
         "checking",
         "checkpoint",
+        "checkpoint_policies",
         "curvature",
+        "debug",
+        "distributed",
+        "image",
         "initializers",
         "layers",
         "losses",
+        "ops",
         "optim",
         "random",
         "report",
+        "scipy.signal",
+        "scipy.sparse.linalg",
         "tree",
     )
 }

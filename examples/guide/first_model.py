@@ -39,6 +39,13 @@ print(model.apply(params, x).shape)
 # The layers are entries of a tuple, and each dense layer has a dict with its weights `w` and its offsets `b`. Any
 # function of x, such as `torch.tanh`, is a layer without parameters.
 #
+# A notebook displays the value of the last line of a cell: here a table of the layers. A program prints it by
+# `fn.report.show`.
+
+# %%
+fn.report.summary(model, params, x)
+
+# %% [markdown]
 # ## A loss and its gradient
 #
 # `fn.losses` returns one value per output; the mean is yours. `fn.grad(loss)` is a function that returns the gradient,
@@ -96,6 +103,12 @@ print(losses.shape, f"{losses[0]:.2f}, {losses[-1]:.2f}")
 # -> torch.Size([300]) 0.75, 0.01
 print((model.apply(trained, x) > 0).int().flatten().tolist())
 # -> [0, 1, 1, 0]
+
+# %%
+fn.report.curve({"loss": losses}, x_label="step", y_label="cost (nats)")
+
+# %%
+fn.report.decision_map(lambda x: model.apply(trained, x).sigmoid(), points=x, labels=y, quantity="P(XOR = 1)")
 
 # %% [markdown]
 # ## A hundred runs at once

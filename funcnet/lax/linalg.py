@@ -16,7 +16,13 @@ Pair = tuple[Tensor, Tensor]
 
 
 def cholesky(x: ArrayLike, *, symmetrize_input: bool = True) -> Tensor:
-    """The lower triangular factor of a positive definite matrix, x = L L^H."""
+    """The lower triangular factor of a positive definite matrix, x = L L^H.
+
+    Example:
+        >>> fn.lax.linalg.cholesky(torch.tensor([[4.0, 2.0], [2.0, 2.0]]))
+        tensor([[2., 0.],
+                [1., 1.]])
+    """
     return linalg.cholesky(x, symmetrize_input=symmetrize_input)
 
 
@@ -35,7 +41,12 @@ def qr(x: ArrayLike, *, full_matrices: bool = True) -> tuple[Tensor, Tensor]:
 
 
 def svd(x: ArrayLike, *, full_matrices: bool = True, compute_uv: bool = True) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-    """The singular value decomposition (U, S, Vh), or S alone if not compute_uv."""
+    """The singular value decomposition (U, S, Vh), or S alone if not compute_uv.
+
+    Example:
+        >>> fn.lax.linalg.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), compute_uv=False)
+        tensor([4., 3.])
+    """
     result = linalg.svd(x, full_matrices, compute_uv)
     return tuple(result) if compute_uv else result
 
@@ -49,7 +60,12 @@ def lu(x: ArrayLike) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def lu_pivots_to_permutation(pivots: ArrayLike, permutation_size: int) -> Tensor:
-    """The order of the rows after the swaps of each step, int32."""
+    """The order of the rows after the swaps of each step, int32.
+
+    Example:
+        >>> fn.lax.linalg.lu_pivots_to_permutation(torch.tensor([2, 1, 2]), 3)
+        tensor([2, 1, 0], dtype=torch.int32)
+    """
     swaps = as_tensor("lu_pivots_to_permutation", pivots)
     places = torch.arange(permutation_size, device=swaps.device)
     order = places.to(torch.int32).expand(*swaps.shape[:-1], permutation_size)
@@ -70,7 +86,14 @@ def triangular_solve(
     conjugate_a: bool = False,
     unit_diagonal: bool = False,
 ) -> Tensor:
-    """The x with op(a) @ x = b if left_side, else x @ op(a) = b, for a triangular a; b may be a vector."""
+    """The x with op(a) @ x = b if left_side, else x @ op(a) = b, for a triangular a; b may be a vector.
+
+    Example:
+        >>> a, b = torch.tensor([[2.0, 0.0], [2.0, 1.0]]), torch.tensor([[4.0], [5.0]])
+        >>> fn.lax.linalg.triangular_solve(a, b, left_side=True, lower=True)
+        tensor([[2.],
+                [1.]])
+    """
     matrix, y = floating("triangular_solve", a, b)
     if y.ndim == matrix.ndim - 1:
         axis = -1 if left_side else -2
@@ -91,6 +114,12 @@ def tridiagonal_solve(dl: ArrayLike, d: ArrayLike, du: ArrayLike, b: ArrayLike) 
         d: The main diagonal.
         du: The diagonal above it; its last entry is not used.
         b: Shape (..., n, k).
+    Example:
+        >>> ones = torch.ones(3)
+        >>> fn.lax.linalg.tridiagonal_solve(ones, 2 * ones, ones, torch.tensor([[3.0], [4.0], [3.0]]))
+        tensor([[1.0000],
+                [1.0000],
+                [1.0000]])
     """
     below, main, above, y = floating("tridiagonal_solve", dl, d, du, b)
     first = (torch.zeros_like(main[..., 0]), torch.zeros_like(y[..., 0, :]))
@@ -121,7 +150,13 @@ def householder_product(a: ArrayLike, taus: ArrayLike) -> Tensor:
 def symmetric_product(
     a_matrix: ArrayLike, c_matrix: ArrayLike, *, alpha: float = 1.0, beta: float = 0.0, symmetrize_output: bool = False
 ) -> Tensor:
-    """alpha a @ a^T + beta c; it is symmetric where c is."""
+    """alpha a @ a^T + beta c; it is symmetric where c is.
+
+    Example:
+        >>> fn.lax.linalg.symmetric_product(torch.tensor([[1.0], [2.0]]), torch.eye(2), beta=1.0)
+        tensor([[2., 2.],
+                [2., 5.]])
+    """
     a, c = floating("symmetric_product", a_matrix, c_matrix)
     return alpha * (a @ a.mT) + beta * c
 

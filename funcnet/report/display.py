@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from funcnet.report import figures, terminal
 from funcnet.report.pictures import Curves, Map
 
 Bundle = dict[str, Any]  # from MIME types to contents
+
+_BRAILLE = re.compile("[\u2800-\u28ff]")  # fonts often make it wider than other characters
 
 
 class Displayed:
@@ -124,4 +127,5 @@ def terminal_html(renderable: RenderableType) -> str:
         legacy_windows=False,
     )
     console.print(renderable)
-    return console.export_html(inline_styles=True, code_format='<pre style="line-height: 1.2">{code}</pre>')
+    text = console.export_html(inline_styles=True, code_format='<pre style="line-height: 1.2">{code}</pre>')
+    return _BRAILLE.sub(r'<span style="display: inline-block; width: 1ch">\g<0></span>', text)

@@ -23,6 +23,9 @@ def convolve(
         mode: "full"; "same" for the middle part of the size of in1; "valid" where the smaller is inside of the larger.
         method: "direct", "auto", or "fft" for `fftconvolve`.
         precision: Changes nothing.
+    Example:
+        >>> fn.scipy.signal.convolve(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, -1.0]))
+        tensor([ 1.,  1.,  1., -3.])
     """
     if method == "fft":
         return fftconvolve(in1, in2, mode)
@@ -35,7 +38,12 @@ def convolve(
 def correlate(
     in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = "auto", precision: object = None
 ) -> Tensor:
-    """The correlation of two tensors of the same rank: the convolution with in2, reversed and conjugated."""
+    """The correlation of two tensors of the same rank: the convolution with in2, reversed and conjugated.
+
+    Example:
+        >>> fn.scipy.signal.correlate(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, -1.0]), mode="valid")
+        tensor([-1., -1.])
+    """
     return convolve(in1, conjugated(as_tensor("correlate", in2)).flip(_axes(in2)), mode, method)
 
 
@@ -47,7 +55,13 @@ def convolve2d(
     fillvalue: float = 0,
     precision: object = None,
 ) -> Tensor:
-    """The convolution of two matrices, with zeros outside of them."""
+    """The convolution of two matrices, with zeros outside of them.
+
+    Example:
+        >>> fn.scipy.signal.convolve2d(torch.eye(2), torch.tensor([[1.0, 2.0]]))
+        tensor([[1., 2., 0.],
+                [0., 1., 2.]])
+    """
     _check_matrices("convolve2d", in1, in2, boundary, fillvalue)
     return convolve(in1, in2, mode)
 
@@ -60,7 +74,13 @@ def correlate2d(
     fillvalue: float = 0,
     precision: object = None,
 ) -> Tensor:
-    """The correlation of two matrices, with zeros outside of them."""
+    """The correlation of two matrices, with zeros outside of them.
+
+    Example:
+        >>> fn.scipy.signal.correlate2d(torch.eye(2), torch.tensor([[1.0, 2.0]]))
+        tensor([[2., 1., 0.],
+                [0., 2., 1.]])
+    """
     _check_matrices("correlate2d", in1, in2, boundary, fillvalue)
     if mode != "same":
         return correlate(in1, in2, mode)
@@ -69,7 +89,12 @@ def correlate2d(
 
 
 def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | Sequence[int] | None = None) -> Tensor:
-    """The convolution of two tensors along some axes by Fourier transforms; the other axes broadcast."""
+    """The convolution of two tensors along some axes by Fourier transforms; the other axes broadcast.
+
+    Example:
+        >>> fn.scipy.signal.fftconvolve(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, -1.0])).round()
+        tensor([ 1.,  1.,  1., -3.])
+    """
     x, y = _pair("fftconvolve", in1, in2, mode, axes)
     over = _chosen("fftconvolve", axes, x.ndim)
     sizes = [x.shape[axis] + y.shape[axis] - 1 for axis in over]

@@ -19,22 +19,47 @@ Policy = Callable[[Tensor, str | None], bool]  # (result of a product, its name)
 
 
 def nothing_saveable(result: Tensor, name: str | None) -> bool:
-    """Recompute everything."""
+    """Recompute everything.
+
+    Example:
+        >>> f = fn.remat(lambda w: (w @ w).tanh().sum(), policy=fn.checkpoint_policies.nothing_saveable)
+        >>> fn.grad(f)(torch.zeros(1, 1))
+        tensor([[0.]])
+    """
     return False
 
 
 def everything_saveable(result: Tensor, name: str | None) -> bool:
-    """Store everything, as without `remat`."""
+    """Store everything, as without `remat`.
+
+    Example:
+        >>> f = fn.remat(lambda w: (w @ w).tanh().sum(), policy=fn.checkpoint_policies.everything_saveable)
+        >>> fn.grad(f)(torch.zeros(1, 1))
+        tensor([[0.]])
+    """
     return True
 
 
 def dots_saveable(result: Tensor, name: str | None) -> bool:
-    """Store the results of matrix products: of `@`, matmul, mm, bmm and mv."""
+    """Store the results of matrix products: of `@`, matmul, mm, bmm and mv.
+
+    Example:
+        >>> f = fn.remat(lambda w: (w @ w).tanh().sum(), policy=fn.checkpoint_policies.dots_saveable)
+        >>> fn.grad(f)(torch.zeros(1, 1))
+        tensor([[0.]])
+    """
     return True
 
 
 def save_only_these_names(*names: str) -> Policy:
-    """Store the results of matrix products to which `checkpoint_name` gives one of these names."""
+    """Store the results of matrix products to which `checkpoint_name` gives one of these names.
+
+    Example:
+        >>> policy = fn.checkpoint_policies.save_only_these_names("hidden")
+        >>> f = fn.remat(lambda w: fn.checkpoint_name(w @ w, "hidden").sum(), policy=policy)
+        >>> fn.grad(f)(torch.ones(1, 1))
+        tensor([[2.]])
+    """
 
     def policy(result: Tensor, name: str | None) -> bool:
         return name in names

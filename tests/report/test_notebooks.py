@@ -1,6 +1,7 @@
 """What notebooks display, in a real kernel and by the methods that it calls."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_a_picture_is_a_figure_or_what_the_terminal_shows(monkeypatch):
     monkeypatch.setattr(figures, "available", lambda: False)
     bundle = picture._repr_mimebundle_()
     assert "A &lt;title&gt;" in bundle["text/html"] and "●" in bundle["text/html"] and "● loss" in bundle["text/plain"]
+    drawn = re.findall("[\u2800-\u28ff]", bundle["text/html"])  # wide in many fonts: each in a box of one column
+    assert drawn and bundle["text/html"].count("display: inline-block; width: 1ch") == len(drawn)
 
 
 def test_an_explanation_is_a_table():

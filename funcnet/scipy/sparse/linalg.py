@@ -53,6 +53,10 @@ def cg(
     Source:
         Hestenes, Stiefel (1952), Methods of Conjugate Gradients for Solving Linear Systems,
         https://doi.org/10.6028/jres.049.044
+    Example:
+        >>> x, _ = fn.scipy.sparse.linalg.cg(lambda x: torch.tensor([2.0, 4.0]) * x, torch.tensor([2.0, 2.0]))
+        >>> x
+        tensor([1.0000, 0.5000])
     """
     limits = {"tol": tol, "atol": atol, "maxiter": maxiter}
     return _solve("cg", A, b, x0, M, partial(conjugate_gradients, plain=M is None), limits, symmetric=True)
@@ -73,6 +77,10 @@ def bicgstab(
     Source:
         van der Vorst (1992), Bi-CGSTAB: A fast and smoothly converging variant of Bi-CG,
         https://doi.org/10.1137/0913035
+    Example:
+        >>> x, _ = fn.scipy.sparse.linalg.bicgstab(lambda x: torch.tensor([2.0, 4.0]) * x, torch.tensor([2.0, 2.0]))
+        >>> x
+        tensor([1.0000, 0.5000])
     """
     limits = {"tol": tol, "atol": atol, "maxiter": maxiter}
     return _solve("bicgstab", A, b, x0, M, stabilized_gradients, limits, symmetric=False)
@@ -99,6 +107,10 @@ def gmres(
         solve_method: "batched" or "incremental"; both are the same here.
     Source:
         Saad, Schultz (1986), GMRES: A generalized minimal residual algorithm, https://doi.org/10.1137/0907058
+    Example:
+        >>> x, _ = fn.scipy.sparse.linalg.gmres(lambda x: torch.tensor([2.0, 4.0]) * x, torch.tensor([2.0, 2.0]))
+        >>> x
+        tensor([1.0000, 0.5000])
     """
     if solve_method not in ("batched", "incremental"):
         raise ValueError(f"gmres: expected solve_method to be 'batched' or 'incremental', got {solve_method!r}.")
