@@ -83,7 +83,9 @@ def scale_and_translate(
         shape: The new shape, of the same rank.
         spatial_dims: The axes that change.
         scale, translation: Of each of these: positions x of the image move to scale x + translation, in pixels.
-        method, antialias, precision: As in `resize`, without "nearest".
+        method: "linear", "cubic", "lanczos3" or "lanczos5", by the names of `resize`.
+        antialias: Whether smaller images average over all pixels of the larger one.
+        precision: Changes nothing.
     Example:
         >>> image, half = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0])
         >>> fn.image.scale_and_translate(image, (1, 3), (1,), half, torch.tensor([1.0]), "linear")

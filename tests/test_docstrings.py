@@ -12,7 +12,6 @@ MODULES = {
     name: attrgetter(name)(fn)
     for name in (
         "bridge",
-        "callbacks",
         "checking",
         "checkpoint",
         "checkpoint_policies",

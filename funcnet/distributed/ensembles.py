@@ -38,13 +38,17 @@ def vmap(
     those of `jit(vmap(f))` in one process; in native kernels bit for bit, for any number of ranks.
 
     Args:
-        f, in_dims, out_dims, chunk_size: As for `fn.vmap`.
+        f: Any function of pytrees.
+        in_dims: The axis to map over in every tensor: an int, None for an argument that all examples share, or a tree
+            of them that is a prefix of the tuple of arguments.
+        out_dims: The axis at which results are stacked, likewise a prefix of the result.
+        chunk_size: How many examples a rank computes at once; fewer need less memory. None: all.
         gather: Whether to return the results of all examples. If not, a rank returns those of its part, from
             rank * n // size to (rank + 1) * n // size, which may be empty.
-        backend: As for `fn.jit`.
+        backend: "native", "inductor", "eager" or "auto", which chooses by the device and the operations.
     Raises:
         PeerError: Another rank has failed or died.
-        ValueError, TypeError: As `fn.vmap`.
+        ValueError, TypeError: The axes do not fit the arguments, or the mapped axes differ in size.
     Example:
         >>> fn.distributed.vmap(torch.square)(torch.tensor([1.0, 2.0, 3.0]))
         tensor([1., 4., 9.])

@@ -37,14 +37,24 @@ def fit(
     Ctrl-C saves, too, but with more than one rank it then raises KeyboardInterrupt, as exchanges may be incomplete.
 
     Args:
-        step, carry, xs, steps, every, on_chunk, checkpoints, progress, backend: As for `fn.fit`, with whole batches.
+        step: step(carry, x) -> (carry, metrics), where x is the rank's part of a batch.
+        carry: The first carry, such as (params, state of the optimizer).
+        xs: The batches, each whole: a tree of tensors with a row per step, a DataLoader or another iterable, or a
+            function of the number of steps taken, which returns an iterator from there.
+        steps: The number of steps. None: one per row of xs, or until the iterable ends.
+        every: Steps per chunk. None: a hundredth of `steps`, or a little more.
+        on_chunk: Functions of (step, carry, metrics), called on rank 0 after each chunk.
+        checkpoints: The folder of this run, or a `fn.checkpoint.Checkpoints`.
+        progress: Whether rank 0 shows a progress bar, in a terminal.
+        backend: "native", "inductor", "eager" or "auto": how the chunks are compiled.
         batch_dims: The axis of x along which each tensor is divided: an int, None for one that all ranks get whole,
             such as a random key, or a tree of them that is a prefix of x.
     Returns:
         (the last carry, the history), as `fn.fit`.
     Raises:
         PeerError: Another rank has failed or died; the last chunk is saved.
-        ValueError, TypeError: As `fn.fit`; or the tensors of a batch have no common size along batch_dims.
+        ValueError, TypeError: An argument is wrong, a checkpoint in the folder belongs to another run, or the tensors
+            of a batch have no common size along batch_dims.
     Example:
         >>> def step(w, x):
         ...     loss, grads = fn.value_and_grad(lambda w: (w - x).square().mean())(w)

@@ -20,7 +20,7 @@ from funcnet.training.metrics import columns, mean, means, named
 from funcnet.training.placement import like
 from funcnet.tree import Tree
 
-__all__ = ["EarlyStopping", "JsonLines", "NanGuard", "Stop"]
+__all__ = ["STOP", "EarlyStopping", "JsonLines", "NanGuard", "Stop"]
 
 Callback = Callable[[int, Any, Any], Any]
 Metric = str | Callable[[Any, Any], Any]

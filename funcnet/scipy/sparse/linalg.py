@@ -101,7 +101,11 @@ def gmres(
     """Solve A x = b by generalised minimal residuals, for any A; arguments and result as in `cg`.
 
     Args:
-        A, b, x0, tol, atol, M: As in `cg`.
+        A: A matrix, or a linear function from trees like b to trees like b.
+        b: A tree of tensors.
+        x0: The first x. None: zeros.
+        tol, atol: The iteration ends when |b - A x| <= max(tol |b|, atol).
+        M: The preconditioner, an approximate inverse of A. None: the identity.
         restart: The number of products after which the iteration starts again, from the x that it has found.
         maxiter: The largest number of starts; a start that does not improve x is the last one.
         solve_method: "batched" or "incremental"; both are the same here.
