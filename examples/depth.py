@@ -55,7 +55,7 @@ def leaves_plateau(losses: Tensor) -> str:
 
 def main() -> str:
     """Train both nets; draw their costs, and the deep net's gradients; return the answer."""
-    parser = options.parser(__doc__, takes="3 s", seed="seed of the first weights")
+    parser = options.parser(__doc__, takes="6 s", seed="seed of the first weights")
     parser.add_argument("--steps", type=options.count, default=10_001, help="steps at learning rate 1")
     args = options.parse(parser)
 

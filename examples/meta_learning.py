@@ -87,7 +87,7 @@ def train(key: Tensor, steps: int, inner_steps: int, name: str) -> tuple[Any, Te
 
 def main() -> None:
     """Train initial parameters with and without inner steps; compare how they adapt to new tasks."""
-    parser = options.parser(__doc__, takes="30 s")
+    parser = options.parser(__doc__, takes="20 s")
     parser.add_argument("--steps", type=options.count, default=3_000, help="outer steps")
     args = options.parse(parser)
 

@@ -76,7 +76,7 @@ def posterior(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def main() -> None:
     """Fit both families; compare their moments and bounds with the exact ones."""
-    parser = options.parser(__doc__, takes="20 s")
+    parser = options.parser(__doc__, takes="8 s")
     parser.add_argument("--steps", type=options.count, default=3_000, help="steps of Adam")
     args = options.parse(parser)
     of_data, of_fit, of_test = fn.random.split(fn.random.key(args.seed), 3)

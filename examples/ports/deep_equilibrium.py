@@ -91,7 +91,7 @@ def train(params: Any, x: Tensor, y: Tensor, steps: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train a model; show its gradients' error, its accuracy and its decisions."""
-    parser = options.parser(__doc__, takes="15 s")
+    parser = options.parser(__doc__, takes="7 s")
     parser.add_argument("--steps", type=options.count, default=500, help="steps of Adam")
     args = options.parse(parser)
     of_data, of_params = fn.random.split(fn.random.key(args.seed))

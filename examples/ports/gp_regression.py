@@ -75,7 +75,7 @@ def observe(key: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """Fit the kernel and show the function with its uncertainty."""
-    parser = options.parser(__doc__, takes="10 s")
+    parser = options.parser(__doc__, takes="8 s")
     parser.add_argument("--points", type=options.count, default=60, help="number of observations")
     parser.add_argument("--steps", type=options.count, default=200, help="steps of Adam")
     args = options.parse(parser)

@@ -92,7 +92,7 @@ def by_quadrature() -> Tensor:
 
 def main() -> None:
     """Sample by many chains; compare the moments with those by quadrature."""
-    parser = options.parser(__doc__, takes="20 s")
+    parser = options.parser(__doc__, takes="6 s")
     parser.add_argument("--chains", type=options.count, default=64, help="number of chains")
     parser.add_argument(
         "--draws", type=options.count, default=1_000, help="draws per chain, after half as many to adapt"

@@ -90,7 +90,7 @@ def by_gradient(rolls: Tensor) -> Tensor:
 
 def main() -> None:
     """Find the loaded die in rolls; compare the three ways."""
-    parser = options.parser(__doc__, takes="10 s")
+    parser = options.parser(__doc__, takes="8 s")
     parser.add_argument("--length", type=options.count, default=300, help="number of rolls")
     args = options.parse(parser)
     dice, sides = fn.jit(lambda key: roll(key, args.length))(fn.random.key(args.seed))

@@ -105,7 +105,7 @@ def walk(f: Any, params: Any) -> Tensor:
 
 def main() -> None:
     """Train a net; show a path of it, the true one, and how far they are apart."""
-    parser = options.parser(__doc__, takes="25 s")
+    parser = options.parser(__doc__, takes="10 s")
     parser.add_argument("--steps", type=options.count, default=3_000, help="steps of Adam")
     args = options.parse(parser)
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))

@@ -74,7 +74,7 @@ def train(key: Tensor, steps: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Solve the equation; compare with the exact solution."""
-    parser = options.parser(__doc__, takes="25 s")
+    parser = options.parser(__doc__, takes="8 s")
     parser.add_argument("--steps", type=options.count, default=2_000, help="steps of Adam")
     args = options.parse(parser)
     params, losses = fn.jit(lambda key: train(key, args.steps))(fn.random.key(args.seed))

@@ -97,7 +97,7 @@ def train(key: Tensor, updates: int) -> tuple[Any, Tensor]:
 
 def main() -> None:
     """Train several actors at once; show how long they balance the pole (with gaps where no episode ends)."""
-    parser = options.parser(__doc__, takes="25 s")
+    parser = options.parser(__doc__, takes="13 s")
     parser.add_argument(
         "--updates", type=options.count, default=80, help=f"updates, after {STEPS * CARTS:,} steps each"
     )

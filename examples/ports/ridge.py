@@ -89,7 +89,7 @@ def choose(fit: Data, validate: Data, steps: int) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """Choose the penalties; compare the test error with that of least squares and of one penalty."""
-    parser = options.parser(__doc__, takes="10 s")
+    parser = options.parser(__doc__, takes="6 s")
     parser.add_argument("--steps", type=options.count, default=100, help="steps of Adam")
     args = options.parse(parser)
     fit, validate, _ = data = draw(fn.random.key(args.seed))

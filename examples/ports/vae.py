@@ -78,7 +78,7 @@ def imagine(params: Any, places: Tensor) -> Tensor:
 
 def main() -> None:
     """Train; show the bound, and the images of a grid of latent variables."""
-    parser = options.parser(__doc__, takes="25 s")
+    parser = options.parser(__doc__, takes="20 s")
     parser.add_argument("--epochs", type=options.count, default=100, help="passes over the training images")
     args = options.parse(parser)
     of_split, of_train, of_test = fn.random.split(fn.random.key(args.seed), 3)

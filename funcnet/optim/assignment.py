@@ -8,7 +8,7 @@ from torch import Tensor
 from funcnet.control_flow import fori_loop, while_loop
 from funcnet.tree import describe
 
-__all__ = ["hungarian_algorithm"]
+__all__ = ["base_hungarian_algorithm", "hungarian_algorithm"]
 
 
 class _Solution(NamedTuple):
