@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import options
 from course import english, korean
-from course.texts import Labels, Text
 
 from funcnet import report
 
@@ -74,20 +73,23 @@ def folded(code: str) -> str:
     return "\n".join(wrap(line, subsequent_indent=indent) for line, indent in lines)
 
 
-def command(step: Step) -> str:
-    return f"python examples/lesson.py {step.name}"
+def command(word: str, language: str) -> str:
+    """Return the command of a step, or of all, in the same language."""
+    chosen = "" if language == "en" else f" --language {language}"
+    return f"python examples/lesson.py {word}{chosen}"
 
 
-def show_list(labels: Labels, texts: dict[str, Text]) -> None:
-    """List the steps with their commands."""
+def show_list(language: str) -> None:
+    """List the steps with the words that run them."""
+    labels, texts = LANGUAGES[language].LABELS, LANGUAGES[language].TEXTS
     rows = [[number, texts[step.name].title, step.name] for number, step in enumerate(STEPS, 1)]
-    report.show(report.table(labels.columns, rows), labels.usage)
+    report.show(report.table(labels.columns, rows), labels.usage.format(all=command("all", language)))
 
 
-def show_step(number: int, labels: Labels, texts: dict[str, Text], arguments: list[str]) -> None:
+def show_step(number: int, language: str, arguments: list[str]) -> None:
     """Ask the question, run the example, and discuss it."""
-    step = STEPS[number]
-    text, module = texts[step.name], importlib.import_module(step.module)
+    step, labels = STEPS[number], LANGUAGES[language].LABELS
+    text, module = LANGUAGES[language].TEXTS[step.name], importlib.import_module(step.module)
     heading = labels.step.format(number=number + 1, count=len(STEPS))
     report.show(f"{heading}: {text.title}", f"{labels.question}: {text.question}")
     print()
@@ -100,7 +102,8 @@ def show_step(number: int, labels: Labels, texts: dict[str, Text], arguments: li
         (labels.seeds, text.seeds),
         (labels.answer, answer),
     ]
-    following = f"{labels.next}: {command(STEPS[number + 1])}" if number + 1 < len(STEPS) else labels.last
+    is_last = number + 1 == len(STEPS)
+    following = labels.last if is_last else f"{labels.next}: {command(STEPS[number + 1].name, language)}"
     paragraphs = [f"{label}: {words}" for label, words in told if words]
     print()
     report.show(f"{labels.code} ({step.module.replace('.', '/')}.py):\n{folded(code)}", *paragraphs, following)
@@ -116,16 +119,15 @@ def main() -> None:
             parser.exit()
         if others or args.svg:
             parser.error(f"{' '.join(others) or '--svg'}: expected one step with it, of {', '.join(names)}")
-    language = LANGUAGES[args.language]
     if args.step is None:
-        show_list(language.LABELS, language.TEXTS)
+        show_list(args.language)
         return
     given = [f"--{name}={getattr(args, name)}" for name in ("seed", "svg") if getattr(args, name) is not None]
     given += ["--dark"] if args.dark else []
     arguments = [*given, *others, *(["--help"] if args.help else [])]
     for number in range(len(STEPS)) if args.step == "all" else [names.index(args.step)]:
         print("\n" * (2 if args.step == "all" and number else 0), end="")
-        show_step(number, language.LABELS, language.TEXTS, arguments)
+        show_step(number, args.language, arguments)
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ LABELS = Labels(
     answer="Answer",
     next="Next",
     last="This was the last step. The other examples build on it: start with `python examples/digits.py`.",
-    usage="For one step, add its word to the command; `python examples/lesson.py all` runs all of them.",
+    usage="For one step, add its word to the command; `{all}` runs all of them.",
     columns=("step", "title", "python examples/lesson.py"),
 )
 

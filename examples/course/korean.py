@@ -12,7 +12,7 @@ LABELS = Labels(
     answer="답",
     next="다음",
     last="마지막 단계입니다. 다른 예제들이 이 내용을 이어 갑니다. `python examples/digits.py`부터 시작해 보세요.",
-    usage="명령 뒤에 단계 이름을 붙이면 그 단계만, `python examples/lesson.py all`을 쓰면 전체가 실행됩니다.",
+    usage="명령 뒤에 단계 이름을 붙이면 그 단계만, `{all}`를 쓰면 전체가 실행됩니다.",
     columns=("단계", "제목", "python examples/lesson.py"),
 )
 

@@ -25,5 +25,5 @@ class Labels(NamedTuple):
     answer: str  # the result of the run, once more
     next: str
     last: str  # after the last step
-    usage: str  # below the list
+    usage: str  # below the list, with {all}, the command of all steps
     columns: tuple[str, str, str]  # of the list of steps

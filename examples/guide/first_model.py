@@ -104,11 +104,19 @@ print(losses.shape, f"{losses[0]:.2f}, {losses[-1]:.2f}")
 print((model.apply(trained, x) > 0).int().flatten().tolist())
 # -> [0, 1, 1, 0]
 
+# %% [markdown]
+# A notebook shows curves and maps as figures, if the extra `plots` is installed.
+
 # %%
 fn.report.curve({"loss": losses}, x_label="step", y_label="cost (nats)")
 
+
 # %%
-fn.report.decision_map(lambda x: model.apply(trained, x).sigmoid(), points=x, labels=y, quantity="P(XOR = 1)")
+def probability(x: Tensor) -> Tensor:
+    return model.apply(trained, x).sigmoid()
+
+
+fn.report.decision_map(probability, points=x, labels=y, quantity="P(XOR = 1)")
 
 # %% [markdown]
 # ## A hundred runs at once

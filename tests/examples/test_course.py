@@ -53,7 +53,7 @@ def test_both_languages_say_the_same(name):
 
 def test_labels_are_in_both_languages():
     for ours, theirs in zip(english.LABELS, korean.LABELS, strict=True):
-        assert re.findall(r"\{\w+\}|`.*?`", str(ours)).sort() == re.findall(r"\{\w+\}|`.*?`", str(theirs)).sort()
+        assert sorted(re.findall(r"\{\w+\}|`.*?`", str(ours))) == sorted(re.findall(r"\{\w+\}|`.*?`", str(theirs)))
         assert ours != theirs
 
 
@@ -73,6 +73,7 @@ def test_the_list_is_in_order_and_fits_80_columns(language, title, lessons):
     rows = [line.split() for line in output.splitlines() if re.match(r" *\d+ ", line)]
     assert status == 0 and [(int(line[0]), line[-1]) for line in rows] == list(enumerate(NAMES, 1))
     assert title in output and max(map(len, output.splitlines())) <= 80
+    assert (" all --language ko`" in " ".join(output.split())) == (language == "ko")
 
 
 def test_a_step_asks_shows_and_points_to_the_next(lessons):
@@ -80,6 +81,7 @@ def test_a_step_asks_shows_and_points_to_the_next(lessons):
     assert status == 0 and time.startswith("exp.py: takes about")
     places = [output.index(text) for text in ("8", "질문:", "f(-1.446)", "핵심 코드", "수업에서는:", "transposes")]
     assert places == sorted(places) and english.TEXTS["exp"].question not in output
+    assert output.strip().endswith("다음: python examples/lesson.py transposes --language ko")
 
 
 @pytest.mark.parametrize("name", ["perceptron", "devices", "exp", "transposes", "find_defect", "plane"])

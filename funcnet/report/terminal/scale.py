@@ -77,7 +77,7 @@ def _fits(low: float, high: float, size: int, most: int, log: bool) -> Iterator[
 
 def _power(exponent: int) -> str:
     """Return a power of ten as text, even beyond the range of floats."""
-    return f"{10.0**exponent:g}" if -5 < exponent < 6 else f"1e{exponent:+03d}"
+    return f"{10.0**exponent:,g}" if -5 < exponent < 6 else f"1e{exponent:+03d}"
 
 
 def _ends(low: float, high: float, unit: float) -> tuple[int, int]:
@@ -90,7 +90,7 @@ def _by_eye(low: float, high: float, size: int, most: int) -> Scale:
     powers = range(math.floor(low), math.ceil(high) + 1)
     exact = [m * 10.0**k for k in powers for m in (1, 2, 5) if low - 1e-9 <= k + math.log10(m) <= high + 1e-9]
     step = next(_steps((10**high - 10**low) / most, math.inf))
-    ticks = dict(zip(exact, (f"{value:g}" for value in exact), strict=True))
+    ticks = dict(zip(exact, (f"{value:,g}" for value in exact), strict=True))
     if len(exact) < 3:
         values = _multiples(step, 10**low, 10**high)
         ticks = dict(zip(values, _labels(values, step), strict=True))
