@@ -151,7 +151,7 @@ def show_sweep(train: Images, test: Images, key: Tensor, args: Namespace) -> Non
 
 def main() -> None:
     """Train one net, or sweep the learning rate."""
-    parser = options.parser(__doc__, takes="8 s")
+    parser = options.parser(__doc__, takes="10 s")
     parser.add_argument(
         "--epochs", type=options.count, help="passes over the training images (default: 60, in a sweep 10)"
     )

@@ -63,7 +63,7 @@ def likelihood(corners: list[Any], at: Tensor) -> Tensor:
 
 def main() -> None:
     """Find the places; show cost, gradient and spectrum of each, and the plane through them."""
-    parser = options.parser(__doc__, takes="8 s")
+    parser = options.parser(__doc__, takes="7 s")
     args = options.parse(parser)
     of_nets, of_lanczos = fn.random.split(fn.random.key(args.seed))
     found = places(of_nets)

@@ -132,7 +132,7 @@ def main() -> None:
 
 def command_line() -> argparse.ArgumentParser:
     """Build the parser; options that it does not know are those of the step."""
-    takes = "3 s per step, and 40 s for all of them"
+    takes = "3 s per step, and 20 s for all of them"
     parser = options.parser(__doc__, takes=takes, seed="given to the step", add_help=False)
     parser.set_defaults(seed=None)
     parser.usage = "%(prog)s [-h] [--language {en,ko}] [STEP | all] [options of the step]"
