@@ -40,6 +40,7 @@ class Body:
         self.depths: dict[Node, int] = {}
         has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
         self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
+        self.far: dict[torch.dtype, str] = {}  # the names of flags: an argument of this dtype is far
         self.sums: dict[Accumulate, str] = {}
 
     def expand(self, place: Place) -> Place:
@@ -142,7 +143,19 @@ class Body:
             return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
+        if row.near:
+            return self.near(node, row.near, args[0])
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
+
+    def near(self, node: Node, op: str, text: str) -> str:
+        """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
+        kind = self.writer.type(node)
+        near, exact, far = (self.writer.call(name, kind, text) for name in (op, node.op, "is_far"))
+        if node.dtype in self.far:
+            self.writer.put(f"{self.far[node.dtype]} |= {far};")
+            return near
+        chosen = f"sel_{kind}({far}, {exact}, {near})"
+        return f"{self.writer.call('any', kind, far)} ? {chosen} : {near}" if node.varying else chosen
 
     def syntax(self, node: Node, args: Sequence[str]) -> str:
         """Return an expression that is neither an infix operator nor a call."""

@@ -23,6 +23,8 @@ _BOUNDS = {
         "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
         "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
         "STEEP": "0x1p-4", "MIDDLE": "1.25", "FULL": "4.0", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
+        "QUARTER": "0x1.921fb6p+0", "QUARTERMORE": "-0x1.774p-25", "QUARTERLEAST": "-0x1.d2e7bap-36",
+        "FARTHEST": "12800.0",
         **_CONSTANTS, **activations.BOUNDS["f32"],
     },
     "f64": {
@@ -30,6 +32,8 @@ _BOUNDS = {
         "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
         "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
         "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
+        "QUARTER": "0x1.921fb54442d18p+0", "QUARTERMORE": "0x1.1a6263314p-54", "QUARTERLEAST": "0x1.701b839a25205p-92",
+        "FARTHEST": "0x1p17",
         **_CONSTANTS, **activations.BOUNDS["f64"],
     },
 }  # fmt: skip

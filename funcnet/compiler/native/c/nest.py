@@ -5,17 +5,47 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.primitives import PRIMITIVES
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Vectors
 from funcnet.compiler.native.c.tails import Tails
+from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Scatter, operands
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Node, Scatter, operands, writes
 
 
 class NestWriter(Tails):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
+        """Print the nest, and again with functions of all arguments: it runs again if one was too far for the others."""
+        self.far = {dtype: self.writer.fresh("far") for dtype in self.nearby()}
+        if not self.far:
+            self.attempt()
+            return
+        for dtype, name in self.far.items():
+            self.writer.put(f"{NAMES[dtype].replace('f', 'i')} {name} = !FUSED;")
+        self.writer.open("if (FUSED)")
+        self.attempt()
+        self.writer.close()
+        self.writer.open(f"if ({' | '.join(self.far.values())})")
+        NestWriter(self.writer, self.nest).attempt()
+        self.writer.close()
+
+    def nearby(self) -> set[torch.dtype]:
+        """Return the dtypes of functions that are faster for near arguments, if the nest may run twice."""
+        body, changed = self.nest.body, {view.buffer for view in writes(self.nest)}
+        read = {x.buffer for part in body for x in operands(part) if isinstance(x, View)}
+        read |= {part.view.buffer for part in body if isinstance(part, Gather)}
+        is_small = math.prod(self.sizes) <= self.writer.target.unroll
+        if is_small or self.nest.sequential or changed & read or any(isinstance(part, Scatter) for part in body):
+            return set()
+        nodes = (part for part in body if isinstance(part, Node) and not part.varying and part.op in PRIMITIVES)
+        return {node.dtype for node in nodes if PRIMITIVES[node.op].near}
+
+    def attempt(self) -> None:
         """Print the start values of the reductions, then the loops."""
         for s in self.accumulations():
             self.start(s)

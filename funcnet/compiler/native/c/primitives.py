@@ -52,6 +52,7 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
+        near: The primitive that computes the same faster unless `is_far` holds for the argument.
         is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
     """
 
@@ -65,6 +66,7 @@ class Primitive:
     booleans: Text = ""
     by_lane: str = ""
     wide: tuple[str, str] | None = None
+    near: str = ""
     is_scaling: bool = False
 
 
@@ -80,8 +82,10 @@ def _text(arity: int, floats: Text = "", integers: Text = "", *, boolean: str = 
     return Primitive(arity, Kind.TEXT, "", boolean, floats=floats, integers=integers, by_lane=by_lane)
 
 
-def _through_float64(arity: int, parameters: str, value: str, floats: Text = "", by_lane: str = "") -> Primitive:
-    return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value))
+def _through_float64(
+    arity: int, parameters: str, value: str, floats: Text = "", by_lane: str = "", *, near: str = ""
+) -> Primitive:
+    return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value), near=near)
 
 
 def _libm(
@@ -110,9 +114,9 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "sqrt": _libm(),
     "sigmoid": _text(1, elementary.SIGMOID),
     "tanh": _text(1, elementary.TANH),
-    "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN),
-    "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS),
-    "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN),
+    "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN, near="near_sin"),
+    "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS, near="near_cos"),
+    "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN, near="near_tan"),
     "asin": _libm(wide="arctangent_f64(x, sqrt_f64((1.0 - x) * (1.0 + x)))"),
     "acos": _libm(wide="arctangent_f64(sqrt_f64((1.0 - x) * (1.0 + x)), x)"),
     "atan": _libm(wide="arctangent_f64(x, 1.0)"),
@@ -179,6 +183,11 @@ PRIMITIVES: dict[str, Primitive] = {
     "gated": _text(3, activations.GATED),
     # called by other texts and by the printers of statements
     "power_of_floats": _text(2, special.POWER_OF_FLOATS),
+    "near_sin": _text(1, doubles.NEAR_SIN),
+    "near_cos": _text(1, doubles.NEAR_COS),
+    "near_tan": _text(1, doubles.NEAR_TAN),
+    "is_far": _text(1, doubles.IS_FAR),
+    "any": _text(1, doubles.any_lane),
     "turns": _text(2, doubles.turns),
     "sum_error": _text(3, doubles.SUM_ERROR),
     "exp_of_sum": _text(2, doubles.EXP_OF_SUM),

@@ -7,6 +7,7 @@ from the error of a product (Dekker, 1971).
 from functools import cache
 from itertools import takewhile
 
+from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.c.functions.lanes import each_lane
 
 _STEP = 16  # exponents that share the pieces of 2 / pi
@@ -47,6 +48,18 @@ def turns(kind: str, scalar: str) -> str:
 static INLINED {kind} turns_{kind}({kind.replace("f", "i")} j, int k) {{ return turns_{scalar}_[4 * j + k]; }}"""
 
 
+def any_lane(kind: str, scalar: str) -> str:
+    """Return whether a mask is true in any lane."""
+    if kind == scalar:
+        raise InternalError("masks are vectors of lanes")
+    mask = kind.replace("f", "i")
+    return f"""static INLINED i64 any_{kind}({mask} mask) {{
+  i64 any = 0;
+  {each_lane("any |= mask[i];")}
+  return any;
+}}"""
+
+
 SUM_ERROR = """
 static INLINED T sum_error_S(T a, T b, T sum) {
   const T added = sum - a;
@@ -55,9 +68,8 @@ static INLINED T sum_error_S(T a, T b, T sum) {
 
 # x is (q + f + low) pi / 2 modulo 2 pi, |f| about 1/2 at most. Here x = y 2^(16 j), and y is an integer or j is 0, so
 # that 2^(16 j) 2 / pi counts modulo 4. The error is 2^-140, and no float is closer than 2^-62 to a multiple of pi / 2
-# (Payne, Hanek, 1983). The sine and cosine of f + low are those of u + v, to u + sine_low and w + cosine_low.
-BLOCKS = {
-    "CIRCLE": """
+# (Payne, Hanek, 1983). The angle f + low is u + v.
+_REDUCED = """
   const I over = (bits_S(abs_S(x)) >> P) - (BIAS + P), j = (over & ~(over >> TOP)) >> 4;
   const T y = x * float_S((BIAS - (j << 4)) << P), p1 = turns_S(j, 0), p2 = turns_S(j, 1), p3 = turns_S(j, 2);
   const T h1 = y * p1, h2 = y * p2, h3 = y * p3, e1 = product_error_S(y, p1, h1), e2 = product_error_S(y, p2, h2);
@@ -66,14 +78,25 @@ BLOCKS = {
   const T r = r1 + r2, q3 = round_S(r), g = r - q3, r3 = sum_error_S(r1, r2, r), e = r3 + d, f = g + e;
   const T low = sum_error_S(g, e, f) + (sum_error_S(r3, d, e) + (sum_error_S(c, b, d) + (sum_error_S(e2, h3, b)
     + (product_error_S(y, p3, h3) + y * turns_S(j, 3)))));
-  const I q = bits_S(q1 + q2 + q3 + K(MAGIC)), is_tiny = abs_S(x) < K(0x1p-27), is_odd = (q & 1) != 0;
-  const T u = f * K(0x1.921fb54442d18p+0), s = u * u, half = K(0.5) * s, w = K(1.0) - half;
+  const I q = bits_S(q1 + q2 + q3 + K(MAGIC)), is_tiny = abs_S(x) < K(0x1p-27);
+  const T u = f * K(0x1.921fb54442d18p+0);
   const T v = fma_S(f, K(0x1.1a62633145c07p-54), fma_S(low, K(0x1.921fb54442d18p+0),
-    product_error_S(f, K(0x1.921fb54442d18p+0), u)));
+    product_error_S(f, K(0x1.921fb54442d18p+0), u)));"""
+# The same for |x| up to FARTHEST (Cody, Waite, 1980): pi / 2 is QUARTER less or plus two smaller numbers, and q times
+# QUARTERMORE is exact. So is a - u unless u has lost no digits.
+_REDUCED_NEAR = """
+  const T z = fma_S(x, K(0x1.45f306dc9c883p-1), K(MAGIC)), k = z - K(MAGIC);
+  const T a = fma_S(-k, K(QUARTER), x), u = fma_S(-k, K(QUARTERMORE), a);
+  const T v = fma_S(-k, K(QUARTERLEAST), fma_S(-k, K(QUARTERMORE), a - u));
+  const I q = bits_S(z), is_tiny = x == K(0.0);"""
+# the sine and cosine of u + v are u + sine_low and w + cosine_low
+_OF_REDUCED = """
+  const I is_odd = (q & 1) != 0;
+  const T s = u * u, half = K(0.5) * s, w = K(1.0) - half;
   const T sine_low = fma_S(u * s, SINETAIL, v * w);
   const T cosine_low = ((K(1.0) - w) - half) + fma_S(s * s, COSINETAIL, -u * v);
-  const T sine = u + sine_low, cosine = w + cosine_low;""",
-}
+  const T sine = u + sine_low, cosine = w + cosine_low;"""
+BLOCKS = {"CIRCLE": _REDUCED + _OF_REDUCED, "NEARBY": _REDUCED_NEAR + _OF_REDUCED}
 SIN = """
 static INLINED T sin_S(T x) { CIRCLE
   return sel_S(is_tiny, x, float_S(bits_S(sel_S(is_odd, cosine, sine)) ^ ((q & 2) << (TOP - 1))));
@@ -84,11 +107,21 @@ static INLINED T cos_S(T x) { CIRCLE
 }"""
 TAN = """
 static INLINED T tan_S(T x) { CIRCLE
-  const T sine_rest = sine_low - (sine - u), cosine_rest = cosine_low - (cosine - w);
+  const T sine_rest = sum_error_S(u, sine_low, sine), cosine_rest = cosine_low - (cosine - w);
   const T n = sel_S(is_odd, -cosine, sine), i = K(1.0) / sel_S(is_odd, sine, cosine), m = n * i;
   const T rest = sel_S(is_odd, -cosine_rest, sine_rest) - m * sel_S(is_odd, sine_rest, cosine_rest);
   return sel_S(is_tiny, x, m + i * (fma_S(-m, sel_S(is_odd, sine, cosine), n) + rest));
 }"""
+
+
+def _near(text: str) -> str:
+    """Return the function of arguments that are not far, with `near_` before its name."""
+    return text.replace("INLINED T ", "INLINED T near_").replace("CIRCLE", "NEARBY")
+
+
+NEAR_SIN, NEAR_COS, NEAR_TAN = map(_near, (SIN, COS, TAN))
+IS_FAR = """
+static INLINED I is_far_S(T x) { return (abs_S(x) > K(FARTHEST)) | (bits_S(K(0.0)) - !FUSED); }"""
 # log(1 + f) is high + rest, and the second half of the digits of high is zero: products with the first digits of
 # log10(e) and log10(2) are exact
 LOG10 = """

@@ -69,6 +69,21 @@ GAMMA = (
     -1.7581907982441744e-08, 7.1872542068929135e-09, -1.7644775477054702e-10, 6.386579640929145e-11,
     -1.1302420350205355e-09, 4.661890010001074e-10,
 )  # fmt: skip
+# (sin(u) / u - 1) / s and (cos(u) - 1 + s / 2) / s², |u| up to pi / 4, in s = u²
+SINE = {
+    "f32": (-0.16666664650292082, 0.008332745936380422, -0.00019587387068464455),
+    "f64": (
+        -0.16666666666666666, 0.008333333333330925, -0.00019841269836722418, 2.755731608381636e-06,
+        -2.5051127944014188e-08, 1.5917848524808262e-10,
+    ),
+}  # fmt: skip
+COSINE = {
+    "f32": (0.04166666464745738, -0.00138883006969039, 2.45474372101932e-05),
+    "f64": (
+        0.041666666666666664, -0.0013888888888887382, 2.480158729874307e-05, -2.7557317260008837e-07,
+        2.0876143827993133e-09, -1.1382456778061306e-11,
+    ),
+}  # fmt: skip
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400, 43867 / 244188)
 
 
@@ -92,8 +107,8 @@ def texts(scalar: str) -> dict[str, str]:
         "SINESERIES": _polynomial(angle[1:12:2], "s"),
         "MIRRORSERIES": _polynomial(angle[1::2], "s"),
         "COSINESERIES": _polynomial(angle[:12:2], "s"),
-        "SINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k + 1) for k in range(1, 9)], "s"),
-        "COSINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k) for k in range(2, 9)], "s"),
+        "SINETAIL": _polynomial(SINE[scalar], "s"),
+        "COSINETAIL": _polynomial(COSINE[scalar], "s"),
         "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, 13)], "q"),
         "ARCTANGENTSERIES": _polynomial(ARCTANGENT, "s"),
     }
