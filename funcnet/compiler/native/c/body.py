@@ -42,6 +42,7 @@ class Body:
         self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
         self.far: dict[torch.dtype, str] = {}  # the names of flags: an argument of this dtype is far
         self.sums: dict[Accumulate, str] = {}
+        self.skipped = 0  # leading indices of a step that do not count
 
     def expand(self, place: Place) -> Place:
         """Return the indices of all axes of the nest from one index per group."""
@@ -197,6 +198,9 @@ class Body:
     def accumulate(self, part: Accumulate, place: Place) -> None:
         """Print one step of a reduction."""
         value = self.read(part.value, place, part.view.varying)
+        if self.skipped:
+            kind = self.writer.type(part.view)
+            value = f"sel_{kind}(w >= {self.skipped}, {value}, {self.writer.constant(part.identity)})"
         if part in self.sums:
             self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:

@@ -168,7 +168,9 @@ class NestWriter(Tails):
         else:
             with self.stretches(level, size - rest, self.ways) as (first, end):
                 self.steps(level, place, names, first, end)
-        if rest and not width:
+            if rest and self.only_reduces():
+                self.overlapping(level, place, names)
+        if rest and not width and not self.only_reduces():
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
                 self.once([*place, f"i{level}"])
@@ -181,31 +183,55 @@ class NestWriter(Tails):
 
     def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
         """Print a loop over the last level that runs several indices per iteration."""
-        totals = dict(self.sums)
         self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
+        self.at_once(level, place, names, "j")
+        self.writer.close()
+
+    def overlapping(self, level: int, place: list[str], names: dict[Accumulate, str]) -> None:
+        """Print the last indices as one more step, in which those of the step before count as the identity."""
+        size = self.sizes[level]
+        self.skipped = self.ways - size % self.ways
+        self.at_once(level, place, names, str(size - self.ways))
+        self.skipped = 0
+
+    def only_reduces(self) -> bool:
+        """Tell whether a nest may run twice at the same index: its reductions are in registers, and it writes nothing."""
+        return all(isinstance(part, Node) or part in self.sums for part in self.nest.body)
+
+    def at_once(self, level: int, place: list[str], names: dict[Accumulate, str], first: str) -> None:
+        """Print one step of an interleaved reduction."""
+        totals = dict(self.sums)
         self.writer.put("VECTORISE")
         self.writer.put("UNROLL(1)")  # else gcc 12 unrolls it, and vectorises across the steps of a block or not at all
         self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
-        self.writer.put(f"const i64 i{level} = j + w;")
+        self.writer.put(f"const i64 i{level} = {first} + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
         self.once([*place, f"i{level}"])
         self.sums.update(totals)
-        self.writer.close()
         self.writer.close()
 
     # Long sums
 
     def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
-        """Print interleaved sums in blocks; each block is added to the totals vector by vector."""
-        with self.block(level, self.sizes[level] - self.sizes[level] % self.ways, BLOCK * self.ways) as (first, end):
-            for s in dict.fromkeys(vector[0] for vector in vectors):
-                self.partial(s, names[s])
+        """Print interleaved sums in blocks; the last indices are a block of their own."""
+        size, rest = self.sizes[level], self.sizes[level] % self.ways
+        with self.block(level, size - rest, BLOCK * self.ways) as (first, end), self.totals(names, vectors):
             self.steps(level, place, names, first, end)
-            for s, total, error, at in vectors:
-                block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
-                self.writer.put(
-                    f"{total} = {self.writer.call('compensate', self.vector(s), total, block, f'&{error}')};"
-                )
+        if rest and self.only_reduces():
+            self.writer.open("")
+            with self.totals(names, vectors):
+                self.overlapping(level, place, names)
+            self.writer.close()
+
+    @contextmanager
+    def totals(self, names: dict[Accumulate, str], vectors: Vectors) -> Iterator[None]:
+        """Declare the sums of a block, and add them to the totals at its end, vector by vector."""
+        for s in dict.fromkeys(vector[0] for vector in vectors):
+            self.partial(s, names[s])
+        yield
+        for s, total, error, at in vectors:
+            block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
+            self.writer.put(f"{total} = {self.writer.call('compensate', self.vector(s), total, block, f'&{error}')};")
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """Print the loop of one level in blocks; the sums of each block are added to the totals at its end."""
