@@ -122,18 +122,6 @@ def _near(text: str) -> str:
 NEAR_SIN, NEAR_COS, NEAR_TAN = map(_near, (SIN, COS, TAN))
 IS_FAR = """
 static INLINED I is_far_S(T x) { return (abs_S(x) > K(FARTHEST)) | (bits_S(K(0.0)) - !FUSED); }"""
-# log(1 + f) is high + rest, and the second half of the digits of high is zero: products with the first digits of
-# log10(e) and log10(2) are exact
-LOG10 = """
-static INLINED T log10_S(T x) {
-  const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
-  const T high = float_S((bits_S(f - h) >> 32) << 32), rest = ((f - high) - h) + s * (h + q * (LOGSERIES));
-  const T a = k * K(0x1.34413509f6p-2), b = high * K(0x1.bcb7b152p-2), sum = a + b;
-  const T more = fma_S(rest + high, K(0x1.b9438ca9aadd5p-36), rest * K(0x1.bcb7b152p-2));
-  const T low = fma_S(k, K(0x1.9fef311f12b36p-42), more);
-  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), sum + (((a - sum) + b) + low), x));
-  return sel_S(x < K(0.0), K(NAN_), w);
-}"""
 EXP_OF_SUM = """
 static INLINED T exp_of_sum_S(T x, T low) {
   const T z_ = fma_S(x, K(0x1.71547652b82fep+0), K(MAGIC)), k_ = z_ - K(MAGIC);
