@@ -97,8 +97,9 @@ def _libm(
     )
 
 
-def _sort(text: str, arity: int) -> Primitive:
-    return Primitive(arity, Kind.TEXT, floats=text, integers=text, booleans=text)
+def _sort(text: str, arity: int, integers: str = "") -> Primitive:
+    others = integers or text
+    return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -212,8 +213,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
-    "ascending": _sort(sorting.ASCENDING, 4),
-    "descending": _sort(sorting.DESCENDING, 4),
+    "ascending": _sort(sorting.ASCENDING[0], 4, sorting.ASCENDING[1]),
+    "descending": _sort(sorting.DESCENDING[0], 4, sorting.DESCENDING[1]),
     "smallest": _sort(sorting.SMALLEST, 5),
     "largest": _sort(sorting.LARGEST, 5),
     "reduce": _text(11, blocks.REDUCE),
