@@ -25,8 +25,8 @@ _BOUNDS = {
         "STEEP": "0x1p-4", "MIDDLE": "1.25", "FULL": "4.0", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
         "QUARTER": "0x1.921fb6p+0", "QUARTERMORE": "-0x1.774p-25", "QUARTERLEAST": "-0x1.d2e7bap-36",
         "FARTHEST": "12800.0",
-        "HALF": "12", "TWOIN10": "0x1.344p-2", "TWOIN10LOW": "0x1.3509f8p-18", "EIN10": "0x1.bc8p-2", "EIN10LOW": "0x1.bd8a94p-13",
-        "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0", "EIN2": "0x1.714p+0", "EIN2LOW": "0x1.47652cp-12",
+        "HALF": "12", "TWOIN10": "0x1.344p-2", "TWOIN10LOW": "0x1.3509f8p-18",
+        "EIN10": "0x1.bc8p-2", "EIN10LOW": "0x1.bd8a94p-13", "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0", "EIN2": "0x1.714p+0", "EIN2LOW": "0x1.47652cp-12",
         **_CONSTANTS, **activations.BOUNDS["f32"],
     },
     "f64": {
@@ -36,8 +36,8 @@ _BOUNDS = {
         "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
         "QUARTER": "0x1.921fb54442d18p+0", "QUARTERMORE": "0x1.1a6263314p-54", "QUARTERLEAST": "0x1.701b839a25205p-92",
         "FARTHEST": "0x1p17",
-        "HALF": "32", "TWOIN10": "0x1.344135p-2", "TWOIN10LOW": "0x1.3ef3fde623e25p-31", "EIN10": "0x1.bcb7b1p-2", "EIN10LOW": "0x1.49b9438ca9aaep-28",
-        "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0", "EIN2": "0x1.715476p+0", "EIN2LOW": "0x1.4ae0bf85ddf44p-26",
+        "HALF": "32", "TWOIN10": "0x1.344135p-2", "TWOIN10LOW": "0x1.3ef3fde623e25p-31",
+        "EIN10": "0x1.bcb7b1p-2", "EIN10LOW": "0x1.49b9438ca9aaep-28", "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0", "EIN2": "0x1.715476p+0", "EIN2LOW": "0x1.4ae0bf85ddf44p-26",
         **_CONSTANTS, **activations.BOUNDS["f64"],
     },
 }  # fmt: skip

@@ -20,7 +20,7 @@ class NestWriter(Tails):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
-        """Print the nest, and again with functions of all arguments: it runs again if one was too far for the others."""
+        """Print the nest, and again with functions of all arguments, which runs if one was far."""
         self.far = {dtype: self.writer.fresh("far") for dtype in self.nearby()}
         if not self.far:
             self.attempt()
@@ -195,7 +195,7 @@ class NestWriter(Tails):
         self.skipped = 0
 
     def only_reduces(self) -> bool:
-        """Tell whether a nest may run twice at the same index: its reductions are in registers, and it writes nothing."""
+        """Tell whether the nest may run twice at an index: it writes nothing, and its reductions are in registers."""
         return all(isinstance(part, Node) or part in self.sums for part in self.nest.body)
 
     def at_once(self, level: int, place: list[str], names: dict[Accumulate, str], first: str) -> None:
