@@ -171,9 +171,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
-    "pow": _through_float64(2, "x y", "power_of_floats_f64(x, y)", doubles.POW, by_lane=integers.POW),
-    "power": _through_float64(3, "x high low", "exp_f64(log_f64(x) * ((f64)high + low))"),  # x ** (high + low), x >= 0
-    "exponential": _through_float64(3, "x high low", "exp_f64(x * ((f64)high + low))"),
+    "pow": _text(2, doubles.POW, by_lane=integers.POW),
+    "power": _text(3, doubles.POWER),
+    "exponential": _text(3, doubles.EXPONENTIAL),
     "logit": _text(1, elementary.LOGIT),
     "silu": _text(1, activations.SILU),
     "mish": _text(1, activations.MISH),
@@ -183,7 +183,6 @@ PRIMITIVES: dict[str, Primitive] = {
     "gelu_slope_tanh": _text(1, activations.GELU_SLOPE_TANH),
     "gated": _text(3, activations.GATED),
     # called by other texts and by the printers of statements
-    "power_of_floats": _text(2, special.POWER_OF_FLOATS),
     "near_sin": _text(1, doubles.NEAR_SIN),
     "near_cos": _text(1, doubles.NEAR_COS),
     "near_tan": _text(1, doubles.NEAR_TAN),

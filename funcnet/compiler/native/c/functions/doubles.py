@@ -130,27 +130,39 @@ static INLINED T exp_of_sum_S(T x, T low) {
   const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
   return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
 }"""
-# |x| = 2^k m, and log(m) = 2 s + s (2 s² / 3 + …) for s = (m - 1) / (m + 1), as pairs. From 2^53 on, y is even.
-POW = """
-static INLINED T pow_S(T x, T y) {
-  const T a = abs_S(x), b = abs_S(y), large = sel_S(b < K(LIFTED), b + K(LIFTED), b);
+# a = 2^k m, and log(m) = 2 s + s (2 s² / 3 + …) for s = (m - 1) / (m + 1), as pairs; log(a) is log + low
+BLOCKS["PAIR"] = """
   const I e = (bits_S(a) - SQRTHALF) >> P;
   const T m = float_S(bits_S(a) - (e << P)), k = CONVERT(e, T), g = m + K(1.0), i = K(1.0) / g, f = m - K(1.0);
   const T s = f * i, p = s * g, sl = i * (((f - p) - product_error_S(s, g, p)) - s * (m - (g - K(1.0))));
   const T q = s * s, ql = fma_S(s + s, sl, product_error_S(s, s, q));
-  const T c = fma_S(q, POWERTAIL, K(0x1.5555555555555p-55)), d = K(0x1.5555555555555p-1) + c;
-  const T t = q * d, tl = fma_S(q, c - (d - K(0x1.5555555555555p-1)), fma_S(ql, d, product_error_S(q, d, t)));
+  const T c = fma_S(q, POWERTAIL, K(TWOTHIRDSLOW)), d = K(TWOTHIRDS) + c;
+  const T t = q * d, tl = fma_S(q, c - (d - K(TWOTHIRDS)), fma_S(ql, d, product_error_S(q, d, t)));
   const T u = s * t, ul = fma_S(s, tl, fma_S(sl, t, product_error_S(s, t, u))) + (sl + sl);
   const T v = k * K(LN2HI), w = v + (s + s), h = w + u;
   const T low = fma_S(k, K(LN2LO), ((s + s) - (w - v)) + (u - (h - w)) + ul);
-  const T log = sel_S(a == K(0.0), K(-INFINITY_), sel_S(a < K(INFINITY_), h, a)), z = y * log;
+  const T log = sel_S(a == K(0.0), K(-INFINITY_), sel_S(a < K(INFINITY_), h, a)), z = y * log;"""
+POW = """
+static INLINED T pow_S(T x, T y) {  // from EVEN on, y is even
+  const T a = abs_S(x), b = abs_S(y), large = sel_S(b < K(LIFTED), b + K(LIFTED), b); PAIR
   const T r = exp_of_sum_S(z, fma_S(y, low, product_error_S(y, log, z)));
   const I is_whole = (b >= K(LIFTED)) | (large - K(LIFTED) == b);
-  const I is_odd = is_whole & (b < K(0x1p53)) & bits_S(large) & 1;
+  const I is_odd = is_whole & (b < K(EVEN)) & bits_S(large) & 1;
   const T even = sel_S(is_whole | (x >= K(0.0)) | (a == K(INFINITY_)), r, K(NAN_));
   const T power = sel_S(is_odd != 0, copysign_S(r, x), even);
-  const I is_one = (y == K(0.0)) | ((a == K(1.0)) & ((x > K(0.0)) | (b >= K(0x1p53))));
+  const I is_one = (y == K(0.0)) | ((a == K(1.0)) & ((x > K(0.0)) | (b >= K(EVEN))));
   return sel_S(is_one, K(1.0), sel_S((x == x) & (y == y), power, x + y));
+}"""
+POWER = """
+static INLINED T power_S(T a, T y, T rest) {  // a ** (y + rest), a >= 0
+  PAIR
+  const T r = exp_of_sum_S(z, fma_S(y, low, fma_S(rest, h, product_error_S(y, log, z))));
+  return sel_S(a < K(0.0), K(NAN_), r);
+}"""
+EXPONENTIAL = """
+static INLINED T exponential_S(T x, T y, T rest) {  // exp(x (y + rest))
+  const T z = x * y;
+  return exp_of_sum_S(z, fma_S(x, rest, product_error_S(x, y, z)));
 }"""
 ASINH = """
 static INLINED T asinh_S(T x) {

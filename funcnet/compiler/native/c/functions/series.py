@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
 _LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
+_POWER_TERMS = {"f32": 7, "f64": 13}  # of the same series, for the logarithm of a power
 _NORMAL_TERMS = {"f32": 5, "f64": 10}  # of the series of (Phi(x) - 1/2) / x in x², |x| up to 1/2
 
 # Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE), interpolated at Chebyshev points
@@ -109,7 +110,7 @@ def texts(scalar: str) -> dict[str, str]:
         "COSINESERIES": _polynomial(angle[:12:2], "s"),
         "SINETAIL": _polynomial(SINE[scalar], "s"),
         "COSINETAIL": _polynomial(COSINE[scalar], "s"),
-        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, 13)], "q"),
+        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, _POWER_TERMS[scalar])], "q"),
         "ARCTANGENTSERIES": _polynomial(ARCTANGENT, "s"),
     }
 
