@@ -132,6 +132,32 @@ def test_large_angles() -> None:
         assert ulps(got, want).max() <= 1, (f, x[ulps(got, want).argmax()])
 
 
+def test_a_far_angle_does_not_change_the_others() -> None:
+    """A nest that meets one runs again; the sum and the values of the other elements stay as they were."""
+    x = torch.linspace(-12_799, 12_799, 3001)
+    far = x.clone()
+    far[7] = 1e30
+
+    def f(x: Tensor) -> tuple[Tensor, ...]:
+        return x.sin(), x.cos(), x.tan(), x.double().sin(), x[8:].sin().sum()
+
+    run, lanes = jit(f, backend="native"), jit(fn.vmap(lambda x: (x.sin(), x.cos(), x.tan())), backend="native")
+    for a, b, c in zip(run(x), run(far), lanes(far), strict=False):
+        assert torch.equal(torch.cat([a[:7], a[8:]]), torch.cat([b[:7], b[8:]]))
+        assert torch.equal(b, c)
+    assert torch.equal(run(x)[-1], run(far)[-1])
+    assert abs(run(far)[0][7] - math.sin(far[7].item())) < 1e-7
+
+
+def test_angles_in_a_nest_that_overwrites_its_argument() -> None:
+    x = torch.tensor([0.5, 1e30, -3.0]).repeat(40)
+    got = jit(lambda x: fn.scan(lambda x, _: (x.sin() + x, None), x, length=2)[0], backend="native")(x)
+    want = x.double()
+    for _ in range(2):
+        want = torch.tensor([math.sin(v) for v in want.float().tolist()], dtype=torch.float64) + want
+    torch.testing.assert_close(got, want.float(), rtol=1e-6, atol=1e-6)
+
+
 def gradient(f):
     return fn.grad(lambda x: f(x).sum())
 
@@ -219,6 +245,22 @@ def test_float64_logarithms_to_base_two() -> None:
         _, exponent = torch.frexp(want)
         assert ((run(x) - want).abs() <= 2 * torch.exp2(exponent.double() - 53)).all()
         torch.testing.assert_close(run(edges), torch.tensor([-inf, -inf, nan, inf, nan]).double(), equal_nan=True)
+
+
+def test_float64_angles_and_logarithms() -> None:
+    """Small and large arguments, multiples of pi / 2, and far ones; the functions of math are within 1 ulp."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2_000, dtype=torch.float64, generator=generator) * torch.logspace(-8, 5, 2_000, dtype=torch.float64)
+    x = torch.cat(
+        [x, torch.arange(1, 500, dtype=torch.float64) ** 2 * (math.pi / 2), 10.0 ** torch.arange(5, 300).double()]
+    )
+    for name in ("sin", "cos", "tan", "log10"):
+        f = getattr(torch, name)
+        given = x.abs() if name == "log10" else x
+        want = torch.tensor([getattr(math, name)(v) for v in given.tolist()], dtype=torch.float64)
+        _, exponent = torch.frexp(want)
+        for run in (jit(f, backend="native"), jit(fn.vmap(f), backend="native")):
+            assert ((run(given) - want).abs() <= 2 * torch.exp2(exponent.double() - 53)).all(), name
 
 
 def test_float64_zeros_keep_their_sign() -> None:

@@ -81,6 +81,24 @@ def test_a_long_line_is_sorted(backend: str) -> None:
     both(lambda x: [*x.sort()], x.to(torch.float32), backend=backend)
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bfloat16])
+def test_long_lines_are_sorted_by_digits(dtype: torch.dtype) -> None:
+    """Lines just below and above the length from which on digits are sorted, and numbers that differ in all digits."""
+    few = [values(size, dtype=dtype) for size in (32 * dtype.itemsize - 1, 32 * dtype.itemsize)]
+    if dtype.is_floating_point:
+        few.append((torch.randn(500, generator=torch.Generator().manual_seed(0)) * 1e3).to(dtype))
+        few[0][3] = -few[0][few[0].isnan()][0]
+    elif dtype != torch.bool:
+        low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+        few.append(torch.randint(low, high, (500,), dtype=dtype, generator=torch.Generator().manual_seed(0)))
+
+    def f(*lines: Tensor) -> list[Tensor]:
+        orders = (False, True)
+        return [y for x, descending in product(lines, orders) for y in x.sort(stable=True, descending=descending)]
+
+    same(jit(f, backend="native")(*few), f(*few))
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sort_in_a_scan_and_of_a_computed_value(backend: str) -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,9 @@ class Body:
         self.depths: dict[Node, int] = {}
         has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
         self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
+        self.far: dict[torch.dtype, str] = {}  # the names of flags: an argument of this dtype is far
         self.sums: dict[Accumulate, str] = {}
+        self.skipped = 0  # leading indices of a step that do not count
 
     def expand(self, place: Place) -> Place:
         """Return the indices of all axes of the nest from one index per group."""
@@ -142,7 +144,19 @@ class Body:
             return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
+        if row.near:
+            return self.near(node, row.near, args[0])
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
+
+    def near(self, node: Node, op: str, text: str) -> str:
+        """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
+        kind = self.writer.type(node)
+        near, exact, far = (self.writer.call(name, kind, text) for name in (op, node.op, "is_far"))
+        if node.dtype in self.far:
+            self.writer.put(f"{self.far[node.dtype]} |= {far};")
+            return near
+        chosen = f"sel_{kind}({far}, {exact}, {near})"
+        return f"{self.writer.call('any', kind, far)} ? {chosen} : {near}" if node.varying else chosen
 
     def syntax(self, node: Node, args: Sequence[str]) -> str:
         """Return an expression that is neither an infix operator nor a call."""
@@ -184,6 +198,9 @@ class Body:
     def accumulate(self, part: Accumulate, place: Place) -> None:
         """Print one step of a reduction."""
         value = self.read(part.value, place, part.view.varying)
+        if self.skipped:
+            kind = self.writer.type(part.view)
+            value = f"sel_{kind}(w >= {self.skipped}, {value}, {self.writer.constant(part.identity)})"
         if part in self.sums:
             self.writer.put(f"{self.sums[part]} = {self.combine(part, self.sums[part], value)};")
         else:

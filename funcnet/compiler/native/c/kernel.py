@@ -42,6 +42,11 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define IN_REGISTER(x)
 #endif
 #endif
+#if defined(__FMA__) || defined(__aarch64__)
+#define FUSED 1  // fma rounds once
+#else
+#define FUSED 0
+#endif
 #if defined(__x86_64__)  // flush-to-zero and denormals-are-zero of MXCSR; flush-to-zero, which is both, of FPCR
 #define FLUSHED 0x8040
 static inline u64 mode(void) { return __builtin_ia32_stmxcsr(); }

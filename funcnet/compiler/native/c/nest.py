@@ -5,17 +5,47 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.primitives import PRIMITIVES
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Vectors
 from funcnet.compiler.native.c.tails import Tails
+from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Scatter, operands
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Node, Scatter, operands, writes
 
 
 class NestWriter(Tails):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
+        """Print the nest, and again with functions of all arguments, which runs if one was far."""
+        self.far = {dtype: self.writer.fresh("far") for dtype in self.nearby()}
+        if not self.far:
+            self.attempt()
+            return
+        for dtype, name in self.far.items():
+            self.writer.put(f"{NAMES[dtype].replace('f', 'i')} {name} = !FUSED;")
+        self.writer.open("if (FUSED)")
+        self.attempt()
+        self.writer.close()
+        self.writer.open(f"if ({' | '.join(self.far.values())})")
+        NestWriter(self.writer, self.nest).attempt()
+        self.writer.close()
+
+    def nearby(self) -> set[torch.dtype]:
+        """Return the dtypes of functions that are faster for near arguments, if the nest may run twice."""
+        body, changed = self.nest.body, {view.buffer for view in writes(self.nest)}
+        read = {x.buffer for part in body for x in operands(part) if isinstance(x, View)}
+        read |= {part.view.buffer for part in body if isinstance(part, Gather)}
+        is_small = math.prod(self.sizes) <= self.writer.target.unroll
+        if is_small or self.nest.sequential or changed & read or any(isinstance(part, Scatter) for part in body):
+            return set()
+        nodes = (part for part in body if isinstance(part, Node) and not part.varying and part.op in PRIMITIVES)
+        return {node.dtype for node in nodes if PRIMITIVES[node.op].near}
+
+    def attempt(self) -> None:
         """Print the start values of the reductions, then the loops."""
         for s in self.accumulations():
             self.start(s)
@@ -138,7 +168,9 @@ class NestWriter(Tails):
         else:
             with self.stretches(level, size - rest, self.ways) as (first, end):
                 self.steps(level, place, names, first, end)
-        if rest and not width:
+            if rest and self.only_reduces():
+                self.overlapping(level, place, names)
+        if rest and not width and not self.only_reduces():
             with self.registers(cut):
                 self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
                 self.once([*place, f"i{level}"])
@@ -151,31 +183,55 @@ class NestWriter(Tails):
 
     def steps(self, level: int, place: list[str], names: dict[Accumulate, str], first: str, end: str) -> None:
         """Print a loop over the last level that runs several indices per iteration."""
-        totals = dict(self.sums)
         self.writer.open(f"for (i64 j = {first}; j < {end}; j += {self.ways})")
+        self.at_once(level, place, names, "j")
+        self.writer.close()
+
+    def overlapping(self, level: int, place: list[str], names: dict[Accumulate, str]) -> None:
+        """Print the last indices as one more step, in which those of the step before count as the identity."""
+        size = self.sizes[level]
+        self.skipped = self.ways - size % self.ways
+        self.at_once(level, place, names, str(size - self.ways))
+        self.skipped = 0
+
+    def only_reduces(self) -> bool:
+        """Tell whether the nest may run twice at an index: it writes nothing, and its reductions are in registers."""
+        return all(isinstance(part, Node) or part in self.sums for part in self.nest.body)
+
+    def at_once(self, level: int, place: list[str], names: dict[Accumulate, str], first: str) -> None:
+        """Print one step of an interleaved reduction."""
+        totals = dict(self.sums)
         self.writer.put("VECTORISE")
         self.writer.put("UNROLL(1)")  # else gcc 12 unrolls it, and vectorises across the steps of a block or not at all
         self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
-        self.writer.put(f"const i64 i{level} = j + w;")
+        self.writer.put(f"const i64 i{level} = {first} + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
         self.once([*place, f"i{level}"])
         self.sums.update(totals)
-        self.writer.close()
         self.writer.close()
 
     # Long sums
 
     def steps_in_blocks(self, level: int, place: list[str], names: dict[Accumulate, str], vectors: Vectors) -> None:
-        """Print interleaved sums in blocks; each block is added to the totals vector by vector."""
-        with self.block(level, self.sizes[level] - self.sizes[level] % self.ways, BLOCK * self.ways) as (first, end):
-            for s in dict.fromkeys(vector[0] for vector in vectors):
-                self.partial(s, names[s])
+        """Print interleaved sums in blocks; the last indices are a block of their own."""
+        size, rest = self.sizes[level], self.sizes[level] % self.ways
+        with self.block(level, size - rest, BLOCK * self.ways) as (first, end), self.totals(names, vectors):
             self.steps(level, place, names, first, end)
-            for s, total, error, at in vectors:
-                block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
-                self.writer.put(
-                    f"{total} = {self.writer.call('compensate', self.vector(s), total, block, f'&{error}')};"
-                )
+        if rest and self.only_reduces():
+            self.writer.open("")
+            with self.totals(names, vectors):
+                self.overlapping(level, place, names)
+            self.writer.close()
+
+    @contextmanager
+    def totals(self, names: dict[Accumulate, str], vectors: Vectors) -> Iterator[None]:
+        """Declare the sums of a block, and add them to the totals at its end, vector by vector."""
+        for s in dict.fromkeys(vector[0] for vector in vectors):
+            self.partial(s, names[s])
+        yield
+        for s, total, error, at in vectors:
+            block = f"*(const {self.vector(s)} *)&{names[s]}[{at}]"
+            self.writer.put(f"{total} = {self.writer.call('compensate', self.vector(s), total, block, f'&{error}')};")
 
     def blocks(self, level: int, place: list[str], cut: list[Accumulate]) -> None:
         """Print the loop of one level in blocks; the sums of each block are added to the totals at its end."""

@@ -52,6 +52,7 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
+        near: The primitive that computes the same faster unless `is_far` holds for the argument.
         is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
     """
 
@@ -65,6 +66,7 @@ class Primitive:
     booleans: Text = ""
     by_lane: str = ""
     wide: tuple[str, str] | None = None
+    near: str = ""
     is_scaling: bool = False
 
 
@@ -80,8 +82,10 @@ def _text(arity: int, floats: Text = "", integers: Text = "", *, boolean: str = 
     return Primitive(arity, Kind.TEXT, "", boolean, floats=floats, integers=integers, by_lane=by_lane)
 
 
-def _through_float64(arity: int, parameters: str, value: str, floats: Text = "", by_lane: str = "") -> Primitive:
-    return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value))
+def _through_float64(
+    arity: int, parameters: str, value: str, floats: Text = "", by_lane: str = "", *, near: str = ""
+) -> Primitive:
+    return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value), near=near)
 
 
 def _libm(
@@ -93,8 +97,9 @@ def _libm(
     )
 
 
-def _sort(text: str, arity: int) -> Primitive:
-    return Primitive(arity, Kind.TEXT, floats=text, integers=text, booleans=text)
+def _sort(text: str, arity: int, integers: str = "") -> Primitive:
+    others = integers or text
+    return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -104,15 +109,15 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "exp2": _text(1, elementary.EXP2),
     "expm1": _text(1, elementary.EXPM1),
     "log": _text(1, elementary.LOG),
-    "log2": _through_float64(1, "x", "log_f64(x) * 0x1.71547652b82fep+0", elementary.LOG2),
-    "log10": _through_float64(1, "x", "log_f64(x) * 0x1.bcb7b1526e50ep-2", doubles.LOG10),
+    "log2": _text(1, elementary.LOG2),
+    "log10": _text(1, elementary.LOG10),
     "log1p": _text(1, elementary.LOG1P),
     "sqrt": _libm(),
     "sigmoid": _text(1, elementary.SIGMOID),
     "tanh": _text(1, elementary.TANH),
-    "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN),
-    "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS),
-    "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN),
+    "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN, near="near_sin"),
+    "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS, near="near_cos"),
+    "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN, near="near_tan"),
     "asin": _libm(wide="arctangent_f64(x, sqrt_f64((1.0 - x) * (1.0 + x)))"),
     "acos": _libm(wide="arctangent_f64(sqrt_f64((1.0 - x) * (1.0 + x)), x)"),
     "atan": _libm(wide="arctangent_f64(x, 1.0)"),
@@ -166,9 +171,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
-    "pow": _through_float64(2, "x y", "power_of_floats_f64(x, y)", doubles.POW, by_lane=integers.POW),
-    "power": _through_float64(3, "x high low", "exp_f64(log_f64(x) * ((f64)high + low))"),  # x ** (high + low), x >= 0
-    "exponential": _through_float64(3, "x high low", "exp_f64(x * ((f64)high + low))"),
+    "pow": _text(2, doubles.POW, by_lane=integers.POW),
+    "power": _text(3, doubles.POWER),
+    "exponential": _text(3, doubles.EXPONENTIAL),
     "logit": _text(1, elementary.LOGIT),
     "silu": _text(1, activations.SILU),
     "mish": _text(1, activations.MISH),
@@ -178,7 +183,11 @@ PRIMITIVES: dict[str, Primitive] = {
     "gelu_slope_tanh": _text(1, activations.GELU_SLOPE_TANH),
     "gated": _text(3, activations.GATED),
     # called by other texts and by the printers of statements
-    "power_of_floats": _text(2, special.POWER_OF_FLOATS),
+    "near_sin": _text(1, doubles.NEAR_SIN),
+    "near_cos": _text(1, doubles.NEAR_COS),
+    "near_tan": _text(1, doubles.NEAR_TAN),
+    "is_far": _text(1, doubles.IS_FAR),
+    "any": _text(1, doubles.any_lane),
     "turns": _text(2, doubles.turns),
     "sum_error": _text(3, doubles.SUM_ERROR),
     "exp_of_sum": _text(2, doubles.EXP_OF_SUM),
@@ -203,8 +212,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
-    "ascending": _sort(sorting.ASCENDING, 4),
-    "descending": _sort(sorting.DESCENDING, 4),
+    "ascending": _sort(sorting.ASCENDING[0], 4, sorting.ASCENDING[1]),
+    "descending": _sort(sorting.DESCENDING[0], 4, sorting.DESCENDING[1]),
     "smallest": _sort(sorting.SMALLEST, 5),
     "largest": _sort(sorting.LARGEST, 5),
     "reduce": _text(11, blocks.REDUCE),

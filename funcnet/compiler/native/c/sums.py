@@ -73,7 +73,7 @@ class Sums(Body):
         """Return the number of successive additions from a level inwards."""
         lengths = [1 if stride else size for size, stride in zip(self.sizes, self.strides(s.view), strict=True)]
         if self.interleaves(len(lengths) - 1) and not self.strides(s.view)[-1]:
-            lengths[-1] = lengths[-1] // self.ways + self.ways
+            lengths[-1] = -(-lengths[-1] // self.ways) + self.ways.bit_length() - 1  # the last are added pairwise
         return math.prod(lengths[level:])
 
     def cut_level(self, s: Accumulate) -> int | None:
@@ -133,6 +133,9 @@ class Sums(Body):
         size = self.ways
         while size := size // 2:
             step = self.combine(s, f"{name}[w]", f"{name}[w + {size}]")
+            if size >= 4:
+                self.writer.put("VECTORISE")
+                self.writer.put("UNROLL(1)")  # else gcc 12 unrolls it and computes maxima with branches
             self.writer.put(f"for (int w = 0; w < {size}; ++w) {name}[w] = {step};")
 
     def vectors(self, sums: Sequence[Accumulate]) -> Vectors:

@@ -48,13 +48,18 @@ static inline T log_S(T x) {
   const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), v, x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }"""
-LOG2 = """
-static inline T log2_S(T x) {
+# log(1 + f) is high + rest, and the second half of the digits of high is zero: products with the first digits of the
+# logarithms of e and 2 to another base are exact
+_OTHER_LOG = """
+static INLINED T logBASE_S(T x) {
   const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
-  const T u = fma_S(f - (h - s * (h + q * (LOGSERIES))), K(0x1.71547652b82fep+0), k);  // exact at powers of two
-  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), u, x));
+  const T high = float_S((bits_S(f - h) >> HALF) << HALF), rest = ((f - high) - h) + s * (h + q * (LOGSERIES));
+  const T a = k * K(TWOINBASE), b = high * K(EINBASE), sum = a + b;
+  const T low = fma_S(k, K(TWOINBASELOW), fma_S(rest + high, K(EINBASELOW), rest * K(EINBASE)));
+  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), sum + (((a - sum) + b) + low), x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }"""
+LOG2, LOG10 = (_OTHER_LOG.replace("BASE", base) for base in ("2", "10"))
 LOGIT = """
 static inline T logit_S(T x) {
   const T q = K(1.0) - x, y = x / q, error = fma_S(-y, q, x) - y * ((K(1.0) - q) - x);

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
 _LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
+_POWER_TERMS = {"f32": 7, "f64": 13}  # of the same series, for the logarithm of a power
 _NORMAL_TERMS = {"f32": 5, "f64": 10}  # of the series of (Phi(x) - 1/2) / x in x², |x| up to 1/2
 
 # Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE), interpolated at Chebyshev points
@@ -69,6 +70,21 @@ GAMMA = (
     -1.7581907982441744e-08, 7.1872542068929135e-09, -1.7644775477054702e-10, 6.386579640929145e-11,
     -1.1302420350205355e-09, 4.661890010001074e-10,
 )  # fmt: skip
+# (sin(u) / u - 1) / s and (cos(u) - 1 + s / 2) / s², |u| up to pi / 4, in s = u²
+SINE = {
+    "f32": (-0.16666664650292082, 0.008332745936380422, -0.00019587387068464455),
+    "f64": (
+        -0.16666666666666666, 0.008333333333330925, -0.00019841269836722418, 2.755731608381636e-06,
+        -2.5051127944014188e-08, 1.5917848524808262e-10,
+    ),
+}  # fmt: skip
+COSINE = {
+    "f32": (0.04166666464745738, -0.00138883006969039, 2.45474372101932e-05),
+    "f64": (
+        0.041666666666666664, -0.0013888888888887382, 2.480158729874307e-05, -2.7557317260008837e-07,
+        2.0876143827993133e-09, -1.1382456778061306e-11,
+    ),
+}  # fmt: skip
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400, 43867 / 244188)
 
 
@@ -92,9 +108,9 @@ def texts(scalar: str) -> dict[str, str]:
         "SINESERIES": _polynomial(angle[1:12:2], "s"),
         "MIRRORSERIES": _polynomial(angle[1::2], "s"),
         "COSINESERIES": _polynomial(angle[:12:2], "s"),
-        "SINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k + 1) for k in range(1, 9)], "s"),
-        "COSINETAIL": _polynomial([(-1) ** k / math.factorial(2 * k) for k in range(2, 9)], "s"),
-        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, 13)], "q"),
+        "SINETAIL": _polynomial(SINE[scalar], "s"),
+        "COSINETAIL": _polynomial(COSINE[scalar], "s"),
+        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, _POWER_TERMS[scalar])], "q"),
         "ARCTANGENTSERIES": _polynomial(ARCTANGENT, "s"),
     }
 

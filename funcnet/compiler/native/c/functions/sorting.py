@@ -1,7 +1,8 @@
 """C texts of sorts, in the notation of `definitions`: stable, NaN as the largest.
 
-Keys and order have room for 2 n elements; each function returns the position in them at which its result begins. The
-first k elements are found with a heap of k, and the k-th by partitions.
+Keys and order have room for 2 n elements; each function returns the position in them at which its result begins. Long
+lines are sorted by their digits, from the last to the first, and short ones by merging. The first k elements are found
+with a heap of k, and the k-th by partitions.
 """
 
 _STEP = """{
@@ -11,8 +12,8 @@ _STEP = """{
           order[to + k] = order[from];
         }"""
 _MERGE = """
-static i64 NAME_S(T *keys, i64 *order, i64 n, volatile int *control) {  // where in keys and order the result begins
-  i64 at = 0, to = n;  // by merging, until control stops it
+static i64 NAME_merged_S(T *keys, i64 *order, i64 n, volatile int *control) {
+  i64 at = 0, to = n;
   for (i64 width = 1; width < n; width *= 2, at = n - at, to = n - to)
     for (i64 low = 0; low < n; low += 2 * width) {
       const i64 middle = low + width < n ? low + width : n, high = middle + width < n ? middle + width : n;
@@ -29,6 +30,41 @@ static i64 NAME_S(T *keys, i64 *order, i64 n, volatile int *control) {  // where
     }
   return at;
 }""".replace("STEP", _STEP)
+
+# a byte is a digit; all NaN are equal, and so are the zeros
+_DIGITS = """
+static inline u64 NAME_rank_S(T x) {  // smaller for a key that is before
+  const I i = INTEGER;
+  return FLIP((u64)i ^ ((I)-1 < 0 ? 1ULL << (8 * sizeof i - 1) : 0));
+}
+static i64 NAME_S(T *keys, i64 *order, i64 n, volatile int *control) {  // until control stops it
+  if (n < 32 * (i64)sizeof(T)) return NAME_merged_S(keys, order, n, control);
+  i64 starts[sizeof(T)][256] = {{0}}, at = 0, to = n;
+  for (i64 i = 0; i < n; ++i) {
+    const u64 rank = NAME_rank_S(keys[i]);
+    if (!(i & 0xffff) && control[0]) return at;
+    for (int d = 0; d < (int)sizeof(T); ++d) ++starts[d][rank >> 8 * d & 255];
+  }
+  for (int d = 0; d < (int)sizeof(T); ++d) {
+    i64 *const start = starts[d], sum = 0;
+    if (start[NAME_rank_S(keys[at]) >> 8 * d & 255] == n) continue;  // the digit of all keys is the same
+    for (int v = 0; v < 256; ++v) {
+      const i64 count = start[v];
+      start[v] = sum;
+      sum += count;
+    }
+    for (i64 i = at; i < at + n; ++i) {
+      const i64 place = to + start[NAME_rank_S(keys[i]) >> 8 * d & 255]++;
+      if (!(i & 0xffff) && control[0]) return at;
+      keys[place] = keys[i];
+      order[place] = order[i];
+    }
+    at = n - at;
+    to = n - to;
+  }
+  return at;
+}"""
+_OF_FLOAT = "x != x ? ~bits_S(K(-0.0)) : x == K(0.0) ? 0 : bits_S(x) ^ (bits_S(x) >> TOP & ~bits_S(K(-0.0)))"
 
 _ORDERED = """
 static inline int NAME_before_S(T b, i64 j, T a, i64 i) {  // a total order, since no two positions are equal
@@ -114,8 +150,13 @@ def _text(text: str, name: str, before: tuple[str, str]) -> str:
     return text.replace("NAME", name).replace("BEFORE", plain[0]).replace("AFTER", plain[1])
 
 
-ASCENDING = _MERGE.replace("NAME", "ascending").replace("BEFORE", _SMALLER[0])
-DESCENDING = _MERGE.replace("NAME", "descending").replace("BEFORE", _LARGER[0])
+def _line(name: str, before: str, flip: str) -> tuple[str, str]:
+    """Return the texts of a sort of a line of floats and of integers."""
+    text = (_MERGE + _DIGITS).replace("NAME", name).replace("BEFORE", before).replace("FLIP", flip)
+    return text.replace("INTEGER", _OF_FLOAT), text.replace("INTEGER", "x")
+
+
+ASCENDING, DESCENDING = _line("ascending", _SMALLER[0], ""), _line("descending", _LARGER[0], "~")
 SMALLEST = _text(_HEAP, "smallest", _SMALLER)
 LARGEST = _text(_HEAP, "largest", _LARGER)
 NTH_SMALLEST = _text(_SELECT, "nth_smallest", _SMALLER)

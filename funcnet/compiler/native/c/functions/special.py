@@ -1,4 +1,4 @@
-"""C texts of the error and gamma functions and of powers, in the notation of `definitions`."""
+"""C texts of the error and gamma functions, in the notation of `definitions`."""
 
 # erf(x) is x plus x times a polynomial in x², and from |x| = MIDDLE on, 1 minus its distance from 1
 ERF = """
@@ -31,13 +31,4 @@ static INLINED T log_gamma_S(T x) {
   const T k = (a + K(MAGIC)) - K(MAGIC), f = K(2.0) * (a - k), s = f * f, sine = f * MIRRORSERIES;
   const T mirror = log_S(K(PI) / (a * abs_S(sine))) - y;
   return sel_S(a == K(INFINITY_), a, sel_S(x < K(0.0), mirror, y));
-}"""
-# x ** y for floats of type float32: integers from 2^24 on are even
-POWER_OF_FLOATS = """
-static INLINED T power_of_floats_S(T x, T y) {
-  const T a = abs_S(x), m = y + K(MAGIC), r = exp_S(y * log_S(a));
-  const I is_large = abs_S(y) >= K(0x1p24), is_whole = is_large | (m - K(MAGIC) == y);
-  const I is_odd = ~is_large & is_whole & bits_S(m) & 1, is_one = (a == K(1.0)) & ((x > K(0.0)) | is_large);
-  const T power = sel_S(is_odd, copysign_S(r, x), sel_S(is_whole | (x >= K(0.0)) | (a == K(INFINITY_)), r, K(NAN_)));
-  return sel_S(is_one | (y == K(0.0)), K(1.0), power);
 }"""
