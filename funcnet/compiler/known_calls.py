@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import is_
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from funcnet.compiler import forks
 from funcnet.compiler.calls import Compiled, Request
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.number_arguments import is_like, parameter
+from funcnet.compiler.signature import is_fixed
 from funcnet.tree import Structure, Tree, flatten
 from funcnet.tree.likeness import Flattener
 
@@ -56,10 +58,11 @@ class KnownCall:
     @staticmethod
     def is_possible(request: Request, compiled: Compiled) -> bool:
         """Tell whether it can be decided quickly that a later call has the same signature."""
-        objects = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
+        constants = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
+        are_known = all(is_fixed(each) or _is_own(each, request) for each in constants)
         reads_values = any(value is not None for value in compiled.program.fixed)
         has_tensors = request.tensors or compiled.program.captures  # the guards of tensors see modes, too
-        return bool(has_tensors) and not reads_values and all(each.__class__ in _IMMUTABLE for each in objects)
+        return bool(has_tensors) and not reads_values and are_known
 
     def inputs(self, structure: Structure, leaves: Sequence[Any]) -> Sequence[Tensor] | None:
         """Return the inputs of the program for a usual call; None if its signature may be another one."""
@@ -133,8 +136,7 @@ class Recent:
 
     def add(self, request: Request, call: Call, captures: Sequence[Tensor]) -> None:
         """Make further calls like this one faster, if that is possible."""
-        is_own = len(request.holders) == 1  # no argument holds captures
-        if call.known < _MOST and is_own and is_usual() and KnownCall.is_possible(request, call.compiled):
+        if call.known < _MOST and is_usual() and KnownCall.is_possible(request, call.compiled):
             call.known += 1
             known = KnownCall(request, call.compiled, captures, call.lanes)
             self.calls = known, *self.calls[: _LENGTH - 1]
@@ -164,4 +166,11 @@ def _kinds(request: Request) -> list[int]:
 
 
 _KINDS = _TENSOR, _NUMBER, _CONSTANT = range(3)
-_IMMUTABLE = {str, bool, int, float, complex, torch.dtype, torch.device, torch.Size}  # so the same object is equal
+
+
+def _is_own(leaf: Any, request: Request) -> bool:
+    """Tell whether a constant may hold captures and equals only itself: a function, or the instance of a method."""
+    return any(leaf is holder for holder in request.holders) and type(leaf).__eq__ in _EQUALITIES
+
+
+_EQUALITIES = object.__eq__, BuiltinFunctionType.__eq__  # not of bound methods, which are new objects in each call
