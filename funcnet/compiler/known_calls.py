@@ -173,4 +173,7 @@ def _is_own(leaf: Any, request: Request) -> bool:
     return any(leaf is holder for holder in request.holders) and type(leaf).__eq__ in _EQUALITIES
 
 
-_EQUALITIES = object.__eq__, BuiltinFunctionType.__eq__  # not of bound methods, which are new objects in each call
+_EQUALITIES: tuple[object, ...] = (
+    object.__eq__,
+    BuiltinFunctionType.__eq__,
+)  # not of bound methods, which are new objects in each call
