@@ -140,6 +140,8 @@ class Jit(Shown, Generic[P, R]):
                 for known in self._recent.calls:
                     if (inputs := known.inputs(structure, leaves)) is not None:
                         return known.run(inputs)
+                if (found := self._recent.find(structure, leaves)) is not None:
+                    return found[0].run(found[1])
                 if not any(map(is_array, leaves)):
                     break
                 args, kwargs = arrays_as_tensors((args, kwargs))  # then the call may be like a recent one

@@ -241,6 +241,22 @@ def test_places_of_one_closed_over_tensor_may_come_apart():
     torch.testing.assert_close(jitted(X), 2 * X + 10)
 
 
+def test_many_signatures_in_turn_take_the_short_way(monkeypatch):
+    jitted, plain = fn.jit(with_all, backend="eager"), with_all
+    given = [(X[:, :1].repeat(1, size), scale, flag) for size in (1, 2) for scale in (2.0, 3.0) for flag in "ab"]
+    for _ in range(2):
+        for x, scale, flag in given:
+            jitted({"x": x}, scale, flag), jitted([x], scale, flag)
+    monkeypatch.delattr(Jit, "_call")
+    for x, scale, flag in given:
+        for tree in ({"x": x}, [x]):
+            assert torch.equal(jitted(tree, scale, flag), plain(tree, scale, flag))
+
+
+def with_all(tree, scale, flag):
+    return fn.tree.leaves(tree)[0] * scale + int(flag == "a") - 2 * int(isinstance(tree, list))
+
+
 def test_many_signatures_in_turn():
     jitted = fn.jit(weighted, backend="eager")
     for _ in range(20):
