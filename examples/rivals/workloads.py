@@ -279,8 +279,8 @@ def loops(lib: Any) -> dict[str, Work]:
         params = lib.tree.map(lambda p, t: p - 0.01 * t, state["params"], trace)
         return {"params": params, "trace": trace, "steps": state["steps"] + 1}
 
-    def noisy(params: Any, key: Any) -> Any:
-        return update(params, x + lib.random.normal(key, x.shape), y)
+    def noisy(params: Any, i: int) -> Any:
+        return update(params, x + lib.random.normal(lib.random.fold_in(key, i), x.shape), y)
 
     def run(call: Callable[[Any, int], Any], carry: Any) -> Any:
         for i in range(20):
@@ -295,7 +295,7 @@ def loops(lib: Any) -> dict[str, Work]:
         "closed-over tensors": (partial(run, lambda params, i: closing(params)), params),
         "another float each time": (partial(run, lambda params, i: rated(params, x, y, 0.1 / (i + 1))), params),
         "a dict of states": (partial(run, lambda state, i: stateful(state, x, y)), state),
-        "a key, folded in": (partial(run, lambda params, i: drawing(params, lib.random.fold_in(key, i))), params),
+        "a key and an int": (partial(run, drawing), params),
     }
 
 
