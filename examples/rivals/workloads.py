@@ -63,22 +63,25 @@ def operations(lib: Any) -> dict[str, Work]:
 
 def net(lib: Any, sizes: list[int], batch: int, steps: int, nets: int | None = None) -> Work:
     """Return gradient descent of a tanh net with a squared error, and its parameters."""
-    x, y = normal(lib, batch, sizes[0]), normal(lib, batch, sizes[-1], seed=1)
-    scale = [normal(lib, n, m, seed=n) / math.sqrt(n) for n, m in pairwise(sizes)]
-    params = [(w, lib.numpy.zeros(w.shape[1])) for w in scale]
-
-    def loss(params: Any) -> Any:
-        h = x
-        for w, b in params[:-1]:
-            h = lib.numpy.tanh(h @ w + b)
-        w, b = params[-1]
-        return ((h @ w + b - y) ** 2).mean()
-
-    run = trained(lib, loss, steps)
+    params, x, y = parameters(lib, sizes), normal(lib, batch, sizes[0]), normal(lib, batch, sizes[-1], seed=1)
+    run = trained(lib, lambda params: squared_error(lib, params, x, y), steps)
     if nets is None:
         return run, params
     scales = 1 + lib.numpy.arange(nets) / nets
     return lib.vmap(lambda scale: run(lib.tree.map(lambda p: p * scale, params))), scales
+
+
+def parameters(lib: Any, sizes: list[int]) -> list[tuple[Any, Any]]:
+    scale = [normal(lib, n, m, seed=n) / math.sqrt(n) for n, m in pairwise(sizes)]
+    return [(w, lib.numpy.zeros(w.shape[1])) for w in scale]
+
+
+def squared_error(lib: Any, params: Any, x: Any, y: Any) -> Any:
+    """Return the mean squared error of a tanh net."""
+    for w, b in params[:-1]:
+        x = lib.numpy.tanh(x @ w + b)
+    w, b = params[-1]
+    return ((x @ w + b - y) ** 2).mean()
 
 
 def trained(lib: Any, loss: Callable[[Any], Any], steps: int) -> Callable[[Any], Any]:
@@ -255,12 +258,49 @@ def growing(lib: Any) -> dict[str, Callable[[], Work]]:
 def calls(lib: Any) -> dict[str, Work]:
     """Return functions that compute almost nothing, so that a call of the jitted function is the cost."""
     x = lib.numpy.zeros(())
-    names = {f"leaf {i}": x for i in range(20)}
+    names, held = {f"leaf {i}": x for i in range(20)}, [lib.numpy.zeros(()) for _ in range(4)]
     return {
         "call with a scalar": (lambda x: x + 1, x),
+        "call with 4 closed-over tensors": (lambda x: x + sum(held), x),
         "call of a vmap of 16": (lib.vmap(lambda x: x + 1), lib.numpy.zeros(16)),
         "call with a dict of 20": (lambda tree: lib.tree.map(lambda x: x + 1, tree), names),
         "call with a list of 100": (lambda tree: lib.tree.map(lambda x: x + 1, tree), [x] * 100),
+    }
+
+
+def loops(lib: Any) -> dict[str, Work]:
+    """Return Python loops of 20 jitted training steps, which get their data and options in different ways."""
+    params, x, y = parameters(lib, [8, 16, 16, 1]), normal(lib, 32, 8), normal(lib, 32, 1, seed=1)
+    trace, key = lib.tree.map(lambda p: 0 * p, params), lib.random.key(0)
+    state = {"params": params, "trace": trace, "steps": lib.numpy.zeros(())}
+
+    def update(params: Any, x: Any, y: Any, rate: Any = 0.1) -> Any:
+        grads = lib.grad(partial(squared_error, lib))(params, x, y)
+        return lib.tree.map(lambda p, g: p - rate * g, params, grads)
+
+    def momentum(state: Any, x: Any, y: Any) -> Any:
+        grads = lib.grad(partial(squared_error, lib))(state["params"], x, y)
+        trace = lib.tree.map(lambda t, g: 0.9 * t + g, state["trace"], grads)
+        params = lib.tree.map(lambda p, t: p - 0.01 * t, state["params"], trace)
+        return {"params": params, "trace": trace, "steps": state["steps"] + 1}
+
+    def noisy(params: Any, i: int) -> Any:
+        return update(params, x + lib.random.normal(lib.random.fold_in(key, i), x.shape), y)
+
+    def run(call: Callable[[Any, int], Any], carry: Any) -> Any:
+        for i in range(20):
+            carry = call(carry, i)
+        return carry
+
+    step, named, closing = lib.jit(update), lib.jit(update), lib.jit(lambda params: update(params, x, y))
+    rated, stateful, drawing = lib.jit(update), lib.jit(momentum), lib.jit(noisy)
+    return {
+        "arguments": (partial(run, lambda params, i: step(params, x, y)), params),
+        "keyword arguments": (partial(run, lambda params, i: named(params, x=x, y=y)), params),
+        "closed-over tensors": (partial(run, lambda params, i: closing(params)), params),
+        "another float each time": (partial(run, lambda params, i: rated(params, x, y, 0.1 / (i + 1))), params),
+        "a dict of states": (partial(run, lambda state, i: stateful(state, x, y)), state),
+        "a key and an int": (partial(run, drawing), params),
     }
 
 

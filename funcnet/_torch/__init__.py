@@ -6,7 +6,7 @@ When torch changes, this is the folder to adapt. No other file of this package u
 from funcnet._torch import dynamo
 from funcnet._torch.custom_functions import functions_by, is_function_call, takes_context
 from funcnet._torch.export import as_if_exporting, export_leaves
-from funcnet._torch.gradients import gradients
+from funcnet._torch.gradients import gradients, pushforward
 from funcnet._torch.guards import matcher
 from funcnet._torch.higher_order import control_flow_by_rules, control_flow_rules, flattened
 from funcnet._torch.modes import (
@@ -120,6 +120,7 @@ __all__ = [
     "multilabel_margin_loss",
     "new_batch",
     "on_values",
+    "pushforward",
     "remove_batch",
     "rule_of_forward_mode",
     "run_on_metadata",

@@ -135,11 +135,16 @@ class Jit(Shown, Generic[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the compiled program for these arguments; trace and compile the function first if necessary."""
         try:
-            if is_usual():
+            while is_usual():
                 leaves, structure = self._recent.flatten(args, kwargs)
                 for known in self._recent.calls:
                     if (inputs := known.inputs(structure, leaves)) is not None:
                         return known.run(inputs)
+                if (found := self._recent.find(structure, leaves)) is not None:
+                    return found[0].run(found[1])
+                if not any(map(is_array, leaves)):
+                    break
+                args, kwargs = arrays_as_tensors((args, kwargs))  # then the call may be like a recent one
             return self._call(args, kwargs)
         except BaseException as error:
             programs = [each.program for each in self._programs.values()]

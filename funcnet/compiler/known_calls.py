@@ -1,8 +1,9 @@
 """A call with the signature of an earlier one: the least that must be checked before the kernel runs."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from operator import is_
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from funcnet.compiler import forks
 from funcnet.compiler.calls import Compiled, Request
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.number_arguments import is_like, parameter
+from funcnet.compiler.signature import is_fixed
 from funcnet.tree import Structure, Tree, flatten
 from funcnet.tree.likeness import Flattener
 
@@ -56,10 +58,11 @@ class KnownCall:
     @staticmethod
     def is_possible(request: Request, compiled: Compiled) -> bool:
         """Tell whether it can be decided quickly that a later call has the same signature."""
-        objects = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
+        constants = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
+        are_known = all(is_fixed(each) or _is_own(each, request) for each in constants)
         reads_values = any(value is not None for value in compiled.program.fixed)
         has_tensors = request.tensors or compiled.program.captures  # the guards of tensors see modes, too
-        return bool(has_tensors) and not reads_values and all(each.__class__ in _IMMUTABLE for each in objects)
+        return bool(has_tensors) and not reads_values and are_known
 
     def inputs(self, structure: Structure, leaves: Sequence[Any]) -> Sequence[Tensor] | None:
         """Return the inputs of the program for a usual call; None if its signature may be another one."""
@@ -114,10 +117,11 @@ class Call:
 
 
 class Recent:
-    """The last known calls of a jitted function."""
+    """The known calls of a jitted function: the last ones, which are compared first, and all of them by shapes."""
 
     def __init__(self) -> None:
         self.calls: tuple[KnownCall, ...] = ()
+        self.by_shapes: dict[Hashable, tuple[KnownCall, ...]] = {}
         self.flattener: Flattener | None = None  # for the structure of the last one
         self.refusals = 0
 
@@ -131,13 +135,22 @@ class Recent:
             self.refusals += 1
         return flatten(arguments)
 
+    def find(self, structure: Structure, leaves: Sequence[Any]) -> tuple[KnownCall, Sequence[Tensor]] | None:
+        """Find a known call for these arguments, and its inputs, if it is not among the last ones; it becomes one."""
+        for known in self.by_shapes.get(_shapes(leaves), ()):
+            if known not in self.calls and (inputs := known.inputs(structure, leaves)) is not None:
+                self.calls = known, *self.calls[: _LENGTH - 1]
+                return known, inputs
+        return None
+
     def add(self, request: Request, call: Call, captures: Sequence[Tensor]) -> None:
         """Make further calls like this one faster, if that is possible."""
-        is_own = len(request.holders) == 1  # no argument holds captures
-        if call.known < _MOST and is_own and is_usual() and KnownCall.is_possible(request, call.compiled):
+        if call.known < _MOST and is_usual() and KnownCall.is_possible(request, call.compiled):
             call.known += 1
             known = KnownCall(request, call.compiled, captures, call.lanes)
             self.calls = known, *self.calls[: _LENGTH - 1]
+            shapes = _shapes(request.leaves)
+            self.by_shapes[shapes] = known, *self.by_shapes.get(shapes, ())[: _MOST - 1]
             self.flattener = self.flattener_of(request, known.structure)
 
     def flattener_of(self, request: Request, structure: Structure) -> Flattener | None:
@@ -147,11 +160,16 @@ class Recent:
 
     def clear(self) -> None:
         self.calls, self.flattener = (), None
+        self.by_shapes.clear()
 
 
 _LENGTH = 4  # a call is compared with each of them
 _REFUSALS = 4  # a refusal takes longer than flattening, so that structures must not take turns
-_MOST = 16  # known calls per signature; making one takes as long as a call
+_MOST = 16  # known calls per signature, and of the same shapes; making one takes as long as a call
+
+
+def _shapes(leaves: Sequence[Any]) -> Hashable:
+    return tuple([leaf.shape if isinstance(leaf, Tensor) else leaf.__class__ for leaf in leaves])
 
 
 def _kinds(request: Request) -> list[int]:
@@ -164,4 +182,12 @@ def _kinds(request: Request) -> list[int]:
 
 
 _KINDS = _TENSOR, _NUMBER, _CONSTANT = range(3)
-_IMMUTABLE = {str, bool, int, float, complex, torch.dtype, torch.device, torch.Size}  # so the same object is equal
+
+
+def _is_own(leaf: Any, request: Request) -> bool:
+    """Tell whether a constant may hold captures and equals only itself: a function, or the instance of a method."""
+    return any(leaf is holder for holder in request.holders) and type(leaf).__eq__ in _EQUALITIES
+
+
+# not that of bound methods, which are new objects in each call
+_EQUALITIES: tuple[object, ...] = (object.__eq__, BuiltinFunctionType.__eq__)

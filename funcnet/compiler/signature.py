@@ -2,7 +2,9 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from numbers import Number
+from types import NoneType
 from typing import Any
 
 import torch
@@ -95,6 +97,18 @@ def _parts(leaf: Any) -> Iterable[Any]:
     if not is_dataclass(leaf) or isinstance(leaf, type) or type(leaf).__eq__ is object.__eq__:
         return ()
     return (getattr(leaf, field.name) for field in fields(leaf) if field.compare and field.hash is not False)
+
+
+def is_fixed(leaf: Any) -> bool:
+    """Tell whether the key of a constant never changes: that of a number, text, enum or frozen dataclass of these."""
+    if leaf.__class__ in _FIXED or isinstance(leaf, Enum):
+        return True
+    if not is_dataclass(leaf) or isinstance(leaf, type) or not type(leaf).__dataclass_params__.frozen:
+        return False
+    return all(is_fixed(getattr(leaf, field.name)) for field in fields(leaf))
+
+
+_FIXED = {*_SIMPLE, int, float, NoneType}
 
 
 def unhashable(args: Any, kwargs: Any) -> TypeError:

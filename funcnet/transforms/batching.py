@@ -207,14 +207,20 @@ def axes(name: str, dims: Any, values: Tree) -> list[int | None]:
 
 def _spread(name: str, dims: Any, values: Tree, count: int) -> list[Any]:
     """Return the part of dims for each of the leaves."""
-    if dims is None or type(dims) is int:
+    if _is_axis(dims):
         return [dims] * count
+    if type(dims) is type(values) is tuple and len(dims) == len(values) and all(map(_is_axis, dims)):  # as mostly
+        return [dim for dim, value in zip(dims, values, strict=True) for _ in tree.leaves(value)]
     try:
         return prefix_leaves(dims, values)
     except ValueError as error:
         raise ValueError(
             f"vmap: expected {name} to be an int, None or a prefix of the tree it describes, got {dims!r}: {error}"
         ) from error
+
+
+def _is_axis(dim: Any) -> bool:
+    return dim is None or type(dim) is int
 
 
 def _place(values: Tree, i: int) -> str:

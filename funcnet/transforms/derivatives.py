@@ -5,7 +5,7 @@ from typing import Any
 
 import torch.func
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import (
     Call,
@@ -50,8 +50,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux
     call = Call("jvp", with_forward_rules(f), inputs, has_aux)
     with Pure("jvp", f, primals):
         dual = unshared(inputs.tensors), inputs.tangents(tuple(tangents))
-        pushes: Any = with_replacements(lambda: torch.func.jvp(call, *dual, has_aux=True))
-    _, pushed, results = pushes
+        _, pushed, results = with_replacements(lambda: _torch.pushforward(call, *dual))
     out, *aux = call.rebuild(results)
     return out, call.derivative(cast(call.outputs, pushed)), *aux
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch.func
 from torch import Tensor
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.tracebacks import boundary
 from funcnet.transforms.flatten import Argnums, Call, Function, Inputs, Pairs, cast, check_function, unshared
 from funcnet.transforms.forward_rules import with_forward_rules
@@ -62,8 +62,7 @@ def _in_chunks(call: Pairs, tensors: Sequence[Tensor], chunk_size: int) -> tuple
     """Return the Jacobian as torch.func.jacfwd does, from at most chunk_size forward passes at once."""
 
     def push(*tangents: Tensor) -> Any:
-        pushed: Any = torch.func.jvp(call, tuple(tensors), tangents, has_aux=True)
-        return pushed[1:]
+        return _torch.pushforward(call, tensors, tangents)[1:]
 
     sizes = [tensor.numel() for tensor in tensors]
     chunks, results = list[Any](), None

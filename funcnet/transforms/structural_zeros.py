@@ -12,7 +12,7 @@ import torch.func
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.transforms import rule_levels
 from funcnet.transforms.flatten import Flattener, cast, unshared
 from funcnet.transforms.refusals import Refusals
@@ -62,13 +62,12 @@ def pushforward(
         with rule_levels.recomputing():
             results = f(*(given.get(i, primal) for i, primal in enumerate(primals)))
         moved[:] = [tree.is_inexact(y) and forward_ad.unpack_dual(y).tangent is not None for y in results]
-        # torch.func.jvp needs a result that depends on a primal, so the first one is a primal itself
+        # torch needs a result that depends on a primal, so the first one is a primal itself
         return (tensors[0], *(y for y, moves in zip(results, moved, strict=True) if moves)), results
 
     along = tuple(tangent for tangent in tangents if tangent is not None)
     at = unshared([primals[i] for i in moving])
-    pushes: Any = torch.func.jvp(flat, at, along, has_aux=True)
-    outputs, pushed, results = pushes
+    outputs, pushed, results = _torch.pushforward(flat, at, along)
     found = iter(cast(outputs[1:], pushed[1:]))
     return results, [next(found) if moves else None for moves in moved]
 

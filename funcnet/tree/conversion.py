@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.tree.flattening import Tree, leaves, place
+from funcnet.tree.flattening import Tree, flatten, leaves, paths, place, unflatten
 from funcnet.tree.nodes import map as map_leaves
-from funcnet.tree.nodes import map_with_path
 
 
 def is_array(leaf: Any) -> bool:
@@ -28,7 +27,7 @@ def arrays_as_tensors(values: Tree) -> Any:
     Raises:
         TypeError: An array has a dtype that torch does not have, such as one of objects or strings.
     """
-    return map_with_path(_array_as_tensor, values) if any(map(is_array, leaves(values))) else values
+    return _converted(is_array, _array_as_tensor, values) if any(map(is_array, leaves(values))) else values
 
 
 def numbers_as_tensors(values: Tree) -> Any:
@@ -38,37 +37,40 @@ def numbers_as_tensors(values: Tree) -> Any:
 
 def scalars_as_tensors(values: Tree) -> Any:
     """Replace floating-point and complex scalars of numpy by 0-d tensors of the same dtype."""
-    return map_with_path(_scalar_as_tensor, values) if any(map(is_array, leaves(values))) else values
+    return _converted(_is_inexact_scalar, torch.tensor, values) if any(map(is_array, leaves(values))) else values
 
 
 def number_as_tensor(number: Any, dtype: torch.dtype | None = None) -> Tensor:
     return torch.full((), number, dtype=dtype)
 
 
-def _scalar_as_tensor(path: str, leaf: Any) -> Any:
-    is_scalar = is_array(leaf) and not hasattr(leaf, "__setitem__")
-    return _converted(path, leaf, torch.tensor) if is_scalar and leaf.dtype.kind in "fc" else leaf
+def _is_inexact_scalar(leaf: Any) -> bool:
+    return is_array(leaf) and not hasattr(leaf, "__setitem__") and leaf.dtype.kind in "fc"
 
 
-def _array_as_tensor(path: str, leaf: Any) -> Any:
-    if not is_array(leaf):
-        return leaf
-    if not hasattr(leaf, "__setitem__"):
-        return _converted(path, leaf, lambda scalar: scalar.item())
-    return _converted(path, leaf, lambda array: torch.tensor(array.copy()))  # torch has no negative strides
+def _array_as_tensor(array: Any) -> Any:
+    if not hasattr(array, "__setitem__"):
+        return array.item()
+    return torch.tensor(array.copy())  # torch has no negative strides
 
 
-def _converted(path: str, leaf: Any, convert: Callable[[Any], Any]) -> Any:
-    try:
-        result = convert(leaf)
-    except (TypeError, ValueError) as error:
-        raise _unknown(path, leaf) from error
-    if is_array(result):  # as of a longdouble
-        raise _unknown(path, leaf)
-    return result
+def _converted(is_one: Callable[[Any], bool], convert: Callable[[Any], Any], values: Tree) -> Any:
+    """Convert some of the leaves. Their paths, which take long to find, are needed only by errors."""
+    found, structure = flatten(values)
+    for i, leaf in enumerate(found):
+        if not is_one(leaf):
+            continue
+        try:
+            found[i] = convert(leaf)
+        except (TypeError, ValueError) as error:
+            raise _unknown(values, i, leaf) from error
+        if is_array(found[i]):  # as of a longdouble
+            raise _unknown(values, i, leaf)
+    return unflatten(structure, found)
 
 
-def _unknown(path: str, leaf: Any) -> TypeError:
+def _unknown(values: Tree, i: int, leaf: Any) -> TypeError:
     return TypeError(
-        f"at {place(path)}: expected an array of a dtype that torch has, got a numpy array of dtype {leaf.dtype}."
+        f"at {place(paths(values)[i])}: expected an array of a dtype that torch has, got a numpy array of dtype"
+        f" {leaf.dtype}."
     )

@@ -23,6 +23,15 @@ def test_jitted_workloads_equal_eager_ones(group):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", workloads.loops(fn))
+def test_loops_of_jitted_steps_equal_loops_of_plain_ones(name):
+    f, carry = workloads.loops(fn)[name]
+    with fn.disable_jit():
+        expected = f(carry)
+    assert tree.allclose(f(carry), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_whole_programs_are_native():
     for name, build in workloads.programs(fn).items():
         f, *args = build()

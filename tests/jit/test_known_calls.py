@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict, defaultdict, deque
+from dataclasses import dataclass, field
+from enum import Enum
 
 import pytest
 import torch
@@ -29,6 +31,26 @@ def flagged(x, flag):
     return x + 1 if flag is True else x * 2 if flag == 1 else x - 3
 
 
+class Mode(Enum):
+    TRAIN = 1
+    TEST = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    scale: float
+    mode: Mode = Mode.TRAIN
+    comment: object = field(default=None, compare=False)
+
+
+def with_options(x, options):
+    return x * options.scale if options.mode is Mode.TRAIN else -x
+
+
+def applied(f, x):
+    return f(x) + 1
+
+
 LIKE = {  # name: (function, arguments, keyword arguments), each of which is called twice
     "tensors": (weighted, (X, X), {}),
     "a keyword": (weighted, (X,), {"b": X}),
@@ -36,6 +58,10 @@ LIKE = {  # name: (function, arguments, keyword arguments), each of which is cal
     "one tensor several times": (weighted, (X, X, X), {}),
     "a number": (weighted, (X, 0.5), {}),
     "a constant": (flagged, (X, True), {}),
+    "an enum": (lambda x, mode: x * mode.value, (X, Mode.TEST), {}),
+    "a frozen dataclass": (with_options, (X, Options(3.0)), {}),
+    "a function": (applied, (torch.sin, X), {}),
+    "a function with tensors": (applied, (closed_over, X), {}),
     "closed-over tensors": (closed_over, (X,), {}),
     "only closed-over tensors": (lambda: HELD[0] * 2, (), {}),
     "lanes": (fn.vmap(lambda x: x.sin()), (X,), {}),
@@ -51,6 +77,47 @@ def test_a_call_like_the_last_one_takes_the_short_way(f, args, kwargs, monkeypat
     jitted(*args, **kwargs)
     monkeypatch.delattr(Jit, "_call")
     assert fn.tree.allclose(jitted(*args, **kwargs), f(*args, **kwargs))
+
+
+def test_a_call_with_arrays_takes_the_short_way(monkeypatch):
+    np = pytest.importorskip("numpy")
+    jitted, array, scale = fn.jit(weighted), X.clone().numpy(), np.float64(0.5)
+    jitted(array, scale, b=X)
+    monkeypatch.delattr(Jit, "_call")
+    for given in (array, array[::-1, ::-1].copy(), array[::-1, ::-1]):
+        assert fn.tree.allclose(jitted(given, scale, b=X), weighted(torch.tensor(given.copy()), 0.5, b=X))
+    assert fn.tree.allclose(jitted(X.clone(), scale, b=X), weighted(X, 0.5, b=X))
+
+
+class Model:
+    def __init__(self, w):
+        self.w = w
+
+    @fn.jit
+    def scaled(self, x):
+        return x * self.w
+
+
+def test_a_method_takes_the_short_way(monkeypatch):
+    model, other = Model(torch.tensor(2.0)), Model(torch.tensor(3.0))
+    model.scaled(X), other.scaled(X)
+    monkeypatch.delattr(Jit, "_call")
+    model.w = torch.tensor(5.0)
+    assert torch.equal(model.scaled(X), 5 * X)
+    assert torch.equal(other.scaled(X), 3 * X)
+
+
+def test_functions_and_options_among_the_arguments_are_told_apart():
+    held = {"w": torch.tensor(2.0)}
+    functions = [lambda x: x * held["w"], lambda x: x + held["w"], torch.sin, Model(torch.tensor(4.0)).scaled]
+    options = [Options(1.0), Options(1.0, Mode.TEST), Options(2.0), Options(2.0, comment=[1])]
+    on_function, on_options = fn.jit(applied, backend="eager"), fn.jit(with_options, backend="eager")
+    for value in (2.0, 3.0, [1.0, 2.0, 3.0]):
+        held["w"] = torch.tensor(value)
+        for f in functions * 2:
+            torch.testing.assert_close(on_function(f, X), f(X) + 1)
+        for each in options * 2:
+            torch.testing.assert_close(on_options(X, each), with_options(X, each))
 
 
 OTHERS = [  # calls that differ from one of X, X in a way that a short way must not overlook
@@ -172,6 +239,22 @@ def test_places_of_one_closed_over_tensor_may_come_apart():
     jitted(X), jitted(X)
     held[1] = torch.tensor(10.0)
     torch.testing.assert_close(jitted(X), 2 * X + 10)
+
+
+def test_many_signatures_in_turn_take_the_short_way(monkeypatch):
+    jitted, plain = fn.jit(with_all, backend="eager"), with_all
+    given = [(X[:, :1].repeat(1, size), scale, flag) for size in (1, 2) for scale in (2.0, 3.0) for flag in "ab"]
+    for _ in range(2):
+        for x, scale, flag in given:
+            jitted({"x": x}, scale, flag), jitted([x], scale, flag)
+    monkeypatch.delattr(Jit, "_call")
+    for x, scale, flag in given:
+        for tree in ({"x": x}, [x]):
+            assert torch.equal(jitted(tree, scale, flag), plain(tree, scale, flag))
+
+
+def with_all(tree, scale, flag):
+    return fn.tree.leaves(tree)[0] * scale + int(flag == "a") - 2 * int(isinstance(tree, list))
 
 
 def test_many_signatures_in_turn():
