@@ -54,7 +54,7 @@ class Table:
 
 
 def same(x: Tensor, want: Tensor, rtol: float, text: str) -> None:
-    """Assert that values agree relative to the largest finite one, integers exactly, and that infinities and NaN are the same."""
+    """Assert that integers are equal, and others agree relative to the largest finite one."""
     if not (x.is_floating_point() or x.is_complex()):
         rtol = 0.0
     elif x.dtype == torch.float16:
