@@ -50,7 +50,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "systems"},
+        {"attention", "exact", "fallible", "indexing", "pooling", "systems"},
         {"value_checks"},
         {"table"},
     ],
