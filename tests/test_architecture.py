@@ -92,7 +92,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/lowering": [
         {"selection", "values"},
-        {"formulas", "lower"},
+        {"formulas", "gamma", "lower"},
         {"calls", "elementwise", "loops", "reductions", "views"},
         {"axes", "halves", "indexing", "matrices", "sorting"},
         {"searching", "windows"},
