@@ -96,8 +96,10 @@ def _nearest_backward(
 
 
 def _is_usual(x: Tensor, counts: Sequence[int]) -> bool:
-    """Tell whether the rules apply: to floating-point images that are not empty, and windows that are not too long."""
-    if x.dtype not in (torch.float32, torch.float64) or x.ndim <= len(counts) or not x.numel() or min(counts) <= 0:
+    """Tell whether the rules apply: to floating-point images with elements, and windows that are not too long."""
+    if x.dtype not in (torch.float32, torch.float64) or x.ndim <= len(counts):
+        return False
+    if min((*counts, *x.shape[-len(counts) :])) <= 0:
         return False
     return _tile(x, counts) is not None or all(-(-x.shape[axis] // n) < _LONGEST for axis, n in _axes(counts))
 
