@@ -76,12 +76,11 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
 
 def _reduce(add: Callable[..., Tensor], x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, own: bool) -> Any:
     """Compute sums, and means by dividing them by the numbers of terms; x itself is a term if `own`."""
-    is_mean = how == "mean"
     if how not in ("sum", "mean") or x.dtype not in (torch.float32, torch.float64):
         return NotImplemented
-    counts = add(torch.full_like(x, own), dim, index, torch.ones_like(source)) if is_mean or not own else None
+    counts = add(torch.full_like(x, own), dim, index, torch.ones_like(source))
     sums = add(x if own else torch.where(counts > 0, 0, x), dim, index, source)
-    return sums / counts.clamp(min=1) if is_mean else sums
+    return sums / counts.clamp(min=1) if how == "mean" else sums
 
 
 def _scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
