@@ -54,8 +54,10 @@ class Table:
 
 
 def same(x: Tensor, want: Tensor, rtol: float, text: str) -> None:
-    """Assert that values agree relative to the largest finite one, and that infinities and NaN are the same."""
-    if x.dtype == torch.float16:
+    """Assert that integers are equal, and others agree relative to the largest finite one."""
+    if not (x.is_floating_point() or x.is_complex()):
+        rtol = 0.0
+    elif x.dtype == torch.float16:
         rtol = 1e-3
     largest = want[want.isfinite()].abs().max().item() if want.isfinite().any() else 0.0
     atol, message = rtol * largest, lambda difference: f"{text}: {difference}"

@@ -50,7 +50,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "systems"},
+        {"attention", "exact", "fallible", "indexing", "pooling", "systems"},
         {"value_checks"},
         {"table"},
     ],
@@ -92,7 +92,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/native/lowering": [
         {"selection", "values"},
-        {"formulas", "lower"},
+        {"formulas", "gamma", "lower"},
         {"calls", "elementwise", "loops", "reductions", "views"},
         {"axes", "halves", "indexing", "matrices", "sorting"},
         {"searching", "windows"},
@@ -111,7 +111,18 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "numpy": [
         {"axes", "promotion"},
-        {"binary", "creation", "elementwise", "indexing", "mapping", "matrices", "padding", "products", "selection"},
+        {
+            "binary",
+            "creation",
+            "division",
+            "elementwise",
+            "indexing",
+            "mapping",
+            "matrices",
+            "padding",
+            "products",
+            "selection",
+        },
         {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates", "writing"},
         {"joining", "linalg", "statistics"},
         {"counting", "polynomials"},

@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from funcnet.compiler import inductor, replay
-from funcnet.compiler.errors import NoCompilerError, UnsupportedError
+from funcnet.compiler.errors import BatchingError, NoCompilerError, UnsupportedError
 from funcnet.compiler.program import Apply, Program, walk
 from funcnet.compiler.progress import Progress
 
@@ -71,6 +71,8 @@ def choose(program: Program, backend: str, progress: Progress | None = None, lan
     except NoCompilerError as error:
         _warn_once(f"jit falls back to the eager backend: {error}")
         return Choice(_prepare(program, "eager", progress, lanes), "eager", str(error))
+    except BatchingError:
+        raise
     except Exception as error:  # a bug in the compiler: a warning here and an error in the tests
         warnings.warn(
             f"jit falls back to the eager backend: a bug in the native backend raised {error!r};"

@@ -2,7 +2,7 @@
 
 A place is a path of attributes, items and cells from a holder: the function, a function among its arguments, or the
 instance of a method. Numbers and other objects on a path are constants of the program, and so are the lengths of
-containers on it, because a function may loop over them.
+lists and the keys of dicts on it, because a function may loop over them, and the emptiness of containers without any.
 """
 
 from collections import deque
@@ -24,7 +24,9 @@ Getter = Callable[[Any, Any], Any]
 Path = tuple[tuple[Getter, Any], ...]  # (getter, key) of each step
 
 _DATA = (Tensor, list, tuple, dict, deque)
+_CONTAINERS = (list, dict, deque)
 _MOST = 10_000  # most objects to search for the tensors of one program
+_NEAR = 1_000  # most objects to search for empty containers
 
 
 class Places:
@@ -33,13 +35,15 @@ class Places:
     def __init__(self, tensors: Sequence[Tensor], holders: Sequence[Any]) -> None:
         self.steps: list[tuple[int, Getter, Any]] = []  # (number of an object, getter, key) to each further one
         self._numbers: dict[Path, int] = {(): 0}
-        numbers = [[*map(self._number, paths)] for paths in _paths(tensors, holders)]
+        found, empty = _paths(tensors, holders)
+        numbers = [[*map(self._number, paths)] for paths in found]
+        watched = [*map(self._number, empty)]
         hidden = [tensor for tensor, found in zip(tensors, numbers, strict=True) if not found]
         self.hidden, rest = hidden, count(len(self.steps) + 1)  # objects without a path follow those with one
         self.numbers = [found[0] if found else next(rest) for found in numbers]
         self.same = [(found[0], other) for found in numbers for other in found[1:]]
         objects = self._objects(holders)
-        self.lengths = [(number, len(objects[number])) for number in self._containers()]
+        self.contents = [(number, _content(objects[number])) for number in (*self._containers(), *watched)]
 
     def _number(self, path: Path) -> int:
         """Return the number of the object at a path, after adding the steps to it."""
@@ -54,7 +58,7 @@ class Places:
     def _containers(self) -> set[int]:
         """Return the numbers of lists, tuples and dicts on a path; an object may get further attributes."""
         fixed = (number for number, (_, _, key) in enumerate(self.steps, 1) if key in ("__dict__", "__closure__"))
-        return {number for number, get, _ in self.steps if get is getitem}.difference(fixed, [0])
+        return {number for number, get, _ in self.steps if get in (getitem, _stored)}.difference(fixed, [0])
 
     def _objects(self, holders: Sequence[Any]) -> list[Any]:
         """Return the objects on the paths, in the order of their numbers."""
@@ -66,10 +70,10 @@ class Places:
     def read(self, holders: Sequence[Any]) -> list[Any] | None:
         """Return the objects that are now at the places.
 
-        Return None if one is missing, if places of one tensor differ, or if a container has another length.
+        Return None if one is missing, if places of one tensor differ, or if a container has another length or keys.
         """
-        if not self.numbers:
-            return []
+        if not self.steps:
+            return self.hidden
         steps = [(place, *step) for place, step in enumerate(self.steps, 1)]
         return self._read([holders, *[None] * len(steps), *self.hidden], steps)
 
@@ -92,8 +96,8 @@ class Places:
         try:
             for place, number, get, key in steps:
                 objects[place] = get(objects[number], key)
-            for number, length in self.lengths:
-                if len(objects[number]) != length:
+            for number, content in self.contents:
+                if _content(objects[number]) != content:
                     return None
         except (AttributeError, LookupError, TypeError, ValueError):
             return None
@@ -103,29 +107,52 @@ class Places:
         return [objects[number] for number in self.numbers]
 
 
+def _content(container: Any) -> int | list[Any]:
+    """Return what a program depends on besides the items: a length, or keys in their order."""
+    return [*container] if isinstance(container, dict) else len(container)
+
+
+def _stored(container: Any, key: Any) -> Any:
+    """Return an item of a dict whose class makes missing ones."""
+    if not dict.__contains__(container, key):
+        raise KeyError(key)
+    return container[key]
+
+
 def _is_fixed(value: Any, get: Getter, key: Any) -> bool:
     """Tell whether a step always leads to the same object: to an item of a tuple, or the cells of a function."""
     return (get is getitem and value.__class__ is tuple) or (key == "__closure__" and isfunction(value))
 
 
-def _paths(tensors: Sequence[Tensor], holders: Sequence[Any]) -> list[list[Path]]:
-    """Return for each tensor the paths to it from the holders; an empty list for a tensor in a set, or hidden in C."""
+def _paths(tensors: Sequence[Tensor], holders: Sequence[Any]) -> tuple[list[list[Path]], list[Path]]:
+    """Return for each tensor the paths to it from the holders; and the paths to empty containers.
+
+    A tensor in a set, or hidden in C, has no path. Empty attributes, of which a module has many, are left out.
+    """
     found: dict[int, list[Path]] = {id(tensor): [] for tensor in tensors}
-    seen, rest = set[int](), deque[tuple[Path, Any]]([((), holders)])
-    while rest and len(seen) < _MOST and found:
+    seen, rest, empty = set[int](), deque[tuple[Path, Any]]([((), holders)]), list[Path]()
+    while rest and len(seen) < (_MOST if found else _NEAR):
         path, value = rest.popleft()
         if isinstance(value, Tensor):
             found.get(id(value), []).append(path)
         elif id(value) not in seen:
             seen.add(id(value))
             rest.extend(((*path, (get, key)), child) for get, key, child in _children(value))
-    return [found[id(tensor)] for tensor in tensors]
+            if isinstance(value, _CONTAINERS) and not value and len(seen) <= _NEAR and _is_variable(path):
+                empty.append(path)
+    return [found[id(tensor)] for tensor in tensors], empty
+
+
+def _is_variable(path: Path) -> bool:
+    """Tell whether a path leads through variables and items, not to attributes or the arguments of a partial."""
+    return not any(key in ("__dict__", "__self__", "keywords") for _, key in path)
 
 
 def _children(value: Any) -> Iterator[tuple[Getter, Any, Any]]:
     """Yield (getter, key, child) for each object directly inside a container, function or object."""
     if isinstance(value, dict):
-        yield from ((getitem, key, child) for key, child in dict.items(value))  # a subclass may load more in its own
+        get = _stored if hasattr(value, "__missing__") else getitem
+        yield from ((get, key, child) for key, child in dict.items(value))  # a subclass may load more in its own
     elif isinstance(value, list | tuple | deque):
         yield from ((getitem, i, child) for i, child in enumerate(value))
     elif isfunction(value):

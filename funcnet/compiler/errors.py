@@ -22,6 +22,10 @@ class NumberNeededError(StagingError):
         self.numbers = numbers
 
 
+class BatchingError(NotImplementedError):
+    """An operation of the user's function cannot be computed for a batch, as an outermost vmap asks for."""
+
+
 class UnsupportedError(Exception):
     """A backend has no rule for an operation; the message names the operation and the reason."""
 

@@ -44,7 +44,7 @@ class KnownCall:
         leaves, kinds = request.leaves, _kinds(request)
         _, self.structure = flatten(_packed(request.args, request.kwargs))
         self.dtype, self.compiled = torch.get_default_dtype(), compiled
-        self.is_simple = set(kinds) == {_TENSOR} and not captures
+        self.is_simple = set(kinds) == {_TENSOR} and not captures and not compiled.places.contents
         self.captures = compiled.places.reader(request.holders)
         self.rebuild = compiled.structure.unflatten if compiled.is_whole else compiled.rebuild
         self.tensors, self.numbers, self.constants = ([i for i, k in enumerate(kinds) if k == kind] for kind in _KINDS)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
+from funcnet.compiler.errors import BatchingError
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _of_batch(info: Any, in_dims: Any, tensors: list[Tensor], number: int) -> An
     """Return the results of a whole batch, and their axes."""
     call, size = _calls[number], info.batch_size
     if call.method is None:
-        raise NotImplementedError(
+        raise BatchingError(
             "pure_callback: expected a vmap_method, which vmap needs, got None. Pass vmap_method='sequential', or "
             "'broadcast_all' or 'expand_dims' for a function that takes leading batch axes."
         )

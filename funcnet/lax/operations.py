@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import numpy as jnp
 from funcnet.numpy.axes import one_axis
+from funcnet.numpy.division import nonzero_divisor
 from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
@@ -57,14 +58,21 @@ def convert_element_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
 
 
 def div(x: ArrayLike, y: ArrayLike) -> Tensor:
-    """x / y; of integers the whole part, rounded towards 0."""
+    """x / y; of integers the whole part, rounded towards 0; of an integer by 0: -1."""
     a, b = promote("div", x, y)
-    return a / b if a.is_floating_point() or a.is_complex() else torch.div(a, b, rounding_mode="trunc")
+    if a.is_floating_point() or a.is_complex():
+        return a / b
+    is_zero, divisor = nonzero_divisor(a, b, y)
+    quotient = torch.floor_divide(a - torch.fmod(a, divisor), divisor)  # rounding_mode="trunc" crashes for min / -1
+    return quotient if is_zero is None else torch.where(is_zero, -1, quotient)
 
 
 def rem(x: ArrayLike, y: ArrayLike) -> Tensor:
-    """The remainder of x / y, with the sign of x."""
-    return jnp.fmod(x, y)
+    """The remainder of x / y, with the sign of x; of an integer by 0: x."""
+    a, b = promote("rem", x, y)
+    is_zero, divisor = nonzero_divisor(a, b, y)
+    rest = torch.fmod(a, divisor)
+    return rest if is_zero is None else torch.where(is_zero, a, rest)
 
 
 def integer_pow(x: ArrayLike, y: int) -> Tensor:

@@ -28,6 +28,7 @@ from funcnet.numpy import (
     binary,
     counting,
     creation,
+    division,
     elementwise,
     fft,
     grids,
@@ -50,6 +51,7 @@ from funcnet.numpy import (
 from funcnet.numpy.binary import *
 from funcnet.numpy.counting import *
 from funcnet.numpy.creation import *
+from funcnet.numpy.division import *
 from funcnet.numpy.elementwise import *
 from funcnet.numpy.grids import *
 from funcnet.numpy.indexing import *
@@ -71,6 +73,7 @@ __all__ = ["fft", "linalg"]
 __all__ += binary.__all__
 __all__ += counting.__all__
 __all__ += creation.__all__
+__all__ += division.__all__
 __all__ += elementwise.__all__
 __all__ += grids.__all__
 __all__ += indexing.__all__

@@ -11,11 +11,11 @@ Binary = Callable[[ArrayLike, ArrayLike], Tensor]
 
 __all__ = [
     "add", "allclose", "arctan2", "array_equal", "array_equiv", "atan2", "bitwise_and", "bitwise_left_shift",
-    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "clip", "copysign", "divide", "divmod", "equal",
-    "float_power", "floor_divide", "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "clip", "copysign", "divide", "equal",
+    "float_power", "fmax", "fmin", "gcd", "greater", "greater_equal", "heaviside", "hypot",
     "isclose", "lcm", "ldexp", "left_shift", "less", "less_equal", "logaddexp", "logaddexp2", "logical_and",
-    "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "nextafter", "not_equal", "pow", "power",
-    "remainder", "right_shift", "subtract", "true_divide",
+    "logical_or", "logical_xor", "maximum", "minimum", "multiply", "nextafter", "not_equal", "pow", "power",
+    "right_shift", "subtract", "true_divide",
 ]  # fmt: skip
 
 
@@ -65,9 +65,6 @@ add = _same("add", torch.add, "x + y; `or` for bools.")
 subtract = _same("subtract", _subtract, "x - y.")
 multiply = _same("multiply", torch.mul, "x * y; `and` for bools.")
 divide = true_divide = _float("divide", torch.true_divide, "x / y, in floating-point arithmetic.")
-floor_divide = _same("floor_divide", torch.floor_divide, "floor(x / y).")
-mod = remainder = _same("mod", torch.remainder, "The remainder of x / y, with the sign of y.")
-fmod = _same("fmod", torch.fmod, "The remainder of x / y, with the sign of x.")
 float_power = _float("float_power", torch.pow, "x to the power y, in floating-point arithmetic.")
 maximum = _same("maximum", torch.maximum, "The larger of x and y; NaN if one is NaN.")
 minimum = _same("minimum", torch.minimum, "The smaller of x and y; NaN if one is NaN.")
@@ -110,11 +107,6 @@ def power(x: ArrayLike, y: ArrayLike, /) -> Tensor:
 
 
 pow = power
-
-
-def divmod(x: ArrayLike, y: ArrayLike, /) -> tuple[Tensor, Tensor]:
-    """Return (floor_divide(x, y), mod(x, y))."""
-    return floor_divide(x, y), mod(x, y)
 
 
 def ldexp(x: ArrayLike, y: ArrayLike, /) -> Tensor:

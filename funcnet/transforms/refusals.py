@@ -83,6 +83,11 @@ _BATCHES = (
             "Cannot access storage of BatchedTensorImpl",
         ),
     ),
+    _Reason(
+        "torch has no batching rule for the kernels of nn.LSTM, nn.GRU and nn.RNN. Convert the module by "
+        "fn.from_module, whose function runs them as a scan; or pass the batch to the module itself.",
+        ("not implemented for aten::lstm", "not implemented for aten::gru", "not implemented for aten::rnn_"),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import funcnet as fn
+from funcnet.compiler import StagingError
 
 kept: list[Tensor] = []
 
@@ -170,3 +171,23 @@ def test_a_callback_is_replayed():
     run(X)
     assert run.explain(X).backend == "eager"
     assert len(seen) == 1
+
+
+@torch.library.custom_op("funcnet_tests::without_fake", mutates_args=())
+def without_fake(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+library = torch.library.Library("funcnet_tests_of_library", "DEF")
+library.define("without_meta(Tensor x) -> Tensor")
+library.impl("without_meta", lambda x: 2 * x, "CPU")
+
+
+@pytest.mark.parametrize("backend", ["auto", "native"])
+@pytest.mark.parametrize("name", ["funcnet_tests.without_fake", "funcnet_tests_of_library.without_meta"])
+def test_an_operator_without_a_shape_rule_needs_one(name, backend):
+    namespace, name = name.split(".")
+    operator, x = getattr(getattr(torch.ops, namespace), name), torch.arange(3.0)
+    with pytest.raises(StagingError, match=rf"register_fake\('{namespace}::{name}'\), or call it by fn.pure_callback"):
+        fn.jit(lambda x: operator(x) + 1, backend=backend)(x)
+    assert torch.equal(fn.jit(lambda x: fn.pure_callback(operator, x, x) + 1)(x), 2 * x + 1)

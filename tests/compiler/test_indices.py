@@ -47,6 +47,39 @@ def test_indexed(dtype: torch.dtype, backend: str) -> None:
     check(INDEXED, x, index, backend=backend, ulp=16)
 
 
+def reductions(x, source):
+    """Compute sums and means by index, with and without the elements of x, some of which have no terms."""
+    rows = torch.tensor([0, 2, 2, 0, 2, 0])
+    index = rows[:, None].expand(source.shape)
+    return [
+        reduced
+        for own in (True, False)
+        for reduced in (
+            x.scatter_reduce(0, index, source, "sum", include_self=own),
+            x.scatter_reduce(0, index, source, "mean", include_self=own),
+            x.index_reduce(0, rows, source, "mean", include_self=own),
+        )
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*index_reduce")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_sums_and_means_by_index(dtype: torch.dtype, backend: str) -> None:
+    def f(x, source):
+        loss = lambda *args: sum(y.sin().sum() for y in reductions(*args))  # noqa: E731
+        return reductions(x, source), fn.grad(loss, argnums=(0, 1))(x, source)
+
+    eps, x, source = torch.finfo(dtype).eps, rand(2, 4, 3, dtype=dtype), rand(2, 6, 3, dtype=dtype)
+    loop = [f(*args) for args in zip(x, source, strict=True)]
+    for jitted, args, want in (
+        (jit(f, backend=backend), (x[0], source[0]), loop[0]),
+        (jit(fn.vmap(f), backend=backend), (x, source), fn.tree.stack(loop)),
+    ):
+        assert fn.tree.difference(jitted(*args), want, rtol=8 * eps, atol=8 * eps) is None
+        assert not jitted.explain(*args).calls
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_through_indices(backend: str) -> None:
     def f(x, i):

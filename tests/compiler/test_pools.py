@@ -82,6 +82,82 @@ def test_the_first_of_equal_maxima_and_the_last_nan_win(window, backend):
         same(pulled, x, weights, backend=backend)
 
 
+ADAPTIVE = {
+    1: ((2, 3, 9), [(3,), (4,), (1,), (12,)]),
+    2: ((2, 2, 7, 6), [(1, 1), (7, 3), (3, 2), (5, 9)]),
+    3: ((1, 2, 3, 4, 5), [(1, 2, 5), (2, 3, 4)]),
+}
+ADAPTIVE_POOLS = [
+    (getattr(functional, f"adaptive_{kind}_pool{axes}d"), size, shape)
+    for axes, (shape, sizes) in ADAPTIVE.items()
+    for kind in ("avg", "max")
+    for size in sizes
+]
+
+
+def adaptive(images):
+    """Compute all pools, those of maxima with their indices, and gradients."""
+
+    def loss(images):
+        results = [
+            pool(x, size, **({"return_indices": True} if "max" in pool.__name__ else {}))
+            for x, (pool, size, _) in zip(images, ADAPTIVE_POOLS, strict=True)
+        ]
+        return sum(y.sin().sum() for y in fn.tree.leaves(results) if y.is_floating_point()), results
+
+    return fn.grad(loss, has_aux=True)(images)
+
+
+def adaptive_images(kind):
+    images = [numbers(*shape) for _, _, shape in ADAPTIVE_POOLS]
+    if kind == "equal":
+        return [x.round() for x in images]
+    if kind == "nan":
+        return [torch.where(numbers(*x.shape).sin() > 0.7, nan, x) for x in images]
+    return images
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("kind", ["different", "equal", "nan"])
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_adaptive_pools_and_their_gradients(kind, backend):
+    jitted, images = jit(adaptive, backend=backend), adaptive_images(kind)
+    assert fn.tree.difference(jitted(images), adaptive(images), rtol=1e-12, atol=1e-14) is None
+    assert not jitted.explain(images).calls
+
+
+@pytest.mark.slow  # one large kernel
+def test_adaptive_pools_of_lanes():
+    images = adaptive_images("different")
+    lanes = [torch.stack([x, x.flip(-1)]) for x in images]
+    jitted = jit(fn.vmap(adaptive), backend="native")
+    loop = fn.tree.stack([adaptive([x[i] for x in lanes]) for i in range(2)])
+    assert fn.tree.difference(jitted(lanes), loop, rtol=1e-12, atol=1e-14) is None
+    assert not jitted.explain(lanes).calls
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+@pytest.mark.parametrize("factor", [{"scale_factor": 2}, {"size": 9}, {"scale_factor": 3.0}])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_the_gradient_of_resizing_to_the_nearest_element(axes, factor, mode):
+    def loss(x):
+        return functional.interpolate(x, mode=mode, **factor).sin().sum()
+
+    x = numbers(2, 1, *(3, 9)[:axes])
+    jitted = jit(fn.grad(loss), backend="native")
+    assert fn.tree.difference(jitted(x), fn.grad(loss)(x), rtol=1e-12) is None
+    assert not jitted.explain(x).calls
+
+
+@pytest.mark.parametrize("size", [(4, 5), (7, 2)])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_torch_computes_the_gradient_of_other_sizes(size, mode):
+    x = numbers(2, 1, 3, 6)
+    jitted = jit(fn.grad(lambda x: functional.interpolate(x, size, mode=mode).sin().sum()), backend="native")
+    assert fn.tree.difference(jitted(x), jitted.f(x), rtol=1e-12) is None
+    assert len(jitted.explain(x).calls) == 1
+
+
 @pytest.mark.parametrize("pool", [functional.max_pool2d, functional.avg_pool1d])
 def test_pools_of_integers(pool):
     x = torch.arange(-7, 8).reshape(1, 3, 5)

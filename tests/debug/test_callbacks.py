@@ -177,6 +177,11 @@ ERRORS = {
         NotImplementedError,
         "vmap_method='sequential'",
     ),
+    "vmap in jit": (
+        lambda: fn.jit(fn.vmap(lambda x: x + fn.pure_callback(abs, x, x)))(X),
+        NotImplementedError,
+        "vmap_method='sequential'",
+    ),
     "method": (lambda: fn.pure_callback(abs, X, X, vmap_method="loop"), ValueError, "vmap_method to be one of"),
     "shape": (lambda: fn.pure_callback(lambda x: x[:1], X, X), ValueError, r"expected a result of shape \(2,\)"),
     "structure": (lambda: fn.pure_callback(lambda x: [x], X, X), ValueError, "result like result_shape_dtypes"),

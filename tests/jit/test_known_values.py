@@ -65,6 +65,20 @@ def test_gradients_of_each_example_equal_a_loop(name):
         assert fn.tree.difference(fn.jit(batched, backend="eager")(rows), loop, atol=1e-14) is None
 
 
+@pytest.mark.parametrize("backend", ["eager", "native"])
+@pytest.mark.parametrize("center", [True, False])
+def test_istft_reads_the_sum_of_its_windows(backend, center):
+    window = torch.hann_window(16, dtype=torch.float64) + 0.1  # the sum must not be 0
+
+    def istft(spectrum):
+        return torch.istft(spectrum, 16, window=window, center=center)
+
+    signal = fn.random.normal(fn.random.key(0), (2, 52), torch.float64)
+    spectrum = torch.stft(signal, 16, window=window, center=center, return_complex=True)
+    assert fn.tree.difference(fn.jit(istft, backend=backend)(spectrum), istft(spectrum), atol=1e-14) is None
+    assert fn.tree.difference(istft(spectrum), signal, atol=1e-12) is None
+
+
 def test_a_mask_in_a_native_kernel():
     jitted = fn.jit(fn.grad(lambda x: x[MASK].square().sum()))
     assert jitted.explain(X).backend == "native"

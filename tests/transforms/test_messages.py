@@ -115,3 +115,26 @@ def test_numpy_under_grad_names_detach():
     pytest.importorskip("numpy")
     with pytest.raises(RuntimeError, match=r"grad: .*x\.detach\(\)\.numpy\(\)"):
         fn.grad(lambda x: torch.as_tensor(x.numpy()).sum())(X)
+
+
+RECURRENT = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "RNN": torch.nn.RNN}
+OF_MODULES = {
+    "vmap": fn.vmap,
+    "jit": lambda f: fn.jit(fn.vmap(f)),
+    "grad": lambda f: fn.grad(lambda x: fn.vmap(f)(x).sum()),
+}
+
+
+@pytest.mark.parametrize("transform", OF_MODULES.values(), ids=OF_MODULES)
+@pytest.mark.parametrize("module", RECURRENT.values(), ids=RECURRENT)
+def test_recurrent_modules_under_vmap_name_from_module(module, transform):
+    part = module(2, 3)
+    said = message(lambda: transform(lambda x: part(x)[0])(torch.ones(4, 5, 2)))
+    assert said.startswith("vmap: ") and "fn.from_module" in said
+
+
+def test_the_named_remedy_for_recurrent_modules_works():
+    part, x = torch.nn.GRU(2, 3), torch.ones(4, 5, 2)
+    apply, params, state = fn.from_module(part)
+    rows = fn.vmap(lambda x: apply(params, state, x)[0][0])(x)
+    assert fn.tree.difference(rows, torch.stack([part(row)[0] for row in x]), atol=1e-6) is None

@@ -74,6 +74,23 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
     return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
 
 
+def _reduce(add: Callable[..., Tensor], x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, own: bool) -> Any:
+    """Compute sums, and means by dividing them by the numbers of terms; x itself is a term if `own`."""
+    if how not in ("sum", "mean") or x.dtype not in (torch.float32, torch.float64):
+        return NotImplemented
+    counts = add(torch.full_like(x, own), dim, index, torch.ones_like(source))
+    sums = add(x if own else torch.where(counts > 0, 0, x), dim, index, source)
+    return sums / counts.clamp(min=1) if how == "mean" else sums
+
+
+def _scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
+    return _reduce(aten.scatter_add.default, x, dim, index, source, how, include_self)
+
+
+def _index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
+    return _reduce(aten.index_add.default, x, dim, index, source, how, include_self)
+
+
 def rules() -> dict[Any, Callable[..., Any]]:
     """Return the rules; some are torch's rules applied to changed indices."""
     return {
@@ -81,6 +98,8 @@ def rules() -> dict[Any, Callable[..., Any]]:
         aten.embedding_dense_backward.default: _embedding_dense_backward,
         aten.index_add.default: _by_rows(decomposition("index_add")),
         aten.index_copy.default: _by_rows(decomposition("index_copy")),
+        aten.index_reduce.default: _index_reduce,
+        aten.scatter_reduce.two: _scatter_reduce,
         aten.index_fill.int_Scalar: _index_fill,
         aten.index_fill.int_Tensor: _index_fill,
         aten.max_unpool2d.default: _max_unpool(decomposition("max_unpool2d")),

@@ -30,8 +30,20 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         options["device"] = META
     try:
         return _physical(_rule(func, args, kwargs)(*values, **options))
-    except NotImplementedError as error:
-        raise StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.") from error
+    except RuntimeError as error:
+        if isinstance(error, NotImplementedError) or _NO_FAKE in str(error):
+            raise _no_shape_rule(func) from error
+        raise
+
+
+_NO_FAKE = "no fake impl registered"
+
+
+def _no_shape_rule(func: Operation) -> StagingError:
+    remedy = ""
+    if func.namespace != "aten":
+        remedy = f" Give it one by torch.library.register_fake({func._schema.name!r}), or call it by fn.pure_callback."
+    return StagingError(f"jit: torch has no shape rule for {func}{user_line()}, so it cannot be traced.{remedy}")
 
 
 def device(func: Operation, args: Any, kwargs: dict[str, Any]) -> torch.device:

@@ -11,6 +11,7 @@ import torch
 from funcnet.compiler.native.c.primitives import OF_ATEN, PRIMITIVES, Kind
 from funcnet.compiler.native.loop_ir import Const, Index, Operand
 from funcnet.compiler.native.lowering.formulas import FORMULAS, Formula
+from funcnet.compiler.native.lowering.gamma import GAMMA
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
 
@@ -226,7 +227,7 @@ PREDICATES: dict[str, Formula] = {
 
 RULES: dict[str, Rule] = {
     **{name: elementwise(formula) for name, formula in ELEMENTWISE.items()},
-    **{name: with_numbers(formula) for name, formula in FORMULAS.items()},
+    **{name: with_numbers(formula) for name, formula in (FORMULAS | GAMMA).items()},
     **{name: predicate(formula) for name, formula in PREDICATES.items()},
     "_assert_async": _check,
     "full": _full,

@@ -1,0 +1,77 @@
+"""Formulas of the derivatives of log gamma: a recurrence to arguments from 10 on, and an asymptotic series there.
+
+They are computed in float64, and negative arguments are reflected.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import torch
+
+from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native.loop_ir import Operand
+from funcnet.compiler.native.lowering.values import Emit
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)  # B(2), B(4), …
+_DIGAMMA = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
+
+
+def _digamma(emit: Emit, x: Operand) -> Operand:
+    """Return log(y) - 1 / 2y - Σ B(2k) / (2k y²ᵏ) - Σ 1 / (x + k) for y = x + 10 and k < 10."""
+    wide = emit.cast(x, torch.float64)
+    is_negative, fraction = emit("lt", wide, 0), emit("sub", wide, emit("round", wide))
+    above = emit("where", is_negative, emit("sub", 1, wide), wide)
+    # the terms of k and 9 - k are (2 x + 9) / (x (x + 9) + k (9 - k)) together
+    square = emit("mul", above, emit("add", above, 9))
+    pairs = [emit("div", 1, emit("add", square, k * (9 - k)) if k else square) for k in range(5)]  # keeps -0.0
+    shift = emit("mul", emit("add", emit("mul", above, 2), 9), _sum(emit, pairs))
+    far = emit("add", above, 10)
+    inverse = emit("div", 1, far)
+    tail = emit("add", emit("mul", inverse, 0.5), _series(emit, inverse, _DIGAMMA))
+    result = emit("sub", emit("sub", emit("log", far), tail), shift)
+    result = emit("where", emit("gt", above, 1e17), emit("log", above), result)
+    mirror = emit("sub", result, emit("div", math.pi, emit("tan", emit("mul", fraction, math.pi))))
+    mirror = emit("where", emit("eq", fraction, 0), math.nan, mirror, dtype=torch.float64)
+    return emit.cast(emit("where", is_negative, mirror, result), x.dtype)
+
+
+def _polygamma(emit: Emit, order: int, x: Operand) -> Operand:
+    if order == 0:
+        return _digamma(emit, x)
+    if order > 1:
+        raise UnsupportedError(f"aten.polygamma of order {order}: the native backend has no rule for it")
+    return _trigamma(emit, x)
+
+
+def _trigamma(emit: Emit, x: Operand) -> Operand:
+    """Return 1 / y + 1 / 2y² + Σ B(2k) / y²ᵏ⁺¹ + Σ 1 / (x + k)² for y = x + 6 and k < 6.
+
+    These are the terms that torch computes; their relative error is up to 5e-10.
+    """
+    wide = emit.cast(x, torch.float64)
+    is_mirrored = emit("lt", wide, 0.5)
+    above = emit("where", is_mirrored, emit("sub", 1, wide), wide)
+    inverses = [emit("div", 1, emit("add", above, k)) for k in range(6)]
+    shift = _sum(emit, [emit("mul", each, each) for each in inverses])
+    inverse = emit("div", 1, emit("add", above, 6))
+    series = emit("add", emit("add", emit("mul", inverse, 0.5), 1), _series(emit, inverse, _BERNOULLI[:3]))
+    result = emit("add", emit("mul", inverse, series), shift)
+    ratio = emit("div", math.pi, emit("sin", emit("mul", wide, math.pi)))
+    mirror = emit("sub", emit("mul", ratio, ratio), result)
+    return emit.cast(emit("where", is_mirrored, mirror, result), x.dtype)
+
+
+def _series(emit: Emit, inverse: Operand, coefficients: Sequence[float]) -> Operand:
+    square = emit("mul", inverse, inverse)
+    total: Operand = emit("mul", square, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = emit("mul", square, emit("add", total, coefficient))
+    return total
+
+
+def _sum(emit: Emit, parts: Sequence[Operand]) -> Operand:
+    return reduce(lambda a, b: emit("add", a, b), parts)
+
+
+GAMMA: dict[str, Callable[..., Operand]] = {"digamma": _digamma, "polygamma": _polygamma}
