@@ -1,7 +1,6 @@
 """Sums and means over the ranks, for data-parallel gradients."""
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -94,4 +93,4 @@ def _exchanged(vector: Tensor) -> Tensor:
 
 def _total(vector: Tensor) -> Tensor:
     with group().watching():
-        return reduce(torch.add, group().gather(vector))
+        return group().total(vector)
