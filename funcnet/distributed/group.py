@@ -89,10 +89,8 @@ def _is_completed(work: Any, device: torch.device) -> bool:
         return bool(work.is_completed())
     try:
         return bool(work.wait(_LIMIT))
-    except RuntimeError:
-        if work.is_completed():  # it failed
-            raise
-        return False
+    except RuntimeError:  # of the limit, or of the exchange, of which the next wait raises it again
+        return bool(work.is_completed())
 
 
 @cache

@@ -69,7 +69,7 @@ def test_a_kernel_calls_python(lanes):
         def step(c, i):
             fn.debug.callback(lambda i, c: seen.append((int(i), c)), i, c)
             double = fn.pure_callback(lambda c: 2 * c, c, c, vmap_method="broadcast_all")
-            fn.cond(i == 2, lambda: fn.debug.callback(lambda c: seen.append(("two", c)), double), lambda: None)
+            fn.cond(i == 2, lambda: fn.debug.callback(lambda c: seen.append((-1, c)), double), lambda: None)
             return (double.sin() + c.cos()).exp() / 3, double
 
         return fn.scan(step, x, torch.arange(4))
