@@ -16,11 +16,12 @@ from torch.distributed.rendezvous import rendezvous
 
 from funcnet import _torch, tree
 from funcnet.compiler.native.torch_calls import is_stopped
+from funcnet.distributed.shared_memory import SharedMemory
 from funcnet.distributed.watch import Watch
 from funcnet.transforms import batching
 from funcnet.tree import Tree
 
-
+_LARGE = 1 << 15  # bytes of a tensor for shared memory, which needs an exchange of its own for the ranks to meet
 _LIMIT = timedelta(milliseconds=50)  # of a wait during which Python does not see signals
 
 
@@ -29,6 +30,7 @@ class Group:
 
     def __init__(self, rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
         self.rank, self.size, self.watch = rank, size, watch
+        self.memory = SharedMemory(self)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -47,11 +49,19 @@ class Group:
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum of the tensors of all ranks, added in their order."""
-        if self.size != 2 or not tensor.is_floating_point():
-            return reduce(torch.add, self.gather(tensor))
-        found = tensor.clone(memory_format=torch.contiguous_format)  # a sum of two terms is the same in both orders
-        self._wait(dist.all_reduce(found, async_op=True), found.device)
-        return found
+        is_large = tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
+        terms = self.memory.exchange(tensor) if is_large and self.size > 1 else None
+        if terms is None and self.size == 2 and tensor.is_floating_point():  # the same sum in both orders
+            return self._reduced(tensor.clone(memory_format=torch.contiguous_format))
+        return reduce(torch.add, terms or self.gather(tensor))
+
+    def wait_for_all(self) -> None:
+        """Wait until all ranks have called this."""
+        self._reduced(torch.zeros(1, device="cpu"))
+
+    def _reduced(self, tensor: Tensor) -> Tensor:
+        self._wait(dist.all_reduce(tensor, async_op=True), tensor.device)
+        return tensor
 
     def of_first(self, value: Any) -> Any:
         """Return the value that rank 0 passes, on all ranks."""

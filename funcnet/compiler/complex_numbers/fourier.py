@@ -136,9 +136,7 @@ def _matrix(emitter: Emitter, n: int, sign: int, rows: int, columns: int) -> Var
     return _cat(emitter, [_cat(emitter, row[:columns], 1) for row in blocks[:rows]], 0)
 
 
-def _roots(
-    emitter: Emitter, rows: int, columns: int, n: int, sign: int, shape: tuple[int, ...]
-) -> tuple[Var, Var]:
+def _roots(emitter: Emitter, rows: int, columns: int, n: int, sign: int, shape: tuple[int, ...]) -> tuple[Var, Var]:
     """Return the parts of exp(sign 2 pi i j k / n) for j < rows and k < columns."""
     whole, wide = (Emitter(emitter.ops, dtype, emitter.like) for dtype in (torch.int64, torch.float64))
     options = {"dtype": torch.int64, "device": emitter.like.device}
