@@ -16,6 +16,7 @@ from torch import Tensor
 from funcnet._torch import Operation
 from funcnet.compiler.program import Apply, Var, substitute, variables
 
+_BORROWING = ("aten", "funcnet_distributed")  # operations that do not keep their arguments
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t))
 
 
@@ -63,7 +64,7 @@ class _Call:
 
     def __init__(self, op: Apply) -> None:
         self.op, self.inputs = op, call_inputs(op)
-        self.values, self.is_of_torch = (*self.inputs, *op.outputs), op.target.namespace == "aten"
+        self.values, self.is_of_torch = (*self.inputs, *op.outputs), op.target.namespace in _BORROWING
         nowhere = [-1] * len(self.values), [torch.empty(0, device="cpu")] * len(self.values)
         self.bound: tuple[list[int], list[Tensor], Callable[[], object]] = *nowhere, partial(op.target)
 
