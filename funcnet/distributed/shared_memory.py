@@ -33,7 +33,7 @@ class SharedMemory:
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks, self.row, self.is_shared = ranks, 0, True
-        self.memory = torch.empty(0, dtype=torch.uint8, device="cpu")
+        self.memory = torch.zeros(0, dtype=torch.uint8, device="cpu")
 
     def exchange(self, mine: Tensor) -> list[Tensor] | None:
         """Return the tensors of all ranks, valid until the next exchange; None if the ranks do not share memory."""

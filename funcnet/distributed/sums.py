@@ -125,7 +125,7 @@ def _torch_total(vector: Tensor) -> Tensor:
 _LIBRARY = torch.library.Library("funcnet_distributed", "DEF")
 _LIBRARY.define("total(Tensor vector) -> Tensor")
 _LIBRARY.impl("total", _total, "CompositeExplicitAutograd")
-_LIBRARY.impl("total", lambda x: torch.empty_like(x, memory_format=torch.contiguous_format), "Meta")
+_LIBRARY.impl("total", lambda x: torch.zeros_like(x, memory_format=torch.contiguous_format), "Meta")
 torch.library.register_vmap(
     "funcnet_distributed::total", lambda info, in_dims, x: (_torch_total(x), in_dims[0]), lib=_LIBRARY
 )
