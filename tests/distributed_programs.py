@@ -49,6 +49,14 @@ def sums():
     for term in terms[1:]:
         total = fn.tree.map(torch.add, total, term)
     assert fn.tree.equal(ranks.sum(terms[rank]), total), (ranks.sum(terms[rank]), total)
+    for dtype in (torch.float64, torch.complex64, torch.int32):  # large enough for memory that the ranks share
+        large = [fn.random.normal(fn.random.key(r), (3, 20_001)).mul(100).to(dtype) for r in range(size)]
+        total = large[0]
+        for term in large[1:]:
+            total = total + term
+        for _ in range(3):
+            assert torch.equal(ranks.sum(large[rank]), total)
+        assert torch.equal(ranks.sum(large[rank].mT), total.mT)
     weights = [float(r + 1) for r in range(size)]
     mean = sum(w * t["a"] for w, t in zip(weights, terms, strict=True)) / sum(weights)
     torch.testing.assert_close(ranks.mean(terms[rank]["a"], weight=weights[rank]), mean)

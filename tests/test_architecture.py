@@ -54,7 +54,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"value_checks"},
         {"table"},
     ],
-    "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"rules"}],
+    "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},

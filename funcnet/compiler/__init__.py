@@ -36,6 +36,7 @@ through all of them, later ones straight to the kernel.
     complex_numbers/                 for kernels: operations on the real and imaginary parts of complex values
         separation.py                    replace the values of a program by their parts
         rules.py, formulas.py            the operations that are applied to parts
+        fourier.py                       Fourier transforms of short axes
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for

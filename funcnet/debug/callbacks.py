@@ -49,9 +49,9 @@ def callback(f: Callable[..., Any], *args: Any, ordered: bool = False, **kwargs:
     """Call a Python function with the values of tensors while a jitted or transformed function runs.
 
     Under `vmap` f is called for each example, and under a derivative with the values that are differentiated. Where a
-    derivative recomputes its function, as that of `scan` and `remat` does, f is called again. A program with callbacks
-    runs on the eager backend, operation by operation; `explain` of a jitted function names the operation
-    funcnet.callback as the reason. In a loop, a call that depends on nothing in the loop is made once, before it.
+    derivative recomputes its function, as that of `scan` and `remat` does, f is called again. In a loop, a call that
+    depends on nothing in the loop is made once, before it. A native kernel calls f within its run, in a long run from a
+    thread of its own; `explain` of a jitted function lists the operation funcnet.callback among its calls.
 
     Args:
         f: Its result is ignored.
@@ -93,8 +93,8 @@ def pure_callback(
     """Compute a result by a Python function that cannot be traced, such as one of numpy or scipy.
 
     f must be pure: its calls may be repeated, shared or dropped. It has no derivative; give it one by `custom_vjp` or
-    `custom_jvp`. A program with such calls runs on the eager backend, operation by operation; `explain` of a jitted
-    function names the operation funcnet.pure_callback as the reason.
+    `custom_jvp`. A native kernel calls f within its run, in a long run from a thread of its own; `explain` of a jitted
+    function lists the operation funcnet.pure_callback among its calls.
 
     Args:
         f: Takes tensors with values; returns a tree of tensors, arrays or numbers.

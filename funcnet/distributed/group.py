@@ -5,7 +5,8 @@ import pickle
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from datetime import timedelta
+from functools import cache, reduce
 from typing import Any
 
 import torch
@@ -14,9 +15,14 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from funcnet import _torch, tree
+from funcnet.compiler.native.torch_calls import is_stopped
+from funcnet.distributed.shared_memory import SharedMemory
 from funcnet.distributed.watch import Watch
 from funcnet.transforms import batching
 from funcnet.tree import Tree
+
+_LARGE = 1 << 15  # bytes of a tensor for shared memory, which needs an exchange of its own for the ranks to meet
+_LIMIT = timedelta(milliseconds=50)  # of a wait during which Python does not see signals
 
 
 class Group:
@@ -24,6 +30,7 @@ class Group:
 
     def __init__(self, rank: int = 0, size: int = 1, watch: Watch | None = None) -> None:
         self.rank, self.size, self.watch = rank, size, watch
+        self.memory = SharedMemory(self)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -37,8 +44,24 @@ class Group:
             return [tensor]
         data = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)  # gloo lacks some dtypes
         parts = [torch.zeros_like(data) for _ in range(self.size)]
-        self._wait(dist.all_gather(parts, data, async_op=True))
+        self._wait(dist.all_gather(parts, data, async_op=True), data.device)
         return [part.view(tensor.dtype).reshape(tensor.shape) for part in parts]
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Return the sum of the tensors of all ranks, added in their order."""
+        is_large = tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
+        terms = self.memory.exchange(tensor) if is_large and self.size > 1 else None
+        if terms is None and self.size == 2 and tensor.is_floating_point():  # the same sum in both orders
+            return self._reduced(tensor.clone(memory_format=torch.contiguous_format))
+        return reduce(torch.add, terms or self.gather(tensor))
+
+    def wait_for_all(self) -> None:
+        """Wait until all ranks have called this."""
+        self._reduced(torch.zeros(1, device="cpu"))
+
+    def _reduced(self, tensor: Tensor) -> Tensor:
+        self._wait(dist.all_reduce(tensor, async_op=True), tensor.device)
+        return tensor
 
     def of_first(self, value: Any) -> Any:
         """Return the value that rank 0 passes, on all ranks."""
@@ -46,9 +69,9 @@ class Group:
             return value
         data = bytearray(pickle.dumps(value)) if self.rank == 0 else bytearray()
         length = torch.tensor([len(data)])
-        self._wait(dist.broadcast(length, src=0, async_op=True))
+        self._wait(dist.broadcast(length, src=0, async_op=True), length.device)
         data = data or bytearray(int(length))
-        self._wait(dist.broadcast(torch.frombuffer(data, dtype=torch.uint8), src=0, async_op=True))
+        self._wait(dist.broadcast(torch.frombuffer(data, dtype=torch.uint8), src=0, async_op=True), length.device)
         return value if self.rank == 0 else pickle.loads(data)
 
     def part_of(self, values: Tree, dims: Sequence[int | None]) -> Any:
@@ -58,16 +81,26 @@ class Group:
         rows = zip(leaves, dims, strict=True)
         return tree.unflatten(structure, [x if dim is None else x.narrow(dim, start, end - start) for x, dim in rows])
 
-    def _wait(self, work: Any) -> None:
+    def _wait(self, work: Any, device: torch.device) -> None:
         """Wait for an exchange so that Ctrl-C and the loss of a rank end the wait."""
-        pause = 1e-5
         with self.watch.polling() if self.watch else nullcontext():
-            while not work.is_completed():
+            while not _is_completed(work, device):
                 if self.watch is not None:
                     self.watch.check()
-                time.sleep(pause)
-                pause = min(2 * pause, 1e-3)
+                if is_stopped():
+                    raise KeyboardInterrupt
         work.wait()
+
+
+def _is_completed(work: Any, device: torch.device) -> bool:
+    """Wait a while for the end of an exchange; nccl gives up an exchange whose wait has a limit."""
+    if device.type != "cpu":
+        time.sleep(1e-4)
+        return bool(work.is_completed())
+    try:
+        return bool(work.wait(_LIMIT))
+    except RuntimeError:  # of the limit, or of the exchange, of which the next wait raises it again
+        return bool(work.is_completed())
 
 
 @cache

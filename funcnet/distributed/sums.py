@@ -1,14 +1,17 @@
 """Sums and means over the ranks, for data-parallel gradients."""
 
 from collections.abc import Callable
-from functools import reduce
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet import debug, tree
+from funcnet import tree
 from funcnet.distributed.group import group
+from funcnet.transforms.custom_rules import batch_of
+from funcnet.transforms.remat import Recomputed
+from funcnet.transforms.structural_zeros import Partial, Tensors
 from funcnet.tree import Tree
 
 
@@ -88,10 +91,41 @@ def _by_dtype(f: Callable[[Tensor], Tensor], values: Tree) -> Any:
 def _exchanged(vector: Tensor) -> Tensor:
     """Sum a vector over the ranks; in a traced program this is one operation that calls Python."""
     wide = vector.float() if vector.is_floating_point() and vector.dtype.itemsize < 4 else vector
-    found = debug.pure_callback(_total, wide, wide, vmap_method="broadcast_all")
+    (found,) = _Sum(lambda x: (_torch_total(x),))(wide)
     return found.to(vector.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sum(Recomputed):
+    """A sum over the ranks, which has no derivative: the results of all ranks depend on the argument of each."""
+
+    def pull(self, primals: Tensors, cotangents: Partial) -> Partial:
+        raise NotImplementedError(
+            "distributed.sum: expected a sum that is not differentiated. Differentiate the function of each rank's "
+            "part, and sum or average the gradients; or apply fn.stop_gradient to the argument."
+        )
+
+    def push(self, primals: Tensors, tangents: Partial) -> tuple[Tensors, Partial]:
+        return (), self.pull(primals, tangents)
+
+    def batch(self, size: int, dims: Any, tensors: Tensors) -> tuple[Tensors, tuple[int, ...]]:
+        return batch_of(self, dims, tensors)
 
 
 def _total(vector: Tensor) -> Tensor:
     with group().watching():
-        return reduce(torch.add, group().gather(vector))
+        return group().total(vector)
+
+
+def _torch_total(vector: Tensor) -> Tensor:
+    found: Tensor = torch.ops.funcnet_distributed.total(vector)
+    return found
+
+
+_LIBRARY = torch.library.Library("funcnet_distributed", "DEF")
+_LIBRARY.define("total(Tensor vector) -> Tensor")
+_LIBRARY.impl("total", _total, "CompositeExplicitAutograd")
+_LIBRARY.impl("total", lambda x: torch.zeros_like(x, memory_format=torch.contiguous_format), "Meta")
+torch.library.register_vmap(
+    "funcnet_distributed::total", lambda info, in_dims, x: (_torch_total(x), in_dims[0]), lib=_LIBRARY
+)

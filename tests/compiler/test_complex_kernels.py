@@ -9,6 +9,8 @@ from backends import mostly_slow
 from complex_numbers import complex_like
 
 import funcnet as fn
+from funcnet.compiler.complex_numbers import fourier
+from funcnet.compiler.complex_numbers.rules import RULES
 
 COMPLEX = (torch.complex64, torch.complex128)
 BOTH = (pytest.param(torch.complex64, marks=pytest.mark.slow), torch.complex128)  # one of them in the quick suite
@@ -202,6 +204,14 @@ def test_lanes_run_natively_without_calls(name, dtype):
     close(native(fn.vmap(f), z), want, dtype, 1e-5 * (dtype == COMPLEX[0]) + 1e-12)
 
 
+@pytest.fixture
+def without_fourier_rules(monkeypatch):
+    """Let torch compute short Fourier transforms as well."""
+    for name in fourier.RULES:
+        monkeypatch.delitem(RULES, name)
+
+
+@pytest.mark.usefixtures("without_fourier_rules")
 @pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("name", mostly_slow(CALLS, QUICK_CALLS))
 def test_other_operations_are_calls(name, dtype):
@@ -212,6 +222,7 @@ def test_other_operations_are_calls(name, dtype):
     assert compiled.explain(z).calls
 
 
+@pytest.mark.usefixtures("without_fourier_rules")
 @pytest.mark.parametrize("name", mostly_slow(CALLS, ("rfft",)))
 def test_calls_for_all_lanes(name):
     f, z = CALLS[name], complex_like(5, 4)
@@ -232,6 +243,7 @@ def test_no_lanes(shape):
     close(native(f, z), f(z), torch.complex128)
 
 
+@pytest.mark.usefixtures("without_fourier_rules")
 @pytest.mark.parametrize("given", ["conjugate", "transposed", "expanded"])
 def test_arguments_of_any_layout(given):
     z = complex_like(3, 4)

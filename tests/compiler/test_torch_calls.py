@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +14,7 @@ from programs_with_calls import PROGRAMS, factorised, in_a_scan, likelihood, pos
 import funcnet as fn
 from funcnet import bridge
 from funcnet.compiler.errors import UnsupportedError
+from funcnet.compiler.native import torch_calls
 from funcnet.compiler.native.lowering import convolution, matrices
 from funcnet.compiler.native.lowering.table import RULES
 
@@ -154,6 +156,26 @@ def test_an_interrupt_stops_a_run_with_calls(length: int) -> None:
     assert since() < 1.0
     assert jitted.explain(a).calls
     torch.testing.assert_close(fn.jit(factorised)(a), factorised(a))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_a_call_that_waits_sees_an_interrupt() -> None:
+    """A long run is in a thread of its own, in which Python raises no KeyboardInterrupt."""
+
+    def wait(x: torch.Tensor) -> torch.Tensor:
+        end = time.monotonic() + 60
+        while not torch_calls.is_stopped() and time.monotonic() < end:
+            time.sleep(0.01)
+        stopped.append(torch_calls.is_stopped())
+        return x
+
+    stopped: list[bool] = []
+    step = lambda c, _: (fn.pure_callback(wait, c, c).sin(), c.cos().exp())  # noqa: E731
+    jitted, x = fn.jit(lambda x: fn.scan(step, x, length=10**6)[1].sum()), torch.tensor(1.0)
+    jitted.lower(x).compile()
+    with interrupted(0.5), pytest.raises(KeyboardInterrupt):
+        jitted(x)
+    assert stopped == [True] and not torch_calls.is_stopped()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

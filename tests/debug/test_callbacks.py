@@ -57,7 +57,38 @@ def test_callbacks_change_no_result_and_are_explained():
     jitted = fn.jit(fn.vmap(fn.grad(lambda x: f(x).sin())))
     assert_close(jitted(X), 2 * torch.cos(2 * X))
     explanation = jitted.explain(X)
-    assert explanation.backend == "eager" and "funcnet.callback" in explanation.reason
+    assert explanation.calls == {"funcnet.callback.default": 1} and "funcnet.callback" in explanation.reason
+
+
+@pytest.mark.parametrize("lanes", [None, 3])
+def test_a_kernel_calls_python(lanes):
+    """Inside a loop and a branch: every callback with its value, in order, and a pure one with its result."""
+    seen = []
+
+    def f(x):
+        def step(c, i):
+            fn.debug.callback(lambda i, c: seen.append((int(i), c)), i, c)
+            double = fn.pure_callback(lambda c: 2 * c, c, c, vmap_method="broadcast_all")
+            fn.cond(i == 2, lambda: fn.debug.callback(lambda c: seen.append((-1, c)), double), lambda: None)
+            return (double.sin() + c.cos()).exp() / 3, double
+
+        return fn.scan(step, x, torch.arange(4))
+
+    x = torch.tensor(0.5) if lanes is None else torch.linspace(0, 1, lanes)
+    f = f if lanes is None else fn.vmap(f)
+    results, calls = [], []
+    for run in (f, fn.jit(f, backend="eager"), fn.jit(f)):
+        results.append(run(x))
+        calls.append([*seen])
+        seen.clear()
+    assert_close(results[0], results[2])
+    assert_close(results[1], results[2])
+    assert len(calls[1]) == 5 * (lanes or 1)
+    for calls_of_torch in calls[:2]:
+        assert_close(calls_of_torch, calls[2])
+    explanation = fn.jit(f).explain(x)
+    assert explanation.backend == "native"
+    assert explanation.calls == {"funcnet.callback.default": 2, "funcnet.pure_callback.default": 1}
 
 
 def test_calls_outside_of_jit_are_forgotten():

@@ -5,6 +5,7 @@ import math
 import torch
 
 from funcnet._torch import Operation
+from funcnet.compiler.complex_numbers import fourier
 from funcnet.compiler.complex_numbers.formulas import FORMULAS
 from funcnet.compiler.complex_numbers.parts import Emitter, Pair, Real
 from funcnet.compiler.complex_numbers.separation import Rule, Separation
@@ -173,4 +174,5 @@ RULES: dict[Operation, Rule] = {
     aten.linalg_vector_norm.default: _norm,
     aten.view_as_real.default: _view_as_real,
     aten.view_as_complex.default: _view_as_complex,
+    **fourier.RULES,
 }

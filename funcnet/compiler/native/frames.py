@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from funcnet.compiler.native.torch_calls import CALLBACK, Caller
+from funcnet.compiler.program import Apply
 
 
 class Control(ctypes.Structure):
@@ -65,12 +66,13 @@ class Frame:
     __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "team", "threads")
 
     def __init__(
-        self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, caller: Caller | None
+        self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, calls: Sequence[Apply]
     ) -> None:
         self.threads = threads
         self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), Control()
         self.arena = torch.empty(arena + threads * private + alignment, dtype=torch.uint8, device="cpu")
-        self.caller, self.callback = caller, CALLBACK() if caller is None else CALLBACK(caller)
+        self.caller = Caller(calls, self.is_stopped) if calls else None
+        self.callback = CALLBACK() if self.caller is None else CALLBACK(self.caller)
         self.call = Call(
             inputs=ctypes.addressof(self.pointers),
             outputs=ctypes.addressof(self.pointers) + inputs * ctypes.sizeof(ctypes.c_void_p),
@@ -87,6 +89,10 @@ class Frame:
         call, self.layout = self.call, layout
         call.strides = None if layout.strides is None else ctypes.addressof(layout.strides)
         call.first, call.last, call.lanes, call.padded = layout[1:]
+
+    def is_stopped(self) -> bool:
+        """Tell whether the run is to end."""
+        return bool(self.control.stop)
 
     def take_error(self) -> BaseException | None:
         """Return the error of a call that ended the run, if any, and clear it."""

@@ -20,7 +20,6 @@ from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, Result, strides
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
-from funcnet.compiler.native.torch_calls import Caller
 from funcnet.compiler.program import Apply, Program
 from funcnet.compiler.progress import Progress
 
@@ -129,9 +128,8 @@ class NativeKernel:
     def new_frame(self, threads: int) -> Frame:
         """Allocate memory for runs by up to some threads."""
         block, (size, private) = self.program.block, self.arena
-        caller = Caller(self.calls) if self.calls else None
         counts = len(block.params), len(block.results)
-        return Frame(*counts, size, private, threads, self.target.arena_alignment, caller)
+        return Frame(*counts, size, private, threads, self.target.arena_alignment, self.calls)
 
     def execute(self, frame: Frame) -> None:
         """Run the blocks of a frame. C runs without the interpreter's lock. Each call of BLAS uses one thread."""

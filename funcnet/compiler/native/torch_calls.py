@@ -6,6 +6,7 @@ and their results are checked, because the shapes of a program are those of thei
 
 import ctypes
 import math
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,23 +16,27 @@ from torch import Tensor
 from funcnet._torch import Operation
 from funcnet.compiler.program import Apply, Var, substitute, variables
 
+_BORROWING = ("aten", "funcnet_distributed")  # operations that do not keep their arguments
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t))
 
 
 class Caller:
     """Makes the calls of a kernel in one thread. C ends the run after a call that failed, and `error` is its error."""
 
-    def __init__(self, ops: Sequence[Apply]) -> None:
-        self.calls = [_Call(op) for op in ops]
+    def __init__(self, ops: Sequence[Apply], is_stopped: Callable[[], bool]) -> None:
+        self.calls, self.is_stopped = [_Call(op) for op in ops], is_stopped
         self.error: BaseException | None = None
 
     def __call__(self, position: int, addresses: "ctypes._Pointer[ctypes.c_size_t]") -> int:
         """Make a call; tell whether it succeeded."""
+        outer, _present.caller = _present.caller, self
         try:
             self.calls[position](addresses)
         except BaseException as error:
             self.error = error
             return 0
+        finally:
+            _present.caller = outer
         return 1
 
     def take_error(self) -> BaseException:
@@ -40,12 +45,26 @@ class Caller:
         return KeyboardInterrupt() if error is None else error
 
 
+class _Present(threading.local):
+    """The caller that makes a call in a thread; that of a run inside of a call is the innermost one."""
+
+    caller: Caller | None = None
+
+
+_present = _Present()
+
+
+def is_stopped() -> bool:
+    """Tell whether the call that this thread makes, if any, is to end because Ctrl-C has stopped its run."""
+    return _present.caller is not None and _present.caller.is_stopped()
+
+
 class _Call:
     """One operation, and tensors at the addresses of its last call."""
 
     def __init__(self, op: Apply) -> None:
         self.op, self.inputs = op, call_inputs(op)
-        self.values, self.is_of_torch = (*self.inputs, *op.outputs), op.target.namespace == "aten"
+        self.values, self.is_of_torch = (*self.inputs, *op.outputs), op.target.namespace in _BORROWING
         nowhere = [-1] * len(self.values), [torch.empty(0, device="cpu")] * len(self.values)
         self.bound: tuple[list[int], list[Tensor], Callable[[], object]] = *nowhere, partial(op.target)
 

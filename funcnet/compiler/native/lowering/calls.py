@@ -20,8 +20,8 @@ def _call(lowering: Lowering, op: Apply, reason: str) -> list[Value]:
 
 
 def _check(lowering: Lowering, op: Apply, reason: str) -> None:
-    """Raise for a call in each block of lanes, one of a callback, or one with tensors that kernels lack."""
-    if lowering.lanes or op.target.namespace == "funcnet":
+    """Raise for a call in each block of lanes, or one with tensors that kernels lack."""
+    if lowering.lanes:
         raise UnsupportedError(reason if str(op.target) in reason else f"{op.target}: {reason}")
     for var in (*call_inputs(op), *op.outputs):
         if memory(var)[1] not in DTYPES:

@@ -1,0 +1,98 @@
+"""Fourier transforms of short axes in native kernels, against torch's."""
+
+import math
+
+import pytest
+import torch
+from complex_numbers import complex_like
+
+import funcnet as fn
+
+NORMS = ("backward", "ortho", "forward")
+SIZES = (1, 2, 5, 9, 16, 34, 128)  # one to three factors, odd, and with the prime 17
+ROWS = {
+    "fft": torch.fft.fft,
+    "ifft": torch.fft.ifft,
+    "fft of real": lambda z, **options: torch.fft.fft(z.real, **options),
+    "rfft": lambda z, **options: torch.fft.rfft(z.real, **options),
+    "irfft": lambda z, **options: torch.fft.irfft(z, n=z.shape[0], **options),
+    "irfft of a half": lambda z, **options: torch.fft.irfft(z[: len(z) // 2 + 1], n=len(z), **options),
+    "hfft": lambda z, **options: torch.fft.hfft(z, n=z.shape[0], **options),
+    "ihfft": lambda z, **options: torch.fft.ihfft(z.real, **options),
+}
+ARRAYS = {
+    "an axis": lambda z: torch.fft.fft(z, dim=1),
+    "all": torch.fft.fftn,
+    "all back": torch.fft.ifftn,
+    "two": lambda z: torch.fft.rfft2(z.imag),
+    "two of another order": lambda z: torch.fft.rfftn(z.real, dim=(2, 0)),
+    "two back": lambda z: torch.fft.irfft2(z, s=(5, 7), norm="ortho"),
+    "three back": lambda z: torch.fft.irfftn(z, s=(3, 4, 9), norm="forward"),
+    "padded": lambda z: torch.fft.fft(z, n=8),
+    "transposed": lambda z: torch.fft.rfft(z.real.mT),
+    "shifted": lambda z: torch.fft.fftshift(torch.fft.fft2(z.conj())).abs(),
+    "gradient": fn.grad(lambda z: torch.fft.irfft2(torch.fft.rfft2(z.real) * (2 + 1j) + z[..., :3]).square().sum()),
+}
+
+
+def check(f, *args, tolerance=1e-14):
+    """Compare a kernel without calls to torch; the tolerance is relative to the largest element."""
+    jitted = fn.jit(f, backend="native")
+    results, wanted = fn.tree.leaves(jitted(*args)), fn.tree.leaves(f(*args))
+    assert not jitted.explain(*args).calls
+    for got, want in zip(results, wanted, strict=True):
+        want = want.resolve_conj()
+        torch.testing.assert_close(got, want, rtol=0, atol=tolerance * want.abs().max().item(), check_stride=False)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.complex128, 1e-14), (torch.complex64, 2e-6)])
+def test_transforms_of_vectors(dtype, tolerance):
+    vectors = [complex_like(n, dtype=dtype) for n in SIZES]
+    check(lambda vectors: [f(z) for z in vectors for f in ROWS.values()], vectors, tolerance=tolerance)
+
+
+def test_norms():
+    vectors = [complex_like(n) for n in (6, 9)]
+    check(lambda vectors: [f(z, norm=norm) for z in vectors for f in ROWS.values() for norm in NORMS], vectors)
+
+
+def test_transforms_of_arrays():
+    check(lambda z: [f(z) for f in ARRAYS.values()], complex_like(3, 4, 5))
+
+
+def test_lanes():
+    f = lambda z: (torch.fft.irfft(torch.fft.rfft(z.real) * z[:6], n=10), torch.fft.fft(z))  # noqa: E731
+    check(fn.vmap(f), complex_like(19, 10))
+    check(fn.vmap(f, in_dims=1), complex_like(10, 3))
+
+
+def test_a_training_run_has_no_calls():
+    """The convolution theorem: a filter is learnt in the domain of frequencies."""
+    x, w = complex_like(6, 24).real, complex_like(24, seed=1).real
+    filtered = lambda w: torch.fft.irfft(torch.fft.rfft(x) * torch.fft.rfft(w), n=24)  # noqa: E731
+
+    def run(start):
+        loss = lambda v: (filtered(v) - filtered(w)).square().mean()  # noqa: E731
+        return fn.scan(lambda v, _: (v - 0.2 * fn.grad(loss)(v), loss(v)), start, length=30)
+
+    check(run, torch.zeros(24, dtype=torch.float64), tolerance=1e-12)
+    losses = fn.jit(run)(torch.zeros(24, dtype=torch.float64))[1]
+    assert losses[-1] < losses[0] / 4
+
+
+@pytest.mark.parametrize("shape, call", [((37,), True), ((4096,), True), ((64, 64), True), ((31,), False)])
+def test_torch_transforms_long_axes_and_large_arrays(shape, call):
+    f = lambda z: torch.fft.fft(z).abs().sin().cos() + 1  # noqa: E731
+    jitted, z = fn.jit(f, backend="native"), complex_like(*shape)
+    torch.testing.assert_close(jitted(z), f(z))
+    assert jitted.explain(z).calls == ({"aten._fft_c2c.default": 1} if call else {})
+
+
+def test_known_coefficients():
+    """A cosine of three periods has two coefficients, n / 2 each."""
+    n = 40
+    x = torch.cos(2 * math.pi * 3 * torch.arange(n, dtype=torch.float64) / n)
+    found = fn.jit(torch.fft.fft, backend="native")(x)
+    expected = torch.zeros(n, dtype=torch.complex128)
+    expected[3] = expected[-3] = n / 2
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
