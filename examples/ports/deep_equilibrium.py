@@ -18,7 +18,7 @@ from torch import Tensor
 import funcnet as fn
 from funcnet import report
 
-HIDDEN, RATE, CONTRACTION = 24, 1e-2, 0.95
+HIDDEN, RATE, CONTRACTION, SIDE = 24, 1e-2, 0.95, (-1.3, 1.3)
 
 Map = Callable[[Tensor], Tensor]
 encode, decode = fn.dense(HIDDEN), fn.dense(1)
@@ -102,14 +102,11 @@ def main() -> None:
         fn.jit(fn.grad(partial(loss, solve=s)))(*exact) for s in (partial(implicit, 1e-14), partial(unrolled, 400))
     ]
     apart = max(fn.tree.leaves(fn.tree.map(lambda a, b: (a - b).abs().max().item(), *grads)))
-
-    def answer(x: Tensor) -> Tensor:
-        return torch.sigmoid(logits(params, x, partial(iterate, 1e-5)))
-
-    right = ((answer(x) > 0.5) == (y > 0.5)).float().mean().item()
+    solved = partial(logits, params, solve=partial(iterate, 1e-5))
+    right = ((solved(x) > 0) == (y > 0.5)).float().mean().item()
     report.show(
         report.decision_map(
-            answer, points=x, labels=y, x_range=(-1.3, 1.3), y_range=(-1.3, 1.3), quantity="P(class 1)"
+            lambda x: solved(x).sigmoid(), points=x, labels=y, x_range=SIDE, y_range=SIDE, quantity="P(class 1)"
         ),
         answer=f"cost {losses[0]:.4f} at first, {losses[-1]:.4f} after {args.steps} steps, accuracy {right:.1%}; "
         f"implicit and unrolled gradients differ by at most {apart:.0e}",
