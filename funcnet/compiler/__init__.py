@@ -26,6 +26,7 @@ through all of them, later ones straight to the kernel.
     program.py                       the result of tracing: blocks of operations on values, each assigned once
     passes/__init__.py               the passes over the program, in order; every backend gets their result
         passes/lane_checks.py            fill the lanes that fail a check with NaN
+        passes/placements.py             collect writes to slices, and gradients of reads of them
         passes/aliasing.py               copy results that are arguments, or views of them
         passes/stacked_sums.py           write sums over a stack as additions
         passes/dead_code.py              remove the operations that no result depends on
