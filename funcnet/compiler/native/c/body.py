@@ -1,5 +1,6 @@
 """The bodies of nests in C: the statements that run at one index."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
-from funcnet.compiler.native.c.primitives import Kind, applied
+from funcnet.compiler.native.c.primitives import Kind, applied, lines
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
@@ -41,6 +42,8 @@ class Body:
         has_indices = any(isinstance(part, Gather | Scatter) for part in nest.body)
         self.wrong = writer.fresh("x") if has_indices else ""  # the name of a flag: an index is out of range
         self.sums: dict[Accumulate, str] = {}
+        is_written_out = math.prod(nest.shape) <= writer.target.unroll
+        self.has_many_functions = is_written_out and lines(nest.body) > writer.target.inline
 
     def expand(self, place: Place) -> Place:
         """Return the indices of all axes of the nest from one index per group."""
@@ -142,7 +145,8 @@ class Body:
             return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
-        return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
+        call = self.writer.outlined if self.has_many_functions and row.lines > 1 else self.writer.call
+        return self.shift(node, args[0]) or call(op, self.writer.type(node), *args)
 
     def syntax(self, node: Node, args: Sequence[str]) -> str:
         """Return an expression that is neither an infix operator nor a call."""

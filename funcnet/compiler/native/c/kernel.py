@@ -135,6 +135,7 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
     writer, sections = Writer(plan.lanes, target), Sections(plan, target)
     _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
     prelude = _prelude(plan, target, lanes=program.lanes) + _wide(writer) + definitions.define(writer.used)
+    prelude += definitions.outlined(writer.kept_out)
     prelude += _TORCH_CALLS if program.calls else ""
     return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
 
