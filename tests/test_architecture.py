@@ -67,7 +67,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"control_flow"},
     ],
     "compiler/native": [
-        {"buffers", "kernel_cache", "torch_calls"},
+        {"buffers", "interrupts", "kernel_cache", "torch_calls"},
         {"contract", "control", "frames", "routines"},
         {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},

@@ -68,6 +68,7 @@ through all of them, later ones straight to the kernel.
         native/workers.py                the threads that share the parts of long statements
         native/complex_edges.py          run a kernel of real numbers on complex arguments and results
         native/frames.py                 the arguments of a run as C takes them
+        native/interrupts.py             signals during a run in the main thread
         native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
         replayed_loops.py                its loops and branches
