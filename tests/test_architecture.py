@@ -55,7 +55,9 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"table"},
     ],
     "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"rules"}],
-    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}],
+    "compiler/passes": [
+        {"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}
+    ],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},

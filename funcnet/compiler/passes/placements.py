@@ -189,7 +189,9 @@ def _select(rewriting: _Rewriting, op: Apply) -> bool:
     if axis == inserted:
         return rewriting.equate(out, source)
     found = _source(rewriting, x, axis, at, at + 1)
-    return found is not None and rewriting.equate(out, rewriting.result(op.target, (found[0], axis, found[1]), out.shape, x))
+    return found is not None and rewriting.equate(
+        out, rewriting.result(op.target, (found[0], axis, found[1]), out.shape, x)
+    )
 
 
 def _slice(rewriting: _Rewriting, op: Apply) -> bool:

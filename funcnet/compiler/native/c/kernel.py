@@ -113,15 +113,16 @@ static int torch_call(volatile int *control, i64 position, void **arrays) {  // 
 # it handles signals.
 _INTERRUPTS = """typedef int (*GoesOn)(i64);
 static _Thread_local GoesOn goes_on_;
-static int goes_on(volatile int *control, int work) {
-  if (control[0]) return 0;
-  if ((control[4] += work) < {POLL}) return 1;
+static __attribute__((noinline)) int asked(volatile int *control) {
   control[4] = 0;
   if (!goes_on_) return 1;
   set_mode(mode_);
   if (!goes_on_(0)) control[0] = 1;
   set_mode(mode_ | FLUSHED);
   return !control[0];
+}
+static INLINED int goes_on(volatile int *control, int work) {
+  return !control[0] && ((control[4] += work) < {POLL} || asked(control));
 }
 """
 
