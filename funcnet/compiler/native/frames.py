@@ -13,7 +13,7 @@ from funcnet.compiler.native.torch_calls import CALLBACK, Caller
 
 
 class Control(ctypes.Structure):
-    """The control block of a thread, on a cache line of its own: stop request, error flags, steps done, other counts."""
+    """The control block of a thread, on a cache line of its own: stop request, error flags, steps, work."""
 
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 

@@ -18,8 +18,8 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove dead code, hoist, select where a condition varies
-    between lanes, and find the varying values.
+    Fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove dead code, hoist, select
+    where a condition varies between lanes, and find the varying values.
     """
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))

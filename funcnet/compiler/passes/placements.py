@@ -84,14 +84,12 @@ class _Rewriting:
 
     def add(self, op: Op) -> None:
         """Note an operation on slices, or append it after those that make the values which it reads."""
-        rule = None
         if isinstance(op, Apply):
             op = replace(op, args=substitute(op.args, self.same))
             rule = _RULES.get(op.target)
-        if rule is None or not rule(self, op):
-            for var in inputs(op):
-                self.make(var)
-            self.ops.append(map_blocks(op, partial(_placed, zeros=self.zeros)))
+            if rule is not None and rule(self, op):
+                return
+        self._append(map_blocks(op, partial(_placed, zeros=self.zeros)))
 
     def make(self, var: Var) -> None:
         """Append the operations that make a value, unless it has been made."""
@@ -105,7 +103,7 @@ class _Rewriting:
                 pieces = [*self._pieces(found, var.shape[found.axis])]
                 self._append(Apply(_CAT, (pieces, found.axis), {}, (var,)))
 
-    def _append(self, op: Apply) -> None:
+    def _append(self, op: Op) -> None:
         for var in inputs(op):
             self.make(var)
         self.ops.append(op)
@@ -128,8 +126,9 @@ class _Rewriting:
 
     def sum(self, x: Var, y: Var | float) -> Var:
         """Return x + y; if both have a new axis, the sum of the values before that."""
-        (inner, axis), (other, other_axis) = (self.unsqueezed.get(each, (each, None)) for each in (x, y))
-        if axis is None or (isinstance(y, Var) and axis != other_axis):
+        inner, axis = self.unsqueezed.get(x, (x, None))
+        other, other_axis = self.unsqueezed.get(y, (y, None)) if isinstance(y, Var) else (y, axis)
+        if axis is None or axis != other_axis:
             return self.result(_ATEN.add.Tensor if isinstance(y, Var) else _ATEN.add.Scalar, (x, y), x.shape, x)
         return self.result(_UNSQUEEZE, (self.sum(inner, other), axis), x.shape, x)
 
@@ -220,8 +219,8 @@ def _source(rewriting: _Rewriting, x: Var, axis: int, start: int, end: int) -> t
     parts = found.parts[found.overlapping(start, end)]
     if not parts:
         return found.base, start
-    (first, *others) = parts
-    is_inside = not others and first.start <= start and end <= first.end
+    first = parts[0]
+    is_inside = len(parts) == 1 and first.start <= start and end <= first.end
     return (first.value, start - first.start) if is_inside else None
 
 
