@@ -19,7 +19,7 @@ from funcnet.compiler.program import Apply, Block, Op, Var, inputs, map_blocks, 
 
 _ATEN = torch.ops.aten
 _CAT, _SCATTER, _SLICE = _ATEN.cat.default, _ATEN.slice_scatter.default, _ATEN.slice.Tensor
-_UNSQUEEZE = _ATEN.unsqueeze.default
+_FULL, _UNSQUEEZE = _ATEN.full.default, _ATEN.unsqueeze.default
 _MOST = 4  # parts that one more term of a sum may overlap: more are added as arrays
 
 
@@ -86,7 +86,7 @@ class _Rewriting:
         """Note an operation on slices, or append it after those that make the values which it reads."""
         if isinstance(op, Apply):
             op = replace(op, args=substitute(op.args, self.same))
-            rule = _RULES.get(op.target)
+            rule = None if op.kwargs and op.target != _FULL else _RULES.get(op.target)
             if rule is not None and rule(self, op):
                 return
         self._append(map_blocks(op, partial(_placed, zeros=self.zeros)))
@@ -205,7 +205,8 @@ def _slice(rewriting: _Rewriting, op: Apply) -> bool:
 
 def _chosen(op: Apply, count: int) -> tuple[Any, ...]:
     """Return the first arguments of an operation on a slice, and the axis, start, end and step of the slice."""
-    dim, start, end, step = (*op.args[count:], *(0, None, None, 1)[len(op.args) - count :])
+    defaults: tuple[Any, ...] = (0, None, None, 1)
+    dim, start, end, step = op.args[count:] + defaults[len(op.args) - count :]
     axis = dim % len(op.args[0].shape)
     chosen = range(op.args[0].shape[axis])[slice(start, end)]
     return (*op.args[:count], axis, chosen.start, chosen.stop, step)
@@ -254,7 +255,7 @@ def _add(rewriting: _Rewriting, op: Apply) -> bool:
     """Add values that are zero outside some slices."""
     (x, y, *_), (out,) = op.args, op.outputs
     a, b = (rewriting.known.get(each) if each in rewriting.delayed else None for each in (x, y))
-    if a is None or b is None or op.kwargs or not out.dtype.is_floating_point:
+    if a is None or b is None or not out.dtype.is_floating_point:
         return False
     if (x.shape, x.dtype, a.axis) != (y.shape, y.dtype, b.axis) or {a.base, b.base} - rewriting.zeros:
         return False
@@ -286,7 +287,7 @@ _RULES: dict[Operation, Callable[[_Rewriting, Apply], bool]] = {
     _ATEN.add.Tensor: _add,
     _CAT: _cat,
     _ATEN.flip.default: _unchanged,
-    _ATEN.full.default: _full,
+    _FULL: _full,
     _ATEN.select.int: _select,
     _SLICE: _slice,
     _SCATTER: _scatter,
