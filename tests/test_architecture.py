@@ -55,7 +55,9 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"table"},
     ],
     "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
-    "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
+    "compiler/passes": [
+        {"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}
+    ],
     "compiler/tracing": [
         {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},
@@ -67,7 +69,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"control_flow"},
     ],
     "compiler/native": [
-        {"buffers", "kernel_cache", "torch_calls"},
+        {"buffers", "interrupts", "kernel_cache", "torch_calls"},
         {"contract", "control", "frames", "routines"},
         {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
@@ -77,7 +79,6 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "call_costs",
             "contractions",
             "cost",
-            "fission",
             "memory",
             "outlining",
             "rows",
@@ -86,7 +87,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "verification",
         },
         {"c", "ensembles"},
-        {"complex_edges", "kernel", "lowering", "times", "translation"},
+        {"complex_edges", "fission", "kernel", "lowering", "times", "translation"},
         {"teams"},
         {"backend", "standalone"},
     ],

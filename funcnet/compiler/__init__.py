@@ -26,6 +26,7 @@ through all of them, later ones straight to the kernel.
     program.py                       the result of tracing: blocks of operations on values, each assigned once
     passes/__init__.py               the passes over the program, in order; every backend gets their result
         passes/lane_checks.py            fill the lanes that fail a check with NaN
+        passes/placements.py             collect writes to slices, and gradients of reads of them
         passes/aliasing.py               copy results that are arguments, or views of them
         passes/stacked_sums.py           write sums over a stack as additions
         passes/dead_code.py              remove the operations that no result depends on
@@ -68,6 +69,7 @@ through all of them, later ones straight to the kernel.
         native/workers.py                the threads that share the parts of long statements
         native/complex_edges.py          run a kernel of real numbers on complex arguments and results
         native/frames.py                 the arguments of a run as C takes them
+        native/interrupts.py             signals during a run in the main thread
         native/torch_calls.py            operations without a native rule, which torch computes within a run
     replay.py                        the eager backend: call torch's operations one by one
         replayed_loops.py                its loops and branches

@@ -22,6 +22,39 @@ def test_interrupt_stops_a_long_run_within_a_second() -> None:
     assert since() < 1.0
 
 
+def newton(x: torch.Tensor) -> torch.Tensor:
+    """Repeat steps until a condition that never holds: an estimate of the work says nothing about it."""
+    return fn.while_loop(lambda y: (y < 1e30).all(), lambda y: (y + x / y) / 2, x)
+
+
+ENDLESS = {
+    "alone": newton,
+    "in lanes": fn.vmap(newton),
+    "in a scan": lambda x: fn.scan(lambda c, _: (newton(c), None), x, length=3)[0],
+    "with a call of torch": lambda x: newton(torch.linalg.eigvals(x[:1] * torch.eye(2)).real),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_interrupt_ends_a_loop_without_a_known_number_of_steps(name: str) -> None:
+    call, x = jit(ENDLESS[name], backend="native"), torch.ones(3)
+    call.explain(x)
+    for _ in range(2):
+        with interrupted(0.2), pytest.raises(KeyboardInterrupt):
+            call(x)
+
+
+def test_a_kernel_runs_after_an_interrupt() -> None:
+    steps = lambda x, most: fn.while_loop(lambda c: c[0] < most, lambda c: (c[0] + 1, c[1] * 0.5 + 1), (most * 0, x))  # noqa: E731
+    call = jit(steps, backend="native")
+    x, few = torch.ones(()), torch.tensor(5)
+    want = call(x, few)
+    with interrupted(0.2), pytest.raises(KeyboardInterrupt):
+        call(x, torch.tensor(2**62))
+    assert fn.tree.difference(call(x, few), want, rtol=0, atol=0) is None
+    assert fn.tree.difference(call(x, few), steps(x, few), rtol=0, atol=0) is None
+
+
 def slow_chain(x):
     for _ in range(10):
         x = torch.lgamma(x + 1.5).sin().exp()

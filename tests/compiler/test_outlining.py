@@ -211,3 +211,18 @@ def test_ten_thousand_leaves() -> None:
     update = jit(optimizer.update, backend="native")
     got, want = update(leaves, state, leaves), optimizer.update(leaves, state, leaves)
     assert fn.tree.difference(got, want, rtol=1e-5, atol=1e-6) is None
+
+
+def test_many_functions_of_numbers_are_called() -> None:
+    """Each would be inlined otherwise: the C compiler takes 10 ms for one."""
+
+    def f(x: Tensor) -> Tensor:
+        for i in range(30):
+            x = 0.5 * torch.sin(x) + 0.01 * i * torch.exp(-x)
+        return x
+
+    x = torch.tensor(0.3)
+    assert jit(f).lower(x).as_text("c").count("sin_f32_call(") == 30 + 1  # and the definition
+    assert_close(jit(f, backend="native")(x), f(x))
+    xs = torch.linspace(-1, 1, 20)
+    assert_close(jit(fn.vmap(f), backend="native")(xs), fn.vmap(f)(xs))

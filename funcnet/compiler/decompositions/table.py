@@ -170,6 +170,12 @@ def _slice_scatter(x: Tensor, part: Tensor, dim: int = 0, start: Any = None, end
     return aten.slice_scatter.default(x, part, dim, first, max(first, last), step)
 
 
+def _select_scatter(x: Tensor, part: Tensor, dim: int, index: int) -> Any:
+    """Write to a slice of one index."""
+    at = range(x.shape[dim])[index]
+    return aten.slice_scatter.default(x, part.unsqueeze(dim), dim, at, at + 1)
+
+
 def _index_put(x: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Any:
     """Choose elementwise in x[mask] = number; check the shapes of other writes, which torch's shape rule does not."""
     (mask, *others) = indices
@@ -270,6 +276,7 @@ _OWN: dict[Any, Rule] = {
     aten.min.dim: _extremum,
     aten.max.default: lambda x: _extremum(x.reshape(-1)),
     aten.min.default: lambda x: _extremum(x.reshape(-1)),
+    aten.select_scatter.default: _select_scatter,
     aten.slice_scatter.default: _slice_scatter,
     aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: attention_backward,

@@ -150,5 +150,17 @@ def _built(
     total, messages, calls = work(statements, target), found.loops.messages, found.loops.calls
     again, memory = partial(_built, found.program, progress, lanes), (plan.size, plan.private_size)
     return NativeKernel(
-        found.program, target, library, plan.lanes, memory, total, again, progress, steps, messages, *linked, calls
+        found.program,
+        target,
+        library,
+        plan.lanes,
+        memory,
+        total,
+        again,
+        progress,
+        steps,
+        messages,
+        *linked,
+        calls,
+        found.loops.repeats,
     )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 from funcnet.compiler.native.buffers import Buffer, View
+from funcnet.compiler.native.c.primitives import lines
 from funcnet.compiler.native.loop_ir import (
     LoopProgram,
     Nest,
@@ -35,7 +36,7 @@ def separate(program: LoopProgram, target: Target) -> LoopProgram:
 def _parts(statement: Statement, target: Target) -> Iterator[Statement]:
     if isinstance(statement, Nest):
         for nest in _separated(statement, target):
-            yield from cut(nest, target)
+            yield from cut(nest, lines(nest.body), target)
     else:
         yield statement
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import torch
 
+from funcnet.compiler.native.interrupts import Interrupts
 from funcnet.compiler.native.torch_calls import CALLBACK, Caller
 from funcnet.compiler.program import Apply
 
 
 class Control(ctypes.Structure):
-    """The control block of a thread, on a cache line of its own: stop request, error flags, steps done."""
+    """The control block of a thread, on a cache line of its own: stop request, error flags, steps, work."""
 
     _fields_ = (("stop", ctypes.c_int), ("flags", ctypes.c_int), ("done", ctypes.c_int64), ("_", ctypes.c_char * 112))
 
@@ -25,6 +26,7 @@ class Call(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("inputs", "strides", "outputs", "arena", "control")),
         *((name, ctypes.c_int64) for name in ("first", "last", "lanes", "padded", "threads")),
         ("torch_call", ctypes.c_void_p),
+        ("goes_on", ctypes.c_void_p),
     )
 
 
@@ -63,22 +65,35 @@ class Frame:
     It is kept for later runs, because new pages take a third of the step of a large net.
     """
 
-    __slots__ = ("address", "arena", "call", "callback", "caller", "control", "layout", "pointers", "team", "threads")
+    __slots__ = (
+        "address", "arena", "call", "callback", "caller", "control", "interrupts", "layout", "pointers", "team",
+        "threads",
+    )  # fmt: skip
 
     def __init__(
-        self, inputs: int, outputs: int, arena: int, private: int, threads: int, alignment: int, calls: Sequence[Apply]
+        self,
+        inputs: int,
+        outputs: int,
+        arena: int,
+        private: int,
+        threads: int,
+        alignment: int,
+        calls: Sequence[Apply],
+        interrupts: Interrupts | None,
     ) -> None:
         self.threads = threads
-        self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), Control()
+        self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), (control := Control())
         self.arena = torch.empty(arena + threads * private + alignment, dtype=torch.uint8, device="cpu")
-        self.caller = Caller(calls, self.is_stopped) if calls else None
+        self.caller = Caller(calls, lambda: bool(control.stop)) if calls else None
         self.callback = CALLBACK() if self.caller is None else CALLBACK(self.caller)
+        self.interrupts = interrupts
         self.call = Call(
             inputs=ctypes.addressof(self.pointers),
             outputs=ctypes.addressof(self.pointers) + inputs * ctypes.sizeof(ctypes.c_void_p),
             arena=-(-self.arena.data_ptr() // alignment) * alignment,
             control=ctypes.addressof(self.control),
             torch_call=ctypes.cast(self.callback, ctypes.c_void_p),
+            goes_on=None if interrupts is None else ctypes.cast(interrupts.callback, ctypes.c_void_p),
         )
         self.address = ctypes.addressof(self.call)
         self.layout: Layout | None = None
@@ -90,16 +105,13 @@ class Frame:
         call.strides = None if layout.strides is None else ctypes.addressof(layout.strides)
         call.first, call.last, call.lanes, call.padded = layout[1:]
 
-    def is_stopped(self) -> bool:
-        """Tell whether the run is to end."""
-        return bool(self.control.stop)
-
     def take_error(self) -> BaseException | None:
         """Return the error of a call that ended the run, if any, and clear it."""
-        if self.caller is None or not self.control.stop:
+        if not self.control.stop:
             return None
         self.control.stop = 0
-        return self.caller.take_error()
+        interrupt = self.interrupts.take_error() if self.interrupts is not None else None
+        return self.caller.take_error() if interrupt is None and self.caller is not None else interrupt
 
     def flags(self) -> int:
         """Return the error flags of the run, and clear them."""

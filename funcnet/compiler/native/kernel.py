@@ -18,6 +18,7 @@ from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, control, toolchain
 from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, Result, strides
+from funcnet.compiler.native.interrupts import Interrupts
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
 from funcnet.compiler.program import Apply, Program
@@ -41,6 +42,7 @@ class NativeKernel:
     is_linked: bool = False  # to torch's BLAS
     is_shared: bool = False  # by worker threads, inside one run
     calls: Sequence[Apply] = ()  # operations that torch computes
+    repeats: bool = False  # whether there is a loop with a condition, which an interrupt must end
     unlinked: "NativeKernel | None" = None  # in a forked process, the same kernel without BLAS
     frames: list[Frame] = field(default_factory=list)  # those that no thread uses now
     layouts: tuple[int, list[Result]] = (-1, [])  # a number of lanes, and the results in memory
@@ -128,8 +130,9 @@ class NativeKernel:
     def new_frame(self, threads: int) -> Frame:
         """Allocate memory for runs by up to some threads."""
         block, (size, private) = self.program.block, self.arena
+        interrupts = Interrupts() if self.repeats else None
         counts = len(block.params), len(block.results)
-        return Frame(*counts, size, private, threads, self.target.arena_alignment, self.calls)
+        return Frame(*counts, size, private, threads, self.target.arena_alignment, self.calls, interrupts)
 
     def execute(self, frame: Frame) -> None:
         """Run the blocks of a frame. C runs without the interpreter's lock. Each call of BLAS uses one thread."""
@@ -197,8 +200,10 @@ class Runner:
         frame = kernel.take_frame(self.layout, 1)
         kernel.pack(frame.pointers, 0, *map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs))
         kernel.function(frame.address)
-        flags = frame.flags()
+        flags, error = frame.flags(), frame.take_error() if kernel.repeats else None
         kernel.frames.append(frame)
+        if error is not None:
+            raise error
         if flags:
             raise kernel.error([flags])
         return self.viewed(outputs) if self.views else outputs
@@ -220,10 +225,10 @@ class Runner:
             self.in_threads(frames, (tensors, outputs))
         else:
             self.kernel.execute(frames[0])
-        error = frames[0].take_error() if self.kernel.calls else None  # without lanes, so that there is one frame
+        errors = [error for frame in frames if (error := frame.take_error()) is not None]
         flags = [frame.flags() for frame in frames]
         self.kernel.frames += frames
-        return outputs, flags, error
+        return outputs, flags, errors[0] if errors else None
 
     def workers(self) -> int:
         """Return the number of threads for the blocks; 0 for the calling thread."""

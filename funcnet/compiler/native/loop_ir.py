@@ -178,6 +178,18 @@ class LoopProgram:
     messages: list[str | Failure] = field(default_factory=list)
     calls: list[Apply] = field(default_factory=list)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether there is a loop with a condition, whose number of steps is unknown."""
+        return _repeats(self.statements)
+
+
+def _repeats(statements: Sequence[Statement]) -> bool:
+    return any(
+        isinstance(statement, Repeat) or (isinstance(statement, Loop | Case | Section) and _repeats(statement.body))
+        for statement in statements
+    )
+
 
 def never(value: NoReturn) -> NoReturn:
     """Raise for a kind of statement or part that a match does not handle; mypy reports it, too."""

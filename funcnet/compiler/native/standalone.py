@@ -96,7 +96,7 @@ def _source(found: Translation, target: Target, name: str, count: int) -> str:
 {arrays}
 int {name}_run(const void *const *inputs, void *const *outputs) {{
   const void *const given[] = {{{", ".join(given or ["0"])}}};
-  volatile int control[2] = {{0, 0}};  // a request to stop, and the flags of failures
+  volatile int control[5] = {{0}};  // a request to stop, the flags of failures, and counts
   char *const memory = __builtin_malloc({found.plan.size + found.plan.private_size + align});
   if (!memory) return -1;
   char *const arena = (char *)(((__UINTPTR_TYPE__)memory + {align - 1}) / {align} * {align});

@@ -34,7 +34,7 @@ class Target:
         rows: Least bytes of arrays that nests pass on for a loop over their rows: most of a small cache.
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
-        body: Most operations in a nest.
+        body: Most lines of C in the body of a nest.
         chain: Most operations in each nest over strips, into which a nest with a longer chain of them is cut.
         strip: Most scalars of one array in a strip.
         inline: Most lines of C of a kernel that is one function.

@@ -7,6 +7,7 @@ from funcnet.compiler.passes.aliasing import unalias
 from funcnet.compiler.passes.dead_code import remove_dead
 from funcnet.compiler.passes.hoist import hoist
 from funcnet.compiler.passes.lane_checks import filled
+from funcnet.compiler.passes.placements import place
 from funcnet.compiler.passes.predication import predicate
 from funcnet.compiler.passes.stacked_sums import add_stacked
 from funcnet.compiler.passes.varying import varying
@@ -17,11 +18,12 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, copy aliasing results, add up stacks, remove dead code, hoist, select where a condition varies
-    between lanes, and find the varying values.
+    Fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove dead code, hoist, select
+    where a condition varies between lanes, and find the varying values.
     """
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))
+    program = replace(program, block=place(checked(program).block))
     unalias(checked(program).block)
     program = replace(program, block=add_stacked(checked(program).block))
     remove_dead(checked(program).block)

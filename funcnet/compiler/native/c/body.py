@@ -1,5 +1,6 @@
 """The bodies of nests in C: the statements that run at one index."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
-from funcnet.compiler.native.c.primitives import Kind, applied
+from funcnet.compiler.native.c.primitives import Kind, applied, lines
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
@@ -43,6 +44,8 @@ class Body:
         self.far: dict[torch.dtype, str] = {}  # the names of flags: an argument of this dtype is far
         self.sums: dict[Accumulate, str] = {}
         self.skipped = 0  # leading indices of a step that do not count
+        is_written_out = math.prod(nest.shape) <= writer.target.unroll
+        self.has_many_functions = is_written_out and lines(nest.body) > writer.target.inline
 
     def expand(self, place: Place) -> Place:
         """Return the indices of all axes of the nest from one index per group."""
@@ -144,6 +147,8 @@ class Body:
             return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
+        if self.has_many_functions and row.lines > 1:
+            return self.writer.outlined(op, self.writer.type(node), *args)
         if row.near:
             return self.near(node, row.near, args[0])
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)

@@ -72,6 +72,17 @@ def define(used: set[tuple[str, str]]) -> str:
     return "\n".join(done.values())
 
 
+def outlined(used: set[tuple[str, str]]) -> str:
+    """Return functions that call these (function, type) pairs and are not inlined."""
+    return "".join(_call_of(name, kind, _LETTERS[: find(name).arity]) for name, kind in sorted(used))
+
+
+def _call_of(name: str, kind: str, names: str) -> str:
+    parameters = ", ".join(f"{kind} {n}" for n in names)
+    text = f"{{ return {name}_{kind}({', '.join(names)}); }}"
+    return f"\nstatic __attribute__((noinline)) {kind} {name}_{kind}_call({parameters}) {text}"
+
+
 def _define(name: str, kind: str, done: dict[tuple[str, str], str]) -> None:
     if (name, kind) in done:
         return

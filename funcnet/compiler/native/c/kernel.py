@@ -114,6 +114,22 @@ static int torch_call(volatile int *control, i64 position, void **arrays) {  // 
   return !control[0];
 }
 """
+# The work of loops with a condition is counted in the control block. Now and then Python is called: in the main thread
+# it handles signals.
+_INTERRUPTS = """typedef int (*GoesOn)(i64);
+static _Thread_local GoesOn goes_on_;
+static __attribute__((noinline)) int asked(volatile int *control) {
+  control[4] = 0;
+  if (!goes_on_) return 1;
+  set_mode(mode_);
+  if (!goes_on_(0)) control[0] = 1;
+  set_mode(mode_ | FLUSHED);
+  return !control[0];
+}
+static INLINED int goes_on(volatile int *control, int work) {
+  return !control[0] && ((control[4] += work) < {POLL} || asked(control));
+}
+"""
 
 
 # a run whose call of torch starts another run of the same library goes on with its own state
@@ -124,6 +140,13 @@ _BEFORE_CALLS = """
 _AFTER_CALLS = """
   torch_call_ = outer_call;
   flags_ = outer_flags;"""
+_BEFORE_INTERRUPTS = """
+  const GoesOn outer_goes_on = goes_on_;
+  const int outer_run_flags = flags_;
+  goes_on_ = call->goes_on;"""
+_AFTER_INTERRUPTS = """
+  goes_on_ = outer_goes_on;
+  flags_ = outer_run_flags;"""
 
 
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
@@ -140,7 +163,9 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
     writer, sections = Writer(plan.lanes, target), Sections(plan, target)
     _block(writer, program, Statements(writer, sections, {*outermost(program.statements)} if counted else ()))
     prelude = _prelude(plan, target, lanes=program.lanes) + _wide(writer) + definitions.define(writer.used)
+    prelude += definitions.outlined(writer.kept_out)
     prelude += _TORCH_CALLS if program.calls else ""
+    prelude += _INTERRUPTS.replace("{POLL}", str(target.poll)) if program.repeats else ""
     return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
 
 
@@ -236,6 +261,8 @@ def _entry(writer: Writer, program: LoopProgram) -> str:
     run = f"block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded, threads);"
     if not program.lanes:
         run = _RUNS.format(inputs=len(program.inputs), outputs=len(program.outputs))
+    before = (_BEFORE_CALLS if program.calls else "") + (_BEFORE_INTERRUPTS if program.repeats else "")
+    after = (_AFTER_CALLS if program.calls else "") + (_AFTER_INTERRUPTS if program.repeats else "")
     return f"""
 static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded, i64 threads) {{
 {body}
@@ -244,10 +271,10 @@ static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i6
 
 typedef struct {{
   {arguments.replace(",", ";")};
-  i64 first, last, lanes, padded, threads;{" TorchCall torch_call;" if program.calls else ""}
+  i64 first, last, lanes, padded, threads; int (*torch_call)(i64, void **), (*goes_on)(i64);
 }} Call;
 
-void kernel(const Call *call) {{{_BEFORE_CALLS if program.calls else ""}
+void kernel(const Call *call) {{{before}
   flags_ = 0;
   mode_ = mode();
   set_mode(mode_ | FLUSHED);
@@ -259,6 +286,6 @@ void kernel(const Call *call) {{{_BEFORE_CALLS if program.calls else ""}
     {run}
   }}
   set_mode(mode_);
-  call->control[1] |= flags_;{_AFTER_CALLS if program.calls else ""}
+  call->control[1] |= flags_;{after}
 }}
 """

@@ -3,7 +3,7 @@
 A text is in the notation of `definitions`, or a function that returns one for a C type and its scalar type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -23,6 +23,7 @@ from funcnet.compiler.native.c.functions import (
     sorting,
     special,
 )
+from funcnet.compiler.native.loop_ir import Gather, Node, Part
 
 Text = str | Callable[[str, str], str]
 
@@ -68,6 +69,16 @@ class Primitive:
     wide: tuple[str, str] | None = None
     near: str = ""
     is_scaling: bool = False
+
+    @property
+    def lines(self) -> int:
+        """Estimate the lines of C of one use for floats, whose function the C compiler inlines."""
+        text = self.floats if isinstance(self.floats, str) else ""
+        is_long = text.count(";") + text.count("_S(") > _LINES // 4
+        return _WIDE_LINES if self.wide else _LINES if is_long else 1
+
+
+_LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
 
 
 def _infix(symbol: str, boolean: str) -> Primitive:
@@ -253,3 +264,8 @@ def applied(name: str, dtype: torch.dtype, varying: bool) -> tuple[str, Primitiv
     if row.kind is Kind.INFIX and not other:
         raise UnsupportedError(f"the native backend has no {name} of bool")
     return other or name, find(other or name)
+
+
+def lines(body: Sequence[Part]) -> int:
+    """Estimate the lines of C of the body of a nest, with the functions that the C compiler inlines."""
+    return sum(find(part.op).lines if isinstance(part, Node) and not isinstance(part, Gather) else 1 for part in body)

@@ -84,9 +84,10 @@ class Statements:
         self.writer.put(f"if (!{value}) break;")
 
     def repeat(self, loop: Repeat) -> None:
-        """Print a loop that a Break ends; the stop flag ends it between two steps."""
+        """Print a loop that a Break ends; the stop flag or an interrupt ends it between two steps."""
+        target = self.writer.target
         self.writer.open("for (;;)")
-        self.writer.stop()
+        self.writer.put(f"if (!goes_on(control, {max(1, min(work(loop.body, target), target.poll))})) return;")
         self.block(loop, loop.body)
         self.writer.close()
 

@@ -42,6 +42,7 @@ class Writer:
         self.lines: list[str] = []
         self.depth = 1
         self.used: set[tuple[str, str]] = set()  # functions and types that the lines call
+        self.kept_out: set[tuple[str, str]] = set()  # those of them that are not inlined
         self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
         self.origins: dict[Buffer, int] = {}  # the element that the name of a buffer points to, if not its first
@@ -49,7 +50,7 @@ class Writer:
     def function(self) -> "Writer":
         """Return a writer for another function of the same kernel, with names of its own."""
         writer = Writer(self.lanes, self.target)
-        writer.used = self.used
+        writer.used, writer.kept_out = self.used, self.kept_out
         return writer
 
     def put(self, line: str) -> None:
@@ -100,6 +101,11 @@ class Writer:
         """Return a call of a C function, and record that it is used."""
         self.used.add((function, kind))
         return f"{function}_{kind}({', '.join(args)})"
+
+    def outlined(self, function: str, kind: str, *args: str) -> str:
+        """Return the same for a function that the C compiler must not inline."""
+        self.kept_out.add((function, kind))
+        return self.call(function, kind, *args).replace("(", "_call(", 1)
 
     # Elements
 

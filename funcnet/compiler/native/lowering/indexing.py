@@ -1,5 +1,6 @@
 """Rules of gathers, scatters, joins and padding."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -128,7 +129,8 @@ def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
     for value in values:
         if value.shape != (0,) or len(out.shape) == 1:
             part = views.narrow(out, dim, start, value.shape[dim])
-            if isinstance(value, View):  # in a nest of its own: copies of two arrays at a time are slower
+            if isinstance(value, View) and math.prod(part.shape) > lowering.target.unroll:
+                # in a nest of its own: copies of two arrays at a time are slower
                 lowering.scope.add(Nest(part.shape, [Store(part, value)]), out)
             else:
                 lowering.store(part, value)
@@ -169,6 +171,12 @@ def _slice_scatter(
     step: int = 1,
 ) -> Value:
     """Return a copy of x with a slice replaced by source."""
+    chosen = range(x.shape[dim])[slice(start, end, step)]
+    if len(chosen) == 1:
+        at = Index(dim % len(x.shape))
+        return lowering.map(
+            x.shape, lambda emit, old, new: emit("where", emit("eq", at, chosen.start), new, old), x, source
+        )
     out = lowering.output(varies(x) or varies(source))
     lowering.store(out, x)
     part = views._slice(out, dim, start, end, step)
