@@ -57,7 +57,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"rules"}],
     "compiler/passes": [{"aliasing", "dead_code", "hoist", "lane_checks", "predication", "stacked_sums", "varying"}],
     "compiler/tracing": [
-        {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
+        {"arguments", "layouts", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},
         {"kernel_dtypes", "recorder", "shape_inference"},
         {"functionalize", "numbers"},

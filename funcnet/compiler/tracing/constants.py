@@ -12,6 +12,7 @@ from torch import Tensor
 from funcnet._torch import on_values
 from funcnet.compiler.program import Apply, Var, substitute, variables
 from funcnet.compiler.tracing.arguments import flat
+from funcnet.compiler.tracing.layouts import on_any_layout
 
 
 class Constants:
@@ -41,7 +42,7 @@ class Constants:
         with on_values():
             for op in ops:
                 args, kwargs = substitute([op.args, [*op.kwargs.values()]], self.values)
-                results = op.target(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
+                results = on_any_layout(op.target)(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
                 self.values.update(zip(op.outputs, flat(results), strict=True))
         return self.values[var]
 
