@@ -24,13 +24,14 @@ def _by_list(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
-def _copy_by_list(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(input: Tensor, dim: int, index: Tensor, source: Tensor, **kwargs: Any) -> Tensor:
-        if input.ndim == 1:
-            source = _with_axis(source)
-        return function(input, dim, _with_axis(index), source, **kwargs)
+def _index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    if input.ndim == 1:
+        source = _with_axis(source)
+    return torch.index_copy(input, dim, _with_axis(index), source)
 
-    return run
+
+def _index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    return input.copy_(_index_copy(input, dim, index, source))  # torch has no batching rule in place
 
 
 def _fill_by_list(function: Callable[..., Tensor], by_mask: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -57,6 +58,7 @@ def _forms(name: str) -> list[Callable[..., Tensor]]:
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
     **{function: _by_list(function) for name in _NAMES for function in _forms(name)},
-    **{function: _copy_by_list(function) for function in _forms("index_copy")},
+    **dict.fromkeys((torch.index_copy, Tensor.index_copy), _index_copy),
+    Tensor.index_copy_: _index_copy_,
     **{f: _fill_by_list(f, mask) for f, mask in zip(_forms("index_fill"), _forms("masked_fill"), strict=True)},
 }

@@ -105,11 +105,7 @@ MODULES = {
     "rnn cell": (Recurrent(nn.RNNCell(3, 2)), numbers(3, 4, 3)),
     "rnn cell, relu": (Recurrent(nn.RNNCell(3, 2, nonlinearity="relu")), numbers(3, 4, 5, 3)),
     **{name: (Loss(loss), numbers(3, 4, 3)) for name, loss in LOSSES.items()},
-    "adaptive softmax": (
-        nn.AdaptiveLogSoftmaxWithLoss(3, 10, [3, 6], div_value=1.5),
-        numbers(3, 5, 3),
-        FEW_OF_A_CLUSTER,
-    ),
+    "adaptive softmax": (Adaptive(), numbers(3, 5, 3)),
 }
 
 

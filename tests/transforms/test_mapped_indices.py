@@ -128,7 +128,7 @@ def views_of_a_row(x, i):
 
 def new_axes(x, i):
     y = x.clone()
-    y[:, i % 3, None].exp_()
+    y[:, i % 3, None].mul_(2)
     y[i][None].mul_(3)
     return y
 

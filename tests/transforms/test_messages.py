@@ -108,6 +108,7 @@ def test_results_of_different_sizes_under_vmap_name_where():
     assert said.startswith("vmap: ") and "torch.where(mask, x, 0)" in said
 
 
+@pytest.mark.filterwarnings("ignore:To copy construct")
 def test_copies_of_memory_name_clone():
     for call in (lambda: fn.vmap(torch.tensor)(X), lambda: fn.grad(lambda x: copy.deepcopy(x).sum())(X)):
         assert "Use x.clone()" in message(call)
