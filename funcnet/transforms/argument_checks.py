@@ -146,7 +146,7 @@ def _rrelu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     ) -> Tensor:
         if training:
             return function(input, lower, upper, training, *args, **kwargs)
-        is_inplace = function is torch.rrelu_ or any(args) or kwargs.get("inplace")
+        is_inplace = function is torch.nn.functional.rrelu_ or any(args) or kwargs.get("inplace")
         return torch.nn.functional.leaky_relu(input, (lower + upper) / 2, bool(is_inplace))
 
     return run
@@ -177,7 +177,7 @@ CORRECTED: dict[Any, Callable[..., Any]] = {
     **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **single_indices.FUNCTIONS,
-    **{function: _rrelu(function) for function in (torch.rrelu, torch.rrelu_, torch.nn.functional.rrelu)},
+    **{function: _rrelu(function) for function in (torch.nn.functional.rrelu, torch.nn.functional.rrelu_)},
     **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), _tensor_split),
 }
 

@@ -40,8 +40,8 @@ def test_forward_and_second_derivatives(name, transform):
 RRELUS = {
     "function": lambda x: functional.rrelu(x, 0.1, 0.3),
     "in place": lambda x: functional.rrelu(x * 1, 0.1, 0.3, inplace=True),
-    "torch": lambda x: torch.rrelu(x, upper=0.5),
-    "torch, in place": lambda x: torch.rrelu_(x * 1, 0.1, 0.3),
+    "default slopes": lambda x: functional.rrelu(x, upper=0.5),
+    "rrelu_": lambda x: functional.rrelu_(x * 1, 0.1, 0.3),
     "module": torch.nn.RReLU().eval(),
 }
 
