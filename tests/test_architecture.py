@@ -59,7 +59,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}
     ],
     "compiler/tracing": [
-        {"arguments", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
+        {"arguments", "layouts", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
         {"constants", "shape_rules"},
         {"kernel_dtypes", "recorder", "shape_inference"},
         {"functionalize", "numbers"},

@@ -22,6 +22,10 @@ from funcnet.bridge.randomness import RULES as RANDOM
 from funcnet.bridge.randomness import UNKNOWN, Draws, thin
 from funcnet.bridge.recurrent import CELLS, recur
 from funcnet.transforms import embeddings
+from funcnet.transforms.argument_checks import FUNCTIONS
+
+# functions of torch.nn.functional that an enclosing transformation replaces as a whole; none of them draws or writes
+_WHOLE = FUNCTIONS.keys() - {functional.embedding, functional.embedding_bag, functional.rrelu}
 
 Reference = ref[Tensor]
 Place = tuple[dict[str, Any], str]  # the dict of parameters or buffers that holds a tensor, and its name
@@ -49,7 +53,7 @@ class Calls(TorchFunctionMode):
         if any(self.is_foreign(leaf) for leaf in tree.leaves((args, kwargs))):
             raise _not_copied(self.draws.name)
         in_python = isinstance(function, FunctionType)
-        if in_python and function.__globals__ is vars(functional):
+        if in_python and function.__globals__ is vars(functional) and function not in _WHOLE:
             with self:
                 return _torch.without_dispatch(function)(*args, **kwargs)
         name = getattr(function, "__name__", "")

@@ -18,6 +18,7 @@ through all of them, later ones straight to the kernel.
         tracing/control_flow.py          branches and loops with a condition
         tracing/tolerance.py             branches inside a vmap: no error of an example that does not take them
         tracing/constants.py             values that are known during tracing
+        tracing/layouts.py               operations on tensors of other memory layouts, for these and for replays
         tracing/kernel_dtypes.py         dtypes that torch's kernels refuse
         tracing/shape_inference.py       shapes and dtypes of results, on meta tensors
         tracing/shape_rules.py           the same for frequent operations, by formulas

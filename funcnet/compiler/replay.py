@@ -14,6 +14,7 @@ from funcnet.compiler import live_memory, passes
 from funcnet.compiler.program import Apply, Block, Op, Program, Scan, Switch, Var, While, free, inputs, variables
 from funcnet.compiler.progress import Meter, Progress, steps
 from funcnet.compiler.replayed_loops import Replay, run_loop, run_switch, run_while
+from funcnet.compiler.tracing.layouts import on_any_layout
 from funcnet.compiler.tracing.spec import row_major
 from funcnet.compiler.tracing.trace import trace
 from funcnet.transforms import vmap
@@ -148,7 +149,7 @@ def _statement(op: Op | list[Var], names: _Names, transform: Transform, meter: M
     several = ","
     match op:
         case Apply():
-            several, call = _several(op), f"{names.constant(_callable(op.target))}({_arguments(op, names)})"
+            several, call = _several(op), f"{names.constant(on_any_layout(op.target))}({_arguments(op, names)})"
         case Scan():
             call = f"{names.constant(_loop(op, transform, meter))}({_scan_arguments(op, names)})"
         case Switch():
@@ -180,26 +181,6 @@ def _arguments(op: Apply, names: _Names) -> str:
     return ", ".join([*map(names.argument, op.args), *(f"{k}={names.argument(v)}" for k, v in op.kwargs.items())])
 
 
-def _callable(target: Any) -> Callable[..., Any]:
-    """Return an operation that takes tensors of any strides.
-
-    Public operations make tensors contiguous before they call an internal one, with an underscore. Traces drop such
-    copies, and without them some kernels read wrong elements.
-    """
-    internal = target._schema.name.startswith("aten::_") and target not in _OPERATIONS
-    return partial(_in_order, target) if internal else _OPERATIONS.get(target, target)
-
-
-def _in_order(target: Any, *args: Any, **kwargs: Any) -> Any:
-    return target(*map(_contiguous, args), **kwargs)
-
-
-def _contiguous(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_contiguous(item) for item in value]
-    return value.contiguous() if isinstance(value, Tensor) else value
-
-
 def _scan_arguments(op: Scan, names: _Names) -> str:
     outside = tuple(dict.fromkeys(free(op.body)))
     return ", ".join(names.argument(values) for values in (op.init, op.xs, outside))
@@ -210,42 +191,8 @@ def _loop(scan: Scan, transform: Transform, meter: Meter | None) -> Callable[...
     return partial(run_loop, replay(scan.body, transform), scan.length, empty, meter)
 
 
-def _as_strided(x: Tensor, size: list[int], stride: list[int], offset: int | None = None) -> Tensor:
-    """Apply strides to a row-major copy: the strides of a program refer to row-major order, whatever the layout of x.
-
-    The copy is also required to trace this for all lanes at once, where x is a carry or a slice.
-    """
-    return torch.as_strided(x.clone(memory_format=torch.contiguous_format), size, stride, offset or 0)
-
-
-def _index_put(x: Tensor, *args: Any) -> Tensor:
-    """Copy x: if vmap has expanded it, torch.compile writes to all lanes (github.com/pytorch/pytorch/issues/183986)."""
-    return aten.index_put(x.contiguous(), *args)
-
-
-def _to_copy(x: Tensor, *, memory_format: Any = None, **options: Any) -> Tensor:
-    """Drop memory_format: a program is row-major, and channels_last fails with a lane axis."""
-    return aten._to_copy.default(x, **options)
-
-
-def _view_as_complex(x: Tensor) -> Tensor:
-    return torch.complex(x[..., 0], x[..., 1])
-
-
 def _physical(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """Resolve conjugate and negative views, for which view_as_real raises."""
     if any(map(Tensor.is_conj, tensors)) or any(map(Tensor.is_neg, tensors)):
         return [tensor.resolve_conj().resolve_neg() for tensor in tensors]
     return tensors
-
-
-# replacements of operations that depend on the memory layout, or on the bits of conjugate and negative views
-_OPERATIONS: dict[Any, Callable[..., Any]] = {
-    aten._to_copy.default: _to_copy,
-    aten.view.default: torch.reshape,
-    aten.as_strided.default: _as_strided,
-    aten.index_put.default: _index_put,
-    aten.view_as_complex.default: _view_as_complex,
-    aten._conj.default: lambda x: x.conj().resolve_conj(),  # not a lazy conjugate view
-    aten._neg_view.default: aten.neg.default,
-}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true
-from funcnet.transforms import functional_kernels, mapped_indices
+from funcnet.transforms import functional_kernels, mapped_indices, single_indices
 from funcnet.transforms.ctc import ctc_loss
 from funcnet.transforms.requirements import require
 
@@ -138,13 +138,18 @@ def _corrcoef(input: Tensor) -> Tensor:
     return torch.complex(c.real.clamp(-1, 1), c.imag.clamp(-1, 1)) if c.is_complex() else c.clamp(-1, 1)
 
 
-def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Treat a 0-d index as one element; torch's batching rule gives it as many elements as the axis has."""
-    if index.ndim:
-        return torch.index_select(input, dim, index)
-    if input.ndim:
-        return torch.index_select(input, dim, index.reshape(1))
-    return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
+def _rrelu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Scale negative values by the mean slope, as outside of training nothing is drawn."""
+
+    def run(
+        input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        if training:
+            return function(input, lower, upper, training, *args, **kwargs)
+        is_inplace = function is torch.nn.functional.rrelu_ or any(args) or kwargs.get("inplace")
+        return torch.nn.functional.leaky_relu(input, (lower + upper) / 2, bool(is_inplace))
+
+    return run
 
 
 def _tensor_split(input: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -171,7 +176,8 @@ _SPLIT_KEYWORDS = {
 CORRECTED: dict[Any, Callable[..., Any]] = {
     **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
-    **dict.fromkeys((torch.index_select, Tensor.index_select), _index_select),
+    **single_indices.FUNCTIONS,
+    **{function: _rrelu(function) for function in (torch.nn.functional.rrelu, torch.nn.functional.rrelu_)},
     **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), _tensor_split),
 }
 

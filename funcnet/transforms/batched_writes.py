@@ -7,7 +7,7 @@ creation. A function that needs no such writes, and no values, runs once.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.func
@@ -18,7 +18,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 from funcnet import _torch, tree
 from funcnet.transforms.argument_checks import CORRECTED, FUNCTIONS
 from funcnet.transforms.flatten import Function
+from funcnet.transforms.mapped_views import Views
 from funcnet.transforms.refusals import refusal
+
+Result = TypeVar("Result")
 
 # torch.func.vmap's error messages for a write of batched values to a tensor without a batch axis
 _REFUSALS = (
@@ -92,25 +95,42 @@ def _corrected(f: Function) -> Function:
         return f
 
     def run(*tensors: Tensor) -> Any:
-        with _Corrected():
-            return f(*tensors)
+        with _Corrected() as mode:
+            return mode.checked(f(*tensors))
 
     return run
 
 
-class _Corrected(TorchFunctionMode):
+class _Mode(TorchFunctionMode):
+    """A mode that calls functions with the semantics that they have in one example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views = Views()
+
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options = kwargs or {}
-        rule = func if "out" in options else CORRECTED.get(func, func)  # torch refuses out=, so that f runs again
-        return rule(*_with_modes(func, args), **options)
+        return self.views.run(self.replaced, func, args, kwargs or {})
+
+    def checked(self, results: Result) -> Result:
+        self.views.check(results)
+        return results
+
+    def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class _Corrected(_Mode):
+    def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        rule = func if "out" in kwargs else CORRECTED.get(func, func)  # torch refuses out=, so that f runs again
+        return rule(*_with_modes(func, args), **kwargs)
 
 
 def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Sequence[Tensor]) -> Any:
     each = tensors[0].new_ones(tensors[0].shape[in_dims[0]], dtype=torch.bool)
 
     def run(each: Tensor, *tensors: Tensor) -> Any:
-        with _Buffers(each, makers):
-            return f(*tensors)
+        with _Buffers(each, makers) as mode:
+            return mode.checked(f(*tensors))
 
     return _batched(run, (0, *in_dims), (each, *tensors))
 
@@ -122,7 +142,7 @@ class _AgainError(Exception):
         self.makers = makers
 
 
-class _Buffers(TorchFunctionMode):
+class _Buffers(_Mode):
     """Add a batch axis to the tensors that some functions create, and find out which functions these are.
 
     Attributes:
@@ -137,14 +157,14 @@ class _Buffers(TorchFunctionMode):
         self.each, self.makers = each, makers
         self.made_by: Any = WeakIdKeyDictionary()
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if func is Tensor.__setitem__ and _is_choice(*args):
             return self.call(Tensor.copy_, (args[0], _chosen(*args)), {})
         args = _with_modes(func, args)
-        func, options = FUNCTIONS.get(func, func), dict(kwargs or {})
+        func, options = FUNCTIONS.get(func, func), dict(kwargs)
         if isinstance(out := options.pop("out", None), Tensor):
             return self.call(Tensor.copy_, (out, self.call(func, args, options)), {})
-        return self.call(func, args, kwargs or {})
+        return self.call(func, args, kwargs)
 
     def call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         try:

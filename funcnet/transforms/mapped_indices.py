@@ -23,6 +23,13 @@ def is_mapped(x: Any) -> bool:
     return False
 
 
+def selects(index: Any) -> bool:
+    """Tell whether an index, or a tuple of indices, has 0-d tensors that are mapped and no other tensors."""
+    parts = index if isinstance(index, tuple) else (index,)
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    return any(map(is_mapped, tensors)) and not any(t.ndim for t in tensors) and all(map(_is_plain, parts))
+
+
 def get_items(x: Tensor, index: Any) -> Tensor:
     """Compute x[index].
 
@@ -32,11 +39,9 @@ def get_items(x: Tensor, index: Any) -> Tensor:
     Returns:
         A tensor of the shape that x[index] has in one example; mapped 0-d indices drop their axes.
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    tensors = [part for part in parts if isinstance(part, Tensor)]
-    if not any(map(is_mapped, tensors)) or any(t.ndim for t in tensors) or not all(map(_is_plain, parts)):
+    if not selects(index):
         return x[index]
-    view, indices = _split(x, parts)
+    view, indices = _split(x, index if isinstance(index, tuple) else (index,))
     for axis, part in reversed([*enumerate(indices)]):
         if part is not None:
             place = torch.where(part < 0, part + view.shape[axis], part)  # index_select takes no negative index
@@ -67,7 +72,9 @@ def set_items(x: Tensor, index: Any, value: Any) -> None:
     value = _stripped(torch.as_tensor(value).to(x)).expand([*rest[:count], *axes, *rest[count:]])
     value = value.movedim(tuple(range(count, count + len(axes))), tuple(range(len(axes)))) if axes else value[None]
     front = view.movedim(tuple(places), tuple(range(len(places))))
-    front[tuple(torch.atleast_1d(indices[n]) for n in places)] = value
+    each = _torch.example_mask(x.device)  # an index of all vmaps: those of outer ones only are behind the inner axes
+    mapped = [indices[n] if each is None else torch.where(each, indices[n], indices[n]) for n in places]
+    front[tuple(map(torch.atleast_1d, mapped))] = value
 
 
 def _stripped(value: Tensor) -> Tensor:

@@ -63,12 +63,12 @@ _BATCHES = (
     _Reason(
         "the function draws from torch's global generator, whose state all examples would share. Pass one key per "
         "example, as in fn.vmap(f)(fn.random.split(key, n), x), and draw from it by fn.random; or draw before vmap.",
-        ("called random operation while in randomness error mode",),
+        ("called random operation while in randomness error mode", "not yet support aten::rrelu"),
     ),
     _Reason(
         "the function asks for a result whose shape depends on the values, as of nonzero, unique or a boolean mask, so "
         "that it would differ between examples. Use torch.where(mask, x, 0), which keeps the shape.",
-        ("dynamic shape", "differently shaped Tensor"),
+        ("dynamic shape", "differently shaped Tensor", "stack expects each tensor to be equal size"),
     ),
     _Reason(
         "the function needs the values of a tensor in Python, as `if`, float(), .item() and numpy() do, but they "
@@ -81,6 +81,7 @@ _BATCHES = (
             "vmap over torch.allclose",
             "Cannot access data pointer of Tensor",
             "Cannot access storage of BatchedTensorImpl",
+            "not implemented for aten::narrow.Tensor",
         ),
     ),
     _Reason(
@@ -88,6 +89,13 @@ _BATCHES = (
         "fn.from_module, whose function runs them as a scan; or pass the batch to the module itself.",
         ("not implemented for aten::lstm", "not implemented for aten::gru", "not implemented for aten::rnn_"),
     ),
+)
+
+
+_COPIES = _Reason(
+    "the function copies a tensor by torch.tensor(x), copy.deepcopy(x) or a file, which reads its memory. Use "
+    "x.clone(), or x.detach().clone() without its derivative.",
+    ("Can't detach views in-place", "Cannot access storage of TensorWrapper"),
 )
 
 
@@ -101,12 +109,12 @@ class Refusals:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not isinstance(error, RuntimeError):
+        if not isinstance(error, RuntimeError):  # NotImplementedError is one
             return
         text = str(error)
         if any(part in text for part in _WRITES):
             raise refusal(self.name, "an argument or a closed-over tensor") from error
         known = _DERIVATIVES if _torch.is_transforming() else (*_DERIVATIVES, _NUMPY)  # it may run the function again
-        for reason in (*(_BATCHES if self.name == "vmap" else ()), *known):
+        for reason in (*(_BATCHES if self.name == "vmap" else ()), *known, _COPIES):
             if any(part in text for part in reason.texts):
                 raise RuntimeError(f"{self.name}: {reason.message}") from error

@@ -45,6 +45,41 @@ class Recurrent(nn.Module):
         return state
 
 
+class Loss(nn.Module):
+    def __init__(self, loss):
+        super().__init__()
+        self.layer, self.loss = nn.Linear(3, 4), loss
+
+    def forward(self, x):
+        return self.loss(self.layer(x))
+
+
+def _ctc(y):
+    sizes = (len(y),), (2,)
+    return functional.ctc_loss(y[:, None].log_softmax(-1), torch.tensor([[1, 2]]), *sizes)
+
+
+class Adaptive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(3, 10, [3, 6], div_value=1.5)
+
+    def forward(self, x):
+        return self.softmax(x, torch.tensor([0, 4, 7, 2, 9])).output  # the second cluster has one label
+
+
+LABELS = torch.tensor([1, 0, 3, 2])
+# losses that torch.func cannot transform, as functions of (4, 4)
+LOSSES = {
+    "ctc_loss": _ctc,
+    "gaussian_nll_loss": lambda y: functional.gaussian_nll_loss(y, torch.ones(4, 4), y.exp()),
+    "multi_margin_loss": lambda y: functional.multi_margin_loss(y, LABELS, p=2),
+    "multilabel_margin_loss": lambda y: functional.multilabel_margin_loss(y, LABELS.expand(4, 4)),
+    "one_hot": lambda y: y * functional.one_hot(y.argmax(-1), 4),
+    "Normal": lambda y: torch.distributions.Normal(y, y.exp()).log_prob(torch.ones(4, 4)),
+}
+
+
 # name: (module, inputs of 3 examples)
 MODULES = {
     "sparse": (nn.Embedding(6, 3, sparse=True), ROWS),
@@ -69,6 +104,8 @@ MODULES = {
     "lstm cell, batches": (Recurrent(nn.LSTMCell(3, 2, bias=False)), numbers(3, 4, 5, 3)),
     "rnn cell": (Recurrent(nn.RNNCell(3, 2)), numbers(3, 4, 3)),
     "rnn cell, relu": (Recurrent(nn.RNNCell(3, 2, nonlinearity="relu")), numbers(3, 4, 5, 3)),
+    **{name: (Loss(loss), numbers(3, 4, 3)) for name, loss in LOSSES.items()},
+    "adaptive softmax": (Adaptive(), numbers(3, 5, 3)),
 }
 
 

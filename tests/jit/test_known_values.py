@@ -24,6 +24,8 @@ def mask_written_by_parts():
     return mask
 
 
+WINDOW = {"window": torch.ones(4, dtype=torch.float64), "hop_length": 2}
+
 # name: a function of a (4, 2) tensor
 FUNCTIONS = {
     "a list": lambda x: x[MASK],
@@ -40,6 +42,10 @@ FUNCTIONS = {
     "repeat_interleave": lambda x: x.repeat_interleave(torch.tensor([1, 0, 2, 1]), 0),
     "bincount": lambda x: x * torch.bincount(torch.tensor([0, 1, 1])),
     "one_hot": lambda x: x * torch.nn.functional.one_hot(torch.tensor([0, 1, 1, 0])),
+    "a mask of another layout": lambda x: x[torch.arange(4).reshape(2, 2).t().reshape(-1).view(4) > 0],
+    "a window that istft checks": lambda x: torch.istft(
+        torch.stft(x.flatten(), 4, **WINDOW, return_complex=True), 4, **WINDOW
+    ),
     "item": lambda x: x * torch.tensor(2.5).item(),
     "tolist": lambda x: torch.cat([part.sin() for part in x.split(torch.tensor([1, 3]).tolist())]),
     "a branch": lambda x: x if torch.tensor(MASK).any() else -x,
@@ -53,6 +59,7 @@ def test_values_equal_those_of_eager_calls(name):
     assert fn.tree.difference(fn.jit(f, backend="eager")(X), f(X)) is None
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradients_of_each_example_equal_a_loop(name):
     rows = torch.stack([X, 2 * X])

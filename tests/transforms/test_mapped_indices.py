@@ -49,6 +49,43 @@ def test_a_0d_index_select_keeps_its_axis():
     assert torch.equal(fn.vmap(lambda row, i: row.index_select(1, i))(rows, index), expected)
 
 
+V, S = torch.randn(3, 5, 4, dtype=torch.float64), torch.randn(3, 1, 4, dtype=torch.float64)
+ONE = {  # name: a function of x (5, 4), source (1, 4) and a 0-d index
+    "index_add": lambda x, source, i: x.index_add(0, i, source, alpha=2),
+    "index_copy": lambda x, source, i: x.index_copy(0, i, source),
+    "index_copy, a row": lambda x, source, i: x[:, 0].index_copy(0, i, source[0, 0]),
+    "index_copy, an axis of one": lambda x, source, i: x[:, 0].index_copy(0, i.reshape(1), source[0, 0]),
+    "index_copy of a number": lambda x, source, i: x.sum().index_copy(0, 0 * i, source[0, 0]),
+    "index_copy_": lambda x, source, i: torch.zeros_like(V[0]).index_copy_(index=i, dim=0, source=source),
+    "index_fill": lambda x, source, i: x.index_fill(1, i, 0.5),
+    "index_fill_": lambda x, source, i: torch.zeros_like(V[0]).index_fill_(0, i, source.sum()),
+    "index_reduce": lambda x, source, i: x.index_reduce(0, i, source, "mean"),
+    "index_select": lambda x, source, i: x.index_select(1, i) * source[0, 0],
+    "torch.index_add": lambda x, source, i: torch.index_add(x, 0, i, source),
+}
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:index_reduce")
+@pytest.mark.parametrize("name", ONE)
+@pytest.mark.parametrize("dim", [None, 0])
+def test_a_0d_index_is_one_element(name, dim):
+    index = torch.tensor(2) if dim is None else torch.tensor([2, 0, 3])
+
+    def loss(x, source, i):
+        y = ONE[name](x, source, i)
+        return (y * torch.arange(y.numel()).reshape(y.shape)).sin().sum()
+
+    def by_autograd(x, source, i):
+        leaves = [x.clone().requires_grad_(), source.clone().requires_grad_()]
+        return torch.autograd.grad(loss(*leaves, i), leaves, allow_unused=True, materialize_grads=True)
+
+    rows = [by_autograd(*row) for row in zip(V, S, index.expand(3), strict=True)]
+    wanted = tuple(map(torch.stack, zip(*rows, strict=True)))
+    each = fn.vmap(fn.grad(loss, (0, 1)), in_dims=(0, 0, dim))
+    for transformed in (each, fn.jit(each, backend="eager")):
+        torch.testing.assert_close(transformed(V, S, index), wanted)
+
+
 READS = {
     "first": lambda x, i: x[i],
     "second": lambda x, i: x[:, i],
@@ -69,3 +106,104 @@ def test_reads_by_a_mapped_index_equal_a_loop(name):
         assert torch.equal(fn.vmap(f)(rows, index), expected)
         shared = fn.vmap(fn.vmap(f, in_dims=(None, 0)), in_dims=(0, None))(rows, index)
         assert torch.equal(shared[torch.arange(7), torch.arange(7)], expected)
+
+
+def rows_in_turn(x, i):
+    y = x.clone()
+    for _ in range(2):
+        row = y[i]
+        row += 1
+        i = (i + 1) % 4
+    return y
+
+
+def views_of_a_row(x, i):
+    y = x * 1
+    row = y[i]
+    part = row[1:]
+    part.mul_(5)
+    row.div_(2)
+    return torch.cat([y.flatten(), row, part])
+
+
+def new_axes(x, i):
+    y = x.clone()
+    y[:, i % 3, None].mul_(2)
+    y[i][None].mul_(3)
+    return y
+
+
+def a_buffer(x, i):
+    y = torch.zeros(4, 3)
+    y[i] += x[0]
+    y[i][0] = x[1, 1]
+    y[i, i % 3].add_(x[1, 2]).mul_(2)
+    torch.nn.functional.relu(y[i], inplace=True)
+    return y
+
+
+def the_old_row(x, i):
+    y = x.clone()
+    old = y[i].clone()
+    y[i] = old * 2
+    return torch.cat([y.flatten(), old])
+
+
+@pytest.mark.parametrize("f", [rows_in_turn, views_of_a_row, new_axes, a_buffer, the_old_row])
+def test_a_row_that_is_read_is_a_view(f):
+    def loss(x, i):
+        y = f(x, i)
+        return (y * torch.arange(y.numel()).reshape(y.shape)).sin().sum()
+
+    def gradient(x, i):
+        return torch.autograd.grad(loss(leaf := x.clone().requires_grad_(), i), leaf)[0]
+
+    rows, indices = torch.stack([X, 2 * X, X.cos()]), torch.tensor([1, 3, 0])
+    pairs = [*zip(rows, indices, strict=True)]
+    torch.testing.assert_close(fn.vmap(f)(rows, indices), torch.stack([f(*pair) for pair in pairs]))
+    gradients = torch.stack([gradient(*pair) for pair in pairs])
+    torch.testing.assert_close(fn.vmap(fn.grad(loss))(rows, indices), gradients)
+
+
+def used_after_a_write(x, i):
+    y = x.clone()
+    row = y[i]
+    y *= 2
+    return row.sum()
+
+
+def returned_after_a_write(x, i):
+    y = x.clone()
+    row = y[i]
+    y[0] = 0
+    return row[1:]
+
+
+@pytest.mark.parametrize("f", [used_after_a_write, returned_after_a_write])
+def test_an_old_copy_of_a_row_is_refused(f):
+    for index in (torch.arange(4), torch.tensor([3, 0, 0, 1])):
+        with pytest.raises(RuntimeError, match=r"used after a write to x, .* Take x\[i\]\.clone\(\) before the write"):
+            fn.vmap(f, in_dims=(None, 0))(X, index)
+
+
+def test_a_write_to_a_row_of_an_argument_is_refused():
+    def f(x, i):
+        row = x[i]
+        row += 1
+        return row
+
+    with pytest.raises(RuntimeError, match="writes in place to an argument"):
+        fn.vmap(f)(X, torch.tensor([0, 1, 2, 0]))
+
+
+def test_writes_at_an_index_of_an_outer_vmap():
+    def f(x, i):
+        y = x * 1
+        y[i] = 2.0 * i
+        y[None][:, i + 1] += x.sum()
+        return y
+
+    each = fn.vmap(fn.vmap(f, in_dims=(0, None)), in_dims=(None, 0))
+    expected = torch.stack([torch.stack([f(row, i) for row in X]) for i in (0, 1)])
+    torch.testing.assert_close(each(X, torch.tensor([0, 1])), expected)
+    torch.testing.assert_close(fn.jit(each, backend="eager")(X, torch.tensor([0, 1])), expected)

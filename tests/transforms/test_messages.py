@@ -1,5 +1,7 @@
 """Errors of torch.func under transformations name this library's remedy, and keep torch's error as their cause."""
 
+import copy
+
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -24,6 +26,7 @@ RANDOM = {
     "dropout": torch.nn.functional.dropout,
     "normal_": lambda x: x + torch.zeros(2).normal_(),
     "multinomial": lambda x: x * torch.multinomial(x, 1),
+    "rrelu": lambda x: torch.nn.functional.rrelu(x, training=True),
 }
 VALUES = {
     "if": lambda x: x if x.sum() > 0 else -x,
@@ -35,6 +38,7 @@ VALUES = {
     "range": lambda x: sum(x for _ in range(x.sum().long())),
     "index": lambda x: x * [1.0, 2.0, 3.0][x.sum().long()],
     "tensor": lambda x: x * torch.tensor([x.sum(), 1.0]),
+    "narrow": lambda x: x.narrow(0, x.sum().long(), 1),
     "size": lambda x: x.sum() + torch.zeros(x.sum().long()),
 }
 SHAPES = {
@@ -96,6 +100,18 @@ def test_a_value_read_under_vmap_names_cond_and_loops(f, mapped):
 def test_a_shape_that_depends_on_values_under_vmap_names_where(f, mapped):
     said = message(lambda: mapped(f))
     assert said.startswith("vmap: ") and "torch.where(mask, x, 0)" in said
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_results_of_different_sizes_under_vmap_name_where():
+    said = message(lambda: fn.vmap(torch.argwhere)(torch.eye(3).cumsum(0)))
+    assert said.startswith("vmap: ") and "torch.where(mask, x, 0)" in said
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct")
+def test_copies_of_memory_name_clone():
+    for call in (lambda: fn.vmap(torch.tensor)(X), lambda: fn.grad(lambda x: copy.deepcopy(x).sum())(X)):
+        assert "Use x.clone()" in message(call)
 
 
 @pytest.mark.parametrize("transformed", GRADS.values(), ids=GRADS)

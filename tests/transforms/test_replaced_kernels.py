@@ -35,3 +35,25 @@ def test_forward_and_second_derivatives(name, transform):
     torch.testing.assert_close((hessian * TANGENT).sum((2, 3)), wanted, rtol=1e-6, atol=1e-8)
     twice = transform(fn.grad(lambda x: (fn.grad(f)(x) * TANGENT).sum()))(X)
     torch.testing.assert_close(twice, wanted, rtol=1e-6, atol=1e-8)
+
+
+RRELUS = {
+    "function": lambda x: functional.rrelu(x, 0.1, 0.3),
+    "in place": lambda x: functional.rrelu(x * 1, 0.1, 0.3, inplace=True),
+    "default slopes": lambda x: functional.rrelu(x, upper=0.5),
+    "rrelu_": lambda x: functional.rrelu_(x * 1, 0.1, 0.3),
+    "module": torch.nn.RReLU().eval(),
+}
+
+
+@pytest.mark.parametrize("name", RRELUS)
+def test_rrelu_draws_nothing_outside_of_training(name):
+    f, leaf = RRELUS[name], X.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(f(leaf).sin().sum(), leaf)
+    each = fn.vmap(fn.grad(lambda x: f(x).sin().sum()))
+    for transformed in (
+        each,
+        fn.jit(each, backend="eager"),
+        fn.jit(fn.grad(lambda x: f(x).sin().sum()), backend="eager"),
+    ):
+        torch.testing.assert_close(transformed(X), wanted)

@@ -13,9 +13,7 @@ from torch import Tensor
 from funcnet._torch import on_values
 from funcnet.compiler.program import Apply, Var, substitute, variables
 from funcnet.compiler.tracing.arguments import flat
-
-aten = torch.ops.aten
-_LAYOUT_FREE = {aten.view.default: aten.reshape.default}  # a value may have other strides than the program assumes
+from funcnet.compiler.tracing.layouts import on_any_layout
 
 
 class Constants:
@@ -45,8 +43,7 @@ class Constants:
         with on_values():
             for op in ops:
                 args, kwargs = substitute([op.args, [*op.kwargs.values()]], self.values)
-                run = _LAYOUT_FREE.get(op.target, op.target)
-                results = run(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
+                results = on_any_layout(op.target)(*args, **dict(zip(op.kwargs, kwargs, strict=True)))
                 self.values.update(zip(op.outputs, flat(results), strict=True))
         return self.values[var]
 
