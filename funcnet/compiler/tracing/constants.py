@@ -7,7 +7,6 @@ as long as they keep these values.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from funcnet._torch import on_values
