@@ -103,9 +103,8 @@ def is_fixed(leaf: Any) -> bool:
     """Tell whether the key of a constant never changes: that of a number, text, enum or frozen dataclass of these."""
     if leaf.__class__ in _FIXED or isinstance(leaf, Enum):
         return True
-    if not is_dataclass(leaf) or isinstance(leaf, type) or not type(leaf).__dataclass_params__.frozen:
-        return False
-    return all(is_fixed(getattr(leaf, field.name)) for field in fields(leaf))
+    options = getattr(leaf.__class__, "__dataclass_params__", None)
+    return options is not None and options.frozen and all(is_fixed(getattr(leaf, field.name)) for field in fields(leaf))
 
 
 _FIXED = {*_SIMPLE, int, float, NoneType}
