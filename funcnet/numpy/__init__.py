@@ -24,8 +24,14 @@ Example:
     torch.float32
 """
 
+from typing import TYPE_CHECKING
+
+import torch
+
+from funcnet.absent_names import absent
 from funcnet.numpy import (
     binary,
+    bits,
     counting,
     creation,
     elementwise,
@@ -36,6 +42,7 @@ from funcnet.numpy import (
     linalg,
     mapping,
     matrices,
+    nan_reductions,
     padding,
     polynomials,
     products,
@@ -48,6 +55,7 @@ from funcnet.numpy import (
     writing,
 )
 from funcnet.numpy.binary import *
+from funcnet.numpy.bits import *
 from funcnet.numpy.counting import *
 from funcnet.numpy.creation import *
 from funcnet.numpy.elementwise import *
@@ -56,6 +64,7 @@ from funcnet.numpy.indexing import *
 from funcnet.numpy.joining import *
 from funcnet.numpy.mapping import *
 from funcnet.numpy.matrices import *
+from funcnet.numpy.nan_reductions import *
 from funcnet.numpy.padding import *
 from funcnet.numpy.polynomials import *
 from funcnet.numpy.products import *
@@ -67,8 +76,11 @@ from funcnet.numpy.statistics import *
 from funcnet.numpy.types import *
 from funcnet.numpy.writing import *
 
-__all__ = ["fft", "linalg"]
+bool, uint = torch.bool, torch.uint32  # noqa: A001
+
+__all__ = ["bool", "fft", "linalg", "uint"]
 __all__ += binary.__all__
+__all__ += bits.__all__
 __all__ += counting.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
@@ -77,6 +89,7 @@ __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += mapping.__all__
 __all__ += matrices.__all__
+__all__ += nan_reductions.__all__
 __all__ += padding.__all__
 __all__ += polynomials.__all__
 __all__ += products.__all__
@@ -87,6 +100,12 @@ __all__ += sorting.__all__
 __all__ += statistics.__all__
 __all__ += types.__all__
 __all__ += writing.__all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

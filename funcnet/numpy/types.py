@@ -1,7 +1,7 @@
 """Dtypes, constants, and questions about dtypes. A dtype is torch's, so torch's functions take it, too."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -57,7 +57,6 @@ __all__ = [
 ]  # fmt: skip
 
 ndarray = torch.Tensor
-dtype = torch.dtype
 bool_, int_, float_ = torch.bool, torch.int32, torch.float32
 int8, int16, int32, int64 = torch.int8, torch.int16, torch.int32, torch.int64
 uint8, uint16, uint32, uint64 = torch.uint8, torch.uint16, torch.uint32, torch.uint64
@@ -65,6 +64,21 @@ single, double, csingle, cdouble = torch.float32, torch.float64, torch.complex64
 float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
 complex64, complex128 = torch.complex64, torch.complex128
 pi, e, euler_gamma, inf, nan, newaxis = math.pi, math.e, 0.5772156649015329, math.inf, math.nan, None
+
+
+if TYPE_CHECKING:
+    dtype = torch.dtype
+else:
+
+    class _IsDtype(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, torch.dtype)
+
+    class dtype(metaclass=_IsDtype):  # noqa: N801
+        """The class of dtypes, and the dtype of a name or of a type: jnp.dtype("int32"), jnp.dtype(float)."""
+
+        def __new__(cls, dtype: DType) -> torch.dtype:
+            return as_dtype("dtype", dtype)
 
 
 class number:  # noqa: N801
