@@ -20,7 +20,8 @@ def betainc(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Tensor:
         a, b: The parameters, positive.
         x: Numbers from 0 to 1.
     Returns:
-        Numbers from 0 to 1; NaN for x outside of [0, 1] and for negative parameters. It is differentiable in x, in a and in b, as opposed to JAX's.
+        Numbers from 0 to 1; NaN for x outside of [0, 1] and for negative parameters. It is differentiable in x, and,
+        unlike JAX's, once in a and in b.
     Source:
         Press et al. (2007), Numerical Recipes, section 6.4: the continued fraction, by Lentz's method.
     Example:

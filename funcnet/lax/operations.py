@@ -13,11 +13,11 @@ from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
-    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type",
-    "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc",
-    "integer_pow", "is_finite", "lgamma", "logistic", "optimization_barrier", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_xor", "rem", "round", "rsqrt", "select",
-    "select_n", "sort", "sort_key_val", "split", "top_k",
+    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp",
+    "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div",
+    "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma", "logistic",
+    "optimization_barrier", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
+    "reduce_xor", "rem", "round", "rsqrt", "select", "select_n", "sort", "sort_key_val", "split", "top_k",
 ]  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from funcnet.transforms import custom_jvp
 
 __all__ = [
     "FftType", "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "clz", "complex", "fft", "igamma", "igammac",
-    "polygamma", "population_count", "reduce_precision", "shift_left", "shift_right_arithmetic", "shift_right_logical", "zeta",
+    "polygamma", "population_count", "reduce_precision", "shift_left", "shift_right_arithmetic",
+    "shift_right_logical", "zeta",
 ]  # fmt: skip
 
 

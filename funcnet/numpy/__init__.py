@@ -9,7 +9,8 @@ operators do not subtract bools: write `jnp.subtract(1, mask)` for `1 - mask`.
 
 Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
 or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:
-`jnp.asarray(array, dtype=jnp.float64)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
+`jnp.asarray(array, dtype=jnp.float64)`. Dtypes are torch's and are not called: `jnp.float32(x)` is written as
+`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
 indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
 Where the length of a result depends on values (`nonzero`, `unique`, `bincount`, `repeat`), `jit` and `vmap` need it as
@@ -76,7 +77,7 @@ from funcnet.numpy.statistics import *
 from funcnet.numpy.types import *
 from funcnet.numpy.writing import *
 
-bool, uint = torch.bool, torch.uint32  # noqa: A001
+bool, uint = torch.bool, torch.uint32
 
 __all__ = ["bool", "fft", "linalg", "uint"]
 __all__ += binary.__all__

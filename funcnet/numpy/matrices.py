@@ -10,7 +10,8 @@ from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tens
 
 __all__ = [
     "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity",
-    "mask_indices", "tri", "tril", "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from", "vander",
+    "mask_indices", "tri", "tril", "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from",
+    "vander",
 ]  # fmt: skip
 
 

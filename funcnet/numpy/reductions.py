@@ -13,10 +13,11 @@ from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes, one_axis
 from funcnet.numpy.binary import maximum, minimum
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, named, promote
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, promote
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "prod", "ptp", "std", "sum", "trace", "var",
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "prod",
+    "ptp", "std", "sum", "trace", "var",
 ]  # fmt: skip
 
 

@@ -11,22 +11,25 @@ from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
     "UniqueAll", "UniqueCounts", "UniqueInverse", "argpartition", "argsort", "intersect1d", "isin", "lexsort",
-    "partition", "setdiff1d", "setxor1d", "sort", "sort_complex", "union1d", "unique", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values",
+    "partition", "setdiff1d", "setxor1d", "sort", "sort_complex", "union1d", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 
 def sort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
     """The elements in order along an axis, alone (`argsort` has their positions); NaN counts as the largest."""
     x, axis = flat(as_tensor("sort", a), axis)
+    if x.is_complex():
+        axis = one_axis("sort", axis, x.ndim)
+        ordered = torch.gather(x, axis, lexsort((x.imag, x.real), axis).long())
+        return ordered.flip(axis) if descending else ordered
     return torch.sort(x, dim=one_axis("sort", axis, x.ndim), descending=descending, stable=stable).values
 
 
 def sort_complex(a: ArrayLike) -> Tensor:
-    """The elements in order along the last axis, by their real parts, then by their imaginary parts, as complex ones."""
+    """The elements in order along the last axis, by real, then by imaginary parts; complex."""
     x = as_tensor("sort_complex", a)
-    x = x if x.is_complex() else x.to(torch.complex64)
-    return torch.gather(x, -1, lexsort((x.imag, x.real)).long())
+    return sort(x if x.is_complex() else x.to(torch.complex64))
 
 
 def argsort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:

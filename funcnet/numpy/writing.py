@@ -83,7 +83,7 @@ def put(a: ArrayLike, ind: ArrayLike, v: ArrayLike, mode: str | None = None, *, 
         a: The array.
         ind: Integers.
         v: The values.
-        mode: For an index out of range, None or "drop": nothing is written; "clip": the nearest element; "wrap": the
+        mode: For an index out of range, None or "clip": the nearest element; "drop": nothing is written; "wrap": the
             index modulo the length.
         inplace: Must be False, because the array itself does not change.
     Raises:
@@ -98,8 +98,10 @@ def put(a: ArrayLike, ind: ArrayLike, v: ArrayLike, mode: str | None = None, *, 
         return x
     values = values[torch.arange(places.numel(), device=x.device) % values.numel()]
     if mode == "wrap":
-        places, mode = places % x.numel(), None
-    return put_along_axis(x.reshape(-1), places, values, 0, inplace=False, mode=mode).reshape(x.shape)
+        places = places % x.numel()
+    places = torch.where(places < 0, places + x.numel(), places)
+    kept = "drop" if mode == "wrap" else mode or "clip"
+    return put_along_axis(x.reshape(-1), places, values, 0, inplace=False, mode=kept).reshape(x.shape)
 
 
 def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Tensor:

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from funcnet import nn
+from funcnet.lax.incomplete_beta import betainc
 from funcnet.nn import logsumexp
 from funcnet.numpy.axes import Axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
 from funcnet.scipy.exponential_integrals import exp1, expi, expn
-from funcnet.lax.incomplete_beta import betainc
 from funcnet.transforms import custom_jvp
 
 __all__ = [
     "beta", "betainc", "betaln", "boxcox", "boxcox1p", "comb", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv",
-    "exp1", "expi", "expit", "expn", "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e",
-    "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "logit", "loggamma", "logsumexp", "multigammaln", "ndtr", "ndtri",
-    "poch", "polygamma", "psi", "rel_entr", "softmax", "spence", "xlog1py", "xlogy", "zeta",
+    "exp1", "expi", "expit", "expn", "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0",
+    "i0e", "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp", "multigammaln",
+    "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "softmax", "spence", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 
@@ -113,9 +113,10 @@ _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617
 
 
 def _spence_rule(tangent: Tensor, value: Tensor, x: Tensor) -> Tensor:
-    one = x == 1
-    y = torch.where(one, 2, x)
-    return tangent * torch.where(one, -1, torch.log(y) / (1 - y))
+    u = x - 1
+    near = u.abs() < 1e-4
+    far = torch.where(near, 1, u)
+    return tangent * torch.where(near, -1 + u * (1 / 2 - u * (1 / 3 - u / 4)), -torch.log1p(far) / far)
 
 
 _spence.defjvps(_spence_rule)
