@@ -33,6 +33,7 @@ def test_what_is_to_be_used_instead_exists():
         jnp.summ  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_incomplete_beta_function_differentiates_in_all_arguments():
     betainc, one = SPECIAL.betainc, torch.ones_like(X)  # I_x(a, 1) = x^a, I_x(1, b) = 1 - (1 - x)^b
     assert_close(fn.grad(lambda a: betainc(a, one, X).sum())(A), X**A * X.log(), rtol=1e-9, atol=1e-12)
@@ -61,6 +62,7 @@ def test_distributions_built_on_it_are_those_of_sums():
     assert_close(fn.grad(lambda t: STATS.t.cdf(t, 3.0).sum())(t), STATS.t.pdf(t, 3.0), rtol=1e-10, atol=0)
 
 
+@pytest.mark.slow
 def test_exponential_integrals_and_their_derivatives():
     x = torch.tensor([0.3, 1.0, 2.5, 40.0], dtype=torch.float64)
     slopes = {
