@@ -123,7 +123,7 @@ def odeint(
     times = _times(t)
     state, given = numbers_as_tensors(arrays_as_tensors((y0, args)))
     kept, held, _ = closed(func, (state, times, given))
-    instead = tuple(torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in held)
+    instead = tuple(torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in held)
     vector, layout = _joined(state)
     system = _System(rebind(kept, held, instead), instead, layout)
     return layout.split(_solve(system, _Limits(rtol, atol, mxstep, hmax), vector, times, held, given))
