@@ -7,7 +7,7 @@ Example:
     tensor([3, 4])
 """
 
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 from funcnet.absent_names import absent
 from funcnet.lax import control_flow, convolution, gathering, linalg, operations, slicing, special, windows
@@ -89,10 +89,8 @@ __all__ += special.__all__
 __all__ += windows.__all__
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        raise absent(__name__, name)
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

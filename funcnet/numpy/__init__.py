@@ -25,7 +25,7 @@ Example:
     torch.float32
 """
 
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import torch
 
@@ -103,10 +103,8 @@ __all__ += types.__all__
 __all__ += writing.__all__
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        raise absent(__name__, name)
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """Dtypes, constants, and questions about dtypes. A dtype is torch's, so torch's functions take it, too."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -66,19 +66,16 @@ complex64, complex128 = torch.complex64, torch.complex128
 pi, e, euler_gamma, inf, nan, newaxis = math.pi, math.e, 0.5772156649015329, math.inf, math.nan, None
 
 
-if TYPE_CHECKING:
-    dtype = torch.dtype
-else:
+class _IsDtype(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, torch.dtype)
 
-    class _IsDtype(type):
-        def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, torch.dtype)
+    def __call__(cls, *args: Any, **kwargs: Any) -> torch.dtype:
+        return as_dtype("dtype", *args, **kwargs)
 
-    class dtype(metaclass=_IsDtype):  # noqa: N801
-        """The class of dtypes, and the dtype of a name or of a type: jnp.dtype("int32"), jnp.dtype(float)."""
 
-        def __new__(cls, dtype: DType) -> torch.dtype:
-            return as_dtype("dtype", dtype)
+class dtype(metaclass=_IsDtype):  # noqa: N801
+    """The class of dtypes, and the dtype of a name or of a type: jnp.dtype("int32"), jnp.dtype(float)."""
 
 
 class number:  # noqa: N801

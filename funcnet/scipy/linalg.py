@@ -1,7 +1,7 @@
 """Linear algebra: jax.scipy.linalg, the functions that jax.numpy.linalg lacks or has with other arguments."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -232,10 +232,8 @@ def eigh_tridiagonal(
     return values[first : last + 1], vectors[:, first : last + 1]
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        raise absent(__name__, name)
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:
