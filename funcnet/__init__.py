@@ -7,7 +7,10 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor as Array
+
 from funcnet import debug, initializers, losses, optim, random, tree, tree_util
+from funcnet.absent_names import absent as _absent
 from funcnet.checkpoint import checkpoint
 from funcnet.combinators import mlp, parallel, residual, serial
 from funcnet.compiler import Explanation, Jit, StagingError, disable_jit, eval_shape, jit, make_program
@@ -90,10 +93,12 @@ if TYPE_CHECKING:
     from funcnet.bridge.from_module import from_module
     from funcnet.bridge.to_module import to_module
     from funcnet.curvature import hvp, per_example_grads
+    from funcnet.devices import block_until_ready, device_get, device_put
     from funcnet.numpy.updates import at
 
 __all__ = [
     "STOP",
+    "Array",
     "Explanation",
     "Jit",
     "Layer",
@@ -111,6 +116,7 @@ __all__ = [
     "axis_size",
     "batch_norm",
     "batches",
+    "block_until_ready",
     "bridge",
     "callbacks",
     "checking",
@@ -127,6 +133,8 @@ __all__ = [
     "debug",
     "debug_nans",
     "dense",
+    "device_get",
+    "device_put",
     "disable_jit",
     "distributed",
     "dropout",
@@ -209,6 +217,9 @@ _MODULES_ON_FIRST_USE = (
 )
 _NAMES_ON_FIRST_USE = {
     "at": "funcnet.numpy.updates",
+    "block_until_ready": "funcnet.devices",
+    "device_get": "funcnet.devices",
+    "device_put": "funcnet.devices",
     "from_module": "funcnet.bridge",
     "hvp": "funcnet.curvature",
     "per_example_grads": "funcnet.curvature",
@@ -224,7 +235,7 @@ if not TYPE_CHECKING:  # a type checker then knows which names there are
             return import_module(f"funcnet.{name}")
         if name in _NAMES_ON_FIRST_USE:
             return getattr(import_module(_NAMES_ON_FIRST_USE[name]), name)
-        raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
+        raise _absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ NAMES = {
     "jnp": jnp, "at": fn.at, "nn": nn, "lax": lax,
     "special": scipy.special, "stats": scipy.stats, "linalg": scipy.linalg,
     "signal": scipy.signal, "ndimage": scipy.ndimage, "integrate": scipy.integrate, "krylov": scipy.sparse.linalg,
-    "ops": ops, "image": image, "lax_linalg": lax.linalg,
+    "optimize": scipy.optimize, "grad": fn.grad, "ops": ops, "image": image, "lax_linalg": lax.linalg,
 }  # fmt: skip
 
 

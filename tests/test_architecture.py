@@ -8,7 +8,7 @@ from source_code import MODULES, PACKAGE, attributes, imports, is_within, relati
 
 FLOORS = {  # the layers of each layered folder, its files and folders, the lowest first
     "": [
-        {"_torch", "tracebacks"},
+        {"_torch", "absent_names", "tracebacks"},
         {"tree"},
         {"reprs", "tree_util"},
         {"transforms"},
@@ -16,7 +16,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"control_flow", "debug"},
         {"random"},
         {"initializers", "losses", "numpy"},
-        {"flatten_util", "image", "lax", "nn", "ops"},
+        {"devices", "flatten_util", "image", "lax", "nn", "ops"},
         {"scipy"},
         {"layers"},
         {"combinators"},
@@ -114,6 +114,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"axes", "promotion"},
         {
             "binary",
+            "bits",
             "creation",
             "division",
             "elementwise",
@@ -125,7 +126,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "selection",
         },
         {"fft", "grids", "quantiles", "reductions", "shapes", "sorting", "types", "updates", "writing"},
-        {"joining", "linalg", "statistics"},
+        {"joining", "linalg", "nan_reductions", "statistics"},
         {"counting", "polynomials"},
     ],
     "compiler/native/c/functions": [

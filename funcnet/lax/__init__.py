@@ -7,10 +7,14 @@ Example:
     tensor([3, 4])
 """
 
+from typing import NoReturn
+
+from funcnet.absent_names import absent
 from funcnet.lax import control_flow, convolution, gathering, linalg, operations, slicing, special, windows
 from funcnet.lax.control_flow import *
 from funcnet.lax.convolution import *
 from funcnet.lax.gathering import *
+from funcnet.lax.incomplete_beta import betainc
 from funcnet.lax.operations import *
 from funcnet.lax.slicing import *
 from funcnet.lax.special import *
@@ -38,7 +42,6 @@ from funcnet.numpy import (
     dot,
     exp,
     exp2,
-    expand_dims,
     expm1,
     floor,
     full_like,
@@ -53,10 +56,8 @@ from funcnet.numpy import (
     sinh,
     sqrt,
     square,
-    squeeze,
     tan,
     tanh,
-    transpose,
     zeros_like,
 )
 from funcnet.numpy import equal as eq
@@ -73,11 +74,11 @@ from funcnet.numpy import power as pow
 from funcnet.numpy import subtract as sub
 
 __all__ = [
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "betainc", "bitwise_and", "bitwise_not",
     "bitwise_or", "bitwise_xor", "broadcast_shapes", "cbrt", "ceil", "conj", "cos", "cosh", "dot", "eq", "exp", "exp2",
-    "expand_dims", "expm1", "floor", "full_like", "ge", "gt", "imag", "le", "linalg", "log", "log1p", "lt", "max",
+    "expm1", "floor", "full_like", "ge", "gt", "imag", "le", "linalg", "log", "log1p", "lt", "max",
     "min", "mul", "ne", "neg", "nextafter", "pow", "real", "reciprocal", "sign", "sin", "sinh", "sqrt", "square",
-    "squeeze", "sub", "tan", "tanh", "transpose", "zeros_like",
+    "sub", "tan", "tanh", "zeros_like",
 ]  # fmt: skip
 __all__ += control_flow.__all__
 __all__ += convolution.__all__
@@ -86,6 +87,10 @@ __all__ += operations.__all__
 __all__ += slicing.__all__
 __all__ += special.__all__
 __all__ += windows.__all__
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

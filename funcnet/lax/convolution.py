@@ -1,5 +1,6 @@
 """Convolutions with jax.lax's arguments, computed by torch's."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from funcnet.lax.slicing import pad
 from funcnet.numpy.products import operands_in, result_in
-from funcnet.numpy.promotion import ArrayLike, DType, promote
+from funcnet.numpy.promotion import ArrayLike, DType, as_tensor, promote
 
-__all__ = ["conv", "conv_general_dilated", "conv_transpose", "conv_with_general_padding"]
+__all__ = [
+    "conv", "conv_general_dilated", "conv_general_dilated_patches", "conv_transpose", "conv_with_general_padding",
+]  # fmt: skip
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 Padding = str | Sequence[tuple[int, int]]
@@ -30,6 +33,7 @@ def conv_general_dilated(
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None,
     feature_group_count: int = 1,
+    batch_group_count: int = 1,
     precision: Any = None,
     preferred_element_type: DType | None = None,
 ) -> Tensor:
@@ -44,6 +48,7 @@ def conv_general_dilated(
         rhs_dilation: The distance of elements of the kernel.
         dimension_numbers: The arrangements of input, kernel and output, such as ("NHWC", "HWIO", "NHWC").
         feature_group_count: The number of groups of channels that are convolved separately.
+        batch_group_count: Must be 1.
         precision: Accepted; products are computed in the dtype of the operands, or in a wider preferred one.
         preferred_element_type: The dtype of the result. None: that of the operands.
     Returns:
@@ -51,6 +56,8 @@ def conv_general_dilated(
     Raises:
         ValueError: The number of axes, or padding, is none of these.
     """
+    if batch_group_count != 1:
+        raise NotImplementedError(f"conv_general_dilated: expected batch_group_count=1, got {batch_group_count}.")
     x, kernel = operands_in(preferred_element_type, promote("conv_general_dilated", lhs, rhs))
     space = x.ndim - 2
     if space not in _CONVOLUTIONS or kernel.ndim != x.ndim:
@@ -67,6 +74,38 @@ def conv_general_dilated(
     x = pad(x, 0, config) if any(any(row) for row in config) else x
     y = _CONVOLUTIONS[space](x, kernel, None, tuple(window_strides), 0, dilation, feature_group_count)
     return result_in(preferred_element_type, y.permute(_inverse(_order(layouts[2], "NC"))))
+
+
+def conv_general_dilated_patches(
+    lhs: ArrayLike,
+    filter_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: Padding,
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: DType | None = None,
+) -> Tensor:
+    """The windows that a convolution reads, as features of its output: for each channel the elements of its window.
+
+    Args:
+        lhs: The input, by default (batch, channels, *space).
+        filter_shape: The length of the window per axis of space.
+        window_strides, padding, lhs_dilation, rhs_dilation: As in `conv_general_dilated`.
+        dimension_numbers: As in `conv_general_dilated`; of the second arrangement only the axes' number matters.
+        precision, preferred_element_type: Accepted; elements are copied.
+    Returns:
+        The windows, by default (batch, channels * elements of a window, *space).
+    """
+    x = as_tensor("conv_general_dilated_patches", lhs)
+    layouts = _layouts(dimension_numbers, x.ndim - 2)
+    channels, count = x.shape[layouts[0].index("C")], math.prod(filter_shape)
+    kernel = torch.eye(count, dtype=x.dtype, device=x.device).reshape(count, 1, *filter_shape)
+    kernel = kernel.repeat(channels, 1, *[1] * len(filter_shape))
+    numbers = layouts[0], "OI" + "DHW"[5 - x.ndim :], layouts[2]
+    options: dict[str, Any] = {"dimension_numbers": numbers, "feature_group_count": channels}
+    return conv_general_dilated(x, kernel, window_strides, padding, lhs_dilation, rhs_dilation, **options)
 
 
 def _layouts(given: Any, space: int) -> tuple[str, str, str]:

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from funcnet import numpy as jnp
-from funcnet.numpy.axes import one_axis
+from funcnet.numpy.axes import all_axes, one_axis
 from funcnet.numpy.division import nonzero_divisor
 from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
-    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp", "convert_element_type",
-    "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div", "dot_general", "erf", "erf_inv", "erfc",
-    "integer_pow", "is_finite", "lgamma", "logistic", "optimization_barrier", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "round", "rsqrt", "select",
-    "select_n", "sort", "sort_key_val", "split", "top_k",
+    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp",
+    "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div",
+    "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma", "logistic",
+    "optimization_barrier", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
+    "reduce_xor", "rem", "round", "rsqrt", "select", "select_n", "sort", "sort_key_val", "split", "top_k",
 ]  # fmt: skip
 
 
@@ -141,6 +141,23 @@ def reduce_or(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
     return jnp.any(operand, tuple(axes))
 
 
+def reduce_xor(operand: ArrayLike, axes: Sequence[int]) -> Tensor:
+    """The exclusive or of the bits of integers, or of bools, over axes."""
+    x = as_tensor("reduce_xor", operand)
+    for axis in sorted(all_axes("reduce_xor", tuple(axes), x.ndim), reverse=True):
+        x = _folded(x, axis)
+    return x
+
+
+def _folded(x: Tensor, axis: int) -> Tensor:
+    """Combine halves of an axis until one slice is left."""
+    x = torch.nn.functional.pad(torch.movedim(x, axis, -1), (0, 1))
+    while (n := x.shape[-1]) > 1:
+        halves = x[..., : n // 2] ^ x[..., n // 2 : n // 2 * 2]
+        x = torch.cat([halves, x[..., -1:]], -1) if n % 2 else halves
+    return x[..., 0]
+
+
 def argmax(operand: ArrayLike, axis: int, index_dtype: DType = torch.int32) -> Tensor:
     """The position of the largest element along an axis."""
     return jnp.argmax(operand, axis).to(as_dtype("argmax", index_dtype))
@@ -194,8 +211,10 @@ def sort(operand: ArrayLike, dimension: int = -1, is_stable: bool = True, num_ke
     return tuple(torch.gather(x, dimension, order) for x in arrays)
 
 
-def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1) -> tuple[Tensor, Tensor]:
-    """Sort keys along an axis, and values by them."""
+def sort_key_val(
+    keys: ArrayLike, values: ArrayLike, dimension: int = -1, is_stable: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Sort keys along an axis, and values by them; equal keys keep their order."""
     first, second = sort((keys, values), dimension)
     return first, second
 

@@ -6,14 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet import numpy as jnp
 from funcnet.numpy.axes import all_axes, one_axis
 from funcnet.numpy.creation import sizes
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
 
 __all__ = [
-    "broadcast", "broadcast_in_dim", "broadcasted_iota", "collapse", "concatenate", "dynamic_index_in_dim",
-    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice",
-    "dynamic_update_slice_in_dim", "full", "index_in_dim", "iota", "pad", "reshape", "rev", "slice", "slice_in_dim",
+    "broadcast", "broadcast_in_dim", "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate",
+    "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim",
+    "dynamic_update_slice", "dynamic_update_slice_in_dim", "expand_dims", "full", "index_in_dim", "iota", "pad",
+    "reshape", "rev", "slice", "slice_in_dim", "squeeze", "tile", "transpose",
 ]  # fmt: skip
 
 _slice = slice
@@ -145,6 +147,32 @@ def reshape(operand: ArrayLike, new_sizes: Sequence[int], dimensions: Sequence[i
     """Arrange the elements in another shape, after a transposition to `dimensions`."""
     x = as_tensor("reshape", operand)
     return (x if dimensions is None else x.permute(tuple(dimensions))).reshape(sizes("reshape", new_sizes))
+
+
+def expand_dims(array: ArrayLike, dimensions: Sequence[int]) -> Tensor:
+    """Insert axes of length 1 at these places of the result."""
+    return jnp.expand_dims(array, tuple(dimensions))
+
+
+def squeeze(array: ArrayLike, dimensions: Sequence[int] | None = None) -> Tensor:
+    """Drop axes of length 1, by default all of them."""
+    return jnp.squeeze(array, None if dimensions is None else tuple(dimensions))
+
+
+def transpose(operand: ArrayLike, permutation: Sequence[int]) -> Tensor:
+    """Reorder the axes."""
+    return jnp.transpose(operand, tuple(permutation))
+
+
+def tile(operand: ArrayLike, reps: Sequence[int]) -> Tensor:
+    """Repeat an array along each axis."""
+    return jnp.tile(operand, tuple(reps))
+
+
+def broadcast_to_rank(x: ArrayLike, rank: int) -> Tensor:
+    """Put axes of length 1 in front, up to a number of axes."""
+    x = as_tensor("broadcast_to_rank", x)
+    return x[(None,) * (rank - x.ndim)]
 
 
 def collapse(operand: ArrayLike, start_dimension: int, stop_dimension: int | None = None) -> Tensor:

@@ -10,10 +10,12 @@ from torch import Tensor
 from funcnet.numpy.creation import sizes
 from funcnet.numpy.elementwise import count_ones
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, floating, inexact, named, promote
+from funcnet.transforms import custom_jvp
 
 __all__ = [
-    "FftType", "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "complex", "fft", "igamma", "igammac", "polygamma",
-    "population_count", "shift_left", "shift_right_arithmetic", "shift_right_logical", "zeta",
+    "FftType", "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "clz", "complex", "fft", "igamma", "igammac",
+    "polygamma", "population_count", "reduce_precision", "shift_left", "shift_right_arithmetic",
+    "shift_right_logical", "zeta",
 ]  # fmt: skip
 
 
@@ -117,3 +119,47 @@ def bitcast_convert_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
     if x.dtype.itemsize != dtype.itemsize:
         raise ValueError(f"bitcast_convert_type: expected a dtype of {8 * x.dtype.itemsize} bits, got {dtype}.")
     return x.view(dtype)
+
+
+def clz(x: ArrayLike) -> Tensor:
+    """The number of bits before the first that is 1, in the dtype of x."""
+    value = as_tensor("clz", x)
+    width = torch.iinfo(value.dtype).bits
+    bits = value.to(torch.int64) & (2**width - 1 if width < 64 else -1)
+    for shift in (1, 2, 4, 8, 16, 32):  # every bit below the first
+        bits = bits | bits >> shift
+    count = torch.where(bits < 0, 0, width - count_ones(bits.clamp(min=0), 64))
+    return count.to(value.dtype)
+
+
+def reduce_precision(operand: ArrayLike, exponent_bits: int, mantissa_bits: int) -> Tensor:
+    """Round to numbers of this many bits, in the dtype of the operand: 8 and 7 for bfloat16, 5 and 10 for float16.
+
+    Of two nearest numbers the even one is taken; what is too large becomes infinite, what is too small 0. The
+    derivative is that of the identity.
+    """
+    x = inexact(as_tensor("reduce_precision", operand))
+    wide = x if x.dtype in _MANTISSAS else x.float()
+    result: Tensor = _rounded(wide, exponent_bits, mantissa_bits)
+    return result.to(x.dtype)
+
+
+_MANTISSAS = {torch.float32: (torch.int32, 23), torch.float64: (torch.int64, 52)}
+
+
+def _to_bits(x: Tensor, exponent_bits: int, mantissa_bits: int) -> Tensor:
+    integer, digits = _MANTISSAS[x.dtype]
+    dropped = max(digits - mantissa_bits, 0)
+    bits = x.view(integer)
+    if dropped:
+        odd = bits >> dropped & 1
+        bits = (bits + odd + (1 << dropped - 1) - 1) & -(1 << dropped)
+    y = torch.where(torch.isfinite(x), bits.view(x.dtype), x)
+    bias = 2 ** (exponent_bits - 1) - 1
+    largest = 2.0**bias * (2 - 2.0**-mantissa_bits)
+    y = torch.where(y.abs() > largest, torch.copysign(torch.full_like(y, torch.inf), y), y)
+    return torch.where(y.abs() < 2.0 ** (1 - bias), torch.copysign(torch.zeros_like(y), y), y)
+
+
+_rounded = custom_jvp(_to_bits, nondiff_argnums=(1, 2))
+_rounded.defjvp(lambda e, m, primals, tangents: (_rounded(*primals, e, m), tangents[0]))

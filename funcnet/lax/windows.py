@@ -37,6 +37,8 @@ def reduce_window(
     window_dimensions: Sequence[int],
     window_strides: Sequence[int],
     padding: Padding,
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
 ) -> Tensor:
     """Combine the elements of each window: max pooling is reduce_window(x, -jnp.inf, lax.max, window, strides, "SAME").
 
@@ -46,16 +48,22 @@ def reduce_window(
         computation: lax.add, mul, max, min, or jnp.logical_and, logical_or.
         window_dimensions, window_strides: The length of a window and the distance of windows, per axis.
         padding: "SAME", "VALID", or (before, after) per axis.
+        base_dilation: The distance of elements of the array, with init_value between them.
+        window_dilation: The distance of elements of a window.
     Raises:
         ValueError: computation is another function, or padding another string.
     """
     x = as_tensor("reduce_window", operand)
     combine = _reduction("reduce_window", computation)
     start = as_like("reduce_window", init_value, x)
-    ends = same_padding("reduce_window", padding, x.shape, window_dimensions, window_strides)
-    x = pad(x, start, [(low, high, 0) for low, high in ends]) if any(low or high for low, high in ends) else x
-    for axis, (window, stride) in enumerate(zip(window_dimensions, window_strides, strict=True)):
-        x = combine(x.unfold(axis, window, stride), (-1,)) if (window, stride) != (1, 1) else x
+    spread, gaps = (dilation or (1,) * x.ndim for dilation in (base_dilation, window_dilation))
+    lengths = [max((n - 1) * d + 1, 0) for n, d in zip(x.shape, spread, strict=True)]
+    windows = [(n - 1) * d + 1 for n, d in zip(window_dimensions, gaps, strict=True)]
+    ends = same_padding("reduce_window", padding, lengths, windows, window_strides)
+    config = [(low, high, d - 1) for (low, high), d in zip(ends, spread, strict=True)]
+    x = pad(x, start, config) if any(any(row) for row in config) else x
+    for axis, (window, stride, gap) in enumerate(zip(windows, window_strides, gaps, strict=True)):
+        x = combine(x.unfold(axis, window, stride)[..., ::gap], (-1,)) if (window, stride) != (1, 1) else x
     return computation(x, start)
 
 

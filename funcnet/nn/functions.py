@@ -1,6 +1,7 @@
 """Functions of axes: softmax and its relatives, one-hot vectors, standardisation, attention."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -120,6 +121,10 @@ def dot_product_attention(
     *,
     scale: float | None = None,
     is_causal: bool = False,
+    query_seq_lengths: ArrayLike | None = None,
+    key_value_seq_lengths: ArrayLike | None = None,
+    local_window_size: int | tuple[int, int] | None = None,
+    implementation: str | None = None,
 ) -> Tensor:
     """softmax(scale query key^T + bias) value for each head.
 
@@ -130,6 +135,10 @@ def dot_product_attention(
         mask: True where a query sees a key; broadcasts to the scores.
         scale: By default 1 / sqrt(features).
         is_causal: Whether a query sees only the keys up to its position.
+        query_seq_lengths, key_value_seq_lengths: How many queries, and how many keys and values, each example of the
+            batch has, (batch,); the results of further queries are 0.
+        local_window_size: How many keys before and after its own position a query sees; one number for both.
+        implementation: JAX's choice of a kernel, without effect.
     Returns:
         (batch, T, heads, features).
     """
@@ -137,9 +146,34 @@ def dot_product_attention(
     k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) if x.shape[-3] != q.shape[-3] else x for x in (k, v))
     scores = q @ k.mT * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     scores = scores if bias is None else scores + as_tensor("dot_product_attention", bias)
-    visible = None if mask is None else as_tensor("dot_product_attention", mask)
+    for visible in _visible(scores, mask, is_causal, key_value_seq_lengths, local_window_size):
+        scores = torch.where(visible, scores, torch.finfo(scores.dtype).min)
+    result = torch.movedim(torch.softmax(scores, -1) @ v, -3, -2)
+    if query_seq_lengths is None:
+        return result
+    read = torch.arange(result.shape[-3], device=result.device) < _lengths(query_seq_lengths, result)
+    return torch.where(read[..., None, None], result, 0)
+
+
+def _visible(
+    scores: Tensor,
+    mask: ArrayLike | None,
+    is_causal: bool,
+    lengths: ArrayLike | None,
+    window: int | tuple[int, int] | None,
+) -> Iterator[Tensor]:
+    """Iterate over the masks of attention, which broadcast to the scores."""
+    t, s = (torch.arange(size, device=scores.device) for size in scores.shape[-2:])
+    if mask is not None:
+        yield as_tensor("dot_product_attention", mask)
     if is_causal:
-        causal = torch.ones_like(scores[..., :, :], dtype=torch.bool).tril()
-        visible = causal if visible is None else visible & causal
-    scores = scores if visible is None else torch.where(visible, scores, torch.finfo(scores.dtype).min)
-    return torch.movedim(torch.softmax(scores, -1) @ v, -3, -2)
+        yield s <= t[:, None]
+    if lengths is not None:
+        yield (s < _lengths(lengths, scores))[..., None, None, :]
+    if window is not None:
+        before, after = (window, window) if isinstance(window, int) else window
+        yield (s >= t[:, None] - before) & (s <= t[:, None] + after)
+
+
+def _lengths(lengths: ArrayLike, like: Tensor) -> Tensor:
+    return as_tensor("dot_product_attention", lengths, like)[..., None]

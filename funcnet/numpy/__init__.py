@@ -9,7 +9,8 @@ operators do not subtract bools: write `jnp.subtract(1, mask)` for `1 - mask`.
 
 Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
 or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:
-`jnp.asarray(array, dtype=jnp.float64)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
+`jnp.asarray(array, dtype=jnp.float64)`. Dtypes are torch's and are not called: `jnp.float32(x)` is written as
+`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
 indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
 Where the length of a result depends on values (`nonzero`, `unique`, `bincount`, `repeat`), `jit` and `vmap` need it as
@@ -24,8 +25,14 @@ Example:
     torch.float32
 """
 
+from typing import NoReturn
+
+import torch
+
+from funcnet.absent_names import absent
 from funcnet.numpy import (
     binary,
+    bits,
     counting,
     creation,
     division,
@@ -37,6 +44,7 @@ from funcnet.numpy import (
     linalg,
     mapping,
     matrices,
+    nan_reductions,
     padding,
     polynomials,
     products,
@@ -49,6 +57,7 @@ from funcnet.numpy import (
     writing,
 )
 from funcnet.numpy.binary import *
+from funcnet.numpy.bits import *
 from funcnet.numpy.counting import *
 from funcnet.numpy.creation import *
 from funcnet.numpy.division import *
@@ -58,6 +67,7 @@ from funcnet.numpy.indexing import *
 from funcnet.numpy.joining import *
 from funcnet.numpy.mapping import *
 from funcnet.numpy.matrices import *
+from funcnet.numpy.nan_reductions import *
 from funcnet.numpy.padding import *
 from funcnet.numpy.polynomials import *
 from funcnet.numpy.products import *
@@ -69,8 +79,11 @@ from funcnet.numpy.statistics import *
 from funcnet.numpy.types import *
 from funcnet.numpy.writing import *
 
-__all__ = ["fft", "linalg"]
+bool, uint = torch.bool, torch.uint32
+
+__all__ = ["bool", "fft", "linalg", "uint"]
 __all__ += binary.__all__
+__all__ += bits.__all__
 __all__ += counting.__all__
 __all__ += creation.__all__
 __all__ += division.__all__
@@ -80,6 +93,7 @@ __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += mapping.__all__
 __all__ += matrices.__all__
+__all__ += nan_reductions.__all__
 __all__ += padding.__all__
 __all__ += polynomials.__all__
 __all__ += products.__all__
@@ -90,6 +104,10 @@ __all__ += sorting.__all__
 __all__ += statistics.__all__
 __all__ += types.__all__
 __all__ += writing.__all__
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

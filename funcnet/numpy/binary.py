@@ -61,13 +61,32 @@ def _heaviside(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(torch.isnan(x), x, step).to(x.dtype)
 
 
+def _lexical(compare: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Make a comparison of complex numbers, too: by their real parts, and by the imaginary ones of equal real parts."""
+
+    def function(x: Tensor, y: Tensor) -> Tensor:
+        if not x.is_complex():
+            return compare(x, y)
+        return torch.where(x.real == y.real, compare(x.imag, y.imag), compare(x.real, y.real))
+
+    return function
+
+
+def _maximum(x: Tensor, y: Tensor) -> Tensor:
+    return torch.where(torch.isnan(x) | _lexical(torch.ge)(x, y), x, y) if x.is_complex() else torch.maximum(x, y)
+
+
+def _minimum(x: Tensor, y: Tensor) -> Tensor:
+    return torch.where(torch.isnan(x) | _lexical(torch.le)(x, y), x, y) if x.is_complex() else torch.minimum(x, y)
+
+
 add = _same("add", torch.add, "x + y; `or` for bools.")
 subtract = _same("subtract", _subtract, "x - y.")
 multiply = _same("multiply", torch.mul, "x * y; `and` for bools.")
 divide = true_divide = _float("divide", torch.true_divide, "x / y, in floating-point arithmetic.")
 float_power = _float("float_power", torch.pow, "x to the power y, in floating-point arithmetic.")
-maximum = _same("maximum", torch.maximum, "The larger of x and y; NaN if one is NaN.")
-minimum = _same("minimum", torch.minimum, "The smaller of x and y; NaN if one is NaN.")
+maximum = _same("maximum", _maximum, "The larger of x and y; NaN if one is NaN.")
+minimum = _same("minimum", _minimum, "The smaller of x and y; NaN if one is NaN.")
 fmax = _same("fmax", torch.fmax, "The larger of x and y; the other one if one is NaN.")
 fmin = _same("fmin", torch.fmin, "The smaller of x and y; the other one if one is NaN.")
 hypot = _float("hypot", torch.hypot, "sqrt(x^2 + y^2), without overflow.")
@@ -81,10 +100,10 @@ gcd = _same("gcd", torch.gcd, "The greatest common divisor of integers.")
 lcm = _same("lcm", torch.lcm, "The least common multiple of integers.")
 equal = _same("equal", torch.eq, "x == y.")
 not_equal = _same("not_equal", torch.ne, "x != y.")
-less = _same("less", torch.lt, "x < y.")
-less_equal = _same("less_equal", torch.le, "x <= y.")
-greater = _same("greater", torch.gt, "x > y.")
-greater_equal = _same("greater_equal", torch.ge, "x >= y.")
+less = _same("less", _lexical(torch.lt), "x < y.")
+less_equal = _same("less_equal", _lexical(torch.le), "x <= y.")
+greater = _same("greater", _lexical(torch.gt), "x > y.")
+greater_equal = _same("greater_equal", _lexical(torch.ge), "x >= y.")
 logical_and = _truth("logical_and", torch.logical_and, "Whether both are nonzero.")
 logical_or = _truth("logical_or", torch.logical_or, "Whether one of them is nonzero.")
 logical_xor = _truth("logical_xor", torch.logical_xor, "Whether exactly one of them is nonzero.")

@@ -14,24 +14,29 @@ from funcnet.numpy.statistics import diff
 __all__ = ["bincount", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "searchsorted"]
 
 
-def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
+def searchsorted(
+    a: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLike | None = None, *, method: str = "scan"
+) -> Tensor:
     """The positions in a sorted vector where values would be inserted, int32.
 
     Args:
         a: A vector in ascending order.
         v: The values.
         side: "left": before equal elements; "right": after them.
+        sorter: Positions that put a in order, if it is not.
+        method: JAX's choice of an algorithm, without effect.
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: expected side to be 'left' or 'right', got {side!r}.")
     a, v = promote("searchsorted", a, v)
+    a = a if sorter is None else a[as_tensor("searchsorted", sorter).long()]
     return torch.searchsorted(a, v.contiguous(), side=side).to(torch.int32)
 
 
-def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Tensor:
+def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False, *, method: str | None = None) -> Tensor:
     """The bin i of each element: bins[i-1] <= x < bins[i], or bins[i-1] < x <= bins[i] if right.
 
-    Bins may also descend: bins[i-1] > x >= bins[i], or bins[i-1] >= x > bins[i] if right.
+    Bins may also descend: bins[i-1] > x >= bins[i], or bins[i-1] >= x > bins[i] if right. The method has no effect.
     """
     edges, side = as_tensor("digitize", bins), "left" if right else "right"
     ascending = searchsorted(edges, x, side)

@@ -137,9 +137,14 @@ degrees = rad2deg = _float("degrees", torch.rad2deg, "Convert radians to degrees
 radians = deg2rad = _float("radians", torch.deg2rad, "Convert degrees to radians.")
 sinc = _float("sinc", _sinc, "sin(pi x) / (pi x), 1 at 0.")
 i0 = _float("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
-angle = _float("angle", torch.angle, "The argument of a complex number, in radians.")
 rint = _float("rint", torch.round, "The nearest whole number, the even one of two.")
 fabs = _float("fabs", torch.abs, "The absolute value, as floating-point numbers.")
+
+
+def angle(z: ArrayLike, deg: bool = False) -> Tensor:
+    """The argument of a complex number, in radians, or in degrees if deg."""
+    radians = torch.angle(inexact(as_tensor("angle", z)))
+    return torch.rad2deg(radians) if deg else radians
 
 
 def _absolute(x: Tensor) -> Tensor:

@@ -220,12 +220,34 @@ def ravel_multi_index(multi_index: Sequence[ArrayLike], dims: Sequence[int], mod
     return position.to(torch.int32)
 
 
-def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None) -> Tensor:
-    """The slices where a vector of conditions holds; its number depends on the values, so not inside `jit`."""
+def compress(
+    condition: ArrayLike,
+    a: ArrayLike,
+    axis: int | None = None,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike = 0,
+) -> Tensor:
+    """The slices where a vector of conditions holds.
+
+    Args:
+        condition: The conditions; those that are missing do not hold.
+        a: The array, flattened without an axis.
+        axis: The axis of the slices.
+        size: The number of slices to return: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
+        fill_value: What they are filled up with.
+    """
     x, axis = flat(as_tensor("compress", a), axis)
-    return x.index_select(one_axis("compress", axis, x.ndim), torch.nonzero(as_tensor("compress", condition))[:, 0])
+    axis, holds = one_axis("compress", axis, x.ndim), as_tensor("compress", condition, x) != 0
+    if size is None:
+        return x.index_select(axis, torch.nonzero(holds)[:, 0])
+    order = torch.argsort((~holds).to(torch.int8), stable=True)[:size]  # those that hold come first
+    chosen = torch.movedim(x.index_select(axis, order), axis, -1)
+    chosen = torch.nn.functional.pad(chosen, (0, size - len(order)))
+    kept = torch.arange(size, device=x.device) < holds.sum()
+    return torch.movedim(torch.where(kept, chosen, as_like("compress", fill_value, x)), -1, axis)
 
 
-def extract(condition: ArrayLike, arr: ArrayLike) -> Tensor:
-    """The elements where the condition holds; their number depends on the values, so not inside `jit`."""
-    return compress(as_tensor("extract", condition).reshape(-1), arr)
+def extract(condition: ArrayLike, arr: ArrayLike, *, size: int | None = None, fill_value: ArrayLike = 0) -> Tensor:
+    """The elements where the condition holds; size and fill_value as in `compress`."""
+    return compress(as_tensor("extract", condition).reshape(-1), arr, size=size, fill_value=fill_value)

@@ -15,7 +15,7 @@ from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, promo
 __all__ = [
     "append", "array_split", "block", "c_", "column_stack", "concat", "concatenate", "delete", "dsplit", "dstack",
     "flip", "fliplr", "flipud", "hsplit", "hstack", "index_exp", "r_", "repeat", "roll", "rot90", "s_", "split",
-    "stack", "tile", "unstack", "vsplit", "vstack",
+    "stack", "tile", "trim_zeros", "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -54,19 +54,19 @@ def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     return torch.unbind(x, one_axis("unstack", axis, x.ndim))
 
 
-def vstack(tup: Sequence[ArrayLike]) -> Tensor:
+def vstack(tup: Sequence[ArrayLike], dtype: DType | None = None) -> Tensor:
     """Join along the first axis; vectors are rows."""
-    return torch.vstack(_parts("vstack", tup))
+    return torch.vstack(_parts("vstack", tup, dtype))
 
 
-def hstack(tup: Sequence[ArrayLike]) -> Tensor:
+def hstack(tup: Sequence[ArrayLike], dtype: DType | None = None) -> Tensor:
     """Join along the second axis; vectors along their only one."""
-    return torch.hstack(_parts("hstack", tup))
+    return torch.hstack(_parts("hstack", tup, dtype))
 
 
-def dstack(tup: Sequence[ArrayLike]) -> Tensor:
+def dstack(tup: Sequence[ArrayLike], dtype: DType | None = None) -> Tensor:
     """Join along the third axis."""
-    return torch.dstack(_parts("dstack", tup))
+    return torch.dstack(_parts("dstack", tup, dtype))
 
 
 def column_stack(tup: Sequence[ArrayLike]) -> Tensor:
@@ -77,6 +77,16 @@ def column_stack(tup: Sequence[ArrayLike]) -> Tensor:
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Tensor:
     """Join two arrays along an axis; flattened ones without an axis."""
     return concatenate([arr, values], axis)
+
+
+def trim_zeros(filt: ArrayLike, trim: str = "fb") -> Tensor:
+    """A vector without zeros at its front ("f" in trim) and back ("b"); its length depends on values: not in `jit`."""
+    x = as_tensor("trim_zeros", filt)
+    places = torch.nonzero(x)[:, 0]
+    if len(places) == 0:
+        return x[:0]
+    first = int(places[0]) if "f" in trim.lower() else 0
+    return x[first : int(places[-1]) + 1] if "b" in trim.lower() else x[first:]
 
 
 def split(ary: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:

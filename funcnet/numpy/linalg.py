@@ -114,9 +114,13 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> tuple[Tenso
     return solution if y.ndim == 2 else solution[:, 0], residuals, rank, s
 
 
-def pinv(a: ArrayLike, rtol: float | None = None, hermitian: bool = False) -> Tensor:
-    """The pseudo-inverse; singular values below rtol times the largest count as 0, by default 10 max(shape) eps."""
+def pinv(a: ArrayLike, rtol: float | None = None, hermitian: bool = False, *, rcond: float | None = None) -> Tensor:
+    """The pseudo-inverse; singular values below rtol times the largest count as 0, by default 10 max(shape) eps.
+
+    `rcond` is an older name of rtol.
+    """
     x = _matrices("pinv", a, square=hermitian)
+    rtol = rcond if rtol is None else rtol
     rtol = 10 * max(x.shape[-2:]) * torch.finfo(x.dtype).eps if rtol is None else rtol
     return torch.linalg.pinv(x, rtol=rtol, hermitian=hermitian)
 
@@ -153,8 +157,8 @@ def eigvals(a: ArrayLike) -> Tensor:
     return torch.linalg.eigvals(_matrices("eigvals", a))
 
 
-def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """The singular value decomposition (U, S, Vh), or S alone if not compute_uv."""
+def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """The singular value decomposition (U, S, Vh), or S alone if not compute_uv; hermitian has no effect."""
     x = _matrices("svd", a, square=False)
     return SVDResult(*torch.linalg.svd(x, full_matrices)) if compute_uv else torch.linalg.svdvals(x)
 
@@ -175,10 +179,19 @@ def matrix_power(a: ArrayLike, n: int) -> Tensor:
     return torch.linalg.matrix_power(_matrices("matrix_power", a), n)
 
 
-def matrix_rank(M: ArrayLike, rtol: float | None = None) -> Tensor:  # noqa: N803
-    """The number of singular values above rtol times the largest, by default max(shape) eps; int32."""
+def matrix_rank(
+    M: ArrayLike,  # noqa: N803
+    rtol: float | None = None,
+    hermitian: bool = False,
+    *,
+    tol: float | None = None,
+) -> Tensor:
+    """The number of singular values above rtol times the largest, by default max(shape) eps; int32.
+
+    `tol` is an older name of rtol; hermitian has no effect.
+    """
     x = _matrices("matrix_rank", M, square=False)
-    s = torch.linalg.svdvals(x)
+    s, rtol = torch.linalg.svdvals(x), tol if rtol is None else rtol
     rtol = max(x.shape[-2:]) * torch.finfo(x.dtype).eps if rtol is None else rtol
     return (s > s[..., :1] * rtol).sum(-1).to(torch.int32)
 

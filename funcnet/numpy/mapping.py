@@ -12,7 +12,7 @@ from funcnet import transforms, tree
 from funcnet.numpy.axes import one_axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor
 
-__all__ = ["apply_along_axis", "vectorize"]
+__all__ = ["apply_along_axis", "apply_over_axes", "vectorize"]
 
 Cores = list[tuple[str, ...]]  # names of the axes that the function sees, for each argument
 
@@ -105,3 +105,21 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: ArrayLike, *arg
     result = f(torch.movedim(x, axis, -1))
     count = result.ndim - (x.ndim - 1)
     return torch.movedim(result, tuple(range(x.ndim - 1, result.ndim)), tuple(range(axis, axis + count)))
+
+
+def apply_over_axes(func: Callable[[Tensor, int], Tensor], a: ArrayLike, axes: int | Sequence[int]) -> Tensor:
+    """Apply func(x, axis) over several axes, one after the other; an axis that a result lacks is put back.
+
+    Raises:
+        ValueError: A result has neither as many axes as its argument nor one less.
+    """
+    x = as_tensor("apply_over_axes", a)
+    for axis in axes if isinstance(axes, Sequence) else (axes,):
+        place = one_axis("apply_over_axes", axis, x.ndim)
+        result = func(x, place)
+        if result.ndim not in (x.ndim - 1, x.ndim):
+            raise ValueError(
+                f"apply_over_axes: expected func to return {x.ndim - 1} or {x.ndim} axes, got {result.ndim}."
+            )
+        x = result if result.ndim == x.ndim else result.unsqueeze(place)
+    return x

@@ -1,5 +1,6 @@
 """Triangular and diagonal matrices, and the indices of their elements."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
 
 __all__ = [
-    "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity", "tri",
-    "tril", "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from", "vander",
+    "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity",
+    "mask_indices", "tri", "tril", "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from",
+    "vander",
 ]  # fmt: skip
 
 
@@ -55,6 +57,12 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tens
 def _pairs(places: Any) -> tuple[Tensor, Tensor]:
     rows, columns = torch.tensor(list(places), dtype=torch.int32).reshape(-1, 2).unbind(1)
     return rows, columns
+
+
+def mask_indices(n: int, mask_func: Callable[..., Tensor], k: int = 0) -> tuple[Tensor, Tensor]:
+    """The rows and columns where mask_func, such as `tril`, leaves a matrix of ones not zero, int32."""
+    rows, columns = torch.nonzero(mask_func(torch.ones(n, n), k), as_tuple=True)
+    return rows.to(torch.int32), columns.to(torch.int32)
 
 
 def diag_indices(n: int, ndim: int = 2) -> tuple[Tensor, ...]:

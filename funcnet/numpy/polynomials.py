@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from funcnet.numpy.joining import trim_zeros
 from funcnet.numpy.linalg import eigvals, lstsq
 from funcnet.numpy.matrices import vander
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, floating, inexact, promote
@@ -16,8 +17,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def polyval(p: ArrayLike, x: ArrayLike) -> Tensor:
-    """The value of a polynomial at x, by Horner's rule."""
+def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Tensor:
+    """The value of a polynomial at x, by Horner's rule; unroll, JAX's hint for its compiler, has no effect."""
     p, x = promote("polyval", p, x)
     result = torch.zeros_like(x)
     for coefficient in p:
@@ -54,8 +55,10 @@ def polyder(p: ArrayLike, m: int = 1) -> Tensor:
     return p
 
 
-def polymul(a1: ArrayLike, a2: ArrayLike) -> Tensor:
-    """The product of two polynomials."""
+def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Tensor:
+    """The product of two polynomials; trim_leading_zeros needs their values and does not work inside `jit`."""
+    if trim_leading_zeros:
+        a1, a2 = (trim_zeros(a, "f") for a in (a1, a2))
     return convolve(a1, a2)
 
 

@@ -165,16 +165,27 @@ def kron(a: ArrayLike, b: ArrayLike) -> Tensor:
     return wide.reshape([i * j for i, j in zip(pairs[::2], pairs[1::2], strict=True)])
 
 
-def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
-    """The vector product along an axis of length 3; the third component alone for length 2."""
+def cross(
+    a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Tensor:
+    """The vector product along axes of length 2 or 3; of two vectors of length 2 the third component alone.
+
+    Args:
+        a, b: Arrays, whose other axes broadcast.
+        axisa, axisb, axisc: The axes of the vectors in a, in b and in the result.
+        axis: All three of them.
+    """
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
     x, y = promote("cross", a, b)
-    x, y = torch.movedim(x, one_axis("cross", axis, x.ndim), -1), torch.movedim(y, one_axis("cross", axis, y.ndim), -1)
+    x = torch.movedim(x, one_axis("cross", axisa, x.ndim), -1)
+    y = torch.movedim(y, one_axis("cross", axisb, y.ndim), -1)
     if (x.shape[-1], y.shape[-1]) == (2, 2):
         return x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]
+    x, y = (torch.nn.functional.pad(v, (0, 1)) if v.shape[-1] == 2 else v for v in (x, y))
     if (x.shape[-1], y.shape[-1]) != (3, 3):
         raise ValueError(f"cross: expected vectors of length 2 or 3, got {x.shape[-1]} and {y.shape[-1]}.")
     parts = [x[..., i] * y[..., j] - x[..., j] * y[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    return torch.movedim(torch.stack(parts, -1), -1, axis)
+    return torch.movedim(torch.stack(parts, -1), -1, axisc)
 
 
 def multi_dot(arrays: Sequence[ArrayLike]) -> Tensor:

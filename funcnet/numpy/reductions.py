@@ -13,12 +13,11 @@ from torch import Tensor
 
 from funcnet.numpy.axes import Axis, all_axes, one_axis
 from funcnet.numpy.binary import maximum, minimum
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, named, promote
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, promote
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "nanargmax",
-    "nanargmin", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum",
-    "trace", "var",
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "prod",
+    "ptp", "std", "sum", "trace", "var",
 ]  # fmt: skip
 
 
@@ -100,8 +99,13 @@ def var(
     ddof: float = 0,
     keepdims: bool = False,
     where: ArrayLike | None = None,
+    correction: float | None = None,
 ) -> Tensor:
-    """The variance: squared distances to the mean, over n - ddof. Unlike in torch, ddof is 0 by default."""
+    """The variance: squared distances to the mean, over n - ddof. Unlike in torch, ddof is 0 by default.
+
+    `correction` is another name of ddof.
+    """
+    ddof = _ddof("var", ddof, correction)
     x = _averaged("var", a, dtype)
     axes = all_axes("var", axis, x.ndim)
     distance = x - mean(x, axes, keepdims=True, where=where)
@@ -119,9 +123,17 @@ def std(
     ddof: float = 0,
     keepdims: bool = False,
     where: ArrayLike | None = None,
+    correction: float | None = None,
 ) -> Tensor:
     """The standard deviation: the square root of `var`. Unlike in torch, ddof is 0 by default."""
+    ddof = _ddof("std", ddof, correction)
     return torch.sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where))
+
+
+def _ddof(operation: str, ddof: float, correction: float | None) -> float:
+    if correction is not None and ddof:
+        raise ValueError(f"{operation}: expected ddof or correction, got ddof={ddof} and correction={correction}.")
+    return ddof if correction is None else correction
 
 
 def max(
@@ -240,60 +252,6 @@ def average(
     return (result, scale) if returned else result
 
 
-def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def trace(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DType | None = None) -> Tensor:
     """The sum of a diagonal."""
-    return sum(torch.diagonal(as_tensor("trace", a), offset, axis1, axis2), -1)
-
-
-def _ignoring_nan(name: str, reduce: Callable[..., Tensor], doc: str) -> Callable[..., Tensor]:
-    """Make a reduction of the elements that are not NaN."""
-
-    def function(a: ArrayLike, axis: Axis = None, **options: Any) -> Tensor:
-        x = as_tensor(name, a)
-        return reduce(x, axis, where=~torch.isnan(x), **options)
-
-    return named(function, name, doc)
-
-
-nansum = _ignoring_nan("nansum", sum, "The sum of the elements that are not NaN; options of `sum`.")
-nanprod = _ignoring_nan("nanprod", prod, "The product of the elements that are not NaN; options of `prod`.")
-nanmean = _ignoring_nan("nanmean", mean, "The mean of the elements that are not NaN; options of `mean`.")
-nanvar = _ignoring_nan("nanvar", var, "The variance of the elements that are not NaN; options of `var`.")
-nanstd = _ignoring_nan("nanstd", std, "The standard deviation of the elements that are not NaN; options of `std`.")
-
-
-def nanmax(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """The largest element that is not NaN; NaN if all are."""
-    x = as_tensor("nanmax", a)
-    return _or_nan(x, max(_without_nan(x, -torch.inf), axis, keepdims=keepdims), axis, keepdims)
-
-
-def nanmin(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """The smallest element that is not NaN; NaN if all are."""
-    x = as_tensor("nanmin", a)
-    return _or_nan(x, min(_without_nan(x, torch.inf), axis, keepdims=keepdims), axis, keepdims)
-
-
-def _without_nan(x: Tensor, number: float) -> Tensor:
-    """Replace NaN; integers have none, and keep their dtype."""
-    return torch.where(torch.isnan(x), number, x) if x.is_floating_point() else x
-
-
-def _or_nan(x: Tensor, result: Tensor, axis: Axis, keepdims: bool) -> Tensor:
-    if not x.is_floating_point():
-        return result
-    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), torch.nan, result)
-
-
-def nanargmax(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-    """The position of the largest element that is not NaN, int32; -1 if all are NaN."""
-    x = as_tensor("nanargmax", a)
-    found = argmax(_without_nan(x, -torch.inf), axis, keepdims=keepdims)
-    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)
-
-
-def nanargmin(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-    """The position of the smallest element that is not NaN, int32; -1 if all are NaN."""
-    x = as_tensor("nanargmin", a)
-    found = argmin(_without_nan(x, torch.inf), axis, keepdims=keepdims)
-    return torch.where(all(torch.isnan(x), axis, keepdims=keepdims), -1, found)
+    return sum(torch.diagonal(as_tensor("trace", a), offset, axis1, axis2), -1, dtype)

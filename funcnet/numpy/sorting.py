@@ -10,15 +10,26 @@ from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
-    "UniqueCounts", "argpartition", "argsort", "intersect1d", "isin", "lexsort", "partition", "setdiff1d", "setxor1d",
-    "sort", "union1d", "unique", "unique_counts", "unique_values",
+    "UniqueAll", "UniqueCounts", "UniqueInverse", "argpartition", "argsort", "intersect1d", "isin", "lexsort",
+    "partition", "setdiff1d", "setxor1d", "sort", "sort_complex", "union1d", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 
 def sort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
     """The elements in order along an axis, alone (`argsort` has their positions); NaN counts as the largest."""
     x, axis = flat(as_tensor("sort", a), axis)
+    if x.is_complex():
+        axis = one_axis("sort", axis, x.ndim)
+        ordered = torch.gather(x, axis, lexsort((x.imag, x.real), axis).long())
+        return ordered.flip(axis) if descending else ordered
     return torch.sort(x, dim=one_axis("sort", axis, x.ndim), descending=descending, stable=stable).values
+
+
+def sort_complex(a: ArrayLike) -> Tensor:
+    """The elements in order along the last axis, by real, then by imaginary parts; complex."""
+    x = as_tensor("sort_complex", a)
+    return sort(x if x.is_complex() else x.to(torch.complex64))
 
 
 def argsort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
@@ -52,8 +63,15 @@ def argpartition(a: ArrayLike, kth: int, axis: int = -1) -> Tensor:
     return argsort(x, axis)
 
 
-def isin(element: ArrayLike, test_elements: ArrayLike, *, invert: bool = False) -> Tensor:
-    """Whether each element is among the test elements."""
+def isin(
+    element: ArrayLike,
+    test_elements: ArrayLike,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
+) -> Tensor:
+    """Whether each element is among the test elements, or is not if invert; the other options have no effect."""
     x, among = promote("isin", element, test_elements)
     found = (x[..., None] == among.reshape(-1)).any(-1)
     return ~found if invert else found
@@ -171,3 +189,29 @@ class UniqueCounts(NamedTuple):
 def unique_counts(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> UniqueCounts:
     """The different elements, and how often each occurs."""
     return UniqueCounts(*unique(x, return_counts=True, size=size, fill_value=fill_value))
+
+
+class UniqueInverse(NamedTuple):
+    """The different elements, and the position in them of each element."""
+
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_inverse(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> UniqueInverse:
+    """The different elements, and the position in them of each element."""
+    return UniqueInverse(*unique(x, return_inverse=True, size=size, fill_value=fill_value))
+
+
+class UniqueAll(NamedTuple):
+    """The different elements, the position of the first of each, those of all elements in them, and their counts."""
+
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+def unique_all(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> UniqueAll:
+    """The different elements with all the results of `unique`."""
+    return UniqueAll(*unique(x, True, True, True, size=size, fill_value=fill_value))

@@ -102,9 +102,11 @@ def _as_end(x: Tensor, end: ArrayLike, axis: int) -> Tensor:
     return end if end.ndim else end.expand(*x.shape[:axis], 1, *x.shape[axis + 1 :])
 
 
-def ediff1d(ary: ArrayLike) -> Tensor:
-    """Differences of neighbours in the flattened array."""
-    return diff(as_tensor("ediff1d", ary).reshape(-1))
+def ediff1d(ary: ArrayLike, to_end: ArrayLike | None = None, to_begin: ArrayLike | None = None) -> Tensor:
+    """Differences of neighbours in the flattened array, after the numbers to_begin and before to_end."""
+    differences = diff(as_tensor("ediff1d", ary).reshape(-1))
+    ends = (() if end is None else (as_like("ediff1d", end, differences).reshape(-1),) for end in (to_begin, to_end))
+    return torch.cat([*next(ends), differences, *next(ends)])
 
 
 def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Axis = None) -> Any:
@@ -160,10 +162,23 @@ def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axi
 
 
 def interp(
-    x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | None = None, right: ArrayLike | None = None
+    x: ArrayLike,
+    xp: ArrayLike,
+    fp: ArrayLike,
+    left: ArrayLike | None = None,
+    right: ArrayLike | None = None,
+    period: float | None = None,
 ) -> Tensor:
-    """Interpolate linearly between the points (xp, fp), xp in ascending order; left and right hold outside of them."""
+    """Interpolate linearly between the points (xp, fp), xp in ascending order; left and right hold outside of them.
+
+    With a period, x and xp count modulo it, xp needs no order, and left and right have no effect.
+    """
     x, xp, fp = floating("interp", x, xp, fp)
+    if period is not None:
+        x, (xp, order) = x % period, torch.sort(xp % period)
+        fp = fp[order]
+        xp, fp = torch.cat([xp[-1:] - period, xp, xp[:1] + period]), torch.cat([fp[-1:], fp, fp[:1]])
+        left = right = None
     upper = torch.searchsorted(xp, x.contiguous(), right=True).clamp(1, xp.shape[0] - 1)
     start, width = xp[upper - 1], xp[upper] - xp[upper - 1]
     slope = torch.where(width == 0, 0.0, (fp[upper] - fp[upper - 1]) / torch.where(width == 0, 1.0, width))
@@ -173,14 +188,35 @@ def interp(
 
 
 def cov(
-    m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+    m: ArrayLike,
+    y: ArrayLike | None = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: ArrayLike | None = None,
+    aweights: ArrayLike | None = None,
 ) -> Tensor:
-    """The covariance matrix of variables in rows, or in columns if not rowvar; over n - ddof, which is n - 1 or, with
-    bias, n."""
+    """The covariance matrix of variables in rows, or in columns if not rowvar.
+
+    Args:
+        m, y: The variables; those of y follow those of m.
+        rowvar: Whether variables are rows.
+        bias: Whether to divide by n, not by n - 1.
+        ddof: What is subtracted from n instead.
+        fweights: How often each observation occurs, integers.
+        aweights: The weight of each observation.
+    """
     x = _variables(m, rowvar) if y is None else torch.cat([_variables(part, rowvar) for part in promote("cov", m, y)])
-    centred = x - mean(x, 1, keepdims=True)
-    count = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
-    return (centred @ centred.mH / count).squeeze()
+    less = (0 if bias else 1) if ddof is None else ddof
+    given = [as_tensor("cov", w, x).to(x.real.dtype) for w in (fweights, aweights) if w is not None]
+    if not given:
+        centred = x - mean(x, 1, keepdims=True)
+        return (centred @ centred.mH / (x.shape[1] - less)).squeeze()
+    weights = given[0] * given[-1] if len(given) == 2 else given[0]
+    total = weights.sum()
+    lost = less if aweights is None else less * (weights * given[-1]).sum() / total
+    centred = x - (x * weights).sum(1, keepdim=True) / total
+    return ((centred * weights) @ centred.mH / (total - lost)).squeeze()
 
 
 def _variables(m: ArrayLike, rowvar: bool) -> Tensor:
@@ -197,19 +233,20 @@ def corrcoef(x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True) -> T
     return c / scale[:, None] / scale
 
 
-def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
+def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full", *, precision: Any = None) -> Tensor:
     """The convolution of two vectors: sum_k a[k] v[n - k].
 
     Args:
         a, v: Vectors.
         mode: "full": every n with a term; "same": the length of the longer one; "valid": only n with all terms.
+        precision: Accepted; products are computed in the dtype of the operands.
     """
     a, v = floating("convolve", a, v)
     return _correlated("convolve", a, v.flip(0), mode) if len(a) >= len(v) else convolve(v, a, mode)
 
 
-def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid") -> Tensor:
-    """The correlation of two vectors: sum_k a[n + k] conj(v[k]); mode as in `convolve`."""
+def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid", *, precision: Any = None) -> Tensor:
+    """The correlation of two vectors: sum_k a[n + k] conj(v[k]); mode and precision as in `convolve`."""
     a, v = floating("correlate", a, v)
     return convolve(a, conjugated(v).flip(0), mode)
 

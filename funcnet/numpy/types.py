@@ -57,7 +57,6 @@ __all__ = [
 ]  # fmt: skip
 
 ndarray = torch.Tensor
-dtype = torch.dtype
 bool_, int_, float_ = torch.bool, torch.int32, torch.float32
 int8, int16, int32, int64 = torch.int8, torch.int16, torch.int32, torch.int64
 uint8, uint16, uint32, uint64 = torch.uint8, torch.uint16, torch.uint32, torch.uint64
@@ -65,6 +64,18 @@ single, double, csingle, cdouble = torch.float32, torch.float64, torch.complex64
 float16, float32, float64, bfloat16 = torch.float16, torch.float32, torch.float64, torch.bfloat16
 complex64, complex128 = torch.complex64, torch.complex128
 pi, e, euler_gamma, inf, nan, newaxis = math.pi, math.e, 0.5772156649015329, math.inf, math.nan, None
+
+
+class _IsDtype(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, torch.dtype)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> torch.dtype:
+        return as_dtype("dtype", *args, **kwargs)
+
+
+class dtype(metaclass=_IsDtype):  # noqa: N801
+    """The class of dtypes, and the dtype of a name or of a type: jnp.dtype("int32"), jnp.dtype(float)."""
 
 
 class number:  # noqa: N801

@@ -9,7 +9,7 @@ from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.indexing import bounded
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
 
-__all__ = ["insert", "put_along_axis"]
+__all__ = ["insert", "place", "put", "put_along_axis"]
 
 
 def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None) -> Tensor:
@@ -74,3 +74,47 @@ def put_along_axis(
     extended = torch.cat([x, torch.zeros_like(x.narrow(axis, 0, 1))], axis)  # its last slice takes what is dropped
     new = as_like("put_along_axis", values, x).expand(index.shape)
     return extended.scatter(axis, index, new).narrow(axis, 0, length).reshape(whole.shape)
+
+
+def put(a: ArrayLike, ind: ArrayLike, v: ArrayLike, mode: str | None = None, *, inplace: bool = True) -> Tensor:
+    """Return the array with the elements at indices of the flattened array replaced, by values that are repeated.
+
+    Args:
+        a: The array.
+        ind: Integers.
+        v: The values.
+        mode: For an index out of range, None or "clip": the nearest element; "drop": nothing is written; "wrap": the
+            index modulo the length.
+        inplace: Must be False, because the array itself does not change.
+    Raises:
+        ValueError: inplace is True, or mode is unknown.
+    """
+    if inplace:
+        raise ValueError("put: expected inplace=False, as the array itself does not change.")
+    x = as_tensor("put", a)
+    places = as_tensor("put", ind, x).reshape(-1).long()
+    values = as_like("put", v, x).reshape(-1)
+    if values.numel() == 0 or places.numel() == 0:
+        return x
+    values = values[torch.arange(places.numel(), device=x.device) % values.numel()]
+    if mode == "wrap":
+        places = places % x.numel()
+    places = torch.where(places < 0, places + x.numel(), places)
+    kept = "drop" if mode == "wrap" else mode or "clip"
+    return put_along_axis(x.reshape(-1), places, values, 0, inplace=False, mode=kept).reshape(x.shape)
+
+
+def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Tensor:
+    """Return the array with the elements where the mask holds replaced, in order, by values that are repeated.
+
+    Raises:
+        ValueError: inplace is True, the mask has another number of elements, or there are no values.
+    """
+    if inplace:
+        raise ValueError("place: expected inplace=False, as the array itself does not change.")
+    x = as_tensor("place", arr)
+    chosen, values = as_tensor("place", mask, x).bool(), as_like("place", vals, x).reshape(-1)
+    if chosen.numel() != x.numel() or values.numel() == 0:
+        raise ValueError(f"place: expected a mask of {x.numel()} elements and values, got {chosen.numel()} elements.")
+    order = (torch.cumsum(chosen.reshape(-1), 0) - 1).clamp(min=0) % values.numel()
+    return torch.where(chosen.reshape(x.shape), values[order].reshape(x.shape), x)

@@ -19,6 +19,7 @@ from typing import Any
 from torch.serialization import add_safe_globals
 
 from funcnet import losses
+from funcnet.absent_names import absent
 from funcnet.optim import (
     algorithms,
     assignment,
@@ -118,7 +119,7 @@ __all__ += wrappers.__all__
 def __getattr__(name: str) -> Any:
     if name in losses.__all__:
         return getattr(losses, name)
-    raise AttributeError(f"module 'funcnet.optim' has no attribute {name!r}")
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:  # help shows no states: each has fifty lines of methods of tuples

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ def power_iteration(
     v0: Tree | None = None,
     num_iters: int = 100,
     error_tolerance: float = 1e-6,
+    precision: Any = None,
     key: random.Key | None = None,
 ) -> tuple[Tensor, Tree]:
     """Compute the eigenvalue of largest absolute value and its eigenvector: v = A v / |A v|, until A v is l v.
@@ -52,6 +53,7 @@ def power_iteration(
         v0: The first vector, of shape (n,), or a tree that the function takes. None: random, for a matrix.
         num_iters: The largest number of iterations.
         error_tolerance: The iteration ends when |A v - l v| < error_tolerance |l|.
+        precision: Accepted as in Optax; products are computed in the dtype of the matrix.
         key: The key of the random vector. None: key(0).
     Returns:
         The eigenvalue l, 0-d, and the eigenvector, of norm 1.
@@ -86,7 +88,12 @@ def power_iteration(
 
 
 def matrix_inverse_pth_root(
-    matrix: Tensor, p: int, num_iters: int = 100, ridge_epsilon: float = 1e-6, error_tolerance: float = 1e-6
+    matrix: Tensor,
+    p: int,
+    num_iters: int = 100,
+    ridge_epsilon: float = 1e-6,
+    error_tolerance: float = 1e-6,
+    precision: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute A^(-1/p) of a symmetric positive semi-definite matrix A by Newton's coupled iteration.
 
@@ -96,6 +103,7 @@ def matrix_inverse_pth_root(
         num_iters: The largest number of iterations.
         ridge_epsilon: The fraction of the largest eigenvalue that is added to the diagonal.
         error_tolerance: The iteration ends when no entry of A root^p differs from the identity by more.
+        precision: Accepted as in Optax; products are computed in the dtype of the matrix.
     Returns:
         The root, and this largest difference.
     Raises:

@@ -1,18 +1,24 @@
 """Linear algebra: jax.scipy.linalg, the functions that jax.numpy.linalg lacks or has with other arguments."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from funcnet.absent_names import absent
 from funcnet.numpy import linalg
 from funcnet.numpy.linalg import det, inv
 from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating, inexact, promote
+from funcnet.scipy import special_matrices
+from funcnet.scipy.special_matrices import *
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve",
-    "qr", "solve", "solve_triangular", "svd", "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigh_tridiagonal", "expm", "expm_frechet",
+    "funm", "inv", "lu", "lu_factor", "lu_solve", "polar", "qr", "solve", "solve_sylvester", "solve_triangular",
+    "sqrtm", "svd",
 ]  # fmt: skip
+__all__ += special_matrices.__all__
 
 
 def cholesky(a: ArrayLike, lower: bool = False) -> Tensor:
@@ -81,13 +87,15 @@ def solve(a: ArrayLike, b: ArrayLike, lower: bool = False, assume_a: str = "gen"
     return cho_solve(cho_factor(a, lower=True), b) if assume_a == "pos" else linalg.solve(a, b)
 
 
-def eigh(a: ArrayLike, lower: bool = True, eigvals_only: bool = False) -> Any:
-    """The eigenvalues of a Hermitian matrix, ascending, and the eigenvectors unless eigvals_only.
+def eigh(a: ArrayLike, b: ArrayLike | None = None, lower: bool = True, eigvals_only: bool = False) -> Any:
+    """The eigenvalues of a Hermitian matrix, ascending, and the eigenvectors unless eigvals_only; b must be None.
 
     Example:
         >>> fn.scipy.linalg.eigh(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), eigvals_only=True)
         tensor([1., 2.])
     """
+    if b is not None:
+        raise NotImplementedError("eigh: expected b=None, got a matrix. Multiply by its Cholesky factor's inverse.")
     values, vectors = linalg.eigh(a, "L" if lower else "U")
     return values if eigvals_only else (values, vectors)
 
@@ -118,8 +126,8 @@ def qr(a: ArrayLike, mode: str = "full") -> Any:
     return (result,) if mode == "r" else tuple(result)
 
 
-def lu(a: ArrayLike) -> tuple[Tensor, Tensor, Tensor]:
-    """The decomposition a = P L U with a permutation, a lower and an upper triangular matrix.
+def lu(a: ArrayLike, permute_l: bool = False) -> Any:
+    """The decomposition a = P L U with a permutation, a lower and an upper triangular matrix; (P L, U) if permute_l.
 
     Example:
         >>> p, l, u = fn.scipy.linalg.lu(torch.tensor([[1.0, 2.0], [2.0, 6.0]]))
@@ -128,7 +136,7 @@ def lu(a: ArrayLike) -> tuple[Tensor, Tensor, Tensor]:
                 [2., 6.]])
     """
     p, lower, upper = torch.linalg.lu(inexact(as_tensor("lu", a)))
-    return p, lower, upper
+    return (p @ lower, upper) if permute_l else (p, lower, upper)
 
 
 def lu_factor(a: ArrayLike) -> tuple[Tensor, Tensor]:
@@ -185,19 +193,122 @@ def block_diag(*arrs: ArrayLike) -> Tensor:
     return torch.block_diag(*promote("block_diag", *arrs))
 
 
-def toeplitz(c: ArrayLike, r: ArrayLike | None = None) -> Tensor:
-    """A matrix with constant diagonals: first column c, first row r, by default the conjugate of c.
+def expm_frechet(
+    A: ArrayLike,  # noqa: N803
+    E: ArrayLike,  # noqa: N803
+    *,
+    method: str | None = None,
+    compute_expm: bool = True,
+) -> Any:
+    """The exponential of a matrix A, and its derivative in the direction E; the latter alone unless compute_expm."""
+    x, direction = floating("expm_frechet", A, E)
+    n = x.shape[-1]
+    blocks = torch.cat([torch.cat([x, direction], -1), torch.cat([torch.zeros_like(x), x], -1)], -2)
+    both = torch.linalg.matrix_exp(blocks)
+    derivative = both[..., :n, n:]
+    return (both[..., :n, :n], derivative) if compute_expm else derivative
+
+
+def funm(A: ArrayLike, func: Callable[[Tensor], Tensor], disp: bool = True) -> Tensor:  # noqa: N803
+    """A function of a square matrix, by that of its eigenvalues.
+
+    Args:
+        A: A matrix with as many eigenvectors as rows.
+        func: A function of a vector of complex numbers.
+        disp: Must be True: there is no estimate of the error.
+    Returns:
+        A complex matrix.
+    Example:
+        >>> fn.scipy.linalg.funm(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.log).real
+        tensor([[0.5493, 0.5493],
+                [0.5493, 0.5493]])
+    """
+    if not disp:
+        raise NotImplementedError("funm: expected disp=True, got disp=False; there is no estimate of the error.")
+    x = inexact(as_tensor("funm", A))
+    values, vectors = torch.linalg.eig(x.to(torch.complex128))  # twice the digits, as eigenvectors may be almost equal
+    result = torch.linalg.solve(vectors, vectors * func(values)[..., None, :], left=False)
+    return result.to(x.dtype.to_complex())
+
+
+def sqrtm(A: ArrayLike, blocksize: int = 1) -> Tensor:  # noqa: N803
+    """The principal square root of a matrix that has as many eigenvectors as rows, a complex matrix.
+
+    Unlike that of JAX, it is differentiable, if the eigenvalues differ. A real matrix without negative eigenvalues has
+    a real root: take its real part.
 
     Example:
-        >>> fn.scipy.linalg.toeplitz(torch.tensor([1, 2, 3]))
-        tensor([[1, 2, 3],
-                [2, 1, 2],
-                [3, 2, 1]])
+        >>> fn.scipy.linalg.sqrtm(torch.tensor([[4.0, 1.0], [0.0, 9.0]])).real
+        tensor([[2.0000, 0.2000],
+                [0.0000, 3.0000]])
     """
-    column = as_tensor("toeplitz", c).reshape(-1)
-    column, row = promote("toeplitz", column, conjugated(column) if r is None else r)
-    offsets = torch.arange(len(column), device=row.device)[:, None] - torch.arange(row.numel(), device=row.device)
-    return torch.where(offsets >= 0, column[offsets.clamp(min=0)], row.reshape(-1)[(-offsets).clamp(min=0)])
+    return funm(A, torch.sqrt)
+
+
+def polar(a: ArrayLike, side: str = "right", **options: Any) -> tuple[Tensor, Tensor]:
+    """The decomposition a = u p, or a = p u for side "left", with u of orthonormal columns or rows, p positive.
+
+    Args:
+        a: A matrix.
+        side: Where p stands.
+        **options: Those of JAX's iteration, without effect: the decomposition is that of the singular values.
+    Raises:
+        ValueError: The side is unknown.
+    """
+    if side not in ("right", "left"):
+        raise ValueError(f"polar: expected side to be 'right' or 'left', got {side!r}.")
+    left, values, right = torch.linalg.svd(inexact(as_tensor("polar", a)), full_matrices=False)
+    basis = right.mH if side == "right" else left
+    return left @ right, (basis * values[..., None, :].to(basis.dtype)) @ basis.mH
+
+
+def solve_sylvester(A: ArrayLike, B: ArrayLike, C: ArrayLike, *, method: str = "schur", tol: float = 1e-8) -> Tensor:  # noqa: N803
+    """The X with A X + X B = C, for matrices A of size n and B of size m, as a system of n m unknowns.
+
+    method and tol are accepted and have no effect.
+    """
+    a, b, c = floating("solve_sylvester", A, B, C)
+    n, m = c.shape[-2:]
+    eyes = (torch.eye(size, dtype=c.dtype, device=c.device) for size in (m, n))
+    left, right = next(eyes), next(eyes)
+    system = torch.kron(a, left) + torch.kron(right, b.mT.contiguous())
+    return torch.linalg.solve(system, c.reshape(-1)).reshape(n, m)
+
+
+def eigh_tridiagonal(
+    d: ArrayLike,
+    e: ArrayLike,
+    *,
+    eigvals_only: bool = False,
+    select: str = "a",
+    select_range: tuple[int, int] | None = None,
+    tol: float | None = None,
+) -> Any:
+    """The eigenvalues, ascending, of a symmetric matrix with diagonal d and e next to it, and the eigenvectors.
+
+    Args:
+        d: The diagonal, (n,).
+        e: The elements above it, (n - 1,); below it are their conjugates.
+        eigvals_only: Whether to return the eigenvalues alone.
+        select: "a" for all eigenvalues; "i" for those from the first to the last place of select_range.
+        select_range: Two places from 0, both included.
+        tol: Accepted; it has no effect.
+    Raises:
+        ValueError: select is neither "a" nor "i".
+    """
+    diagonal, above = floating("eigh_tridiagonal", d, e)
+    if select not in ("a", "i"):
+        raise ValueError(f"eigh_tridiagonal: expected select to be 'a' or 'i', got {select!r}.")
+    matrix = torch.diag(diagonal) + torch.diag(above, 1) + torch.diag(conjugated(above), -1)
+    first, last = (0, len(diagonal) - 1) if select == "a" or select_range is None else select_range
+    if eigvals_only:
+        return torch.linalg.eigvalsh(matrix)[first : last + 1]
+    values, vectors = torch.linalg.eigh(matrix)
+    return values[first : last + 1], vectors[:, first : last + 1]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

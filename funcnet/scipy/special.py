@@ -8,15 +8,18 @@ import torch
 from torch import Tensor
 
 from funcnet import nn
+from funcnet.lax.incomplete_beta import betainc
 from funcnet.nn import logsumexp
 from funcnet.numpy.axes import Axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
+from funcnet.scipy.exponential_integrals import exp1, expi, expn
+from funcnet.transforms import custom_jvp
 
 __all__ = [
-    "beta", "betaln", "boxcox", "boxcox1p", "comb", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "expit",
-    "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "kl_div",
-    "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi",
-    "rel_entr", "softmax", "xlog1py", "xlogy", "zeta",
+    "beta", "betainc", "betaln", "boxcox", "boxcox1p", "comb", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv",
+    "exp1", "expi", "expit", "expn", "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0",
+    "i0e", "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp", "multigammaln",
+    "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "softmax", "spence", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 
@@ -92,6 +95,31 @@ def log_ndtr_of(x: Tensor) -> Tensor:
     return torch.where(tail, low, torch.log1p(-torch.erfc(torch.where(tail, 0.0, z)) / 2))
 
 
+@custom_jvp
+def _spence(x: Tensor) -> Tensor:
+    """Sum the series in u = -log(x) for x from 1/2 to 2, and use spence(x) + spence(1/x) = -log(x)^2 / 2 beyond."""
+    above = x > 2
+    y = torch.where(above, 1 / x, x)
+    low = y < 0.5  # spence(y) + spence(1 - y) = pi^2 / 6 - log(y) log(1 - y)
+    log = -torch.log(torch.where(low, 1 - y, y))
+    series = log - log * log / 4
+    for order, number in enumerate(_BERNOULLI, 1):
+        series = series + number / math.factorial(2 * order + 1) * log ** (2 * order + 1)
+    value = torch.where(low, math.pi**2 / 6 - torch.xlogy(torch.log1p(-y), y) - series, series)
+    return torch.where(above, -torch.square(torch.log(x)) / 2 - value, value)
+
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+def _spence_rule(tangent: Tensor, value: Tensor, x: Tensor) -> Tensor:
+    u = x - 1
+    near = u.abs() < 1e-4
+    far = torch.where(near, 1, u)
+    return tangent * torch.where(near, -1 + u * (1 / 2 - u * (1 / 3 - u / 4)), -torch.log1p(far) / far)
+
+
+_spence.defjvps(_spence_rule)
 erf = _unary("erf", torch.erf, "The error function.")
 erfc = _unary("erfc", torch.erfc, "1 - erf(x), exact for large x.")
 erfcx = _unary("erfcx", torch.special.erfcx, "exp(x^2) erfc(x).")
@@ -101,6 +129,8 @@ logit = _unary("logit", torch.logit, "log(x / (1 - x)).")
 entr = _unary("entr", torch.special.entr, "-x log(x), 0 at 0 and -infinity below.")
 gammaln = _unary("gammaln", torch.lgamma, "The logarithm of abs(gamma(x)).")
 gammasgn = _unary("gammasgn", _gamma_sign, "The sign of gamma(x).")
+loggamma = _unary("loggamma", torch.lgamma, "The logarithm of gamma(x) of real x, as gammaln.")
+spence = _unary("spence", _spence, "Spence's function: the integral of log(t) / (1 - t) from 1 to x.")
 gamma = _unary("gamma", _gamma, "The gamma function.")
 digamma = psi = _unary("digamma", torch.digamma, "The derivative of gammaln.")
 ndtr = _unary("ndtr", torch.special.ndtr, "The distribution function of the normal distribution.")

@@ -1,6 +1,6 @@
 """Rematerialisation: recompute intermediate values in the backward pass instead of storing them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor
@@ -20,7 +20,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None = None) -> Callable[P, R]:
+def remat(
+    f: Callable[P, R],
+    *,
+    prevent_cse: bool = True,
+    policy: Policy | None = None,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+) -> Callable[P, R]:
     """Make a function recompute its intermediate values in the backward pass instead of storing them.
 
     Values and derivatives of any order are unchanged; memory falls, and the forward pass runs once more.
@@ -32,6 +39,7 @@ def remat(f: Callable[P, R], *, prevent_cse: bool = True, policy: Policy | None 
             variables are read when it is called, and not again for its derivatives.
         prevent_cse: Accepted as in JAX; it has no effect.
         policy: Which matrix products to store and not to compute again, one of `checkpoint_policies`. None: none.
+        static_argnums, static_argnames: Accepted as in JAX; numbers, strings and functions are static in any case.
     Returns:
         A function of the same arguments.
     Raises:

@@ -153,7 +153,7 @@ ERRORS = [
     (lambda: fn.lax.dynamic_slice(X, (0,), (1,)), ValueError, "dynamic_slice: expected a start and a size for each of"),
     (lambda: fn.lax.dynamic_slice(X, (0, 0), (1, 4)), ValueError, "dynamic_slice: expected a slice of at most"),
     (lambda: fn.lax.conv(X, X, (1,), "SAME"), ValueError, "conv_general_dilated: expected an input and a kernel of 3"),
-    (lambda: fn.scipy.stats.beta.cdf(X, 1, 2), NotImplementedError, "beta: expected logpdf or pdf, got cdf"),
+    (lambda: fn.scipy.stats.t.ppf(X, 3), NotImplementedError, "t: expected logpdf or pdf, got ppf"),
 ]
 
 

@@ -8,7 +8,7 @@ from jax_expressions import Table
 
 import funcnet as fn
 
-TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_names", "ported_names")}
+TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_names", "ported_names", "rarer_names")}
 ROWS = [(name, text) for name, table in TABLES.items() for text in table.expected]
 NEEDS_VALUES = re.compile(  # the length of the result depends on the values
     r"jnp\.(nonzero|argwhere)\(\w\)|jnp\.(compress|extract|setdiff1d|setxor1d)\(.*|jnp\.unique\((?!.*size).*|at\(v\)\[f\].*"
@@ -76,6 +76,7 @@ def test_vmap_equals_a_loop(name, text):
 
 OTHER_DEVICES = re.compile(  # expressions that make tensors of their own, or need values
     r"jnp\.(array|arange|zeros|ones|eye|fromfunction|r_|\w+_indices_from)\b|scan|krylov|where\(\w\)"
+    r"|betainc|exp[1in]\(|beta\.|odeint|minimize|reduce_precision|gaussian_kde|eigh_tri|sqrtm|trim|dft"
 )
 
 

@@ -119,6 +119,8 @@ def sophia(
     update_interval: int | Tensor = 10,
     hessian_diagonal_fn: GradientTransformation | None = None,
     mu_dtype: torch.dtype | None = None,
+    verbose: bool = False,
+    print_win_rate_every_n_steps: int = 0,
 ) -> GradientTransformation:
     """Descend by Newton's method with the diagonal of the Hessian, estimated in every tenth step, and bounded steps.
 
@@ -138,6 +140,7 @@ def sophia(
         hessian_diagonal_fn: A transformation that replaces updates by the diagonal of the Hessian. It gets the extra
             arguments of update. None: `hutchinson_estimator_diag_hessian()`, which takes the loss as `obj_fn=`.
         mu_dtype: The dtype of m. None: that of the parameters.
+        verbose, print_win_rate_every_n_steps: Accepted as in Optax; nothing is printed.
     Returns:
         The transformation. It needs params. State: a tuple, with a `SophiaState` first.
     Source:

@@ -34,11 +34,14 @@ from funcnet.scipy.stats.discrete import (
     nbinom,
     poisson,
 )
+from funcnet.scipy.stats.kde import gaussian_kde
+from funcnet.scipy.stats.ranks import ModeResult, mode, rankdata, sem
 
 __all__ = [
-    "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "gennorm", "geom",
-    "gumbel_l", "gumbel_r", "laplace", "logistic", "multinomial", "multivariate_normal", "nbinom", "norm", "pareto",
-    "poisson", "t", "truncnorm", "uniform", "vonmises", "wrapcauchy",
+    "ModeResult", "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma",
+    "gaussian_kde", "gennorm", "geom", "gumbel_l", "gumbel_r", "laplace", "logistic", "mode", "multinomial",
+    "multivariate_normal", "nbinom", "norm", "pareto", "poisson", "rankdata", "sem", "t", "truncnorm", "uniform",
+    "vonmises", "wrapcauchy",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, floating
-from funcnet.scipy.special import log_ndtr_of
+from funcnet.scipy.special import betainc, log_ndtr_of
 from funcnet.scipy.stats.distribution import Continuous
 
 __all__ = [
@@ -212,6 +212,16 @@ def _beta_logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, s
     return torch.where((z < 0) | (z > 1), -torch.inf, inside)
 
 
+def _beta_cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    z, _, a, b = _standard("beta", x, loc, scale, a, b)
+    return betainc(a, b, torch.clamp(z, 0, 1))
+
+
+def _beta_sf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    z, _, a, b = _standard("beta", x, loc, scale, a, b)
+    return betainc(b, a, 1 - torch.clamp(z, 0, 1))
+
+
 def _pareto_logpdf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
     z, log_scale, b = _standard("pareto", x, loc, scale, b)
     return torch.where(z < 1, -torch.inf, torch.log(b) - (b + 1) * torch.log(z) - log_scale)
@@ -241,6 +251,19 @@ def _t_logpdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike 
     return constant - (df + 1) / 2 * torch.log1p(torch.square(z) / df)
 
 
+def _t_cdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    """Return I_y(df / 2, df / 2) with y = (1 + z / sqrt(df + z^2)) / 2, which is computed exactly in the lower tail."""
+    z, _, df = _standard("t", x, loc, scale, df)
+    root, negative = torch.sqrt(df + torch.square(z)), z < 0
+    tail = df / (root - torch.where(negative, z, 0))
+    return betainc(df / 2, df / 2, torch.where(negative, tail, root + z) / (2 * root))
+
+
+def _t_sf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
+    z, _, df = _standard("t", x, loc, scale, df)
+    return _t_cdf(-z, df)
+
+
 norm = Continuous("norm", _norm_logpdf, _norm_cdf, _norm_sf, _norm_ppf, _norm_logcdf)
 truncnorm = Continuous("truncnorm", _truncnorm_logpdf, _truncnorm_cdf)
 uniform = Continuous("uniform", _uniform_logpdf, _uniform_cdf, quantile=_uniform_ppf)
@@ -252,7 +275,7 @@ gumbel_r = Continuous("gumbel_r", _gumbel_r_logpdf, _gumbel_r_cdf, None, _gumbel
 gumbel_l = Continuous("gumbel_l", _gumbel_l_logpdf, _gumbel_l_cdf, quantile=_gumbel_l_ppf)
 gamma = Continuous("gamma", _gamma_logpdf, _gamma_cdf, _gamma_sf)
 chi2 = Continuous("chi2", _chi2_logpdf, _chi2_cdf, _chi2_sf)
-beta = Continuous("beta", _beta_logpdf)
+beta = Continuous("beta", _beta_logpdf, _beta_cdf, _beta_sf)
 pareto = Continuous("pareto", _pareto_logpdf, _pareto_cdf, _pareto_sf, _pareto_ppf)
-t = Continuous("t", _t_logpdf)
+t = Continuous("t", _t_logpdf, _t_cdf, _t_sf)
 gennorm = Continuous("gennorm", _gennorm_logpdf, _gennorm_cdf)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, floating
+from funcnet.scipy.special import betainc
 from funcnet.scipy.stats.distribution import Continuous, Discrete
 
 __all__ = [
@@ -40,6 +41,14 @@ def _binom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) 
     return _supported(ways + torch.xlogy(x, p) + torch.special.xlog1py(n - x, -p), x >= 0, x <= n)
 
 
+def _binom_cdf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, n, p, loc = floating("binom", k, n, p, loc)
+    x = torch.floor(k - loc)
+    inside = (x >= 0) & (x < n)
+    within = betainc(torch.where(inside, n - x, 1), torch.where(inside, x + 1, 1), 1 - p)
+    return torch.where(inside, within, torch.where(x < 0, 0.0, 1.0))
+
+
 def _betabinom_logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Tensor:
     k, n, a, b, loc = floating("betabinom", k, n, a, b, loc)
     x = torch.floor(k - loc)
@@ -57,6 +66,17 @@ def _nbinom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0)
     x = k - loc
     ways = torch.lgamma(x + n) - torch.lgamma(n) - torch.lgamma(x + 1)
     return _supported(ways + n * torch.log(p) + torch.xlogy(x, 1 - p), x >= 0)
+
+
+def _nbinom_cdf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, n, p, loc = floating("nbinom", k, n, p, loc)
+    x = torch.floor(k - loc)
+    return torch.where(x < 0, 0.0, betainc(n, torch.clamp(x, min=0) + 1, p))
+
+
+def _geom_cdf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    k, p, loc = floating("geom", k, p, loc)
+    return -torch.expm1(torch.clamp(torch.floor(k - loc), min=0) * torch.log1p(-p))
 
 
 def _geom_logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
@@ -114,10 +134,10 @@ def _multivariate_normal_logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike, a
 
 
 bernoulli = Discrete("bernoulli", _bernoulli_logpmf, _bernoulli_cdf)
-binom = Discrete("binom", _binom_logpmf)
+binom = Discrete("binom", _binom_logpmf, _binom_cdf)
 betabinom = Discrete("betabinom", _betabinom_logpmf)
-nbinom = Discrete("nbinom", _nbinom_logpmf)
-geom = Discrete("geom", _geom_logpmf)
+nbinom = Discrete("nbinom", _nbinom_logpmf, _nbinom_cdf)
+geom = Discrete("geom", _geom_logpmf, _geom_cdf)
 poisson = Discrete("poisson", _poisson_logpmf, _poisson_cdf)
 multinomial = Discrete("multinomial", _multinomial_logpmf)
 dirichlet = Continuous("dirichlet", _dirichlet_logpdf)
