@@ -38,7 +38,7 @@ class Watch:
         self.lost: str | None = None
         self._beats = {other: (-1, time.monotonic()) for other in self.others}
         self._lock, self._depth = threading.Lock(), 0
-        self._is_interrupted = self._is_polling = False
+        self._is_interrupted = self._is_polling = self._is_ending = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="funcnet heartbeat")
         self._thread.start()
@@ -105,6 +105,8 @@ class Watch:
             self.check_interrupt()
         else:
             self.check()
+        with self._lock:
+            self._is_ending = True  # by an error of its own: that of another rank does not interrupt it any more
         self.store.set(f"failed/{self.rank}", f"{type(error).__name__}: {error}")
 
     def _run(self) -> None:
@@ -133,7 +135,7 @@ class Watch:
     def _lose(self, message: str) -> None:
         with self._lock:
             self.lost = message
-            if self._depth and not self._is_polling:
+            if self._depth and not self._is_polling and not self._is_ending:
                 self._is_interrupted = True
                 interrupt_main()
 

@@ -22,7 +22,8 @@ from funcnet.compiler.program import Apply, Var, emit
 aten = torch.ops.aten
 _FACTOR = 8  # the largest factor that is a product of primes
 _PRIME = 31  # the largest prime
-_MOST = 1 << 16  # multiplications of the transform of an array, in whose time torch is called
+_MOST = 1 << 18  # multiplications of the transform of a vector, in whose time torch is called
+_MOST_OF_ROWS = 1 << 16  # of several vectors, which are transposed
 
 
 def _forward_or_back(separation: Separation, op: Apply) -> bool:
@@ -79,7 +80,8 @@ def _emitter(separation: Separation, op: Apply) -> Emitter:
 def _is_short(shape: Sequence[int], dims: Sequence[int]) -> bool:
     """Tell whether products are faster than a call of torch."""
     size, factors = math.prod(shape), [_factors(shape[dim]) for dim in dims]
-    return 0 < size * sum(4 * factor for each in factors for factor in each or (math.inf,)) <= _MOST
+    most = _MOST if all(shape[dim] == size for dim in dims) else _MOST_OF_ROWS
+    return 0 < size * sum(4 * factor for each in factors for factor in each or (math.inf,)) <= most
 
 
 def _factors(n: int) -> list[int]:
