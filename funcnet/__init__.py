@@ -98,7 +98,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STOP",
-    "Array",
     "Explanation",
     "Jit",
     "Layer",

@@ -108,7 +108,7 @@ def _by_b(tangent: Tensor, value: Tensor, a: Tensor, b: Tensor, x: Tensor) -> Te
 
 def _only_x(a: Tensor, b: Tensor, primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
     value: Tensor = _in_x(a, b, *primals)
-    return value, _by_x(*tangents, value, a, b, *primals)
+    return value, _by_x(tangents[0], value, a, b, primals[0])
 
 
 _in_x = custom_jvp(_whole, nondiff_argnums=(0, 1))

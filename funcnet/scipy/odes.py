@@ -169,7 +169,7 @@ def _solve(system: _System, limits: _Limits, y0: Tensor, times: Tensor, held: Tr
 
     start = slope(y0, times[0])
     size = _first_size(slope, y0, start, times[0], limits).clamp(0, limits.hmax)
-    carry = y0, start, times[0], size, times[0], torch.stack([y0] * 5)
+    carry: Any = y0, start, times[0], size, times[0], torch.stack([y0] * 5)
     return torch.cat([y0[None], scan(advance, carry, times[1:])[1]])
 
 

@@ -41,7 +41,7 @@ class _Search(NamedTuple):
     high: Tensor
     point: _Point
     done: Tensor
-    count: Tensor  # evaluations
+    tries: Tensor  # evaluations
 
 
 class _State(NamedTuple):
@@ -122,7 +122,7 @@ def _bfgs(
         better = torch.isfinite(search.point.value) & (search.point.value < old.value)
         point = _Point(*(torch.where(better, *pair) for pair in zip(search.point, old, strict=True)))
         inverse = _updated(state.inverse, point.x - old.x, point.slope - old.slope)
-        return _State(point, inverse, ~better, state.evaluations + search.count, state.iterations + 1)
+        return _State(point, inverse, ~better, state.evaluations + search.tries, state.iterations + 1)
 
     count = torch.zeros((), dtype=torch.int32, device=x.device)
     inverse = torch.eye(len(x), dtype=x.dtype, device=x.device)
@@ -138,7 +138,7 @@ def _search(f: _Function, start: _Point, direction: Tensor, limit: int) -> _Sear
     slope = torch.dot(start.slope, direction)
 
     def goes_on(search: _Search) -> Tensor:
-        return ~search.done & (search.count < limit)
+        return ~search.done & (search.tries < limit)
 
     def step(search: _Search) -> _Search:
         x = start.x + search.step * direction
@@ -148,7 +148,7 @@ def _search(f: _Function, start: _Point, direction: Tensor, limit: int) -> _Sear
         high = torch.where(too_long, search.step, search.high)
         low = torch.where(too_short, search.step, search.low)
         size = torch.where(torch.isinf(high), 2 * low, (low + high) / 2)
-        return _Search(size, low, high, point, ~(too_long | too_short), search.count + 1)
+        return _Search(size, low, high, point, ~(too_long | too_short), search.tries + 1)
 
     zero = torch.zeros_like(slope)
     count = torch.zeros((), dtype=torch.int32, device=slope.device)

@@ -60,7 +60,7 @@ class ModeResult(NamedTuple):
     """The most frequent elements, and how often they occur."""
 
     mode: Tensor
-    count: Tensor  # int32
+    count: Any  # a tensor, int32
 
 
 def mode(a: ArrayLike, axis: int | None = 0, nan_policy: str = "propagate", keepdims: bool = False) -> ModeResult:
