@@ -7,7 +7,7 @@ ensembles from `vmap`, and an optimizer step is a function from parameters to pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor as Array
+from torch import Tensor as _Tensor
 
 from funcnet import debug, initializers, losses, optim, random, tree, tree_util
 from funcnet.absent_names import absent as _absent
@@ -207,6 +207,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+Array = _Tensor  # the name in annotations of programs for JAX
 
 _drawers.append(lambda description: import_module("funcnet.report").bar(description))
 
