@@ -93,8 +93,8 @@ if TYPE_CHECKING:
     from funcnet.bridge.from_module import from_module
     from funcnet.bridge.to_module import to_module
     from funcnet.curvature import hvp, per_example_grads
-    from funcnet.devices import block_until_ready, device_get, device_put
     from funcnet.numpy.updates import at
+    from funcnet.transfers import block_until_ready, device_get, device_put
 
 __all__ = [
     "STOP",
@@ -218,9 +218,9 @@ _MODULES_ON_FIRST_USE = (
 )
 _NAMES_ON_FIRST_USE = {
     "at": "funcnet.numpy.updates",
-    "block_until_ready": "funcnet.devices",
-    "device_get": "funcnet.devices",
-    "device_put": "funcnet.devices",
+    "block_until_ready": "funcnet.transfers",
+    "device_get": "funcnet.transfers",
+    "device_put": "funcnet.transfers",
     "from_module": "funcnet.bridge",
     "hvp": "funcnet.curvature",
     "per_example_grads": "funcnet.curvature",

@@ -16,7 +16,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"control_flow", "debug"},
         {"random"},
         {"initializers", "losses", "numpy"},
-        {"devices", "flatten_util", "image", "lax", "nn", "ops"},
+        {"transfers", "flatten_util", "image", "lax", "nn", "ops"},
         {"scipy"},
         {"layers"},
         {"combinators"},

@@ -165,11 +165,12 @@ def test_an_operator_may_run_kernels_of_the_same_library():
         outer(x, torch.tensor([0, 1, 3]))
 
 
-def test_a_callback_is_replayed():
+def test_a_callback_is_a_call_of_a_kernel():
     seen = []
     run = fn.jit(lambda x: (fn.debug.callback(seen.append, x.sum()), x.sin().exp() * 2)[1])
     run(X)
-    assert run.explain(X).backend == "eager"
+    explained = run.explain(X)
+    assert explained.backend == "native" and explained.calls == {"funcnet.callback.default": 1}
     assert len(seen) == 1
 
 

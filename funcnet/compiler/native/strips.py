@@ -34,10 +34,10 @@ Narrow = Callable[[View], View]  # to the indices of one strip
 
 def cut(nest: Nest, lines: int, target: Target) -> Iterator[Statement]:
     """Cut a nest with a long body, of some lines of C, unless it writes other elements than it reads."""
-    is_long = len(nest.body) > 2 * target.chain and _depth(nest) > target.chain
-    in_strips = is_long and math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
+    in_strips = math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
+    is_chain = in_strips and len(nest.body) > 2 * target.chain and _depth(nest) > target.chain
     shortest, average = min(target.chain, target.body), max(1, lines) / max(1, len(nest.body))
-    most = target.chain if in_strips else max(shortest, int(target.body / average))
+    most = target.chain if is_chain else max(shortest, int(target.body / average))
     if len(nest.body) <= most or nest.sequential or not is_elementwise(nest):
         yield nest
         return

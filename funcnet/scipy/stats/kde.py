@@ -34,7 +34,7 @@ class gaussian_kde:  # noqa: N801
     Example:
         >>> kde = fn.scipy.stats.gaussian_kde(torch.tensor([0.0, 1.0, 3.0]))
         >>> kde(torch.tensor([0.5, 2.0]))
-        tensor([0.2399, 0.1827])
+        tensor([0.2132, 0.1842])
     """
 
     dataset: Tensor  # (d, n)

@@ -7,7 +7,6 @@ from the error of a product (Dekker, 1971).
 from functools import cache
 from itertools import takewhile
 
-from funcnet.compiler.errors import InternalError
 from funcnet.compiler.native.c.functions.lanes import each_lane
 
 _STEP = 16  # exponents that share the pieces of 2 / pi
@@ -50,9 +49,9 @@ static INLINED {kind} turns_{kind}({kind.replace("f", "i")} j, int k) {{ return 
 
 def any_lane(kind: str, scalar: str) -> str:
     """Return whether a mask is true in any lane."""
-    if kind == scalar:
-        raise InternalError("masks are vectors of lanes")
     mask = kind.replace("f", "i")
+    if kind == scalar:
+        return f"static INLINED i64 any_{kind}({mask} mask) {{ return mask; }}"
     return f"""static INLINED i64 any_{kind}({mask} mask) {{
   i64 any = 0;
   {each_lane("any |= mask[i];")}
