@@ -45,9 +45,16 @@ def check(f, *args, tolerance=1e-14):
         torch.testing.assert_close(got, want, rtol=0, atol=tolerance * want.abs().max().item(), check_stride=False)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(torch.complex128, 1e-14), (torch.complex64, 2e-6)])
-def test_transforms_of_vectors(dtype, tolerance):
-    vectors = [complex_like(n, dtype=dtype) for n in SIZES]
+@pytest.mark.parametrize(
+    "sizes, dtype, tolerance",
+    [
+        ((1, 2, 9, 34), torch.complex128, 1e-14),
+        pytest.param(SIZES, torch.complex128, 1e-14, marks=pytest.mark.slow),
+        pytest.param(SIZES, torch.complex64, 2e-6, marks=pytest.mark.slow),
+    ],
+)
+def test_transforms_of_vectors(sizes, dtype, tolerance):
+    vectors = [complex_like(n, dtype=dtype) for n in sizes]
     check(lambda vectors: [f(z) for z in vectors for f in ROWS.values()], vectors, tolerance=tolerance)
 
 
