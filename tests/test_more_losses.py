@@ -126,3 +126,20 @@ def test_masks_of_no_class_give_losses_and_gradients_of_zero():
         for loss in (fn.losses.kl_divergence, fn.losses.ranking_softmax_loss):
             f = lambda s, loss=loss: loss(s, targets, where=nothing)  # noqa: E731
             assert f(scores) == 0 and not fn.grad(f)(scores).any()
+
+
+def test_kinks_and_missing_labels_have_the_values_of_optax():
+    one = torch.ones(2)
+    assert fn.grad(lambda p: fn.losses.perceptron_loss(p, one).sum())(torch.tensor([0.0, -1.0])).tolist() == [-0.5, -1]
+    assert fn.grad(lambda p: fn.losses.hinge_loss(p, one).sum())(torch.tensor([1.0, 2.0])).tolist() == [-0.5, 0]
+    logits, where = torch.tensor([1.5, -2.0, 0.25]), torch.tensor([True, True, False])
+    loss = lambda x: fn.losses.softmax_cross_entropy_with_integer_labels(x, torch.tensor(2), where=where)  # noqa: E731
+    assert_close(loss(logits), torch.tensor(1.2797504663467407))
+    assert_close(fn.grad(loss)(logits), torch.tensor([0.970687747001648, 0.02931223064661026, -1.0]))
+    scores = torch.stack([logits, logits])
+    only_first = torch.stack([where, where & False])
+    options = {"where": only_first, "reduce_fn": fn.numpy.mean}
+    assert_close(
+        fn.losses.ranking_softmax_loss(scores, scores, **options),
+        fn.losses.ranking_softmax_loss(scores, scores, where=only_first),
+    )

@@ -95,7 +95,7 @@ def hinge_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
         tensor([0.0000, 0.5000, 2.0000])
     """
     check_pair("hinge_loss", predictor_outputs, targets)
-    return (1 - predictor_outputs * targets).relu()
+    return _positive(1 - predictor_outputs * targets)
 
 
 def perceptron_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def perceptron_loss(predictor_outputs: Tensor, targets: Tensor) -> Tensor:
         tensor([0.0000, 0.5000])
     """
     check_pair("perceptron_loss", predictor_outputs, targets)
-    return (-predictor_outputs * targets).relu()
+    return _positive(-predictor_outputs * targets)
 
 
 def sparsemax_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -138,6 +138,11 @@ def sparsemax_loss(logits: Tensor, labels: Tensor) -> Tensor:
     check_pair("sparsemax_loss", logits, labels)
     x = torch.where(labels.bool(), -logits, logits)
     return torch.where(x >= 1, x, (x.clamp(-1, 1) + 1).square() / 4)
+
+
+def _positive(x: Tensor) -> Tensor:
+    """Compute max(x, 0) with slope 1/2 at 0: that of relu, 0, would keep a perceptron at initial weights of 0."""
+    return torch.maximum(x, x.new_zeros(()))
 
 
 def _log(x: Tensor) -> Tensor:

@@ -76,8 +76,10 @@ def softmax_cross_entropy_with_integer_labels(
     where = None if where is None else _classes_last(where.expand(logits.shape), axis)
     logits = _classes_last(logits, axis)
     check_labels(name, logits, labels, logits.shape[:-1])
-    loss = -_log_softmax(logits, -1, where).gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
-    return loss if where is None else torch.where(where.any(-1), loss, 0)
+    if where is None:
+        return -_of_label(logits.log_softmax(-1), labels)
+    loss = _log_normaliser(logits, -1, where).squeeze(-1) - _of_label(logits, labels)
+    return torch.where(where.any(-1), loss, 0)
 
 
 def poly_loss_cross_entropy(
@@ -211,9 +213,13 @@ def _log_softmax(logits: Tensor, axis: Axis, where: Tensor | None) -> Tensor:
     if where is None:
         return logits - logits.logsumexp(axes, keepdim=True)
     where = where.expand(logits.shape)
+    return torch.where(where, logits, 0) - _log_normaliser(logits, axes, where)
+
+
+def _log_normaliser(logits: Tensor, axes: int | tuple[int, ...], where: Tensor) -> Tensor:
+    """Compute the logsumexp of the classes that exist; a finite value of no meaning if there are none."""
     counted = where | ~where.any(axes, keepdim=True) if isinstance(axes, int) else where | ~_any(where, axes)
-    known = torch.where(where, logits, 0)
-    return known - torch.where(counted, known, -torch.inf).logsumexp(axes, keepdim=True)
+    return torch.where(counted, torch.where(where, logits, 0), -torch.inf).logsumexp(axes, keepdim=True)
 
 
 def _any(where: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -78,6 +78,6 @@ def ranking_softmax_loss(
     has_items = exists.any(-1, keepdim=True)
     normaliser = torch.where(exists | ~has_items, known, -torch.inf).logsumexp(-1, keepdim=True)
     losses = torch.where(exists, labels * (normaliser - known), 0).sum(-1)
-    if reduce_fn is torch.mean and where is not None:
+    if getattr(reduce_fn, "__name__", None) == "mean" and where is not None:  # torch's and funcnet.numpy's
         return losses.sum() / has_items.sum().clamp(min=1)
     return losses if reduce_fn is None else reduce_fn(losses)

@@ -45,7 +45,7 @@ def _mish(x: Tensor) -> Tensor:
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:
-    return torch.clamp(x + 3, 0, 6) / 6
+    return _relu6(x + 3) / 6
 
 
 def _hard_silu(x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def _identity(x: Tensor) -> Tensor:
 
 
 def _relu6(x: Tensor) -> Tensor:
-    return torch.clamp(x, 0, 6)
+    return torch.nn.functional.hardtanh(x, 0, 6)  # unlike that of clamp, its slope is 0 at 0 and at 6
 
 
 def _hard_tanh(x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _hard_tanh(x: Tensor) -> Tensor:
 
 
 relu = _same("relu", torch.relu, "max(x, 0).")
-relu6 = _same("relu6", _relu6, "min(max(x, 0), 6).")
+relu6 = _float("relu6", _relu6, "min(max(x, 0), 6).")
 hard_tanh = _same("hard_tanh", _hard_tanh, "x limited to [-1, 1].")
 identity = _same("identity", _identity, "x.")
 sigmoid = _float("sigmoid", torch.sigmoid, "1 / (1 + exp(-x)).")

@@ -52,7 +52,7 @@ def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None, 
     places = _places("unpackbits", bitorder, x.device)
     bits = ((x.to(torch.int32)[..., None] >> places) & 1).flatten(-2).to(torch.uint8)
     if count is not None:
-        kept = count if count >= 0 else bits.shape[-1] + count
+        kept = count if count >= 0 else max(bits.shape[-1] + count, 0)
         bits = torch.nn.functional.pad(bits, (0, kept - bits.shape[-1]))
     return torch.movedim(bits, -1, along)
 

@@ -16,7 +16,7 @@ def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """floor(x / y); of an integer by 0: -1 if x is 0 or unsigned, else -2."""
     a, b = _operands("floor_divide", x, y)
     is_zero, divisor = nonzero_divisor(a, b, y)
-    quotient = torch.floor_divide(a, divisor)
+    quotient = torch.div(a, divisor, rounding_mode="floor")  # unlike floor_divide, it has a derivative: 0
     if is_zero is None:
         return quotient
     has_rest = (a != 0) & a.dtype.is_signed

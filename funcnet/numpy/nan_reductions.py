@@ -18,9 +18,11 @@ __all__ = [
 def _ignoring_nan(name: str, reduce: Callable[..., Tensor], doc: str) -> Callable[..., Tensor]:
     """Make a reduction of the elements that are not NaN."""
 
-    def function(a: ArrayLike, axis: Axis = None, **options: Any) -> Tensor:
+    def function(a: ArrayLike, axis: Axis = None, *, where: ArrayLike = True, **options: Any) -> Tensor:
         x = as_tensor(name, a)
-        return reduce(x, axis, where=~torch.isnan(x), **options)
+        known = ~torch.isnan(x)
+        x = torch.where(known, x, x.new_zeros(()))  # derivatives meet no NaN, either
+        return reduce(x, axis, where=known & as_tensor(name, where, x), **options)
 
     return named(function, name, doc)
 

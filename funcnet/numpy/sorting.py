@@ -19,11 +19,17 @@ __all__ = [
 def sort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
     """The elements in order along an axis, alone (`argsort` has their positions); NaN counts as the largest."""
     x, axis = flat(as_tensor("sort", a), axis)
+    along = one_axis("sort", axis, x.ndim)
     if x.is_complex():
-        axis = one_axis("sort", axis, x.ndim)
-        ordered = torch.gather(x, axis, lexsort((x.imag, x.real), axis).long())
-        return ordered.flip(axis) if descending else ordered
-    return torch.sort(x, dim=one_axis("sort", axis, x.ndim), descending=descending, stable=stable).values
+        return torch.gather(x, along, _complex_order(x, along, descending))
+    return torch.sort(x, dim=along, descending=descending, stable=stable).values
+
+
+def _complex_order(x: Tensor, axis: int, descending: bool) -> Tensor:
+    """Return the positions that put complex numbers in order by their real, then by their imaginary parts."""
+    order = torch.sort(x.imag, dim=axis, descending=descending, stable=True).indices
+    by_real = torch.sort(torch.gather(x.real, axis, order), dim=axis, descending=descending, stable=True).indices
+    return torch.gather(order, axis, by_real)
 
 
 def sort_complex(a: ArrayLike) -> Tensor:
@@ -35,8 +41,10 @@ def sort_complex(a: ArrayLike) -> Tensor:
 def argsort(a: ArrayLike, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Tensor:
     """The positions that put the elements in order along an axis, int32; equal elements keep their order."""
     x, axis = flat(as_tensor("argsort", a), axis)
-    order = torch.sort(x, dim=one_axis("argsort", axis, x.ndim), descending=descending, stable=stable).indices
-    return order.to(torch.int32)
+    along = one_axis("argsort", axis, x.ndim)
+    if x.is_complex():
+        return _complex_order(x, along, descending).to(torch.int32)
+    return torch.sort(x, dim=along, descending=descending, stable=stable).indices.to(torch.int32)
 
 
 def lexsort(keys: Sequence[ArrayLike], axis: int = -1) -> Tensor:
@@ -133,7 +141,7 @@ def _order(rows: Tensor) -> Tensor:
     """Return the stable order of elements, or of rows, which are compared column by column."""
     order = _range(rows)
     for column in reversed(rows.reshape(len(rows), -1 if rows.numel() else 0).unbind(1)):
-        order = order[torch.sort(column[order], stable=True)[1]]
+        order = order[argsort(column[order]).long()]
     return order
 
 

@@ -12,7 +12,7 @@ TABLES = {name: Table(name) for name in ("numpy", "nn", "lax", "scipy", "more_na
 ROWS = [(name, text) for name, table in TABLES.items() for text in table.expected]
 NEEDS_VALUES = re.compile(  # the length of the result depends on the values
     r"jnp\.(nonzero|argwhere)\(\w\)|jnp\.(compress|extract|setdiff1d|setxor1d)\(.*|jnp\.unique\((?!.*size).*|at\(v\)\[f\].*"
-    r"|ops\.segment_sum\(v, j\)|jnp\.roots\((?!.*strip).*|jnp\.sort\(jnp\.real\(jnp\.roots.*"
+    r"|ops\.segment_sum\(v, j\)|jnp\.polymul\(.*trim.*|jnp\.roots\((?!.*strip).*|jnp\.sort\(jnp\.real\(jnp\.roots.*"
 )
 TRACED = [row for row in ROWS if not NEEDS_VALUES.fullmatch(row[1])]
 NOT_NATIVE = re.compile(  # torch's own functions, complex numbers and float16

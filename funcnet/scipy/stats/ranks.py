@@ -67,7 +67,7 @@ def mode(a: ArrayLike, axis: int | None = 0, nan_policy: str = "propagate", keep
     """The most frequent element along an axis, the least of several; of the flattened array for None.
 
     Raises:
-        ValueError: The nan_policy is not "propagate": NaNs do not equal each other, so each occurs once.
+        ValueError: The nan_policy is not "propagate": NaNs count as equal to each other.
     Example:
         >>> fn.scipy.stats.mode(torch.tensor([3, 1, 1, 3]))
         ModeResult(mode=tensor(1), count=tensor(2, dtype=torch.int32))
@@ -76,7 +76,10 @@ def mode(a: ArrayLike, axis: int | None = 0, nan_policy: str = "propagate", keep
     whole = as_tensor("mode", a)
     x, along = flat(whole, axis)
     ordered = torch.sort(_rows("mode", x, along)).values
-    counts = torch.searchsorted(ordered, ordered, right=True) - torch.searchsorted(ordered, ordered)
+    missing = torch.isnan(ordered)
+    keys = torch.where(missing, torch.inf, ordered) if ordered.is_floating_point() else ordered  # a search needs order
+    upto = torch.minimum(torch.searchsorted(keys, keys, right=True), (~missing).sum(-1, keepdim=True))
+    counts = torch.where(missing, missing.sum(-1, keepdim=True), upto - torch.searchsorted(keys, keys))
     place = torch.argmax(counts, -1, keepdim=True)
     found = (torch.gather(values, -1, place) for values in (ordered.to(x.dtype), counts.to(torch.int32)))
     return ModeResult(*(_reduced(value, whole.ndim, axis, keepdims) for value in found))
