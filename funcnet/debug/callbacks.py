@@ -50,7 +50,9 @@ def callback(f: Callable[..., Any], *args: Any, ordered: bool = False, **kwargs:
 
     Under `vmap` f is called for each example, and under a derivative with the values that are differentiated. Where a
     derivative recomputes its function, as that of `scan` and `remat` does, f is called again. In a loop, a call that
-    depends on nothing in the loop is made once, before it. A native kernel calls f within its run, in a long run from a
+    depends on nothing in the loop is made once, before it. If the examples of a `vmap` in a jitted function take
+    different branches of a `cond`, or stop a `while_loop` at different steps, all branches and steps are computed for
+    all examples, and f is called in each for all of them. A native kernel calls f within its run, in a long run from a
     thread of its own; `explain` of a jitted function lists the operation funcnet.callback among its calls.
 
     Args:

@@ -1,6 +1,7 @@
 """An interrupt ends a native run soon, and no element is lost where a run may stop."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from interrupts import interrupted
 
 import funcnet as fn
 from funcnet.compiler import jit
+from funcnet.compiler.native.interrupts import Interrupts
 from funcnet.compiler.native.target import Target
 from funcnet.control_flow.scan import scan
 
@@ -127,3 +129,18 @@ def test_a_product_in_several_calls_equals_one(
     call = jit(lambda a, b: a @ b.t(), backend="native")
     assert call.lower(a, b).as_text("c").count("for (i64 p") >= 1
     assert torch.equal(call(a, b), a @ b.t())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_second_interrupt_during_the_first_one_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the generator that C calls, whose further results are arbitrary."""
+
+    def ended(_: Interrupts) -> Iterator[int]:
+        yield (yield 0)
+
+    run = fn.jit(lambda x, end: fn.while_loop(lambda x: x < end, lambda x: x + 1, x))
+    with monkeypatch.context() as patch:
+        patch.setattr(Interrupts, "_calls", ended)
+        with pytest.raises(KeyboardInterrupt):
+            run(torch.tensor(0), torch.tensor(10**9))
+    assert run(torch.tensor(0), torch.tensor(3)) == 3

@@ -52,6 +52,18 @@ def test_nested_batches_and_loops():
     assert seen == [1, 2, 2, 4]
 
 
+@pytest.mark.parametrize("backend", ["native", "eager"])
+def test_examples_that_take_different_branches_or_numbers_of_steps(backend):
+    """All branches and steps are computed for all examples, and call the function for all of them."""
+    seen, f = noted()
+    x = torch.tensor([1.0, -1.0, 3.0])
+    run = fn.jit(fn.vmap(lambda x: fn.cond(x > 0, f, lambda x: x, x)), backend=backend)
+    assert run(x).tolist() == [2, -1, 6] and seen == [1, -1, 3]
+    seen, f = noted()
+    run = fn.jit(fn.vmap(lambda x: fn.while_loop(lambda x: x < 4, f, x)), backend=backend)
+    assert run(x[::2]).tolist() == [4, 6] and seen == [1, 3, 2, 6]
+
+
 def test_callbacks_change_no_result_and_are_explained():
     _, f = noted()
     jitted = fn.jit(fn.vmap(fn.grad(lambda x: f(x).sin())))

@@ -110,8 +110,10 @@ class Frame:
         if not self.control.stop:
             return None
         self.control.stop = 0
-        interrupt = self.interrupts.take_error() if self.interrupts is not None else None
-        return self.caller.take_error() if interrupt is None and self.caller is not None else interrupt
+        interrupt = self.interrupts.error if self.interrupts is not None else None
+        if interrupt is None and self.caller is not None:
+            return self.caller.take_error()
+        return KeyboardInterrupt() if interrupt is None else interrupt
 
     def flags(self) -> int:
         """Return the error flags of the run, and clear them."""

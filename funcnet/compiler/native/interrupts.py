@@ -7,7 +7,10 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64)
 
 
 class Interrupts:
-    """Receives calls of a kernel from time to time; C ends the run after one in which a signal handler has raised."""
+    """Receives calls of a kernel from time to time; C ends the run after one in which a signal handler has raised.
+
+    It serves no further run then: a second signal may have ended the generator.
+    """
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -16,22 +19,16 @@ class Interrupts:
         self.callback = CALLBACK(calls.send)
 
     def _calls(self) -> Generator[int, int, None]:
-        """Tell after each call whether the run goes on.
+        """Return the token of each call if the run goes on, else 0.
 
         Python handles signals at the start of a function, where the function cannot catch what a handler raises. A
         generator that goes on inside a `try` can.
         """
-        goes_on = 1
+        token = 0
         while True:
             try:
-                yield goes_on
-                goes_on = 1
+                token = yield token
             except GeneratorExit:
                 return
             except BaseException as error:
-                self.error, goes_on = error, 0
-
-    def take_error(self) -> BaseException | None:
-        """Return what a signal handler has raised, and clear it."""
-        error, self.error = self.error, None
-        return error
+                self.error, token = error, 0

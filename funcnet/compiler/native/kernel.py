@@ -201,9 +201,9 @@ class Runner:
         kernel.pack(frame.pointers, 0, *map(Tensor.data_ptr, tensors), *map(Tensor.data_ptr, outputs))
         kernel.function(frame.address)
         flags, error = frame.flags(), frame.take_error() if kernel.repeats else None
-        kernel.frames.append(frame)
         if error is not None:
             raise error
+        kernel.frames.append(frame)
         if flags:
             raise kernel.error([flags])
         return self.viewed(outputs) if self.views else outputs
@@ -227,7 +227,7 @@ class Runner:
             self.kernel.execute(frames[0])
         errors = [error for frame in frames if (error := frame.take_error()) is not None]
         flags = [frame.flags() for frame in frames]
-        self.kernel.frames += frames
+        self.kernel.frames += [] if errors else frames  # the interrupts of a stopped one may have ended
         return outputs, flags, errors[0] if errors else None
 
     def workers(self) -> int:

@@ -200,7 +200,8 @@ class Trace(Recorder):
         if shape_inference.reads_values(func, args, kwargs):
             return self.of_constants(func, args, kwargs)
         metas = shape_inference.infer(func, args, kwargs)
-        if is_check(func) and not self.is_tolerant and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
+        is_dropped = self.is_tolerant and func.namespace == "aten"  # a check; those of other libraries have effects
+        if is_check(func) and not is_dropped and shape_inference.holds_tensors((args, tuple(kwargs.values()))):
             self.apply(func, self.values(args), self.values(kwargs), [], shape_inference.device(func, args, kwargs))
         leaves = flat(metas)
         if not any(isinstance(leaf, Tensor) for leaf in leaves):

@@ -115,14 +115,16 @@ static int torch_call(volatile int *control, i64 position, void **arrays) {  // 
 }
 """
 # The work of loops with a condition is counted in the control block. Now and then Python is called: in the main thread
-# it handles signals.
+# it handles signals. It returns the token that it got if the run goes on. A failed call of Python may return anything,
+# such as the result of the call before, so tokens alternate.
 _INTERRUPTS = """typedef int (*GoesOn)(i64);
 static _Thread_local GoesOn goes_on_;
 static __attribute__((noinline)) int asked(volatile int *control) {
   control[4] = 0;
   if (!goes_on_) return 1;
+  const int token = control[5] = control[5] == 1 ? 2 : 1;
   set_mode(mode_);
-  if (!goes_on_(0)) control[0] = 1;
+  if (goes_on_(token) != token) control[0] = 1;
   set_mode(mode_ | FLUSHED);
   return !control[0];
 }
