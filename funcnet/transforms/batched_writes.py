@@ -96,7 +96,7 @@ def _corrected(f: Function) -> Function:
 
     def run(*tensors: Tensor) -> Any:
         with _Corrected() as mode:
-            return mode.checked(f(*tensors))
+            return mode.refreshed(f(*tensors))
 
     return run
 
@@ -111,8 +111,9 @@ class _Mode(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.views.run(self.replaced, func, args, kwargs or {})
 
-    def checked(self, results: Result) -> Result:
-        self.views.check(results)
+    def refreshed(self, results: Result) -> Result:
+        if self.views.is_used:
+            self.views.refresh(self.replaced, results)
         return results
 
     def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -130,7 +131,7 @@ def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Seque
 
     def run(each: Tensor, *tensors: Tensor) -> Any:
         with _Buffers(each, makers) as mode:
-            return mode.checked(f(*tensors))
+            return mode.refreshed(f(*tensors))
 
     return _batched(run, (0, *in_dims), (each, *tensors))
 
