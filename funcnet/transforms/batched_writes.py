@@ -5,7 +5,8 @@ tensor that is created by the same operation and with the same dtype as the refu
 creation. A function that needs no such writes, and no values, runs once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -65,12 +66,22 @@ def _batched(f: Function, in_dims: tuple[int, ...], tensors: Sequence[Tensor]) -
     if torch.compiler.is_compiling():  # it can trace torch's function only
         return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
     size = tensors[0].shape[in_dims[0]]
-    with _torch.new_batch(size) as level:
+    with _with_versions(), _torch.new_batch(size) as level:
         stacked, shared = f(*(_torch.add_batch(x, level, axis) for x, axis in zip(tensors, in_dims, strict=True)))
         for tensor in shared:
             if level in _torch.levels(tensor):
                 raise ValueError(_DIFFERENT.format(tuple(tensor.shape)))
         return tuple(_torch.remove_batch(tensor, level, size) for tensor in stacked), shared
+
+
+@contextmanager
+def _with_versions() -> Iterator[None]:
+    """Let torch count the writes to each tensor, which it does not in inference mode."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    else:
+        yield
 
 
 def _attempts(first: Callable[[], Any], again: Callable[[set[Any]], Any]) -> Any:

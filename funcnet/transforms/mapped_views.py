@@ -83,7 +83,8 @@ def _cloned(index: Any) -> Any:
 
 
 def _version(x: Tensor) -> int:
-    return _torch.unwrapped(x)._version
+    x = _torch.unwrapped(x)
+    return 0 if x.is_inference() else x._version  # torch refuses writes to a tensor made in inference mode
 
 
 def _memory(x: Tensor) -> int | None:
