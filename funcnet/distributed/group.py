@@ -55,9 +55,14 @@ class Group:
             return self._reduced(tensor.clone(memory_format=torch.contiguous_format))
         return reduce(torch.add, terms or self.gather(tensor))
 
-    def wait_for_all(self) -> None:
-        """Wait until all ranks have called this."""
-        self._reduced(torch.zeros(1, device="cpu"))
+    def wait_for_all(self, size: int) -> None:
+        """Wait until all ranks have called this; raise on a rank whose size is not the mean of all."""
+        total = int(self._reduced(torch.tensor([size], device="cpu")))
+        if total != self.size * size:
+            raise ValueError(
+                f"distributed.sum: expected tensors of one size on all ranks, got {size:,} bytes on rank {self.rank}, "
+                f"{total:,} on all {self.size}."
+            )
 
     def _reduced(self, tensor: Tensor) -> Tensor:
         self._wait(dist.all_reduce(tensor, async_op=True), tensor.device)

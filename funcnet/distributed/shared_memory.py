@@ -21,7 +21,7 @@ class Ranks(Protocol):
 
     def gather(self, tensor: Tensor, /) -> list[Tensor]: ...
     def of_first(self, value: Any, /) -> Any: ...
-    def wait_for_all(self) -> None: ...
+    def wait_for_all(self, size: int, /) -> None: ...
 
 
 class SharedMemory:
@@ -47,7 +47,7 @@ class SharedMemory:
         starts = [first + rank * room for rank in range(self.ranks.size)]
         tensors = [self.memory[start : start + mine.nbytes].view(mine.dtype).view(mine.shape) for start in starts]
         tensors[self.ranks.rank].copy_(mine)
-        self.ranks.wait_for_all()
+        self.ranks.wait_for_all(mine.nbytes)
         return tensors
 
     def allocate(self, size: int) -> None:

@@ -5,7 +5,8 @@ tensor that is created by the same operation and with the same dtype as the refu
 creation. A function that needs no such writes, and no values, runs once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -65,12 +66,22 @@ def _batched(f: Function, in_dims: tuple[int, ...], tensors: Sequence[Tensor]) -
     if torch.compiler.is_compiling():  # it can trace torch's function only
         return torch.func.vmap(f, in_dims, _OUT_DIMS)(*tensors)
     size = tensors[0].shape[in_dims[0]]
-    with _torch.new_batch(size) as level:
+    with _with_versions(), _torch.new_batch(size) as level:
         stacked, shared = f(*(_torch.add_batch(x, level, axis) for x, axis in zip(tensors, in_dims, strict=True)))
         for tensor in shared:
             if level in _torch.levels(tensor):
                 raise ValueError(_DIFFERENT.format(tuple(tensor.shape)))
         return tuple(_torch.remove_batch(tensor, level, size) for tensor in stacked), shared
+
+
+@contextmanager
+def _with_versions() -> Iterator[None]:
+    """Let torch count the writes to each tensor, which it does not in inference mode."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    else:
+        yield
 
 
 def _attempts(first: Callable[[], Any], again: Callable[[set[Any]], Any]) -> Any:
@@ -96,7 +107,7 @@ def _corrected(f: Function) -> Function:
 
     def run(*tensors: Tensor) -> Any:
         with _Corrected() as mode:
-            return mode.checked(f(*tensors))
+            return mode.refreshed(f(*tensors))
 
     return run
 
@@ -111,8 +122,9 @@ class _Mode(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.views.run(self.replaced, func, args, kwargs or {})
 
-    def checked(self, results: Result) -> Result:
-        self.views.check(results)
+    def refreshed(self, results: Result) -> Result:
+        if self.views.is_used:
+            self.views.refresh(self.replaced, results)
         return results
 
     def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -130,7 +142,7 @@ def _run(f: Function, in_dims: tuple[int, ...], makers: set[Any], tensors: Seque
 
     def run(each: Tensor, *tensors: Tensor) -> Any:
         with _Buffers(each, makers) as mode:
-            return mode.checked(f(*tensors))
+            return mode.refreshed(f(*tensors))
 
     return _batched(run, (0, *in_dims), (each, *tensors))
 
