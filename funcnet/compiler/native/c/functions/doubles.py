@@ -125,7 +125,8 @@ EXP_OF_SUM = """
 static INLINED T exp_of_sum_S(T x, T low) {
   const T z_ = fma_S(x, K(0x1.71547652b82fep+0), K(MAGIC)), k_ = z_ - K(MAGIC);
   const I n = bits_S(z_) - bits_S(K(MAGIC)), h = n >> 1;
-  const T r = fma_S(-k_, K(LN2LO), fma_S(-k_, K(LN2HI), x) + low), r2 = r * r, p = K(1.0) + fma_S(r2, EXPM1SERIES, r);
+  const T a = fma_S(-k_, K(LN2HI), x), b = fma_S(-k_, K(LN2LO), low), r = a + b, r2 = r * r, sum = K(1.0) + r;
+  const T p = sum + (((K(1.0) - sum) + r) + fma_S(r2, EXPM1SERIES, (a - r) + b));
   const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
   return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
 }"""
