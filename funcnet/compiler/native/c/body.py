@@ -157,7 +157,7 @@ class Body:
         """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
         kind = self.writer.type(node)
         near, exact, far = (self.writer.call(name, kind, text) for name in (op, node.op, "is_far"))
-        if node.dtype in self.far:
+        if not node.varying and node.dtype in self.far:
             self.writer.put(f"{self.far[node.dtype]} |= {far};")
             return near
         chosen = f"sel_{kind}({far}, {exact}, {near})"
