@@ -6,6 +6,8 @@
 
 # %%
 import tempfile
+import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +58,10 @@ print(found.step, found.metadata)
 try:
     fn.checkpoint.load(path, like=(fn.mlp([4, 1]).init(fn.random.key(0), x), *start[1:]))
 except fn.checkpoint.CheckpointError as error:
-    assert "0.w" in str(error) or "0.b" in str(error), error
-else:
-    raise AssertionError("another model was loaded")
+    print(textwrap.fill(str(error), 90))
+# -> checkpoint.load: at path "0.0.w": expected float32 tensor of shape (1, 4) on cpu, as in
+# -> `like`, got float32 tensor of shape (1, 8) in the file. The file belongs to another model
+# -> or optimizer: build `like` as the saved tree was built, or read the file without it.
 
 # %% [markdown]
 # A file that was damaged is found by its digests.
@@ -71,9 +74,9 @@ assert damaged.write_bytes(content) == len(content)
 try:
     fn.checkpoint.load(damaged)
 except fn.checkpoint.DamagedCheckpointError as error:
-    assert damaged.name in str(error)
-else:
-    raise AssertionError("a damaged file was loaded")
+    print(textwrap.fill(str(error).replace(str(damaged), damaged.name), 90))
+# -> checkpoint.load: damaged.safetensors is not an intact checkpoint: the bytes of '2' have
+# -> changed. Use an earlier one, or a copy.
 
 # %% [markdown]
 # ## A run that goes on
@@ -83,22 +86,19 @@ else:
 
 
 # %%
-def run(checkpoints: Path | None, *functions: Any) -> tuple[Any, Any]:
-    return fn.fit(step, start, steps=40, every=10, on_chunk=functions, checkpoints=checkpoints, progress=False)
-
-
 def interrupt(count: int, carry: Any, metrics: Any) -> None:
     if count == 20:
         raise ConnectionError("the machine is gone")
 
 
-whole, history = run(None)
+run = partial(fn.fit, step, start, steps=40, every=10, progress=False)
+whole, history = run()
 try:
-    run(folder / "run", interrupt)
+    run(on_chunk=[interrupt], checkpoints=folder / "run")
 except ConnectionError as error:
     print(error)
 # -> the machine is gone
-resumed, rest = run(folder / "run")
+resumed, rest = run(checkpoints=folder / "run")
 assert fn.tree.equal(resumed, whole)
 assert torch.equal(rest["loss"], history["loss"])
 

@@ -32,7 +32,7 @@ print(fn.tree.paths(model.init(fn.random.key(0), torch.zeros(3))))
 
 # %%
 def bumps(count: int) -> fn.Layer:
-    """Compute exp(-scale |x - centre|²) for each of `count` centres: (*, features) -> (*, count)."""
+    """Compute exp(-scale |x - centre|²) for `count` centres: (*, features) -> (*, count)."""
     return fn.Layer(init=partial(bumps_init, count=count), apply=bumps_apply)
 
 
@@ -120,7 +120,8 @@ print(state[0])
 # %%
 def strict_apply(params: Any, x: Tensor, *, key: Tensor | None = None) -> Tensor:
     if x.shape[-1] != 2:
-        raise fn.LayerError("strict", "", f"expected a last axis of 2, got x of shape {tuple(x.shape)}.")
+        message = f"expected a last axis of 2, got x of shape {tuple(x.shape)}."
+        raise fn.LayerError("strict", "", message)
     return x
 
 

@@ -44,7 +44,8 @@ class MomentumState(NamedTuple):
 
 
 def momentum(decay: float | Tensor) -> fn.optim.GradientTransformation:
-    return fn.optim.GradientTransformation(init=momentum_init, update=partial(momentum_update, decay=decay))
+    update = partial(momentum_update, decay=decay)
+    return fn.optim.GradientTransformation(init=momentum_init, update=update)
 
 
 def momentum_init(params: Any) -> MomentumState:
@@ -61,8 +62,12 @@ def momentum_update(
 # %% [markdown]
 # `chain` makes a whole optimizer of it: the last part multiplies by minus the learning rate.
 
+
 # %%
-mine = fn.optim.chain(momentum(0.9), fn.optim.scale_by_learning_rate(0.1))
+def with_momentum(decay: float | Tensor) -> fn.optim.GradientTransformation:
+    return fn.optim.chain(momentum(decay), fn.optim.scale_by_learning_rate(0.1))
+
+
 reference = fn.optim.sgd(0.1, momentum=0.9)
 
 
@@ -77,7 +82,7 @@ def train(optimizer: fn.optim.GradientTransformation, params: Any) -> tuple[Any,
     return params, losses
 
 
-by_mine, by_reference = train(mine, params), train(reference, params)
+by_mine, by_reference = train(with_momentum(0.9), params), train(reference, params)
 assert fn.tree.allclose(by_mine, by_reference, rtol=1e-5, atol=1e-6)
 
 # %% [markdown]
@@ -99,8 +104,10 @@ torch.testing.assert_close(by_mine[0]["w"], leaf.detach(), rtol=1e-4, atol=1e-6)
 
 # %%
 decays = torch.tensor([0.0, 0.5, 0.9])
-sweep = fn.vmap(lambda decay: train(fn.optim.chain(momentum(decay), fn.optim.scale_by_learning_rate(0.1)), params)[1])
+sweep = fn.vmap(lambda decay: train(with_momentum(decay), params)[1])
 losses = fn.jit(sweep)(decays)
+print(losses.shape)
+# -> torch.Size([3, 30])
 torch.testing.assert_close(losses[2], by_mine[1], rtol=1e-4, atol=1e-6)
 
 # %% [markdown]
@@ -110,8 +117,11 @@ torch.testing.assert_close(losses[2], by_mine[1], rtol=1e-4, atol=1e-6)
 
 # %%
 only_w = fn.optim.masked(momentum(0.9), {"w": True, "b": False})
-updates, _ = only_w.update(params, only_w.init(params), params)
-assert fn.tree.equal(updates, params)
+state = only_w.init(params)
+for _ in range(2):
+    updates, state = only_w.update(params, state, params)
+print(updates)  # b has no momentum
+# -> {'w': tensor([ 5.7000, -7.6000]), 'b': tensor(0.5000)}
 tunable = fn.optim.inject_hyperparams(momentum)(decay=0.9)
 print(tunable.init(params).hyperparams)
 # -> {'decay': tensor(0.9000)}

@@ -8,6 +8,7 @@ from guide_runs import CHAPTERS, GUIDE, cells, play
 
 LONG = {"ensembles_and_sweeps", "training_loops"}  # their runs take seconds to compile
 ROWS = [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem) for path in CHAPTERS]
+WIDTH = 98  # characters of code that an exported notebook shows in a window of 900 pixels
 
 
 @pytest.mark.parametrize("path", ROWS)
@@ -23,6 +24,7 @@ def test_a_chapter_is_a_notebook(path):
             assert all(line == "#" or line.startswith("# ") for line in lines if line), lines
         else:
             assert kind == "" and ast.parse("\n".join(lines)).body
+            assert max(map(len, lines)) <= WIDTH, [line for line in lines if len(line) > WIDTH]
 
 
 def test_the_guide_lists_its_chapters_and_links_to_files():
