@@ -9,6 +9,10 @@ _VECTORS = "torch differs from itself at NaN: its vector code and its scalar tai
 _WELFORD = "torch's running mean of an infinity is NaN"
 _EQUAL = "torch leaves open which of equal numbers it takes"
 _STATISTICS = "a row with an infinity has no statistics, and torch's own formulas give NaN in different places"
+_FOURIER = "which coefficients of an array with an infinity are NaN depends on the algorithm"
+_TRANSFORMS = [
+    f"fft.{kind}{axes}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft") for axes in ("", 2, "n")
+]
 
 UNDEFINED = {  # operators with undefined values: only shapes and dtypes are compared
     *("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"),
@@ -24,6 +28,7 @@ FINITE_ONLY = {  # operators that are not tried with NaN, infinities and zeros i
     "std_mean": _WELFORD,
     "var_mean": _WELFORD,
     "nn.functional.gelu": "torch differs from itself at infinities: its vector code gives NaN",
+    **dict.fromkeys([*_TRANSFORMS, "stft"], _FOURIER),
     "linspace.tensor_overload": _NO_INTEGER,
     "logspace.tensor_overload": _NO_INTEGER,
     "nn.functional.interpolate.bilinear": _DIFFERENCE,
@@ -56,6 +61,7 @@ FINITE_GRADIENTS_ONLY = {
 }
 UNSIGNED = {  # operators whose zeros may have either sign; zeros in gradients may, because torch's formulas differ
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
+    **dict.fromkeys(("fft.ihfft2", "fft.ihfftn"), "the sign of a coefficient that is zero depends on the algorithm"),
     "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
     "nn.functional.softshrink": "for a small negative number, torch's vector code gives 0.0 and its tail loop -0.0",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
