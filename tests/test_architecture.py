@@ -46,7 +46,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"batches", "inductor"},
         {"backends"},
         {"calls", "lowered"},
-        {"known_calls"},
+        {"known_calls", "retraces"},
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [

@@ -53,8 +53,11 @@ def conjugate_gradients(matvec: Callable[[Tensor], Tensor], b: Tensor) -> Tensor
 
 def weights(log_penalties: Tensor, data: Data) -> Tensor:
     """Fit the weights: (FEATURES,)."""
-    matvec = lambda w: data.x.T @ (data.x @ w) + torch.exp(log_penalties) * w  # noqa: E731
-    return fn.custom_linear_solve(matvec, data.x.T @ data.y, conjugate_gradients, symmetric=True)
+
+    def product(w: Tensor) -> Tensor:
+        return data.x.T @ (data.x @ w) + torch.exp(log_penalties) * w
+
+    return fn.custom_linear_solve(product, data.x.T @ data.y, conjugate_gradients, symmetric=True)
 
 
 def error(w: Tensor, data: Data) -> Tensor:

@@ -1,6 +1,5 @@
 """jit: trace and compile a function once per signature, then run the compiled program."""
 
-import warnings
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -18,7 +17,8 @@ from funcnet.compiler.lowered import Explanation, Lowered
 from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import counts, walk
 from funcnet.compiler.progress import Bar, Progress, ended_by
-from funcnet.compiler.signature import are_plain, difference, signature, unhashable, with_traced
+from funcnet.compiler.retraces import Retraces
+from funcnet.compiler.signature import are_plain, signature, unhashable, with_traced
 from funcnet.reprs import Shown, text
 from funcnet.transforms import transformed
 from funcnet.transforms.flatten import check_function
@@ -116,8 +116,7 @@ class Jit(Shown, Generic[P, R]):
         self._calls: dict[Hashable, Call] = {}
         self._recent = Recent()
         self._programs: dict[Hashable, Compiled] = {}
-        self._traced, self._traces = traced, 0
-        self._last: Request | None = None
+        self._traced, self._retraces = traced, Retraces()
         self.owner: type | None = None
 
     def __repr__(self) -> str:
@@ -250,21 +249,8 @@ class Jit(Shown, Generic[P, R]):
             self._keep(request, found)
             return self._find(self._request(request.args, request.kwargs))
         self._calls[request.key] = found
-        self._count(request)
+        self._retraces.add(getattr(self.f, "__name__", type(self.f).__name__), request)
         return request, found
-
-    def _count(self, request: Request) -> None:
-        """Warn if a function has been traced many times."""
-        self._traces += 1
-        if self._traces == MANY and self._last is not None:
-            name = getattr(self.f, "__name__", type(self.f).__name__)
-            warnings.warn(
-                f"jit: {name} is traced for the {MANY}th time, which takes far longer than a run. Last,"
-                f" {difference(self._last.key, request.key, (request.args, request.kwargs))}. Pass what changes as a"
-                " tensor, keep shapes the same, and jit a function once, outside of loops.",
-                stacklevel=5,
-            )
-        self._last = request
 
     def _prepare(self, request: Request) -> Call | NumberNeededError:
         """Trace a call, unless a known one has only another number of lanes; return the error if numbers prevent it."""
@@ -286,9 +272,6 @@ def _made(
     made = Jit(f, backend, progress, NumberArguments(*static))
     made.owner = owner
     return made
-
-
-MANY = 10  # traces of a function at which to warn
 
 
 class _Method(partial[Any]):

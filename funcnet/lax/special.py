@@ -135,8 +135,8 @@ def clz(x: ArrayLike) -> Tensor:
 def reduce_precision(operand: ArrayLike, exponent_bits: int, mantissa_bits: int) -> Tensor:
     """Round to numbers of this many bits, in the dtype of the operand: 8 and 7 for bfloat16, 5 and 10 for float16.
 
-    Of two nearest numbers the even one is taken; what is too large becomes infinite, what is too small 0. The
-    derivative is that of the identity.
+    Ties are rounded to even; numbers that are too large become infinite, and those that are too small 0. The derivative
+    is that of the identity.
     """
     x = inexact(as_tensor("reduce_precision", operand))
     wide = x if x.dtype in _MANTISSAS else x.float()

@@ -235,7 +235,7 @@ def compress(
         a: The array, flattened without an axis.
         axis: The axis of the slices.
         size: The number of slices to return: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
-        fill_value: What they are filled up with.
+        fill_value: The value of the elements beyond the slices.
     """
     x, axis = flat(as_tensor("compress", a), axis)
     axis, holds = one_axis("compress", axis, x.ndim), as_tensor("compress", condition, x) != 0

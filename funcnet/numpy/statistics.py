@@ -202,7 +202,7 @@ def cov(
         m, y: The variables; those of y follow those of m.
         rowvar: Whether variables are rows.
         bias: Whether to divide by n, not by n - 1.
-        ddof: What is subtracted from n instead.
+        ddof: The divisor is n - ddof; None: as bias says.
         fweights: How often each observation occurs, integers.
         aweights: The weight of each observation.
     """

@@ -216,31 +216,6 @@ def test_gradients_flow_through_a_known_call():
         torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(jitted(dual)).tangent, (3 * X**2).sum())
 
 
-def test_a_closed_over_tensor_is_read_at_each_known_call():
-    held = {"w": torch.tensor(2.0)}
-    jitted = fn.jit(lambda x: x * held["w"], backend="eager")
-    for value in (torch.tensor(3.0), torch.tensor([1.0, 2.0, 3.0]), torch.tensor(5.0, requires_grad=True)):
-        jitted(X), jitted(X)
-        held["w"] = value
-        torch.testing.assert_close(jitted(X), X * value)
-        assert jitted(X).requires_grad == value.requires_grad
-    del held["w"]
-    with pytest.raises(KeyError):
-        jitted(X)
-    held["w"] = torch.tensor(2.0)
-    with torch.no_grad():
-        held["w"].fill_(7.0)
-    torch.testing.assert_close(jitted(X), 7 * X)
-
-
-def test_places_of_one_closed_over_tensor_may_come_apart():
-    held = [torch.tensor(2.0)] * 2
-    jitted = fn.jit(lambda x: x * held[0] + held[1], backend="eager")
-    jitted(X), jitted(X)
-    held[1] = torch.tensor(10.0)
-    torch.testing.assert_close(jitted(X), 2 * X + 10)
-
-
 def test_many_signatures_in_turn_take_the_short_way(monkeypatch):
     jitted, plain = fn.jit(with_all, backend="eager"), with_all
     given = [(X[:, :1].repeat(1, size), scale, flag) for size in (1, 2) for scale in (2.0, 3.0) for flag in "ab"]

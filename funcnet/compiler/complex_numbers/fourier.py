@@ -31,7 +31,7 @@ def _forward_or_back(separation: Separation, op: Apply) -> bool:
     x, dims, normalization, is_forward = op.args
     if not _is_short(x.shape, dims):
         return False
-    emitter = _emitter(separation, op)
+    emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
     for dim in dims:
         parts = _transformed(emitter, parts, dim, -1 if is_forward else 1)
@@ -45,7 +45,7 @@ def _of_real(separation: Separation, op: Apply) -> bool:
     x, dims, normalization, is_half = op.args
     if not _is_short(x.shape, dims):
         return False
-    emitter = _emitter(separation, op)
+    emitter = separation.emitter(op)
     parts = _transformed(emitter, [emitter.cast(x)], dims[-1], -1)
     if is_half:
         parts = [_slice(emitter, part, dims[-1], 0, x.shape[dims[-1]] // 2 + 1) for part in parts]
@@ -62,7 +62,7 @@ def _to_real(separation: Separation, op: Apply) -> bool:
     shape = op.outputs[0].shape
     if not _is_short(shape, dims):
         return False
-    emitter = _emitter(separation, op)
+    emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
     for dim in dims[:-1]:
         parts = _transformed(emitter, parts, dim, 1)
@@ -70,11 +70,6 @@ def _to_real(separation: Separation, op: Apply) -> bool:
     parts = _transformed(emitter, parts, dims[-1], 1, results=1)
     separation.name(op, _scaled(emitter, parts, shape, dims, normalization)[0].var)
     return True
-
-
-def _emitter(separation: Separation, op: Apply) -> Emitter:
-    dtype = op.outputs[0].dtype
-    return Emitter(separation.ops, dtype.to_real() if dtype.is_complex else dtype, op.outputs[0])
 
 
 def _is_short(shape: Sequence[int], dims: Sequence[int]) -> bool:

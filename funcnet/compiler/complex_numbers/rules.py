@@ -54,14 +54,14 @@ def _pad(separation: Separation, op: Apply) -> bool:
 
 
 def _full(separation: Separation, op: Apply) -> bool:
-    emitter, number = _emitter(separation, op), op.args[1]
+    emitter, number = separation.emitter(op), op.args[1]
     separation.bind(op.outputs[0], separation.pair(number, emitter))
     return True
 
 
 def _cast(separation: Separation, op: Apply) -> bool:
     """Convert both parts, only the real one to a real dtype; a number is true unless both parts are zero."""
-    out, emitter = op.outputs[0], _emitter(separation, op)
+    out, emitter = op.outputs[0], separation.emitter(op)
     re, im = separation.pair(op.args[0], emitter)
     if out.dtype.is_complex:
         separation.bind(out, Pair(re, im))
@@ -72,7 +72,7 @@ def _cast(separation: Separation, op: Apply) -> bool:
 
 
 def _where(separation: Separation, op: Apply) -> bool:
-    emitter = _emitter(separation, op)
+    emitter = separation.emitter(op)
     condition = Real(op.args[0], emitter)
     x, y = (separation.pair(arg, emitter) for arg in op.args[1:])
     separation.bind(op.outputs[0], Pair(x.re.where(condition, y.re), x.im.where(condition, y.im)))
@@ -80,7 +80,7 @@ def _where(separation: Separation, op: Apply) -> bool:
 
 
 def _cat(separation: Separation, op: Apply) -> bool:
-    tensors, out, emitter = op.args[0], op.outputs[0], _emitter(separation, op)
+    tensors, out, emitter = op.args[0], op.outputs[0], separation.emitter(op)
     sides = zip(*(separation.pair(x, emitter) for x in tensors), strict=True)
     columns = ([part.fitted(x.shape) for part, x in zip(side, tensors, strict=True)] for side in sides)
     re, im = (emitter(op.target, column, *op.args[1:], shape=out.shape) for column in columns)
@@ -93,7 +93,7 @@ def _product(separation: Separation, op: Apply) -> bool:
     size = math.prod(op.outputs[0].shape) * op.args[0].shape[-1]
     if size > _LARGE_PRODUCT and not separation.has_lanes:
         return False
-    emitter = _emitter(separation, op)
+    emitter = separation.emitter(op)
     x, y = (separation.pair(arg, emitter) for arg in op.args)
 
     def product(a: Real, b: Real) -> Real:
@@ -126,11 +126,6 @@ def _view_as_complex(separation: Separation, op: Apply) -> bool:
     separation.wholes[op.outputs[0]] = op.outputs[0]
     separation.view(op.outputs[0], op.args[0])
     return True
-
-
-def _emitter(separation: Separation, op: Apply) -> Emitter:
-    out = op.outputs[0]
-    return Emitter(separation.ops, out.dtype.to_real() if out.dtype.is_complex else out.dtype, out)
 
 
 _LINEAR = (

@@ -128,6 +128,11 @@ class Separation:
         re, im = (emit(self.ops, aten.select.int, (stack, axis, i), var.shape, stack.dtype, var) for i in (0, 1))
         self.parts[var] = re, im
 
+    def emitter(self, op: Apply) -> Emitter:
+        """Return what appends the operations in place of one, in the real dtype of its first result."""
+        out = op.outputs[0]
+        return Emitter(self.ops, out.dtype.to_real() if out.dtype.is_complex else out.dtype, out)
+
     def pair(self, arg: Any, emitter: Emitter) -> Pair:
         """Return a tensor or number as an argument of a formula, in the dtype of an emitter."""
         if not isinstance(arg, Var):

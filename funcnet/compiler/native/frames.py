@@ -79,21 +79,21 @@ class Frame:
         threads: int,
         alignment: int,
         calls: Sequence[Apply],
-        interrupts: Interrupts | None,
+        repeats: bool,
     ) -> None:
         self.threads = threads
         self.pointers, self.control = (ctypes.c_void_p * (inputs + outputs))(), (control := Control())
         self.arena = torch.empty(arena + threads * private + alignment, dtype=torch.uint8, device="cpu")
         self.caller = Caller(calls, lambda: bool(control.stop)) if calls else None
         self.callback = CALLBACK() if self.caller is None else CALLBACK(self.caller)
-        self.interrupts = interrupts
+        self.interrupts = Interrupts() if repeats else None
         self.call = Call(
             inputs=ctypes.addressof(self.pointers),
             outputs=ctypes.addressof(self.pointers) + inputs * ctypes.sizeof(ctypes.c_void_p),
             arena=-(-self.arena.data_ptr() // alignment) * alignment,
             control=ctypes.addressof(self.control),
             torch_call=ctypes.cast(self.callback, ctypes.c_void_p),
-            goes_on=None if interrupts is None else ctypes.cast(interrupts.callback, ctypes.c_void_p),
+            goes_on=None if self.interrupts is None else ctypes.cast(self.interrupts.callback, ctypes.c_void_p),
         )
         self.address = ctypes.addressof(self.call)
         self.layout: Layout | None = None

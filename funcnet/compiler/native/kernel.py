@@ -18,7 +18,6 @@ from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import blas, control, toolchain
 from funcnet.compiler.native.c.kernel import FAILED
 from funcnet.compiler.native.frames import Frame, Layout, Result, strides
-from funcnet.compiler.native.interrupts import Interrupts
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.threads import spread
 from funcnet.compiler.program import Apply, Program
@@ -130,9 +129,8 @@ class NativeKernel:
     def new_frame(self, threads: int) -> Frame:
         """Allocate memory for runs by up to some threads."""
         block, (size, private) = self.program.block, self.arena
-        interrupts = Interrupts() if self.repeats else None
         counts = len(block.params), len(block.results)
-        return Frame(*counts, size, private, threads, self.target.arena_alignment, self.calls, interrupts)
+        return Frame(*counts, size, private, threads, self.target.arena_alignment, self.calls, self.repeats)
 
     def execute(self, frame: Frame) -> None:
         """Run the blocks of a frame. C runs without the interpreter's lock. Each call of BLAS uses one thread."""

@@ -73,7 +73,7 @@ def _placed(block: Block, zeros: set[Var]) -> Block:
 
 @dataclass
 class _Rewriting:
-    """The new operations of a block, and what is known about its values."""
+    """The new operations of a block, and the known properties of its values."""
 
     zeros: set[Var]
     ops: list[Op] = field(default_factory=list)

@@ -1,5 +1,7 @@
 """The C text of a whole kernel: types, functions, the block function and its entry point."""
 
+from collections.abc import Sequence
+
 from funcnet.compiler.native.buffers import Buffer
 from funcnet.compiler.native.c import definitions, matmul
 from funcnet.compiler.native.c.functions.lanes import each_lane
@@ -134,21 +136,18 @@ static INLINED int goes_on(volatile int *control, int work) {
 """
 
 
-# a run whose call of torch starts another run of the same library goes on with its own state
-_BEFORE_CALLS = """
-  const TorchCall outer_call = torch_call_;
-  const int outer_flags = flags_;
-  torch_call_ = call->torch_call;"""
-_AFTER_CALLS = """
-  torch_call_ = outer_call;
-  flags_ = outer_flags;"""
-_BEFORE_INTERRUPTS = """
-  const GoesOn outer_goes_on = goes_on_;
-  const int outer_run_flags = flags_;
-  goes_on_ = call->goes_on;"""
-_AFTER_INTERRUPTS = """
-  goes_on_ = outer_goes_on;
-  flags_ = outer_run_flags;"""
+_FUNCTIONS = {"torch_call": "TorchCall", "goes_on": "GoesOn"}  # those of Python that a kernel may call, and their types
+
+
+def _state(functions: Sequence[str]) -> tuple[str, str]:
+    """Return the texts before and after a run: one that Python starts within another one restores the state of that."""
+    if not functions:
+        return "", ""
+    before, after = "\n  const int outer_flags = flags_;", "\n  flags_ = outer_flags;"
+    for name in functions:
+        before += f"\n  const {_FUNCTIONS[name]} outer_{name} = {name}_;\n  {name}_ = call->{name};"
+        after += f"\n  {name}_ = outer_{name};"
+    return before, after
 
 
 _INTEGERS = {f"{sign}{8 * size}": size for sign in "iu" for size in (8, 4, 2, 1)}  # bytes of each
@@ -263,8 +262,7 @@ def _entry(writer: Writer, program: LoopProgram) -> str:
     run = f"block(inputs, strides, outputs, arena, control, b * {writer.lanes}, lanes, padded, threads);"
     if not program.lanes:
         run = _RUNS.format(inputs=len(program.inputs), outputs=len(program.outputs))
-    before = (_BEFORE_CALLS if program.calls else "") + (_BEFORE_INTERRUPTS if program.repeats else "")
-    after = (_AFTER_CALLS if program.calls else "") + (_AFTER_INTERRUPTS if program.repeats else "")
+    before, after = _state(["torch_call"] * bool(program.calls) + ["goes_on"] * program.repeats)
     return f"""
 static __attribute__((noinline)) void block({arguments}, i64 lane, i64 lanes, i64 padded, i64 threads) {{
 {body}
