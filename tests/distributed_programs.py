@@ -128,6 +128,12 @@ def failing():
     return ranks.sum(torch.ones(1))
 
 
+def unequal():
+    """Sum tensors of another size on rank 1, through memory that a sum of larger ones has made."""
+    ranks.sum(torch.ones(40_000))
+    return ranks.sum(torch.ones(20_000 - 1_000 * ranks.rank()))
+
+
 def failing_in_fit(folder):
     """Raise on rank 1, in the fourth chunk, while rank 0 waits for its gradients."""
 

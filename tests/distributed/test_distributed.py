@@ -77,6 +77,13 @@ def test_the_others_name_a_rank_that_fails():
 
 
 @pytest.mark.slow
+def test_tensors_of_unequal_size_are_an_error():
+    sizes = [80_000, 76_000]
+    for rank, output in enumerate(run(2, "unequal")):
+        assert f"expected tensors of one size on all ranks, got {sizes[rank]:,} bytes on rank {rank}" in output
+
+
+@pytest.mark.slow
 def test_an_error_of_one_rank_in_fit_saves_and_reaches_the_others(tmp_path):
     first, second = run(2, "failing_in_fit", tmp_path)
     assert "LookupError: the disk of rank 1 is gone" in second and "PeerError" not in second
