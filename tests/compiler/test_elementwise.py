@@ -73,7 +73,7 @@ def check_elements(table, *args: Tensor, backend: str, **bounds: float) -> None:
         check(table, *args, backend=backend, **bounds)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_unary_at_edges(dtype: torch.dtype, backend: str) -> None:

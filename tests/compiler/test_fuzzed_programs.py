@@ -63,7 +63,7 @@ def quiet():
         yield
 
 
-@pytest.mark.parametrize("seed", [*range(12), 210])  # 210: angles of one lane beside those of all
+@pytest.mark.parametrize("seed", [*range(8), 210])  # 210: angles of one lane beside those of all
 def test_some_programs(seed: int) -> None:
     trial(seed)
 
@@ -71,7 +71,7 @@ def test_some_programs(seed: int) -> None:
 @pytest.mark.slow
 def test_many_programs() -> None:
     count = int(os.environ.get("FUNCNET_PROGRAMS", "150"))
-    found = Counter(trial(seed) for seed in range(100, 100 + count))
+    found = Counter(trial(seed) for seed in [*range(8, 12), *range(100, 100 + count)])
     assert found["same"] > 0.85 * count, found
     assert found["refused"] + found["unsteady"] + found["impure"] < 0.05 * count, found
 
