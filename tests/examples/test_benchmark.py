@@ -12,7 +12,7 @@ from funcnet import tree
 sys.path.insert(0, str(EXAMPLES))
 from rivals import workloads
 
-LOOSE = {"bfloat16 x * x + x": 1e-2, "lgamma": 1e-4, "gradient of cross entropy": 1e-4}
+LOOSE = {"bfloat16 x * x + x": 1e-2, "lgamma": 1e-4, "gradient of cross entropy": 1e-4, "product, 256": 1e-4}
 
 
 @pytest.mark.parametrize("group", ["operations", "calls"])
