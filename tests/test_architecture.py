@@ -74,7 +74,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"threads", "toolchain"},
         {"blas", "long_sums", "loop_ir"},
         {"target", "workers"},
-        {"strips"},
+        {"merging", "strips"},
         {
             "call_costs",
             "contractions",

@@ -148,7 +148,16 @@ def workload(group: str, name: str, jitted: bool) -> Any:
 
 @cache
 def point(series: str, size: str) -> Any:
-    return prepared(built("sweeps")[series][int(size)])
+    """Return a function that runs a point of a series, with numbers of 64 bits if its name has them."""
+    is_wide = "float64" in series
+    with jax.enable_x64(is_wide):
+        run = prepared(built("sweeps")[series][int(size)])
+
+    def timed() -> Any:
+        with jax.enable_x64(is_wide):
+            return run()
+
+    return timed
 
 
 def first(group: str, name: str) -> float:

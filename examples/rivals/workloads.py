@@ -61,10 +61,28 @@ def operations(lib: Any) -> dict[str, Work]:
     }
 
 
-def net(lib: Any, sizes: list[int], batch: int, steps: int, nets: int | None = None) -> Work:
-    """Return gradient descent of a tanh net with a squared error, and its parameters."""
-    params, x, y = parameters(lib, sizes), normal(lib, batch, sizes[0]), normal(lib, batch, sizes[-1], seed=1)
-    run = trained(lib, lambda params: squared_error(lib, params, x, y), steps)
+def net(
+    lib: Any,
+    sizes: list[int],
+    batch: int,
+    steps: int,
+    nets: int | None = None,
+    *,
+    transposed: bool = False,
+    dtype: Any = None,
+) -> Work:
+    """Return gradient descent of a tanh net with a squared error, and its parameters.
+
+    Transposed weights have a row per output.
+    """
+
+    def loss(params: Any) -> Any:
+        return squared_error(lib, [(w.T, b) for w, b in params] if transposed else params, x, y)
+
+    weights = [(w.reshape(w.shape[::-1]) if transposed else w, b) for w, b in parameters(lib, sizes)]
+    found = weights, normal(lib, batch, sizes[0]), normal(lib, batch, sizes[-1], seed=1)
+    params, x, y = lib.tree.map(lambda part: lib.numpy.array(part, dtype), found)
+    run = trained(lib, loss, steps)
     if nets is None:
         return run, params
     scales = 1 + lib.numpy.arange(nets) / nets
@@ -331,6 +349,8 @@ def sweeps(lib: Any) -> dict[str, dict[int, Callable[[], Work]]]:
     widths = (4, 7, 8, 12, 16, 17, 24, 31, 32, 33, 48, 64, 65, 96, 128, 192, 256)
     return {
         "width, batch 64": {n: partial(net, lib, [n, n, n], 64, 20) for n in widths},
+        "width, transposed": {n: partial(net, lib, [n, n, n], 64, 20, transposed=True) for n in widths},
+        "width, float64": {n: partial(net, lib, [n, n, n], 64, 20, dtype=lib.numpy.float64) for n in widths},
         "batch of 64-32-10": {n: partial(net, lib, [64, 32, 10], n, 20) for n in few},
         "nets of 16-32-4": {n: partial(net, lib, [16, 32, 4], 32, 20, n) for n in few},
         "layers of 32": {n: partial(net, lib, [32] * (n + 1), 32, 20) for n in (1, 2, 4, 8, 16, 17, 32, 33)},

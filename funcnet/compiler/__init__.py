@@ -57,6 +57,7 @@ through all of them, later ones straight to the kernel.
         native/outlining.py              divide a large kernel into sections, each a C function
         native/memory.py                 place the temporaries on the stack or in an arena
         native/c/kernel.py               loops -> C text, by native/c/statements.py
+            native/merging.py                merge axes of a nest into one loop
             native/c/sections.py             the functions of sections; equal ones are one
             native/c/tails.py                the remainders of rows, in vectors
             native/c/primitives.py           the table of scalar operations

@@ -1,8 +1,8 @@
 """Matrix products equal ATen's: written out, in tiles, by vectors, by panels of packed columns and by torch's BLAS."""
 
-import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +13,9 @@ from torch.testing import assert_close
 
 import funcnet as fn
 from funcnet.compiler import jit
-from funcnet.compiler.native import target, toolchain
+from funcnet.compiler.native import buffers, contractions, target, toolchain
 from funcnet.compiler.native.contract import Contract, Method
+from funcnet.compiler.native.target import Target
 from funcnet.compiler.tracing.spec import spec_of
 from funcnet.compiler.tracing.trace import trace
 
@@ -126,7 +127,9 @@ def test_operands_of_every_layout(size: tuple[int, int, int], dtype: torch.dtype
 @pytest.mark.parametrize("wins", [False, True], ids=["panels", "BLAS"])
 @pytest.mark.parametrize("size, dtype", [*zip(LARGE, FLOATS * 2, strict=True)], ids=str)
 def test_large_operands_of_every_layout(size, dtype, wins, monkeypatch) -> None:
-    monkeypatch.setattr(target, "wins", lambda: wins)
+    monkeypatch.setattr(
+        Target, "host", lambda host=Target.host: replace(host(), gemm_wins=wins, tall_product=1, packed=0)
+    )
     test_operands_of_every_layout(size, dtype)
 
 
@@ -140,6 +143,40 @@ def test_products_over_lanes_equal_a_loop(size: tuple[int, int, int]) -> None:
     check(of_batches, a, b, ulp=0, unsigned=RESULT)
 
 
+@pytest.mark.parametrize(
+    "rows, inner, columns, method",
+    [
+        (4, 5, 4, Method.TILES),
+        (400, 50, 1, Method.TILES),
+        (4, 5, 8, Method.WIDE),
+        (1000, 200, 300, Method.WIDE),
+        (3, 1000, 1000, Method.WIDE),
+        (16, 1000, 1000, Method.PANELS),
+    ],
+)
+def test_columns_of_a_large_right_matrix_are_packed_for_many_rows(rows, inner, columns, method) -> None:
+    out, left, right = (
+        buffers.whole(buffers.Buffer(torch.float32, m * n, varying=False), (m, n))
+        for m, n in ((rows, columns), (rows, inner), (inner, columns))
+    )
+    assert contractions.best(Contract(out, left, right), Target(64)) is method
+    wins = Target(64, gemm=frozenset({torch.float32}), gemm_wins=True)
+    is_large = rows * inner * columns >= wins.large_product and columns > 1
+    assert contractions.best(Contract(out, left, right), wins) is (Method.BLAS if is_large else method)
+
+
+@pytest.mark.parametrize("shape", [(5, 1000, 64), (40, 300, 70)])
+def test_long_sums_of_all_methods_are_equal(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, inner, columns = shape
+    a, b = rand(rows, inner), rand(inner, columns, seed=1)
+    found = []
+    for method in (Method.WIDE, Method.PANELS):
+        monkeypatch.setattr(contractions, "best", lambda *_, method=method: method)
+        found.append(jit(torch.mm, backend="native")(a, b))
+    assert torch.equal(*found)
+    assert_close(found[0], (a.double() @ b.double()).float(), rtol=0, atol=1e-4)
+
+
 def test_lanes_share_a_large_product(monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
     a, b, rates = rand(128, 80, dtype=torch.float64), rand(80, 70, dtype=torch.float64), rand(5, dtype=torch.float64)
@@ -147,9 +184,10 @@ def test_lanes_share_a_large_product(monkeypatch) -> None:
     assert_close(jit(f, backend="native")(rates, a, b), f(rates, a, b), rtol=1e-12, atol=1e-12)
 
 
-def test_an_infinite_column_stays_in_its_place(monkeypatch) -> None:
+@pytest.mark.parametrize("packed", [0, 1 << 30])
+def test_an_infinite_column_stays_in_its_place(packed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors that extend past the last column must not use the elements there."""
-    monkeypatch.setattr(target, "wins", lambda: False)
+    monkeypatch.setattr(Target, "host", lambda host=Target.host: replace(host(), gemm_wins=False, packed=packed))
     a, b = rand(128, 90, dtype=torch.float64), rand(90, 50, dtype=torch.float64)
     b[3, 49] = torch.inf
     got, want = jit(torch.mm, backend="native")(a, b), a @ b
@@ -197,7 +235,7 @@ def test_a_last_vector_that_is_alone_in_its_tile_stays_in_its_row(columns: int, 
 def test_machines_with_narrower_vectors(vector: int, flag: str, monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
     flags = [flag if old == "-march=native" else old for old in toolchain.compiler().flags]
-    narrower = dataclasses.replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
+    narrower = replace(toolchain.compiler(), flags=tuple(flags), vector=vector)
     monkeypatch.setattr(toolchain, "compiler", lambda: narrower)
     for size in [(13, 11, 17), (131, 150, 33)]:
         test_operands_of_every_layout(size, torch.float32)

@@ -123,6 +123,14 @@ def test_parts_of_large_products_have_the_same_bits(method: Method, monkeypatch:
             assert torch.equal(f(a, b)[0], a @ b) and torch.equal(f(a, b)[1], (a @ b).mT)
 
 
+@pytest.mark.parametrize("rows, parts", [(256, 4), (1024, 16)])
+def test_a_part_that_packs_columns_has_many_rows(rows: int, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contractions, "best", lambda product, target: Method.PANELS)
+    f = jit(torch.mm, backend="native")
+    text = f.lower(torch.ones(rows, 2048), torch.ones(2048, 64)).as_text("loops")
+    assert f"in threads for s0 < {parts}:" in text and f"panels, [{rows // parts}, 2048]" in text
+
+
 @pytest.mark.usefixtures("short")
 def test_lanes_that_are_fewer_than_threads_share_them() -> None:
     f, x = fn.vmap(lambda x: ((x * 2).exp().sum(0), x @ x.mT)), rand(5, 40, 70)

@@ -22,17 +22,18 @@ def method(product: Contract, target: Target) -> Method:
 
 
 def best(product: Contract, target: Target) -> Method:
-    """Choose the method of a product of shared matrices by the number of multiplications."""
+    """Choose the method of a product of shared matrices by its multiplications and the size of the right matrix."""
     rows, columns = product.out.shape[-2:]
-    size = 0 if columns == 1 else rows * columns * math.prod(product.inner)
+    terms = math.prod(product.inner)
+    if columns == 1 or rows * columns * terms < target.wide_product:
+        return Method.TILES
     if len(product.inner) > 1:
-        return Method.TILES if size < target.wide_product else Method.WIDE
-    has_blas = product.out.dtype in target.gemm
-    if has_blas and target.gemm_wins and product.right.strides[-1] != 1 and size >= target.transposed_product:
+        return Method.WIDE
+    least = target.large_product if product.right.strides[-1] == 1 else target.transposed_product
+    if target.gemm_wins and product.out.dtype in target.gemm and rows * columns * terms >= least:
         return Method.BLAS
-    if size < target.large_product:
-        return Method.TILES if size < target.wide_product else Method.WIDE
-    return Method.BLAS if has_blas and (rows < target.tall_product or target.gemm_wins) else Method.PANELS
+    is_near = terms * columns * product.right.dtype.itemsize < target.packed
+    return Method.WIDE if is_near or rows < target.tall_product else Method.PANELS
 
 
 def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:

@@ -12,18 +12,21 @@ from funcnet.compiler.native import contractions
 from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.cost import Simple, operations, total
 from funcnet.compiler.native.loop_ir import Gather, LoopProgram, Nest, Scatter, Sort, reads, writes
+from funcnet.compiler.native.merging import groups
 from funcnet.compiler.native.routines import Routine
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.program import Program
 
 _LEAST = 16  # bytes of the narrowest vectors of lanes
 
-# Measured times of an AVX-512 machine, in those of one operation of a nest on vectors
-_NARROW = 0.7  # of a block that fills a part of the widest vectors
-_IN_LANES = 0.3  # of a multiplication of vectors
-_ROUTINE = 0.15  # of a multiplication of a routine by vectors of neighbouring elements
-_UNCACHED = 2.8  # most slowdown of a block whose values are not in the cache
-_SHARED = {Method.TILES: 0.15, Method.WIDE: 0.022, Method.PANELS: 0.022, Method.BLAS: 0.02}  # of a multiplication
+# Measured times of an AVX-512 machine, in those of one operation of a nest on vectors of lanes
+_NARROW = 0.9  # of a block that fills a part of the widest vectors
+_ALONE = 0.8  # of an operation on vectors of neighbouring elements, or of a store of one
+_MULTIPLICATION = 0.15  # of vectors in a matrix product
+_TILES = 0.25  # of a multiplication of elements
+_ROUTINE = 0.3  # of a multiplication of a routine in lanes
+_ROUTINE_ALONE = 0.15  # of one by vectors of neighbouring elements
+_GROWTH = 0.1  # power of its size by which a block that leaves the cache is slower
 
 
 def single(program: Program) -> Program:
@@ -52,21 +55,26 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
-    if isinstance(statement, Contract | Routine):
-        return _IN_LANES * statement.multiplications
+    if isinstance(statement, Contract):
+        return _MULTIPLICATION * statement.multiplications
+    if isinstance(statement, Routine):
+        return _ROUTINE * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
 
 def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
     if isinstance(statement, Contract):
-        return _SHARED[contractions.best(statement, target)] * statement.multiplications
+        if contractions.best(statement, target) is Method.TILES:
+            return _TILES * statement.multiplications
+        *rows, columns = statement.out.shape
+        return math.prod(rows) * -(-columns // most) * (_MULTIPLICATION * math.prod(statement.inner) + _ALONE)
     if isinstance(statement, Routine):
-        return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE)
+        return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE_ALONE)
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
-    *outer, inner = statement.shape or (1,)
-    return math.prod(outer) * (1 + -(-inner // most) * len(statement.body))
+    *outer, inner = (math.prod(statement.shape[axis] for axis in group) for group in groups(statement) or [[]])
+    return math.prod(outer) * (1 + _ALONE * -(-inner // most) * len(statement.body))
 
 
 def _is_irregular(statement: Simple) -> bool:
@@ -76,7 +84,7 @@ def _is_irregular(statement: Simple) -> bool:
 
 
 def _slowdown(program: LoopProgram, width: int, target: Target) -> float:
-    """Estimate how much slower a block of lanes is because its values leave the cache."""
+    """Estimate how much slower a block of lanes is because its values leave the first cache."""
     buffers = {v.buffer for s in program.statements for v in (*reads(s), *writes(s)) if v.varying}
     size = width * sum(buffer.size * buffer.dtype.itemsize for buffer in buffers)
-    return min(_UNCACHED, max(1, size / target.cache))
+    return float(max(1, size / target.cache) ** _GROWTH)

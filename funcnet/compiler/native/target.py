@@ -45,8 +45,9 @@ class Target:
         tiny_product: Most multiplications of a product that is written out.
         wide_product: Least multiplications of a product of shared matrices for vectors of columns.
         transposed_product: Least multiplications for a call of BLAS if vectors would need a copy of the right matrix.
-        large_product: Least multiplications for packed columns, or for a call of BLAS.
+        large_product: Least multiplications for a call of BLAS.
         tall_product: Least rows for packed columns.
+        packed: Least bytes of a right matrix for packed columns; a smaller one stays in the second cache.
         panel: Bytes per row of packed columns, eight of the widest vectors.
         product_speed: Multiplications that vectors or BLAS compute in the time of one scalar operation.
         steps: Expected steps of a loop with a condition.
@@ -55,7 +56,7 @@ class Target:
         per_step: Operations of torch in the time of a step of a replayed loop.
         large: Elements of a tensor from which on torch computes at least as fast as a kernel, with several threads.
         per_element: Operations that a call of torch is expected to make per element of its arguments and results.
-        cache: Bytes of values that a core keeps at hand, in its second cache.
+        cache: Bytes of the values of a block of lanes that a core keeps at hand.
         poll: Operations between two reads of the stop flag in one statement: about 10 ms. A loop that is cut may be
             slower, so that only long statements are.
         poll_between: Operations of a statement before which the flag is read.
@@ -93,10 +94,11 @@ class Target:
     common_vector: int = 8
     scalar_registers: int = 28
     tiny_product: int = 64
-    wide_product: int = 500
+    wide_product: int = 100
     transposed_product: int = 30_000
     large_product: int = 500_000
     tall_product: int = 16
+    packed: int = 400_000
     panel: int = 512
     product_speed: int = 64
     steps: int = 1000
@@ -105,7 +107,7 @@ class Target:
     per_step: int = 3
     large: int = 1 << 16
     per_element: int = 32
-    cache: int = 2 << 20
+    cache: int = 1 << 18
     poll: int = 1 << 24
     poll_between: int = 1 << 20
     poll_product: int = 1 << 35

@@ -38,6 +38,7 @@ from funcnet.compiler.native.times import time
 
 _SIDE = 256  # rows or columns of a part of a call of BLAS, which packs the other matrix for each part
 _FEW = 8  # parts, with which another axis need not be tried
+_ROWS = 64  # of a part that packs columns of the other matrix
 
 
 def share(program: LoopProgram, target: Target) -> LoopProgram:
@@ -239,7 +240,7 @@ def _partial(
 
 
 def _cut_product(product: Contract, count: int, target: Target) -> Iterator[Statement]:
-    """Cut a product along a batch axis, its columns or its rows; packed columns are packed once if there are enough."""
+    """Cut a product along a batch axis, its columns or its rows; parts of a few rows do not pack columns again."""
     *batch, rows, columns = product.out.shape
     width = target.vector // product.out.dtype.itemsize
     least, tile = (width, 4 * width) if product.method in (Method.WIDE, Method.PANELS) else (1, 8)
@@ -249,7 +250,8 @@ def _cut_product(product: Contract, count: int, target: Target) -> Iterator[Stat
         options |= {axis: _length(n, min(count, n // _SIDE), 64) for axis, n in sides.items() if n >= 2 * _SIDE}
     else:
         options[len(batch) + 1] = _length(columns, count, tile, least)
-        options[len(batch)] = _length(rows, count, 8)
+        most = rows // _ROWS if product.method is Method.PANELS else count
+        options[len(batch)] = _length(rows, min(count, most), 8) if most else 0
     parts = {axis: product.out.shape[axis] // length for axis, length in options.items() if length}
     axis = _longest(parts)
     if axis is None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from funcnet.compiler.native.c.writer import Writer
 
+_FEW = 4  # sums whose totals fit into registers besides
+
 
 def indices(inner: Sequence[int]) -> list[str]:
     """Return the names of the indices of a sum over axes of these sizes."""
@@ -32,6 +34,8 @@ def summed(
     _declare(writer, kind, [[f"{prefix}{s}" for s in row for prefix in "te"] for row in sums], zero)
     with _loops(writer, [(f"k{outer}", "0", str(inner[outer])) for outer in range(axis)]):
         writer.open(f"for (i64 b = 0; b < {size}; b += {length})")
+        for s in itertools.chain(*sums) if len(sums) * len(sums[0]) > _FEW else ():
+            writer.put(f"IN_MEMORY(t{s}) IN_MEMORY(e{s})")  # else compilers spill the sums of the block
         _declare(writer, kind, sums, zero)
         bounds = [(f"k{axis}", "b", f"(b + {length} < {size} ? b + {length} : {size})")]
         bounds += [(f"k{at}", "0", str(inner[at])) for at in range(axis + 1, len(inner))]

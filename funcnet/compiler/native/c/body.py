@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from funcnet.compiler.errors import InternalError
+from funcnet.compiler.native import merging
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, applied, lines
@@ -21,7 +22,6 @@ from funcnet.compiler.native.loop_ir import (
     Scatter,
     Store,
     never,
-    operands,
     written,
 )
 
@@ -34,7 +34,7 @@ class Body:
 
     def __init__(self, writer: Writer, nest: Nest):
         self.writer, self.nest = writer, nest
-        self.groups = _groups(nest)
+        self.groups = merging.groups(nest)
         self.names: dict[Operand, str] = {}
         self.outer: dict[Operand, str] = {}  # names that are declared outside the inner loops
         self.checked: dict[tuple[Operand, int], str] = {}  # indices and sizes -> names, declared likewise
@@ -270,20 +270,3 @@ def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
     """Return a op b in the type of a view's elements."""
     op, row = applied(op, like.dtype, like.varying)
     return f"{a} {row.symbol} {b}" if row.kind is Kind.INFIX else writer.call(op, writer.type(like), a, b)
-
-
-def _groups(nest: Nest) -> list[list[int]]:
-    """Group the axes, except those of size 1, that all views can merge into one loop; none if indices are computed."""
-    axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
-    views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
-    values = [x for part in nest.body for x in operands(part)]
-    if any(isinstance(x, Index) for x in values) or any(isinstance(part, Scatter | Gather) for part in nest.body):
-        return [[axis] for axis in axes]
-    views += [x for x in values if isinstance(x, View)]
-    groups: list[list[int]] = []
-    for axis in axes:
-        if groups and all(v.strides[groups[-1][-1]] == v.strides[axis] * nest.shape[axis] for v in views):
-            groups[-1].append(axis)
-        else:
-            groups.append([axis])
-    return groups

@@ -44,6 +44,7 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define IN_REGISTER(x)
 #endif
 #endif
+#define IN_MEMORY(x) __asm__("" : "+m"(x));
 #if defined(__FMA__) || defined(__aarch64__)
 #define FUSED 1  // fma rounds once
 #else

@@ -1,0 +1,21 @@
+"""Merge axes of a nest into one loop."""
+
+from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Nest, Scatter, Store, operands
+
+
+def groups(nest: Nest) -> list[list[int]]:
+    """Group the axes, except those of size 1, that all views can merge into one loop; none if indices are computed."""
+    axes = [axis for axis, size in enumerate(nest.shape) if size != 1]
+    views = [part.view for part in nest.body if isinstance(part, Store | Accumulate)]
+    values = [x for part in nest.body for x in operands(part)]
+    if any(isinstance(x, Index) for x in values) or any(isinstance(part, Scatter | Gather) for part in nest.body):
+        return [[axis] for axis in axes]
+    views += [x for x in values if isinstance(x, View)]
+    found: list[list[int]] = []
+    for axis in axes:
+        if found and all(v.strides[found[-1][-1]] == v.strides[axis] * nest.shape[axis] for v in views):
+            found[-1].append(axis)
+        else:
+            found.append([axis])
+    return found
