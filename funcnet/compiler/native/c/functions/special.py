@@ -2,7 +2,7 @@
 
 # erf(x) is x plus x times a polynomial in x², and from |x| = MIDDLE on, 1 minus its distance from 1
 ERF = """
-static inline T erf_S(T x) {
+static INLINED T erf_S(T x) {
   const T a = abs_S(x), r = fma_S(x * x, K(2.0 / (MIDDLE * MIDDLE)), K(-1.0)), w = fma_S(a, K(8.0 / 11), K(-21.0 / 11));
   const T far = sel_S(a > K(FULL), K(1.0), K(1.0) - ERFDISTANCE);
   return sel_S(a < K(MIDDLE), fma_S(x, ERFSERIES, x), copysign_S(far, x));
