@@ -121,18 +121,17 @@ def _library(name: str, kind: str, scalar: str) -> str:
     row = find(name)
     names = _LETTERS[: row.arity]
     function = f"__builtin_{row.symbol or name}{'f' if scalar == 'f32' else ''}"
-    flushed = "".join(f"{n} = normal_{kind}({n}); " for n in names if row.is_scaling)
     if kind != scalar:
-        return _by_lane(name, kind, function, flushed)
-    return f"{_head(name, kind, names)} {{ {flushed}return {function}({', '.join(names)}); }}"
+        return _by_lane(name, kind, function)
+    return f"{_head(name, kind, names)} {{ return {function}({', '.join(names)}); }}"
 
 
-def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
+def _by_lane(name: str, kind: str, function: str) -> str:
     """Return a function of lanes that calls one of scalars for each lane."""
     names = _LETTERS[: find(name).arity]
     call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
     loop = each_lane(f"r[i] = {call};")
-    return f"{_head(name, kind, names)} {{ {flushed}{kind} r; {loop} return r; }}"
+    return f"{_head(name, kind, names)} {{ {kind} r; {loop} return r; }}"
 
 
 def _head(name: str, kind: str, names: Sequence[str]) -> str:

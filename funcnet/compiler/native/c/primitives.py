@@ -55,8 +55,9 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
-        near: The primitive that computes the same faster unless `is_far` holds for the argument.
-        is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
+        near: The primitive that computes the same faster unless `far` holds for the argument.
+        far: A primitive that tests an argument.
+        is_whole: Whether this primitive computes near arguments by `near`, too.
     """
 
     arity: int
@@ -70,7 +71,8 @@ class Primitive:
     by_lane: str = ""
     wide: tuple[str, str] | None = None
     near: str = ""
-    is_scaling: bool = False
+    far: str = "is_far"
+    is_whole: bool = False
 
     @property
     def lines(self) -> int:
@@ -101,13 +103,8 @@ def _through_float64(
     return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value), near=near)
 
 
-def _libm(
-    arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bool = False, wide: str = ""
-) -> Primitive:
-    parameters = "x" if arity == 1 else "x y"
-    return Primitive(
-        arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling, wide=(parameters, wide) if wide else None
-    )
+def _libm(arity: int = 1, symbol: str = "", by_lane: str = "") -> Primitive:
+    return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane)
 
 
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
@@ -141,7 +138,15 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "atanh": _text(1, hyperbolic.ATANH),
     "erf": _text(1, special.ERF),
     "erfc": _through_float64(1, "x", "erfc_f64(x)", special.ERFC),
-    "lgamma": _libm(is_scaling=True, wide="log_gamma_f64(x)"),
+    "lgamma": Primitive(
+        1,
+        Kind.TEXT,
+        floats=special.lgamma,
+        wide=("x", "log_gamma_f64(x)"),
+        near="near_lgamma",
+        far="is_negative",
+        is_whole=True,
+    ),
     "abs": _text(1, elementary.ABS, integers.ABS),
     "maximum": _text(2, elementary.MAXIMUM, integers.MAXIMUM, boolean="or"),
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
@@ -210,6 +215,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "tangent": _text(1, angles.TANGENT),
     "area_sine": _text(1, angles.AREA_SINE),
     "area_cosine": _text(1, angles.AREA_COSINE),
+    "near_lgamma": _through_float64(1, "x", "brief_lgamma_f64(x)", special.NEAR_LGAMMA),
+    "brief_lgamma": _text(1, special.BRIEF_LGAMMA),
+    "is_negative": _text(1, special.IS_NEGATIVE),
     "log_gamma": _text(1, special.LOG_GAMMA),
     "gated_slope": _text(3, activations.GATED_SLOPE),
     "decay": _text(2, activations.DECAY),
