@@ -116,8 +116,8 @@ def test_functions_of_two_arguments(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_functions_that_round_nearly_as_the_exact_ones(count: int) -> None:
-    """A result within 1.2 ulp of the exact value is at most one float away from its rounded value."""
-    hold({name: (f, f) for name in CLOSE.split() for f in [getattr(torch, name)]}, (bits(count, 3),), 1.2)
+    """A result within 1.49 ulp of the exact value is at most one float away from its rounded value."""
+    hold({name: (f, f) for name in CLOSE.split() for f in [getattr(torch, name)]}, (bits(count, 3),), 1.49)
 
 
 def test_large_angles() -> None:

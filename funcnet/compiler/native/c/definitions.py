@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.c.functions import activations, angles, doubles, series
+from funcnet.compiler.native.c.functions import activations, angles, arcs, doubles, hyperbolic, series
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
@@ -24,7 +24,9 @@ _BOUNDS = {
         "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
         "STEEP": "0x1p-4", "MIDDLE": "1.25", "FULL": "4.0", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
         "QUARTER": "0x1.921fb6p+0", "QUARTERMORE": "-0x1.774p-25", "QUARTERLEAST": "-0x1.d2e7bap-36",
-        "FARTHEST": "12800.0", "EVEN": "0x1p24", "TWOTHIRDS": "0x1.555556p-1", "TWOTHIRDSLOW": "-0x1.555556p-26",
+        "EIGHTH": "0x1.921fbp-1", "EIGHTHLOW": "0x1.5110b4611a626p-23", "HUGEST": "0x1p90", "SHRINK": "0x1p-30",
+        "FAINT": "0x1p-40", "FARTHEST": "12800.0", "EVEN": "0x1p24",
+        "TWOTHIRDS": "0x1.555556p-1", "TWOTHIRDSLOW": "-0x1.555556p-26",
         "HALF": "12", "TWOIN10": "0x1.344p-2", "TWOIN10LOW": "0x1.3509f8p-18",
         "EIN10": "0x1.bc8p-2", "EIN10LOW": "0x1.bd8a94p-13", "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0",
         "EIN2": "0x1.714p+0", "EIN2LOW": "0x1.47652cp-12",
@@ -36,8 +38,9 @@ _BOUNDS = {
         "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
         "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
         "QUARTER": "0x1.921fb54442d18p+0", "QUARTERMORE": "0x1.1a6263314p-54", "QUARTERLEAST": "0x1.701b839a25205p-92",
-        "FARTHEST": "0x1p17", "EVEN": "0x1p53", "TWOTHIRDS": "0x1.5555555555555p-1",
-        "TWOTHIRDSLOW": "0x1.5555555555555p-55",
+        "EIGHTH": "0x1.921fb54442d18p-1", "EIGHTHLOW": "0x1.1a62633145c07p-55", "HUGEST": "0x1p900",
+        "SHRINK": "0x1p-200", "FAINT": "0x1p-400", "FARTHEST": "0x1p17", "EVEN": "0x1p53",
+        "TWOTHIRDS": "0x1.5555555555555p-1", "TWOTHIRDSLOW": "0x1.5555555555555p-55",
         "HALF": "32", "TWOIN10": "0x1.344135p-2", "TWOIN10LOW": "0x1.3ef3fde623e25p-31",
         "EIN10": "0x1.bcb7b1p-2", "EIN10LOW": "0x1.49b9438ca9aaep-28", "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0",
         "EIN2": "0x1.715476p+0", "EIN2LOW": "0x1.4ae0bf85ddf44p-26",
@@ -61,7 +64,8 @@ _LIFTS = """
   const T lift = sel_S(near, K(LIFTED), K(1.0)), a = x * lift, b = y * lift;"""
 
 _LETTERS = "abc"  # names of parameters
-_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS, **activations.BLOCKS, **angles.BLOCKS, **doubles.BLOCKS}
+_BLOCKS = {"REDUCE": _REDUCE, "LOG": _LOG, "LIFTS": _LIFTS}
+_BLOCKS |= activations.BLOCKS | angles.BLOCKS | arcs.BLOCKS | doubles.BLOCKS | hyperbolic.BLOCKS
 
 
 def define(used: set[tuple[str, str]]) -> str:
@@ -117,18 +121,17 @@ def _library(name: str, kind: str, scalar: str) -> str:
     row = find(name)
     names = _LETTERS[: row.arity]
     function = f"__builtin_{row.symbol or name}{'f' if scalar == 'f32' else ''}"
-    flushed = "".join(f"{n} = normal_{kind}({n}); " for n in names if row.is_scaling)
     if kind != scalar:
-        return _by_lane(name, kind, function, flushed)
-    return f"{_head(name, kind, names)} {{ {flushed}return {function}({', '.join(names)}); }}"
+        return _by_lane(name, kind, function)
+    return f"{_head(name, kind, names)} {{ return {function}({', '.join(names)}); }}"
 
 
-def _by_lane(name: str, kind: str, function: str, flushed: str = "") -> str:
+def _by_lane(name: str, kind: str, function: str) -> str:
     """Return a function of lanes that calls one of scalars for each lane."""
     names = _LETTERS[: find(name).arity]
     call = f"{function}({', '.join(f'{n}[i]' for n in names)})"
     loop = each_lane(f"r[i] = {call};")
-    return f"{_head(name, kind, names)} {{ {flushed}{kind} r; {loop} return r; }}"
+    return f"{_head(name, kind, names)} {{ {kind} r; {loop} return r; }}"
 
 
 def _head(name: str, kind: str, names: Sequence[str]) -> str:
@@ -140,9 +143,8 @@ def _through_float64(name: str, kind: str, scalar: str, parameters: str, text: s
     names = parameters.split()
     head = _head(name, kind, names)
     if kind == scalar:
-        # + 0.0f, which loses the sign of zero: gcc 12 drops a rounding that directly precedes a widening
         head = head.replace("inline", "INLINED")
-        return f"{head} {{ const f32 r_ = (f32)({text}); return copysign_f32(r_ + 0.0f, r_); }}"
+        return f"{head} {{ return narrow_f32({text}); }}"
     arrays = ", ".join(f"{n}_[L]" for n in ("r", *names))
     copies = " ".join(f"__builtin_memcpy({n}_, &{n}, sizeof {n});" for n in names)
     call = f"{name}_{scalar}({', '.join(f'{n}_[i]' for n in names)})"

@@ -13,11 +13,13 @@ from funcnet.compiler.errors import InternalError, UnsupportedError
 from funcnet.compiler.native.c.functions import (
     activations,
     angles,
+    arcs,
     blocks,
     doubles,
     elementary,
     factors,
     halves,
+    hyperbolic,
     integers,
     rounding,
     sorting,
@@ -53,8 +55,9 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
-        near: The primitive that computes the same faster unless `is_far` holds for the argument.
-        is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
+        near: The primitive that computes the same faster unless `far` holds for the argument.
+        far: A primitive that tests an argument.
+        is_whole: Whether this primitive computes near arguments by `near`, too.
     """
 
     arity: int
@@ -68,7 +71,8 @@ class Primitive:
     by_lane: str = ""
     wide: tuple[str, str] | None = None
     near: str = ""
-    is_scaling: bool = False
+    far: str = "is_far"
+    is_whole: bool = False
 
     @property
     def lines(self) -> int:
@@ -99,13 +103,8 @@ def _through_float64(
     return Primitive(arity, Kind.TEXT, floats=floats, by_lane=by_lane, wide=(parameters, value), near=near)
 
 
-def _libm(
-    arity: int = 1, symbol: str = "", by_lane: str = "", *, is_scaling: bool = False, wide: str = ""
-) -> Primitive:
-    parameters = "x" if arity == 1 else "x y"
-    return Primitive(
-        arity, Kind.LIBM, symbol, by_lane=by_lane, is_scaling=is_scaling, wide=(parameters, wide) if wide else None
-    )
+def _libm(arity: int = 1, symbol: str = "", by_lane: str = "") -> Primitive:
+    return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane)
 
 
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
@@ -129,17 +128,25 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "sin": _through_float64(1, "x", "sine_f64(x)", doubles.SIN, near="near_sin"),
     "cos": _through_float64(1, "x", "cosine_f64(x)", doubles.COS, near="near_cos"),
     "tan": _through_float64(1, "x", "tangent_f64(x)", doubles.TAN, near="near_tan"),
-    "asin": _libm(wide="arctangent_f64(x, sqrt_f64((1.0 - x) * (1.0 + x)))"),
-    "acos": _libm(wide="arctangent_f64(sqrt_f64((1.0 - x) * (1.0 + x)), x)"),
-    "atan": _libm(wide="arctangent_f64(x, 1.0)"),
-    "sinh": _libm(wide="hyperbolic_sine_f64(x)"),
-    "cosh": _libm(wide="0.5 * exp_f64(x) + 0.5 * exp_f64(-(f64)x)"),
+    "asin": _text(1, arcs.ASIN),
+    "acos": _text(1, arcs.ACOS),
+    "atan": _text(1, arcs.ATAN),
+    "sinh": _text(1, hyperbolic.SINH),
+    "cosh": _text(1, hyperbolic.COSH),
     "asinh": _through_float64(1, "x", "area_sine_f64(x)", doubles.ASINH),
     "acosh": _through_float64(1, "x", "area_cosine_f64(x)", doubles.ACOSH),
-    "atanh": _through_float64(1, "x", "0.5 * log1p_f64(2.0 * x / (1.0 - x))", doubles.ATANH),
+    "atanh": _text(1, hyperbolic.ATANH),
     "erf": _text(1, special.ERF),
     "erfc": _through_float64(1, "x", "erfc_f64(x)", special.ERFC),
-    "lgamma": _libm(is_scaling=True, wide="log_gamma_f64(x)"),
+    "lgamma": Primitive(
+        1,
+        Kind.TEXT,
+        floats=special.lgamma,
+        wide=("x", "log_gamma_f64(x)"),
+        near="near_lgamma",
+        far="is_negative",
+        is_whole=True,
+    ),
     "abs": _text(1, elementary.ABS, integers.ABS),
     "maximum": _text(2, elementary.MAXIMUM, integers.MAXIMUM, boolean="or"),
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
@@ -147,8 +154,8 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
     "fmod": _libm(2, by_lane=integers.FMOD),
     "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
-    "atan2": _libm(2, is_scaling=True, wide="arctangent_f64(x, y)"),
-    "hypot": _libm(2),
+    "atan2": _text(2, arcs.ATAN2),
+    "hypot": _text(2, elementary.HYPOT),
     "copysign": _text(2, elementary.COPYSIGN),
     "nextafter": _text(2, elementary.NEXTAFTER),
     "logaddexp": _through_float64(2, "x y", "logaddexp_f64(x, y)", elementary.LOGADDEXP),
@@ -206,10 +213,11 @@ PRIMITIVES: dict[str, Primitive] = {
     "sine": _text(1, angles.SINE),
     "cosine": _text(1, angles.COSINE),
     "tangent": _text(1, angles.TANGENT),
-    "arctangent": _text(2, angles.ARCTANGENT),
-    "hyperbolic_sine": _text(1, angles.HYPERBOLIC_SINE),
     "area_sine": _text(1, angles.AREA_SINE),
     "area_cosine": _text(1, angles.AREA_COSINE),
+    "near_lgamma": _through_float64(1, "x", "brief_lgamma_f64(x)", special.NEAR_LGAMMA),
+    "brief_lgamma": _text(1, special.BRIEF_LGAMMA),
+    "is_negative": _text(1, special.IS_NEGATIVE),
     "log_gamma": _text(1, special.LOG_GAMMA),
     "gated_slope": _text(3, activations.GATED_SLOPE),
     "decay": _text(2, activations.DECAY),

@@ -113,5 +113,5 @@ def _is_vectorised(part: Part) -> bool:
         return True
     row, is_float = PRIMITIVES[part.op], part.dtype.is_floating_point
     if row.kind is Kind.LIBM:
-        return part.op in _INSTRUCTIONS or (row.wide is not None and part.dtype.itemsize == 4 and is_float)
+        return part.op in _INSTRUCTIONS
     return is_float or not row.by_lane

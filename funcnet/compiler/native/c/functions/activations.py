@@ -40,7 +40,7 @@ BLOCKS = {
 
 # 2^DEPTH exp(-a - low) for a >= 0, where low is the rounding error of a
 DECAY = """
-static inline T decay_S(T a, T low) {
+static INLINED T decay_S(T a, T low) {
   const T x = -a; REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
@@ -48,7 +48,7 @@ static inline T decay_S(T a, T low) {
 }"""
 # x sigmoid(w + low), where low is the rounding error of w
 GATED = """
-static inline T gated_S(T y, T w, T low) {
+static INLINED T gated_S(T y, T w, T low) {
   const T x = -w; REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
@@ -57,12 +57,12 @@ static inline T gated_S(T y, T w, T low) {
 }"""
 # the derivative of x sigmoid(w + low), where h is x times the derivative of w
 GATED_SLOPE = """
-static inline T gated_slope_S(T h, T w, T low) {
+static INLINED T gated_slope_S(T h, T w, T low) {
   const T e = decay_S(abs_S(w), sel_S(w < K(0.0), -low, low)), f = e * K(OVER), b = K(1.0) / (K(1.0) + f);
   return sel_S(w < K(0.0), e * b * fma_S(h, b, K(1.0)) * K(OVER), b * fma_S(h, f * b, K(1.0)));
 }"""
 SILU = """
-static inline T silu_S(T y) {
+static INLINED T silu_S(T y) {
   const T x = -y; REDUCE
   const T r2 = r * r;
   const T p = EXPSERIES;
@@ -70,30 +70,30 @@ static inline T silu_S(T y) {
   return sel_S(x > K(FADED), y * K(0.0), sel_S(x < K(SMALL), y, s));
 }"""
 MISH = """
-static inline T mish_S(T x) {
+static INLINED T mish_S(T x) {
   const T e = decay_S(abs_S(x), K(0.0)), f = e * K(OVER);
   const T y = sel_S(x < K(0.0), x * fma_S(e, f, e + e) * K(OVER), x * fma_S(K(2.0), f, K(1.0)));
   return y / sel_S(x < K(0.0), fma_S(f, f + K(2.0), K(2.0)), fma_S(f + f, f + K(1.0), K(1.0)));
 }"""
 # x Phi(x)
 GELU = """
-static inline T gelu_S(T x) { NORMAL
+static INLINED T gelu_S(T x) { NORMAL
   const T q = e * m, product = fma_S(x, product_error_S(e, m, q) + e * ml, x * q);
   const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
   return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
 }"""
 GELU_SLOPE = """
-static inline T gelu_slope_S(T x) { NORMAL
+static INLINED T gelu_slope_S(T x) { NORMAL
   const T y = e * fma_S(-a, K(ROOTTAU), m) * K(OVER);
   return sel_S(x < K(0.0), y, K(1.0) - y);
 }"""
 # x sigmoid(w)
 GELU_TANH = """
-static inline T gelu_tanh_S(T x) { WIDE
+static INLINED T gelu_tanh_S(T x) { WIDE
   return gated_S(x, w, low);
 }"""
 GELU_SLOPE_TANH = """
-static inline T gelu_slope_tanh_S(T x) { WIDE
+static INLINED T gelu_slope_tanh_S(T x) { WIDE
   const T h = sel_S(abs_S(w) < K(FADED), w + K(2.0) * x * (a + e), x);
   return gated_slope_S(h, w, low);
 }"""

@@ -32,16 +32,6 @@ BLOCKS = {
   const T p = y * high, n = p + K(MAGIC), g = (p - (n - K(MAGIC))) + y * middle, m = g + K(MAGIC);
   const T f = (g - (m - K(MAGIC))) + y * low, s = f * f, sine = f * SINESERIES, cosine = COSINESERIES;
   const I q = bits_S(n) + bits_S(m);""",
-    # the angle of (x, y): the smaller over the larger of |x| and |y|, less an eighth of a turn if that is nearer
-    "ARCTANGENT": """
-  const T v = abs_S(x), w = abs_S(y), top = maximum_S(v, w), least = minimum_S(v, w);
-  const T large = sel_S(top == K(INFINITY_), K(1.0), sel_S(top == K(0.0), K(1.0), top));
-  const T small = sel_S(top == K(INFINITY_), sel_S(least == K(INFINITY_), K(1.0), K(0.0)), least);
-  const I is_far = small > K(0.41421356) * large;
-  const T u = sel_S(is_far, small - large, small) / sel_S(is_far, small + large, large), s = u * u;
-  const T near = fma_S(u * s, ARCTANGENTSERIES, u), eighth = sel_S(is_far, near + K(PI / 4), near);
-  const T quarter = sel_S(w > v, K(PI / 2) - eighth, eighth);
-  const T half = sel_S(bits_S(x) < 0, K(PI) - quarter, quarter);""",
 }
 SINE = """
 static INLINED T sine_S(T x) { ANGLE
@@ -54,15 +44,6 @@ static INLINED T cosine_S(T x) { ANGLE
 TANGENT = """
 static INLINED T tangent_S(T x) { ANGLE
   return sel_S((q & 1) != 0, -cosine, sine) / sel_S((q & 1) != 0, sine, cosine);
-}"""
-ARCTANGENT = """
-static INLINED T arctangent_S(T y, T x) { ARCTANGENT
-  return copysign_S(half, y);
-}"""
-HYPERBOLIC_SINE = """
-static inline T hyperbolic_sine_S(T x) {
-  const T p = expm1_S(abs_S(x));
-  return copysign_S(K(0.5) * sel_S(p < K(1e300), p + p / (p + K(1.0)), p), x);
 }"""
 AREA_SINE = """
 static inline T area_sine_S(T x) {

@@ -176,8 +176,3 @@ static INLINED T acosh_S(T x) {
   const T near = log1p_S(t) + low / (K(1.0) + t);
   return sel_S(x < K(1.0), K(NAN_), sel_S(x > K(0x1p27), log_S(x) + K(0x1.62e42fefa39efp-1), near));
 }"""
-ATANH = """
-static INLINED T atanh_S(T x) {
-  const T a = abs_S(x), t = a + a, y = sel_S(a < K(0.5), fma_S(t, a / (K(1.0) - a), t), t / (K(1.0) - a));
-  return copysign_S(K(0.5) * log1p_S(y), x);
-}"""

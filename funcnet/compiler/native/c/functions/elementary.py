@@ -78,6 +78,15 @@ static inline T logsum_S(T x, T *high, T *sum) {  // log(exp(high) sum + exp(x))
   *high = h;
   return h + log_S(*sum);
 }"""
+HYPOT = """
+static INLINED T hypot_S(T x, T y) {
+  const T v = abs_S(x), w = abs_S(y), top = maximum_S(v, w), least = minimum_S(v, w);
+  const I is_large = top > K(1.0 / FAINT), is_small = top < K(FAINT);
+  const T scale = sel_S(is_large, K(FAINT * FAINT), sel_S(is_small, K(1.0 / (FAINT * FAINT)), K(1.0)));
+  const T back = sel_S(is_large, K(1.0 / (FAINT * FAINT)), sel_S(is_small, K(FAINT * FAINT), K(1.0)));
+  const T a = top * scale, b = least * scale, r = sqrt_S(fma_S(a, a, b * b)) * back;
+  return sel_S((v == K(INFINITY_)) | (w == K(INFINITY_)), K(INFINITY_), r);
+}"""
 ABS = """
 static inline T abs_S(T x) { return float_S(bits_S(x) & ~(bits_S(K(-0.0)))); }"""
 NORMAL = """

@@ -45,10 +45,17 @@ def product_error(kind: str, scalar: str) -> str:
 
 
 def narrow(kind: str, scalar: str) -> str:
-    """Return float64 as float32, in a register opaque to gcc 12, which drops a rounding that precedes a widening."""
-    rounded = "(f32)x" if kind == scalar else f"__builtin_convertvector(x, {kind})"
+    """Return float64 as float32; gcc 12 drops a rounding that directly precedes a widening.
+
+    A scalar gets the addition of 0, which loses the sign of zero, since gcc vectorises no loop with an opaque register.
+    """
+    if kind == scalar:
+        return f"""static inline {kind} narrow_{kind}(f64 x) {{
+  const {kind} r = (f32)x;
+  return copysign_{kind}(r + 0.0f, r);
+}}"""
     return f"""static inline {kind} narrow_{kind}({kind.replace("32", "64")} x) {{
-  {kind} r = {rounded};
+  {kind} r = __builtin_convertvector(x, {kind});
 #if defined(__clang__)
 #elif defined(__x86_64__)
   __asm__("" : "+x"(r));

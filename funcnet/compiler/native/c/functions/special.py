@@ -1,8 +1,10 @@
 """C texts of the error and gamma functions, in the notation of `definitions`."""
 
+from funcnet.compiler.native.c.functions.lanes import each_lane
+
 # erf(x) is x plus x times a polynomial in x², and from |x| = MIDDLE on, 1 minus its distance from 1
 ERF = """
-static inline T erf_S(T x) {
+static INLINED T erf_S(T x) {
   const T a = abs_S(x), r = fma_S(x * x, K(2.0 / (MIDDLE * MIDDLE)), K(-1.0)), w = fma_S(a, K(8.0 / 11), K(-21.0 / 11));
   const T far = sel_S(a > K(FULL), K(1.0), K(1.0) - ERFDISTANCE);
   return sel_S(a < K(MIDDLE), fma_S(x, ERFSERIES, x), copysign_S(far, x));
@@ -17,18 +19,48 @@ static INLINED T erfc_S(T x) {
   const T r = fma_S(s, K(2.0), K(-1.0)), y = e * m * K(OVER), far = sel_S(x < K(0.0), K(2.0) - y, y);
   return sel_S(a < K(0.5), (K(1.0) - x) - x * ERFSERIES, far);
 }"""
-# For floats of type float32: (a - 1) (a - 2) times a polynomial below 2.5, Stirling's series of a + 4 above, and
-# Euler's reflection below zero
+
+
+def _lowered(steps: int) -> str:
+    """Return steps that subtract 1 from u while it is above 2.5, and collect the product p of the results."""
+    step = "const T u{0} = sel_S(u{1} > K(2.5), u{1} - K(1.0), u{1}), p{0} = sel_S(u{1} > K(2.5), p{1} * u{0}, p{1});"
+    return "\n  ".join(step.format(k, k - 1) for k in range(1, steps + 1))
+
+
+# For x >= 0, where d = u - 1 is exact: d (d - 1) times a polynomial, and the logarithm of x below 0.7, or of the
+# product of x - 1, x - 2, …, u above 2.5; from 8 on Stirling's series. The logarithm is high + low
+NEAR_LGAMMA = f"""
+static INLINED T near_lgamma_S(T x) {{
+  const I is_small = x < K(0.7), is_large = x >= K(8.0);
+  const T u0 = x, p0 = K(1.0);
+  {_lowered(6)}
+  const T d = sel_S(is_small, x, u6 - K(1.0)), w = fma_S(d, K(10.0 / 9), K(-6.0 / 9)), w2 = w * w;
+  const T c = d - K(1.0), m = d * c, ml = fma_S(d, d - (c + K(1.0)), product_error_S(d, c, m));
+  const T near = m * K(GAMMAFIRST), error = fma_S(ml, K(GAMMAFIRST), product_error_S(m, K(GAMMAFIRST), near));
+  const T rest = fma_S(m, w * (GAMMASERIES), error);
+  const T y = sel_S(is_small | is_large, x, p6), lift = K(0.0); LOG
+  const T a = k * K(LN2HI), b = a + f, high = b - h, low = ((a - b) + f) + ((b - high) - h) + t;
+  const T z = x - K(0.5), i = K(1.0) / x, r = i * i;
+  const T far = fma_S(z, high - K(1.0), fma_S(z, low, fma_S(i, STIRLINGSERIES, K(HALFLOGTAU - 0.5))));
+  const T result = sel_S(is_large, far, sel_S(is_small, near + (rest - low) - high, near + (rest + low) + high));
+  return sel_S((x == K(0.0)) | (x == K(INFINITY_)), K(INFINITY_), result);
+}}"""
+# For results of float32
+BRIEF_LGAMMA = NEAR_LGAMMA.replace("near_", "brief_").replace("GAMMA", "BRIEF")
+# The same, and by Euler's reflection below zero
 LOG_GAMMA = """
 static INLINED T log_gamma_S(T x) {
-  const T a = abs_S(x), b = sel_S(a < K(1.0), a + K(1.0), a), w = fma_S(b, K(4.0 / 3), K(-7.0 / 3));
-  const T c = b + K(4.0), i = K(1.0) / c, q = i * i;
-  const T product = b * (b + K(1.0)) * ((b + K(2.0)) * (b + K(3.0)));
-  const T stirling = fma_S(c - K(0.5), log_S(c), K(HALFLOGTAU) - c) + i * STIRLINGSERIES;
-  const T above = sel_S(a > K(1e17), a * (log_S(a) - K(1.0)), stirling - log_S(product));
-  const T near = fma_S((b - K(1.0)) * (b - K(2.0)), GAMMASERIES, K(0.0));
-  const T y = sel_S(a < K(1.0), near - log_S(a), sel_S(a < K(2.5), near, above));
-  const T k = (a + K(MAGIC)) - K(MAGIC), f = K(2.0) * (a - k), s = f * f, sine = f * MIRRORSERIES;
-  const T mirror = log_S(K(PI) / (a * abs_S(sine))) - y;
-  return sel_S(a == K(INFINITY_), a, sel_S(x < K(0.0), mirror, y));
+  const T a = abs_S(x), k = (a + K(MAGIC)) - K(MAGIC);
+  const T f = K(2.0) * (a - k), s = f * f, sine = f * MIRRORSERIES, y = K(PI) / (a * abs_S(sine));
+  return sel_S(a == K(INFINITY_), a, sel_S(x < K(0.0), log_S(y) - near_lgamma_S(a), brief_lgamma_S(a)));
 }"""
+IS_NEGATIVE = """
+static INLINED I is_negative_S(T x) { return x < K(0.0); }"""
+
+
+def lgamma(kind: str, scalar: str) -> str:
+    """Return log |gamma(x)|, by the C library if x is negative, which fails for denormals that are flushed to zero."""
+    if kind != scalar:
+        loop = each_lane(f"r[i] = lgamma_{scalar}(x[i]);")
+        return f"static inline T lgamma_S(T x) {{ T r; {loop} return r; }}"
+    return "static inline T lgamma_S(T x) { return x < 0 ? __builtin_lgamma(normal_S(x)) : near_lgamma_S(x); }"
