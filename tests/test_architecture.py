@@ -106,6 +106,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"body", "definitions", "matmul", "routines", "sort"},
         {"cumulate", "sums"},
         {"tails"},
+        {"conversions"},
         {"nest"},
         {"statements"},
         {"kernel"},

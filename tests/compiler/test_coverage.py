@@ -39,7 +39,8 @@ FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
 WIDE = ("reduce", "substitute", "solve_one")  # functions of vectors of neighbouring elements only
-SCALAR = ("gemm", *SELECTING, *FOR_FLOAT32)  # functions that lanes do not call
+ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
+SCALAR = ("gemm", *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 
@@ -109,7 +110,7 @@ def test_a_primitive_checks_the_number_of_operands(args: tuple[Const, ...]) -> N
 
 
 KINDS = [name for dtype, name in NAMES.items() if dtype not in HALVES]  # of scalars that functions take
-FLOAT32 = ("power", "exponential", "from_bf16", "to_bf16", "from_f16", "to_f16")  # functions of float32 only
+FLOAT32 = ("power", "exponential", "from_bf16", "to_bf16", "from_f16", "to_f16", *ARRAYS)  # of float32 only
 COMPOSED = ("floordiv", "remainder")  # their errors name the functions that they call
 
 

@@ -18,6 +18,7 @@ from funcnet.compiler.native.loop_ir import (
     Nest,
     Node,
     Operand,
+    Part,
     Scatter,
     Store,
     never,
@@ -63,17 +64,20 @@ class Body:
     def once(self, place: Place) -> None:
         """Print the body at one index."""
         self.names = dict(self.outer)
-        full = self.expand(place)
-        for part in self.nest.body:
+        self.run(self.nest.body, self.expand(place))
+
+    def run(self, parts: Sequence[Part], place: Place) -> None:
+        """Print some parts of the body, with the index of every axis."""
+        for part in parts:
             match part:
                 case Node():
-                    self.node(part, full)
+                    self.node(part, place)
                 case Store():
-                    self.write(part, full, self.read(part.value, full, part.view.varying))
+                    self.write(part, place, self.read(part.value, place, part.view.varying))
                 case Accumulate():
-                    self.accumulate(part, full)
+                    self.accumulate(part, place)
                 case Scatter():
-                    self.scatter(part, full)
+                    self.scatter(part, place)
                 case _:
                     never(part)
 

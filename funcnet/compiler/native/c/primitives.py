@@ -220,6 +220,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "to_bf16": _text(1, halves.TO_BF16),
     "from_f16": _text(1, halves.FROM_F16),
     "to_f16": _text(1, halves.TO_F16),
+    "widen": _text(3, halves.WIDEN),
+    "shorten": _text(3, halves.SHORTEN),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
