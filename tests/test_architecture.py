@@ -140,6 +140,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "factors",
             "halves",
             "integers",
+            "quotients",
             "rounding",
             "series",
             "sorting",

@@ -1,6 +1,7 @@
 """bfloat16 and float16 run natively, in float32 with each operation rounded: results equal ATen's bit for bit."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -125,3 +126,14 @@ def test_rows_of_float16_of_any_length(columns: int) -> None:
     i = torch.arange(columns).expand(5, -1)
     for got, want in zip(jit(in_stages, backend="native")(x, y, i), in_stages(x, y, i), strict=True):
         same_bits(got, want) if want.dtype.itemsize == 2 and want.is_floating_point() else assert_close(got, want)
+
+
+@HALVES
+@pytest.mark.parametrize("rounding_mode", ["trunc", "floor"])
+def test_quotients_are_rounded_before_their_digits_are_dropped(dtype: torch.dtype, rounding_mode: str) -> None:
+    """17.99 / 3 rounds to 6 in 16 bits."""
+    x, y = 30 * rand(2048, dtype=dtype), rand(2048, dtype=dtype, seed=1)
+    y[:3], x[1:5] = torch.tensor([0.0, -0.0, math.inf]), torch.tensor([0.0, 1.0, -0.0, math.nan])
+    for divisor in (y, 0.7):
+        divide = partial(torch.div, other=divisor, rounding_mode=rounding_mode)
+        same_bits(jit(divide, backend="native")(x), divide(x))

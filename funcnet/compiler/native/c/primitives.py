@@ -19,6 +19,7 @@ from funcnet.compiler.native.c.functions import (
     factors,
     halves,
     integers,
+    quotients,
     rounding,
     sorting,
     special,
@@ -53,7 +54,8 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
-        near: The primitive that computes the same faster unless `is_far` holds for the argument.
+        near: The primitive that computes the same faster for floats unless `far` holds for the arguments.
+        far: The primitive that finds the arguments for which it does not.
         is_scaling: Whether the C library scales denormals, and so fails where they are flushed to zero.
     """
 
@@ -68,6 +70,7 @@ class Primitive:
     by_lane: str = ""
     wide: tuple[str, str] | None = None
     near: str = ""
+    far: str = "is_far"
     is_scaling: bool = False
 
     @property
@@ -108,6 +111,12 @@ def _libm(
     )
 
 
+def _quotient(name: str, floats: str, by_lane: str) -> Primitive:
+    """Return the row of a division with a remainder."""
+    kind = Kind.TEXT if floats else Kind.LIBM
+    return Primitive(2, kind, floats=floats, by_lane=by_lane, near=f"near_{name}", far="is_long_quotient")
+
+
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
     others = integers or text
     return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
@@ -145,8 +154,8 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
     "fmax": _text(2, elementary.FMAX, integers.FMAX, boolean="or"),
     "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
-    "fmod": _libm(2, by_lane=integers.FMOD),
-    "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
+    "fmod": _quotient("fmod", "", integers.FMOD),
+    "remainder": _quotient("remainder", quotients.REMAINDER, integers.REMAINDER),
     "atan2": _libm(2, is_scaling=True, wide="arctangent_f64(x, y)"),
     "hypot": _libm(2),
     "copysign": _text(2, elementary.COPYSIGN),
@@ -179,7 +188,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "shl": _text(2, integers=integers.SHL),
     "shr": _text(2, integers=integers.shift_right),
     "quotient": _text(2, by_lane=integers.QUOTIENT),
-    "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
+    "floordiv": _quotient("floordiv", quotients.FLOORDIV, integers.FLOORDIV),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
     "pow": _text(2, doubles.POW, by_lane=integers.POW),
@@ -198,6 +207,10 @@ PRIMITIVES: dict[str, Primitive] = {
     "near_cos": _text(1, doubles.NEAR_COS),
     "near_tan": _text(1, doubles.NEAR_TAN),
     "is_far": _text(1, doubles.IS_FAR),
+    "near_fmod": _text(2, quotients.NEAR_FMOD),
+    "near_remainder": _text(2, quotients.NEAR_REMAINDER),
+    "near_floordiv": _text(2, quotients.NEAR_FLOORDIV),
+    "is_long_quotient": _text(2, quotients.IS_LONG_QUOTIENT),
     "any": _text(1, doubles.any_lane),
     "turns": _text(2, doubles.turns),
     "sum_error": _text(3, doubles.SUM_ERROR),
