@@ -203,10 +203,6 @@ def program(f: Callable[..., object], x: Tensor, lanes: bool) -> Program:
     return Program(block, *((((0, 0), (0,) * len(block.results))) if lanes else ()))
 
 
-# operation -> dtypes that torch has and the native backend lacks in lanes; without lanes, torch is called
-LACKING = {"mm": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)}
-
-
 @pytest.mark.parametrize("lanes", [False, True])
 @pytest.mark.parametrize(
     "dtype",
@@ -217,15 +213,7 @@ LACKING = {"mm": (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8
 )
 def test_every_rule_compiles_for_every_dtype_that_torch_supports(dtype: torch.dtype, lanes: bool) -> None:
     x = torch.ones(3).to(dtype)
-    supported, lacking = [], set()
-    for name, f in functions().items():
-        if runs(f, x):
-            try:
-                text(program(f, x, lanes))
-                supported.append(f)
-            except UnsupportedError:
-                lacking.add(name)
-    assert lacking == {name for name, kinds in LACKING.items() if dtype in kinds and lanes}
+    supported = [f for f in functions().values() if runs(f, x)]
     assert len(supported) > 40
     whole = program(lambda x, y: [f(x, y) for f in supported], x, lanes)
     check_text(text(whole))

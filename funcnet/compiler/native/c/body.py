@@ -27,6 +27,7 @@ from funcnet.compiler.native.loop_ir import (
 )
 
 _WIDEN = {torch.bfloat16: "from_bf16", torch.float16: "from_f16"}
+_FEW = 12  # lines of a body that single loads of elements do not slow down; vectors of them take as long
 _ROUND = {torch.bfloat16: "to_bf16", torch.float16: "to_f16"}
 
 
@@ -46,6 +47,7 @@ class Body:
         self.sums: dict[Accumulate, str] = {}
         self.skipped = 0  # leading indices of a step that do not count
         is_written_out = math.prod(nest.shape) <= writer.target.unroll
+        self.stored = set() if is_written_out else _only_stored(nest)
         self.has_many_functions = is_written_out and lines(nest.body) > writer.target.inline
 
     def expand(self, place: Place) -> Place:
@@ -119,12 +121,14 @@ class Body:
         return next((level + 1 for level, axis in levels if axis == x.axis), 0) if isinstance(x, Index) else 0
 
     def within(self, x: Operand, text: str, size: int) -> str:
-        """Return an index in the range of an axis; one that comes from memory may be vectorised."""
+        """Return an index in the range of an axis; it may be vectorised if that pays and it comes from memory."""
+        if self.nest.sequential:
+            return f"within_one({text}, {size}, &{self.wrong})"
         is_loaded = isinstance(x, View) or (
             isinstance(x, Node) and x.op == "where" and isinstance(x.args[1], Const) and isinstance(x.args[2], View)
         )
-        name = "within_one" if self.nest.sequential else "within"
-        return f"{name}({text if is_loaded or self.nest.sequential else f'hidden({text})'}, {size}, &{self.wrong})"
+        name = "within_one" if lines(self.nest.body) <= _FEW else "within"
+        return f"{name}({text if is_loaded and name == 'within' else f'hidden({text})'}, {size}, &{self.wrong})"
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
@@ -198,7 +202,7 @@ class Body:
             return self.writer.call(_WIDEN[source.dtype], kind, text)
         if node.dtype in HALVES:
             return self.writer.call(_ROUND[node.dtype], self.writer.type(source), text)
-        if node.dtype == torch.float32 and source.dtype == torch.float64:
+        if node.dtype == torch.float32 and source.dtype == torch.float64 and node not in self.stored:
             return self.writer.call("narrow", kind, text)
         if not node.varying:
             return f"({kind}){text}"
@@ -274,6 +278,12 @@ def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
     """Return a op b in the type of a view's elements."""
     op, row = applied(op, like.dtype, like.varying)
     return f"{a} {row.symbol} {b}" if row.kind is Kind.INFIX else writer.call(op, writer.type(like), a, b)
+
+
+def _only_stored(nest: Nest) -> set[Operand]:
+    """Return the values that are stored and not used otherwise."""
+    stores = {part.value for part in nest.body if isinstance(part, Store)}
+    return stores - {x for part in nest.body if not isinstance(part, Store) for x in operands(part)}
 
 
 def _groups(nest: Nest) -> list[list[int]]:

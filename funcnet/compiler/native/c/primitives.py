@@ -189,7 +189,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "shr": _text(2, integers=integers.shift_right),
     "quotient": _text(2, by_lane=integers.QUOTIENT),
     "floordiv": _quotient("floordiv", quotients.FLOORDIV, integers.FLOORDIV),
-    "fma": _text(3, rounding.fma),
+    "fma": _text(3, rounding.fma, integers.FMA),
     "product_error": _text(3, rounding.product_error),
     "pow": _text(2, doubles.POW, by_lane=integers.POW),
     "power": _text(3, doubles.POWER),

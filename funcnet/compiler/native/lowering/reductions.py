@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.buffers import whole
 from funcnet.compiler.native.loop_ir import Const, Cumulate, Index, Operand
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Value
+from funcnet.compiler.program import Var
 
 Dims = int | Sequence[int] | None
 
@@ -177,11 +178,12 @@ def _running_extremum(op: str) -> Rule:
 
 
 def _product(lowering: Lowering, left: Value, right: Value) -> Value:
-    if not left.dtype.is_floating_point:
-        raise UnsupportedError(
-            f"{lowering.op.target} of integers: the native backend multiplies floating matrices only"
-        )
-    return lowering.contract(left, right)
+    """Multiply matrices; short integers as int32, whose low bits are those of the result."""
+    dtype, op = left.dtype, lowering.op
+    if dtype.is_floating_point or dtype.itemsize >= 4:
+        return lowering.contract(left, right)
+    lowering.op = replace(op, outputs=tuple(Var(var.shape, torch.int32, var.device) for var in op.outputs))
+    return _as(lowering, lowering.contract(_as(lowering, left, torch.int32), _as(lowering, right, torch.int32)), dtype)
 
 
 def _vector_norm(
