@@ -60,6 +60,7 @@ through all of them, later ones straight to the kernel.
             native/merging.py                merge axes of a nest into one loop
             native/c/sections.py             the functions of sections; equal ones are one
             native/c/tails.py                the remainders of rows, in vectors
+            native/c/conversions.py          bodies in stages between conversions of float16
             native/c/primitives.py           the table of scalar operations
             native/c/definitions.py          the C functions that a kernel calls
         native/translation.py            the result of each stage

@@ -1,6 +1,7 @@
 """bfloat16 and float16 run natively, in float32 with each operation rounded: results equal ATen's bit for bit."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -96,3 +97,43 @@ def test_carries_of_a_scan_and_gradients(dtype: torch.dtype) -> None:
 
     for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
         assert got.dtype == want.dtype and torch.equal(got, want)
+
+
+def test_bits_of_converted_float16_do_not_depend_on_their_neighbours() -> None:
+    """Vectors are converted by instructions, short rows by integer arithmetic; both give the same bits, also of NaN."""
+    every = torch.arange(-(1 << 15), 1 << 15).to(torch.int16).view(torch.float16)
+    wide = torch.arange(-(1 << 31), 1 << 31, 65_521).to(torch.int32).view(torch.float32)
+    convert = jit(lambda x, y: (x.float(), y.half()), backend="native")
+    whole, half = convert(every, wide)
+    for i in range(0, len(every), 4099):
+        single, rounded = convert(every[i : i + 3], wide[i : i + 3])
+        assert torch.equal(single.view(torch.int32), whole[i : i + 3].view(torch.int32))
+        assert torch.equal(rounded.view(torch.int16), half[i : i + 3].view(torch.int16))
+
+
+def in_stages(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
+    """Compute in bodies with several conversions, of views with all kinds of strides."""
+    return [
+        *(x * y * 2 - x, (x * 3).float() + y, x + y[:, :1], x[:, :1] * y[:1], x.flip(1) * y, x[:, ::2] * 2),
+        *(x.mT + y.mT, torch.where(x > y, 1.5, x * 2), (x * y).int(), i * x, x[:, i[0] % x.shape[1]] * y),
+        *(torch.cat([x * 2, y], 1), x.amax(1), (x * 2).amax(0), x.half() * y, x.bfloat16() + y.half()),
+    ]
+
+
+@pytest.mark.parametrize("columns", [1, 17, pytest.param(64, marks=pytest.mark.slow), 130])
+def test_rows_of_float16_of_any_length(columns: int) -> None:
+    x, y = rand(5, columns, dtype=torch.float16), rand(5, columns, dtype=torch.float16, seed=1)
+    i = torch.arange(columns).expand(5, -1)
+    for got, want in zip(jit(in_stages, backend="native")(x, y, i), in_stages(x, y, i), strict=True):
+        same_bits(got, want) if want.dtype.itemsize == 2 and want.is_floating_point() else assert_close(got, want)
+
+
+@HALVES
+@pytest.mark.parametrize("rounding_mode", ["trunc", "floor"])
+def test_quotients_are_rounded_before_their_digits_are_dropped(dtype: torch.dtype, rounding_mode: str) -> None:
+    """17.99 / 3 rounds to 6 in 16 bits."""
+    x, y = 30 * rand(2048, dtype=dtype), rand(2048, dtype=dtype, seed=1)
+    y[:3], x[1:5] = torch.tensor([0.0, -0.0, math.inf]), torch.tensor([0.0, 1.0, -0.0, math.nan])
+    for divisor in (y, 0.7):
+        divide = partial(torch.div, other=divisor, rounding_mode=rounding_mode)
+        same_bits(jit(divide, backend="native")(x), divide(x))

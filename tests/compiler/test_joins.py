@@ -30,6 +30,18 @@ def test_pad_and_repeat() -> None:
     check(table, x, ulp=0)
 
 
+def test_roll() -> None:
+    shifts = [(1, 0), (-2, 1), (7, -1), ((1, 2), (0, 2)), ((1, 1), (0, 0)), (3, ()), (4, 0)]
+    x = rand(3, 4, 5, dtype=torch.float64)
+    check({f"roll {args}": lambda x, args=args: x.roll(*args) for args in shifts}, x, ulp=0)
+    assert jit(lambda x: x.roll(1, 0), backend="native")(x[:0]).shape == (0, 4, 5)
+    text = jit(lambda x: x.roll(2, 1), backend="native").lower(x).as_text("program")
+    assert "index" not in text  # blocks are copied, without indices
+    for args in ((1, 5), ((1, 2), 0), ((), ())):
+        with pytest.raises((IndexError, RuntimeError), match=r"out of range|must align|required"):
+            jit(lambda x, args=args: x.roll(*args), backend="native")(x)
+
+
 def test_a_joined_result_is_also_read_and_returned_again() -> None:
     def f(x: Tensor) -> list[Tensor]:
         c = torch.cat([x, x[:0], x.exp(), x[1:]])

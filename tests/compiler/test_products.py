@@ -177,6 +177,19 @@ def test_long_sums_of_all_methods_are_equal(shape: tuple[int, int, int], monkeyp
     assert_close(found[0], (a.double() @ b.double()).float(), rtol=0, atol=1e-4)
 
 
+INTEGERS = (torch.int32, torch.int8, torch.int64, torch.uint8, torch.int16)
+
+
+@pytest.mark.parametrize("dtype", [INTEGERS[0], *(pytest.param(d, marks=pytest.mark.slow) for d in INTEGERS[1:])])
+@pytest.mark.parametrize("size", [(3, 4, 5), (7, 300, 33), (40, 70, 1), (2, 0, 3)], ids=str)
+def test_products_of_integers_wrap_around(dtype: torch.dtype, size: tuple[int, int, int]) -> None:
+    rows, inner, columns = size
+    a, b = (torch.arange(-(n // 2), n - n // 2).mul(2_654_435_761).to(dtype) for n in (rows * inner, inner * columns))
+    a, b = a.reshape(rows, inner), b.reshape(inner, columns)
+    check(lambda a, b: [a @ b, b.T @ a.T, (a + 1) @ b * 3], a, b, ulp=0)
+    assert jit(lambda a, b: a @ b, backend="native").explain(a, b).calls == {}
+
+
 def test_lanes_share_a_large_product(monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
     a, b, rates = rand(128, 80, dtype=torch.float64), rand(80, 70, dtype=torch.float64), rand(5, dtype=torch.float64)

@@ -106,3 +106,11 @@ def test_progress_counts_the_steps_of_scans_only():
     f = lambda x: (x.softmax(-1), fn.scan(lambda c, _: (c + 1, None), x, length=7)[0])  # noqa: E731
     jit(f, backend="native", progress=lambda done, total: seen.append((done, total)))(torch.randn(256, 256))
     assert seen[-1] == (7, 7)
+
+
+def test_a_large_reduction_of_rows_is_a_result() -> None:
+    """Its memory is that of the result, to which each row is copied."""
+    x = torch.randn(50, 200, 100)
+    f = lambda x: (*x.max(1), (x - x.amax(1, keepdim=True)).exp().sum(1))  # noqa: E731
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        assert_close(got, want)

@@ -91,6 +91,24 @@ def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return torch.where(x > -1e-30, x, alpha * torch.expm1(x / alpha))
 
 
+def _divide(x: Tensor, y: Any, *, rounding_mode: str | None = None) -> Any:
+    """Round each step of a division of 16-bit floats, except by one number: a quotient may round to an integer."""
+    dtype = torch.result_type(x, y)
+    is_rounded = dtype in (torch.float16, torch.bfloat16) and isinstance(y, Tensor) and y.numel() > 1
+    if rounding_mode is None or not is_rounded:
+        return NotImplemented
+    a, b = x.to(dtype), y.to(dtype)
+    if rounding_mode == "trunc":
+        return torch.trunc(a / b)
+    rest = torch.fmod(a, b)
+    near = (a - rest) / b
+    near = torch.where((rest != 0) & ((rest < 0) != (b < 0)), near - 1, near)
+    below = torch.floor(near)
+    below = torch.where(near - below > 0.5, below + 1, below)
+    whole = torch.where(near == 0, torch.copysign(torch.zeros_like(near), a / b), below)
+    return torch.where(b == 0, a / b, whole)
+
+
 def _std_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """Compute std directly: the variance may overflow its dtype where the standard deviation does not."""
     deviation: Tensor = aten.std.correction(x, dim, correction=correction, keepdim=keepdim)
@@ -107,5 +125,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.celu.default: _celu,
     aten.elu_backward.default: _elu_backward,
     aten.std_mean.correction: _std_mean,
+    aten.div.Tensor_mode: _divide,
+    aten.div.Scalar_mode: _divide,
     aten.smooth_l1_loss_backward.default: _smooth_l1_backward,
 }

@@ -65,6 +65,18 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Any:
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
 
 
+def _roll(x: Tensor, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
+    """Join the parts before and after each cut, where torch's rule computes indices."""
+    if not dims and len(shifts) == 1:
+        return torch.roll(x.reshape(-1), shifts, [0]).reshape(x.shape)
+    if not shifts or len(shifts) != len(dims) or not all(-x.ndim <= dim < x.ndim for dim in dims):
+        return NotImplemented
+    for shift, dim in zip(shifts, dims, strict=True):
+        if at := -shift % max(x.shape[dim], 1):
+            x = torch.cat([x.narrow(dim, at, x.shape[dim] - at), x.narrow(dim, 0, at)], dim)
+    return x.clone()
+
+
 def take(x: Tensor, index: Tensor) -> Tensor:
     """Index by the tensor even if it is 0-d: torch's own rule reads the value of such a tensor in Python."""
     return aten.index.Tensor(x.reshape(-1), [index])
@@ -96,6 +108,7 @@ def rules() -> dict[Any, Callable[..., Any]]:
     return {
         aten.embedding.default: _embedding,
         aten.embedding_dense_backward.default: _embedding_dense_backward,
+        aten.roll.default: _roll,
         aten.index_add.default: _by_rows(decomposition("index_add")),
         aten.index_copy.default: _by_rows(decomposition("index_copy")),
         aten.index_reduce.default: _index_reduce,

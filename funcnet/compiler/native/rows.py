@@ -192,7 +192,7 @@ class _RowLoop:
         self.nests, self.counter = nests, Counter(nests[0].shape[0], is_step=False)
         inside = _uses(nests)
         sums = {part.view.buffer for nest in nests for part in nest.body if isinstance(part, Accumulate)}
-        self.kept = {buffer for buffer in sums if inside[buffer] < uses[buffer]}
+        self.kept = {buffer for buffer in sums if buffer.kind == "output" or inside[buffer] < uses[buffer]}
         self.shrunk = {
             buffer: Buffer(buffer.dtype, buffer.size // self.counter.length, buffer.varying)
             for buffer, count in inside.items()

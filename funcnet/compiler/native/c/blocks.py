@@ -19,11 +19,11 @@ def indices(inner: Sequence[int]) -> list[str]:
 def summed(
     writer: Writer, kind: str, sums: list[list[str]], zero: str, inner: Sequence[int], most: int
 ) -> Iterator[list[list[str]]]:
-    """Print the loops over the inner axes, in blocks if they are long; yield the expressions of the sums after them.
+    """Print the loops over the inner axes, in blocks if there are many terms of floats; yield the sums after them.
 
     The blocks run along one axis: the first one behind which at most `most` terms remain.
     """
-    if math.prod(inner) <= most:
+    if math.prod(inner) <= most or "f" not in kind:
         _declare(writer, kind, sums, zero)
         with _loops(writer, [(f"k{axis}", "0", str(size)) for axis, size in enumerate(inner)]):
             yield sums

@@ -19,13 +19,16 @@ from funcnet.compiler.native.loop_ir import (
     Nest,
     Node,
     Operand,
+    Part,
     Scatter,
     Store,
     never,
+    operands,
     written,
 )
 
 _WIDEN = {torch.bfloat16: "from_bf16", torch.float16: "from_f16"}
+_FEW = 12  # lines of a body that single loads of elements do not slow down; vectors of them take as long
 _ROUND = {torch.bfloat16: "to_bf16", torch.float16: "to_f16"}
 
 
@@ -45,6 +48,7 @@ class Body:
         self.sums: dict[Accumulate, str] = {}
         self.skipped = 0  # leading indices of a step that do not count
         is_written_out = math.prod(nest.shape) <= writer.target.unroll
+        self.stored = set() if is_written_out else _only_stored(nest)
         self.has_many_functions = is_written_out and lines(nest.body) > writer.target.inline
 
     def expand(self, place: Place) -> Place:
@@ -63,17 +67,20 @@ class Body:
     def once(self, place: Place) -> None:
         """Print the body at one index."""
         self.names = dict(self.outer)
-        full = self.expand(place)
-        for part in self.nest.body:
+        self.run(self.nest.body, self.expand(place))
+
+    def run(self, parts: Sequence[Part], place: Place) -> None:
+        """Print some parts of the body, with the index of every axis."""
+        for part in parts:
             match part:
                 case Node():
-                    self.node(part, full)
+                    self.node(part, place)
                 case Store():
-                    self.write(part, full, self.read(part.value, full, part.view.varying))
+                    self.write(part, place, self.read(part.value, place, part.view.varying))
                 case Accumulate():
-                    self.accumulate(part, full)
+                    self.accumulate(part, place)
                 case Scatter():
-                    self.scatter(part, full)
+                    self.scatter(part, place)
                 case _:
                     never(part)
 
@@ -115,12 +122,14 @@ class Body:
         return next((level + 1 for level, axis in levels if axis == x.axis), 0) if isinstance(x, Index) else 0
 
     def within(self, x: Operand, text: str, size: int) -> str:
-        """Return an index in the range of an axis; one that comes from memory may be vectorised."""
+        """Return an index in the range of an axis; it may be vectorised if that pays and it comes from memory."""
+        if self.nest.sequential:
+            return f"within_one({text}, {size}, &{self.wrong})"
         is_loaded = isinstance(x, View) or (
             isinstance(x, Node) and x.op == "where" and isinstance(x.args[1], Const) and isinstance(x.args[2], View)
         )
-        name = "within_one" if self.nest.sequential else "within"
-        return f"{name}({text if is_loaded or self.nest.sequential else f'hidden({text})'}, {size}, &{self.wrong})"
+        name = "within_one" if lines(self.nest.body) <= _FEW else "within"
+        return f"{name}({text if is_loaded and name == 'within' else f'hidden({text})'}, {size}, &{self.wrong})"
 
     def read(self, x: Operand, place: Place, vector: bool = False) -> str:
         """Return an operand as a C expression, as a vector if asked for; each element is loaded once."""
@@ -149,14 +158,14 @@ class Body:
             return self.syntax(node, args)
         if self.has_many_functions and row.lines > 1:
             return self.writer.outlined(op, self.writer.type(node), *args)
-        if row.near:
-            return self.near(node, row, args[0])
+        if row.near and node.dtype.is_floating_point:
+            return self.near(node, row, args)
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
 
-    def near(self, node: Node, row: Primitive, text: str) -> str:
+    def near(self, node: Node, row: Primitive, args: Sequence[str]) -> str:
         """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
         kind = self.writer.type(node)
-        near, exact, far = (self.writer.call(name, kind, text) for name in (row.near, node.op, row.far))
+        near, exact, far = (self.writer.call(name, kind, *args) for name in (row.near, node.op, row.far))
         if not node.varying and node.dtype in self.far:
             self.writer.put(f"{self.far[node.dtype]} |= {far};")
             return near
@@ -194,7 +203,7 @@ class Body:
             return self.writer.call(_WIDEN[source.dtype], kind, text)
         if node.dtype in HALVES:
             return self.writer.call(_ROUND[node.dtype], self.writer.type(source), text)
-        if node.dtype == torch.float32 and source.dtype == torch.float64:
+        if node.dtype == torch.float32 and source.dtype == torch.float64 and node not in self.stored:
             return self.writer.call("narrow", kind, text)
         if not node.varying:
             return f"({kind}){text}"
@@ -270,3 +279,9 @@ def combined(writer: Writer, op: str, like: View, a: str, b: str) -> str:
     """Return a op b in the type of a view's elements."""
     op, row = applied(op, like.dtype, like.varying)
     return f"{a} {row.symbol} {b}" if row.kind is Kind.INFIX else writer.call(op, writer.type(like), a, b)
+
+
+def _only_stored(nest: Nest) -> set[Operand]:
+    """Return the values that are stored and not used otherwise."""
+    stores = {part.value for part in nest.body if isinstance(part, Store)}
+    return stores - {x for part in nest.body if not isinstance(part, Store) for x in operands(part)}

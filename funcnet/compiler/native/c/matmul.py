@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -253,5 +254,5 @@ def _vectors(
 
 def parse(kind: str) -> tuple[int, str]:
     """Return the length and the element type of a vector type: w16f32 -> (16, f32)."""
-    width, _, scalar = kind.removeprefix("w").partition("f")
-    return int(width), "f" + scalar
+    ((width, scalar),) = re.findall(r"^w(\d+)(\w+)$", kind)
+    return int(width), scalar

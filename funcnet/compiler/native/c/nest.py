@@ -8,15 +8,15 @@ from contextlib import contextmanager
 import torch
 
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.conversions import Conversions
 from funcnet.compiler.native.c.primitives import PRIMITIVES
 from funcnet.compiler.native.c.sums import ERRORS, SUMS, Vectors
-from funcnet.compiler.native.c.tails import Tails
 from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.long_sums import BLOCK
 from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Node, Scatter, operands, writes
 
 
-class NestWriter(Tails):
+class NestWriter(Conversions):
     """Prints the loops of one nest."""
 
     def print(self) -> None:
@@ -43,7 +43,7 @@ class NestWriter(Tails):
         if is_small or self.nest.sequential or changed & read or any(isinstance(part, Scatter) for part in body):
             return set()
         nodes = (part for part in body if isinstance(part, Node) and not part.varying and part.op in PRIMITIVES)
-        return {node.dtype for node in nodes if PRIMITIVES[node.op].near}
+        return {node.dtype for node in nodes if PRIMITIVES[node.op].near and node.dtype.is_floating_point}
 
     def attempt(self) -> None:
         """Print the start values of the reductions, then the loops."""
@@ -121,6 +121,8 @@ class NestWriter(Tails):
     def loop(self, level: int, place: list[str], first: str, end: str) -> None:
         """Print the loop over the indices of one level from first to end."""
         i, is_last = f"i{level}", level == len(self.sizes) - 1
+        if is_last and (count := self.stage_size()):
+            first = self.stages(place, first, end, count)
         if is_last and (not self.nest.sequential or self.writes_rows()):
             self.writer.put("VECTORISE")
         self.writer.open(f"for (i64 {i} = {first}; {i} < {end}; ++{i})")
@@ -128,6 +130,15 @@ class NestWriter(Tails):
         if not is_last and self.reduces(level) and self.is_irregular():
             self.writer.put("KEEP_SCALAR")
         self.writer.close()
+
+    def stages(self, place: list[str], first: str, end: str, count: int) -> str:
+        """Print a loop over the last level that runs `count` indices per iteration; return the first index after it."""
+        j = self.writer.fresh("j")
+        self.writer.put(f"i64 {j} = {first};")
+        self.writer.open(f"for (; {j} + {count} <= {end}; {j} += {count})")
+        self.staged(place, j, count)
+        self.writer.close()
+        return j
 
     def writes_rows(self) -> bool:
         """Tell whether every scatter writes different elements at all indices of the last level."""
@@ -201,14 +212,14 @@ class NestWriter(Tails):
     def at_once(self, level: int, place: list[str], names: dict[Accumulate, str], first: str) -> None:
         """Print one step of an interleaved reduction."""
         totals = dict(self.sums)
-        self.writer.put("VECTORISE")
-        self.writer.put("UNROLL(1)")  # else gcc 12 unrolls it, and vectorises across the steps of a block or not at all
-        self.writer.open(f"for (int w = 0; w < {self.ways}; ++w)")
-        self.writer.put(f"const i64 i{level} = {first} + w;")
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
-        self.once([*place, f"i{level}"])
+        if self.stage_size():
+            self.staged(place, first, self.ways)
+        else:
+            with self.elements(0, self.ways):  # else gcc 12 vectorises across the steps of a block or not at all
+                self.writer.put(f"const i64 i{level} = {first} + w;")
+                self.once([*place, f"i{level}"])
         self.sums.update(totals)
-        self.writer.close()
 
     # Long sums
 

@@ -21,6 +21,7 @@ from funcnet.compiler.native.c.functions import (
     halves,
     hyperbolic,
     integers,
+    quotients,
     rounding,
     sorting,
     special,
@@ -55,8 +56,8 @@ class Primitive:
         booleans: The C text for bools.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
-        near: The primitive that computes the same faster unless `far` holds for the argument.
-        far: A primitive that tests an argument.
+        near: The primitive that computes the same faster for floats unless `far` holds for the arguments.
+        far: The primitive that finds the arguments for which it does not.
         is_whole: Whether this primitive computes near arguments by `near`, too.
     """
 
@@ -107,6 +108,12 @@ def _libm(arity: int = 1, symbol: str = "", by_lane: str = "") -> Primitive:
     return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane)
 
 
+def _quotient(name: str, floats: str, by_lane: str) -> Primitive:
+    """Return the row of a division with a remainder."""
+    kind = Kind.TEXT if floats else Kind.LIBM
+    return Primitive(2, kind, floats=floats, by_lane=by_lane, near=f"near_{name}", far="is_long_quotient")
+
+
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
     others = integers or text
     return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
@@ -152,8 +159,8 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
     "fmax": _text(2, elementary.FMAX, integers.FMAX, boolean="or"),
     "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
-    "fmod": _libm(2, by_lane=integers.FMOD),
-    "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
+    "fmod": _quotient("fmod", "", integers.FMOD),
+    "remainder": _quotient("remainder", quotients.REMAINDER, integers.REMAINDER),
     "atan2": _text(2, arcs.ATAN2),
     "hypot": _text(2, elementary.HYPOT),
     "copysign": _text(2, elementary.COPYSIGN),
@@ -186,8 +193,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "shl": _text(2, integers=integers.SHL),
     "shr": _text(2, integers=integers.shift_right),
     "quotient": _text(2, by_lane=integers.QUOTIENT),
-    "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
-    "fma": _text(3, rounding.fma),
+    "floordiv": _quotient("floordiv", quotients.FLOORDIV, integers.FLOORDIV),
+    "fma": _text(3, rounding.fma, integers.FMA),
     "product_error": _text(3, rounding.product_error),
     "pow": _text(2, doubles.POW, by_lane=integers.POW),
     "power": _text(3, doubles.POWER),
@@ -205,6 +212,10 @@ PRIMITIVES: dict[str, Primitive] = {
     "near_cos": _text(1, doubles.NEAR_COS),
     "near_tan": _text(1, doubles.NEAR_TAN),
     "is_far": _text(1, doubles.IS_FAR),
+    "near_fmod": _text(2, quotients.NEAR_FMOD),
+    "near_remainder": _text(2, quotients.NEAR_REMAINDER),
+    "near_floordiv": _text(2, quotients.NEAR_FLOORDIV),
+    "is_long_quotient": _text(2, quotients.IS_LONG_QUOTIENT),
     "any": _text(1, doubles.any_lane),
     "turns": _text(2, doubles.turns),
     "sum_error": _text(3, doubles.SUM_ERROR),
@@ -228,6 +239,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "to_bf16": _text(1, halves.TO_BF16),
     "from_f16": _text(1, halves.FROM_F16),
     "to_f16": _text(1, halves.TO_F16),
+    "widen": _text(3, halves.WIDEN),
+    "shorten": _text(3, halves.SHORTEN),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),

@@ -9,10 +9,12 @@ from funcnet.compiler.native.c.body import Body
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.long_sums import LONG, is_float_sum
-from funcnet.compiler.native.loop_ir import Accumulate, Nest, Node, Part
+from funcnet.compiler.native.loop_ir import Accumulate, Nest, Node, Part, operands
 
 _FUNCTIONS = {Kind.TEXT: 16, Kind.LIBM: 64}  # times of functions, in arithmetic operations
 SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
+_EXACT, _ROUNDED = 256, 128  # bytes of interleaved reductions: several vectors, since each waits for the one before
+_LONG = 512  # terms of a float sum that pay for more of them
 Vectors = list[tuple[Accumulate, str, str, int]]  # per sum: vectors of totals and of errors, their first index
 
 
@@ -33,13 +35,24 @@ class Sums(Body):
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
-        self.ways = writer.target.partial  # number of interleaved sums of a long reduction of scalars
         self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
+        self.ways = self.interleaved_reductions()
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
         self.cuts = {s: level for s, level in cuts.items() if level is not None}
         self.polls = self.poll_level()
         self.errors: dict[Accumulate, str] = {}  # registers of the rounding errors of long sums
         self.in_scratch: set[Accumulate] = set()  # sums whose blocks are now in scratch
+
+    def interleaved_reductions(self) -> int:
+        """Return the number of interleaved reductions of a long one of scalars; it fixes the rounding of a float sum.
+
+        More than one vector of them hides the latency of an operation. They are a power of two.
+        """
+        least, size = self.writer.target.partial, self.sizes[-1] if self.sizes else 1
+        widest = max((x.dtype.itemsize for part in self.nest.body for x in operands(part)), default=1)
+        if all(_is_exact(s) for s in self.accumulations()):
+            return max(least, min(_EXACT // widest, 1 << (size // 2).bit_length() >> 1))
+        return max(least, _ROUNDED // widest if size >= _LONG else 0)
 
     def poll_level(self) -> tuple[int, int]:
         """Return the level whose loop reads the stop flag, and the number of its steps between two reads."""
@@ -206,3 +219,8 @@ class Sums(Body):
         """Declare interleaved reductions."""
         self.writer.array(self.writer.type(s.view), name, self.ways)
         self.writer.put(f"for (int w = 0; w < {self.ways}; ++w) {name}[w] = {self.writer.constant(s.identity)};")
+
+
+def _is_exact(s: Accumulate) -> bool:
+    """Tell whether the order of a reduction does not matter."""
+    return not s.view.dtype.is_floating_point or s.op in ("maximum", "minimum")

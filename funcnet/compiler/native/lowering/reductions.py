@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from funcnet.compiler.errors import UnsupportedError
 from funcnet.compiler.native.buffers import whole
 from funcnet.compiler.native.loop_ir import Const, Cumulate, Index, Operand
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Value
+from funcnet.compiler.program import Var
 
 Dims = int | Sequence[int] | None
 
@@ -36,10 +37,18 @@ def _extremum(op: str, sign: int) -> Rule:
     """Return the rule of max or min over all elements or some axes; max.dim and min.dim also return the index."""
 
     def rule(lowering: Lowering, x: Value, dim: Dims = None, keepdim: bool = False) -> Value | list[Value]:
-        best = lowering.reduce(op, x, _axes(x, dim), _bound(x.dtype, -sign), keepdim)
-        return best if len(lowering.op.outputs) == 1 else [best, first_place(lowering, x, op, sign, dim, keepdim)]
+        axes = _axes(x, dim)
+        best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
+        values = whole(best.buffer, _kept(x, axes, keepdim))
+        return values if len(lowering.op.outputs) == 1 else [values, _place(lowering, x, best, axes, keepdim)]
 
     return rule
+
+
+def _kept(x: Value, axes: Sequence[int], keepdim: bool) -> tuple[int, ...]:
+    """Return the shape of a reduction."""
+    sizes = ((1 if axis in axes else size, axis) for axis, size in enumerate(x.shape))
+    return tuple(size for size, axis in sizes if keepdim or axis not in axes)
 
 
 def _bound(dtype: torch.dtype, sign: int) -> Number:
@@ -53,17 +62,26 @@ def _bound(dtype: torch.dtype, sign: int) -> Number:
 def first_place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, keepdim: bool) -> Value:
     """Return the first index, in row-major order of the reduced axes, of the extremum or of a NaN."""
     axes = _axes(x, dim)
-    best = lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True)
-    end = Const(torch.iinfo(torch.int64).max, torch.int64)
+    return _place(lowering, x, lowering.reduce(op, x, axes, _bound(x.dtype, -sign), True), axes, keepdim)
+
+
+def _place(lowering: Lowering, x: Value, best: Value, axes: Sequence[int], keepdim: bool) -> Value:
+    """Return the first index of the extremum; in int32 if it fits, of which vectors hold more."""
+    count = math.prod(x.shape[axis] for axis in axes)
+    dtype = torch.int32 if count < torch.iinfo(torch.int32).max else torch.int64
+    end = Const(torch.iinfo(dtype).max, dtype)
 
     def index(emit: Emit, x: Operand, best: Operand) -> Operand:
-        place: Operand = Const(0, torch.int64)
+        place: Operand = Const(0, dtype)
         for axis in axes:
-            place = emit("add", emit("mul", place, emit.nest.shape[axis]), Index(axis))
-        hit = emit("or", emit("eq", x, best), emit("ne", x, x))
-        return emit("where", hit, place, end, dtype=torch.int64)
+            place = emit("add", emit("mul", place, emit.nest.shape[axis]), emit.cast(Index(axis), dtype))
+        hit = emit("eq", x, best)
+        if x.dtype.is_floating_point:
+            hit = emit("or", hit, emit("ne", x, x))
+        return emit("where", hit, place, end, dtype=dtype)
 
-    return lowering.reduce("minimum", lowering.map(x.shape, index, x, best), axes, end.value, keepdim)
+    first = lowering.reduce("minimum", lowering.map(x.shape, index, x, best), axes, end.value, keepdim)
+    return _as(lowering, first, torch.int64)
 
 
 def _arg(op: str, sign: int) -> Rule:
@@ -177,11 +195,12 @@ def _running_extremum(op: str) -> Rule:
 
 
 def _product(lowering: Lowering, left: Value, right: Value) -> Value:
-    if not left.dtype.is_floating_point:
-        raise UnsupportedError(
-            f"{lowering.op.target} of integers: the native backend multiplies floating matrices only"
-        )
-    return lowering.contract(left, right)
+    """Multiply matrices; short integers as int32, whose low bits are those of the result."""
+    dtype, op = left.dtype, lowering.op
+    if dtype.is_floating_point or dtype.itemsize >= 4:
+        return lowering.contract(left, right)
+    lowering.op = replace(op, outputs=tuple(Var(var.shape, torch.int32, var.device) for var in op.outputs))
+    return _as(lowering, lowering.contract(_as(lowering, left, torch.int32), _as(lowering, right, torch.int32)), dtype)
 
 
 def _vector_norm(

@@ -111,6 +111,8 @@ class Emit:
             return self.cast(self.cast(value, torch.float32), dtype)
         if isinstance(value, Const):
             return Const(value.value, dtype)
+        if dtype in HALVES and isinstance(value, Node) and value.op == "cast" and value.args[0].dtype == dtype:
+            return value.args[0]  # converted to float32 and back
         if isinstance(value, Node) and value.op == "where" and all(isinstance(arm, Const) for arm in value.args[1:]):
             return self("where", value.args[0], *(self.cast(arm, dtype) for arm in value.args[1:]), dtype=dtype)
         return self("cast", value, dtype=dtype)

@@ -136,15 +136,3 @@ static inline T logaddexp2_S(T a, T b) {
   const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
   return fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high);
 }"""
-REMAINDER = """
-static inline T remainder_S(T x, T y) { LIFTS
-  const T m = fmod_S(a, b);
-  return sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), m + b, m) * sel_S(near, K(1.0 / LIFTED), K(1.0));
-}"""
-FLOORDIV = """
-static inline T floordiv_S(T x, T y) { LIFTS
-  const T m = fmod_S(a, b);
-  const T d = (a - m) / b, e = sel_S((m != K(0.0)) & ((b < K(0.0)) != (m < K(0.0))), d - K(1.0), d);
-  const T f = floor_S(e), g = sel_S(e - f > K(0.5), f + K(1.0), f);
-  return sel_S(b == K(0.0), a / b, sel_S(e == K(0.0), copysign_S(K(0.0), a / b), g));
-}"""

@@ -8,6 +8,7 @@ MAXIMUM = "static inline T maximum_S(T a, T b) { return sel_S(a > b, a, b); }"
 MINIMUM = "static inline T minimum_S(T a, T b) { return sel_S(a < b, a, b); }"
 FMAX = "static inline T fmax_S(T a, T b) { return sel_S(a > b, a, b); }"
 FMIN = "static inline T fmin_S(T a, T b) { return sel_S(a < b, a, b); }"
+FMA = "static inline T fma_S(T a, T b, T c) { return a * b + c; }"
 SHL = """static inline T shl_S(T a, T b) {
   return sel_S((b >= K(0)) & (b < K(BITS_)), a << (b & K(BITS_ - 1)), K(0));
 }"""
