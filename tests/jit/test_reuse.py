@@ -158,6 +158,14 @@ def test_one_tensor_in_two_places_is_not_two():
         torch.testing.assert_close(fn.jit(make(a, b))(X), make(a, b)(X))
 
 
+def test_values_that_a_trace_reads_are_compared():
+    def make(weight):
+        return lambda x: x * 2 if weight.sum() > 3 else x
+
+    for weight in (torch.ones(3), torch.full((3,), 2.0), torch.ones(3)):
+        assert torch.equal(fn.jit(make(weight))(X), make(weight)(X))
+
+
 def test_options_and_settings_are_part_of_the_key(traces):
     f = MAKERS["lambda"]()
     for backend in ("native", "eager", "native"):
