@@ -47,6 +47,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"backends"},
         {"calls", "lowered"},
         {"known_calls", "retraces"},
+        {"reuse"},
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [

@@ -5,6 +5,8 @@ through all of them, later ones straight to the kernel.
 
     jit.py                           look up the signature of a call; trace, compile and run
     known_calls.py                   the short way of calls that are like a recent one
+    reuse.py                         use the program of an equal function that was jitted before
+        state.py                         everything besides the arguments that a trace depends on
     retraces.py                      the warning for a function that is traced again and again
     signature.py                     the key of a program: structure, shapes, strides, dtypes, devices, constants
     captures.py                      the paths to the tensors that a function closes over, which each call reads again

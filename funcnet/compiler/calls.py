@@ -16,9 +16,9 @@ from funcnet.compiler.backends import Choice, choose
 from funcnet.compiler.captures import Places
 from funcnet.compiler.lanes import Lanes, check_shared
 from funcnet.compiler.number_arguments import parameter
-from funcnet.compiler.program import Program
+from funcnet.compiler.program import Apply, Program, walk
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import global_settings, static, tensor_key
+from funcnet.compiler.signature import global_settings, is_fixed, static, tensor_key
 from funcnet.compiler.tracing.arguments import SYMBOLS
 from funcnet.compiler.tracing.numbers import index
 from funcnet.compiler.tracing.spec import TensorSpec
@@ -66,6 +66,13 @@ class Compiled:
     def is_whole(self) -> bool:
         """Whether all leaves of the result are tensors."""
         return len(self.positions) == len(self.template) and not self.numbers
+
+    @property
+    def is_general(self) -> bool:
+        """Whether an equal function can use the program: nothing in it is an object of the function itself."""
+        calls = (op for op in walk(self.program.block) if isinstance(op, Apply))
+        has_callbacks = any(op.target.namespace == "funcnet" for op in calls)
+        return not (has_callbacks or self.places.hidden) and all(map(is_fixed, self.template))
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         """Return the result that has these tensors."""
@@ -165,12 +172,10 @@ def prepare_call(
     backend: str,
     progress: Progress | None = None,
     lanes: int | None = None,
-    *,
-    keeps_captures: bool = True,
 ) -> Compiled:
-    """Prepare the program of a traced call for a backend; it need not keep the closed-over tensors of this call."""
+    """Prepare the program of a traced call for a backend, without the closed-over tensors of this call."""
     captured, found = [tensor_key(tensor) for tensor in program.captures], Places(program.captures, request.holders)
-    program = program if keeps_captures else replace(program, captures=())
+    program = replace(program, captures=())
     with _without_collection(), without_symbols():
         choice = choose(program, backend, progress, lanes)
     return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)

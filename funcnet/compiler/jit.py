@@ -7,7 +7,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from funcnet import tree
 from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
-from funcnet.compiler.calls import Compiled, Request, compile_call, program_key, trace_call
+from funcnet.compiler.calls import Compiled, Request, program_key, trace_call
 from funcnet.compiler.captures import check_objects, is_function
 from funcnet.compiler.disabling import is_disabled
 from funcnet.compiler.errors import NumberNeededError
@@ -18,6 +18,7 @@ from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import counts, walk
 from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.retraces import Retraces
+from funcnet.compiler.reuse import compiled_once
 from funcnet.compiler.signature import are_plain, signature, unhashable, with_traced
 from funcnet.reprs import Shown, text
 from funcnet.transforms import transformed
@@ -65,6 +66,10 @@ def jit(
     matrix or an input of `binary_cross_entropy` that fails fills its lane with NaN instead; the other lanes continue.
     An operation whose result nothing reads is dropped, and an index out of range in it is not reported. Torch computes
     the operations without a native rule; an error of one of these ends the run and is raised with torch's type.
+
+    A function that is jitted again, as by `jit(step)(...)` in a loop, uses the program of the last time if nothing has
+    changed that the trace depends on, and a lambda or a transformation that is made again that of an equal one. This
+    holds for functions that reach only plain Python, torch and this library, and for programs without callbacks.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products and other operations that torch computes run in that mode.
@@ -260,10 +265,15 @@ class Jit(Shown, Generic[P, R]):
         key = program_key(lanes, request, specs)
         if key not in self._programs:
             try:
-                self._programs[key] = compile_call(lanes, request, specs, self.backend, self.progress)
+                self._programs[key] = compiled_once(lanes, request, specs, self.backend, self.progress, function_of)
             except NumberNeededError as error:
                 return error
         return Call(self._programs[key], lanes.size)
+
+
+def function_of(value: Any) -> Any:
+    """Return the function of a jitted one that reports no progress; None for other objects."""
+    return value.f if type(value) is Jit and value.progress is None else None
 
 
 def _made(

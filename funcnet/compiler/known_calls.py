@@ -61,7 +61,7 @@ class KnownCall:
         constants = (leaf for leaf, kind in zip(request.leaves, _kinds(request), strict=True) if kind == _CONSTANT)
         are_known = all(is_fixed(each) or _is_own(each, request) for each in constants)
         reads_values = any(value is not None for value in compiled.program.fixed)
-        has_tensors = request.tensors or compiled.program.captures  # the guards of tensors see modes, too
+        has_tensors = request.tensors or compiled.capture_keys  # the guards of tensors see modes, too
         return bool(has_tensors) and not reads_values and are_known
 
     def inputs(self, structure: Structure, leaves: Sequence[Any]) -> Sequence[Tensor] | None:

@@ -24,7 +24,7 @@ from types import (
     ModuleType,
     NoneType,
 )
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ class State:
             self._save(value)
         elif isinstance(value, type):
             self._class(value)
-        elif kind is partial:
+        elif isinstance(value, partial) and _root(kind.__module__) in _LIBRARIES:
             self._add(kind)
             self._all([value.func, value.args, value.keywords])
         elif kind is MethodType:
@@ -172,7 +172,7 @@ class State:
 _EMPTY = CellType()
 _FIELD = type(vars(namedtuple("_Example", "field"))["field"])  # the descriptor of a named tuple's field
 _ATOMS = {
-    bool, int, float, complex, str, bytes, NoneType, type(Ellipsis), torch.dtype, torch.device, torch.Size,
+    bool, int, float, complex, str, bytes, range, NoneType, type(Ellipsis), torch.dtype, torch.device, torch.Size,
     torch.layout, torch.memory_format,
 }  # fmt: skip
 _LIBRARIES = {
@@ -226,6 +226,8 @@ def _is_of_library(kind: type, value: Any) -> bool:
 
 def _is_python(cls: type) -> bool:
     """Tell whether all of the state that a class adds to its instances is in their `__dict__`."""
+    if cls is Generic:
+        return True
     is_heap = bool(cls.__flags__ & 1 << 9)  # not a type of C, such as list
     return is_heap and "__slots__" not in vars(cls) and _root(cls.__module__) not in _LIBRARIES - {"torch", "funcnet"}
 

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from funcnet import tree
-from funcnet.compiler import Jit, is_disabled
+from funcnet.compiler import is_disabled
 from funcnet.compiler.calls import Compiled, Request, prepare_call, trace_call
 from funcnet.compiler.errors import NoCompilerError, UnsupportedError
+from funcnet.compiler.jit import function_of
 from funcnet.compiler.known_calls import is_usual
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.program import Block, Scan, Switch, While
@@ -72,7 +73,7 @@ def _compiled(
     if not _is_plain_call(leaves):
         return None
     try:
-        state = State(functions, _function_of)
+        state = State(functions, function_of)
         settings = torch.is_grad_enabled(), global_settings()
         key = (name, *state.parts, *options, structure, *map(tensor_key, leaves), *settings)
         found = _loops.get(key, _UNKNOWN)
@@ -81,15 +82,12 @@ def _compiled(
     if found is _UNKNOWN:
         request = Request(args, {}, leaves, structure, key, leaves, (), functions)
         found = _prepared(name, run, request, state, is_worth)
-        _keep(key, found)
+        if found is None or found.is_general:
+            _keep(key, found)
     return None if found is None else _run(found, functions, leaves, key)
 
 
 _UNKNOWN: Any = object()
-
-
-def _function_of(value: Any) -> Any:
-    return value.f if type(value) is Jit and value.progress is None else None
 
 
 def _is_plain_call(leaves: list[Any]) -> bool:
@@ -125,7 +123,7 @@ def _prepared(
         return None
     try:
         progress = _ignore if name == "while_loop" else None
-        loop = prepare_call(program, body, request, "native", progress, keeps_captures=False)
+        loop = prepare_call(program, body, request, "native", progress)
     except (UnsupportedError, NoCompilerError):
         return None
     except Exception as error:  # a bug in the compiler: a warning here and an error in the tests

@@ -180,8 +180,14 @@ def test_steps_with_effects_have_them_at_each_step(kind, capsys, monkeypatch):
         with fn.disable_jit(disable):
             last = fn.scan(step, X[0], X)
         outcomes.append((last, *found()[:: 2 if kind == "reads_the_time" else 1], capsys.readouterr().out))
-    builds = 1 if kind == "calls_back" else 0  # a kernel calls back, too
-    assert compiled()[0] == builds and fn.tree.difference(*outcomes) is None
+    assert compiled()[0] == 0 and fn.tree.difference(*outcomes) is None
+
+
+def test_a_kernel_calls_back_the_function_of_its_own_loop():
+    for _ in range(2):
+        step, found = effects("calls_back")
+        fn.scan(step, X[0], X)
+        assert compiled() == (0, 0) and found()[0] == len(X)  # it is compiled, and not kept for other functions
 
 
 ERRORS = {

@@ -113,6 +113,7 @@ VALUES = {  # a function, bad arguments, good ones
     "bce_grad": (fn.grad(functional.binary_cross_entropy), [B + 0.5, B], [B, B]),
     "bce_module": (lambda x, y: torch.nn.BCELoss()(x, y), [B + 0.5, B], [B, B]),
     "quantile": (torch.quantile, [B, torch.tensor(1.5)], [B, torch.tensor(0.5)]),
+    "quantile by name": (lambda x, q: torch.quantile(input=x, q=q), [B, torch.tensor(1.5)], [B, torch.tensor(0.5)]),
     "quantile_of_one": (lambda x, q: x[:1].quantile(q), [B, torch.tensor(2.0)], [B, torch.tensor(1.0)]),
     "nanquantile": (torch.nanquantile, [B, -B], [B, B]),
     "assert": (lambda x: (torch._assert_async(x.sum() > 1), x * 2)[1], [-B], [B + 1]),

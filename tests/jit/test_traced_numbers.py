@@ -38,6 +38,7 @@ FLOATS = {
     "power": lambda x, a: x.abs() ** a,
     "power of a number": lambda x, a: a**x,
     "alpha": lambda x, a: torch.add(x, x, alpha=a),
+    "operands by name": lambda x, a: torch.add(input=x.abs(), other=x, alpha=a) + x.abs().pow(exponent=a),
     "alpha in place": lambda x, a: x.clone().mul_(a).add_(x, alpha=a),
     "full": lambda x, a: torch.full((3,), a),
     "full_like": lambda x, a: torch.full_like(x, a, dtype=torch.float64),

@@ -22,10 +22,10 @@ PROBABILITIES = {name: f"all elements of {name} should be between 0 and 1" for n
 
 
 def _of_quantile(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def rule(x: Tensor, q: Any, *args: Any, **options: Any) -> Tensor:
+    def rule(input: Tensor, q: Any, *args: Any, **options: Any) -> Tensor:
         if isinstance(q, Tensor):
             require(((q >= 0) & (q <= 1)).all(), "quantile() q values must be in the range [0, 1]")
-        return function(x, q, *args, **options)
+        return function(input, q, *args, **options)
 
     return rule
 

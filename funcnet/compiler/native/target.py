@@ -79,7 +79,7 @@ class Target:
     stacks: int = 256 * 1024
     slack: int = 64
     streams: int = 16
-    short_streams: int = 128
+    short_streams: int = 32
     short_nest: int = 256
     row: int = 64
     rows: int = 1 << 17

@@ -127,16 +127,18 @@ _RULES: dict[Any, Callable[..., Any]] = {
 }
 
 
-def _power(x: Any, y: Any) -> Any:
+def _power(input: Any, exponent: Any) -> Any:
     """Raise to a power that is a tensor: its derivative does not read the value of the exponent."""
-    return torch.pow(as_operand(y, x), as_operand(x, y))
+    return torch.pow(as_operand(exponent, input), as_operand(input, exponent))
 
 
 def _scaled(func: Callable[..., Any]) -> Callable[..., Any]:
     """Multiply by alpha first: torch's derivative tests whether alpha is 1."""
 
-    def run(x: Any, y: Any, *, alpha: Any = 1, **options: Any) -> Any:
-        return func(x, y * alpha, **options) if isinstance(alpha, SYMBOLS) else func(x, y, alpha=alpha, **options)
+    def run(input: Any, other: Any, *, alpha: Any = 1, **options: Any) -> Any:
+        if isinstance(alpha, SYMBOLS):
+            return func(input, other * alpha, **options)
+        return func(input, other, alpha=alpha, **options)
 
     return run
 
@@ -152,7 +154,7 @@ def _making(func: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# functions with a rule that applies before torch's autograd
+# functions with a rule that applies before torch's autograd, and has torch's names of the arguments
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.pow: _power,
     Tensor.pow: _power,

@@ -1,0 +1,94 @@
+"""Programs of functions that are jitted again, as in a loop around `jit(step)(...)`: equal ones are compiled once.
+
+A function that is jitted anew is traced anew, so that it sees every change of what it closes over. Its program is that
+of an earlier function if the trace would be the same: if everything that both depend on besides tensors is equal. Where
+that cannot be told, or where a trace has changed something, the function is traced.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from funcnet import tree
+from funcnet.compiler.calls import Compiled, Request, compile_call, program_key
+from funcnet.compiler.known_calls import is_usual
+from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.progress import Progress
+from funcnet.compiler.signature import is_fixed
+from funcnet.compiler.state import State, UnknownStateError
+from funcnet.compiler.tracing.spec import TensorSpec
+from funcnet.tree.flattening import is_leaf, one_level
+
+_MOST = 64  # programs that are kept
+_LARGEST = 2**24  # most bytes that a run of one of them needs: a kernel may keep the memory of its runs
+_programs: OrderedDict[Hashable, Compiled] = OrderedDict()
+
+
+def compiled_once(
+    lanes: Lanes,
+    request: Request,
+    specs: Sequence[TensorSpec],
+    backend: str,
+    progress: Progress | None,
+    of_jit: Callable[[Any], Any],
+) -> Compiled:
+    """Return the program of an equal function that fits the tensors of this one, or trace and compile the function."""
+    key = None if progress or not is_usual() else _key(lanes, request, specs, backend, of_jit)
+    if key is None:
+        return compile_call(lanes, request, specs, backend, progress)
+    found = _programs.get(key)
+    if found is not None and found.captures(request.holders) is not None:
+        _programs.move_to_end(key)
+        return found
+    compiled = compile_call(lanes, request, specs, backend, progress)
+    if _is_small(compiled, lanes) and compiled.is_general and key == _key(lanes, request, specs, backend, of_jit):
+        _keep(key, compiled)
+    return compiled
+
+
+def _keep(key: Hashable, compiled: Compiled) -> None:
+    _programs[key] = compiled
+    while len(_programs) > _MOST:
+        _programs.popitem(last=False)
+
+
+def _key(
+    lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, of_jit: Callable[[Any], Any]
+) -> Hashable | None:
+    """Return a key of everything that the trace depends on; None if there is no such key."""
+    parts = [leaf for leaf in request.leaves if not (isinstance(leaf, Tensor) or is_fixed(leaf))]
+    rest = [leaf.__class__ if any(leaf is part for part in parts) else leaf for leaf in request.leaves]
+    try:
+        state = State([*request.holders, *parts, [*_classes(request)]], of_jit)
+        given = program_key(lanes, replace(request, leaves=rest), specs)
+        key = given, backend, torch.is_grad_enabled(), *state.parts
+        hash(key)
+    except (UnknownStateError, RecursionError, TypeError):
+        return None
+    return key
+
+
+def _classes(request: Request) -> Iterator[Any]:
+    """Yield the class and the metadata of every node among the arguments whose class is not one of Python."""
+    found = list[Any]()
+
+    def collect(node: Any) -> bool:
+        if type(node) not in _PLAIN:
+            found.append(node)
+        return False
+
+    tree.leaves((request.args, request.kwargs), collect)
+    yield from ((type(node), one_level(node)[1]) for node in found if not is_leaf(node))
+
+
+_PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, type(None))
+
+
+def _is_small(compiled: Compiled, lanes: Lanes) -> bool:
+    """Tell whether a program may be kept: not one of torch.compile, nor one whose runs need much memory."""
+    choice = compiled.choice
+    return choice.backend in ("native", "eager") and choice.kernel.memory(lanes.size) <= _LARGEST

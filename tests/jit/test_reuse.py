@@ -1,0 +1,236 @@
+"""Functions that are jitted again use the program of an equal one, and see every change of what they close over."""
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import funcnet as fn
+from funcnet.compiler import reuse
+
+RATE = 2.0
+X = torch.arange(3.0)
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """Count the functions that are traced."""
+    found = []
+    compile_call = reuse.compile_call
+    monkeypatch.setattr(reuse, "compile_call", lambda *args: found.append(args) or compile_call(*args))
+    reuse._programs.clear()
+    return found
+
+
+def by_global(x):
+    return RATE * x
+
+
+class Model:
+    def __init__(self, rate):
+        self.rate, self.weight = rate, torch.full((3,), rate)
+
+    def apply(self, x):
+        return self.rate * x + self.weight
+
+
+MAKERS = {
+    "function": lambda: by_global,
+    "lambda": lambda: lambda x: torch.tanh(x) + 1,
+    "vmap": lambda: fn.vmap(lambda x: x.sin()),
+    "vmap of grad": lambda: fn.vmap(fn.grad(lambda x: x.sin())),
+    "partial": lambda: partial(torch.add, alpha=2, other=X),
+    "method": lambda: Model(2.0).apply,
+    "model": lambda: partial(fn.dense(2).apply, {"w": torch.ones(3, 2), "b": torch.ones(2)}),
+    "jitted inside": lambda: lambda x: fn.jit(by_global)(x),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_equal_function_is_traced_once(name, traces):
+    results = [fn.jit(MAKERS[name]())(X) for _ in range(3)]
+    assert len(traces) == 1
+    assert all(torch.equal(result, results[0]) for result in results)
+    torch.testing.assert_close(results[0], MAKERS[name]()(X))
+
+
+def test_a_step_in_a_loop_is_traced_once(traces):
+    optimizer = fn.optim.adam(0.1)
+    params, expected = ({"w": torch.ones(3)} for _ in range(2))
+    state = twin = optimizer.init(params)
+
+    def step(params, state, scale):
+        grads = fn.grad(lambda params: (params["w"] ** 2).sum() * scale)(params)
+        updates, state = optimizer.update(grads, state, params)
+        return fn.optim.apply_updates(params, updates), state
+
+    for scale in (1.0, 2.0, 3.0):
+        params, state = fn.jit(step)(params, state, scale)
+        expected, twin = step(expected, twin, scale)
+    assert len(traces) == 1
+    torch.testing.assert_close(params, expected)
+
+
+def changed_cell(value):
+    return lambda x: x * value
+
+
+def changed_default(value):
+    def f(x, factor=value):
+        return x * factor
+
+    return f
+
+
+def changed_item(value):
+    options = {"rate": value, "on": True}
+    return lambda x: x * options["rate"]
+
+
+def changed_length(value):
+    weights = [torch.ones(3)] * int(value)
+    return lambda x: sum(weights, x)
+
+
+def changed_function(value):
+    inner = torch.sin if value == 1 else torch.cos
+    return lambda x: inner(x)
+
+
+def changed_attribute(value):
+    options = SimpleNamespace(rate=value)
+    return lambda x: x * options.rate
+
+
+def changed_method(value):
+    return Model(value).apply
+
+
+def changed_class(value):
+    class Options:
+        rate = value
+
+    return lambda x: x * Options.rate
+
+
+def changed_axis(value):
+    return fn.vmap(lambda x: x, out_dims=0) if value == 1 else fn.vmap(lambda x: x + 1, out_dims=0)
+
+
+CHANGES = [
+    changed_cell, changed_default, changed_item, changed_length, changed_function, changed_attribute, changed_method,
+    changed_class, changed_axis,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", CHANGES)
+def test_a_change_is_seen(make):
+    for value in (1.0, 2.0, 1.0, math.inf, -0.0) if make is changed_cell else (1.0, 2.0, 1.0):
+        f = make(value)
+        torch.testing.assert_close(fn.jit(f)(X + 1), f(X + 1))
+
+
+def test_a_global_number_is_read_again(monkeypatch):
+    assert torch.equal(fn.jit(by_global)(X), 2 * X)
+    monkeypatch.setattr("jit.test_reuse.RATE" if __name__ == "jit.test_reuse" else f"{__name__}.RATE", 5.0)
+    assert torch.equal(fn.jit(by_global)(X), 5 * X)
+
+
+def test_closed_over_tensors_are_read_again(traces):
+    def make(weight):
+        return lambda x: x @ weight
+
+    for weight in (torch.ones(3), torch.full((3,), 2.0), torch.arange(6.0)[::2]):
+        torch.testing.assert_close(fn.jit(make(weight))(X), X @ weight)
+    assert len(traces) == 2  # of two strides
+
+
+def test_one_tensor_in_two_places_is_not_two():
+    def make(a, b):
+        return lambda x: x + a if a is b else x * a * b
+
+    ones, twos = torch.ones(3), torch.full((3,), 2.0)
+    for a, b in ((ones, ones), (ones, twos), (twos, twos)):
+        torch.testing.assert_close(fn.jit(make(a, b))(X), make(a, b)(X))
+
+
+def test_values_that_a_trace_reads_are_compared():
+    def make(weight):
+        return lambda x: x * 2 if weight.sum() > 3 else x
+
+    for weight in (torch.ones(3), torch.full((3,), 2.0), torch.ones(3)):
+        assert torch.equal(fn.jit(make(weight))(X), make(weight)(X))
+
+
+def test_options_and_settings_are_part_of_the_key(traces):
+    f = MAKERS["lambda"]()
+    for backend in ("native", "eager", "native"):
+        assert fn.jit(f, backend=backend).explain(X).backend == backend
+    with torch.no_grad():
+        fn.jit(f, backend="native")(X)
+    assert len(traces) == 3
+
+
+def test_side_effects_of_a_trace_are_repeated():
+    for _ in range(2):
+        seen = []
+        fn.jit(lambda x: seen.append(x.shape) or x)(X)  # noqa: B023
+        assert len(seen) == 1
+
+
+def test_callbacks_call_their_own_function():
+    for _ in range(2):
+        seen = []
+        fn.jit(lambda x: fn.debug.callback(seen.append, x))(X)  # noqa: B023
+        assert len(seen) == 1
+
+
+def test_methods_of_arguments_are_part_of_the_key():
+    @fn.tree.register_dataclass
+    @dataclass
+    class Scaled:
+        x: torch.Tensor
+
+        def value(self):
+            return self.x * self.factor
+
+    for Scaled.factor in (2.0, 3.0):
+        assert torch.equal(fn.jit(lambda scaled: scaled.value())(Scaled(X)), X * Scaled.factor)
+
+
+def test_functions_in_the_metadata_of_arguments_are_part_of_the_key():
+    rate = [2.0]
+
+    @fn.tree.register_dataclass
+    @dataclass
+    class Layer:
+        x: torch.Tensor
+        f: Any = field(default=lambda x: x * rate[0], metadata={"static": True})
+
+    for rate[0] in (2.0, 3.0):
+        assert torch.equal(fn.jit(lambda layer: layer.f(layer.x))(Layer(X)), X * rate[0])
+
+
+def test_a_function_among_the_arguments_is_part_of_the_key(traces):
+    def apply(f, x):
+        return f(x)
+
+    for value in (1.0, 2.0, 2.0):
+        assert torch.equal(fn.jit(apply)(changed_cell(value), X), X * value)
+    assert len(traces) == 2
+
+
+def test_few_programs_are_kept_and_none_of_large_runs(traces, monkeypatch):
+    monkeypatch.setattr(reuse, "_MOST", 2)
+    for value in range(4):
+        fn.jit(changed_cell(value))(X)
+    assert len(reuse._programs) == 2
+    monkeypatch.setattr(reuse, "_LARGEST", 100)
+    fn.jit(changed_cell(5.0))(torch.ones(1000))
+    assert len(traces) == 5 and all(program.program.captures == () for program in reuse._programs.values())
+    fn.jit(changed_cell(5.0))(torch.ones(1000))
+    assert len(traces) == 6
