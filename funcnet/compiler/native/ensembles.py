@@ -52,7 +52,7 @@ def lanes_per_block(program: LoopProgram, lanes: int, word: int, target: Target)
 
 def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
-    if isinstance(statement, Contract | Routine):
+    if isinstance(statement, Contract) or (isinstance(statement, Routine) and not statement.is_of_lapack):
         return _IN_LANES * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
@@ -61,7 +61,7 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
     """Estimate the time of a statement for one lane, with vectors along the last axis."""
     if isinstance(statement, Contract):
         return _SHARED[contractions.best(statement, target)] * statement.multiplications
-    if isinstance(statement, Routine):
+    if isinstance(statement, Routine) and not statement.is_of_lapack:
         return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE)
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
@@ -72,7 +72,8 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
 def _is_irregular(statement: Simple) -> bool:
     """Tell whether a statement computes the lanes of a block one by one."""
     parts = statement.body if isinstance(statement, Nest) else ()
-    return isinstance(statement, Sort) or any(isinstance(part, Gather | Scatter) for part in parts)
+    by_lane = isinstance(statement, Sort) or (isinstance(statement, Routine) and statement.is_of_lapack)
+    return by_lane or any(isinstance(part, Gather | Scatter) for part in parts)
 
 
 def _slowdown(program: LoopProgram, width: int, target: Target) -> float:
