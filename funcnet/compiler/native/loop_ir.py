@@ -96,12 +96,12 @@ class Accumulate:
 
 @dataclass(eq=False)
 class Scatter:
-    """view[indices] = value, or += value: in the order of the indices, so that the last write wins."""
+    """view[indices] = value, or `op` of both: in the order of the indices, so that the last write wins."""
 
     view: View
     indices: tuple[Operand, ...]
     value: Operand
-    accumulate: bool
+    op: str | None  # a primitive of two operands; None: write the value
 
 
 Part = Node | Store | Accumulate | Scatter
