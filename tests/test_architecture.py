@@ -51,7 +51,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/decompositions": [
         {"attention", "exact", "fallible", "indexing", "pooling", "systems"},
-        {"value_checks"},
+        {"resizing", "value_checks"},
         {"table"},
     ],
     "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
