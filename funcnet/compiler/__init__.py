@@ -69,6 +69,7 @@ through all of them, later ones straight to the kernel.
         native/toolchain.py              C text -> loaded library, through the cache on disk (native/kernel_cache.py)
         native/standalone.py             C text -> C files that need neither Python nor torch
         native/blas.py                   link the library to torch's BLAS
+        native/lapack.py                 the same for LAPACK, and the sizes of its workspaces
         native/call_costs.py             compare a kernel that calls torch with a replay
         native/cost.py                   estimate the work of a run: a long one is split over threads
         native/kernel.py                 run the library, in one thread or the lanes in several (native/threads.py)

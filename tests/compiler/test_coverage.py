@@ -39,8 +39,9 @@ FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
 WIDE = ("reduce", "substitute", "solve_one")  # functions of vectors of neighbouring elements only
+LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors")
 ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
-SCALAR = ("gemm", *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
+SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 

@@ -80,6 +80,36 @@ def test_sums_and_means_by_index(dtype: torch.dtype, backend: str) -> None:
         assert not jitted.explain(*args).calls
 
 
+@pytest.mark.filterwarnings("ignore:.*index_reduce", "ignore:There is a perf", "ignore:The reduce argument")
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.uint8])
+def test_products_and_extrema_by_index(dtype: torch.dtype) -> None:
+    def f(x, source):
+        return [
+            found
+            for how in ("prod", "amax", "amin")
+            for own in (True, False)
+            for found in (
+                x.scatter_reduce(-1, source.long() % 4, source, how, include_self=own),
+                x.index_reduce(0, torch.tensor([2, 0, 0, 1, 2]), source[:, :4], how, include_self=own),
+            )
+        ] + [x.scatter(1, source.long() % 4, source, reduce="multiply")]
+
+    check(f, *(numbers(*shape, seed=i).abs().to(dtype) for i, shape in enumerate(((5, 4), (5, 7)))), ulp=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["amax", "amin"])
+def test_gradients_of_extrema_by_index(how: str) -> None:
+    def f(x, source):
+        rows = torch.tensor([0, 2, 2, 0, 2, 0])[:, None].expand(source.shape)
+        return fn.grad(lambda *args: args[0].scatter_reduce(0, rows, args[1], how).sin().sum(), argnums=(0, 1))(
+            x, source
+        )
+
+    check(f, rand(4, 3), rand(6, 3))
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_through_indices(backend: str) -> None:
     def f(x, i):
@@ -128,6 +158,7 @@ WRITES = {
     "of_more": lambda x, i: table(x).scatter(1, i[:6].reshape(3, 2) % 3, x[:20].reshape(4, 5)),
     "of_fewer": lambda x, i: table(x).scatter_add(0, i[None, :2], table(x) * x[0]),
     "slice": lambda x, i: torch.slice_scatter(table(i), i[:6].reshape(2, 3), 0, 1, 3),
+    "largest": lambda x, i: table(x)[:, 0].scatter_reduce(0, i, x, "amax"),
     "index_add": lambda x, i: table(x).index_add(0, i, x[:, None].expand(-1, 3), alpha=3),
 }
 

@@ -86,21 +86,37 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
     return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
 
 
-def _reduce(add: Callable[..., Tensor], x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, own: bool) -> Any:
-    """Compute sums, and means by dividing them by the numbers of terms; x itself is a term if `own`."""
-    if how not in ("sum", "mean") or x.dtype not in (torch.float32, torch.float64):
+def _scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
+    """Compute means by dividing sums; without `include_self`, begin with the neutral element."""
+    if (how in ("sum", "mean") and not x.is_floating_point()) or x.dtype in _NARROW or (include_self and how in _PLAIN):
         return NotImplemented
-    counts = add(torch.full_like(x, own), dim, index, torch.ones_like(source))
-    sums = add(x if own else torch.where(counts > 0, 0, x), dim, index, source)
+    counts = torch.full_like(x, include_self).scatter_add(dim, index, torch.ones_like(source))
+    first = x if include_self else torch.where(counts > 0, _neutral(how, x.dtype), x)
+    if how in _PLAIN:
+        return aten.scatter_reduce.two(first, dim, index, source, how)
+    sums = first.scatter_add(dim, index, source)
     return sums / counts.clamp(min=1) if how == "mean" else sums
 
 
-def _scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
-    return _reduce(aten.scatter_add.default, x, dim, index, source, how, include_self)
+_PLAIN = ("prod", "amax", "amin")
+_NARROW = (torch.bool, torch.bfloat16, torch.float16)
+
+
+def _neutral(how: str, dtype: torch.dtype) -> float:
+    """Return the number that a reduction leaves unchanged."""
+    if how not in ("amax", "amin"):
+        return int(how == "prod")
+    if dtype.is_floating_point:
+        return -math.inf if how == "amax" else math.inf
+    return torch.iinfo(dtype).min if how == "amax" else torch.iinfo(dtype).max
 
 
 def _index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
-    return _reduce(aten.index_add.default, x, dim, index, source, how, include_self)
+    """Scatter along the axis."""
+    if not x.ndim or index.ndim != 1 or x.dtype in _NARROW or (how == "mean" and not x.is_floating_point()):
+        return NotImplemented
+    places = index.view(-1, *(1 for _ in source.shape[dim % x.ndim + 1 :])).expand(source.shape)
+    return aten.scatter_reduce.two(x, dim, places, source, how, include_self=include_self)
 
 
 def rules() -> dict[Any, Callable[..., Any]]:

@@ -82,9 +82,7 @@ def _largest_backward(grad: Tensor, x: Tensor, index: Tensor, *, axes: int) -> A
     return plane.scatter_add(-1, index.flatten(-axes), grad.flatten(-axes)).reshape(x.shape)
 
 
-def _nearest_backward(
-    grad: Tensor, output_size: Sequence[int], input_size: Sequence[int], *scales: float | None
-) -> Any:
+def nearest_backward(grad: Tensor, output_size: Sequence[int], input_size: Sequence[int], *scales: float | None) -> Any:
     """Sum the cotangents of the copies of each element, if all have equally many."""
     counts = input_size[2:]
     given = zip(scales, output_size, counts, strict=False)
@@ -152,8 +150,6 @@ def _repeated(x: Tensor, tile: Sequence[int]) -> Tensor:
     return x
 
 
-_NAMES = ("upsample_nearest{}d_backward", "_upsample_nearest_exact{}d_backward")
-_NEAREST = [getattr(aten, name.format(axes)).default for name in _NAMES for axes in (1, 2, 3)]
 RULES: dict[Any, Callable[..., Any]] = {
     aten._adaptive_avg_pool3d.default: _mean,
     aten._adaptive_avg_pool2d_backward.default: partial(_mean_backward, axes=2),
@@ -162,5 +158,4 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.adaptive_max_pool3d.default: _largest,
     aten.adaptive_max_pool2d_backward.default: partial(_largest_backward, axes=2),
     aten.adaptive_max_pool3d_backward.default: partial(_largest_backward, axes=3),
-    **dict.fromkeys(_NEAREST, _nearest_backward),
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, pooling, systems, value_checks
+from funcnet.compiler.decompositions import exact, indexing, pooling, resizing, systems, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
 from funcnet.compiler.errors import StagingError, user_line
@@ -295,4 +295,5 @@ _OWN: dict[Any, Rule] = {
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,
     **pooling.RULES,
+    **resizing.RULES,
 }

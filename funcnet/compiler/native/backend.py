@@ -12,6 +12,7 @@ from funcnet.compiler.native import (
     contractions,
     ensembles,
     fission,
+    lapack,
     memory,
     outlining,
     rows,
@@ -144,7 +145,8 @@ def _built(
         check_calls_pay(program, found.loops.calls, target)
     found.dump()
     library = toolchain.load(found.text)
-    linked = blas.link(library.handle, found.text), workers.link(library.handle, found.text)
+    is_linked = [link(library.handle, found.text) for link in (blas.link, lapack.link)]
+    linked = any(is_linked), workers.link(library.handle, found.text)
     statements, plan = found.loops.statements, found.plan
     steps = sum(loop.counter.length for loop in outermost(statements))
     total, messages, calls = work(statements, target), found.loops.messages, found.loops.calls

@@ -15,7 +15,7 @@ _SYMBOLS = {"f32": "sgemm_", "f64": "dgemm_"}
 
 def has_gemm(dtype: torch.dtype) -> bool:
     """Tell whether torch has a BLAS with the usual names on this machine."""
-    return hasattr(_torch(), _SYMBOLS["f32" if dtype == torch.float32 else "f64"])
+    return hasattr(of_torch(), _SYMBOLS["f32" if dtype == torch.float32 else "f64"])
 
 
 def layout(matrix: View) -> tuple[str, int] | None:
@@ -32,14 +32,14 @@ def link(library: ctypes.CDLL, text: str) -> bool:
     """Set the pointers to BLAS that a kernel's text defines; tell whether there are any."""
     used = {kind: symbol for kind, symbol in _SYMBOLS.items() if f"gemm_{kind}" in text}
     for kind, symbol in used.items():
-        pointer = ctypes.cast(getattr(_torch(), symbol), ctypes.c_void_p)
+        pointer = ctypes.cast(getattr(of_torch(), symbol), ctypes.c_void_p)
         ctypes.c_void_p.in_dll(library, f"gemm_{kind}").value = pointer.value
     return bool(used)
 
 
 def limit() -> "ctypes._NamedFuncPointer | None":
     """Return the C function that sets the number of threads of BLAS in the thread that calls it, if there is one."""
-    found = _torch()  # MKL does not ask OpenMP once torch has set its number of threads
+    found = of_torch()  # MKL does not ask OpenMP once torch has set its number of threads
     return getattr(found, "MKL_Set_Num_Threads_Local", getattr(found, "omp_set_num_threads", None))
 
 
@@ -50,7 +50,7 @@ def single_threaded() -> Iterator[None]:
     if set_number is None:
         yield
         return
-    before = 0 if set_number.__name__.startswith("MKL") else _torch().omp_get_max_threads()  # 0: as many as torch
+    before = 0 if set_number.__name__.startswith("MKL") else of_torch().omp_get_max_threads()  # 0: as many as torch
     set_number(1)
     try:
         yield
@@ -59,7 +59,7 @@ def single_threaded() -> Iterator[None]:
 
 
 @cache
-def _torch() -> ctypes.CDLL:
+def of_torch() -> ctypes.CDLL:
     """Load the library that contains torch's BLAS."""
     (path,) = Path(torch.__file__).parent.glob("lib/libtorch_cpu.*")
     return ctypes.CDLL(str(path))

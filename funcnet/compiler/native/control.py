@@ -43,7 +43,8 @@ class Failure:
     def error(self, number: int) -> Exception:
         """Return torch's error."""
         info = torch.zeros(math.prod(self.shape), dtype=torch.int32, device="cpu")
-        info[number // STEPS] = number % STEPS
+        step = number % STEPS
+        info[number // STEPS] = step - STEPS if step > STEPS - NEGATIVE else step
         try:
             torch.ops.aten._linalg_check_errors(info.reshape(self.shape), self.name, is_matrix=not self.shape)
         except RuntimeError as error:
@@ -55,6 +56,7 @@ class Failure:
 
 
 STEPS = 1 << 14  # of a factorisation, at most
+NEGATIVE = 32  # the last of these numbers stand for negative codes of LAPACK
 MOST = 1 << 28  # numbers of the errors of one check
 
 

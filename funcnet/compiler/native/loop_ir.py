@@ -96,12 +96,12 @@ class Accumulate:
 
 @dataclass(eq=False)
 class Scatter:
-    """view[indices] = value, or += value: in the order of the indices, so that the last write wins."""
+    """view[indices] = value, or `op` of both: in the order of the indices, so that the last write wins."""
 
     view: View
     indices: tuple[Operand, ...]
     value: Operand
-    accumulate: bool
+    op: str | None  # a primitive of two operands; None: write the value
 
 
 Part = Node | Store | Accumulate | Scatter
@@ -256,11 +256,13 @@ def writes(statement: Statement) -> Iterator[View]:
 
 
 def scratch(statement: Statement) -> Iterator[View]:
-    """Yield the scratch of a statement's long sums, including those in its body."""
+    """Yield the scratch of long sums and of LAPACK, including that of statements in the body."""
     match statement:
         case Nest():
             yield from (view for part in statement.body if isinstance(part, Accumulate) for view in part.scratch or ())
-        case Contract() | Cumulate() | Sort() | TorchCall() | Routine() | Check() | Break():
+        case Routine():
+            yield from (*statement.work, *statement.copies)
+        case Contract() | Cumulate() | Sort() | TorchCall() | Check() | Break():
             pass
         case Loop() | Repeat() | Case() | Section():
             yield from (view for inner in statement.body for view in scratch(inner))

@@ -5,17 +5,22 @@ from dataclasses import dataclass
 
 from funcnet.compiler.native.buffers import View
 
+_LAPACK = {"eigh": 10, "svd": 20, "reflect": 2, "multiply_reflectors": 2}  # routines, and the relative work of each
+_CALL = 1000  # operations in whose time LAPACK factors a small matrix
+
 
 @dataclass(eq=False)
 class Routine:
     """A C function that overwrites each matrix of a batch, which the leading axes of all views count.
 
     Attributes:
-        name: The function, in c/functions/factors.py.
+        name: The function, in c/functions/factors.py or c/functions/lapack.py.
         matrix: The matrices, with rows of neighbouring elements.
-        results: Further views that it writes: the pivots, and per matrix the number of the step that failed, else 0.
+        results: Further views that it writes: pivots, and per matrix the number of the step that failed, else 0.
         operands: Views that it only reads: a triangle, or pivots.
         options: Flags.
+        work: Scratch of a routine of LAPACK.
+        copies: Of such a routine in lanes, memory for the matrix, results and operands of one lane.
     """
 
     name: str
@@ -23,9 +28,18 @@ class Routine:
     results: tuple[View, ...] = ()
     operands: tuple[View, ...] = ()
     options: tuple[bool, ...] = ()
+    work: tuple[View, ...] = ()
+    copies: tuple[View, ...] = ()
+
+    @property
+    def is_of_lapack(self) -> bool:
+        """Whether LAPACK computes it, one lane after another."""
+        return self.name in _LAPACK
 
     @property
     def multiplications(self) -> int:
         """The number of multiplications, about."""
         size = math.prod(self.matrix.shape)
+        if self.is_of_lapack:
+            return _CALL * math.prod(self.matrix.shape[:-2]) + _LAPACK[self.name] * size * min(self.matrix.shape[-2:])
         return size if self.name == "permute" else size * self.matrix.shape[-2] // 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from funcnet.compiler import forks
-from funcnet.compiler.native import blas, toolchain
+from funcnet.compiler.native import blas, lapack, toolchain
 
 _REGISTERS = {16: 17, 32: 17, 64: 28}  # bytes of a vector -> vectors per tile, for 16, 16 and 32 registers
 
@@ -22,6 +22,8 @@ class Target:
         device: The device of its tensors.
         gemm: Dtypes of matrices that torch's BLAS multiplies.
         gemm_wins: Whether BLAS multiplies large matrices faster than packed panels.
+        lapack: Dtypes of matrices that torch's LAPACK factors within a kernel.
+        lapack_size: Most rows and columns of such matrices; calls of torch factor larger ones, by several threads.
         alignment: Alignment of vectors and arrays on the stack, in bytes.
         arena_alignment: Alignment of temporaries in the arena, in bytes.
         stack: Size of the largest temporary on the stack, in bytes.
@@ -73,6 +75,8 @@ class Target:
     device: str = "cpu"
     gemm: frozenset[torch.dtype] = frozenset()
     gemm_wins: bool = False
+    lapack: frozenset[torch.dtype] = frozenset()
+    lapack_size: int = 256
     alignment: int = 64
     arena_alignment: int = 128
     stack: int = 16 * 1024
@@ -127,6 +131,10 @@ class Target:
         """Return the number of elements of a vector for rows of some columns; short rows use a part of one."""
         return min(self.vector // dtype.itemsize, 1 << (columns - 1).bit_length())
 
+    def workspace(self, name: str, dtype: torch.dtype, *given: str | int) -> tuple[int, int]:
+        """Return the sizes of the workspaces of a routine of LAPACK; see `lapack.workspace`."""
+        return lapack.workspace(name, dtype, *given)
+
     @classmethod
     def host(cls) -> "Target":
         """Describe the machine that this process runs on.
@@ -134,8 +142,9 @@ class Target:
         Raises:
             NoCompilerError: There is no C compiler to ask for the machine's instructions.
         """
-        floats = filter(blas.has_gemm, () if forks.is_child else (torch.float32, torch.float64))
-        return cls(toolchain.compiler().vector, gemm=frozenset(floats), gemm_wins=wins())
+        floats = () if forks.is_child else (torch.float32, torch.float64)
+        gemm, factored = (frozenset(filter(has, floats)) for has in (blas.has_gemm, lapack.has))
+        return cls(toolchain.compiler().vector, gemm=gemm, gemm_wins=wins(), lapack=factored)
 
 
 def wins() -> bool:

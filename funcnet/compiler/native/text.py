@@ -115,8 +115,8 @@ class _Text:
                 return f"{self.view(view)} = {self.operand(value, names)}"
             case Accumulate(view, value, op):
                 return f"{self.view(view)} {op}= {self.operand(value, names)}"
-            case Scatter(view, indices, value, accumulate):
-                sign = "+=" if accumulate else "="
+            case Scatter(view, indices, value, op):
+                sign = f"{op or ''}="
                 return f"{self.view(view)} at {self.operands(indices, names)} {sign} {self.operand(value, names)}"
             case _:
                 return never(part)

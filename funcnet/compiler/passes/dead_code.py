@@ -1,9 +1,13 @@
 """Dead code elimination: remove the operations, carries and slices that no result depends on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
+
 from funcnet.compiler.program import Apply, Block, Op, Scan, Switch, Var, While, has_effect, inputs, variables
+
+aten = torch.ops.aten
 
 
 def remove_dead(block: Block) -> None:
@@ -21,6 +25,8 @@ def remove_dead(block: Block) -> None:
 def _narrow(op: Op, needed: set[Var]) -> None:
     """Drop the results, carries and slices that no needed output depends on."""
     match op:
+        case Apply():
+            _narrow_factorisation(op, needed)
         case Scan():
             _narrow_scan(op, needed)
         case While():
@@ -31,6 +37,23 @@ def _narrow(op: Op, needed: set[Var]) -> None:
             for branch in op.branches:
                 branch.results = _only(branch.results, live)
                 remove_dead(branch)
+
+
+_ALONE: dict[Any, tuple[int, Callable[..., tuple[Any, ...]]]] = {  # a result, and the arguments for it alone
+    aten._linalg_eigh.default: (0, lambda x, part="L", *_: (x, part, False)),
+    aten._linalg_svd.default: (1, lambda x, *_: (x, False, False)),
+    aten.linalg_qr.default: (1, lambda x, *_: (x, "r")),
+}
+
+
+def _narrow_factorisation(op: Apply, needed: set[Var]) -> None:
+    """Compute singular values, eigenvalues or a triangle alone if nothing else is needed, as torch's svdvals does."""
+    if op.target not in _ALONE or "complete" in op.args:
+        return
+    kept, arguments = _ALONE[op.target]
+    unneeded = {var: Var((0,), var.dtype, var.device) for i, var in enumerate(op.outputs) if i != kept}
+    if needed.isdisjoint(unneeded):
+        op.args, op.outputs = arguments(*op.args), tuple(unneeded.get(var, var) for var in op.outputs)
 
 
 def _narrow_scan(scan: Scan, needed: set[Var]) -> None:

@@ -10,7 +10,7 @@ from funcnet.compiler.native import merging
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import Kind, Primitive, applied, lines
-from funcnet.compiler.native.c.writer import Place, Writer
+from funcnet.compiler.native.c.writer import NAMES, Place, Writer
 from funcnet.compiler.native.loop_ir import (
     Accumulate,
     Const,
@@ -246,16 +246,24 @@ class Body:
     def scatter(self, part: Scatter, place: Place) -> None:
         """Print a store at computed indices, lane by lane if they vary."""
         view = part.view
-        op = f"{applied('add', view.dtype, view.varying)[1].symbol}=" if part.accumulate else "="
         held, target = (
             self.writer.fresh("h"),
             f"{self.writer.name(view.buffer)}[{self.computed(view, part.indices, place)}]",
         )
         self.writer.put(f"const {self.writer.type(view)} {held} = {self.read(part.value, place, view.varying)};")
         if any(x.varying for x in part.indices):
-            self.writer.put(each_lane(f"{target}[i] {op} {held}[i];"))
+            self.writer.put(each_lane(self.updated(part, f"{target}[i]", f"{held}[i]", NAMES[view.dtype])))
         else:
-            self.writer.put(f"{target} {op} {held};")
+            self.writer.put(self.updated(part, target, held, self.writer.type(view)))
+
+    def updated(self, part: Scatter, target: str, value: str, kind: str) -> str:
+        """Return the assignment of a scatter to an element of a C type."""
+        if part.op is None:
+            return f"{target} = {value};"
+        op, row = applied(part.op, part.view.dtype, part.view.varying)
+        if row.kind is Kind.INFIX:
+            return f"{target} {row.symbol}= {value};"
+        return f"{target} = {self.writer.call(op, kind, target, value)};"
 
     def computed(self, view: View, indices: Sequence[Operand], place: Place, *, is_within: bool = False) -> str:
         """Return the position in its buffer of an element at computed indices: that of lane i if any index varies."""

@@ -3,6 +3,7 @@
 import math
 
 from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.c.lapack import lapack
 from funcnet.compiler.native.c.writer import NAMES, Place, Writer
 from funcnet.compiler.native.cost import operations
 from funcnet.compiler.native.routines import Routine
@@ -20,7 +21,10 @@ def routine(writer: Writer, r: Routine) -> None:
     if operations(r, writer.target) > writer.target.poll_between:
         writer.stop()
     place = [f"b{axis}" for axis in range(len(batch))]
-    writer.put(f"{_PRINTERS[r.name](writer, r, place)};")
+    if r.is_of_lapack:
+        lapack(writer, r, place)
+    else:
+        writer.put(f"{_PRINTERS[r.name](writer, r, place)};")
     for _ in batch:
         writer.close()
 

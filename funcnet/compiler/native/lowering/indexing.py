@@ -77,9 +77,9 @@ def _scattered(
     place: Place,
     value: Value | Number,
     indices: Sequence[Value],
-    accumulate: bool,
+    op: str | None,
 ) -> Value:
-    """Return a copy of base with value written or added at place(i), in the order of i."""
+    """Return a copy of base with value written, or combined by op, at place(i), in the order of i."""
     operands = [lowering.view(index) for index in indices]
     source = value if isinstance(value, Number | Splat) else lowering.view(value)
     varying = any(view.varying for view in (*operands, *((source,) if isinstance(source, View) else ())))
@@ -88,7 +88,7 @@ def _scattered(
     nest = Nest(tuple(shape), sequential=True)
     emit = Emit(nest)
     where = place(emit, *(emit.cast(view.expand(nest.shape), torch.int64) for view in operands))
-    nest.body.append(Scatter(out, tuple(where), emit.cast(lowering.operand(source, nest), out.dtype), accumulate))
+    nest.body.append(Scatter(out, tuple(where), emit.cast(lowering.operand(source, nest), out.dtype), op))
     lowering.scope.add(nest, out)
     return out
 
@@ -97,7 +97,7 @@ def _index_put(
     lowering: Lowering, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False, *_: object
 ) -> Value:
     shape, place, aligned = _layout(lowering, x, indices)
-    return _scattered(lowering, x, shape, place, values, aligned, accumulate)
+    return _scattered(lowering, x, shape, place, values, aligned, "add" if accumulate else None)
 
 
 def _at(axis: int, rank: int) -> Place:
@@ -110,18 +110,28 @@ def _not_negative(emit: Emit, index: Operand) -> Operand:
     return emit("where", emit("lt", index, 0), Const(1 << 62, torch.int64), index)
 
 
-def _scatter(accumulate: bool) -> Rule:
-    def rule(
-        lowering: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None
-    ) -> Value:
-        if reduce not in (None, "add"):
-            raise UnsupportedError(f"{lowering.op.target} with reduce={reduce!r}: the native backend has none")
-        if not isinstance(source, Number | Splat):
-            source = replace(lowering.view(source), shape=index.shape)
-        added = accumulate or reduce == "add"
-        return _scattered(lowering, x, index.shape, _at(dim, len(x.shape)), source, [index], added)
+_COMBINED = {"add": "add", "sum": "add", "multiply": "mul", "prod": "mul", "amax": "maximum", "amin": "minimum"}
 
-    return rule
+
+def _scatter(
+    lowering: Lowering, x: Value, dim: int, index: Value, source: Value | Number, reduce: str | None = None
+) -> Value:
+    if not isinstance(source, Number | Splat):
+        source = replace(lowering.view(source), shape=index.shape)
+    op = None if reduce is None else _COMBINED[reduce]
+    return _scattered(lowering, x, index.shape, _at(dim, len(x.shape)), source, [index], op)
+
+
+def _scatter_add(lowering: Lowering, x: Value, dim: int, index: Value, source: Value) -> Value:
+    return _scatter(lowering, x, dim, index, source, "add")
+
+
+def _scatter_reduce(
+    lowering: Lowering, x: Value, dim: int, index: Value, source: Value, reduce: str, *, include_self: bool = True
+) -> Value:
+    if reduce not in _COMBINED or not include_self or x.dtype == torch.bool:
+        raise UnsupportedError(f"{lowering.op.target} of {x.dtype} with reduce={reduce!r}: left to torch")
+    return _scatter(lowering, x, dim, index, source, reduce)
 
 
 def _cat(lowering: Lowering, values: Sequence[Value], dim: int = 0) -> Value:
@@ -206,6 +216,7 @@ READS: dict[str, Rule] = {
 }
 WRITES: dict[str, Rule] = {
     "index_put": _index_put,
-    "scatter": _scatter(False),
-    "scatter_add": _scatter(True),
+    "scatter": _scatter,
+    "scatter_add": _scatter_add,
+    "scatter_reduce": _scatter_reduce,
 }

@@ -19,10 +19,10 @@ from funcnet.compiler.native.routines import Routine
 
 
 def _cholesky(lowering: Lowering, x: Value, *, upper: bool = False, **_: object) -> list[Value]:
-    a = _copy(lowering, x if upper else _transposed(lowering.view(x)), x.shape)
+    a = _copy(lowering, x if upper else transposed(lowering.view(x)), x.shape)
     info = lowering.temporary(x.shape[:-2], x.dtype, a.varying)
     lowering.scope.add(Routine("cholesky", a, (info,)), a, info)
-    return [a if upper else _transposed(a), _cast(lowering, info, torch.int32)]
+    return [a if upper else transposed(a), _cast(lowering, info, torch.int32)]
 
 
 def _cholesky_solve(lowering: Lowering, b: Value, factor: Value, upper: bool = False) -> Value:
@@ -36,10 +36,10 @@ def _cholesky_inverse(lowering: Lowering, factor: Value, upper: bool = False) ->
 
 def _solved_by_cholesky(lowering: Lowering, b: Value, factor: View, upper: bool) -> View:
     """Solve by the factor and by its transpose."""
-    lower = _transposed(factor) if upper else factor
+    lower = transposed(factor) if upper else factor
     x = _copy(lowering, b, lowering.op.outputs[0].shape, factor)
     _solve(lowering, x, lower)
-    _solve(lowering, x, _transposed(lower), upper=True)
+    _solve(lowering, x, transposed(lower), upper=True)
     return x
 
 
@@ -48,10 +48,10 @@ def _solve_triangular(
 ) -> Value:
     triangle, shape = lowering.view(a), lowering.op.outputs[0].shape
     if not left:
-        triangle, b, shape = _transposed(triangle), _transposed(lowering.view(b)), (*shape[:-2], shape[-1], shape[-2])
+        triangle, b, shape = transposed(triangle), transposed(lowering.view(b)), (*shape[:-2], shape[-1], shape[-2])
     x = _copy(lowering, b, shape, triangle)
     _solve(lowering, x, triangle, upper=upper == left, unit=unitriangular)
-    return x if left else _transposed(x)
+    return x if left else transposed(x)
 
 
 def _triangular_solve(
@@ -59,7 +59,7 @@ def _triangular_solve(
 ) -> list[Value]:
     triangle, (shape, other) = lowering.view(a), (var.shape for var in lowering.op.outputs)
     x = _copy(lowering, b, shape, triangle)
-    part = _transposed(triangle) if transpose else triangle
+    part = transposed(triangle) if transpose else triangle
     _solve(lowering, x, part, upper=upper != transpose, unit=unitriangular)
     return [x, triangle.expand(other)]
 
@@ -81,19 +81,19 @@ def _lu_solve(
 ) -> Value:
     factors, shape = lowering.view(lu), lowering.op.outputs[0].shape
     if not left:
-        b, shape = _transposed(lowering.view(b)), (*shape[:-2], shape[-1], shape[-2])
+        b, shape = transposed(lowering.view(b)), (*shape[:-2], shape[-1], shape[-2])
     is_varying = factors.varying or lowering.view(pivots).varying
     x = _copy(lowering, b, shape, varying=is_varying)
     if adjoint == left:  # (P L U)ᵀ
-        transposed = _transposed(factors)
-        _solve(lowering, x, transposed)
-        _solve(lowering, x, transposed, upper=True, unit=True)
+        other = transposed(factors)
+        _solve(lowering, x, other)
+        _solve(lowering, x, other, upper=True, unit=True)
         _permute(lowering, x, pivots, reverse=True)
     else:
         _permute(lowering, x, pivots, reverse=False)
         _solve(lowering, x, factors, unit=True)
         _solve(lowering, x, factors, upper=True)
-    return x if left else _transposed(x)
+    return x if left else transposed(x)
 
 
 def _lu_unpack(
@@ -124,7 +124,7 @@ def _lu_unpack(
     return results
 
 
-def _check_errors(lowering: Lowering, info: Value, name: str, *, is_matrix: bool) -> list[Value]:
+def check_errors(lowering: Lowering, info: Value, name: str, *, is_matrix: bool) -> list[Value]:
     """Raise after the run if a factorisation failed."""
     failure, shape = Failure(name, info.shape), info.shape
     if failure.count == 0:
@@ -153,7 +153,7 @@ def _cast(lowering: Lowering, view: View, dtype: torch.dtype) -> Value:
     return lowering.map(view.shape, lambda emit, x: emit.cast(x, dtype), view)
 
 
-def _transposed(x: View) -> View:
+def transposed(x: View) -> View:
     """Exchange the last two axes."""
     shape, strides = ((*sizes[:-2], sizes[-1], sizes[-2]) for sizes in (x.shape, x.strides))
     return replace(x, shape=shape, strides=strides)
@@ -163,7 +163,7 @@ def _copy(
     lowering: Lowering, x: Value, shape: Sequence[int], triangle: View | None = None, *, varying: bool = False
 ) -> View:
     """Return a copy of matrices with room after each row, for vectors; it varies if the matrices or the triangle do."""
-    varying |= _varies(x) or (triangle is not None and triangle.varying)
+    varying |= varies(x) or (triangle is not None and triangle.varying)
     columns = shape[-1]
     room = 0 if varying or columns == 1 else lowering.target.width(columns, x.dtype) - 1
     copy = replace(lowering.temporary((*shape[:-1], columns + room), x.dtype, varying), shape=tuple(shape))
@@ -171,7 +171,7 @@ def _copy(
     return copy
 
 
-def _varies(x: Value) -> bool:
+def varies(x: Value) -> bool:
     """Tell whether a value differs between lanes."""
     if isinstance(x, Splat):
         return False
@@ -211,5 +211,5 @@ RULES: dict[str, Rule] = {
     "linalg_lu_factor_ex": _lu_factor,
     "linalg_lu_solve": _lu_solve,
     "lu_unpack": _lu_unpack,
-    "_linalg_check_errors": _check_errors,
+    "_linalg_check_errors": check_errors,
 }

@@ -5,6 +5,7 @@ from funcnet.compiler.native.lowering import (
     convolution,
     elementwise,
     indexing,
+    lapack,
     loops,
     matrices,
     pooling,
@@ -25,6 +26,7 @@ _COMPUTE: dict[str, Rule] = {
     **sorting.RULES,
     **searching.RULES,
     **matrices.RULES,
+    **lapack.RULES,
 }
 RULES: dict[str, Rule] = {
     **{name: widened(rule) for name, rule in _COMPUTE.items()},

@@ -1,0 +1,135 @@
+"""LAPACK in native kernels: results have the bits of torch's, in batches, loops and lanes; errors and derivatives."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, linalg
+
+import funcnet as fn
+from funcnet.compiler import jit
+from funcnet.compiler.native import lapack
+from funcnet.compiler.native.target import Target
+
+VECTORS = {
+    "eigh": lambda x: linalg.eigh(square(x)),
+    "eigh of the upper triangle": lambda x: linalg.eigh(square(x), "U"),
+    "svd": linalg.svd,
+    "svd of rank": lambda x: linalg.svd(x, full_matrices=False),
+    "qr": linalg.qr,
+    "complete qr": lambda x: linalg.qr(x, "complete"),
+    "householder_product": lambda x: (linalg.householder_product(tall(x), 1 / (2 + tall(x)[..., 0, :].square())),),
+}
+ALONE = {  # in programs of their own: beside the vectors, these results are those of the same operation
+    "eigvalsh": lambda x: (linalg.eigvalsh(square(x)),),
+    "svdvals": lambda x: (linalg.svdvals(x),),
+    "triangle of qr": lambda x: (linalg.qr(x)[1],),
+}
+SHAPES = [(3, 3), (5, 1, 1), (3, 4, 2), (2, 3, 2, 5)]
+pytestmark = pytest.mark.skipif(not lapack.has(torch.float32), reason="torch's LAPACK has other names here")
+
+
+def square(x: Tensor) -> Tensor:
+    n = min(x.shape[-2:])
+    return x[..., :n, :n]
+
+
+def tall(x: Tensor) -> Tensor:
+    return x if x.shape[-2] >= x.shape[-1] else x.mT
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def check(x: Tensor, functions: dict[str, Callable[[Tensor], tuple[Tensor, ...]]]) -> None:
+    def every(x: Tensor) -> list[Tensor]:
+        return [result for f in functions.values() for result in f(x)]
+
+    compiled, want = jit(every, backend="native"), every(x)
+    assert not compiled.explain(x).calls
+    assert all(map(torch.equal, compiled(x), want))
+    if x.ndim == 3:
+        assert all(map(torch.equal, jit(fn.vmap(every), backend="native")(x), want))
+
+
+def test_results_have_the_bits_of_torch() -> None:
+    check(numbers(3, 4, 2), VECTORS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [*SHAPES, (20, 20), (9, 40, 23), (3, 70, 70)])
+def test_results_of_all_shapes_have_the_bits_of_torch(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    check(numbers(*shape, dtype=dtype), VECTORS)
+    check(numbers(*shape, dtype=dtype), ALONE)
+
+
+def test_a_loop_calls_lapack_directly() -> None:
+    def power(x: Tensor) -> Tensor:
+        return fn.scan(lambda x, _: (linalg.qr(x @ x)[0] + x.mT, None), x, length=5)[0]
+
+    x = numbers(3, 3)
+    compiled = jit(power, backend="native")
+    want = x
+    for _ in range(5):
+        want = linalg.qr(want @ want)[0] + want.mT
+    torch.testing.assert_close(compiled(x), want)
+    assert not compiled.explain(x).calls
+
+
+def test_denormal_numbers_are_not_flushed() -> None:
+    x = numbers(3, 3) * 1e-39
+    assert all(map(torch.equal, jit(linalg.svd, backend="native")(x), linalg.svd(x)))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3)])
+def test_a_failure_raises_the_error_of_torch(shape: tuple[int, ...]) -> None:
+    x = numbers(*shape)
+    x[..., -1, -1] = torch.nan
+    with pytest.raises(RuntimeError) as want:
+        linalg.svd(x)
+    with pytest.raises(type(want.value)) as got:
+        jit(linalg.svd, backend="native")(x)
+    assert str(got.value) == str(want.value)
+
+
+def test_a_failure_in_a_lane_leaves_the_others() -> None:
+    x = numbers(5, 3, 3)
+    x[2, 0, 0] = torch.nan
+    got, want = jit(fn.vmap(linalg.svdvals), backend="native")(x), linalg.svdvals(x[[0, 1, 3, 4]])
+    assert torch.equal(got[[0, 1, 3, 4]], want) and got[2].isnan().all()
+
+
+def loss(x: Tensor) -> Tensor:
+    values, vectors = linalg.eigh(x @ x.mT + torch.diag(torch.arange(3, dtype=x.dtype)))
+    q, r = linalg.qr(x)
+    u, s, v = linalg.svd(x)
+    return (values.sin() @ vectors.square()).sum() + (q.square() @ r).sin().sum() + ((u * s.sin()) @ v).cos().sum()
+
+
+@pytest.mark.slow
+def test_gradients_without_and_with_lanes() -> None:
+    x = numbers(5, 3, 3, dtype=torch.float64)
+    leaf = x.clone().requires_grad_()
+    (want,) = torch.autograd.grad(sum(map(loss, leaf)), leaf)
+    torch.testing.assert_close(jit(fn.grad(loss), backend="native")(x[0]), want[0])
+    torch.testing.assert_close(jit(fn.vmap(fn.grad(loss)), backend="native")(x), want)
+
+
+@pytest.mark.parametrize("change", [{"lapack": frozenset()}, {"lapack_size": 2}])
+def test_torch_factors_large_matrices_and_those_without_lapack(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = replace(Target.host(), **change)
+    monkeypatch.setattr(Target, "host", lambda: target)
+    x, compiled = numbers(3, 3), jit(lambda x: linalg.qr(x)[1] * 2, backend="native")
+    assert torch.equal(compiled(x), linalg.qr(x)[1] * 2)
+    assert [*compiled.explain(x).calls] == ["aten.linalg_qr.default"]
+
+
+def test_empty_matrices_are_left_to_torch() -> None:
+    x = torch.empty(2, 0, 3)
+    q, r = jit(linalg.qr, backend="native")(x)
+    assert (q.shape, r.shape) == ((2, 0, 0), (2, 0, 3))

@@ -1,0 +1,70 @@
+"""Resizing and padding by the edge in native kernels: values and gradients are those of torch's kernels."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import funcnet as fn
+from funcnet.compiler import jit
+
+AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3, "nearest": 2, "nearest-exact": 3}
+SIZES = {
+    "larger": {"size": 7},
+    "smaller": {"size": 3},
+    "one": {"size": 1},
+    "twice": {"scale_factor": 2.0},
+    "by a fraction": {"scale_factor": 1.7},
+    "by a small fraction": {"scale_factor": 0.6},
+    "by a rounded fraction": {"scale_factor": 1.3, "recompute_scale_factor": True},
+}
+PADDINGS = [(3, (2, 3)), (3, (-1, 2)), (4, (1, 2, 3, 0)), (4, (1, -2, -1, 2)), (5, (1, 1, 0, 2, 3, 1))]
+
+
+def numbers(ndim: int, dtype: torch.dtype) -> Tensor:
+    draw = torch.Generator().manual_seed(ndim)
+    return torch.randn((2, 3, 5, 4, 2)[:ndim], generator=draw, dtype=torch.float64).to(dtype)
+
+
+def check(resize: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    def f(x: Tensor) -> tuple[Tensor, Tensor]:
+        return resize(x), fn.grad(lambda x: resize(x).sin().sum())(x)
+
+    leaf = x.clone().requires_grad_()
+    resize(leaf).sin().sum().backward()
+    compiled, bound = jit(f, backend="native"), 32 * torch.finfo(x.dtype).eps
+    assert not compiled.explain(x).calls
+    torch.testing.assert_close(compiled(x), (resize(x), leaf.grad), rtol=bound, atol=bound)
+
+
+def test_images_twice_as_large() -> None:
+    x = numbers(4, torch.float32)
+    check(lambda x: functional.interpolate(x, scale_factor=2.0, mode="bilinear"), x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", AXES)
+def test_all_modes_and_sizes(mode: str, size: str, dtype: torch.dtype) -> None:
+    x = numbers(AXES[mode] + 2, dtype)
+    for align in (None,) if "nearest" in mode else (False, True):
+        check(lambda x, a=align: functional.interpolate(x, mode=mode, align_corners=a, **SIZES[size]), x)
+
+
+@pytest.mark.slow
+def test_lanes() -> None:
+    def f(x: Tensor) -> Tensor:
+        return functional.interpolate(x, 7, mode="bicubic").sin().sum()
+
+    x = torch.stack([numbers(4, torch.float64) + i for i in range(3)])
+    want = torch.stack([fn.grad(f)(each) for each in x])
+    torch.testing.assert_close(jit(fn.vmap(fn.grad(f)), backend="native")(x), want)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ndim, widths", PADDINGS)
+def test_padding_by_the_edge(ndim: int, widths: tuple[int, ...]) -> None:
+    check(lambda x: functional.pad(x, widths, mode="replicate"), numbers(ndim, torch.float64))
