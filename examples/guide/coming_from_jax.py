@@ -50,9 +50,9 @@ print(jnp.sum(x, axis=0), torch.sum(x, dim=0))
 # -> tensor([3., 5., 7.]) tensor([3., 5., 7.])
 
 # %% [markdown]
-# These methods differ: `x.var()` and `x.std()` of torch divide by n - 1, without an error; `x.max(0)` is a pair of values
-# and indices; `x.mean()` refuses integers and bools; `x.astype`, `x.transpose(1, 0, 2)` and `x[::-1]` raise errors, which
-# name the function to use if they pass a transformation. The functions of `fn.numpy` are as in JAX.
+# These methods differ: `x.var()` and `x.std()` of torch divide by n - 1, without an error; `x.max(0)` is a pair of
+# values and indices; `x.mean()` refuses integers and bools; `x.astype`, `x.transpose(1, 0, 2)` and `x[::-1]` raise
+# errors, which name the function to use if they pass a transformation. The functions of `fn.numpy` are as in JAX.
 
 # %%
 print(x.var(), jnp.var(x))
