@@ -10,6 +10,8 @@ from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from funcnet.array_methods import explain
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,7 +35,8 @@ def boundary(f: Callable[P, R]) -> Callable[P, R]:
 
 
 def shortened(error: Exception) -> Exception:
-    """Remove the libraries' frames from the traceback of an error and of its causes."""
+    """Remove the libraries' frames from the tracebacks of an error and its causes; add a remedy if one is known."""
+    explain(error)
     if os.environ.get("FUNCNET_TRACEBACK") == "full":
         return error
     for each in _chain(error):

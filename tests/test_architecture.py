@@ -8,7 +8,8 @@ from source_code import MODULES, PACKAGE, attributes, imports, is_within, relati
 
 FLOORS = {  # the layers of each layered folder, its files and folders, the lowest first
     "": [
-        {"_torch", "absent_names", "tracebacks"},
+        {"_torch", "absent_names", "array_methods"},
+        {"tracebacks"},
         {"tree"},
         {"reprs", "tree_util"},
         {"transforms"},

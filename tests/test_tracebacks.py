@@ -1,6 +1,7 @@
 """Errors that pass through transformations show the user's frames; FUNCNET_TRACEBACK=full shows all."""
 
 import traceback
+from operator import attrgetter
 
 import pytest
 import torch
@@ -98,3 +99,36 @@ def test_the_error_names_the_operation_that_reads_a_value(reader, mode):
         fn.compiler.StagingError, match=rf"jit: {name} needs the values of a tensor in <lambda>, .*test_tra"
     ):
         mode(f)(torch.ones(3))
+
+
+ARRAY_METHODS = {  # of JAX's arrays, and the function to use
+    "astype": (lambda x: x.astype(torch.float64), "numpy.astype"),
+    "at": (lambda x: x.at[0].set(1.0), "at"),
+    "transpose": (lambda x: x.transpose(1, 2, 0), "numpy.transpose"),
+    "max": (lambda x: x.max(0) + 1, "numpy.max"),
+    "mean of bools": (lambda x: (x > 0).mean(), "numpy.mean"),
+    "round": (lambda x: x.round(2), "numpy.round"),
+    "cumsum": (lambda x: x.cumsum(), "numpy.cumsum"),
+    "std": (lambda x: x.std(0, ddof=1), "numpy.std"),
+    "max over two axes": (lambda x: x.max(axis=(0, 1)), "numpy.max"),
+    "initial": (lambda x: x.min(axis=0, initial=1.0), "numpy.min"),
+    "reversed": (lambda x: x[::-1], "numpy.flip"),
+    "order": (lambda x: x.reshape(-1, order="F"), "numpy.reshape"),
+    "repeat": (lambda x: x.repeat(2, axis=0), "numpy.repeat"),
+}
+
+
+@pytest.mark.parametrize("transform", [fn.jit, fn.vmap, fn.grad])
+@pytest.mark.parametrize("name", ARRAY_METHODS)
+def test_an_error_of_a_method_names_the_function(name, transform):
+    f, function = ARRAY_METHODS[name]
+    with pytest.raises(Exception, match=rf"torch's, not those of JAX's arrays: use funcnet.{function}\(x"):
+        transform(f)(torch.ones(2, 3, 4, 5))
+    assert callable(attrgetter(function)(fn))
+
+
+def test_other_errors_of_attributes_get_no_remedy():
+    with pytest.raises(AttributeError, match="no attribute 'astype'$"):
+        fn.jit(lambda x: [x].astype)(X)
+    with pytest.raises(AttributeError, match="no attribute 'shap'$"):
+        fn.jit(lambda x: x.shap)(X)

@@ -50,6 +50,17 @@ print(jnp.sum(x, axis=0), torch.sum(x, dim=0))
 # -> tensor([3., 5., 7.]) tensor([3., 5., 7.])
 
 # %% [markdown]
+# These methods differ: `x.var()` and `x.std()` of torch divide by n - 1, without an error; `x.max(0)` is a pair of
+# values and indices; `x.mean()` refuses integers and bools; `x.astype`, `x.transpose(1, 0, 2)` and `x[::-1]` raise
+# errors, which name the function to use if they pass a transformation. The functions of `fn.numpy` are as in JAX.
+
+# %%
+print(x.var(), jnp.var(x))
+# -> tensor(3.5000) tensor(2.9167)
+print(jnp.max(x, axis=0), jnp.mean(x > 2), jnp.flip(x, axis=1)[0])
+# -> tensor([3., 4., 5.]) tensor(0.5000) tensor([2., 1., 0.])
+
+# %% [markdown]
 # `x.at[i].set(v)` is `fn.at(x)[i].set(v)`. Writing in place, `x[i] = v`, works, too, also under transformations, if the
 # tensor was made in the function; the transformations make a pure function of it.
 
