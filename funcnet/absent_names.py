@@ -72,8 +72,6 @@ INSTEAD = {
     },
     "funcnet.scipy": {
         "cluster": "for vq, compute distances and use jnp.argmin",
-        "fft": "use fn.numpy.fft",
-        "interpolate": "use fn.numpy.interp, or fn.scipy.ndimage.map_coordinates for a regular grid",
         "spatial": "write rotations as matrices",
     },
     "funcnet.scipy.linalg": {

@@ -38,6 +38,8 @@ SECTIONS = [  # the modules of the index, in its order
     "scipy.linalg",
     "scipy.special",
     "scipy.signal",
+    "scipy.fft",
+    "scipy.interpolate",
     "scipy.ndimage",
     "scipy.sparse.linalg",
     "ops",

@@ -18,8 +18,9 @@ from funcnet.numpy.promotion import as_tensor
 NAMES = {
     "jnp": jnp, "at": fn.at, "nn": nn, "lax": lax,
     "special": scipy.special, "stats": scipy.stats, "linalg": scipy.linalg,
-    "signal": scipy.signal, "ndimage": scipy.ndimage, "integrate": scipy.integrate, "krylov": scipy.sparse.linalg,
-    "optimize": scipy.optimize, "grad": fn.grad, "ops": ops, "image": image, "lax_linalg": lax.linalg,
+    "signal": scipy.signal, "sfft": scipy.fft, "interpolate": scipy.interpolate,
+    "ndimage": scipy.ndimage, "integrate": scipy.integrate, "krylov": scipy.sparse.linalg,
+    "optimize": scipy.optimize, "grad": fn.grad, "vmap": fn.vmap, "ops": ops, "image": image, "lax_linalg": lax.linalg,
 }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"kernel"},
     ],
     "numpy": [
-        {"axes", "promotion"},
+        {"axes", "kinks", "promotion"},
         {
             "binary",
             "bits",

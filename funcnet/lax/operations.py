@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 
 from funcnet import numpy as jnp
+from funcnet.numpy import kinks
 from funcnet.numpy.axes import all_axes, one_axis
 from funcnet.numpy.division import nonzero_divisor
 from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
 
 __all__ = [
-    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp",
+    "Precision", "RoundingMethod", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp",
     "convert_element_type", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "digamma", "div",
     "dot_general", "erf", "erf_inv", "erfc", "integer_pow", "is_finite", "lgamma", "logistic",
     "optimization_barrier", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
-    "reduce_xor", "rem", "round", "rsqrt", "select", "select_n", "sort", "sort_key_val", "split", "top_k",
+    "reduce_xor", "rem", "round", "rsqrt", "select", "select_n", "sort", "sort_key_val", "top_k",
 ]  # fmt: skip
 
 
@@ -28,6 +29,13 @@ class Precision(Enum):
     DEFAULT = 0
     HIGH = 1
     HIGHEST = 2
+
+
+class RoundingMethod(Enum):
+    """Which of two whole numbers at the same distance `round` returns."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
 
 
 Unary = Callable[[ArrayLike], Tensor]
@@ -53,8 +61,8 @@ is_finite = _float("is_finite", torch.isfinite, "Whether x is neither infinite n
 
 
 def convert_element_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
-    """Convert to a dtype."""
-    return as_tensor("convert_element_type", operand).to(as_dtype("convert_element_type", new_dtype))
+    """Convert to a dtype, as `jnp.astype`."""
+    return jnp.astype(operand, as_dtype("convert_element_type", new_dtype))
 
 
 def div(x: ArrayLike, y: ArrayLike) -> Tensor:
@@ -80,19 +88,19 @@ def integer_pow(x: ArrayLike, y: int) -> Tensor:
     return jnp.power(x, y)
 
 
-def round(x: ArrayLike, rounding_method: int = 0) -> Tensor:
-    """The nearest whole number; of two, the one away from 0 or, if rounding_method is 1, the even one."""
+def round(x: ArrayLike, rounding_method: RoundingMethod | int = RoundingMethod.AWAY_FROM_ZERO) -> Tensor:
+    """The nearest whole number; of two, the one away from 0 or, for TO_NEAREST_EVEN, the even one."""
     x = as_tensor("round", x)
     return (
         torch.round(x)
-        if rounding_method
+        if RoundingMethod(rounding_method) is RoundingMethod.TO_NEAREST_EVEN
         else torch.where(torch.abs(x - torch.trunc(x)) == 0.5, torch.trunc(x) + torch.sign(x), torch.round(x))
     )
 
 
 def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Tensor:
-    """Limit x to [min, max]; the order of the arguments is that of JAX."""
-    return jnp.clip(x, min, max)
+    """Limit x to [min, max]; the order of the arguments is that of JAX. At a limit, all derivatives are 0."""
+    return kinks.clamp(*promote("clamp", min, x, max))
 
 
 def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Tensor:
@@ -242,15 +250,6 @@ def approx_min_k(
     """The k least elements in ascending order, and their positions; they are exact, whatever the recall_target."""
     values, places = top_k(-as_tensor("approx_min_k", operand), k, axis=reduction_dimension)
     return -values, places
-
-
-def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Split an axis into parts of these sizes."""
-    x = as_tensor("split", operand)
-    axis = one_axis("split", axis, x.ndim)
-    if sum(sizes) != x.shape[axis]:
-        raise ValueError(f"split: expected sizes that sum to {x.shape[axis]}, the length of the axis, got {sizes}.")
-    return list(x.split(list(sizes), axis))
 
 
 def optimization_barrier(operand: Any) -> Any:

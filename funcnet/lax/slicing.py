@@ -15,7 +15,7 @@ __all__ = [
     "broadcast", "broadcast_in_dim", "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate",
     "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim",
     "dynamic_update_slice", "dynamic_update_slice_in_dim", "expand_dims", "full", "index_in_dim", "iota", "pad",
-    "reshape", "rev", "slice", "slice_in_dim", "squeeze", "tile", "transpose",
+    "reshape", "rev", "slice", "slice_in_dim", "split", "squeeze", "stack", "tile", "transpose", "unstack",
 ]  # fmt: skip
 
 _slice = slice
@@ -248,3 +248,22 @@ def _padded(x: Tensor, axis: int, low: int, high: int, value: Tensor) -> Tensor:
     whole = torch.cat([ends[0], x, ends[1]], axis)
     cut = max(-low, 0)
     return whole.narrow(axis, cut, whole.shape[axis] - cut - max(-high, 0))
+
+
+def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Split an axis into parts of these sizes."""
+    x = as_tensor("split", operand)
+    axis = one_axis("split", axis, x.ndim)
+    if sum(sizes) != x.shape[axis]:
+        raise ValueError(f"split: expected sizes that sum to {x.shape[axis]}, the length of the axis, got {sizes}.")
+    return list(x.split(list(sizes), axis))
+
+
+def stack(operands: Sequence[ArrayLike], axis: int = 0) -> Tensor:
+    """Put arrays of one shape next to each other along a new axis."""
+    return jnp.stack(operands, axis)
+
+
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis, without it."""
+    return jnp.unstack(x, axis=axis)

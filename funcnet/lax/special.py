@@ -14,7 +14,7 @@ from funcnet.transforms import custom_jvp
 
 __all__ = [
     "FftType", "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "clz", "complex", "fft", "igamma", "igammac",
-    "polygamma", "population_count", "reduce_precision", "shift_left", "shift_right_arithmetic",
+    "mulhi", "polygamma", "population_count", "reduce_precision", "shift_left", "shift_right_arithmetic",
     "shift_right_logical", "zeta",
 ]  # fmt: skip
 
@@ -113,12 +113,34 @@ def population_count(x: ArrayLike) -> Tensor:
     return count_ones(bits.to(torch.int64), torch.iinfo(bits.dtype).bits).to(bits.dtype)
 
 
+def mulhi(x: ArrayLike, y: ArrayLike) -> Tensor:
+    """The upper half of the bits of x * y, for integers of up to 32 bits.
+
+    Raises:
+        TypeError: x and y have another dtype.
+    """
+    a, b = promote("mulhi", x, y)
+    if a.is_floating_point() or a.is_complex() or a.dtype == torch.bool or a.dtype.itemsize > 4:
+        raise TypeError(f"mulhi: expected integers of up to 32 bits, got {a.dtype}.")
+    return (a.long() * b.long() >> torch.iinfo(a.dtype).bits).to(a.dtype)
+
+
 def bitcast_convert_type(operand: ArrayLike, new_dtype: DType) -> Tensor:
-    """The same bits as another dtype of the same width."""
+    """The same bits as another dtype; a new last axis holds the parts of a wider one, which numbers of it lack.
+
+    Raises:
+        ValueError: The last axis has not the length that fills one number of the wider dtype.
+    """
     x, dtype = as_tensor("bitcast_convert_type", operand), as_dtype("bitcast_convert_type", new_dtype)
-    if x.dtype.itemsize != dtype.itemsize:
-        raise ValueError(f"bitcast_convert_type: expected a dtype of {8 * x.dtype.itemsize} bits, got {dtype}.")
-    return x.view(dtype)
+    old, new = x.dtype.itemsize, dtype.itemsize
+    if old >= new:
+        return x.view(dtype) if old == new else x[..., None].view(dtype)
+    if x.ndim == 0 or x.shape[-1] != new // old:
+        raise ValueError(
+            f"bitcast_convert_type: expected a last axis of {new // old} to make {dtype} of {x.dtype}, got shape "
+            f"{tuple(x.shape)}."
+        )
+    return x.contiguous().view(dtype)[..., 0]
 
 
 def clz(x: ArrayLike) -> Tensor:

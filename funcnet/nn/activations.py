@@ -6,7 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from funcnet.numpy import kinks
 from funcnet.numpy.axes import one_axis
+from funcnet.numpy.binary import clip
 from funcnet.numpy.promotion import ArrayLike, as_tensor, inexact, named, promote
 
 __all__ = [
@@ -53,7 +55,7 @@ def _hard_silu(x: Tensor) -> Tensor:
 
 
 def _soft_sign(x: Tensor) -> Tensor:
-    return x / (torch.abs(x) + 1)
+    return x / (kinks.absolute(x) + 1)
 
 
 def _sparse_plus(x: Tensor) -> Tensor:
@@ -72,11 +74,15 @@ def _relu6(x: Tensor) -> Tensor:
     return torch.nn.functional.hardtanh(x, 0, 6)  # unlike that of clamp, its slope is 0 at 0 and at 6
 
 
+def _relu(x: Tensor) -> Tensor:
+    return torch.relu(x.to(torch.int32) if x.dtype == torch.bool else x)
+
+
 def _hard_tanh(x: Tensor) -> Tensor:
     return torch.clamp(x.to(torch.int32) if x.dtype == torch.bool else x, -1, 1)
 
 
-relu = _same("relu", torch.relu, "max(x, 0).")
+relu = _same("relu", _relu, "max(x, 0).")
 relu6 = _float("relu6", _relu6, "min(max(x, 0), 6).")
 hard_tanh = _same("hard_tanh", _hard_tanh, "x limited to [-1, 1].")
 identity = _same("identity", _identity, "x.")
@@ -95,7 +101,7 @@ log1mexp = _float("log1mexp", _log1mexp, "log(1 - exp(-x)) for x > 0.")
 
 def sparse_sigmoid(x: ArrayLike) -> Tensor:
     """(x + 1) / 2 limited to [0, 1], the derivative of sparse_plus."""
-    return torch.clamp((inexact(as_tensor("sparse_sigmoid", x)) + 1) / 2, 0, 1)
+    return clip((inexact(as_tensor("sparse_sigmoid", x)) + 1) / 2, 0, 1)
 
 
 def gelu(x: ArrayLike, approximate: bool = True) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from funcnet.numpy import kinks
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named, promote
 
 Binary = Callable[[ArrayLike, ArrayLike], Tensor]
@@ -87,13 +88,13 @@ divide = true_divide = _float("divide", torch.true_divide, "x / y, in floating-p
 float_power = _float("float_power", torch.pow, "x to the power y, in floating-point arithmetic.")
 maximum = _same("maximum", _maximum, "The larger of x and y; NaN if one is NaN.")
 minimum = _same("minimum", _minimum, "The smaller of x and y; NaN if one is NaN.")
-fmax = _same("fmax", torch.fmax, "The larger of x and y; the other one if one is NaN.")
-fmin = _same("fmin", torch.fmin, "The smaller of x and y; the other one if one is NaN.")
-hypot = _float("hypot", torch.hypot, "sqrt(x^2 + y^2), without overflow.")
+fmax = _same("fmax", kinks.fmax, "The larger of x and y; the other one if one is NaN.")
+fmin = _same("fmin", kinks.fmin, "The smaller of x and y; the other one if one is NaN.")
+hypot = _float("hypot", kinks.hypot, "sqrt(x^2 + y^2), without overflow.")
 arctan2 = atan2 = _float("arctan2", torch.atan2, "The angle of the point (y, x), in radians; the first argument is y.")
 logaddexp = _float("logaddexp", torch.logaddexp, "log(exp(x) + exp(y)), without overflow.")
 logaddexp2 = _float("logaddexp2", torch.logaddexp2, "log2(2^x + 2^y), without overflow.")
-copysign = _float("copysign", torch.copysign, "x with the sign of y.")
+copysign = _float("copysign", kinks.copysign, "x with the sign of y.")
 nextafter = _float("nextafter", torch.nextafter, "The number next to x towards y.")
 heaviside = _float("heaviside", _heaviside, "0 for x < 0, 1 for x > 0, and y at 0.")
 gcd = _same("gcd", torch.gcd, "The greatest common divisor of integers.")

@@ -43,8 +43,22 @@ def asarray(a: ArrayLike, dtype: DType | None = None) -> Tensor:
 
 
 def astype(x: ArrayLike, dtype: DType | None) -> Tensor:
-    """Convert to a dtype; floating-point numbers are rounded towards 0 to become integers."""
-    return converted("astype", x, torch.float32 if dtype is None else as_dtype("astype", dtype))
+    """Convert to a dtype; floating-point numbers are rounded towards 0 to become integers.
+
+    NaN becomes the integer 0, and numbers out of range the nearest integer of the dtype.
+    """
+    to = torch.float32 if dtype is None else as_dtype("astype", dtype)
+    is_integer = not (to.is_floating_point or to.is_complex or to in (torch.bool, torch.uint64))
+    if is_integer and isinstance(x, Tensor) and x.is_floating_point():
+        return _as_integers(x if x.dtype.itemsize > 2 else x.float(), to)
+    return converted("astype", x, to)
+
+
+def _as_integers(x: Tensor, dtype: torch.dtype) -> Tensor:
+    least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    inside = (x >= float(least)) & (x < float(most + 1))
+    limit = torch.where(torch.isnan(x), 0, torch.where(x > 0, most, least))
+    return torch.where(inside, torch.where(inside, x, 0.0).to(dtype), limit.to(dtype))
 
 
 def copy(a: ArrayLike) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from funcnet.numpy import kinks
 from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, inexact, named
 
 Unary = Callable[[ArrayLike], Tensor]
@@ -101,10 +102,6 @@ def _same(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
     return named(function, name, doc)
 
 
-def _cbrt(x: Tensor) -> Tensor:
-    return torch.sign(x) * torch.abs(x).pow(1 / 3)
-
-
 def _sinc(x: Tensor) -> Tensor:
     safe = torch.where(x == 0, 1.0, x) * math.pi
     series = 1 - (math.pi * x).square() / 6  # its second derivative at 0 is that of sinc
@@ -119,7 +116,7 @@ log2 = _float("log2", torch.log2, "The logarithm to base 2.")
 log10 = _float("log10", torch.log10, "The logarithm to base 10.")
 log1p = _float("log1p", torch.log1p, "log(1 + x), exact for small x.")
 sqrt = _float("sqrt", torch.sqrt, "The square root.")
-cbrt = _float("cbrt", _cbrt, "The cube root, negative for negative x.")
+cbrt = _float("cbrt", kinks.cbrt, "The cube root, negative for negative x.")
 reciprocal = _float("reciprocal", torch.reciprocal, "1 / x.")
 sin = _float("sin", torch.sin, "The sine of x radians.")
 cos = _float("cos", torch.cos, "The cosine of x radians.")
@@ -138,17 +135,13 @@ radians = deg2rad = _float("radians", torch.deg2rad, "Convert degrees to radians
 sinc = _float("sinc", _sinc, "sin(pi x) / (pi x), 1 at 0.")
 i0 = _float("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
 rint = _float("rint", torch.round, "The nearest whole number, the even one of two.")
-fabs = _float("fabs", torch.abs, "The absolute value, as floating-point numbers.")
+fabs = _float("fabs", kinks.absolute, "The absolute value, as floating-point numbers.")
 
 
 def angle(z: ArrayLike, deg: bool = False) -> Tensor:
     """The argument of a complex number, in radians, or in degrees if deg."""
     radians = torch.angle(inexact(as_tensor("angle", z)))
     return torch.rad2deg(radians) if deg else radians
-
-
-def _absolute(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.bool else torch.abs(x)
 
 
 def _sign(x: Tensor) -> Tensor:
@@ -177,7 +170,7 @@ def _is_real(x: Tensor) -> Tensor:
     return _imag(x) == 0
 
 
-abs = absolute = _same("absolute", _absolute, "The absolute value.")
+abs = absolute = _same("absolute", kinks.absolute, "The absolute value. Its derivative at 0 is 1.")
 negative = _same("negative", torch.neg, "-x.")
 positive = _same("positive", _positive, "x.")
 square = _same("square", torch.square, "x * x.")
@@ -205,6 +198,8 @@ invert = bitwise_not = bitwise_invert = _same(
 def round(a: ArrayLike, decimals: int = 0) -> Tensor:
     """Round to a number of decimals, ties to the even digit."""
     x = as_tensor("round", a)
+    if x.is_complex():
+        return torch.complex(round(x.real, decimals), round(x.imag, decimals))
     if decimals == 0 or not x.is_floating_point():
         return torch.round(x)
     scale = 10.0**decimals

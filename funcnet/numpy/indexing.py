@@ -212,10 +212,13 @@ def unravel_index(indices: ArrayLike, shape: int | Sequence[int]) -> tuple[Tenso
     return tuple(reversed(axes))
 
 
-def ravel_multi_index(multi_index: Sequence[ArrayLike], dims: Sequence[int], mode: str = "clip") -> Tensor:
-    """The positions in a flattened array of indices along each axis; mode "clip" or "wrap"."""
+def ravel_multi_index(
+    multi_index: Sequence[ArrayLike], dims: Sequence[int], mode: str = "clip", order: str = "C"
+) -> Tensor:
+    """The positions in a flattened array of indices along each axis; mode "clip" or "wrap"; order as in `reshape`."""
+    pairs = [*zip(multi_index, dims, strict=True)]
     position: Any = 0
-    for index, size in zip(multi_index, dims, strict=True):
+    for index, size in reversed(pairs) if order == "F" else pairs:
         position = position * size + bounded("ravel_multi_index", as_tensor("ravel_multi_index", index), size, mode)[0]
     return position.to(torch.int32)
 

@@ -1,7 +1,7 @@
 """Arrays made of parts of others: joined, split, repeated, rolled and flipped."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -191,17 +191,24 @@ def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 
 def delete(arr: ArrayLike, obj: Any, axis: int | None = None) -> Tensor:
-    """Remove the slices at an index, several indices or a slice."""
+    """Remove the slices at an index, several indices or a slice, or where a vector of bools is true."""
     x, axis = flat(as_tensor("delete", arr), axis)
     axis = one_axis("delete", axis, x.ndim)
     length = x.shape[axis]
-    gone = (
-        range(length)[obj]
-        if isinstance(obj, slice)
-        else [int(i) % length for i in as_tensor("delete", obj).reshape(-1)]
-    )
-    kept = [i for i in range(length) if i not in (gone if isinstance(obj, slice) else set(gone))]
+    gone = {*_places(obj, length)}
+    kept = [i for i in range(length) if i not in gone]
     return x.index_select(axis, torch.tensor(kept, dtype=torch.long, device=x.device))
+
+
+def _places(obj: Any, length: int) -> Iterable[int]:
+    if isinstance(obj, slice):
+        return range(length)[obj]
+    places = as_tensor("delete", obj).reshape(-1)
+    if places.dtype != torch.bool:
+        return [int(i) % length for i in places]
+    if len(places) != length:
+        raise ValueError(f"delete: expected {length} bools, one per slice, got {len(places)}.")
+    return [i for i, is_gone in enumerate(places) if is_gone]
 
 
 def block(arrays: Any) -> Tensor:

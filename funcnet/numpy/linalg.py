@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet.numpy.matrices import diagonal
+from funcnet.numpy import matrices
 from funcnet.numpy.products import cross, matmul, multi_dot, outer, tensordot, vecdot
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
 from funcnet.numpy.shapes import matrix_transpose
@@ -72,6 +72,11 @@ def vector_norm(x: ArrayLike, /, *, axis: Any = None, keepdims: bool = False, or
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     """The norm of matrices."""
     return torch.linalg.matrix_norm(_matrices("matrix_norm", x, square=False), ord, keepdim=keepdims)
+
+
+def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Tensor:
+    """The diagonals of the matrices, along a new last axis."""
+    return matrices.diagonal(x, offset, -2, -1)
 
 
 def det(a: ArrayLike) -> Tensor:

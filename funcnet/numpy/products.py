@@ -1,6 +1,8 @@
 """Products of vectors, matrices and tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -38,6 +40,14 @@ def result_in(preferred: DType | None, result: Tensor) -> Tensor:
     return result if preferred is None else result.to(as_dtype("preferred_element_type", preferred))
 
 
+def _multiplied(product: Callable[..., Tensor], *operands: Tensor) -> Tensor:
+    """Return a product in the dtype of its operands, which torch computes as int64 or, for bools, not at all."""
+    dtype = operands[0].dtype
+    if dtype == torch.bool:
+        return product(*(x.to(torch.int32) for x in operands)) != 0
+    return product(*operands).to(dtype)
+
+
 def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """Sum over the last axis of a and the second-to-last of b, or its only one; a product with numbers.
 
@@ -49,8 +59,13 @@ def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_
         return result_in(preferred_element_type, x * y)
     _check_sum("dot", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
     return result_in(
-        preferred_element_type, x @ y if y.ndim <= 2 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 2]))
+        preferred_element_type,
+        _multiplied(torch.matmul, x, y) if y.ndim <= 2 else _dot_along(x, y, [x.ndim - 1], [y.ndim - 2]),
     )
+
+
+def _dot_along(x: Tensor, y: Tensor, left: Sequence[int], right: Sequence[int]) -> Tensor:
+    return _multiplied(lambda x, y: torch.tensordot(x, y, (left, right)), x, y)
 
 
 def _check_sum(operation: str, left: int, right: int, x: Tensor, y: Tensor) -> None:
@@ -65,25 +80,25 @@ def matmul(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_eleme
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError("matmul: expected arrays of at least one axis, got a number. Use multiply.")
     _check_sum("matmul", x.shape[-1], y.shape[max(y.ndim - 2, 0)], x, y)
-    return result_in(preferred_element_type, x @ y)
+    return result_in(preferred_element_type, _multiplied(torch.matmul, x, y))
 
 
 def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Products of matrices and vectors: leading axes broadcast."""
     x, y = promote("matvec", x1, x2)
-    return (x @ y[..., None])[..., 0]
+    return _multiplied(torch.matmul, x, y[..., None])[..., 0]
 
 
 def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Products of conjugated vectors and matrices: leading axes broadcast."""
     x, y = promote("vecmat", x1, x2)
-    return (conjugated(x)[..., None, :] @ y)[..., 0, :]
+    return _multiplied(torch.matmul, conjugated(x)[..., None, :], y)[..., 0, :]
 
 
 def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:
     """The inner product of flattened arrays, the first one conjugated."""
     x, y = operands_in(preferred_element_type, promote("vdot", a, b))
-    return result_in(preferred_element_type, conjugated(x).reshape(-1) @ y.reshape(-1))
+    return result_in(preferred_element_type, _multiplied(torch.matmul, conjugated(x).reshape(-1), y.reshape(-1)))
 
 
 def vecdot(
@@ -109,7 +124,7 @@ def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_elemen
     x, y = operands_in(preferred_element_type, promote("inner", a, b))
     return result_in(
         preferred_element_type,
-        x * y if x.ndim == 0 or y.ndim == 0 else torch.tensordot(x, y, ([x.ndim - 1], [y.ndim - 1])),
+        x * y if x.ndim == 0 or y.ndim == 0 else _dot_along(x, y, [x.ndim - 1], [y.ndim - 1]),
     )
 
 
@@ -130,29 +145,38 @@ def tensordot(
     """Sum over several axes: the last ones of a and the first ones of b if axes is their number, else (of a, of b)."""
     x, y = operands_in(preferred_element_type, promote("tensordot", a, b))
     if isinstance(axes, int):
-        return result_in(preferred_element_type, torch.tensordot(x, y, axes))
+        axes = range(x.ndim - axes, x.ndim), range(axes)
     left, right = ([each] if isinstance(each, int) else list(each) for each in axes)
-    return result_in(
-        preferred_element_type,
-        torch.tensordot(
-            x, y, ([one_axis("tensordot", i, x.ndim) for i in left], [one_axis("tensordot", i, y.ndim) for i in right])
-        ),
-    )
+    left, right = ([one_axis("tensordot", i, z.ndim) for i in axes] for z, axes in ((x, left), (y, right)))
+    return result_in(preferred_element_type, _dot_along(x, y, left, right))
 
 
 def einsum(
-    subscripts: str,
+    subscripts: Any,
     /,
     *operands: ArrayLike,
     optimize: Any = None,
     precision: Any = None,
     preferred_element_type: DType | None = None,
 ) -> Tensor:
-    """Einstein summation, such as "ij,jk->ik"."""
+    """Einstein summation: of "ij,jk->ik" and two matrices, or of x, [0, 1], y, [1, 2], [0, 2]."""
     if not isinstance(subscripts, str):
-        raise TypeError(f"einsum: expected subscripts as a string first, got {type(subscripts).__name__}.")
+        subscripts, operands = _lettered([subscripts, *operands])
     operands = operands_in(preferred_element_type, promote("einsum", *operands))
-    return result_in(preferred_element_type, torch.einsum(subscripts, *operands))
+    return result_in(preferred_element_type, _multiplied(partial(torch.einsum, subscripts), *operands))
+
+
+def _lettered(arguments: list[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Convert arrays and lists of the numbers of their axes, in turn, to a string and the arrays."""
+    arrays, axes = arguments[: len(arguments) // 2 * 2 : 2], arguments[1::2]
+    lists = [*axes, *arguments[len(arguments) // 2 * 2 :]]
+    if not all(isinstance(each, list | tuple) for each in lists):
+        raise TypeError(
+            "einsum: expected a string and arrays, or arrays and lists of the numbers of their axes in turn."
+        )
+    texts = ["".join("..." if i is Ellipsis else ascii_letters[i] for i in each) for each in lists]
+    result = "->" + texts[-1] if len(lists) > len(axes) else ""
+    return ",".join(texts[: len(axes)]) + result, tuple(arrays)
 
 
 def kron(a: ArrayLike, b: ArrayLike) -> Tensor:

@@ -29,9 +29,10 @@ def sum(
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Tensor:
-    """The sum of elements; bools and small integers are added as int32."""
-    x = _included(_accumulated("sum", a, dtype), where, 0)
+    """The sum of elements; bools and small integers are added as int32, unless promote_integers is False."""
+    x = _included(_accumulated("sum", a, dtype, promote_integers), where, 0)
     axes = all_axes("sum", axis, x.ndim)
     total = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype) if axes else x  # torch sums over all axes for ()
     return total if initial is None else total + as_like("sum", initial, total)
@@ -45,17 +46,18 @@ def prod(
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Tensor:
-    """The product of elements; bools and small integers are multiplied as int32."""
-    x = _included(_accumulated("prod", a, dtype), where, 1)
+    """The product of elements; bools and small integers are multiplied as int32, unless promote_integers is False."""
+    x = _included(_accumulated("prod", a, dtype, promote_integers), where, 1)
     for each in sorted(all_axes("prod", axis, x.ndim), reverse=True):
         x = torch.prod(x, each, keepdim=keepdims, dtype=x.dtype)
     return x if initial is None else x * as_like("prod", initial, x)
 
 
-def _accumulated(operation: str, a: ArrayLike, dtype: DType | None) -> Tensor:
+def _accumulated(operation: str, a: ArrayLike, dtype: DType | None, promote_integers: bool) -> Tensor:
     x = as_tensor(operation, a)
-    return counted(x) if dtype is None else x.to(as_dtype(operation, dtype))
+    return (counted(x) if promote_integers else x) if dtype is None else x.to(as_dtype(operation, dtype))
 
 
 def _included(x: Tensor, where: ArrayLike | None, neutral: float) -> Tensor:

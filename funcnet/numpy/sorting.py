@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import flat, one_axis
+from funcnet.numpy.indexing import compress
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
 
 __all__ = [
@@ -92,20 +93,24 @@ def unique(
     return_counts: bool = False,
     axis: int | None = None,
     *,
+    equal_nan: bool = True,
     size: int | None = None,
     fill_value: ArrayLike | None = None,
+    sorted: bool = True,
 ) -> Any:
     """The different elements of the flattened array, or slices along an axis, in ascending order.
 
     Args:
-        ar: The array; its NaNs count as equal.
+        ar: The array.
         return_index: Whether to return the position of the first of each, int32.
         return_inverse: Whether to return the position in the result of each element, int32, of the shape of ar; of each
             slice, a vector.
         return_counts: Whether to return how often each occurs, int32.
         axis: The axis of the slices, which are compared as vectors. None: elements are compared.
+        equal_nan: Whether NaNs count as equal.
         size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
         fill_value: The element to fill up with; by default the least one.
+        sorted: Changes nothing: the result is sorted.
     Returns:
         The elements, or a tuple of them and the positions and counts that are asked for.
     """
@@ -113,7 +118,7 @@ def unique(
     rows = x.reshape(-1) if axis is None else torch.movedim(x, one_axis("unique", axis, x.ndim), 0)
     order = _order(rows)
     ordered = rows[order]
-    new = _starts(ordered)
+    new = _starts(ordered, equal_nan)
     length = int(new.sum()) if size is None else size
     group = torch.cumsum(new, 0) - 1
     place = torch.where(new, group, length).clamp(max=length)
@@ -145,10 +150,11 @@ def _order(rows: Tensor) -> Tensor:
     return order
 
 
-def _starts(ordered: Tensor) -> Tensor:
+def _starts(ordered: Tensor, equal_nan: bool = True) -> Tensor:
     """Tell which elements, or rows, in ascending order differ from the one before."""
     before, after = ordered[:-1], ordered[1:]
-    differs = (after != before) & ~((after != after) & (before != before))
+    differs = after != before
+    differs = differs & ~((after != after) & (before != before)) if equal_nan else differs
     differs = differs.flatten(1).any(1) if differs.ndim > 1 else differs
     return torch.cat([torch.ones(len(ordered[:1]), dtype=torch.bool, device=ordered.device), differs])
 
@@ -163,23 +169,69 @@ def union1d(ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None, fill_val
     return unique(torch.cat(parts), size=size, fill_value=fill_value)
 
 
-def setdiff1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
-    """The different elements of ar1 that are not in ar2, ascending; not inside `jit`."""
-    values = unique(ar1)
-    return values[isin(values, ar2, invert=True)]
+def setdiff1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Tensor:
+    """The different elements of ar1 that are not in ar2, ascending.
+
+    Args:
+        ar1, ar2: The arrays.
+        assume_unique: Changes nothing.
+        size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
+        fill_value: The element to fill up with, by default 0.
+    """
+    x, y = promote("setdiff1d", ar1, ar2)
+    ordered = torch.sort(x.reshape(-1)).values
+    return _kept(ordered, _starts(ordered) & isin(ordered, y, invert=True), size, fill_value)
 
 
-def intersect1d(ar1: ArrayLike, ar2: ArrayLike) -> Tensor:
-    """The different elements that are in both arrays, ascending; not inside `jit`."""
-    first, second = promote("intersect1d", ar1, ar2)
-    values = unique(first)
-    return values[isin(values, second)]
+def _kept(ordered: Tensor, keep: Tensor, size: int | None, fill_value: ArrayLike | None) -> Tensor:
+    return compress(keep, ordered, size=size, fill_value=0 if fill_value is None else fill_value)
 
 
-def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False) -> Tensor:
-    """The different elements that are in one of two arrays only, ascending; not inside `jit`."""
+def intersect1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    return_indices: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Any:
+    """The different elements that are in both arrays, ascending; size and fill_value as for `setdiff1d`.
+
+    With return_indices, also the positions in each array of the first of them, int32; these are not computed for a
+    size.
+    """
+    x, y = (part.reshape(-1) for part in promote("intersect1d", ar1, ar2))
+    if return_indices and size is not None:
+        raise NotImplementedError("intersect1d: expected size=None for return_indices=True.")
+    ordered = torch.sort(x).values
+    values = _kept(ordered, _starts(ordered) & isin(ordered, y), size, fill_value)
+    return (values, *(_first_places(each, values) for each in (x, y))) if return_indices else values
+
+
+def _first_places(x: Tensor, values: Tensor) -> Tensor:
+    return (x == values[:, None]).to(torch.int8).argmax(1).to(torch.int32)
+
+
+def setxor1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Tensor:
+    """The different elements that are in one of two arrays only, ascending; size and fill_value as for `setdiff1d`."""
     x, y = (part.reshape(-1) for part in promote("setxor1d", ar1, ar2))
-    return unique(torch.cat([x[~isin(x, y)], y[~isin(y, x)]]))
+    ordered = torch.sort(torch.cat([x, y])).values
+    return _kept(ordered, _starts(ordered) & ~(isin(ordered, x) & isin(ordered, y)), size, fill_value)
 
 
 def unique_values(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> Tensor:

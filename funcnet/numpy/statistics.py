@@ -18,6 +18,7 @@ from funcnet.numpy.promotion import (
     counted,
     floating,
     inexact,
+    is_weak,
     promote,
 )
 from funcnet.numpy.reductions import mean
@@ -114,7 +115,8 @@ def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Axis = None) -> Any:
 
     Args:
         f: An array with at least two elements per axis.
-        varargs: The distances between elements: none for 1, one number for all axes, or one per axis.
+        varargs: The distances between elements: none for 1, one number for all axes, or one per axis. A vector holds
+            the coordinates of the elements instead.
         axis: The axes, by default all.
     Returns:
         One array per axis in a list, or alone if there is one axis.
@@ -130,9 +132,22 @@ def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Axis = None) -> Any:
 
 def _central(x: Tensor, axis: int, step: Any) -> Tensor:
     n = x.shape[axis]
+    if not is_weak(step) and as_tensor("gradient", step).ndim == 1:
+        return _central_at(x, axis, inexact(as_tensor("gradient", step)))
     first, last = diff(x.narrow(axis, 0, 2), axis=axis), diff(x.narrow(axis, n - 2, 2), axis=axis)
     middle = (x.narrow(axis, 2, n - 2) - x.narrow(axis, 0, n - 2)) / 2
     return torch.cat([first, middle, last], axis) / step
+
+
+def _central_at(x: Tensor, axis: int, points: Tensor) -> Tensor:
+    """Return differences of second order at points of unequal distances."""
+    if len(points) != x.shape[axis]:
+        raise ValueError(f"gradient: expected {x.shape[axis]} coordinates along axis {axis}, got {len(points)}.")
+    steps = torch.diff(points)
+    slopes = diff(x, axis=axis).movedim(axis, -1) / steps
+    before, after = steps[:-1], steps[1:]
+    middle = (after * slopes[..., :-1] + before * slopes[..., 1:]) / (before + after)
+    return torch.cat([slopes[..., :1], middle, slopes[..., -1:]], -1).movedim(-1, axis)
 
 
 def unwrap(p: ArrayLike, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi) -> Tensor:
@@ -171,7 +186,8 @@ def interp(
 ) -> Tensor:
     """Interpolate linearly between the points (xp, fp), xp in ascending order; left and right hold outside of them.
 
-    With a period, x and xp count modulo it, xp needs no order, and left and right have no effect.
+    "extrapolate" for left or right continues the line at that end. With a period, x and xp count modulo it, xp needs no
+    order, and left and right have no effect.
     """
     x, xp, fp = floating("interp", x, xp, fp)
     if period is not None:
@@ -183,8 +199,11 @@ def interp(
     start, width = xp[upper - 1], xp[upper] - xp[upper - 1]
     slope = torch.where(width == 0, 0.0, (fp[upper] - fp[upper - 1]) / torch.where(width == 0, 1.0, width))
     result = fp[upper - 1] + (x - start) * slope
-    result = torch.where(x < xp[0], fp[0] if left is None else left, result)
-    return torch.where(x > xp[-1], fp[-1] if right is None else right, result)
+    if left != "extrapolate":
+        result = torch.where(x < xp[0], fp[0] if left is None else left, result)
+    if right != "extrapolate":
+        result = torch.where(x > xp[-1], fp[-1] if right is None else right, result)
+    return result
 
 
 def cov(

@@ -148,8 +148,16 @@ def promote_types(a: DType, b: DType) -> torch.dtype:
 
 
 def can_cast(from_: DType, to: DType) -> bool:
-    """Tell whether promotion may convert from one dtype to the other."""
-    return promote_types(from_, to) == as_dtype("can_cast", to)
+    """Tell whether the second dtype holds every number of the first: float32 does not hold every int32."""
+    old, new = as_dtype("can_cast", from_), as_dtype("can_cast", to)
+    is_integer = not (old.is_floating_point or old.is_complex or old == torch.bool)
+    if is_integer and (new.is_floating_point or new.is_complex):
+        digits = _DIGITS.get(new.to_real(), 64)
+        return torch.iinfo(old).bits - old.is_signed <= digits
+    return promote_types(old, new) == new
+
+
+_DIGITS = {torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}  # of a significand; float64 counts for int64, too
 
 
 def finfo(dtype: DType) -> torch.finfo:

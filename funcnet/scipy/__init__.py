@@ -1,11 +1,11 @@
-"""jax.scipy on torch tensors: special functions, distributions, linear algebra, signals and images."""
+"""jax.scipy on torch tensors: special functions, distributions, linear algebra, signals, images and interpolation."""
 
 from typing import NoReturn
 
 from funcnet.absent_names import absent
-from funcnet.scipy import integrate, linalg, ndimage, optimize, signal, sparse, special, stats
+from funcnet.scipy import fft, integrate, interpolate, linalg, ndimage, optimize, signal, sparse, special, stats
 
-__all__ = ["integrate", "linalg", "ndimage", "optimize", "signal", "sparse", "special", "stats"]
+__all__ = ["fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "special", "stats"]
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Convolutions and correlations of tensors of any rank: jax.scipy.signal."""
+"""Convolutions, correlations and spectra of tensors of any rank: jax.scipy.signal."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,11 @@ from torch import Tensor
 
 from funcnet.numpy.axes import one_axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating
+from funcnet.scipy.spectra import csd, detrend, istft, stft, welch
 
-__all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve"]
+__all__ = [
+    "convolve", "convolve2d", "correlate", "correlate2d", "csd", "detrend", "fftconvolve", "istft", "stft", "welch",
+]  # fmt: skip
 
 _MODES = ("full", "same", "valid")
 
