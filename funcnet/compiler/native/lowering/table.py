@@ -27,7 +27,7 @@ _COMPUTE: dict[str, Rule] = {
     **matrices.RULES,
 }
 RULES: dict[str, Rule] = {
-    **{name: widened(rule) for name, rule in _COMPUTE.items()},
+    **{name: widened(name, rule) for name, rule in _COMPUTE.items()},
     **views.RULES,
     **indexing.READS,
     **loops.RULES,
