@@ -12,12 +12,9 @@ from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Number, Pending, Splat, Value
 from funcnet.compiler.program import Var, inputs
 
-
 _VALUES = View | Pending | Splat
 # operations of which ATen rounds a number, or a 0-d tensor of another dtype, to 16 bits; in the others it keeps float32
-_ROUNDING = frozenset(
-    "add sub rsub remainder fmod pow eq ne lt le gt ge hypot atan2 logaddexp xlogy heaviside hardshrink".split()
-)
+_ROUNDING = "add sub rsub remainder fmod pow eq ne lt le gt ge hypot atan2 logaddexp xlogy heaviside hardshrink"
 
 
 def widened(name: str, rule: Rule) -> Rule:
@@ -27,7 +24,7 @@ def widened(name: str, rule: Rule) -> Rule:
         op = lowering.op
         if not any(var.dtype in HALVES for var in (*op.outputs, *inputs(op))):
             return rule(lowering, *args, **options)
-        if name in _ROUNDING:
+        if name in _ROUNDING.split():
             args = _rounded(lowering, args)
         outputs = tuple(Var(var.shape, _wide(var.dtype), var.device) for var in op.outputs)
         lowering.op = replace(op, outputs=outputs)
