@@ -49,7 +49,7 @@ def sums():
     for term in terms[1:]:
         total = fn.tree.map(torch.add, total, term)
     assert fn.tree.equal(ranks.sum(terms[rank]), total), (ranks.sum(terms[rank]), total)
-    for dtype in (torch.float64, torch.complex64, torch.int32):  # large enough for memory that the ranks share
+    for dtype in (torch.float64, torch.complex64, torch.int32):  # in shared memory that grows
         large = [fn.random.normal(fn.random.key(r), (3, 20_001)).mul(100).to(dtype) for r in range(size)]
         total = large[0]
         for term in large[1:]:
@@ -128,10 +128,10 @@ def failing():
     return ranks.sum(torch.ones(1))
 
 
-def unequal():
-    """Sum tensors of another size on rank 1, through memory that a sum of larger ones has made."""
-    ranks.sum(torch.ones(40_000))
-    return ranks.sum(torch.ones(20_000 - 1_000 * ranks.rank()))
+def unequal(first, size):
+    """Sum tensors that have an element less on rank 1, after a sum of tensors of one size."""
+    ranks.sum(torch.ones(int(first)))
+    return ranks.sum(torch.ones(int(size) - ranks.rank()))
 
 
 def failing_in_fit(folder):

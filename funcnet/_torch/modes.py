@@ -1,8 +1,10 @@
 """Dispatch modes, torch function modes and forward-mode derivatives.
 
-Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py, 2.13.0.
+Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py,
+torch/fx/experimental/proxy_tensor.py, 2.13.0.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -28,6 +30,11 @@ def is_dispatching() -> bool:
 def is_in_dual_level() -> bool:
     """Tell whether a level of torch's forward-mode differentiation is open."""
     return forward_ad._current_level >= 0
+
+
+def make_fx_tracer() -> object:
+    """Return the tracer of the innermost call of make_fx, or None; its module takes long to import."""
+    return getattr(sys.modules.get("torch.fx.experimental.proxy_tensor"), "_CURRENT_MAKE_FX_TRACER", None)
 
 
 DispatchMode = _python_dispatch.TorchDispatchMode  # in public use, in a private module

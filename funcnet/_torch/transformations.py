@@ -58,6 +58,19 @@ def is_transforming() -> bool:
     return _functorch.peek_interpreter_stack() is not None
 
 
+def require_grad(tensor: Tensor) -> Tensor:
+    """Call requires_grad_(), which torch.func refuses; in a vmap, where it has no effect, return the tensor."""
+    layer = _functorch.peek_interpreter_stack()
+    if layer is not None and layer.key() == _functorch.TransformType.Vmap:
+        return tensor
+    before = _functorch.get_inplace_requires_grad_allowed()
+    _functorch.set_inplace_requires_grad_allowed(True)
+    try:
+        return tensor.requires_grad_()
+    finally:
+        _functorch.set_inplace_requires_grad_allowed(before)
+
+
 def derivative_levels() -> int:
     """Count the transformations that run now, except vmap."""
     stack = _functorch.get_interpreter_stack() or []

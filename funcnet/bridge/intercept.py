@@ -187,9 +187,8 @@ def _weight_norm(calls: Calls, function: Any, v: Tensor, g: Tensor, dim: int = 0
 
 
 def _require_grad(calls: Calls, function: Any, x: Tensor, requires_grad: bool = True) -> Tensor:
-    """Ignore the call under torch.func, which refuses it; transformers' checkpoints make it for their inputs."""
-    result: Tensor = x if requires_grad and _torch.is_transforming() else function(x, requires_grad)
-    return result
+    """Allow the call under torch.func; a derivative inside forward makes it, and transformers' checkpoints do."""
+    return _torch.require_grad(x) if requires_grad else function(x, requires_grad)
 
 
 def _no_renorm(calls: Calls, *_: Any) -> Tensor:

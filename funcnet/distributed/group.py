@@ -21,7 +21,6 @@ from funcnet.distributed.watch import Watch
 from funcnet.transforms import batching
 from funcnet.tree import Tree
 
-_LARGE = 1 << 15  # bytes of a tensor for shared memory, which needs an exchange of its own for the ranks to meet
 _LIMIT = timedelta(milliseconds=50)  # of a wait during which Python does not see signals
 
 
@@ -49,8 +48,7 @@ class Group:
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum of the tensors of all ranks, added in their order."""
-        is_large = tensor.device.type == "cpu" and tensor.nbytes >= _LARGE
-        terms = self.memory.exchange(tensor) if is_large and self.size > 1 else None
+        terms = self.memory.exchange(tensor) if tensor.device.type == "cpu" and self.size > 1 else None
         if terms is None and self.size == 2 and tensor.is_floating_point():  # the same sum in both orders
             return self._reduced(tensor.clone(memory_format=torch.contiguous_format))
         return reduce(torch.add, terms or self.gather(tensor))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 _FOLDER = "/dev/shm"  # of Linux; its files are in memory
 _ALIGNMENT = 64
+_LEAST = 1 << 15  # bytes per rank and row
 
 
 class Ranks(Protocol):
@@ -36,12 +37,20 @@ class SharedMemory:
         self.memory = torch.zeros(0, dtype=torch.uint8, device="cpu")
 
     def exchange(self, mine: Tensor) -> list[Tensor] | None:
-        """Return the tensors of all ranks, valid until the next exchange; None if the ranks do not share memory."""
+        """Return the tensors of all ranks, valid until the next exchange; None if the ranks do not share memory.
+
+        All ranks first agree on the size, as gloo ends a process whose tensor differs from those of the others.
+        """
         room = -(-mine.nbytes // _ALIGNMENT) * _ALIGNMENT
-        if self.is_shared and self.memory.numel() < 2 * self.ranks.size * room:
-            self.allocate(2 * self.ranks.size * room)
-        if not self.is_shared:
-            return None
+        if self.is_shared and self.memory.numel() >= 2 * self.ranks.size * room:
+            return self.exchanged(mine, room)
+        self.ranks.wait_for_all(mine.nbytes)
+        if self.is_shared:
+            self.allocate(2 * self.ranks.size * max(room, _LEAST))
+        return self.exchanged(mine, room) if self.is_shared else None
+
+    def exchanged(self, mine: Tensor, room: int) -> list[Tensor]:
+        """Write this rank's tensor to a row, wait until all have done so, and return the tensors there."""
         self.row = 1 - self.row
         first = self.row * (self.memory.numel() // 2)
         starts = [first + rank * room for rank in range(self.ranks.size)]

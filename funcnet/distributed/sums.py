@@ -20,8 +20,8 @@ def sum(values: Tree) -> Any:
 
     The terms are added in the order of the ranks, so that all ranks get the same bits. float16 and bfloat16 are added
     in float32. The sum may be taken inside `jit`, also in a step of `scan`, which stays one native kernel; it is not
-    differentiable. Leaves that are not tensors are returned unchanged. On Linux, ranks of one machine exchange large
-    tensors through shared memory.
+    differentiable. Leaves that are not tensors are returned unchanged. On Linux, ranks of one machine exchange tensors
+    through shared memory.
 
     Args:
         values: Any tree, of the same structure, shapes and dtypes on all ranks.

@@ -42,10 +42,10 @@ def get_items(x: Tensor, index: Any) -> Tensor:
     if not selects(index):
         return x[index]
     view, indices = _split(x, index if isinstance(index, tuple) else (index,))
+    # The gradient of index_select would need x, and that of an index needs the index: f may write to both.
     for axis, part in reversed([*enumerate(indices)]):
         if part is not None:
-            place = torch.where(part < 0, part + view.shape[axis], part)  # index_select takes no negative index
-            view = view.index_select(axis, place.reshape(1)).squeeze(axis)
+            view = view[(slice(None),) * axis + (part.clone().reshape(1),)].squeeze(axis)
     return view
 
 

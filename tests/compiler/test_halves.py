@@ -57,6 +57,28 @@ def exact(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
     ]
 
 
+def with_numbers(x: Tensor, number: float | Tensor) -> list[Tensor]:
+    """Operations that round the number to 16 bits, and some that do not."""
+    results = [x > number, x == number, number <= x, x - number, number - x, x + number, x % number]
+    return [*results, torch.where(x != number, x, 0), x * number, x / number]
+
+
+@HALVES
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 1.7])
+def test_operations_with_numbers_equal_eager_mode(number: float, dtype: torch.dtype) -> None:
+    x = torch.cat([rand(50, dtype=dtype), torch.full((2,), number, dtype=dtype)])
+    given = {
+        "a constant": (jit(lambda x: with_numbers(x, number), backend="native")(x), number),
+        "an argument": (jit(with_numbers, backend="native")(x, number), number),
+        "a tensor": (jit(with_numbers, backend="native")(x, torch.tensor(number)), torch.tensor(number)),
+    }
+    for kind, (results, value) in given.items():
+        for i, (got, want) in enumerate(zip(results, with_numbers(x, value), strict=True)):
+            assert got.dtype == want.dtype and torch.equal(got, want), (kind, i)
+    power = jit(lambda x: x.abs() ** number, backend="native")(x)
+    assert_close(power, x.abs() ** number, rtol=torch.finfo(dtype).eps, atol=0)
+
+
 def near(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
     sums = [
         x.sum(1),

@@ -77,10 +77,11 @@ def test_the_others_name_a_rank_that_fails():
 
 
 @pytest.mark.slow
-def test_tensors_of_unequal_size_are_an_error():
-    sizes = [80_000, 76_000]
-    for rank, output in enumerate(run(2, "unequal")):
-        assert f"expected tensors of one size on all ranks, got {sizes[rank]:,} bytes on rank {rank}" in output
+@pytest.mark.parametrize("first, size", [(40_000, 20_000), (0, 1), (3, 2), (10, 9_000), (0, 8_193)])
+def test_tensors_of_unequal_size_are_an_error(first, size):
+    for rank, output in enumerate(run(2, "unequal", first, size)):
+        got = 4 * (size - rank)
+        assert f"expected tensors of one size on all ranks, got {got:,} bytes on rank {rank}" in output
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ READS = [
     (lambda x: x.unique(), "unique.* Sort"),
     (lambda x: x.tolist(), "tolist.* Use cond for a branch"),
     (lambda x: x.numpy(), "numpy"),
+    (torch.from_dlpack, "from_dlpack"),
+    (lambda x: torch.func.linearize(torch.sin, x)[1](x), "make_fx.* Use fn.linearize"),
     (lambda x: x * pytest.importorskip("numpy").ones(4), r"torch.as_tensor\(array\)"),
     (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),
     (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "needs the values"),

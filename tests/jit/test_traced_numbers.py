@@ -191,3 +191,30 @@ def test_a_rate_of_dropout_is_checked_as_a_constant():
     assert torch.equal(f(X, 0.5), X)
     with pytest.raises(ValueError, match="dropout probability"):
         f(X, 2.0)
+
+
+INTEGERS = {
+    "add": lambda x, n: x + (n + 1),
+    "subtract": lambda x, n: x * (-2 - n),
+    "multiply": lambda x, n: x + n * n % 2**31,
+    "power": lambda x, n: x * n**3,
+    "a result": lambda x, n: n * 3,
+    "in a branch": lambda x, n: fn.cond(x[0] == 0, lambda: x * (n * n * 2), lambda: x),
+}
+LARGE = (2**63 - 1, 2**40 + 3, -(2**40), 2**32, 7, 0, -1, -(2**63))
+
+
+@pytest.mark.parametrize("backend", ["native", "eager"])
+@pytest.mark.parametrize("name", INTEGERS)
+def test_ints_that_exceed_64_bits_are_an_error(name, backend):
+    f, x = INTEGERS[name], torch.arange(3)
+    jitted = jit(f, backend=backend)
+    assert [jitted(x, n) is not None for n in (1, 2)]  # traced from its second value on
+    for n in LARGE:
+        steps = {"add": n + 1, "subtract": -2 - n, "multiply": n * n, "power": n**3, "a result": 3 * n}
+        if -(2**63) <= steps.get(name, 2 * n * n) < 2**63:
+            got, want = jitted(x, n), f(x, n)
+            assert torch.equal(got, want) if isinstance(want, torch.Tensor) else got == want
+        else:
+            with pytest.raises(RuntimeError, match=r"does not fit into 64 bits.*static_argnums"):
+                jitted(x, n)

@@ -179,7 +179,15 @@ def an_index_that_moves(x, i):
     return torch.cat([y.flatten(), row])
 
 
+def a_row_and_a_later_write(x, i):
+    y = x.clone()
+    square = y[i].clone() ** 2 * y[i, i % 3].clone()
+    y[0] = x[1].sin()
+    return y * square
+
+
 PROGRAMS = [
+    a_row_and_a_later_write,
     rows_in_turn,
     views_of_a_row,
     new_axes,
@@ -208,6 +216,10 @@ def test_a_row_that_is_read_is_a_view(f):
         torch.testing.assert_close(fn.vmap(f)(rows.clone(), indices), wanted)
     gradients = torch.stack([gradient(*pair) for pair in pairs])
     torch.testing.assert_close(fn.vmap(fn.grad(loss))(rows, indices), gradients)
+    of_sum = fn.grad(lambda x: fn.vmap(loss)(x, indices).sum())
+    torch.testing.assert_close(of_sum(rows), gradients)
+    of_shared = fn.grad(lambda x: fn.vmap(loss, in_dims=(None, 0))(x, indices).sum())
+    torch.testing.assert_close(of_shared(X), sum(gradient(X, i) for i in indices))
 
 
 def test_a_write_to_a_row_of_an_argument_is_refused():

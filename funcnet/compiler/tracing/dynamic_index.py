@@ -35,6 +35,8 @@ _READERS = {
     Tensor.tolist: "tolist()",
     Tensor.numpy: "numpy()",
     Tensor.__array__: "a numpy array",
+    Tensor.__dlpack__: "from_dlpack()",  # torch would give out the address of no memory
+    Tensor.__dlpack_device__: "from_dlpack()",
 }
 
 _PRINTERS = (Tensor.__repr__, Tensor.__format__)

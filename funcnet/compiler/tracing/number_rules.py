@@ -103,9 +103,9 @@ def _lerp(x: Tensor, y: Tensor, weight: Any) -> Any:
 
 
 _HALF = {torch.float16, torch.bfloat16}
-_ARITHMETIC = "add sub mul div true_divide"
+_ARITHMETIC = "mul div true_divide"
 _SIMPLE = (
-    "floor_divide remainder fmod pow eq ne lt le gt ge maximum minimum fmax fmin atan2"
+    "add sub floor_divide remainder fmod pow eq ne lt le gt ge maximum minimum fmax fmin atan2"
     " copysign xlogy hypot clamp_min clamp_max"
 )
 _RULES: dict[Any, Callable[..., Any]] = {

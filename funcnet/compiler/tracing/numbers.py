@@ -165,6 +165,11 @@ _OPERATORS: dict[str, tuple[type | None, type | None, Operation, dict[str, Any]]
     "gt": (bool, None, aten.gt.Tensor, {}),
     "ge": (bool, None, aten.ge.Tensor, {}),
 }
+_GROWING = ("add", "sub", "mul")
+_OVERFLOW = (
+    "jit: the result of a Python int does not fit into 64 bits. Pass a float, or make the argument static by"
+    " static_argnums, so that Python computes it."
+)
 _REFLECTED = ("add", "sub", "mul", "mod", "floordiv", "truediv", "pow")
 
 
@@ -178,7 +183,23 @@ def _operate(name: str, x: Any, y: Any) -> Any:
     if name == "pow" and float not in (left.kind, right.kind):
         return _integer_power(left, x, y)
     common = common or (float if float in (left.kind, right.kind) else int)
-    return symbol(node.apply(kind or common, func, [left.cast(common), right.cast(common)], **options))
+    operands = [left.cast(common), right.cast(common)]
+    result = node.apply(kind or common, func, operands, **options)
+    if name in _GROWING and common is int:
+        _check_range(result, func, operands)
+    return symbol(result)
+
+
+def _check_range(result: Number, func: Operation, operands: Sequence[Number]) -> None:
+    """Let the run fail if an int has wrapped around: it is then far from the result in float64, or has another sign."""
+    if result.trace.is_tolerant:
+        return
+    wide, zero = result.apply(float, func, [number.cast(float) for number in operands]), result.constant(0)
+    size = wide.apply(float, aten.abs.default, [wide])
+    signs = [number.apply(bool, aten.lt.Tensor, [number, zero.cast(number.kind)]) for number in (wide, result)]
+    near = size.apply(bool, aten.lt.Tensor, [size, result.constant(1.25 * 2**63)])
+    fits = near.apply(bool, aten.logical_and.default, [near, near.apply(bool, aten.eq.Tensor, signs)])
+    result.trace.apply(aten._assert_async.msg, (fits.var, _OVERFLOW), {}, [], _CPU)
 
 
 def _integer_power(base: Number, x: Any, y: Any) -> Any:
@@ -187,8 +208,10 @@ def _integer_power(base: Number, x: Any, y: Any) -> Any:
         y.node.needed()
     if y < 0:
         return _operate("pow", symbol(base.cast(float)), float(y))
-    exponent = base.constant(int(y))
-    return symbol(base.apply(int, aten.pow.Tensor_Tensor, [base.cast(int), exponent]))
+    operands = [base.cast(int), base.constant(int(y))]
+    power = base.apply(int, aten.pow.Tensor_Tensor, operands)
+    _check_range(power, aten.pow.Tensor_Tensor, operands)
+    return symbol(power)
 
 
 for _name in _OPERATORS:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet import _torch
 from funcnet._torch import DispatchMode, Operation
 from funcnet.compiler.decompositions import table
 from funcnet.compiler.errors import StagingError, user_line
@@ -30,6 +31,7 @@ class Recorder(DispatchMode):
         self.home: dict[Var, Block] = {}
         self.constants = Constants()
         self.captured: dict[int, tuple[Tensor, Tracer]] = {}
+        self.make_fx = _torch.make_fx_tracer()
         self.has_numbers = False
         self.needed: frozenset[int] = frozenset()  # traced numbers whose values Python needs
         self.known: dict[Any, tuple[Block, Any]] = {}  # operation and arguments -> block, outputs
@@ -59,6 +61,11 @@ class Recorder(DispatchMode):
         self, func: Operation, args: Any, kwargs: dict[str, Any], metas: Sequence[Tensor | None], device: torch.device
     ) -> tuple[Var, ...]:
         """Add an operation to the block where it belongs, unless it is an identity or already recorded."""
+        if _torch.make_fx_tracer() is not self.make_fx:
+            raise StagingError(
+                f"jit: make_fx, which torch.func.linearize calls, cannot record a traced function{user_line()}."
+                " Use fn.linearize, or call the function itself."
+            )
         if table.is_identity(func, args, kwargs, metas):
             return (args[0],)
         key = (func, hashable(args), hashable(tuple(kwargs.items())), device)

@@ -1,8 +1,10 @@
 """Operations on bfloat16 and float16: they are stored in 16 bits, and each operation computes in float32 and rounds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.loop_ir import Const
@@ -10,14 +12,20 @@ from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Number, Pending, Splat, Value
 from funcnet.compiler.program import Var, inputs
 
+_VALUES = View | Pending | Splat
+# operations of which ATen rounds a number, or a 0-d tensor of another dtype, to 16 bits; in the others it keeps float32
+_ROUNDING = "add sub rsub remainder fmod pow eq ne lt le gt ge hypot atan2 logaddexp xlogy heaviside hardshrink"
 
-def widened(rule: Rule) -> Rule:
+
+def widened(name: str, rule: Rule) -> Rule:
     """Return a rule that converts arguments of 16 bits to float32, and the results back."""
 
     def wide(lowering: Lowering, *args: object, **options: object) -> Value | list[Value]:
         op = lowering.op
         if not any(var.dtype in HALVES for var in (*op.outputs, *inputs(op))):
             return rule(lowering, *args, **options)
+        if name in _ROUNDING.split():
+            args = _rounded(lowering, args)
         outputs = tuple(Var(var.shape, _wide(var.dtype), var.device) for var in op.outputs)
         lowering.op = replace(op, outputs=outputs)
         if isinstance(alpha := options.get("alpha"), Number):  # ATen rounds it
@@ -29,6 +37,19 @@ def widened(rule: Rule) -> Rule:
     return wide
 
 
+def _rounded(lowering: Lowering, args: Sequence[object]) -> tuple[object, ...]:
+    """Round the numbers and 0-d tensors that operands of 16 bits decide the dtype of."""
+    like = [torch.empty(x.shape, dtype=x.dtype, device="meta") if isinstance(x, _VALUES) else x for x in args]
+    operands = [x for x in like if isinstance(x, Tensor | Number)]
+    dtype = torch.result_type(operands[0], operands[-1])
+    if dtype not in HALVES:
+        return tuple(args)
+    return tuple(
+        Const(x, dtype).value if isinstance(x, Number) else _cast(lowering, x, dtype) if isinstance(x, _VALUES) else x
+        for x in args
+    )
+
+
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in HALVES else dtype
 
@@ -37,7 +58,7 @@ def _floats(lowering: Lowering, arg: object) -> object:
     """Convert the values of 16 bits in an argument, which may be a list."""
     if isinstance(arg, tuple | list):
         return type(arg)(_floats(lowering, item) for item in arg)
-    return _cast(lowering, arg, _wide(arg.dtype)) if isinstance(arg, View | Pending | Splat) else arg
+    return _cast(lowering, arg, _wide(arg.dtype)) if isinstance(arg, _VALUES) else arg
 
 
 def _cast(lowering: Lowering, value: Value, dtype: torch.dtype) -> Value:

@@ -29,7 +29,7 @@ _COMPUTE: dict[str, Rule] = {
     **lapack.RULES,
 }
 RULES: dict[str, Rule] = {
-    **{name: widened(rule) for name, rule in _COMPUTE.items()},
+    **{name: widened(name, rule) for name, rule in _COMPUTE.items()},
     **views.RULES,
     **indexing.READS,
     **loops.RULES,
