@@ -45,7 +45,7 @@ def compiled_once(
         _programs.move_to_end(key)
         return found
     compiled = compile_call(lanes, request, specs, backend, progress)
-    if _is_small(compiled, lanes) and compiled.is_general and key == _key(lanes, request, specs, backend, of_jit):
+    if _may_be_kept(compiled, lanes, backend) and compiled.is_general and key == _key(lanes, request, specs, backend, of_jit):
         _keep(key, compiled)
     return compiled
 
@@ -88,7 +88,8 @@ def _classes(request: Request) -> Iterator[Any]:
 _PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, type(None))
 
 
-def _is_small(compiled: Compiled, lanes: Lanes) -> bool:
-    """Tell whether a program may be kept: not one of torch.compile, nor one whose runs need much memory."""
+def _may_be_kept(compiled: Compiled, lanes: Lanes, backend: str) -> bool:
+    """Tell whether a program may be kept: neither a replay for lack of a rule or a compiler, nor one with much memory."""
     choice = compiled.choice
-    return choice.backend in ("native", "eager") and choice.kernel.memory(lanes.size) <= _LARGEST
+    is_sought = choice.backend == "native" or choice.backend == backend == "eager"
+    return is_sought and choice.kernel.memory(lanes.size) <= _LARGEST

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from funcnet.compiler import reuse
 from funcnet.compiler.native import ensembles, kernel_cache, toolchain
 
 
@@ -12,6 +13,13 @@ def side_by_side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Run lanes in whole vectors, also where another way is faster; test_ensembles tests the choice."""
     if request.node.path.name != "test_ensembles.py":
         monkeypatch.setattr(ensembles, "lanes_per_block", lambda program, lanes, word, target: target.vector // word)
+
+
+@pytest.fixture(autouse=True)
+def compile_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile each function, also if an equal one was compiled before."""
+    monkeypatch.setattr(reuse, "_MOST", 0)
+    reuse._programs.clear()
 
 
 @pytest.fixture
