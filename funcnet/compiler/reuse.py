@@ -45,7 +45,7 @@ def compiled_once(
         _programs.move_to_end(key)
         return found
     compiled = compile_call(lanes, request, specs, backend, progress)
-    if _may_be_kept(compiled, lanes, backend) and compiled.is_general and key == _key(lanes, request, specs, backend, of_jit):
+    if _may_be_kept(compiled, lanes, backend) and key == _key(lanes, request, specs, backend, of_jit):
         _keep(key, compiled)
     return compiled
 
@@ -89,7 +89,7 @@ _PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, 
 
 
 def _may_be_kept(compiled: Compiled, lanes: Lanes, backend: str) -> bool:
-    """Tell whether a program may be kept: neither a replay for lack of a rule or a compiler, nor one with much memory."""
+    """Tell whether a program may be kept; a replay for lack of a rule or a compiler, or one with much memory, may not."""
     choice = compiled.choice
     is_sought = choice.backend == "native" or choice.backend == backend == "eager"
-    return is_sought and choice.kernel.memory(lanes.size) <= _LARGEST
+    return compiled.is_general and is_sought and choice.kernel.memory(lanes.size) <= _LARGEST
