@@ -89,7 +89,7 @@ _PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, 
 
 
 def _may_be_kept(compiled: Compiled, lanes: Lanes, backend: str) -> bool:
-    """Tell whether a program may be kept; a replay for lack of a rule or a compiler, or one with much memory, may not."""
+    """Tell whether a program may be kept: not one that needs much memory, or is replayed for lack of a rule."""
     choice = compiled.choice
     is_sought = choice.backend == "native" or choice.backend == backend == "eager"
     return compiled.is_general and is_sought and choice.kernel.memory(lanes.size) <= _LARGEST
