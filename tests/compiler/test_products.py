@@ -165,6 +165,14 @@ def test_columns_of_a_large_right_matrix_are_packed_for_many_rows(rows, inner, c
     assert contractions.best(Contract(out, left, right), wins) is (Method.BLAS if is_large else method)
 
 
+@pytest.mark.parametrize("size, method", [(20, Method.WIDE), (40, Method.PANELS)])
+def test_columns_of_a_transposed_right_matrix_are_packed(size: int, method: Method, monkeypatch) -> None:
+    monkeypatch.setattr(target, "wins", lambda: False)
+    specs = [spec_of(torch.ones(size, size))] * 2
+    found = loops(trace(lambda tensors: [tensors[0] @ tensors[1].T], specs)).statements
+    assert [each.method for each in found if isinstance(each, Contract)] == [method]
+
+
 @pytest.mark.parametrize("shape", [(5, 1000, 64), (40, 300, 70)])
 def test_long_sums_of_all_methods_are_equal(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     rows, inner, columns = shape

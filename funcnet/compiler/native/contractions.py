@@ -24,16 +24,17 @@ def method(product: Contract, target: Target) -> Method:
 def best(product: Contract, target: Target) -> Method:
     """Choose the method of a product of shared matrices by its multiplications and the size of the right matrix."""
     rows, columns = product.out.shape[-2:]
-    terms = math.prod(product.inner)
-    if columns == 1 or rows * columns * terms < target.wide_product:
+    terms, is_turned = math.prod(product.inner), product.right.strides[-1] != 1
+    size = rows * columns * terms
+    if columns == 1 or size < target.wide_product:
         return Method.TILES
     if len(product.inner) > 1:
         return Method.WIDE
-    least = target.large_product if product.right.strides[-1] == 1 else target.transposed_product
-    if target.gemm_wins and product.out.dtype in target.gemm and rows * columns * terms >= least:
+    has_blas = target.gemm_wins and product.out.dtype in target.gemm
+    if has_blas and size >= (target.transposed_product if is_turned else target.large_product):
         return Method.BLAS
-    is_near = terms * columns * product.right.dtype.itemsize < target.packed
-    return Method.WIDE if is_near or rows < target.tall_product else Method.PANELS
+    is_far = terms * columns * product.right.dtype.itemsize >= target.packed and rows >= target.tall_product
+    return Method.PANELS if is_far or (is_turned and size >= target.transposed_product) else Method.WIDE
 
 
 def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:

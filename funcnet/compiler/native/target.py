@@ -46,7 +46,7 @@ class Target:
         scalar_registers: Scalars per tile of a product that fit into registers, which C compilers pack.
         tiny_product: Most multiplications of a product that is written out.
         wide_product: Least multiplications of a product of shared matrices for vectors of columns.
-        transposed_product: Least multiplications for a call of BLAS if vectors would need a copy of the right matrix.
+        transposed_product: Least multiplications for packed columns, or a call of BLAS, of a transposed right matrix.
         large_product: Least multiplications for a call of BLAS.
         tall_product: Least rows for packed columns.
         packed: Least bytes of a right matrix for packed columns; a smaller one stays in the second cache.

@@ -14,6 +14,7 @@ from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.contract import Contract, Method
 
 _SIDE = 512  # rows and columns of a part of a product for which BLAS is nearly as fast as for the whole
+_STRIP = 16  # elements of each column that are packed together, at least a cache line
 COLUMN, TILE, WIDE = 32, 128, 256  # most terms of a sum without blocks: of single elements, tiles, vectors
 
 
@@ -209,10 +210,16 @@ def _packed(writer: Writer, product: Contract, batch: Sequence[str | int], size:
     writer.open("")
     to, source = writer.name(panel.buffer), writer.name(right.buffer)
     writer.put(f"{scalar} *restrict to = {to}; const {scalar} *restrict from = {source};")
-    writer.open(f"for (i64 k = 0; k < {inner}; ++k)")
     element = writer.address(right, [*batch, "k", "(j + c)"])
-    writer.put(f"for (i64 c = 0; c < {used}; ++c) to[{writer.address(panel, ['k', 'c'])}] = from[{element}];")
-    writer.close()
+    copy = f"to[{writer.address(panel, ['k', 'c'])}] = from[{element}];"
+    along = f"for (i64 c = 0; c < {used}; ++c)"
+    if right.strides[-1] == 1:
+        writer.put(f"for (i64 k = 0; k < {inner}; ++k) {along} {copy}")
+    else:  # whole cache lines of each column
+        writer.open(f"for (i64 b = 0; b < {inner}; b += {_STRIP})")
+        writer.put(f"const i64 end = b + {_STRIP} < {inner} ? b + {_STRIP} : {inner};")
+        writer.put(f"{along} for (i64 k = b; k < end; ++k) {copy}")
+        writer.close()
     writer.close()
     return panel
 
