@@ -149,14 +149,14 @@ class Body:
             return self.syntax(node, args)
         if self.has_many_functions and row.lines > 1:
             return self.writer.outlined(op, self.writer.type(node), *args)
-        if row.near:
-            return self.near(node, row, args[0])
+        if row.near and node.dtype.is_floating_point:
+            return self.near(node, row, args)
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
 
-    def near(self, node: Node, row: Primitive, text: str) -> str:
+    def near(self, node: Node, row: Primitive, args: Sequence[str]) -> str:
         """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
         kind = self.writer.type(node)
-        near, exact, far = (self.writer.call(name, kind, text) for name in (row.near, node.op, row.far))
+        near, exact, far = (self.writer.call(name, kind, *args) for name in (row.near, node.op, row.far))
         if not node.varying and node.dtype in self.far:
             self.writer.put(f"{self.far[node.dtype]} |= {far};")
             return near

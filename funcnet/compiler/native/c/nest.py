@@ -43,7 +43,7 @@ class NestWriter(Tails):
         if is_small or self.nest.sequential or changed & read or any(isinstance(part, Scatter) for part in body):
             return set()
         nodes = (part for part in body if isinstance(part, Node) and not part.varying and part.op in PRIMITIVES)
-        return {node.dtype for node in nodes if PRIMITIVES[node.op].near}
+        return {node.dtype for node in nodes if PRIMITIVES[node.op].near and node.dtype.is_floating_point}
 
     def attempt(self) -> None:
         """Print the start values of the reductions, then the loops."""

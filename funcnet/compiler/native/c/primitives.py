@@ -4,7 +4,7 @@ A text is in the notation of `definitions`, or a function that returns one for a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import torch
@@ -107,6 +107,11 @@ def _libm(arity: int = 1, symbol: str = "", by_lane: str = "") -> Primitive:
     return Primitive(arity, Kind.LIBM, symbol, by_lane=by_lane)
 
 
+def _quotient(row: Primitive, near: str) -> Primitive:
+    """Return a row with a function of arguments whose quotient has as many digits as a float."""
+    return replace(row, near=near, far="is_long", is_whole=True)
+
+
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
     others = integers or text
     return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
@@ -137,7 +142,7 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "acosh": _through_float64(1, "x", "area_cosine_f64(x)", doubles.ACOSH),
     "atanh": _text(1, hyperbolic.ATANH),
     "erf": _text(1, special.ERF),
-    "erfc": _through_float64(1, "x", "erfc_f64(x)", special.ERFC),
+    "erfc": _through_float64(1, "x", "brief_erfc_f64(x)", special.ERFC),
     "lgamma": Primitive(
         1,
         Kind.TEXT,
@@ -152,8 +157,8 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
     "fmax": _text(2, elementary.FMAX, integers.FMAX, boolean="or"),
     "fmin": _text(2, elementary.FMIN, integers.FMIN, boolean="and"),
-    "fmod": _libm(2, by_lane=integers.FMOD),
-    "remainder": _text(2, elementary.REMAINDER, by_lane=integers.REMAINDER),
+    "fmod": _quotient(_libm(2, by_lane=integers.FMOD), "near_fmod"),
+    "remainder": _quotient(_text(2, elementary.REMAINDER, by_lane=integers.REMAINDER), "near_remainder"),
     "atan2": _text(2, arcs.ATAN2),
     "hypot": _text(2, elementary.HYPOT),
     "copysign": _text(2, elementary.COPYSIGN),
@@ -186,7 +191,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "shl": _text(2, integers=integers.SHL),
     "shr": _text(2, integers=integers.shift_right),
     "quotient": _text(2, by_lane=integers.QUOTIENT),
-    "floordiv": _text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV),
+    "floordiv": _quotient(_text(2, elementary.FLOORDIV, by_lane=integers.FLOORDIV), "near_floordiv"),
     "fma": _text(3, rounding.fma),
     "product_error": _text(3, rounding.product_error),
     "pow": _text(2, doubles.POW, by_lane=integers.POW),
@@ -215,11 +220,20 @@ PRIMITIVES: dict[str, Primitive] = {
     "tangent": _text(1, angles.TANGENT),
     "area_sine": _text(1, angles.AREA_SINE),
     "area_cosine": _text(1, angles.AREA_COSINE),
+    "modulo": _text(2, elementary.MODULO),
+    "near_fmod": _text(2, elementary.NEAR_FMOD),
+    "near_remainder": _text(2, elementary.NEAR_REMAINDER),
+    "near_floordiv": _text(2, elementary.NEAR_FLOORDIV),
+    "is_long": _text(2, elementary.IS_LONG),
     "near_lgamma": _through_float64(1, "x", "brief_lgamma_f64(x)", special.NEAR_LGAMMA),
     "brief_lgamma": _text(1, special.BRIEF_LGAMMA),
+    "erfc_tail": _text(1, special.ERFC_TAIL),
+    "brief_erfc_tail": _text(1, special.BRIEF_ERFC_TAIL),
+    "brief_erfc": _text(1, special.BRIEF_ERFC),
     "is_negative": _text(1, special.IS_NEGATIVE),
     "log_gamma": _text(1, special.LOG_GAMMA),
     "gated_slope": _text(3, activations.GATED_SLOPE),
+    "times_decay": _text(4, activations.TIMES_DECAY),
     "decay": _text(2, activations.DECAY),
     "normal": _text(1, elementary.NORMAL),
     "logsum": _text(3, elementary.LOGSUM),

@@ -136,6 +136,18 @@ static inline T logaddexp2_S(T a, T b) {
   const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
   return fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high);
 }"""
+# x - n y is exact, and 0 or of the wrong sign if the quotient was rounded up to n
+MODULO = """
+static INLINED T modulo_S(T x, T y) {
+  const T n = trunc_S(x / y), r = fma_S(-n, y, x), m = sel_S((r < K(0.0)) == (x < K(0.0)), r, r + copysign_S(y, x));
+  return sel_S(abs_S(x) < abs_S(y), x, copysign_S(sel_S(r == K(0.0), r, m), x));
+}"""
+NEAR_FMOD = """
+static INLINED T near_fmod_S(T x, T y) { LIFTS
+  return modulo_S(a, b) * sel_S(near, K(1.0 / LIFTED), K(1.0));
+}"""
+IS_LONG = """
+static INLINED I is_long_S(T x, T y) { return abs_S(x / y) >= K(EVEN); }"""
 REMAINDER = """
 static inline T remainder_S(T x, T y) { LIFTS
   const T m = fmod_S(a, b);
@@ -148,3 +160,6 @@ static inline T floordiv_S(T x, T y) { LIFTS
   const T f = floor_S(e), g = sel_S(e - f > K(0.5), f + K(1.0), f);
   return sel_S(b == K(0.0), a / b, sel_S(e == K(0.0), copysign_S(K(0.0), a / b), g));
 }"""
+NEAR_REMAINDER, NEAR_FLOORDIV = (
+    text.replace("fmod_S", "modulo_S").replace("inline T ", "INLINED T near_") for text in (REMAINDER, FLOORDIV)
+)
