@@ -134,10 +134,12 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {
             "activations",
             "angles",
+            "arcs",
             "doubles",
             "elementary",
             "factors",
             "halves",
+            "hyperbolic",
             "integers",
             "rounding",
             "series",
