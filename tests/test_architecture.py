@@ -138,10 +138,12 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {
             "activations",
             "angles",
+            "arcs",
             "doubles",
             "elementary",
             "factors",
             "halves",
+            "hyperbolic",
             "integers",
             "lapack",
             "quotients",

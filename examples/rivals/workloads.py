@@ -23,7 +23,7 @@ def integers(lib: Any, high: int, *shape: int) -> Any:
 def operations(lib: Any) -> dict[str, Work]:
     """Return operations on a matrix of 1,000 by 1,000 numbers, or of the shape in their name."""
     np, nn, lax, special = lib.numpy, lib.nn, lib.lax, lib.scipy.special
-    x, long = normal(lib, 1000, 1000), normal(lib, 100_000)
+    x, y, long = normal(lib, 1000, 1000), normal(lib, 1000, 1000, seed=1), normal(lib, 100_000)
     half, table = x.astype(np.bfloat16) if hasattr(x, "astype") else x.to(np.bfloat16), normal(lib, 10_000, 64)
     rows, labels = integers(lib, 10_000, 4096), integers(lib, 1000, 1000)
 
@@ -36,6 +36,13 @@ def operations(lib: Any) -> dict[str, Work]:
         "sin + cos": (lambda x: np.sin(x) + np.cos(x), x),
         "tan": (np.tan, x),
         "log10": (lambda x: np.log10(np.abs(x) + 1), x),
+        "arcsin of sin": (lambda x: np.arcsin(np.sin(x)), x),
+        "arctan2": (np.arctan2, x, y),
+        "sinh": (np.sinh, x),
+        "erfc": (special.erfc, x),
+        "digamma": (lambda x: special.digamma(np.abs(x) + 1), x),
+        "logaddexp": (np.logaddexp, x, y),
+        "remainder": (np.remainder, x, y),
         "|x| ** 1.7": (lambda x: np.abs(x) ** 1.7, x),
         "lgamma": (lambda x: special.gammaln(np.abs(x) + 1), x),
         "max": (np.max, x),

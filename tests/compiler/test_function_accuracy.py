@@ -214,6 +214,25 @@ VALUES = {
         5.5: 7.357847917974399e-15,
         26.0: 5.663192408856143e-296,
     },
+    torch.lgamma: {
+        1e-300: 690.7755278982137,
+        3e-09: 19.624653546546654,
+        0.3: 1.0957979948180756,
+        0.7: 0.26086724653166654,
+        0.71: 0.2488076516175053,
+        0.9933633237316328: 0.0038671371078330577,
+        1.0000001: -5.772155829918507e-08,
+        1.4616321449683622: -0.12148629053584961,
+        1.9999999: -4.2278430309861296e-08,
+        2.4346046406933706: 0.2397593933316588,
+        2.6: 0.35741186354897986,
+        5.5: 3.9578139676187165,
+        7.99: 8.50501160608848,
+        8.0: 8.525161361065415,
+        123.25: 468.6144829505166,
+        1e17: 3.8143946580898775e18,
+        1e300: 6.897755278982137e302,
+    },
     torch.logit: {1e-300: -690.7755278982137, 0.3: -0.8472978603872037, 0.5000000001: 4.000000330961484e-10},
     lambda x: torch.logaddexp2(x, -x / 2): {-1100.0: 550.0, 0.3: 1.0924746204764515, 7.0: 7.00099588612128},
 }
@@ -254,13 +273,64 @@ def test_float64_angles_and_logarithms() -> None:
     x = torch.cat(
         [x, torch.arange(1, 500, dtype=torch.float64) ** 2 * (math.pi / 2), 10.0 ** torch.arange(5, 300).double()]
     )
-    for name in ("sin", "cos", "tan", "log10"):
-        f = getattr(torch, name)
-        given = x.abs() if name == "log10" else x
-        want = torch.tensor([getattr(math, name)(v) for v in given.tolist()], dtype=torch.float64)
-        _, exponent = torch.frexp(want)
-        for run in (jit(f, backend="native"), jit(fn.vmap(f), backend="native")):
-            assert ((run(given) - want).abs() <= 2 * torch.exp2(exponent.double() - 53)).all(), name
+    for name in ("sin", "cos", "tan", "log10", "atan"):
+        agree(name, x.abs() if name == "log10" else x)
+
+
+def agree(name: str, *args: Tensor, ulp: float = 2) -> None:
+    """Check a function of float64 without and with lanes against that of math, which is within 1 ulp."""
+    f = getattr(torch, name)
+    rows = zip(*(x.tolist() for x in args), strict=True)
+    want = torch.tensor([getattr(math, name)(*row) for row in rows], dtype=torch.float64)
+    _, exponent = torch.frexp(want)
+    for run in (jit(f, backend="native"), jit(fn.vmap(f), backend="native")):
+        assert ((run(*args) - want).abs() <= ulp * torch.exp2(exponent.double() - 53)).all(), name
+
+
+def test_float64_functions_of_bounded_arguments() -> None:
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.rand(3_000, dtype=torch.float64, generator=generator) * 2 - 1
+    wide = torch.randn(3_000, dtype=torch.float64, generator=generator) * torch.tensor([1e-6, 1.0, 100.0]).repeat(1000)
+    ends = torch.tensor([0.0, 0.25, 0.5, 1 - 2**-53, 2**-30], dtype=torch.float64)
+    unit, wide = torch.cat([unit, ends, -ends]), torch.cat([wide, 1 + ends, ends - 1])
+    for name in ("asin", "acos", "atanh"):
+        agree(name, unit)
+    for name in ("sinh", "cosh", "erf"):
+        agree(name, wide)
+    agree("erfc", wide.clamp(max=26), ulp=3)
+    scale = torch.exp2(torch.randint(-900, 900, wide.shape, generator=generator).double())
+    for name in ("atan2", "hypot"):
+        agree(name, wide, wide.flip(0))
+        agree(name, wide * scale, wide.flip(0) * scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_remainders_are_exact(dtype: torch.dtype) -> None:
+    """Of quotients with few and with many digits, and where the rounded quotient is the next integer."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(3_000, dtype=dtype, generator=generator)
+    x = y * torch.cat([torch.arange(-1000, 1000), 10.0 ** torch.linspace(-3, 30, 1000)]).to(dtype)
+    x, y = torch.cat([x, x.nextafter(y), x.nextafter(-y)]), y.repeat(3)
+    x = torch.where(x.abs() < 1e-30, 0.0, x)  # kernels flush denormals
+    want = torch.tensor([math.fmod(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)], dtype=dtype)
+    few = x.abs() < y.abs() * 1e6
+    for given in (torch.ones_like(few), few):
+        for run in (jit(torch.fmod, backend="native"), jit(fn.vmap(torch.fmod), backend="native")):
+            assert torch.equal(run(x[given], y[given]), want[given])
+        floored = jit(torch.remainder, backend="native")(x[given], y[given])
+        away = (want < 0) != (y < 0)
+        assert torch.equal(floored, torch.where(away & (want != 0), want + y, want)[given])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_negative_argument_of_lgamma_does_not_change_the_others(dtype: torch.dtype) -> None:
+    x = torch.linspace(0.01, 300, 3001, dtype=dtype)
+    other = x.clone()
+    other[7] = -2.5
+    run, lanes = jit(torch.lgamma, backend="native"), jit(fn.vmap(torch.lgamma), backend="native")
+    for a, b, c in zip(run(x), run(other), lanes(other), strict=True):
+        assert b == c and (a == b or b == run(other)[7])
+    torch.testing.assert_close(run(other)[7], torch.lgamma(other[7]))
 
 
 def test_float64_zeros_keep_their_sign() -> None:

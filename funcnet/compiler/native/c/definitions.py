@@ -17,6 +17,7 @@ from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 # P: bits of the fraction; MAGIC: added to a float, it rounds it to an integer in the low bits of the fraction; tanh(x)
 # is 1 from FLAT on, erf from FULL, and two terms of its series below STEEP.
 _CONSTANTS = {"PI": "0x1.921fb54442d18p+1", "HALFLOGTAU": "0x1.d67f1c864beb4p-1"}
+_CONSTANTS |= {"ERFCFIRST": "0x1.1649466cd0bf1p+0", "ERFCLOW": "0x1.d43b1beb7024ep-54"}
 _BOUNDS = {
     "f32": {
         "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
@@ -39,7 +40,8 @@ _BOUNDS = {
         "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
         "QUARTER": "0x1.921fb54442d18p+0", "QUARTERMORE": "0x1.1a6263314p-54", "QUARTERLEAST": "0x1.701b839a25205p-92",
         "EIGHTH": "0x1.921fb54442d18p-1", "EIGHTHLOW": "0x1.1a62633145c07p-55", "HUGEST": "0x1p900",
-        "SHRINK": "0x1p-200", "FAINT": "0x1p-400", "FARTHEST": "0x1p17", "EVEN": "0x1p53",
+        "SHRINK": "0x1p-200", 
+        "FAINT": "0x1p-400", "FARTHEST": "0x1p17", "EVEN": "0x1p53",
         "TWOTHIRDS": "0x1.5555555555555p-1", "TWOTHIRDSLOW": "0x1.5555555555555p-55",
         "HALF": "32", "TWOIN10": "0x1.344135p-2", "TWOIN10LOW": "0x1.3ef3fde623e25p-31",
         "EIN10": "0x1.bcb7b1p-2", "EIN10LOW": "0x1.49b9438ca9aaep-28", "TWOIN2": "0x1.0p+0", "TWOIN2LOW": "0x0.0p+0",

@@ -46,6 +46,15 @@ static INLINED T decay_S(T a, T low) {
   const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
   return sel_S(a > K(FADED), K(0.0), q * float_S((n + DEPTH + BIAS) << P));
 }"""
+# 2^DEPTH (m + ml) exp(-a - low)
+TIMES_DECAY = """
+static INLINED T times_decay_S(T m, T ml, T a, T low) {
+  const T x = -a; REDUCE
+  const T r2 = r * r;
+  const T rest = fma_S(-k_, K(LN2LO), fma_S(-k_, K(LN2HI), x) - r) - low;
+  const T q = r2 * (EXPM1SERIES), s = fma_S(rest, K(1.0) + (r + q), q);
+  return sel_S(a > K(FADED), K(0.0), (m + fma_S(m, r, fma_S(m, s, ml))) * float_S((n + DEPTH + BIAS) << P));
+}"""
 # x sigmoid(w + low), where low is the rounding error of w
 GATED = """
 static INLINED T gated_S(T y, T w, T low) {

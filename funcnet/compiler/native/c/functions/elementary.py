@@ -126,13 +126,16 @@ static inline T nextafter_S(T a, T b) {
   const T next = sel_S(i == j, b, sel_S(i == 0, least, step));
   return sel_S((a != a) | (b != b), a + b, next);
 }"""
+# log(1 + e) = 2 artanh(e / (2 + e)) for e up to 1
 LOGADDEXP = """
-static inline T logaddexp_S(T a, T b) {
+static INLINED T logaddexp_S(T a, T b) {
   const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
-  return high + log1p_S(exp_S(d));
+  const T e = exp_S(d), s = e / (K(2.0) + e), q = s * s, t = s + s;
+  return high + fma_S(t * q, LONGARTANHSERIES, t);
 }"""
 LOGADDEXP2 = """
-static inline T logaddexp2_S(T a, T b) {
+static INLINED T logaddexp2_S(T a, T b) {
   const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
-  return fma_S(log1p_S(exp2_S(d)), K(0x1.71547652b82fep+0), high);
+  const T e = exp2_S(d), s = e / (K(2.0) + e), q = s * s, t = s * K(2 * 0x1.71547652b82fep+0);
+  return high + fma_S(t * q, LONGARTANHSERIES, t);
 }"""

@@ -40,14 +40,26 @@ ERF = {
         1.4543887079465116e-14,
     ),
 }  # fmt: skip
-# erfc(a) exp(a²) (a + 3.5), a from 0 to 27.3, in v = (a - 3.5) / (a + 3.5)
-ERFC = (
-    1.08705558926226, -0.9377997245671118, 0.6941136466346437, -0.43525602671690855, 0.22573862164744848,
-    -0.09231870663790175, 0.026518619880946708, -0.0031770503507182885, -0.001305354685303784, 0.0007145317478356335,
-    -4.206219536929104e-05, -7.477738095741624e-05, 1.8647260327317784e-05, 7.245016466507934e-06,
-    -3.3920554780830865e-06, -7.979459331746498e-07, 5.503076872495901e-07, 1.1789133152916635e-07,
-    -8.299525550808625e-08, -2.2859537326169232e-08, 8.570219487658117e-09, 3.5978020378122224e-09,
-    1.6224103720913517e-10,
+# (erfc(a) exp(a²) (a + 3.5) - first) / v in v = (a - 3.5) / (a + 3.5), a from 1 to 10.4 and 27.4
+ERFC = {
+    "f32": (
+        -0.9377997247694514, 0.6941136492652951, -0.43525599058643455, 0.22573846440391132, -0.09231975809201186,
+        0.026521131107361245, -0.0031661336094962376, -0.0013205122161405703, 0.0006672246933780267,
+        -7.670249319503878e-06,
+    ),
+    "f64": (
+        -0.937799724567112, 0.6941136466346431, -0.43525602671688474, 0.22573862164748948, -0.09231870663869342,
+        0.02651861987974516, -0.0031770503386614793, -0.0013053546666314184, 0.0007145316467571937,
+        -4.206236757259639e-05, -7.477686539071424e-05, 1.8648258105622326e-05, 7.243296943514079e-06,
+        -3.395757756537887e-06, -7.939143786823678e-07, 5.58919811379732e-07, 1.1086070462947811e-07,
+        -9.452161987682679e-08, -1.4281332613239802e-08, 1.5439871044593244e-08, -1.658894731794144e-09,
+    ),
+}  # fmt: skip
+# log((1 + u) / (1 - u)) / 2, like ARTANH, u up to 1/3, in u²
+LONG_ARTANH = (
+    0.3333333333333333, 0.19999999999999762, 0.1428571428580005, 0.11111111099118386, 0.09090909948981357,
+    0.07692271982430275, 0.06667589315724629, 0.05867139530651599, 0.05422589197440007, 0.03746071897775383,
+    0.07815288900461426,
 )  # fmt: skip
 # erfc(a), a from 1.25 to 4, in w = (8 a - 21) / 11, for float32
 ERF_DISTANCE = (
@@ -157,8 +169,10 @@ def texts(scalar: str) -> dict[str, str]:
         "NORMALSERIES": _polynomial(normal, "s"),
         "MILLSSERIES": _polynomial(MILLS[scalar], "v"),
         "ERFSERIES": _polynomial(ERF[scalar], "r"),
-        "ERFDISTANCE": _polynomial(ERF_DISTANCE, "w") if scalar == "f32" else "erfc_S(a)",
-        "ERFCSERIES": _polynomial(ERFC, "v"),
+        "ERFDISTANCE": _polynomial(ERF_DISTANCE, "w") if scalar == "f32" else "erfc_tail_S(a)",
+        "BRIEFERFSERIES": _polynomial(ERF["f32"], "r"),
+        "BRIEFERFCSERIES": _polynomial(ERFC["f32"], "v"),
+        "ERFCSERIES": _polynomial(ERFC["f64"], "v"),
         "GAMMAFIRST": GAMMA[0].hex(),
         "GAMMASERIES": _halved(GAMMA[1:], "w"),
         "BRIEFFIRST": BRIEF_GAMMA[0].hex(),
@@ -172,6 +186,7 @@ def texts(scalar: str) -> dict[str, str]:
         "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, _POWER_TERMS[scalar])], "q"),
         "ARCTANGENTSERIES": _polynomial(ARCTANGENT[scalar], "s"),
         "ARCSINESERIES": _polynomial(ARCSINE[scalar], "s"),
+        "LONGARTANHSERIES": _polynomial(LONG_ARTANH, "q"),
         "ARTANHSERIES": _polynomial(ARTANH[scalar], "q"),
         "SINHSERIES": _polynomial(SINH[scalar], "s"),
         "COSHSERIES": _polynomial(COSH[scalar], "s"),

@@ -9,15 +9,35 @@ static INLINED T erf_S(T x) {
   const T far = sel_S(a > K(FULL), K(1.0), K(1.0) - ERFDISTANCE);
   return sel_S(a < K(MIDDLE), fma_S(x, ERFSERIES, x), copysign_S(far, x));
 }"""
-# exp(-a²) p(v) / (a + 3.5) for a = |x| and v = (a - 3.5) / (a + 3.5); below 1/2, 1 minus the series of erf
+# exp(-a²) (p + pl) (u + error) for a = |x|, the sum of u and error 1 / (a + 3.5), and p = a polynomial in
+# v = (a - 3.5) / (a + 3.5); below 1, 1 minus the series of erf
 ERFC = """
 static INLINED T erfc_S(T x) {
-  const T a = abs_S(x), s = x * x, e = decay_S(s, sel_S(s < K(FADED), product_error_S(x, x, s), K(0.0)));
-  const T z = sel_S(a > K(FADED), K(FADED), a), t = z + K(3.5), u = K(1.0) / t;
+  const T a = abs_S(x), s = x * x, z = sel_S(a > K(FADED), K(FADED), a), t = z + K(3.5), u = K(1.0) / t;
   const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(3.5))));
-  const T v = fma_S(u, K(-7.0), K(1.0)) - K(7.0) * error, p = ERFCSERIES, m = fma_S(p, error, u * p);
-  const T r = fma_S(s, K(2.0), K(-1.0)), y = e * m * K(OVER), far = sel_S(x < K(0.0), K(2.0) - y, y);
-  return sel_S(a < K(0.5), (K(1.0) - x) - x * ERFSERIES, far);
+  const T w = K(7.0) * u, b = K(1.0) - w, bl = ((K(1.0) - b) - w) - fma_S(K(7.0), error, product_error_S(u, K(7.0), w));
+  const T v = b + bl, vl = bl - (v - b);
+  const T c = ERFCSERIES, g = v * c, p = K(ERFCFIRST) + g, m = u * p;
+  const T pl = sum_error_S(K(ERFCFIRST), g, p) + fma_S(vl, c, product_error_S(v, c, g) + K(ERFCLOW));
+  const T ml = product_error_S(u, p, m) + fma_S(p, error, u * pl);
+  const T y = times_decay_S(m, ml, s, sel_S(s < K(FADED), product_error_S(x, x, s), K(0.0))) * K(OVER);
+  const T r = fma_S(s, K(2.0), K(-1.0)), far = sel_S(x < K(0.0), K(2.0) - y, y);
+  return sel_S(a < K(1.0), (K(1.0) - x) - x * ERFSERIES, far);
+}"""
+
+# The same from 1 on, to a few ulp
+ERFC_TAIL = """
+static INLINED T erfc_tail_S(T a) {
+  const T u = K(1.0) / (a + K(3.5)), v = fma_S(u, K(-7.0), K(1.0));
+  return exp_S(-a * a) * u * fma_S(v, ERFCSERIES, K(ERFCFIRST));
+}"""
+BRIEF_ERFC_TAIL = ERFC_TAIL.replace("erfc_tail", "brief_erfc_tail").replace("ERFCSERIES", "BRIEFERFCSERIES")
+# erfc for results of float32
+BRIEF_ERFC = """
+static INLINED T brief_erfc_S(T x) {
+  const T a = abs_S(x), y = brief_erfc_tail_S(a), far = sel_S(x < K(0.0), K(2.0) - y, y);
+  const T r = fma_S(x * x, K(2.0 / (1.25 * 1.25)), K(-1.0));
+  return sel_S(a < K(1.0), (K(1.0) - x) - x * (BRIEFERFSERIES), far);
 }"""
 
 
