@@ -142,7 +142,7 @@ def in_stages(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
     ]
 
 
-@pytest.mark.parametrize("columns", [1, 17, pytest.param(64, marks=pytest.mark.slow), 130])
+@pytest.mark.parametrize("columns", [130, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 17, 64))])
 def test_rows_of_float16_of_any_length(columns: int) -> None:
     x, y = rand(5, columns, dtype=torch.float16), rand(5, columns, dtype=torch.float16, seed=1)
     i = torch.arange(columns).expand(5, -1)
@@ -151,7 +151,7 @@ def test_rows_of_float16_of_any_length(columns: int) -> None:
 
 
 @HALVES
-@pytest.mark.parametrize("rounding_mode", ["trunc", "floor"])
+@pytest.mark.parametrize("rounding_mode", ["trunc", pytest.param("floor", marks=pytest.mark.slow)])
 def test_quotients_are_rounded_before_their_digits_are_dropped(dtype: torch.dtype, rounding_mode: str) -> None:
     """17.99 / 3 rounds to 6 in 16 bits."""
     x, y = 30 * rand(2048, dtype=dtype), rand(2048, dtype=dtype, seed=1)

@@ -28,7 +28,7 @@ def assert_same(got: Tensor, want: Tensor) -> None:
 
 
 @pytest.mark.parametrize("op", [torch.fmod, torch.remainder, torch.floor_divide])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
 def test_remainders_are_exact(op: Callable[..., Tensor], dtype: torch.dtype) -> None:
     x, y = operands(dtype, 1e5)
     far = x.clone()

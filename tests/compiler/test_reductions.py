@@ -98,3 +98,19 @@ BACKWARDS = {
 @pytest.mark.parametrize("shape", [(3, 2), (5, 3), (4, 3, 2), (40, 9)], ids=str)
 def test_reductions_in_descending_and_in_rolled_order(shape, dtype):
     check_alone(BACKWARDS, rand(*shape, dtype=dtype), backend="native", ulp=64, atol=400 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dim", [0, pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, *(pytest.param(d, marks=pytest.mark.slow) for d in (torch.float64, torch.int32))]
+)
+def test_running_reductions_of_many_lines(dtype: torch.dtype, dim: int) -> None:
+    """Several lines run at once: rows in registers, columns in vectors, and the rest one by one."""
+    x = torch.randn(6, 7, 133, generator=torch.Generator().manual_seed(0)).mul(3).to(dtype)
+    if dtype.is_floating_point:
+        x[1, 2, 3], x[0, 0, 0], x[4, 1, 130] = torch.nan, -torch.inf, torch.nan
+    f = lambda x: [x.cumsum(dim), x.cumprod(dim), *x.cummax(dim), *x.cummin(dim), x.mT.cumsum(dim)]  # noqa: E731
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        assert torch.equal(got.nan_to_num(123), want.nan_to_num(123))
+    log = lambda x: x.double().logcumsumexp(dim)  # noqa: E731
+    torch.testing.assert_close(jit(log, backend="native")(x), log(x), equal_nan=True)

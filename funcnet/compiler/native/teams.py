@@ -273,7 +273,8 @@ def _product(product: Contract, found: _Range) -> Contract:
 def _cut_lines(statement: Sort | Cumulate, count: int) -> Iterator[Statement]:
     """Cut a sort or a running reduction along another axis than its own."""
     axis = _longest({a: n for a, n in enumerate(statement.source.shape) if a != statement.axis and n > 1})
-    length = 0 if axis is None else _length(statement.source.shape[axis], count)
+    are_columns = axis == len(statement.source.shape) - 1  # several of which run at once, in vectors
+    length = 0 if axis is None else _length(statement.source.shape[axis], count, 64 if are_columns else 1)
     if axis is None or not length:
         yield statement
         return

@@ -66,9 +66,8 @@ def first_place(lowering: Lowering, x: Value, op: str, sign: int, dim: Dims, kee
 
 
 def _place(lowering: Lowering, x: Value, best: Value, axes: Sequence[int], keepdim: bool) -> Value:
-    """Return the first index of the extremum; in int32 if it fits, of which vectors hold more."""
-    count = math.prod(x.shape[axis] for axis in axes)
-    dtype = torch.int32 if count < torch.iinfo(torch.int32).max else torch.int64
+    """Return the first index of the extremum."""
+    dtype = _of_places(x, axes)
     end = Const(torch.iinfo(dtype).max, dtype)
 
     def index(emit: Emit, x: Operand, best: Operand) -> Operand:
@@ -82,6 +81,12 @@ def _place(lowering: Lowering, x: Value, best: Value, axes: Sequence[int], keepd
 
     first = lowering.reduce("minimum", lowering.map(x.shape, index, x, best), axes, end.value, keepdim)
     return _as(lowering, first, torch.int64)
+
+
+def _of_places(x: Value, axes: Sequence[int]) -> torch.dtype:
+    """Return the dtype of the indices along some axes: int32 if it is enough, of which vectors hold more."""
+    count = math.prod(x.shape[axis] for axis in axes)
+    return torch.int32 if count < torch.iinfo(torch.int32).max else torch.int64
 
 
 def _arg(op: str, sign: int) -> Rule:
@@ -182,14 +187,16 @@ def _running_extremum(op: str) -> Rule:
 
     def rule(lowering: Lowering, x: Value, dim: int) -> list[Value]:
         axis = dim % max(len(x.shape), 1)
+        dtype = _of_places(x, [axis] if x.shape else [])
 
         def place(emit: Emit, x: Operand, best: Operand) -> Operand:
-            index = Index(axis) if emit.nest.shape else Const(0, torch.int64)
+            index = emit.cast(Index(axis), dtype) if emit.nest.shape else Const(0, dtype)
             hit = emit("or", emit("eq", x, best), emit("ne", x, x))
-            return emit("where", hit, index, Const(0, torch.int64), dtype=torch.int64)
+            return emit("where", hit, index, Const(0, dtype), dtype=dtype)
 
         best = _cumulated(lowering, x, axis, op)
-        return [best, _cumulated(lowering, lowering.map(x.shape, place, x, best), axis, "maximum")]
+        last = _cumulated(lowering, lowering.map(x.shape, place, x, best), axis, "maximum")
+        return [best, _as(lowering, last, torch.int64)]
 
     return rule
 
