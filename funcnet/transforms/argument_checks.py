@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import assert_async, is_all_true
-from funcnet.transforms import functional_kernels, mapped_indices, single_indices
+from funcnet.transforms import functional_kernels, mapped_indices, scattered_products, single_indices
 from funcnet.transforms.ctc import ctc_loss
 from funcnet.transforms.requirements import require
 
@@ -177,6 +177,7 @@ CORRECTED: dict[Any, Callable[..., Any]] = {
     **functional_kernels.FUNCTIONS,
     **mapped_indices.FUNCTIONS,
     **single_indices.FUNCTIONS,
+    **scattered_products.FUNCTIONS,
     **{function: _rrelu(function) for function in (torch.nn.functional.rrelu, torch.nn.functional.rrelu_)},
     **dict.fromkeys((torch.tensor_split, Tensor.tensor_split), _tensor_split),
 }

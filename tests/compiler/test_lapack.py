@@ -133,3 +133,24 @@ def test_empty_matrices_are_left_to_torch() -> None:
     x = torch.empty(2, 0, 3)
     q, r = jit(linalg.qr, backend="native")(x)
     assert (q.shape, r.shape) == ((2, 0, 0), (2, 0, 3))
+
+
+INVERSES = {
+    "default": lambda x: linalg.pinv(x),
+    "relative tolerance": lambda x: linalg.pinv(x, rtol=0.5),
+    "absolute tolerance": lambda x: linalg.pinv(x, atol=1.0),
+    "both tolerances": lambda x: linalg.pinv(x, atol=torch.tensor(0.5), rtol=torch.tensor(0.1)),
+    "symmetric": lambda x: linalg.pinv(x @ x.mT - 1, hermitian=True),
+    "of low rank": lambda x: linalg.pinv(x[:, :2] @ x[:2]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INVERSES)
+def test_pseudo_inverses(name: str) -> None:
+    f, x = INVERSES[name], numbers(4, 3, dtype=torch.float64)
+    compiled = jit(f, backend="native")
+    torch.testing.assert_close(compiled(x), f(x), rtol=1e-12, atol=1e-12)
+    assert not compiled.explain(x).calls
+    lanes = torch.stack([x, 2 * x])
+    torch.testing.assert_close(jit(fn.vmap(f), backend="native")(lanes), torch.stack([f(x), f(2 * x)]))

@@ -86,7 +86,7 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
     return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
 
 
-def _scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
+def scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
     """Compute means by dividing sums; without `include_self`, begin with the neutral element."""
     if (how in ("sum", "mean") and not x.is_floating_point()) or x.dtype in _NARROW or (include_self and how in _PLAIN):
         return NotImplemented
@@ -128,7 +128,6 @@ def rules() -> dict[Any, Callable[..., Any]]:
         aten.index_add.default: _by_rows(decomposition("index_add")),
         aten.index_copy.default: _by_rows(decomposition("index_copy")),
         aten.index_reduce.default: _index_reduce,
-        aten.scatter_reduce.two: _scatter_reduce,
         aten.index_fill.int_Scalar: _index_fill,
         aten.index_fill.int_Tensor: _index_fill,
         aten.max_unpool2d.default: _max_unpool(decomposition("max_unpool2d")),

@@ -57,6 +57,30 @@ def lu(a: Tensor, *, pivot: bool = True) -> Any:
     return aten.lu_unpack(*aten.linalg_lu_factor_ex(a)[:2])
 
 
+def pinv(a: Tensor, *, atol: Tensor | None = None, rtol: Tensor | None = None, hermitian: bool = False) -> Any:
+    """Return the pseudo-inverse from singular values, or eigenvalues, of which those up to a tolerance count as 0."""
+    if a.dtype not in (torch.float32, torch.float64) or not a.numel():
+        return NotImplemented
+    if hermitian:
+        values, left = aten._linalg_eigh.default(a)
+        right, sizes = left.mT, values.abs()
+    else:
+        left, values, right = aten._linalg_svd.default(a)
+        sizes = values
+    bound = _tolerance(a, atol, rtol) * sizes.amax(-1, keepdim=True)
+    bound = bound if atol is None else torch.maximum(atol[..., None], bound)
+    scales = torch.where(sizes > bound, values.reciprocal(), 0)
+    return (right.mT * scales[..., None, :]) @ left.mT
+
+
+def _tolerance(a: Tensor, atol: Tensor | None, rtol: Tensor | None) -> Any:
+    """Return the relative tolerance: by default a few rounding errors, unless there is an absolute one."""
+    if rtol is not None:
+        return rtol[..., None]
+    default = torch.finfo(a.dtype).eps * max(a.shape[-2:])
+    return default if atol is None else torch.where(atol[..., None] > 0, 0, default).to(a.dtype)
+
+
 def _is_square(a: Tensor) -> bool:
     return a.ndim > 1 and a.shape[-1] == a.shape[-2] and a.dtype in (torch.float32, torch.float64)
 
