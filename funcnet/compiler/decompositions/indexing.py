@@ -65,6 +65,19 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Any:
     return NotImplemented if index.ndim else aten.index_select.default(x, dim, index.reshape(1))
 
 
+def _roll(x: Tensor, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
+    """Join the two parts of each axis, where torch's rule looks up every element."""
+    if not dims and len(shifts) == 1:
+        return aten.roll.default(x.reshape(-1), shifts, [0]).reshape(x.shape)
+    if len(shifts) != len(dims) or not x.ndim:
+        return NotImplemented
+    for shift, dim in zip(shifts, dims, strict=True):
+        if size := x.shape[dim]:
+            at = -shift % size
+            x = torch.cat([x.narrow(dim, at, size - at), x.narrow(dim, 0, at)], dim) if at else x
+    return x.clone()
+
+
 def take(x: Tensor, index: Tensor) -> Tensor:
     """Index by the tensor even if it is 0-d: torch's own rule reads the value of such a tensor in Python."""
     return aten.index.Tensor(x.reshape(-1), [index])
@@ -96,6 +109,7 @@ def rules() -> dict[Any, Callable[..., Any]]:
     return {
         aten.embedding.default: _embedding,
         aten.embedding_dense_backward.default: _embedding_dense_backward,
+        aten.roll.default: _roll,
         aten.index_add.default: _by_rows(decomposition("index_add")),
         aten.index_copy.default: _by_rows(decomposition("index_copy")),
         aten.index_reduce.default: _index_reduce,
