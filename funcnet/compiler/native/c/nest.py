@@ -75,13 +75,13 @@ class NestWriter(Tails):
         self.writer.strides = {}
 
     def single_strides(self) -> set[int]:
-        """Return the strides of loads on the last level that no neighbouring load or store shares."""
+        """Return the strides of loads on the last level, except where neighbours fill most of the gaps."""
         if not self.sizes or self.lanes_vary():
             return set()
         read = {x for part in self.nest.body for x in operands(part) if isinstance(x, View)}
         views = read | {view for part in self.nest.body if (view := written(part)) is not None}
         places = Counter((self.strides(x)[-1], x.buffer) for x in views)
-        shared = {stride for (stride, _), count in places.items() if count > 1}
+        shared = {stride for (stride, _), count in places.items() if count > 1 and 2 * count >= stride}
         return {stride for x in read if (stride := self.strides(x)[-1]) > 1} - shared
 
     def loops(self) -> None:
