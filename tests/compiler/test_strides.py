@@ -38,6 +38,14 @@ def test_strides(stride: int, dtype: torch.dtype) -> None:
         assert_close(got, want)
 
 
+def test_a_write_at_indices_beside_a_column() -> None:
+    def f(x: Tensor, i: Tensor) -> Tensor:
+        return torch.zeros(4).index_put((i,), x[:, 1].exp(), accumulate=True)
+
+    x, i = columns(16, torch.float32), torch.arange(53) % 4
+    assert_close(jit(f, backend="native")(x, i), f(x, i))
+
+
 def hides(f: Callable[[Tensor], Tensor], stride: int) -> bool:
     return f"= hidden({stride});" in jit(f).lower(columns(stride, torch.float32)).as_text("c")
 

@@ -14,7 +14,7 @@ from funcnet.compiler.native.c.sums import ERRORS, SUMS, Vectors
 from funcnet.compiler.native.c.tails import Tails
 from funcnet.compiler.native.c.writer import NAMES
 from funcnet.compiler.native.long_sums import BLOCK
-from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Node, Scatter, operands, writes, written
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Node, Scatter, Store, operands, writes
 
 
 class NestWriter(Tails):
@@ -79,7 +79,7 @@ class NestWriter(Tails):
         if not self.sizes or self.lanes_vary():
             return set()
         read = {x for part in self.nest.body for x in operands(part) if isinstance(x, View)}
-        views = read | {view for part in self.nest.body if (view := written(part)) is not None}
+        views = read | {part.view for part in self.nest.body if isinstance(part, Store | Accumulate)}
         places = Counter((self.strides(x)[-1], x.buffer) for x in views)
         shared = {stride for (stride, _), count in places.items() if count > 1 and 2 * count >= stride}
         return {stride for x in read if (stride := self.strides(x)[-1]) > 1} - shared
