@@ -22,6 +22,21 @@ WIDTHS = [
 ]
 REPEATS = [(2, 3, 4), (2, 1, 3, 1), (0, 1, 2), (1, 1, 1), (5, 1, 1, 1)]
 
+ROLLS = [(1, 0), (-1, 2), (0, 1), (7, 1), (-9, -1), (4, None), ((1, -2), (0, 2)), ((1, 2), (1, 1))]
+
+
+def test_roll() -> None:
+    x = rand(3, 4, 5, dtype=torch.float64)
+    args = [(shifts,) if dims is None else (shifts, dims) for shifts, dims in ROLLS]
+    table = {f"roll {arg}": lambda x, arg=arg: x.roll(*arg) for arg in args}
+    table |= {f"roll rows of {arg}": lambda x, arg=arg: x.mT.roll(*arg) + x.mT for arg in args[:4]}
+    check(table | {"roll no elements": lambda x: x[:0].roll(1, 0), "roll one": lambda x: x[0, 0, 0].roll(3)}, x, ulp=0)
+
+
+def test_a_roll_copies_two_parts() -> None:
+    text = jit(lambda x: x.roll(3, 1)).lower(rand(40, 50)).as_text("loops")
+    assert "at" not in text.split() and "j < 3:" in text and "j < 47:" in text
+
 
 def test_pad_and_repeat() -> None:
     x = rand(3, 4, 5, dtype=torch.float64)

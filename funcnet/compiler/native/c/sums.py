@@ -9,9 +9,10 @@ from funcnet.compiler.native.c.body import Body
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind
 from funcnet.compiler.native.c.writer import Place, Writer
 from funcnet.compiler.native.long_sums import LONG, is_float_sum
-from funcnet.compiler.native.loop_ir import Accumulate, Nest, Node, Part, operands
+from funcnet.compiler.native.loop_ir import Accumulate, Gather, Nest, Node, Part, Scatter, operands
 
 _FUNCTIONS = {Kind.TEXT: 16, Kind.LIBM: 64}  # times of functions, in arithmetic operations
+_SHORT, _ROWS = 8, range(32, 1 << 16)  # elements of rows too short for vectors; numbers of such rows in a cache
 SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
 _EXACT, _ROUNDED = 256, 128  # bytes of interleaved reductions: several vectors, since each waits for the one before
 _LONG = 512  # terms of a float sum that pay for more of them
@@ -35,6 +36,8 @@ class Sums(Body):
 
     def __init__(self, writer: Writer, nest: Nest):
         super().__init__(writer, nest)
+        if self.has_short_rows():
+            self.groups[-2:] = reversed(self.groups[-2:])
         self.sizes = [math.prod(nest.shape[axis] for axis in group) for group in self.groups]
         self.ways = self.interleaved_reductions()
         cuts = {s: self.cut_level(s) for s in self.accumulations()}
@@ -53,6 +56,18 @@ class Sums(Body):
         if all(_is_exact(s) for s in self.accumulations()):
             return max(least, min(_EXACT // widest, 1 << (size // 2).bit_length() >> 1))
         return max(least, _ROUNDED // widest if size >= _LONG else 0)
+
+    def has_short_rows(self) -> bool:
+        """Tell whether the nest reduces rows too short for vectors, so that a loop over rows should be inside.
+
+        The terms of each row keep their order. Without reductions, gcc unrolls the loop over a short row by itself.
+        """
+        sizes = [math.prod(self.nest.shape[axis] for axis in group) for group in self.groups[-2:]]
+        if len(sizes) < 2 or sizes[1] > _SHORT or sizes[0] not in _ROWS or self.nest.sequential or self.lanes_vary():
+            return False
+        is_plain = not any(isinstance(part, Gather | Scatter) for part in self.nest.body)
+        kinds = {tuple(map(bool, self.strides(s.view)[-2:])) for s in self.accumulations()}
+        return is_plain and kinds == {(True, False)} and sum(map(price, self.nest.body)) >= _FUNCTIONS[Kind.TEXT]
 
     def poll_level(self) -> tuple[int, int]:
         """Return the level whose loop reads the stop flag, and the number of its steps between two reads."""

@@ -46,6 +46,7 @@ class Writer:
         self.names: dict[Buffer | Counter, str] = {}
         self.numbers = itertools.count()
         self.origins: dict[Buffer, int] = {}  # the element that the name of a buffer points to, if not its first
+        self.strides: dict[int, str] = {}  # strides whose value the C compiler must not see -> names
 
     def function(self) -> "Writer":
         """Return a writer for another function of the same kernel, with names of its own."""
@@ -116,7 +117,7 @@ class Writer:
             if isinstance(at, int):
                 offset += stride * at
             elif stride:
-                terms.append(at if stride == 1 else f"{at} * {stride}")
+                terms.append(at if stride == 1 else f"{at} * {self.strides.get(stride, stride)}")
         terms += [f"{self.name(counter, 't')} * {stride}" for counter, stride in view.steps if stride]
         if offset or not terms:
             terms.append(str(offset))
