@@ -104,9 +104,8 @@ def _part(name: str, x: Tensor, axis: int, axis_name: Hashable, tiled: bool) -> 
     """Return this example's part along an axis: a slice if tiled, else an entry without the axis."""
     count, length = axis_size(axis_name), x.shape[axis]
     if length % count or (length != count and not tiled):
-        raise ValueError(
-            f"{name}: expected an axis of {count} entries, one per example, {'or a multiple of it, ' * tiled}got {length}."
-        )
+        allowed = f"a multiple of {count}" if tiled else f"{count} entries"
+        raise ValueError(f"{name}: expected an axis of {allowed}, one per example, got {length}.")
     blocks = x.unflatten(axis, (count, length // count)) if tiled else x
     return _at(blocks, axis, axis_index(axis_name))
 
