@@ -6,9 +6,10 @@ Unlike the functions of `fn.tree`, `tree_map_with_path` calls its function with 
 import builtins
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from funcnet import tree
+from funcnet.absent_names import absent
 from funcnet.tree import Structure as PyTreeDef
 from funcnet.tree import Tree
 from funcnet.tree import all as tree_all
@@ -231,6 +232,10 @@ register_pytree_node(
     lambda node: ((node.args, node.keywords), node.func),
     lambda function, parts: Partial(function, *parts[0], **parts[1]),
 )
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,8 @@ NAMES = {
     "special": scipy.special, "stats": scipy.stats, "linalg": scipy.linalg,
     "signal": scipy.signal, "sfft": scipy.fft, "interpolate": scipy.interpolate,
     "ndimage": scipy.ndimage, "integrate": scipy.integrate, "krylov": scipy.sparse.linalg,
-    "optimize": scipy.optimize, "grad": fn.grad, "vmap": fn.vmap, "ops": ops, "image": image, "lax_linalg": lax.linalg,
+    "optimize": scipy.optimize, "grad": fn.grad, "vmap": fn.vmap,
+    "random": fn.random, "ops": ops, "image": image, "lax_linalg": lax.linalg,
 }  # fmt: skip
 
 

@@ -79,13 +79,7 @@ def derivative_levels() -> int:
 
 def has_derivative(tensor: Tensor) -> bool:
     """Tell whether one of the transformations that run now differentiates through a tensor."""
-    tensor = _without_ended(tensor)
-    if not is_wrapped(tensor):
-        return tensor.requires_grad
-    if (current_level() or NO_LEVEL) > level(tensor) >= 0:  # its tangent is visible at its own level only
-        with temporarily_pop_interpreter_stack():
-            return has_derivative(tensor)
-    return tensor.requires_grad or unpack_dual(tensor).tangent is not None or has_derivative(unwrap(tensor))
+    return derivative_level(tensor) is not None
 
 
 def _without_ended(tensor: Tensor) -> Tensor:

@@ -25,10 +25,10 @@ class _Callable(ModuleType):
     load, save = staticmethod(load), staticmethod(save)
 
     def __call__(
-        self, f: Callable[..., Any], *, prevent_cse: bool = True, policy: Policy | None = None
+        self, f: Callable[..., Any], *, prevent_cse: bool = True, policy: Policy | None = None, **static: Any
     ) -> Callable[..., Any]:
         """Make a function recompute its intermediate values in the backward pass; see `remat`."""
-        return remat(f, prevent_cse=prevent_cse, policy=policy)
+        return remat(f, prevent_cse=prevent_cse, policy=policy, **static)
 
     def __reduce__(self) -> str:
         return "checkpoint"

@@ -10,9 +10,10 @@ Example:
 from typing import NoReturn
 
 from funcnet.absent_names import absent
-from funcnet.lax import control_flow, convolution, gathering, linalg, operations, slicing, special, windows
+from funcnet.lax import control_flow, convolution, exchanges, gathering, linalg, operations, slicing, special, windows
 from funcnet.lax.control_flow import *
 from funcnet.lax.convolution import *
+from funcnet.lax.exchanges import *
 from funcnet.lax.gathering import *
 from funcnet.lax.incomplete_beta import betainc
 from funcnet.lax.operations import *
@@ -82,6 +83,7 @@ __all__ = [
 ]  # fmt: skip
 __all__ += control_flow.__all__
 __all__ += convolution.__all__
+__all__ += exchanges.__all__
 __all__ += gathering.__all__
 __all__ += operations.__all__
 __all__ += slicing.__all__

@@ -1,8 +1,11 @@
 """Factorisations and triangular systems: jax.lax.linalg, whose arguments differ from those of jax.numpy.linalg."""
 
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
+from funcnet.absent_names import absent
 from funcnet.control_flow import scan
 from funcnet.numpy import linalg
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
@@ -159,6 +162,10 @@ def symmetric_product(
     """
     a, c = floating("symmetric_product", a_matrix, c_matrix)
     return alpha * (a @ a.mT) + beta * c
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -102,6 +102,11 @@ def _same(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
     return named(function, name, doc)
 
 
+def _whole(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
+    """Make a function that rounds; whole numbers and bools stay as they are."""
+    return _same(name, lambda x: f(x) if x.is_floating_point() else x, doc)
+
+
 def _sinc(x: Tensor) -> Tensor:
     safe = torch.where(x == 0, 1.0, x) * math.pi
     series = 1 - (math.pi * x).square() / 6  # its second derivative at 0 is that of sinc
@@ -175,9 +180,9 @@ negative = _same("negative", torch.neg, "-x.")
 positive = _same("positive", _positive, "x.")
 square = _same("square", torch.square, "x * x.")
 sign = _same("sign", _sign, "-1, 0 or 1 with the sign of x; NaN for NaN. For complex x, x / abs(x).")
-floor = _same("floor", torch.floor, "The largest whole number not above x.")
-ceil = _same("ceil", torch.ceil, "The smallest whole number not below x.")
-trunc = fix = _same("trunc", torch.trunc, "The whole number next to x towards 0.")
+floor = _whole("floor", torch.floor, "The largest whole number not above x.")
+ceil = _whole("ceil", torch.ceil, "The smallest whole number not below x.")
+trunc = fix = _whole("trunc", torch.trunc, "The whole number next to x towards 0.")
 conj = conjugate = _same("conjugate", conjugated, "The complex conjugate.")
 real = _same("real", _real, "The real part.")
 imag = _same("imag", _imag, "The imaginary part.")

@@ -27,7 +27,7 @@ def hypot(x: Tensor, y: Tensor) -> Tensor:
     """sqrt(x^2 + y^2); its derivatives at the origin are 1/2."""
     is_origin = (x == 0) & (y == 0)
     length = torch.hypot(torch.where(is_origin, 1.0, x), torch.where(is_origin, 1.0, y))
-    return torch.where(is_origin, (absolute(x) + absolute(y)) / 2, length)
+    return torch.where(is_origin, (x + y) / 2, length)
 
 
 def cbrt(x: Tensor) -> Tensor:

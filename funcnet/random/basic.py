@@ -9,7 +9,7 @@ from torch import Tensor
 
 from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_tensor, check_dtype, check_key
-from funcnet.random.generator import draw
+from funcnet.random.generator import draw, split
 from funcnet.random.special import erf, log
 from funcnet.random.units import FLOATS, SYMMETRIC, as_normal, between, check_order, quantile, sample
 
@@ -45,11 +45,15 @@ def normal(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> T
     Args:
         key: A key.
         shape: The shape of the result.
-        dtype: float32, float64, float16 or bfloat16.
+        dtype: float32, float64, float16, bfloat16, complex64 or complex128. The mean of |x|^2 is 1, of complex
+            numbers, too.
     Example:
         >>> fn.random.normal(fn.random.key(0), (3,))
         tensor([ 1.6226,  2.0253, -0.4336])
     """
+    if dtype.is_complex:
+        real, imaginary = (normal(each, shape, dtype.to_real()) for each in split(key))
+        return torch.complex(real, imaginary) / math.sqrt(2)
     if dtype in SYMMETRIC:
         return draw("normal", key, shape, SYMMETRIC[dtype], quantile)
     return sample("normal", key, shape, dtype, as_normal)

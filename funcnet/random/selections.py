@@ -16,7 +16,7 @@ from funcnet.random.special import log
 _LEAST = -(1 << 31)
 
 
-def permutation(key: Key, x: int | Tensor, axis: int = 0, *, independent: bool = False) -> Tensor:
+def permutation(key: Key, x: int | Tensor, axis: int = 0, independent: bool = False) -> Tensor:
     """Shuffle the integers from 0 to x - 1 (int64), or a tensor along an axis.
 
     Args:

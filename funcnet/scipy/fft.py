@@ -32,8 +32,8 @@ def dct(x: ArrayLike, type: int = 2, n: int | None = None, axis: int = -1, norm:
         NotImplementedError: The type is not 2.
         ValueError: norm is another string, or x is complex.
     Example:
-        >>> fn.scipy.fft.dct(torch.tensor([1.0, 2.0, 3.0]))
-        tensor([12.0000, -3.4641,  0.0000])
+        >>> fn.scipy.fft.dct(torch.tensor([1.0, 2.0, 4.0]))
+        tensor([14.0000, -5.1962,  1.0000])
     """
     return _along("dct", _forward, x, type, n, axis, norm)
 

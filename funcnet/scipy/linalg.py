@@ -1,4 +1,7 @@
-"""Linear algebra: jax.scipy.linalg, the functions that jax.numpy.linalg lacks or has with other arguments."""
+"""Linear algebra: jax.scipy.linalg, the functions that jax.numpy.linalg lacks or has with other arguments.
+
+overwrite_a, overwrite_b, check_finite, debug, turbo, lwork and lapack_driver are accepted and have no effect.
+"""
 
 from typing import Any, NoReturn
 
@@ -7,20 +10,19 @@ from torch import Tensor
 
 from funcnet.absent_names import absent
 from funcnet.numpy import linalg
-from funcnet.numpy.linalg import det, inv
-from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating, inexact, promote
+from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
 from funcnet.scipy import matrix_functions, special_matrices
 from funcnet.scipy.matrix_functions import *
 from funcnet.scipy.special_matrices import *
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigh_tridiagonal", "inv", "lu", "lu_factor",
-    "lu_solve", "polar", "qr", "solve", "solve_sylvester", "solve_triangular", "svd",
+    "cho_factor", "cho_solve", "cholesky", "det", "eigh", "inv", "lu", "lu_factor",
+    "lu_solve", "qr", "solve", "solve_triangular", "svd",
 ]  # fmt: skip
 __all__ += [*matrix_functions.__all__, *special_matrices.__all__]
 
 
-def cholesky(a: ArrayLike, lower: bool = False) -> Tensor:
+def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Tensor:
     """The triangular factor of a positive definite matrix: upper by default, a = U^H U; lower, a = L L^H.
 
     Example:
@@ -31,7 +33,9 @@ def cholesky(a: ArrayLike, lower: bool = False) -> Tensor:
     return linalg.cholesky(a, upper=not lower)
 
 
-def cho_factor(a: ArrayLike, lower: bool = False) -> tuple[Tensor, bool]:
+def cho_factor(
+    a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Tensor, bool]:
     """The factor for `cho_solve`, and whether it is lower triangular.
 
     Example:
@@ -42,7 +46,9 @@ def cho_factor(a: ArrayLike, lower: bool = False) -> tuple[Tensor, bool]:
     return cholesky(a, lower), lower
 
 
-def cho_solve(c_and_lower: tuple[ArrayLike, bool], b: ArrayLike) -> Tensor:
+def cho_solve(
+    c_and_lower: tuple[ArrayLike, bool], b: ArrayLike, overwrite_b: bool = False, check_finite: bool = True
+) -> Tensor:
     """The x with a @ x = b, from the factor of a.
 
     Example:
@@ -58,7 +64,14 @@ def cho_solve(c_and_lower: tuple[ArrayLike, bool], b: ArrayLike) -> Tensor:
 
 
 def solve_triangular(
-    a: ArrayLike, b: ArrayLike, trans: int | str = 0, lower: bool = False, unit_diagonal: bool = False
+    a: ArrayLike,
+    b: ArrayLike,
+    trans: int | str = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    debug: object = None,
+    check_finite: bool = True,
 ) -> Tensor:
     """The x with a @ x = b for a triangular matrix; trans 1 or "T": for its transpose, 2 or "C": the conjugate one.
 
@@ -76,7 +89,16 @@ def solve_triangular(
     return solution[..., 0] if y.ndim == 1 else solution
 
 
-def solve(a: ArrayLike, b: ArrayLike, lower: bool = False, assume_a: str = "gen") -> Tensor:
+def solve(
+    a: ArrayLike,
+    b: ArrayLike,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    debug: bool = False,
+    check_finite: bool = True,
+    assume_a: str = "gen",
+) -> Tensor:
     """The x with a @ x = b; assume_a "pos" uses the Cholesky factor of a positive definite matrix.
 
     Example:
@@ -86,7 +108,18 @@ def solve(a: ArrayLike, b: ArrayLike, lower: bool = False, assume_a: str = "gen"
     return cho_solve(cho_factor(a, lower=True), b) if assume_a == "pos" else linalg.solve(a, b)
 
 
-def eigh(a: ArrayLike, b: ArrayLike | None = None, lower: bool = True, eigvals_only: bool = False) -> Any:
+def eigh(
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    turbo: bool = True,
+    eigvals: None = None,
+    type: int = 1,
+    check_finite: bool = True,
+) -> Any:
     """The eigenvalues of a Hermitian matrix, ascending, and the eigenvectors unless eigvals_only; b must be None.
 
     Example:
@@ -95,11 +128,20 @@ def eigh(a: ArrayLike, b: ArrayLike | None = None, lower: bool = True, eigvals_o
     """
     if b is not None:
         raise NotImplementedError("eigh: expected b=None, got a matrix. Multiply by its Cholesky factor's inverse.")
+    if eigvals is not None or type != 1:
+        raise NotImplementedError(f"eigh: expected eigvals=None and type=1, got {eigvals!r} and {type!r}.")
     values, vectors = linalg.eigh(a, "L" if lower else "U")
     return values if eigvals_only else (values, vectors)
 
 
-def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(
+    a: ArrayLike,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    lapack_driver: str = "gesdd",
+) -> Any:
     """The singular value decomposition (U, S, Vh), or S alone if not compute_uv.
 
     Example:
@@ -110,7 +152,14 @@ def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True) -> An
     return tuple(result) if compute_uv else result
 
 
-def qr(a: ArrayLike, mode: str = "full") -> Any:
+def qr(
+    a: ArrayLike,
+    overwrite_a: bool = False,
+    lwork: object = None,
+    mode: str = "full",
+    pivoting: bool = False,
+    check_finite: bool = True,
+) -> Any:
     """The decomposition (Q, R): mode "full" or "economic"; (R,) alone for "r".
 
     Example:
@@ -119,13 +168,15 @@ def qr(a: ArrayLike, mode: str = "full") -> Any:
         True
     """
     names = {"full": "complete", "economic": "reduced", "r": "r"}
+    if pivoting:
+        raise NotImplementedError("qr: expected pivoting=False; torch has no factors with exchanged columns.")
     if mode not in names:
         raise ValueError(f"qr: expected mode to be 'full', 'economic' or 'r', got {mode!r}.")
     result = linalg.qr(a, names[mode])
     return (result,) if mode == "r" else tuple(result)
 
 
-def lu(a: ArrayLike, permute_l: bool = False) -> Any:
+def lu(a: ArrayLike, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """The decomposition a = P L U with a permutation, a lower and an upper triangular matrix; (P L, U) if permute_l.
 
     Example:
@@ -138,7 +189,7 @@ def lu(a: ArrayLike, permute_l: bool = False) -> Any:
     return (p @ lower, upper) if permute_l else (p, lower, upper)
 
 
-def lu_factor(a: ArrayLike) -> tuple[Tensor, Tensor]:
+def lu_factor(a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Tensor, Tensor]:
     """The factors in one matrix, and the rows swapped by each step, int32 from 0.
 
     Example:
@@ -150,7 +201,13 @@ def lu_factor(a: ArrayLike) -> tuple[Tensor, Tensor]:
     return factors, (pivots - 1).to(torch.int32)
 
 
-def lu_solve(lu_and_piv: tuple[ArrayLike, ArrayLike], b: ArrayLike, trans: int = 0) -> Tensor:
+def lu_solve(
+    lu_and_piv: tuple[ArrayLike, ArrayLike],
+    b: ArrayLike,
+    trans: int = 0,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Tensor:
     """The x with a @ x = b from `lu_factor`; trans 1: for the transpose, 2: the conjugate transpose.
 
     Example:
@@ -170,77 +227,25 @@ def lu_solve(lu_and_piv: tuple[ArrayLike, ArrayLike], b: ArrayLike, trans: int =
     return solution[..., 0] if y.ndim == 1 else solution
 
 
-def block_diag(*arrs: ArrayLike) -> Tensor:
-    """A matrix with these on its diagonal; a vector is a row.
+def det(a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True) -> Tensor:
+    """The determinant.
 
     Example:
-        >>> fn.scipy.linalg.block_diag(torch.ones(1, 1), torch.tensor([[2.0, 3.0]]))
-        tensor([[1., 0., 0.],
-                [0., 2., 3.]])
+        >>> fn.scipy.linalg.det(torch.tensor([[1.0, 2.0], [2.0, 6.0]]))
+        tensor(2.)
     """
-    return torch.block_diag(*promote("block_diag", *arrs))
+    return linalg.det(a)
 
 
-def polar(a: ArrayLike, side: str = "right", **options: Any) -> tuple[Tensor, Tensor]:
-    """The decomposition a = u p, or a = p u for side "left", with u of orthonormal columns or rows, p positive.
+def inv(a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True) -> Tensor:
+    """The inverse.
 
-    Args:
-        a: A matrix.
-        side: Where p stands.
-        **options: Those of JAX's iteration, without effect: the decomposition is that of the singular values.
-    Raises:
-        ValueError: The side is unknown.
+    Example:
+        >>> fn.scipy.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
     """
-    if side not in ("right", "left"):
-        raise ValueError(f"polar: expected side to be 'right' or 'left', got {side!r}.")
-    left, values, right = torch.linalg.svd(inexact(as_tensor("polar", a)), full_matrices=False)
-    basis = right.mH if side == "right" else left
-    return left @ right, (basis * values[..., None, :].to(basis.dtype)) @ basis.mH
-
-
-def solve_sylvester(A: ArrayLike, B: ArrayLike, C: ArrayLike, *, method: str = "schur", tol: float = 1e-8) -> Tensor:  # noqa: N803
-    """The X with A X + X B = C, for matrices A of size n and B of size m, as a system of n m unknowns.
-
-    method and tol are accepted and have no effect.
-    """
-    a, b, c = floating("solve_sylvester", A, B, C)
-    n, m = c.shape[-2:]
-    eyes = (torch.eye(size, dtype=c.dtype, device=c.device) for size in (m, n))
-    left, right = next(eyes), next(eyes)
-    system = torch.kron(a, left) + torch.kron(right, b.mT.contiguous())
-    return torch.linalg.solve(system, c.reshape(-1)).reshape(n, m)
-
-
-def eigh_tridiagonal(
-    d: ArrayLike,
-    e: ArrayLike,
-    *,
-    eigvals_only: bool = False,
-    select: str = "a",
-    select_range: tuple[int, int] | None = None,
-    tol: float | None = None,
-) -> Any:
-    """The eigenvalues, ascending, of a symmetric matrix with diagonal d and e next to it, and the eigenvectors.
-
-    Args:
-        d: The diagonal, (n,).
-        e: The elements above it, (n - 1,); below it are their conjugates.
-        eigvals_only: Whether to return the eigenvalues alone.
-        select: "a" for all eigenvalues; "i" for those from the first to the last place of select_range.
-        select_range: Two places from 0, both included.
-        tol: Accepted; it has no effect.
-    Raises:
-        ValueError: select is neither "a" nor "i".
-    """
-    diagonal, above = floating("eigh_tridiagonal", d, e)
-    if select not in ("a", "i"):
-        raise ValueError(f"eigh_tridiagonal: expected select to be 'a' or 'i', got {select!r}.")
-    matrix = torch.diag(diagonal) + torch.diag(above, 1) + torch.diag(conjugated(above), -1)
-    first, last = (0, len(diagonal) - 1) if select == "a" or select_range is None else select_range
-    if eigvals_only:
-        return torch.linalg.eigvalsh(matrix)[first : last + 1]
-    values, vectors = torch.linalg.eigh(matrix)
-    return values[first : last + 1], vectors[:, first : last + 1]
+    return linalg.inv(a)
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Functions of square matrices."""
+"""Functions, factors and equations of matrices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
+from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating, inexact
 
-__all__ = ["expm", "expm_frechet", "funm", "sqrtm"]
+__all__ = ["eigh_tridiagonal", "expm", "expm_frechet", "funm", "polar", "solve_sylvester", "sqrtm"]
 
 
-def expm(A: ArrayLike) -> Tensor:  # noqa: N803
+def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 16) -> Tensor:  # noqa: N803
     """The exponential of a matrix.
 
     Example:
@@ -73,3 +73,65 @@ def sqrtm(A: ArrayLike, blocksize: int = 1) -> Tensor:  # noqa: N803
                 [0.0000, 3.0000]])
     """
     return funm(A, torch.sqrt)
+
+
+def polar(a: ArrayLike, side: str = "right", **options: Any) -> tuple[Tensor, Tensor]:
+    """The decomposition a = u p, or a = p u for side "left", with u of orthonormal columns or rows, p positive.
+
+    Args:
+        a: A matrix.
+        side: Where p stands.
+        **options: Those of JAX's iteration, without effect: the decomposition is that of the singular values.
+    Raises:
+        ValueError: The side is unknown.
+    """
+    if side not in ("right", "left"):
+        raise ValueError(f"polar: expected side to be 'right' or 'left', got {side!r}.")
+    left, values, right = torch.linalg.svd(inexact(as_tensor("polar", a)), full_matrices=False)
+    basis = right.mH if side == "right" else left
+    return left @ right, (basis * values[..., None, :].to(basis.dtype)) @ basis.mH
+
+
+def solve_sylvester(A: ArrayLike, B: ArrayLike, C: ArrayLike, *, method: str = "schur", tol: float = 1e-8) -> Tensor:  # noqa: N803
+    """The X with A X + X B = C, for matrices A of size n and B of size m, as a system of n m unknowns.
+
+    method and tol are accepted and have no effect.
+    """
+    a, b, c = floating("solve_sylvester", A, B, C)
+    n, m = c.shape[-2:]
+    eyes = (torch.eye(size, dtype=c.dtype, device=c.device) for size in (m, n))
+    left, right = next(eyes), next(eyes)
+    system = torch.kron(a, left) + torch.kron(right, b.mT.contiguous())
+    return torch.linalg.solve(system, c.reshape(-1)).reshape(n, m)
+
+
+def eigh_tridiagonal(
+    d: ArrayLike,
+    e: ArrayLike,
+    *,
+    eigvals_only: bool = False,
+    select: str = "a",
+    select_range: tuple[int, int] | None = None,
+    tol: float | None = None,
+) -> Any:
+    """The eigenvalues, ascending, of a symmetric matrix with diagonal d and e next to it, and the eigenvectors.
+
+    Args:
+        d: The diagonal, (n,).
+        e: The elements above it, (n - 1,); below it are their conjugates.
+        eigvals_only: Whether to return the eigenvalues alone.
+        select: "a" for all eigenvalues; "i" for those from the first to the last place of select_range.
+        select_range: Two places from 0, both included.
+        tol: Accepted; it has no effect.
+    Raises:
+        ValueError: select is neither "a" nor "i".
+    """
+    diagonal, above = floating("eigh_tridiagonal", d, e)
+    if select not in ("a", "i"):
+        raise ValueError(f"eigh_tridiagonal: expected select to be 'a' or 'i', got {select!r}.")
+    matrix = torch.diag(diagonal) + torch.diag(above, 1) + torch.diag(conjugated(above), -1)
+    first, last = (0, len(diagonal) - 1) if select == "a" or select_range is None else select_range
+    if eigvals_only:
+        return torch.linalg.eigvalsh(matrix)[first : last + 1]
+    values, vectors = torch.linalg.eigh(matrix)
+    return values[first : last + 1], vectors[:, first : last + 1]

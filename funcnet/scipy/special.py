@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from funcnet import nn
+from funcnet.absent_names import absent
 from funcnet.lax.incomplete_beta import betainc
 from funcnet.nn import logsumexp
 from funcnet.numpy.axes import Axis
@@ -204,6 +205,10 @@ def multigammaln(a: ArrayLike, d: int) -> Tensor:
     x = inexact(as_tensor("multigammaln", a))
     terms: list[Any] = [torch.lgamma(x - i / 2) for i in range(d)]
     return sum(terms) + d * (d - 1) / 4 * math.log(math.pi)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -9,8 +9,8 @@ from torch import Tensor
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, conjugated, promote
 
 __all__ = [
-    "circulant", "companion", "convolution_matrix", "dft", "fiedler", "hadamard", "hankel", "helmert", "hilbert",
-    "invhilbert", "invpascal", "leslie", "pascal", "toeplitz",
+    "block_diag", "circulant", "companion", "convolution_matrix", "dft", "fiedler", "hadamard", "hankel", "helmert",
+    "hilbert", "invhilbert", "invpascal", "leslie", "pascal", "toeplitz",
 ]  # fmt: skip
 
 
@@ -184,3 +184,14 @@ def _kind(name: str, kind: str | None) -> Callable[[int, int], int]:
     if kind not in (None, *_PASCAL):
         raise ValueError(f"{name}: expected kind to be one of {', '.join(_PASCAL)}, got {kind!r}.")
     return _PASCAL[kind or "symmetric"]
+
+
+def block_diag(*arrs: ArrayLike) -> Tensor:
+    """A matrix with these on its diagonal; a vector is a row.
+
+    Example:
+        >>> fn.scipy.linalg.block_diag(torch.ones(1, 1), torch.tensor([[2.0, 3.0]]))
+        tensor([[1., 0., 0.],
+                [0., 2., 3.]])
+    """
+    return torch.block_diag(*promote("block_diag", *arrs))

@@ -170,7 +170,7 @@ def istft(
     points = 2 * (spectra.shape[-2] - 1) if input_onesided else spectra.shape[-2]
     length = points if nperseg is None else nperseg
     points = nfft or (length if input_onesided and length == points + 1 else points)
-    parts = _segments("istft", spectra.real.new_empty(length), fs, window, length, noverlap, points, input_onesided)
+    parts = _segments("istft", spectra.real.new_zeros(length), fs, window, length, noverlap, points, input_onesided)
     pieces = (torch.fft.irfft if input_onesided else torch.fft.ifft)(spectra.mT, points)[..., :length]
     window_ = parts.window
     signal = _overlapped(pieces * (window_ * window_.sum()).to(pieces.dtype), parts.step)

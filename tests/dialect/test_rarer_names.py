@@ -1,5 +1,6 @@
 """Names that fewer programs use: derivatives, compilation, edges and errors, and the remedies for absent names."""
 
+import math
 import re
 from functools import reduce
 from importlib import import_module
@@ -40,6 +41,13 @@ def test_the_incomplete_beta_function_differentiates_in_all_arguments():
     by_b = -((1 - X) ** A) * torch.log1p(-X)
     assert_close(fn.jvp(lambda b: betainc(one, b, X), (A,), (one,))[1], by_b, rtol=1e-9, atol=1e-12)
     assert_close(fn.jit(fn.grad(lambda x: betainc(A, 2, x).sum()))(X), STATS.beta.pdf(X, A, 2))
+
+
+def test_forward_mode_through_vmap():
+    f = lambda a: SPECIAL.betainc(a, 1.0, 0.5)  # 0.5^a  # noqa: E731
+    assert_close(fn.jvp(fn.vmap(f), (A,), (torch.ones_like(A),))[1], 0.5**A * math.log(0.5), rtol=1e-9, atol=0)
+    draw = lambda a: fn.random.gamma(fn.random.key(0), a, dtype=a.dtype)  # noqa: E731
+    assert_close(fn.jvp(fn.vmap(draw), (A,), (torch.ones_like(A),))[1], torch.stack([fn.grad(draw)(a) for a in A]))
 
 
 def test_the_incomplete_beta_function_at_its_edges():
