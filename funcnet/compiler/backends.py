@@ -59,6 +59,8 @@ def choose(program: Program, backend: str, progress: Progress | None = None, lan
         return Choice(kernel, backend, f"requested{_described(kernel.calls)}")
     values = (*program.block.params, *(var for op in walk(program.block) for var in op.outputs))
     others = sorted({str(var.device) for var in values if var.device.type != "cpu"})
+    if others == ["meta"]:
+        return Choice(_prepare(program, "eager", progress, lanes), "eager", "tensors on meta have no values")
     if others:
         return Choice(
             _prepare(program, "inductor", progress, lanes), "inductor", f"there are tensors on {', '.join(others)}"

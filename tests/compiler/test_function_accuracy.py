@@ -149,6 +149,20 @@ def test_a_far_angle_does_not_change_the_others() -> None:
     assert abs(run(far)[0][7] - math.sin(far[7].item())) < 1e-7
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_angles_among_many_functions_of_one_element(dtype: torch.dtype) -> None:
+    """Such a nest calls C functions that are not inlined; the bits are those of a loop."""
+    x = torch.tensor([1.0, -1.0, 2.5, -2.5, 300.7, 0.99999994, 1e30], dtype=dtype)
+
+    def f(x: Tensor) -> tuple[Tensor, ...]:
+        others = (x.asin() + x.acos() + x.atan() + x.sinh() + x.cosh() + x.lgamma(), x.exp() + x.erf() + x.digamma())
+        return x.sin(), x.cos(), x.tan(), *others
+
+    run = jit(f, backend="native")
+    for of_all, *each in zip(run(x.repeat(30)), *(run(value[None]) for value in x), strict=True):
+        assert torch.equal(of_all[:7].nan_to_num(0.5), torch.cat(each).nan_to_num(0.5))
+
+
 def test_angles_in_a_nest_that_overwrites_its_argument() -> None:
     x = torch.tensor([0.5, 1e30, -3.0]).repeat(40)
     got = jit(lambda x: fn.scan(lambda x, _: (x.sin() + x, None), x, length=2)[0], backend="native")(x)

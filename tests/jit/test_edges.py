@@ -280,3 +280,10 @@ def test_results_are_row_major_in_axes_of_any_size(shape):
     result = jit(lambda x: x + 1)(torch.ones(shape))
     assert result.stride() == torch.ones(shape).stride()
     assert result.view(torch.int16).equal((torch.ones(shape) + 1).view(torch.int16))
+
+
+def test_arguments_on_the_meta_device_give_results_there():
+    jitted = jit(fn.vmap(lambda x: fn.scan(lambda c, _: (c.sin(), c.sum()), x, length=5)))
+    carry, sums = jitted(torch.ones(3, 4, device="meta"))
+    assert carry.is_meta and carry.shape == (3, 4) and sums.is_meta and sums.shape == (3, 5)
+    assert "meta" in jitted.explain(torch.ones(3, 4, device="meta")).reason

@@ -156,16 +156,18 @@ class Body:
             return self.writer.compared(f"{args[0]} {row.symbol} {args[1]}", node.varying)
         if row.kind is Kind.SYNTAX:
             return self.syntax(node, args)
-        if self.has_many_functions and row.lines > 1:
-            return self.writer.outlined(op, self.writer.type(node), *args)
         if row.near and node.dtype.is_floating_point:
             return self.near(node, row, args)
+        if self.has_many_functions and row.lines > 1:
+            return self.writer.outlined(op, self.writer.type(node), *args)
         return self.shift(node, args[0]) or self.writer.call(op, self.writer.type(node), *args)
 
     def near(self, node: Node, row: Primitive, args: Sequence[str]) -> str:
         """Return a call of a function of near arguments; flag those that are far, or compute theirs, too."""
         kind = self.writer.type(node)
-        near, exact, far = (self.writer.call(name, kind, *args) for name in (row.near, node.op, row.far))
+        call = self.writer.outlined if self.has_many_functions else self.writer.call
+        far = self.writer.call(row.far, kind, *args)
+        near, exact = (call(name, kind, *args) for name in (row.near, node.op))
         if not node.varying and node.dtype in self.far:
             self.writer.put(f"{self.far[node.dtype]} |= {far};")
             return near
