@@ -13,6 +13,9 @@ or bool. float64 and int64 tensors keep their dtype, and so does a numpy array f
 `jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
 indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
+Derivatives at kinks are those of JAX: that of abs at 0 is 1, where that of torch.abs is 0. Where those of JAX are NaN,
+these are finite, as in torch: of x ** 0.0, arctan2 and norms at 0.
+
 Where the length of a result depends on values (`nonzero`, `unique`, `bincount`, `repeat`), `jit` and `vmap` need it as
 the argument `size`, `length` or `total_repeat_length`.
 

@@ -55,8 +55,8 @@ def funm(A: ArrayLike, func: Callable[[Tensor], Tensor], disp: bool = True) -> T
     if not disp:
         raise NotImplementedError("funm: expected disp=True, got disp=False; there is no estimate of the error.")
     x = inexact(as_tensor("funm", A))
-    # twice the digits, as eigenvectors may be almost equal; a real matrix stays real, so that its real eigenvalues do
-    values, vectors = torch.linalg.eig(x.to(torch.complex128 if x.is_complex() else torch.float64))
+    wide = torch.complex128 if x.is_complex() else torch.float64  # real eigenvalues of a real matrix have no noise
+    values, vectors = torch.linalg.eig(x.to(wide))  # twice the digits, as eigenvectors may be almost equal
     result = torch.linalg.solve(vectors, vectors * func(values)[..., None, :], left=False)
     return result.to(x.dtype.to_complex())
 

@@ -150,6 +150,8 @@ def test_functions_of_matrices_are_inverse_to_each_other():
     matrix = torch.tensor([[4.0, 1.0, 0.5], [0.0, 3.0, -1.0], [1.0, 0.5, 2.0]], dtype=torch.float64)
     root = fn.scipy.linalg.sqrtm(matrix)
     assert_close(root @ root, matrix.to(torch.complex128))
+    negative = fn.scipy.linalg.sqrtm(torch.tensor([[-4.0, 1.0], [0.0, 9.0]]))  # the root of -4 is 2i, not -2i
+    assert_close(negative.diagonal(), torch.tensor([2j, 3]))
     assert_close(fn.scipy.linalg.expm(fn.scipy.linalg.funm(matrix, torch.log)), matrix.to(torch.complex128))
     a, b = fn.scipy.linalg.polar(matrix, "left")
     assert_close((a.mT @ a, b @ a), (torch.eye(3, dtype=torch.float64), matrix))
