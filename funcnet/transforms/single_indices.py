@@ -51,6 +51,11 @@ def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return torch.index_select(input.reshape(1), dim, index.reshape(1)).reshape(())
 
 
+def _select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    start = index + input.shape[dim] if index < 0 else index
+    return torch.slice_scatter(input, src.unsqueeze(dim), dim, start, start + 1)
+
+
 def _forms(name: str) -> list[Callable[..., Tensor]]:
     return [getattr(torch, name), getattr(Tensor, name), getattr(Tensor, name + "_")]
 
@@ -60,5 +65,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{function: _by_list(function) for name in _NAMES for function in _forms(name)},
     **dict.fromkeys((torch.index_copy, Tensor.index_copy), _index_copy),
     Tensor.index_copy_: _index_copy_,
+    **dict.fromkeys((torch.select_scatter, Tensor.select_scatter), _select_scatter),
     **{f: _fill_by_list(f, mask) for f, mask in zip(_forms("index_fill"), _forms("masked_fill"), strict=True)},
 }

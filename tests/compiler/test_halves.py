@@ -79,6 +79,21 @@ def test_operations_with_numbers_equal_eager_mode(number: float, dtype: torch.dt
     assert_close(power, x.abs() ** number, rtol=torch.finfo(dtype).eps, atol=0)
 
 
+@HALVES
+def test_operations_with_integers_equal_eager_mode(dtype: torch.dtype) -> None:
+    x, n = rand(4, 8, dtype=dtype), torch.arange(8) * 1500 + 257
+
+    def f(x: Tensor, n: Tensor) -> list[Tensor]:
+        results = [x * n, n * x, x + n, n - x, x / n, n / x, x < n, torch.where(x > 0, x, n)]
+        return [*results, x * n[3], n[3] * x, x + n[3], x / n[3], n[3] / x, x * (n[3] * 1.0), (n[3] * 1.0) * x]
+
+    for i, (got, want) in enumerate(zip(jit(f, backend="native")(x, n), f(x, n), strict=True)):
+        assert got.dtype == want.dtype and torch.equal(got, want), i
+    lanes = jit(fn.vmap(f, in_dims=(0, None)), backend="native")(x, n)
+    for i, got in enumerate(lanes):
+        assert torch.equal(got, torch.stack([f(row, n)[i] for row in x])), i
+
+
 def near(x: Tensor, y: Tensor, i: Tensor) -> list[Tensor]:
     sums = [
         x.sum(1),

@@ -86,6 +86,19 @@ def test_a_0d_index_is_one_element(name, dim):
         torch.testing.assert_close(transformed(V, S, index), wanted)
 
 
+@pytest.mark.parametrize("dim, index", [(0, 1), (1, -1), (-1, 0), (-2, -2)])
+def test_gradients_of_select_scatter(dim, index):
+    def loss(x):
+        y = x.select_scatter(2 * x.select(dim, 0), dim, index) + torch.select_scatter(X, x.sum(dim), dim, index=index)
+        return (y * torch.arange(12.0).reshape(4, 3)).sin().sum()
+
+    rows = torch.stack([X, 2 * X, X.cos()])
+    wanted = torch.stack([fn.grad(loss)(row) for row in rows])
+    of_sum = fn.grad(lambda x: fn.vmap(loss)(x).sum())
+    for f in (of_sum, fn.vmap(fn.grad(loss)), fn.jit(of_sum, backend="eager")):
+        torch.testing.assert_close(f(rows), wanted)
+
+
 READS = {
     "first": lambda x, i: x[i],
     "second": lambda x, i: x[:, i],

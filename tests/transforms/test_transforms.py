@@ -150,3 +150,19 @@ def test_transformations_nest_in_any_order(transform, expected, rematerialise):
 
     x = numbers(4)
     assert_close(transform(fn.remat(cube) if rematerialise else cube)(x), expected(x))
+
+
+def test_forward_derivatives_of_scattered_products_are_refused():
+    index, ones = torch.tensor([0, 2, 0]), torch.ones(4, dtype=torch.float64)
+
+    def f(x, scale, how):
+        result = (x * x).scatter_reduce(0, index, x[1:].sin(), how)
+        return result * ones.scatter_reduce(0, index, scale, "prod")  # of constants, which is allowed
+
+    x, scale = numbers(4), numbers(3)
+    _, tangent = fn.jvp(lambda x: f(x, scale, "mean"), (x,), (ones,))
+    assert_close(tangent, fn.jacrev(lambda x: f(x, scale, "mean"))(x) @ ones)
+    with pytest.raises(NotImplementedError, match="scatter_reduce.*no forward derivative.*reverse mode"):
+        fn.jvp(lambda x: f(x, scale, "prod"), (x,), (ones,))
+    with pytest.raises(NotImplementedError, match="scatter_reduce"):
+        fn.hessian(lambda x: torch.zeros_like(x).scatter_reduce_(0, index, x[1:], "prod").sum())(x)

@@ -13,8 +13,9 @@ from funcnet.compiler.native.lowering.values import Number, Pending, Splat, Valu
 from funcnet.compiler.program import Var, inputs
 
 _VALUES = View | Pending | Splat
-# operations of which ATen rounds a number, or a 0-d tensor of another dtype, to 16 bits; in the others it keeps float32
+# operations of which ATen rounds operands to 16 bits: all, or all but a number and a 0-d second tensor
 _ROUNDING = "add sub rsub remainder fmod pow eq ne lt le gt ge hypot atan2 logaddexp xlogy heaviside hardshrink"
+_SCALING = ("mul", "div")
 
 
 def widened(name: str, rule: Rule) -> Rule:
@@ -24,8 +25,8 @@ def widened(name: str, rule: Rule) -> Rule:
         op = lowering.op
         if not any(var.dtype in HALVES for var in (*op.outputs, *inputs(op))):
             return rule(lowering, *args, **options)
-        if name in _ROUNDING.split():
-            args = _rounded(lowering, args)
+        if name in (*_ROUNDING.split(), *_SCALING):
+            args = _rounded(lowering, args, name in _SCALING)
         outputs = tuple(Var(var.shape, _wide(var.dtype), var.device) for var in op.outputs)
         lowering.op = replace(op, outputs=outputs)
         if isinstance(alpha := options.get("alpha"), Number):  # ATen rounds it
@@ -37,17 +38,21 @@ def widened(name: str, rule: Rule) -> Rule:
     return wide
 
 
-def _rounded(lowering: Lowering, args: Sequence[object]) -> tuple[object, ...]:
-    """Round the numbers and 0-d tensors that operands of 16 bits decide the dtype of."""
+def _rounded(lowering: Lowering, args: Sequence[object], is_scaling: bool) -> tuple[object, ...]:
+    """Round operands to their common dtype, if that has 16 bits."""
     like = [torch.empty(x.shape, dtype=x.dtype, device="meta") if isinstance(x, _VALUES) else x for x in args]
     operands = [x for x in like if isinstance(x, Tensor | Number)]
     dtype = torch.result_type(operands[0], operands[-1])
     if dtype not in HALVES:
         return tuple(args)
-    return tuple(
-        Const(x, dtype).value if isinstance(x, Number) else _cast(lowering, x, dtype) if isinstance(x, _VALUES) else x
-        for x in args
-    )
+
+    def rounded(position: int, x: object) -> object:
+        if isinstance(x, Number):
+            return x if is_scaling else Const(x, dtype).value
+        is_factor = is_scaling and position == 1 and isinstance(x, _VALUES) and not x.shape
+        return _cast(lowering, x, dtype) if isinstance(x, _VALUES) and not is_factor else x
+
+    return tuple(rounded(position, x) for position, x in enumerate(args))
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
