@@ -157,14 +157,6 @@ def test_functions_of_matrices_are_inverse_to_each_other():
     assert_close((a.mT @ a, b @ a), (torch.eye(3, dtype=torch.float64), matrix))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_root_of_a_negative_eigenvalue_is_the_positive_imaginary_one(dtype):
-    matrix = torch.tensor([[2.0, -1.0, 0.5], [0.25, 3.0, 1.0], [1.5, 0.5, -2.0]], dtype=dtype)
-    root = fn.scipy.linalg.sqrtm(matrix)
-    assert_close(root @ root, matrix.to(root.dtype))
-    assert torch.linalg.eigvals(root).imag.max() > 1
-
-
 def test_complex_numbers_compare_by_their_real_parts_first():
     z, w = torch.tensor([1 + 2j, 1 + 2j, -1 + 9j]), torch.tensor([1 + 3j, 1 + 2j, 0j])
     assert jnp.less(z, w).tolist() == [True, False, True]
