@@ -207,11 +207,24 @@ def csd(
 
     Args:
         x, y: The signals.
-        fs, window, nperseg, noverlap, nfft, detrend, return_onesided, axis: As for `stft`.
+        fs: Samples per unit of time.
+        window: "hann", "hamming", "blackman", "bartlett", "boxcar", or an array of nperseg weights.
+        nperseg, noverlap: The length of segments, by default 256, and how many samples neighbours share, by default half.
+        nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
+        detrend: False, "constant", "linear" or a function, which is applied to each segment.
+        return_onesided: Whether to add the negative frequencies of a real signal to the positive ones.
         scaling: "density", per unit of frequency, or "spectrum".
+        axis: The axis of time, which that of the frequencies replaces.
         average: "mean" or "median" of the segments.
     Returns:
         (frequencies, densities).
+    Raises:
+        ValueError: An option is unknown, or noverlap < nperseg <= nfft does not hold.
+    Example:
+        >>> x = torch.tensor([1.0, -1.0]).repeat(8)
+        >>> frequencies, density = fn.scipy.signal.csd(x, -x, nperseg=4)
+        >>> frequencies[density.abs().argmax()], density.real.min() < 0
+        (tensor(0.5000), tensor(True))
     """
     if scaling not in ("density", "spectrum") or average not in ("mean", "median"):
         raise ValueError(f"csd: expected 'density' or 'spectrum', 'mean' or 'median', got {scaling!r}, {average!r}.")
