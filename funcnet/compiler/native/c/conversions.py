@@ -43,8 +43,8 @@ class Conversions(Tails):
             for part in parts:
                 if is_conversion(part) and part in used:
                     self.convert(part, begin, first, count)
-                elif isinstance(part, Store) and self.is_stored_whole(part):
-                    self.call(part.value, f"&{self.writer.load(part.view, begin)}", begin, first, count)
+                elif isinstance(part, Store) and is_conversion(node := part.value) and self.is_stored_whole(part):
+                    self.call(node, f"&{self.writer.load(part.view, begin)}", begin, first, count)
             rest = [part for part in parts if not is_conversion(part) and not self.is_stored_whole(part)]
             crossing = _crossing(rest, [part for later in stages[depth + 1 :] for part in later])
             if rest:
