@@ -40,7 +40,7 @@ BLOCKS = {
 
 # 2^DEPTH exp(-a - low) for a >= 0, where low is the rounding error of a
 DECAY = """
-static inline T decay_S(T a, T low) {
+static INLINED T decay_S(T a, T low) {
   const T x = -a; REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), q = K(1.0) + fma_S(-low, K(1.0) + p, p);
@@ -77,13 +77,13 @@ static inline T mish_S(T x) {
 }"""
 # x Phi(x)
 GELU = """
-static inline T gelu_S(T x) { NORMAL
+static INLINED T gelu_S(T x) { NORMAL
   const T q = e * m, product = fma_S(x, product_error_S(e, m, q) + e * ml, x * q);
   const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
   return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
 }"""
 GELU_SLOPE = """
-static inline T gelu_slope_S(T x) { NORMAL
+static INLINED T gelu_slope_S(T x) { NORMAL
   const T y = e * fma_S(-a, K(ROOTTAU), m) * K(OVER);
   return sel_S(x < K(0.0), y, K(1.0) - y);
 }"""
