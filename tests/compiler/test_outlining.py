@@ -226,3 +226,11 @@ def test_many_functions_of_numbers_are_called() -> None:
     assert_close(jit(f, backend="native")(x), f(x))
     xs = torch.linspace(-1, 1, 20)
     assert_close(jit(fn.vmap(f), backend="native")(xs), fn.vmap(f)(xs))
+
+
+def test_many_numbers_are_computed_in_short_bodies() -> None:
+    """C compilers are superlinear in the length of a body."""
+    leaves = [torch.tensor(float(i)) for i in range(150)]
+    f = lambda leaves: [2 * leaf + 1 for leaf in leaves]  # noqa: E731
+    assert jit(f).lower(leaves).as_text("loops").count("for one element") >= 3
+    assert jit(f, backend="native")(leaves) == f(leaves)

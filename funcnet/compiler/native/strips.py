@@ -37,7 +37,8 @@ def cut(nest: Nest, lines: int, target: Target) -> Iterator[Statement]:
     in_strips = math.prod(nest.shape) >= target.short_nest and not _computes_indices(nest)
     is_chain = in_strips and len(nest.body) > 2 * target.chain and _depth(nest) > target.chain
     shortest, average = min(target.chain, target.body), max(1, lines) / max(1, len(nest.body))
-    most = target.chain if is_chain else max(shortest, int(target.body / average))
+    longest = int(target.body / average) if in_strips else min(int(target.body / average), target.short_body)
+    most = target.chain if is_chain else max(shortest, longest)
     if len(nest.body) <= most or nest.sequential or not is_elementwise(nest):
         yield nest
         return

@@ -37,6 +37,7 @@ class Target:
         unroll: Most iterations of a nest that are written out; the C compiler may unroll more.
         unroll_most: Most unrolled steps of a scan; C compilers refuse some larger numbers.
         body: Most lines of C in the body of a nest.
+        short_body: Most operations in the body of a short nest, whose values stay in the cache between its parts.
         chain: Most operations in each nest over strips, into which a nest with a longer chain of them is cut.
         strip: Most scalars of one array in a strip.
         inline: Most lines of C of a kernel that is one function.
@@ -90,6 +91,7 @@ class Target:
     unroll: int = 2
     unroll_most: int = 1024
     body: int = 500
+    short_body: int = 100
     chain: int = 24
     strip: int = 1024
     inline: int = 250
