@@ -55,8 +55,9 @@ def _nonzero(x: Tensor) -> Tensor:
 def index_reduce(
     input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
-    """Reduce as torch.index_reduce does."""
-    if reduce != "prod" or not input.ndim or not index.ndim:
+    """Reduce as torch.index_reduce does. As in `single_indices`, a 0-d index becomes one of one element."""
+    index = index.reshape(-1) if index.ndim == 0 else index
+    if reduce != "prod" or not input.ndim:
         return torch.index_reduce(input, dim, index, source, reduce, include_self=include_self)
     places = index.view(-1, *(1 for _ in source.shape[dim % input.ndim + 1 :])).expand(source.shape)
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
