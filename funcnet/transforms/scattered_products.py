@@ -33,12 +33,19 @@ def _product(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
         return f(x).scatter_add(dim, index, f(source))
 
     value = torch.scatter_reduce(_nonzero(x).detach(), dim, index, _nonzero(source).detach(), "prod")
-    logarithm = sums(lambda x: _nonzero(x).abs().log())
-    growth = torch.where(logarithm.isfinite(), (logarithm - logarithm.detach()).exp(), 1)
+    logarithm = sums(_logarithm)
+    growth = (logarithm - logarithm.detach()).exp()
     zeros, count = sums(lambda x: torch.where(x == 0, x, 0)), sums(lambda x: (x == 0).to(x.dtype))
     squares = sums(lambda x: torch.where(x == 0, x, 0).square())
     pairs = torch.where(count == 2, (zeros.square() - squares) / 2, 0)
     return value * growth * torch.where(count == 0, 1, torch.where(count == 1, zeros, pairs))
+
+
+def _logarithm(x: Tensor) -> Tensor:
+    """Return the logarithm of the absolute value, and 0 for zeros; for infinities 1 / x, whose derivative is 0, too."""
+    is_infinite = x.isinf()
+    finite = torch.where(is_infinite | (x == 0), 1, x)
+    return torch.where(is_infinite, 1 / torch.where(is_infinite, x, 1), finite.abs().log())
 
 
 def _nonzero(x: Tensor) -> Tensor:
@@ -48,8 +55,9 @@ def _nonzero(x: Tensor) -> Tensor:
 def index_reduce(
     input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
-    """Reduce as torch.index_reduce does."""
-    if reduce != "prod" or not input.ndim or not index.ndim:
+    """Reduce as torch.index_reduce does. As in `single_indices`, a 0-d index becomes one of one element."""
+    index = index.reshape(-1) if index.ndim == 0 else index
+    if reduce != "prod" or not input.ndim:
         return torch.index_reduce(input, dim, index, source, reduce, include_self=include_self)
     places = index.view(-1, *(1 for _ in source.shape[dim % input.ndim + 1 :])).expand(source.shape)
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)

@@ -151,11 +151,11 @@ def test_the_gradient_of_resizing_to_the_nearest_element(axes, factor, mode):
 
 @pytest.mark.parametrize("size", [(4, 5), (7, 2)])
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
-def test_torch_computes_the_gradient_of_other_sizes(size, mode):
+def test_the_gradient_of_other_sizes(size, mode):
     x = numbers(2, 1, 3, 6)
     jitted = jit(fn.grad(lambda x: functional.interpolate(x, size, mode=mode).sin().sum()), backend="native")
     assert fn.tree.difference(jitted(x), jitted.f(x), rtol=1e-12) is None
-    assert len(jitted.explain(x).calls) == 1
+    assert not jitted.explain(x).calls
 
 
 @pytest.mark.parametrize("pool", [functional.max_pool2d, functional.avg_pool1d])

@@ -52,3 +52,12 @@ def test_values_are_those_of_the_kernel() -> None:
     f = lambda x, s: x.scatter_reduce(0, torch.tensor([0, 1, 2]), s, "prod")  # noqa: E731
     values = fn.jit(lambda x, s: fn.jvp(lambda s: f(x, s), (s,), (s,))[0])(x, source)
     torch.testing.assert_close(values, f(x, source), rtol=0, atol=0, equal_nan=True)
+
+
+def test_gradients_at_infinities_are_those_of_torch() -> None:
+    x, source = torch.tensor([1.0, torch.inf, 2.0, 0.0]), torch.tensor([-torch.inf, 3.0, torch.nan, torch.inf])
+    f = lambda x, s: x.scatter_reduce(0, torch.arange(4), s, "prod")  # noqa: E731
+    leaves = x.clone().requires_grad_(), source.clone().requires_grad_()
+    want = torch.autograd.grad(f(*leaves).sum(), leaves)
+    got = fn.jit(fn.grad(lambda x, s: f(x, s).sum(), argnums=(0, 1)))(x, source)
+    torch.testing.assert_close(got, want, equal_nan=True)

@@ -4,6 +4,7 @@ LAPACK's matrices are column-major, so that they are transposes of row-major tem
 """
 
 import math
+from typing import Any
 
 import torch
 
@@ -132,9 +133,21 @@ def _of_upper(emit: Emit, x: Operand) -> Operand:
     return emit("where", emit("le", Index(rank - 2), Index(rank - 1)), x, 0)
 
 
-RULES: dict[str, Rule] = {
+def _unless_empty(rule: Rule) -> Rule:
+    """Apply a rule unless all results are empty."""
+
+    def run(lowering: Lowering, *args: Any, **options: Any) -> Value | list[Value]:
+        if all(0 in var.shape for var in lowering.op.outputs):
+            return [_nothing(lowering, i) for i in range(len(lowering.op.outputs))]
+        return rule(lowering, *args, **options)
+
+    return run
+
+
+_RULES: dict[str, Rule] = {
     "_linalg_eigh": _eigh,
     "_linalg_svd": _svd,
     "linalg_qr": _qr,
     "linalg_householder_product": _householder_product,
 }
+RULES = {name: _unless_empty(rule) for name, rule in _RULES.items()}
