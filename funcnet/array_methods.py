@@ -40,7 +40,7 @@ _REMEDY = "\nThe methods of a tensor are torch's, not those of JAX's arrays: use
 
 
 def _of_attribute(error: AttributeError) -> str | None:
-    return _METHODS.get(error.name) if isinstance(error.obj, Tensor) else None
+    return _METHODS.get(error.name or "") if isinstance(error.obj, Tensor) else None
 
 
 def _of_message(message: str) -> str | None:

@@ -38,11 +38,11 @@ def test_strides(stride: int, dtype: torch.dtype) -> None:
         assert_close(got, want)
 
 
-def test_a_write_at_indices_beside_a_column() -> None:
+def test_a_write_at_indices_beside_columns() -> None:
     def f(x: Tensor, i: Tensor) -> Tensor:
-        return torch.zeros(4).index_put((i,), x[:, 1].exp(), accumulate=True)
+        return torch.zeros(4).index_put((i,), x[:, 1:3].exp(), accumulate=True)
 
-    x, i = columns(16, torch.float32), torch.arange(53) % 4
+    x, i = columns(16, torch.float32), torch.arange(106).reshape(53, 2) % 4
     assert_close(jit(f, backend="native")(x, i), f(x, i))
 
 
