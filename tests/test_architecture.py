@@ -52,7 +52,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "pooling", "systems"},
+        {"attention", "exact", "fallible", "indexing", "pooling", "strides", "systems"},
         {"resizing", "value_checks"},
         {"table"},
     ],

@@ -52,9 +52,7 @@ class Primitive:
         symbol: The operator, or the name in the C library if it differs.
         boolean: The primitive with the same result for bools, if this one does not apply to them.
         masked: The same for bools in lanes, where true is -1.
-        floats: The C text for floats.
-        integers: The C text for integers.
-        booleans: The C text for bools.
+        floats, integers, booleans: The C texts for these kinds of numbers.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
         near: The primitive that computes the same faster for floats unless `far` holds for the arguments.
