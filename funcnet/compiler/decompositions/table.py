@@ -1,7 +1,7 @@
 """The decomposition table used while tracing: from all operations to core ATen, and further where a rule is short."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 import torch
@@ -187,13 +187,6 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
 
-def _trilinear(*args: Any) -> Any:
-    """Multiply three tensors, in which new axes of size 1 are inserted, and sum over some axes."""
-    factors = [reduce(Tensor.unsqueeze, axes, x) for x, axes in zip(args[:3], args[3:6], strict=True)]
-    product = factors[0] * factors[1] * factors[2]
-    return product.sum(args[6]) if args[6] else product
-
-
 # operations that also write to running statistics; their rules do so with copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
@@ -256,7 +249,6 @@ _OWN: dict[Any, Rule] = {
     aten._linalg_slogdet.default: systems.slogdet,
     aten.linalg_lu.default: systems.lu,
     aten.linalg_pinv.atol_rtol_tensor: systems.pinv,
-    aten._trilinear.default: _trilinear,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,
