@@ -1,6 +1,6 @@
 """Memory without values, and tensors that are described by their strides."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -51,7 +51,7 @@ def _as_strided_scatter(
     return x.reshape(-1).index_put((places,), part).reshape(x.shape)
 
 
-RULES = {
+RULES: dict[Any, Callable[..., Any]] = {
     aten.empty.memory_format: _empty,
     aten._efficientzerotensor.default: _empty,
     aten.empty_strided.default: _empty_strided,
