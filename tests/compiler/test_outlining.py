@@ -123,6 +123,7 @@ def chain(length: int):
     return f
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_operations_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     f, x = chain(60), numbers(2, 7)
     whole = jit(f, backend="native")(x[0])
