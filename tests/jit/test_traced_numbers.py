@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 import funcnet as fn
 from funcnet.compiler import jit
+from funcnet.compiler.tracing import numbers
 
 X = torch.linspace(-1.0, 2.0, 4)
 TABLE = torch.linspace(-2.0, 3.0, 20).reshape(5, 4)
@@ -98,6 +99,13 @@ def test_a_float_is_traced_once(f):
 @pytest.mark.parametrize("f", INTS.values(), ids=INTS)
 def test_an_int_is_traced_from_its_second_value_on(f):
     assert traces(f, [(X, step) for step in STEPS], backend="eager") == 2
+
+
+def test_an_int_is_traced_after_one_inside_a_derivative():
+    numbers._meta.cache_clear()
+    scaled = jit(lambda x, i: fn.grad(lambda y: (y * (i + 1)).sum())(x), backend="eager")
+    assert [torch.equal(scaled(X, i), torch.full((4,), i + 1.0)) for i in (1, 2)] == [True, True]
+    assert traces(INTS["index"], [(X, step) for step in STEPS], backend="eager") == 2
 
 
 NEEDED = {

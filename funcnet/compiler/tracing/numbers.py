@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
 
-from funcnet._torch import Operation
+from funcnet._torch import Operation, on_values
 from funcnet.compiler.errors import NumberNeededError
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing.arguments import SYMBOLS, Symbol, flat
@@ -28,7 +28,8 @@ _CPU = torch.device("cpu")
 
 @cache
 def _meta(dtype: torch.dtype) -> Tensor:
-    return torch.zeros((), dtype=dtype, device=META)
+    with on_values():  # inside a transformation it would be a tensor of its level, which ends before the next trace
+        return torch.zeros((), dtype=dtype, device=META)
 
 
 class Number:
