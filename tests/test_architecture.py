@@ -77,7 +77,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"blas", "long_sums", "loop_ir"},
         {"lapack"},
         {"target", "workers"},
-        {"merging", "strips"},
+        {"merging", "ranges", "strips"},
         {
             "call_costs",
             "contractions",
@@ -86,6 +86,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "outlining",
             "rows",
             "text",
+            "tiles",
             "unread",
             "verification",
         },
@@ -106,7 +107,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/native/c": [
         {"functions", "writer"},
         {"blocks", "lapack", "primitives", "sections"},
-        {"body", "definitions", "matmul", "routines", "sort"},
+        {"body", "definitions", "matmul", "routines", "sort", "transpose"},
         {"cumulate", "sums"},
         {"tails"},
         {"conversions"},
@@ -151,6 +152,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "series",
             "sorting",
             "special",
+            "transposes",
         },
         {"blocks"},
     ],

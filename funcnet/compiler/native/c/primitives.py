@@ -26,6 +26,7 @@ from funcnet.compiler.native.c.functions import (
     rounding,
     sorting,
     special,
+    transposes,
 )
 from funcnet.compiler.native.loop_ir import Gather, Node, Part
 
@@ -244,6 +245,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "to_f16": _text(1, halves.TO_F16),
     "widen": _text(3, halves.WIDEN),
     "shorten": _text(3, halves.SHORTEN),
+    "transpose": _text(6, *[transposes.transpose] * 2),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),
