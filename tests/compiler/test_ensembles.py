@@ -147,3 +147,13 @@ def test_one_compiled_kernel_serves_a_range_of_lanes() -> None:
         assert_close(f(torch.arange(lanes)), torch.arange(lanes) ** 2 + 1)
     (compiled,) = f._programs.values()
     assert len(compiled.choice.kernel.kernels) == 1
+
+
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_results_without_examples_have_the_axis_at_its_place(axis: int, lanes: int, monkeypatch) -> None:
+    monkeypatch.setattr(ensembles, "lanes_per_block", lambda *_: lanes)
+    f = fn.vmap(lambda a, b: (a[:, None] + b.sum(0), b), in_dims=(1, None), out_dims=(axis, None))
+    x = torch.arange(12.0).reshape(3, 4)
+    got, shared = jit(f, backend="native")(x[:, :0], x)
+    assert got.shape == f(x[:, :1], x)[0].narrow(axis, 0, 0).shape and torch.equal(shared, x)

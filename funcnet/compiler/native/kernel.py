@@ -89,10 +89,9 @@ class NativeKernel:
         dims, out_dims = self.program.in_dims or (), self.program.out_dims or ()
         shapes = [[1 if axis == d else n for axis, n in enumerate(t.shape)] for t, d in zip(tensors, dims, strict=True)]
         lane = [t if d is None else t.new_zeros(shape) for t, d, shape in zip(tensors, dims, shapes, strict=True)]
-        return [
-            t if d is None else t.narrow(d, 0, 0)
-            for t, d in zip(Runner(self, lane, 1).run(lane)[0], out_dims, strict=True)
-        ]
+        runner = Runner(self, lane, 1)
+        results = runner.viewed(runner.run(lane)[0])
+        return [t if d is None else t.narrow(d, 0, 0) for t, d in zip(results, out_dims, strict=True)]
 
     def memory(self, lanes: int | None) -> int:
         """Return the bytes of a run besides its arguments: of the results, and of the work of each thread."""
