@@ -65,3 +65,14 @@ def test_many_searches_in_long_lines(dtype: torch.dtype) -> None:
     for got, want in zip(jit(f, backend="native")(lines, x), f(lines, x), strict=True):
         assert got.dtype == want.dtype and torch.equal(got, want)
     assert "hidden(n" not in jit(f).lower(lines, x).as_text("c")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_searches_for_computed_numbers(size: int) -> None:
+    def f(line: Tensor, x: Tensor) -> list[Tensor]:
+        sums = line.cumsum(0)
+        found = sums[-1] * x
+        return [found, torch.searchsorted(sums, found)]
+
+    line, x = rand(size).abs(), torch.tensor([0.1577, 0.8176, 0.7728, 0.8793])
+    assert torch.equal(jit(f, backend="native")(line, x)[1], f(line, x)[1])

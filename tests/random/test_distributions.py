@@ -148,7 +148,7 @@ def test_vmap_over_keys_is_a_loop(draw):
     assert torch.equal(fn.vmap(lambda key: draw(key, f32))(keys).nan_to_num(), looped.nan_to_num())
 
 
-QUICK = ["laplace", "poisson of a scalar", "categorical without replacement"]
+QUICK = ["laplace", "poisson of a scalar", "categorical without replacement", "choice along 0 with p"]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in SAMPLERS])

@@ -1,6 +1,6 @@
 """Rules of binary search in sorted lines."""
 
-from functools import partial
+from functools import partial, reduce
 
 import torch
 
@@ -10,6 +10,8 @@ from funcnet.compiler.native.loop_ir import Const, Gather, Index, Operand
 from funcnet.compiler.native.lowering.indexing import gather
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.values import Emit, Number, Splat, Value
+
+_FEW = 3  # elements of a short line
 
 
 def _search(
@@ -36,7 +38,8 @@ def _search(
 def _count(line: View, beyond: str, emit: Emit, x: Operand) -> Operand:
     """Halve the range of the result at each step, without branches; a NaN is beyond all elements.
 
-    Where they suffice, positions are of 32 bits, of which a vector holds twice as many.
+    Where they suffice, positions are of 32 bits, of which a vector holds twice as many. All elements of a short line
+    are compared: gcc 12 reads at wrong positions if these are a vector of comparisons.
     """
     rows = [Index(axis) for axis in range(len(line.shape) - 1)]
     dtype = torch.int32 if line.buffer.size < 2**31 else torch.int64
@@ -48,6 +51,8 @@ def _count(line: View, beyond: str, emit: Emit, x: Operand) -> Operand:
         element = emit.append(Gather("gather", (*rows, at), line.dtype, varying, line, is_within=True))
         return emit("not", emit(beyond, element, x))
 
+    if size <= _FEW:
+        return reduce(partial(emit, "add"), [emit.cast(precedes(Const(i, dtype)), dtype) for i in range(size)])
     while size > 1:
         half = size // 2
         found = emit.cast(precedes(emit("add", position, half - 1)), dtype)
