@@ -104,6 +104,13 @@ def test_only_copies_read_along_columns_and_they_move_blocks() -> None:
     assert "transpose_w" in text(program)
 
 
+def test_copies_are_not_cut_into_single_rows() -> None:
+    f = jit(lambda x: (x.T * 2, x - x.T), backend="native")
+    f(values(1024, 1024, dtype=torch.float64))
+    (program,) = (compiled.program for compiled in f._programs.values())
+    assert all(len(nest.shape) == 2 for nest in nests(loops(program).statements))
+
+
 def test_small_nests_are_not_cut() -> None:
     f = jit(lambda x: x.T * 2, backend="native")
     f(values(20, 30))

@@ -1,4 +1,4 @@
-"""Merge axes of a nest into one loop."""
+"""The loops of a nest: axes that become one, and copies of transposed matrices."""
 
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.loop_ir import Accumulate, Gather, Index, Nest, Scatter, Store, operands
@@ -19,3 +19,14 @@ def groups(nest: Nest) -> list[list[int]]:
         else:
             found.append([axis])
     return found
+
+
+def transposed(nest: Nest) -> tuple[int, int] | None:
+    """Return the axes of the rows and the columns of a nest that only copies the transpose of a matrix."""
+    match nest.body, [group[-1] for group in groups(nest)]:
+        case [Store(to, View() as source)], [rows, columns]:
+            is_copy = source.dtype == to.dtype and source.buffer is not to.buffer
+            is_transpose = source.strides[rows] == to.strides[columns] == 1
+            return (rows, columns) if is_copy and is_transpose and not to.varying and not source.varying else None
+        case _:
+            return None

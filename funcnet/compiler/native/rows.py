@@ -32,6 +32,7 @@ from funcnet.compiler.native.loop_ir import (
     writes,
     written,
 )
+from funcnet.compiler.native.merging import transposed
 from funcnet.compiler.native.target import Target
 
 Uses = Multiset[Buffer]  # buffer -> number of statements that touch it
@@ -137,6 +138,8 @@ class _Group:
     def admits(self, nest: Nest) -> bool:
         """Tell whether a nest passes rows from or to the group, or can begin one."""
         if not nest.shape or not math.prod(nest.shape) or not all(_has_rows(p, nest.shape[0]) for p in nest.body):
+            return False
+        if transposed(nest):  # which is fast for many rows at once
             return False
         if not self.nests:
             return True

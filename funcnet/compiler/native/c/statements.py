@@ -31,7 +31,8 @@ class Statements:
         """Print one statement."""
         match statement:
             case Nest():
-                transpose(self.writer, statement) or NestWriter(self.writer, statement).print()
+                if not transpose(self.writer, statement):
+                    NestWriter(self.writer, statement).print()
             case Contract():
                 contract(self.writer, statement)
             case Cumulate():
