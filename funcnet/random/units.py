@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, check_dtype
-from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_each
+from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_at, draw_each
 from funcnet.random.special import erfinv, normal_quantile
 
 # dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
@@ -33,6 +33,12 @@ def unit_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
     """Draw uniform(key, (), dtype) for each of several keys, of shape (*, 2)."""
     source, scale = FLOATS[dtype]
     return scale(draw_each(keys, source))
+
+
+def unit_at(key: Key, counter: Tensor, dtype: torch.dtype) -> Tensor:
+    """Draw the numbers that uniform(key, shape, dtype) has at some places, by their positions in row-major order."""
+    source, scale = FLOATS[dtype]
+    return scale(draw_at(key, counter, source))
 
 
 def normal_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
