@@ -19,33 +19,68 @@ from funcnet.compiler import is_disabled
 from funcnet.compiler.calls import Request, trace_call
 from funcnet.compiler.errors import InternalError, NoCompilerError, UnsupportedError
 from funcnet.compiler.lanes import Lanes
+from funcnet.random.arguments import Key
 
 Rows = tuple[Tensor, ...]
-Kernel = Callable[[Sequence[Tensor], int], Sequence[Tensor]]
+Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 _LANES = 1 << 16  # the number that a kernel is compiled for; the bits of a number do not depend on how many are drawn
 _WORK = 3_000  # operations per block of lanes, as rejections are few; above some of them threads share the blocks
-_kernels: dict[Hashable, Kernel | None] = {}  # a few per sampler: keys hold no shapes but those of rows
+_MOST = 32  # layouts of tensors, for each of which a kernel keeps what can be prepared
+_kernels: dict[Hashable, "Kernel | None"] = {}  # a few per sampler: keys hold no shapes but those of rows
 
 
-def by_rows(f: Callable[..., Rows], *tensors: Tensor) -> Rows | None:
-    """Compute f for each row of tensors in a compiled loop; return None if they have to be torch operations.
+class Kernel:
+    """A compiled loop over the rows of tensors.
 
     Args:
-        f: A function of a module, whose results are tensors; its operations may not depend on values.
-        tensors: Tensors with a common first axis, which need no derivative.
+        specialised: Returns the loop for tensors with the layouts of given ones, and a number of rows.
+        constants: Further tensors, which f makes of numbers.
+    """
+
+    def __init__(self, specialised: Callable[[Sequence[Tensor], int], Run], constants: Rows) -> None:
+        self.specialised, self.constants = specialised, constants
+        self.runs: dict[Hashable, Run] = {}
+
+    def __call__(self, tensors: Rows, size: int) -> Rows:
+        layout = size, *[(tensor.stride(), tensor.is_neg()) for tensor in tensors]
+        tensors += self.constants
+        if (run := self.runs.get(layout)) is None:
+            if len(self.runs) >= _MOST:
+                self.runs.clear()
+            run = self.runs[layout] = self.specialised(tensors, size)
+        return tuple(run(tensors))
+
+
+def by_counter(f: Callable[..., Rows], key: Key, *parameters: Tensor) -> Rows | None:
+    """Compute f(key, i, *parameters[i]) for each i in a compiled loop; return None if it has to be torch operations.
+
+    Args:
+        f: A function of a module, whose results are tensors; it does not branch on their values.
+        key: A key.
+        parameters: Tensors with a common first axis, which need no derivative; f gets their slices.
     Returns:
         The results of f, each with this axis.
     """
-    if not all(map(_is_readable, tensors)) or _torch.is_dispatching() or is_disabled() or torch.compiler.is_compiling():
+    if _is_seen() or not all(map(_is_readable, (key, *parameters))):
         return None
-    kernel = _kernel(f, tensors)
-    if kernel is None:
+    size = len(parameters[0])
+    rows = key.expand(size, 2), torch.arange(size, device="cpu"), *parameters
+    if (kernel := _kernel(f, rows)) is None:
         return None
     if _torch.is_transforming():
         apply: Callable[..., Rows] = _Transformed.apply
-        return apply(kernel, *tensors)
-    return tuple(kernel(tensors, len(tensors[0])))
+        return apply(kernel, *rows)
+    return kernel(rows, size)
+
+
+def _is_readable(tensor: Tensor) -> bool:
+    return type(tensor) is Tensor and tensor.is_cpu and not tensor.requires_grad
+
+
+def _is_seen() -> bool:
+    """Tell whether a trace or a mode has to see the operations of a draw."""
+    return torch.compiler.is_compiling() or _torch.is_dispatching() or is_disabled()
 
 
 class _Transformed(torch.autograd.Function):
@@ -53,7 +88,7 @@ class _Transformed(torch.autograd.Function):
 
     @staticmethod
     def forward(kernel: Kernel, *tensors: Tensor) -> Rows:
-        return tuple(kernel(tensors, len(tensors[0])))
+        return kernel(tensors, len(tensors[0]))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -79,10 +114,6 @@ class _Transformed(torch.autograd.Function):
         return tuple(result.unflatten(0, batched[0].shape[:2]) for result in results), (0,) * len(results)
 
 
-def _is_readable(tensor: Tensor) -> bool:
-    return type(tensor) is Tensor and tensor.is_cpu and not tensor.requires_grad
-
-
 def _kernel(f: Callable[..., Rows], tensors: Rows) -> Kernel | None:
     key = f, *[(tensor.dtype, tensor.shape[1:]) for tensor in tensors]
     if key not in _kernels:
@@ -102,8 +133,7 @@ def _built(f: Callable[..., Rows], shapes: Sequence[torch.Size], dtypes: Sequenc
     try:
         program, _ = trace_call(lanes, request, lanes.specs(leaves))
         native = replace(EnsembleKernel(replace(program, captures=())).kernel(_LANES), work=_WORK)
-        constants = program.captures  # tensors that f makes of numbers
-        return lambda tensors, lanes: native([*tensors, *constants], lanes)
+        return Kernel(native.specialised, program.captures)
     except (NoCompilerError, UnsupportedError):
         return None
     except InternalError as error:  # a bug in the text: a warning here and an error in the tests

@@ -9,7 +9,7 @@ from torch import Tensor
 from funcnet.control_flow import while_loop
 from funcnet.random.arguments import FLOATS, INTEGERS, Key, Scalar, Shape, broadcast, check_dtype, describe
 from funcnet.random.basic import uniform
-from funcnet.random.compiled import by_rows
+from funcnet.random.compiled import by_counter
 from funcnet.random.generator import split
 from funcnet.random.special import log
 from funcnet.random.units import unit_at
@@ -144,13 +144,12 @@ class _Numbers(NamedTuple):
 
 def _drawn(f: Callable[..., _Counts], key: Key, *parameters: Tensor) -> Tensor:
     """Draw counts with parameters of their shape, in a compiled loop over the counts if possible."""
-    flat, size = [parameter.reshape(-1) for parameter in parameters], parameters[0].numel()
-    counter, rounds = torch.arange(size, device=key.device), torch.zeros((), dtype=torch.int64, device=key.device)
-    rows = key.expand(size, 2), counter
-    if (found := by_rows(f, *rows, rounds.expand(size), *flat)) is None:
+    flat, rounds = [p.reshape(-1) for p in parameters], torch.zeros((), dtype=torch.int64, device=key.device)
+    size = flat[0].numel()
+    if (found := by_counter(f, key, rounds.expand(size), *flat)) is None:
         return f(key, None, 0, *parameters)[0]
     if size > 1:  # now that the number of rounds is known
-        found = by_rows(f, *rows, found[1].amax().expand(size), *flat) or found
+        found = by_counter(f, key, found[1].amax().expand(size), *flat) or found
     return found[0].reshape(parameters[0].shape)
 
 

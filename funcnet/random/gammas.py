@@ -11,9 +11,9 @@ from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive, describe
 from funcnet.random.basic import exponential, normal
-from funcnet.random.compiled import by_rows
+from funcnet.random.compiled import by_counter
 from funcnet.random.gamma_derivative import with_derivative
-from funcnet.random.generator import split, split_each
+from funcnet.random.generator import PAIRS, draw_at, split, split_each
 from funcnet.random.integers import rademacher
 from funcnet.random.loops import Carry, repeat_while
 from funcnet.random.special import log
@@ -173,23 +173,27 @@ def ball(key: Key, d: int, p: Scalar = 2.0, shape: Shape = (), dtype: torch.dtyp
     return g / radius.unsqueeze(-1)
 
 
-def _drawn(f: Callable[[Tensor, Tensor], tuple[Tensor]], key: Key, a: Tensor) -> Tensor:
-    """Compute f for each a and a key of its own."""
-    rows = split(key, a.numel()), a.reshape(-1)
-    (numbers,) = by_rows(f, *rows) or f(*rows)
+def _drawn(f: Callable[..., tuple[Tensor]], key: Key, a: Tensor) -> Tensor:
+    """Compute f for each a, in a compiled loop over them if possible."""
+    (numbers,) = by_counter(f, key, a.reshape(-1)) or f(key, None, a.reshape(-1))
     return numbers.reshape(a.shape)
 
 
-def _gamma(keys: Tensor, a: Tensor) -> tuple[Tensor]:
-    d, v, spare = _rejection(keys, a)
+def _gamma(key: Key, counter: Tensor | None, a: Tensor) -> tuple[Tensor]:
+    d, v, spare = _rejection(_keys(key, counter, a), a)
     boost = (1 - unit_each(spare, a.dtype)) ** (1 / a)
     return (d * v * torch.where(a >= 1, 1, boost),)
 
 
-def _loggamma(keys: Tensor, a: Tensor) -> tuple[Tensor]:
-    d, v, spare = _rejection(keys, a)
+def _loggamma(key: Key, counter: Tensor | None, a: Tensor) -> tuple[Tensor]:
+    d, v, spare = _rejection(_keys(key, counter, a), a)
     boost = torch.log1p(-unit_each(spare, a.dtype)) / a
     return (log(d) + log(v) + torch.where(a >= 1, 0, boost),)
+
+
+def _keys(key: Key, counter: Tensor | None, a: Tensor) -> Tensor:
+    """Split a key into one for each a, or compute that of a single one."""
+    return split(key, a.numel()) if counter is None else draw_at(key, counter, PAIRS)
 
 
 def _rejection(keys: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
