@@ -16,6 +16,7 @@ Files, from the ground up:
     c_text, native  The generator in C, for draws outside of transformations and traces; otherwise torch operations.
     generator       Keys, and the words of which all numbers are made.
     special, units  Special functions as XLA computes them; numbers in [0, 1) and normal ones.
+    loops, compiled Loops that draw again what they reject; compiled ones over the numbers of a draw.
     basic, continuous, integers, gammas, counts, selections, vectors
                     The distributions. A new one is a function there, a name below, a row in tests/random_draws.py with
                     values of JAX in tests/golden/random_samplers.json, and a row in tests/random/test_distributions.py.

@@ -1,8 +1,7 @@
 """The uniform and the normal distribution, and transformations of one uniform number per sample."""
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_tensor, check_dtype, check_key
 from funcnet.random.generator import draw, split
 from funcnet.random.special import erf, log
-from funcnet.random.units import FLOATS, SYMMETRIC, as_normal, between, check_order, quantile, sample
+from funcnet.random.units import FLOATS, SYMMETRIC, as_normal, between, between_numbers, check_order, quantile, sample
 
 
 def uniform(
@@ -34,6 +33,10 @@ def uniform(
     if not isinstance(minval, Tensor) and not isinstance(maxval, Tensor) and (minval, maxval) == (0, 1):
         return sample("uniform", key, shape, dtype, lambda unit: unit)
     check_order("uniform", "minval", minval, "maxval", maxval)
+    if _are_constant(minval, maxval):
+        check_dtype("uniform", dtype, FLOATS)
+        low, span = _interval(float(minval), float(maxval), dtype)
+        return sample("uniform", key, shape, dtype, partial(between_numbers, low=low, span=span))
     return sample("uniform", key, shape, dtype, between, minval=minval, maxval=maxval)
 
 
@@ -81,13 +84,12 @@ def truncated_normal(
     check_order("truncated_normal", "lower", lower, "upper", upper)
     check_key("truncated_normal", key)
     check_dtype("truncated_normal", dtype, FLOATS)
-    bounds: Sequence[Scalar]
     if isinstance(lower, int | float) and isinstance(upper, int | float) and not torch.compiler.is_compiling():
-        bounds = _number_bounds(float(lower), float(upper), dtype)
-    else:
-        bounds = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
-    a, b, least, most = bounds
-    return sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=a, upper=b, least=least, most=most)
+        low, span, least, most = _number_bounds(float(lower), float(upper), dtype)
+        f = partial(_truncated_between_numbers, low=low, span=span, least=least, most=most)
+        return sample("truncated_normal", key, () if shape is None else shape, dtype, f)
+    a, b, c, d = _bounds(*(as_tensor(bound, dtype, key.device).to(dtype) for bound in (lower, upper)))
+    return sample("truncated_normal", key, shape, dtype, _truncated_normal, lower=a, upper=b, least=c, most=d)
 
 
 def exponential(key: Key, shape: Shape = (), dtype: torch.dtype = torch.float32) -> Tensor:
@@ -114,6 +116,10 @@ def _truncated_normal(unit: Tensor, a: Tensor, b: Tensor, least: Tensor, most: T
     return quantile(between(unit, a, b)).clamp(least, most)
 
 
+def _truncated_between_numbers(unit: Tensor, low: float, span: float, least: float, most: float) -> Tensor:
+    return quantile(between_numbers(unit, low, span)).clamp(least, most)
+
+
 def _bounds(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the bounds of the uniform numbers, and the least and the greatest number strictly between the bounds."""
     scale, infinity = 1 / torch.full_like(lower, math.sqrt(2)), torch.full_like(lower, math.inf)
@@ -122,7 +128,20 @@ def _bounds(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 
 @lru_cache(maxsize=64)
-def _number_bounds(lower: float, upper: float, dtype: torch.dtype) -> list[float]:
+def _number_bounds(lower: float, upper: float, dtype: torch.dtype) -> tuple[float, float, float, float]:
     with _torch.on_values():
-        numbers = torch.tensor([lower, upper], dtype=dtype, device="cpu")
-        return [bound.item() for bound in _bounds(*numbers)]
+        a, b, least, most = _bounds(*torch.tensor([lower, upper], dtype=dtype, device="cpu"))
+        return a.item(), (b - a).item(), least.item(), most.item()
+
+
+@lru_cache(maxsize=64)
+def _interval(minval: float, maxval: float, dtype: torch.dtype) -> tuple[float, float]:
+    """Return the lower bound and the difference of the bounds as numbers of a dtype."""
+    with _torch.on_values():
+        low, high = torch.tensor([minval, maxval], dtype=dtype, device="cpu")
+        return low.item(), (high - low).item()
+
+
+def _are_constant(*numbers: Scalar) -> bool:
+    """Tell whether numbers are those of Python, of which none is traced."""
+    return all(type(number) in (int, float) for number in numbers) and not torch.compiler.is_compiling()

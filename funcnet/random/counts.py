@@ -1,6 +1,7 @@
 """Counts of events: the Poisson, binomial and multinomial distribution."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,11 +9,15 @@ from torch import Tensor
 from funcnet.control_flow import while_loop
 from funcnet.random.arguments import FLOATS, INTEGERS, Key, Scalar, Shape, broadcast, check_dtype, describe
 from funcnet.random.basic import uniform
+from funcnet.random.compiled import by_counter
 from funcnet.random.generator import split
 from funcnet.random.special import log
+from funcnet.random.units import unit_at
 
 f32 = torch.float32
-_Proposals = tuple[Tensor, Tensor, Tensor]  # the key, counts, and whether they have been accepted
+_Proposals = tuple[Tensor, Tensor, Tensor]  # the key, counts, and what decides whether there are more
+_Rounds = tuple[Tensor, Tensor, Tensor, Tensor]  # the key, counts, whether they have been accepted, and rounds
+_Counts = tuple[Tensor, Tensor]  # counts, and the number of rounds in which they were proposed
 
 # log k! - ((k + 1/2) log(k + 1) - (k + 1) + log(2 pi) / 2) for k from 0 to 9
 _STIRLING = (
@@ -51,11 +56,7 @@ def poisson(key: Key, lam: Scalar, shape: Shape | None = None, dtype: torch.dtyp
         raise ValueError(f"random.poisson: expected lam to be at least 0, got {lam}.")
     check_dtype("poisson", dtype, INTEGERS)
     _, (lam,) = broadcast("poisson", key, shape, f32, lam=lam)
-    lam = lam.detach()
-    is_small = torch.isnan(lam) | (lam < 10)
-    small, large = torch.where(is_small, lam, 0.0), torch.where(is_small, 1e5, lam)
-    counts = torch.where(is_small, _poisson_by_products(key, small), _poisson_by_rejection(key, large))
-    return torch.where(lam == 0, 0, counts).to(dtype)
+    return _drawn(_poisson, key, lam.detach()).to(dtype)
 
 
 def binomial(key: Key, n: Scalar, p: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:
@@ -77,16 +78,7 @@ def binomial(key: Key, n: Scalar, p: Scalar, shape: Shape | None = None, dtype: 
     check_dtype("binomial", dtype, FLOATS)
     wide = p.dtype if isinstance(p, Tensor) and p.dtype in FLOATS else f32
     _, (n, p) = broadcast("binomial", key, shape, wide, n=n, p=p)
-    n, p = n.detach(), p.detach()
-    is_bad = (n < 0) | n.isnan() | (p > 1) | (p < 0) | p.isnan()
-    q = torch.where(is_bad, 0.01, torch.where(p < 0.5, p, 1 - p))
-    is_few = is_bad | n.isinf() | (n * q <= 10)
-    trials = torch.floor(n)
-    few = _binomial_by_gaps(key, torch.where(is_few & n.isfinite() & ~is_bad, trials, 0.0), q)
-    many = _binomial_by_rejection(key, torch.where(is_few, 1e4, trials), torch.where(is_few, 0.5, q))
-    counts = torch.where(is_few, few, many)
-    counts = torch.where(p < 0.5, counts, trials - counts)
-    return torch.where(is_bad, torch.nan, torch.where(n.isinf(), torch.inf, counts)).to(dtype)
+    return _drawn(_binomial, key, n.detach(), p.detach()).to(dtype)
 
 
 def multinomial(key: Key, n: Scalar, p: Tensor, *, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:
@@ -117,19 +109,72 @@ def multinomial(key: Key, n: Scalar, p: Tensor, *, shape: Shape | None = None, d
     return torch.stack(counts, -1).to(dtype)
 
 
-def _poisson_by_products(key: Key, lam: Tensor) -> Tensor:
+class _Numbers(NamedTuple):
+    """Uniform numbers of a key in each round of a loop: those of all counts, or of one.
+
+    JAX proposes counts until all of them have accepted one, and keeps the last that each of them accepted. So one count
+    does not depend on the others only for a given number of rounds.
+    """
+
+    key: Key
+    counter: Tensor | None = None  # the position of one count among all of them
+    rounds: Tensor | int = 0  # the least number
+
+    def uniform(self, key: Key, like: Tensor) -> Tensor:
+        if self.counter is None:
+            return uniform(key, like.shape, like.dtype)
+        return unit_at(key, self.counter, like.dtype)
+
+    def accept(self, propose: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], like: Tensor) -> _Counts:
+        """Propose counts until each element has accepted one; keep the last that it accepted."""
+
+        def is_going(carry: _Rounds) -> Tensor:
+            return ~carry[2].all() | (carry[3] < self.rounds)
+
+        def step(carry: _Rounds) -> _Rounds:
+            key, count, is_accepted, i = carry
+            key, first, second = split(key, 3)
+            k, accepts = propose(self.uniform(first, like) - 0.5, self.uniform(second, like))
+            return key, torch.where(accepts, k, count), is_accepted | accepts, i + 1
+
+        none, i = torch.zeros_like(like, dtype=torch.bool), torch.zeros((), dtype=torch.int64, device=like.device)
+        _, counts, _, i = while_loop(is_going, step, (self.key, torch.full_like(like, -1), none, i))
+        return counts, i
+
+
+def _drawn(f: Callable[..., _Counts], key: Key, *parameters: Tensor) -> Tensor:
+    """Draw counts with parameters of their shape, in a compiled loop over the counts if possible."""
+    flat, rounds = [p.reshape(-1) for p in parameters], torch.zeros((), dtype=torch.int64, device=key.device)
+    size = flat[0].numel()
+    if (found := by_counter(f, key, rounds.expand(size), *flat)) is None:
+        return f(key, None, 0, *parameters)[0]
+    if size > 1:  # now that the number of rounds is known
+        found = by_counter(f, key, found[1].amax().expand(size), *flat) or found
+    return found[0].reshape(parameters[0].shape)
+
+
+def _poisson(key: Key, counter: Tensor | None, rounds: Tensor | int, lam: Tensor) -> _Counts:
+    numbers = _Numbers(key, counter, rounds)
+    is_small = torch.isnan(lam) | (lam < 10)
+    small, large = torch.where(is_small, lam, 0.0), torch.where(is_small, 1e5, lam)
+    many, i = _poisson_by_rejection(numbers, large)
+    counts = torch.where(is_small, _poisson_by_products(numbers, small), many)
+    return torch.where(lam == 0, 0, counts), i
+
+
+def _poisson_by_products(numbers: _Numbers, lam: Tensor) -> Tensor:
     """Count uniform numbers until their product is below exp(-lam)."""
 
     def step(carry: _Proposals) -> _Proposals:
         key, count, log_product = carry
         key, subkey = split(key)
-        return key, torch.where(log_product > -lam, count + 1, count), log_product + log(uniform(subkey, lam.shape))
+        return key, torch.where(log_product > -lam, count + 1, count), log_product + log(numbers.uniform(subkey, lam))
 
-    start = key, torch.zeros_like(lam), torch.zeros_like(lam)
+    start = numbers.key, torch.zeros_like(lam), torch.zeros_like(lam)
     return while_loop(lambda carry: (carry[2] > -lam).any(), step, start)[1] - 1
 
 
-def _poisson_by_rejection(key: Key, lam: Tensor) -> Tensor:
+def _poisson_by_rejection(numbers: _Numbers, lam: Tensor) -> _Counts:
     b = 0.931 + 2.53 * torch.sqrt(lam)
     a = -0.059 + 0.02483 * b
     alpha = 1.1239 + 1.1328 / (b - 3.4)
@@ -143,24 +188,37 @@ def _poisson_by_rejection(key: Key, lam: Tensor) -> Tensor:
         is_inside = (distance >= 0.07) & (v <= threshold)
         return k, is_inside | (~is_rejected & (s <= k * log_lam - lam - torch.lgamma(k + 1)))
 
-    return _rejection(key, lam, propose)
+    return numbers.accept(propose, lam)
 
 
-def _binomial_by_gaps(key: Key, n: Tensor, p: Tensor) -> Tensor:
+def _binomial(key: Key, counter: Tensor | None, rounds: Tensor | int, n: Tensor, p: Tensor) -> _Counts:
+    numbers = _Numbers(key, counter, rounds)
+    is_bad = (n < 0) | n.isnan() | (p > 1) | (p < 0) | p.isnan()
+    q = torch.where(is_bad, 0.01, torch.where(p < 0.5, p, 1 - p))
+    is_few = is_bad | n.isinf() | (n * q <= 10)
+    trials = torch.floor(n)
+    few = _binomial_by_gaps(numbers, torch.where(is_few & n.isfinite() & ~is_bad, trials, 0.0), q)
+    many, i = _binomial_by_rejection(numbers, torch.where(is_few, 1e4, trials), torch.where(is_few, 0.5, q))
+    counts = torch.where(is_few, few, many)
+    counts = torch.where(p < 0.5, counts, trials - counts)
+    return torch.where(is_bad, torch.nan, torch.where(n.isinf(), torch.inf, counts)), i
+
+
+def _binomial_by_gaps(numbers: _Numbers, n: Tensor, p: Tensor) -> Tensor:
     """Count successes: the gaps between them are geometric numbers."""
     scale = torch.log1p(-p)
 
     def step(carry: _Proposals) -> _Proposals:
         key, count, trials = carry
         subkey, key = split(key)
-        gap = torch.ceil(log(uniform(subkey, n.shape, n.dtype)) / scale)
+        gap = torch.ceil(log(numbers.uniform(subkey, n)) / scale)
         return key, torch.where(trials <= n, count + 1, count), trials + gap
 
-    start = key, torch.zeros_like(n), torch.zeros_like(n)
+    start = numbers.key, torch.zeros_like(n), torch.zeros_like(n)
     return while_loop(lambda carry: (carry[2] <= n).any(), step, start)[1] - 1
 
 
-def _binomial_by_rejection(key: Key, n: Tensor, p: Tensor) -> Tensor:
+def _binomial_by_rejection(numbers: _Numbers, n: Tensor, p: Tensor) -> _Counts:
     deviation = torch.sqrt(n * p * (1 - p))
     b = 1.15 + 2.53 * deviation
     a = -0.0873 + 0.0248 * b + 0.01 * p
@@ -179,21 +237,7 @@ def _binomial_by_rejection(key: Key, n: Tensor, p: Tensor) -> Tensor:
         is_inside = (distance >= 0.07) & (v <= threshold)
         return k, is_inside | ((k >= 0) & (k <= n) & (v_log <= bound))
 
-    return _rejection(key, p, propose)
-
-
-def _rejection(key: Key, like: Tensor, propose: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
-    """Propose counts until each element has accepted one; keep the last that it accepted."""
-
-    def step(carry: _Proposals) -> _Proposals:
-        key, count, is_accepted = carry
-        key, first, second = split(key, 3)
-        u = uniform(first, like.shape, like.dtype) - 0.5
-        k, accepts = propose(u, uniform(second, like.shape, like.dtype))
-        return key, torch.where(accepts, k, count), is_accepted | accepts
-
-    start = key, torch.full_like(like, -1), torch.zeros_like(like, dtype=torch.bool)
-    return while_loop(lambda carry: ~carry[2].all(), step, start)[1]
+    return numbers.accept(propose, p)
 
 
 def _stirling(k: Tensor) -> Tensor:

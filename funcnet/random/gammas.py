@@ -4,13 +4,16 @@ Source:
     Marsaglia, Tsang (2000), A simple method for generating gamma variables, https://doi.org/10.1145/358407.358414
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive, describe
 from funcnet.random.basic import exponential, normal
+from funcnet.random.compiled import by_counter
 from funcnet.random.gamma_derivative import with_derivative
-from funcnet.random.generator import split, split_each
+from funcnet.random.generator import PAIRS, draw_at, split, split_each
 from funcnet.random.integers import rademacher
 from funcnet.random.loops import Carry, repeat_while
 from funcnet.random.special import log
@@ -37,10 +40,7 @@ def gamma(key: Key, a: Scalar, shape: Shape | None = None, dtype: torch.dtype = 
     """
     check_positive("gamma", a=a)
     _, (a,) = broadcast("gamma", key, shape, dtype, a=a)
-    fixed = a.detach()
-    d, v, keys = _rejection(key, fixed)
-    boost = (1 - unit_each(keys, dtype)) ** (1 / fixed)
-    x = d * v * torch.where(fixed >= 1, 1, boost)
+    x = _drawn(_gamma, key, a.detach())
     return with_derivative(x, a, x)
 
 
@@ -53,10 +53,7 @@ def loggamma(key: Key, a: Scalar, shape: Shape | None = None, dtype: torch.dtype
     """
     check_positive("loggamma", a=a)
     _, (a,) = broadcast("loggamma", key, shape, dtype, a=a)
-    fixed = a.detach()
-    d, v, keys = _rejection(key, fixed)
-    boost = torch.log1p(-unit_each(keys, dtype)) / fixed
-    logs = log(d) + log(v) + torch.where(fixed >= 1, 0, boost)
+    logs = _drawn(_loggamma, key, a.detach())
     x = logs.exp().clamp(min=torch.finfo(dtype).tiny)
     return with_derivative(logs, a, x, is_log=True)
 
@@ -176,13 +173,36 @@ def ball(key: Key, d: int, p: Scalar = 2.0, shape: Shape = (), dtype: torch.dtyp
     return g / radius.unsqueeze(-1)
 
 
-def _rejection(key: Key, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn(f: Callable[..., tuple[Tensor]], key: Key, a: Tensor) -> Tensor:
+    """Compute f for each a, in a compiled loop over them if possible."""
+    (numbers,) = by_counter(f, key, a.reshape(-1)) or f(key, None, a.reshape(-1))
+    return numbers.reshape(a.shape)
+
+
+def _gamma(key: Key, counter: Tensor | None, a: Tensor) -> tuple[Tensor]:
+    d, v, spare = _rejection(_keys(key, counter, a), a)
+    boost = (1 - unit_each(spare, a.dtype)) ** (1 / a)
+    return (d * v * torch.where(a >= 1, 1, boost),)
+
+
+def _loggamma(key: Key, counter: Tensor | None, a: Tensor) -> tuple[Tensor]:
+    d, v, spare = _rejection(_keys(key, counter, a), a)
+    boost = torch.log1p(-unit_each(spare, a.dtype)) / a
+    return (log(d) + log(v) + torch.where(a >= 1, 0, boost),)
+
+
+def _keys(key: Key, counter: Tensor | None, a: Tensor) -> Tensor:
+    """Split a key into one for each a, or compute that of a single one."""
+    return split(key, a.numel()) if counter is None else draw_at(key, counter, PAIRS)
+
+
+def _rejection(keys: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return d and v, whose product is a gamma number of a, or of a + 1 where a < 1, and the key of another number.
 
     Propose v = (1 + c n)^3, with n normal and c = 1 / sqrt(9 d), until log u < n^2 / 2 + d (1 - v + log v).
     """
-    keys, spare = split_each(split(key, a.numel()), 2).unbind(1)
-    d = torch.where(a >= 1, a, a + 1).reshape(-1) - 1 / 3
+    keys, spare = split_each(keys, 2).unbind(-2)
+    d = torch.where(a >= 1, a, a + 1) - 1 / 3
     c = 1 / 3 / torch.sqrt(d)
 
     def is_rejected(keys: Tensor, square: Tensor, v: Tensor, u: Tensor) -> Tensor:
@@ -190,20 +210,20 @@ def _rejection(key: Key, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return (u >= 1 - 0.0331 * (square * square)) & (log(u) >= bound)
 
     def propose(keys: Tensor, square: Tensor, v: Tensor, u: Tensor) -> Carry:
-        keys, of_normal, of_uniform = split_each(keys, 3).unbind(1)
+        keys, of_normal, of_uniform = split_each(keys, 3).unbind(-2)
         n, v = _positive(of_normal, c)
         return keys, n * n, v * v * v, unit_each(of_uniform, a.dtype)
 
     zero = torch.zeros_like(d)
     _, _, v, _ = repeat_while(is_rejected, propose, (keys, zero, zero + 1, zero + 2))
-    return d.reshape(a.shape), v.reshape(a.shape), spare.reshape(*a.shape, 2)
+    return d, v, spare
 
 
 def _positive(keys: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Draw a normal number n, again until 1 + c n is positive; return both."""
 
     def draw(keys: Tensor, n: Tensor, v: Tensor) -> Carry:
-        keys, of_normal = split_each(keys, 2).unbind(1)
+        keys, of_normal = split_each(keys, 2).unbind(-2)
         n = normal_each(of_normal, c.dtype)
         return keys, n, 1 + n * c
 

@@ -227,6 +227,11 @@ def draw_each(keys: Tensor, source: Source) -> Tensor:
     return source.join(*_threefry(keys, 0, torch.zeros((), dtype=torch.int32, device=keys.device)))
 
 
+def draw_at(key: Key, counter: Tensor, source: Source) -> Tensor:
+    """Compute the numbers of a source at some counters, int64."""
+    return source.join(*_threefry(key, (counter >> 32).to(torch.int32), counter.to(torch.int32)))
+
+
 def split_each(keys: Tensor, num: int) -> Tensor:
     """Split each of several keys, of shape (*, 2), into keys of shape (*, num, 2)."""
     return PAIRS.join(*_threefry(keys.unsqueeze(-2), 0, torch.arange(num, dtype=torch.int32, device=keys.device)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, check_dtype
-from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_each
+from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_at, draw_each
 from funcnet.random.special import erfinv, normal_quantile
 
 # dtype: (the source of numbers, the function from these numbers to multiples of the dtype's epsilon in [0, 1))
@@ -35,6 +35,12 @@ def unit_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
     return scale(draw_each(keys, source))
 
 
+def unit_at(key: Key, counter: Tensor, dtype: torch.dtype) -> Tensor:
+    """Draw the numbers that uniform(key, shape, dtype) has at some places, by their positions in row-major order."""
+    source, scale = FLOATS[dtype]
+    return scale(draw_at(key, counter, source))
+
+
 def normal_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
     """Draw normal(key, (), dtype) for each of several keys, of shape (*, 2)."""
     return as_normal(unit_each(keys, dtype))
@@ -49,6 +55,12 @@ def between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Map [0, 1) to [low, high) as XLA does: in float32 and float16, unit * span + low is rounded only once."""
     wide = torch.float64 if unit.dtype in (torch.float32, torch.float16) else unit.dtype
     return torch.maximum(low, (unit.to(wide) * (high - low).to(wide) + low.to(wide)).to(unit.dtype))
+
+
+def between_numbers(unit: Tensor, low: float, span: float) -> Tensor:
+    """Compute `between` in fewer operations, for low and high - low as numbers of the dtype."""
+    wide = torch.float64 if unit.dtype in (torch.float32, torch.float16) else unit.dtype
+    return (unit.to(wide) * span + low).to(unit.dtype).clamp(min=low)
 
 
 def quantile(u: Tensor) -> Tensor:
