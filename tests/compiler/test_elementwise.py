@@ -7,6 +7,7 @@ import torch
 from backends import BACKENDS, FLOATS, check, check_alone, rand, rows
 from torch import Tensor
 
+import funcnet as fn
 from funcnet.compiler import jit
 
 nan, inf = math.nan, math.inf
@@ -208,6 +209,19 @@ def test_integers_wrap_and_round_as_in_aten(dtype: torch.dtype, backend: str) ->
     a = torch.tensor([info.max, info.min, 7, -7 % (info.max + 1), 5, 100, 0], dtype=dtype)
     b = torch.tensor([info.max, 3, 2, 2, info.max, 100, 1], dtype=dtype)
     check_elements(table, a, b, backend=backend)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_floats_beyond_short_integers_lose_their_high_bits(dtype: torch.dtype) -> None:
+    """At every position: a C compiler may saturate in vectors and not in scalars."""
+    x = torch.tensor([-1, 255, 256, 300, -129, 128, 32768, -40000, 1e6, -1e6, 65535, 70000, 5], dtype=dtype).repeat(3)
+
+    def f(x: Tensor) -> list[Tensor]:
+        return [x.to(kind) for kind in (torch.int8, torch.uint8, torch.int16)]
+
+    for got, lanes, want in zip(jit(f, backend="native")(x), jit(fn.vmap(f), backend="native")(x), f(x), strict=True):
+        assert torch.equal(got, want)
+        assert torch.equal(lanes, want)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

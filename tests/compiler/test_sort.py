@@ -137,6 +137,18 @@ def test_running_extrema(shape: tuple[int, ...], dtype: torch.dtype, backend: st
     )
 
 
+@pytest.mark.parametrize("size", [9, 65])
+def test_the_last_zero_gives_a_running_extremum_its_sign(size: int) -> None:
+    x = torch.zeros(size, size).where(torch.arange(size) % 3 > 0, -0.0)
+
+    def f(x: Tensor) -> list[Tensor]:
+        lines = product((torch.cummax, torch.cummin), (x, x.mT), (0, 1))
+        return [1 / extremum(values, dim).values for extremum, values, dim in lines]
+
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        assert torch.equal(got, want)
+
+
 @pytest.mark.parametrize("dtype, backend", rows(FLOATS, inductor=[(torch.float64,)]))
 def test_logcumsumexp(dtype: torch.dtype, backend: str) -> None:
     x = torch.tensor(

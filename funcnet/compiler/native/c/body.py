@@ -207,9 +207,12 @@ class Body:
             return self.writer.call(_ROUND[node.dtype], self.writer.type(source), text)
         if node.dtype == torch.float32 and source.dtype == torch.float64 and node not in self.stored:
             return self.writer.call("narrow", kind, text)
-        if not node.varying:
-            return f"({kind}){text}"
-        return f"__builtin_convertvector({self.writer.unmask(text, source.dtype)}, {kind})"
+        is_short = not node.dtype.is_floating_point and node.dtype.itemsize < 4  # C does not define its high bits
+        kinds = [kind.replace(NAMES[node.dtype], "i32")] if is_short and source.dtype.is_floating_point else []
+        text = self.writer.unmask(text, source.dtype) if node.varying else text
+        for to in (*kinds, kind):
+            text = f"__builtin_convertvector({text}, {to})" if node.varying else f"({to}){text}"
+        return text
 
     def accumulate(self, part: Accumulate, place: Place) -> None:
         """Print one step of a reduction."""

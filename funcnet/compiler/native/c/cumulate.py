@@ -137,7 +137,10 @@ class _Running(_Line):
 
 
 class _Extrema(_Line):
-    """A running extremum of floats: a flag remembers a NaN, which one instruction for an extremum loses."""
+    """A running extremum of floats: a flag remembers a NaN, which one instruction for an extremum loses.
+
+    The last of equal numbers counts, as in ATen: zeros may differ in sign.
+    """
 
     def declare(self) -> None:
         super().declare()
@@ -152,7 +155,7 @@ class _Extrema(_Line):
         step, nan = self.writer.fresh("x"), self.writer.constant(Const(math.nan, self.out.dtype))
         self.writer.put(f"const {self.writer.type(self.out)} {step} = {self.writer.load(self.source, place)};")
         self.writer.put(f"{self.flag} |= {step} != {step};")
-        self.writer.put(f"{self.total} = {step} {_BEYOND[self.op]} {self.total} ? {step} : {self.total};")
+        self.writer.put(f"{self.total} = {self.total} {_BEYOND[self.op]} {step} ? {self.total} : {step};")
         self.writer.store(self.out, place, f"{self.flag} ? {nan} : {self.total}")
 
 

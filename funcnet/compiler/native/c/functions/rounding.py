@@ -6,18 +6,30 @@ from funcnet.compiler.native.c.functions.lanes import each_lane
 
 
 def fma(kind: str, scalar: str) -> str:
-    """Return a b + c with one rounding: gcc needs the builtin, lane by lane, and clang an expression."""
+    """Return a b + c with one rounding.
+
+    For vectors, gcc needs the builtin lane by lane, and clang an expression. For scalars, clang may pack the product
+    with another one into a vector, and then rounds it.
+    """
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
     loop = each_lane(f"r[i] = {builtin}(a[i], b[i], c[i]);", count[0] if count else "L")
-    lanes = f"{kind} r; {loop} return r;"
-    exact = f"return {builtin}(a, b, c);" if kind == scalar else lanes
+    if kind == scalar:
+        return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
+#if defined(__FMA__) || defined(__aarch64__)
+  return {builtin}(a, b, c);
+#else
+  return a * b + c;
+#endif
+}}"""
     return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
 #if defined(__clang__) && (defined(__FMA__) || defined(__aarch64__))
 #pragma clang fp contract(fast)
   return a * b + c;
 #elif defined(__FMA__) || defined(__aarch64__)
-  {exact}
+  {kind} r;
+  {loop}
+  return r;
 #else
   return a * b + c;
 #endif
