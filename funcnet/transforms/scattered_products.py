@@ -52,14 +52,25 @@ def _nonzero(x: Tensor) -> Tensor:
     return torch.where(x == 0, 1, x)
 
 
+def scatter_index(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor | None:
+    """Return the index with which a scatter writes where index_reduce does, or None if torch does not accept it."""
+    if not x.ndim:
+        return index.reshape(()) if not source.ndim and index.numel() == 1 else None
+    before, after = x.shape[: dim % x.ndim], x.shape[dim % x.ndim + 1 :]
+    if index.ndim > 1 or source.shape != (*before, index.numel(), *after):
+        return None
+    return index.reshape(-1, *(1 for _ in after)).expand(source.shape)
+
+
 def index_reduce(
     input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce as torch.index_reduce does. As in `single_indices`, a 0-d index becomes one of one element."""
-    index = index.reshape(-1) if index.ndim == 0 else index
-    if reduce != "prod" or not input.ndim:
+    can_scatter = reduce == "prod" and input.is_floating_point()
+    places = scatter_index(input, dim, index, source) if can_scatter else None
+    if places is None:
+        index = index.reshape(index.shape or 1)
         return torch.index_reduce(input, dim, index, source, reduce, include_self=include_self)
-    places = index.view(-1, *(1 for _ in source.shape[dim % input.ndim + 1 :])).expand(source.shape)
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
 
 

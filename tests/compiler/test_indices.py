@@ -80,6 +80,27 @@ def test_sums_and_means_by_index(dtype: torch.dtype, backend: str) -> None:
         assert not jitted.explain(*args).calls
 
 
+@pytest.mark.filterwarnings("ignore:.*index_reduce")
+def test_means_of_0d_tensors_by_index() -> None:
+    f = lambda x, i, source: x.index_reduce(0, i, source, "mean")  # noqa: E731
+    compiled, args = jit(f, backend="native"), (torch.tensor(2.0), torch.tensor([0]), torch.tensor(4.0))
+    assert compiled(*args) == 3 and not compiled.explain(*args).calls
+
+
+@pytest.mark.filterwarnings("ignore:.*index_reduce")
+@pytest.mark.parametrize("how", ["mean", "prod", "amax"])
+@pytest.mark.parametrize("shape", [(3,), (), (1, 2)])
+def test_reductions_by_index_check_the_shape_of_the_source(how: str, shape: tuple[int, ...]) -> None:
+    f = lambda x, source: x.index_reduce(0, torch.tensor([1]), source, how)  # noqa: E731
+    x, source = torch.ones(2), torch.ones(shape)
+    with pytest.raises(RuntimeError) as want:
+        f(x, source)
+    for backend in ("eager", "native"):
+        with pytest.raises(RuntimeError) as got:
+            jit(f, backend=backend)(x, source)
+        assert str(want.value) in str(got.value)
+
+
 @pytest.mark.filterwarnings("ignore:.*index_reduce", "ignore:There is a perf", "ignore:The reduce argument")
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.uint8])

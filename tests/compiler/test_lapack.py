@@ -95,6 +95,11 @@ def test_a_failure_raises_the_error_of_torch(shape: tuple[int, ...]) -> None:
     assert str(got.value) == str(want.value)
 
 
+def test_a_driver_is_the_error_of_torch() -> None:
+    with pytest.raises(RuntimeError, match="driver"):
+        jit(lambda x: linalg.svdvals(x, driver="gesvd"), backend="native")(numbers(3, 3))
+
+
 def test_a_failure_in_a_lane_leaves_the_others() -> None:
     x = numbers(5, 3, 3)
     x[2, 0, 0] = torch.nan

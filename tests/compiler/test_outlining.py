@@ -192,6 +192,18 @@ def test_errors_in_sections_are_raised() -> None:
 
 
 @pytest.mark.usefixtures("every_statement_is_a_section")
+def test_a_failed_call_ends_the_sections_after_it() -> None:
+    """They would read what the call has not written, here as an index."""
+
+    def f(x: Tensor) -> Tensor:
+        values = torch.linalg.svdvals(x, driver="gesvd")  # on a CPU torch's error
+        return x.reshape(-1)[torch.where(values == 1, 0, 100)] * 2
+
+    with pytest.raises(RuntimeError, match="driver"):
+        jit(f, backend="native")(torch.zeros(2, 2))
+
+
+@pytest.mark.usefixtures("every_statement_is_a_section")
 def test_steps_of_loops_in_sections_are_counted() -> None:
     heard: list[tuple[int, int]] = []
     f = lambda x: fn.scan(lambda c, _: (c * 0.5, None), x, length=7)[0]  # noqa: E731

@@ -20,6 +20,7 @@ INDEXED = {  # operation -> position of its index, or list of indices
     "aten::index_add": 2,
     "aten::index_copy": 2,
     "aten::index_fill": 2,
+    "aten::index_reduce": 2,
     "aten::scatter": 2,
     "aten::scatter_add": 2,
     "aten::scatter_reduce": 2,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet._torch import decomposition, index_fill
 from funcnet.transforms.margin_losses import multilabel_margin_loss_forward
+from funcnet.transforms.scattered_products import scatter_index
 
 aten = torch.ops.aten
 
@@ -113,9 +114,9 @@ def _neutral(how: str, dtype: torch.dtype) -> float:
 
 def _index_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
     """Scatter along the axis."""
-    if not x.ndim or index.ndim != 1 or x.dtype in _NARROW or (how == "mean" and not x.is_floating_point()):
+    places = scatter_index(x, dim, index, source)
+    if places is None or x.dtype in _NARROW or (how == "mean" and not x.is_floating_point()):
         return NotImplemented
-    places = index.view(-1, *(1 for _ in source.shape[dim % x.ndim + 1 :])).expand(source.shape)
     return aten.scatter_reduce.two(x, dim, places, source, how, include_self=include_self)
 
 

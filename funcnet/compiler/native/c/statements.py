@@ -114,7 +114,7 @@ class Statements:
         self.writer.close()
 
     def section(self, section: Section) -> None:
-        """Print a call of the function of a section."""
+        """Print a call of the function of a section; the caller ends, too, if a call of torch ended that function."""
         inner = Statements(self.writer.function(), self.sections, self.counted)
         inner.writer.origins = origins(section)
         if section.counter is None:
@@ -122,6 +122,8 @@ class Statements:
         else:
             inner.shared(section, section.counter)
         self.writer.put(self.sections.call(inner.writer, inner.free(), self.writer, section.counter))
+        if _has_calls(section.body):
+            self.writer.stop()
 
     def shared(self, section: Section, counter: Counter) -> None:
         """Print the loop over the values of a counter that one thread runs."""
@@ -154,3 +156,11 @@ class Statements:
         for buffer in plan.locals.get(home, ()):
             self.writer.array(self.writer.type(buffer), self.writer.name(buffer), plan.room(buffer))
             self.declared.add(buffer)
+
+
+def _has_calls(body: Sequence[Statement]) -> bool:
+    """Tell whether there is a call of torch among statements."""
+    return any(
+        isinstance(each, TorchCall) or (isinstance(each, Loop | Repeat | Case) and _has_calls(each.body))
+        for each in body
+    )

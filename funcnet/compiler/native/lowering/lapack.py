@@ -33,6 +33,8 @@ def _svd(
     lowering: Lowering, x: Value, full_matrices: bool = False, compute_uv: bool = True, *, driver: str | None = None
 ) -> list[Value]:
     """Return the singular vectors, the singular values, and the other singular vectors."""
+    if driver is not None:
+        raise UnsupportedError(f"{lowering.op.target}: torch has no drivers for the CPU, and raises its error")
     *batch, m, n = x.shape
     rank, a = min(m, n), _columns(lowering, x, varying=varies(x))
     values, info = (lowering.temporary(shape, x.dtype, a.varying) for shape in ((*batch, rank), batch))
