@@ -24,7 +24,7 @@ from funcnet.compiler.tracing.spec import TensorSpec
 
 _MOST = 64  # programs that are kept
 _LARGEST = 2**24  # most bytes that a run of one of them needs: a kernel may keep the memory of its runs
-_VARIABLES = ("CC", "FUNCNET_DUMP")  # of the environment, on which compiling depends
+_VARIABLES = ("CC", "PATH", "FUNCNET_DUMP")  # of the environment, on which compiling depends
 _SIMPLE = {int, float, bool, complex, str, type(None)}
 _programs: OrderedDict[Hashable, Compiled] = OrderedDict()
 
