@@ -53,7 +53,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "pooling", "systems"},
+        {"attention", "exact", "fallible", "indexing", "pooling", "strides", "systems"},
         {"resizing", "value_checks"},
         {"table"},
     ],
@@ -78,7 +78,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"blas", "long_sums", "loop_ir"},
         {"lapack"},
         {"target", "workers"},
-        {"merging", "strips"},
+        {"merging", "ranges", "strips"},
         {
             "call_costs",
             "contractions",
@@ -87,6 +87,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "outlining",
             "rows",
             "text",
+            "tiles",
             "unread",
             "verification",
         },
@@ -107,7 +108,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     "compiler/native/c": [
         {"functions", "writer"},
         {"blocks", "lapack", "primitives", "sections"},
-        {"body", "definitions", "matmul", "routines", "sort"},
+        {"body", "definitions", "matmul", "routines", "sort", "transpose"},
         {"cumulate", "sums"},
         {"tails"},
         {"conversions"},
@@ -152,6 +153,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "series",
             "sorting",
             "special",
+            "transposes",
         },
         {"blocks"},
     ],

@@ -1,4 +1,4 @@
-"""The workloads of workloads.py in benchmark.py: funcnet jitted and op by op, beside JAX, in tables sorted by ratio."""
+"""The workloads of workloads in benchmark.py: funcnet jitted and op by op, beside JAX, in tables sorted by ratio."""
 
 import argparse
 import os

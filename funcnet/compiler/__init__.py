@@ -54,6 +54,8 @@ through all of them, later ones straight to the kernel.
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
         native/routines.py               those that factor matrices and solve linear systems
         native/control.py                those that depend on a value, and calls of torch
+        native/tiles.py                  copy transposed operands of nests, a few rows at a time
+            native/ranges.py                 narrow statements to ranges of indices
         native/fission.py                split nests over too many arrays
         native/strips.py                 cut nests with long bodies into short ones over strips of the indices
         native/rows.py                   fuse nests that pass large arrays to each other, row by row
@@ -64,6 +66,7 @@ through all of them, later ones straight to the kernel.
         native/c/kernel.py               loops -> C text, by native/c/statements.py
             native/merging.py                merge axes of a nest into one loop
             native/c/sections.py             the functions of sections; equal ones are one
+            native/c/transpose.py            copies of transposed matrices, by blocks in registers
             native/c/tails.py                the remainders of rows, in vectors
             native/c/conversions.py          bodies in stages between conversions of float16
             native/c/primitives.py           the table of scalar operations

@@ -7,75 +7,20 @@ Source:
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet.numpy.axes import one_axis
 from funcnet.numpy.padding import pad
-from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, floating, inexact
+from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
 from funcnet.numpy.quantiles import median
+from funcnet.scipy.segments import segments
 
 __all__ = ["csd", "detrend", "istft", "stft", "welch"]
 
-_WINDOWS: dict[str, Callable[..., Tensor]] = {
-    "boxcar": lambda n, dtype: torch.ones(n, dtype=dtype),
-    "hann": torch.hann_window,
-    "hamming": torch.hamming_window,
-    "blackman": torch.blackman_window,
-    "bartlett": torch.bartlett_window,
-}
 _EXTENSIONS = {"zeros": "constant", "constant": "edge", "even": "reflect"}
-
-
-class _Segments(NamedTuple):
-    window: Tensor  # (nperseg,)
-    step: int
-    nfft: int
-    is_onesided: bool
-    fs: float
-
-    def spectra(self, x: Tensor, detrended: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the transforms (..., frequencies, segments) of the segments of the last axis."""
-        windows = detrended(x.unfold(-1, len(self.window), self.step)) * self.window.to(x.dtype)
-        transform = torch.fft.rfft if self.is_onesided else torch.fft.fft
-        return transform(windows, self.nfft).mT
-
-    def frequencies(self) -> Tensor:
-        places = torch.fft.rfftfreq if self.is_onesided else torch.fft.fftfreq
-        return places(self.nfft, 1 / self.fs, dtype=self.window.dtype, device=self.window.device)
-
-    def times(self, length: int, start: float) -> Tensor:
-        count = (length - len(self.window)) // self.step + 1
-        places = torch.arange(count, dtype=self.window.dtype, device=self.window.device)
-        return (places * self.step + start) / self.fs
-
-
-def _segments(
-    name: str, x: Tensor, fs: float, window: Any, nperseg: int | None, noverlap: int | None, nfft: int | None, one: bool
-) -> _Segments:
-    length = min(x.shape[-1], nperseg or 256) if isinstance(window, str) else nperseg
-    weights = _weights(name, window, length, x)
-    length = len(weights)
-    overlap = length // 2 if noverlap is None else noverlap
-    points = length if nfft is None else nfft
-    if overlap >= length or points < length:
-        raise ValueError(f"{name}: expected noverlap < nperseg <= nfft, got {overlap}, {length} and {points}.")
-    return _Segments(weights, length - overlap, points, one and not x.is_complex(), fs)
-
-
-def _weights(name: str, window: Any, length: int | None, x: Tensor) -> Tensor:
-    if isinstance(window, str):
-        if window not in _WINDOWS:
-            raise ValueError(f"{name}: expected window to be an array or one of {[*_WINDOWS]}, got {window!r}.")
-        return _WINDOWS[window](length, dtype=x.real.dtype).to(x.device)
-    weights = as_like(name, window, x.real)
-    if weights.ndim != 1 or length not in (None, len(weights)):
-        raise ValueError(
-            f"{name}: expected a window of shape (nperseg,), got {tuple(weights.shape)}, nperseg={length}."
-        )
-    return weights
 
 
 def stft(
@@ -114,7 +59,7 @@ def stft(
         (torch.Size([3, 5]), [0.0, 0.25, 0.5])
     """
     signal, axis = _last("stft", x, axis)
-    parts = _segments("stft", signal, fs, window, nperseg, noverlap, nfft, return_onesided)
+    parts = segments("stft", signal, fs, window, nperseg, noverlap, nfft, return_onesided)
     half = len(parts.window) // 2 if boundary is not None else 0
     if boundary not in (None, *_EXTENSIONS):
         raise ValueError(f"stft: expected boundary to be None or one of {[*_EXTENSIONS]}, got {boundary!r}.")
@@ -170,7 +115,7 @@ def istft(
     points = 2 * (spectra.shape[-2] - 1) if input_onesided else spectra.shape[-2]
     length = points if nperseg is None else nperseg
     points = nfft or (length if input_onesided and length == points + 1 else points)
-    parts = _segments("istft", spectra.real.new_zeros(length), fs, window, length, noverlap, points, input_onesided)
+    parts = segments("istft", spectra.real.new_zeros(length), fs, window, length, noverlap, points, input_onesided)
     pieces = (torch.fft.irfft if input_onesided else torch.fft.ifft)(spectra.mT, points)[..., :length]
     window_ = parts.window
     signal = _overlapped(pieces * (window_ * window_.sum()).to(pieces.dtype), parts.step)
@@ -209,7 +154,7 @@ def csd(
         x, y: The signals.
         fs: Samples per unit of time.
         window: "hann", "hamming", "blackman", "bartlett", "boxcar", or an array of nperseg weights.
-        nperseg, noverlap: The length of segments, by default 256, and the samples that neighbours share, by default half.
+        nperseg, noverlap: The length of segments, by default 256, and the samples neighbours share, by default half.
         nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
         detrend: False, "constant", "linear" or a function, which is applied to each segment.
         return_onesided: Whether to add the negative frequencies of a real signal to the positive ones.
@@ -229,7 +174,7 @@ def csd(
     if scaling not in ("density", "spectrum") or average not in ("mean", "median"):
         raise ValueError(f"csd: expected 'density' or 'spectrum', 'mean' or 'median', got {scaling!r}, {average!r}.")
     (first, axis), (second, _) = (_last("csd", each, axis) for each in floating("csd", x, y))
-    parts = _segments("csd", first, fs, window, nperseg, noverlap, nfft, return_onesided)
+    parts = segments("csd", first, fs, window, nperseg, noverlap, nfft, return_onesided)
     one, other = (parts.spectra(each, _detrending("csd", detrend)) for each in (first, second))
     power = one.conj() * other / (fs * parts.window.square().sum() if scaling == "density" else parts.window.sum() ** 2)
     if parts.is_onesided:

@@ -17,6 +17,7 @@ from torch import Tensor, linalg
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch, tree
+from funcnet.transforms.scattered_products import scatter_reduce, scatter_reduce_
 from funcnet.transforms.wrapped import wrapped
 
 _TYPES: Any = torch.return_types
@@ -120,26 +121,13 @@ def _pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return linalg.vector_norm(input[rows] - input[columns], p, -1)
 
 
-def _scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, **options: Any) -> Tensor:
-    if reduce == "prod" and any(map(_torch.has_derivative, (input, src))):
-        raise NotImplementedError(
-            'jvp: scatter_reduce with reduce="prod" has no forward derivative; torch returns zero. Use reverse'
-            " mode, as fn.grad, fn.vjp and fn.jacrev do."
-        )
-    return input.scatter_reduce(dim, index, src, reduce, **options)
-
-
-def _scatter_reduce_(input: Tensor, *args: Any, **options: Any) -> Tensor:
-    return input.copy_(_scatter_reduce(input, *args, **options))
-
-
 _WITHOUT = ("cdist", "pdist", "scatter_reduce", "scatter_reduce_")  # without a forward derivative
 
 _RULES: dict[str, Callable[..., Any]] = {
     "cdist": _cdist,
     "pdist": _pdist,
-    "scatter_reduce": _scatter_reduce,
-    "scatter_reduce_": _scatter_reduce_,
+    "scatter_reduce": scatter_reduce,
+    "scatter_reduce_": scatter_reduce_,
     "linalg_solve": _solve,
     "linalg_solve_ex": _solve_ex,
     "linalg_tensorsolve": _tensorsolve,

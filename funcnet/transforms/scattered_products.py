@@ -63,7 +63,17 @@ def index_reduce(
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
 
 
+def scatter_reduce_(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """Reduce in place as Tensor.scatter_reduce_ does."""
+    if reduce != "prod":
+        return input.scatter_reduce_(dim, index, src, reduce, include_self=include_self)
+    return input.copy_(scatter_reduce(input, dim, index, src, reduce, include_self=include_self))
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((torch.scatter_reduce, Tensor.scatter_reduce), scatter_reduce),
     **dict.fromkeys((torch.index_reduce, Tensor.index_reduce), index_reduce),
+    Tensor.scatter_reduce_: scatter_reduce_,
 }

@@ -75,6 +75,11 @@ CASES = {
         lambda keys: fn.vmap(train, in_dims=(0, None))(keys, 1.0), (fn.random.split(KEY, 5),), marks=slow
     ),
     "complex numbers": pytest.param(lambda z: (z.exp() / z, z.abs()), (torch.view_as_complex(X + 0.5),), marks=slow),
+    "a triangular system": pytest.param(
+        lambda a, b: torch.linalg.solve_triangular(a, b, upper=False),
+        (torch.eye(37) + X[:1, :1] / 3, torch.ones(37, 1)),
+        marks=slow,
+    ),
     "libm": pytest.param(lambda x: (torch.lgamma(x), torch.erf(x), torch.sin(x)), (X + 0.3,), marks=slow),
 }
 

@@ -20,6 +20,7 @@ def named(values, root=""):
     return {p: leaf for p, leaf in zip(paths, fn.tree.leaves(values), strict=True) if fn.tree.is_tensor(leaf)}
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("f, args, others", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_onnxruntime_equals_the_function(f, args, others, tmp_path):
     path = tmp_path / "model.onnx"

@@ -58,6 +58,7 @@ def test_transforms_of_vectors(sizes, dtype, tolerance):
     check(lambda vectors: [f(z) for z in vectors for f in ROWS.values()], vectors, tolerance=tolerance)
 
 
+@pytest.mark.slow
 def test_norms():
     vectors = [complex_like(n) for n in (6, 9)]
     check(lambda vectors: [f(z, norm=norm) for z in vectors for f in ROWS.values() for norm in NORMS], vectors)

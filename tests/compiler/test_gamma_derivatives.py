@@ -26,7 +26,7 @@ def arguments(dtype):
     return torch.cat([*parts, torch.tensor(POINTS, dtype=dtype)])
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("transform", [lambda f: f, fn.vmap], ids=["whole", "lanes"])
 def test_values_equal_those_of_float64(transform, dtype):

@@ -123,6 +123,7 @@ def chain(length: int):
     return f
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_operations_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     f, x = chain(60), numbers(2, 7)
     whole = jit(f, backend="native")(x[0])
@@ -222,7 +223,9 @@ def test_many_functions_of_numbers_are_called() -> None:
         return x
 
     x = torch.tensor(0.3)
-    assert jit(f).lower(x).as_text("c").count("sin_f32_call(") == 30 + 1  # and the definition
+    text = jit(f).lower(x).as_text("c")
+    for name in ("sin", "near_sin"):
+        assert len(re.findall(rf"\b{name}_f32_call\(", text)) == 30 + 1  # and the definition
     assert_close(jit(f, backend="native")(x), f(x))
     xs = torch.linspace(-1, 1, 20)
     assert_close(jit(fn.vmap(f), backend="native")(xs), fn.vmap(f)(xs))

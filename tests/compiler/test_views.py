@@ -72,6 +72,7 @@ def test_diagonals(pair: tuple[int, int]) -> None:
     check(f, X, ulp=0)
 
 
+@pytest.mark.slow
 def test_gradients_of_diagonals() -> None:
     def loss(x: Tensor) -> Tensor:
         return sum(((x.diagonal(o, *p) * (o + 3)).sin().sum() for o in (-2, 0, 1) for p in PAIRS), torch.zeros(()))

@@ -15,7 +15,7 @@ from rivals import workloads
 LOOSE = {"bfloat16 x * x + x": 1e-2, "lgamma": 1e-4, "gradient of cross entropy": 1e-4, "product, 256": 1e-4}
 
 
-@pytest.mark.parametrize("group", ["operations", "calls"])
+@pytest.mark.parametrize("group", [pytest.param("operations", marks=pytest.mark.slow), "calls"])
 def test_jitted_workloads_equal_eager_ones(group):
     for name, (f, *args) in getattr(workloads, group)(fn).items():
         eager, jitted = f(*args), fn.jit(f)(*args)

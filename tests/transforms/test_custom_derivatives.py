@@ -115,6 +115,7 @@ def test_a_rule_that_is_the_derivative_changes_nothing(name, rule):
     assert_close(transform(rule)(params(), X), transform(plain)(params(), X))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name, rule", JITTED, ids=id_of)
 def test_jit_traces_rules(name, rule):
     jitted = fn.jit(TRANSFORMS[name](rule))

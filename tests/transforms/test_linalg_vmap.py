@@ -137,6 +137,7 @@ def test_nested_vmaps_and_vmaps_inside_a_gradient(name):
     assert_equal(twice, torch.stack([fn.grad(lambda a: fn.grad(f)(a).square().sum())(one) for one in flat]))
 
 
+@pytest.mark.few(3)
 @each(["slogdet", "inv", "solve from the right", "lu_solve adjoint"])
 @pytest.mark.parametrize("dtype", [pytest.param(torch.float32, marks=pytest.mark.slow), torch.float64])
 def test_compiled_batches(name, dtype):

@@ -1,17 +1,17 @@
 """The decomposition table used while tracing: from all operations to core ATen, and further where a rule is short."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, pooling, resizing, systems, value_checks
+from funcnet.compiler.decompositions import exact, indexing, pooling, resizing, strides, systems, value_checks
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
-from funcnet.compiler.errors import StagingError, user_line
+from funcnet.compiler.errors import user_line
 
 aten = torch.ops.aten
 
@@ -63,24 +63,6 @@ def rules() -> dict[Any, Rule]:
     return {func: rule for func, rule in found.items() if func not in _KEPT}
 
 
-def _empty(size: Sequence[int], *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
-    """Fill uninitialised memory with zeros, so that a program is a function of its arguments."""
-    return torch.full(tuple(size), 0, dtype=dtype or torch.get_default_dtype(), device=device)
-
-
-def _empty_permuted(size: Sequence[int], order: Sequence[int], **options: Any) -> Tensor:
-    """Lay the axes out in memory in the given order, order[0] outermost."""
-    x = _empty([size[axis] for axis in order], **options)
-    return x.permute([list(order).index(axis) for axis in range(len(size))])
-
-
-def _empty_strided(size: Sequence[int], stride: Sequence[int], **options: Any) -> Tensor:
-    """Keep the strides if there are no gaps between elements: autograd applies as_strided to such tensors."""
-    x = _empty_permuted(size, sorted(range(len(size)), key=lambda axis: stride[axis], reverse=True), **options)
-    dense = all(n == 1 or step == asked for n, step, asked in zip(size, x.stride(), stride, strict=True))
-    return x if dense else _empty(size, **options)
-
-
 def _to_copy(x: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Any:
     """Convert a Python number, which torch passes inside vmap."""
     if isinstance(x, Tensor):
@@ -127,28 +109,6 @@ def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
         raise RuntimeError(f"expected to split an axis of {x.shape[dim]}, got parts of {list(sizes)}{user_line()}.")
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Any:
-    """Apply the strides to the tensor that owns the memory, in row-major order: the only layout of a program."""
-    root = x
-    while root.lineage is not None:
-        root = root.lineage.parent
-    if not root.is_contiguous() or root.source:
-        raise StagingError(f"jit: as_strided depends on the memory layout of a {x}{user_line()}. Index it instead.")
-    if root is x:
-        return NotImplemented
-    return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
-
-
-def _as_strided_scatter(
-    x: Tensor, part: Tensor, size: Sequence[int], stride: Sequence[int], offset: int | None = None
-) -> Tensor:
-    """Write to these places in row-major memory, as in `_as_strided`."""
-    places = torch.full(size, offset or 0, dtype=torch.int64, device=x.device)
-    for axis, (count, step) in enumerate(zip(size, stride, strict=True)):
-        places = places + (step * torch.arange(count, device=x.device)).view(-1, *(1 for _ in size[axis + 1 :]))
-    return x.reshape(-1).index_put((places,), part).reshape(x.shape)
 
 
 def _diagonal_scatter(x: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -227,13 +187,6 @@ def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
 
-def _trilinear(*args: Any) -> Any:
-    """Multiply three tensors, in which new axes of size 1 are inserted, and sum over some axes."""
-    factors = [reduce(Tensor.unsqueeze, axes, x) for x, axes in zip(args[:3], args[3:6], strict=True)]
-    product = factors[0] * factors[1] * factors[2]
-    return product.sum(args[6]) if args[6] else product
-
-
 # operations that also write to running statistics; their rules do so with copy_
 WRITING = {aten._native_batch_norm_legit.default}
 
@@ -263,13 +216,6 @@ _FURTHER = [
 ]
 
 _OWN: dict[Any, Rule] = {
-    aten.empty.memory_format: _empty,
-    aten._efficientzerotensor.default: _empty,
-    aten.empty_strided.default: _empty_strided,
-    aten.empty_permuted.default: _empty_permuted,
-    aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(
-        size, stride, dtype=dtype or x.dtype, device=device or x.device
-    ),
     aten.lift_fresh.default: aten.clone.default,  # a constant made by torch.tensor, which may be written to
     aten._to_copy.default: _to_copy,
     aten._conj.default: _conj,
@@ -278,9 +224,6 @@ _OWN: dict[Any, Rule] = {
     aten.eye.default: _eye,
     aten.eye.m: _eye,
     aten.copy.default: _copy,
-    aten.as_strided.default: _as_strided,
-    aten.as_strided_copy.default: lambda *args: aten.as_strided.default(*args).clone(),
-    aten.as_strided_scatter.default: _as_strided_scatter,
     aten.diagonal_scatter.default: _diagonal_scatter,
     aten.pow.Tensor_Scalar: _power,
     aten.mm.default: _product,
@@ -306,10 +249,10 @@ _OWN: dict[Any, Rule] = {
     aten._linalg_slogdet.default: systems.slogdet,
     aten.linalg_lu.default: systems.lu,
     aten.linalg_pinv.atol_rtol_tensor: systems.pinv,
-    aten._trilinear.default: _trilinear,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
     **exact.RULES,
     **pooling.RULES,
     **resizing.RULES,
+    **strides.RULES,
 }

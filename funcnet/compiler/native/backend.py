@@ -17,6 +17,7 @@ from funcnet.compiler.native import (
     outlining,
     rows,
     teams,
+    tiles,
     toolchain,
     unread,
     workers,
@@ -101,6 +102,7 @@ def translate(program: Program, target: Target, *, counted: bool = False, lanes:
     loops = checked(lower(ensembles.single(program) if lanes == 1 else program, RULES, target))
     loops = checked(unread.remove(loops))
     loops = checked(contractions.choose(loops, target))
+    loops = checked(tiles.choose(loops))
     loops = checked(fission.separate(loops, target))
     loops = checked(rows.fuse(loops, target))
     loops = checked(teams.share(loops, target))

@@ -5,12 +5,11 @@ its steps. The parts depend on shapes alone, and the partial results of a reduct
 results have the same bits with any number of threads.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from funcnet.compiler.native import long_sums
-from funcnet.compiler.native.buffers import Buffer, Counter, View, whole
+from funcnet.compiler.native.buffers import View, whole
 from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.control import Case, Repeat
 from funcnet.compiler.native.cost import total
@@ -22,16 +21,13 @@ from funcnet.compiler.native.loop_ir import (
     Loop,
     LoopProgram,
     Nest,
-    Node,
-    Operand,
-    Part,
     Section,
     Sort,
     Statement,
-    Store,
     operands,
 )
 from funcnet.compiler.native.outlining import lines
+from funcnet.compiler.native.ranges import Range, is_apart, narrowed, ranges
 from funcnet.compiler.native.strips import is_elementwise
 from funcnet.compiler.native.target import Target
 from funcnet.compiler.native.times import time
@@ -78,33 +74,7 @@ def _cut(statement: Statement, count: int, target: Target) -> Iterator[Statement
         yield statement
 
 
-@dataclass(frozen=True)
-class _Range:
-    """The indices of one part along an axis: `length` of them, from `start` and from the part's place on."""
-
-    axis: int
-    length: int
-    start: int = 0
-    counter: Counter | None = None
-
-    def of(self, view: View, axis: int | None = None) -> View:
-        """Return a view of these indices along an axis."""
-        axis = self.axis if axis is None else axis
-        stride = view.strides[axis]
-        steps = ((self.counter, self.length * stride),) if self.counter and stride else ()
-        shape = (*view.shape[:axis], self.length, *view.shape[axis + 1 :])
-        return replace(view, shape=shape, offset=view.offset + self.start * stride, steps=(*view.steps, *steps))
-
-
-def _ranges(axis: int, size: int, length: int) -> Iterator[_Range]:
-    """Yield the range of all equal parts, and that of the rest, if any."""
-    count, rest = divmod(size, length)
-    yield _Range(axis, length, 0, Counter(count, is_step=False))
-    if rest:
-        yield _Range(axis, rest, count * length)
-
-
-def _part(found: _Range, body: list[Statement]) -> Iterator[Statement]:
+def _part(found: Range, body: list[Statement]) -> Iterator[Statement]:
     """Yield the statements of a range: a section for all equal parts."""
     yield from [Section(body, found.counter)] if found.counter else body
 
@@ -132,7 +102,7 @@ def _cut_nest(nest: Nest, count: int) -> Iterator[Statement]:
     """Cut a nest along one axis; each part reduces into memory of its own."""
     reductions = [part.view for part in nest.body if isinstance(part, Accumulate)]
     is_free = is_elementwise(nest) and not nest.sequential and not any(v.offset or v.steps for v in reductions)
-    axes = {a: n for a, n in enumerate(nest.shape) if n > 1 and not _counts(nest, a) and _is_apart(nest, a)}
+    axes = {a: n for a, n in enumerate(nest.shape) if n > 1 and not _counts(nest, a) and is_apart(nest, a)}
     axis = _longest(axes) if is_free else None
     if axis is None:
         yield nest
@@ -143,8 +113,8 @@ def _cut_nest(nest: Nest, count: int) -> Iterator[Statement]:
         yield nest
         return
     partials: dict[Accumulate, tuple[View, View]] = {}
-    for found in _ranges(axis, size, length):
-        yield from _part(found, [*_nests(nest, found, -(-size // length), partials)])
+    for found in ranges(axis, size, length):
+        yield from _part(found, [*narrowed(nest, found, -(-size // length), partials)])
     for part, (target, values) in partials.items():
         reduced = replace(part, view=target, value=values, scratch=long_sums.scratch(target, part.op))
         yield Nest(values.shape, [reduced])
@@ -154,86 +124,6 @@ def _counts(nest: Nest, axis: int) -> bool:
     """Tell whether the index along an axis is a value in a nest, other than an index of a gather."""
     parts = [part for part in nest.body if not isinstance(part, Gather)]
     return any(x == Index(axis) for part in parts for x in operands(part))
-
-
-def _is_apart(nest: Nest, axis: int) -> bool:
-    """Tell whether a nest stores at different elements for different indices along an axis; windows may overlap."""
-    for view in (part.view for part in nest.body if isinstance(part, Store)):
-        reach, least = 0, abs(view.strides[axis])
-        for stride, size in sorted(zip(map(abs, view.strides), view.shape, strict=True)):
-            if size > 1 and least <= stride <= reach:
-                return False
-            reach += (size - 1) * stride
-    return True
-
-
-def _nests(nest: Nest, found: _Range, count: int, partials: dict[Accumulate, tuple[View, View]]) -> Iterator[Nest]:
-    """Yield the nest for a range, and copies of its reductions to their places or to the partial results."""
-    new: dict[Operand, Operand] = {}
-    body: list[Part] = []
-    copies: list[Nest] = []
-    shape = (*nest.shape[: found.axis], found.length, *nest.shape[found.axis + 1 :])
-    for part in nest.body:
-        if isinstance(part, Accumulate):
-            own = _own(found.of(part.view))
-            value = _operand(part.value, found, new)
-            body.append(replace(part, view=own, value=value, scratch=long_sums.scratch(own, part.op)))
-            outside = _kept(found.of(part.view))
-            if not part.view.strides[found.axis]:
-                outside = _partial(part, outside, found, count, partials)
-            copies.append(Nest(outside.shape, [Store(outside, whole(own.buffer, outside.shape))]))
-        elif isinstance(part, Store):
-            body.append(Store(found.of(part.view), _operand(part.value, found, new)))
-        else:
-            assert isinstance(part, Node)
-            new[part] = node = _node(part, found, new)
-            body.append(node)
-    yield Nest(shape, body)
-    yield from copies
-
-
-def _node(node: Node, found: _Range, new: dict[Operand, Operand]) -> Node:
-    args = tuple(_operand(x, found, new) for x in node.args)
-    if not isinstance(node, Gather):
-        return replace(node, args=args)
-    view = node.view
-    for axis, x in enumerate(args):
-        view = found.of(view, axis) if x == Index(found.axis) else view
-    return replace(node, args=args, view=view)
-
-
-def _operand(x: Operand, found: _Range, new: dict[Operand, Operand]) -> Operand:
-    return found.of(x) if isinstance(x, View) else new.get(x, x)
-
-
-def _own(target: View) -> View:
-    """Return a reduction's target in a buffer of its own, row-major along the kept axes."""
-    strides, size = [0] * len(target.shape), 1
-    for axis in reversed(range(len(target.shape))):
-        if target.strides[axis]:
-            strides[axis], size = size, size * target.shape[axis]
-    return View(Buffer(target.dtype, size, target.varying), target.shape, tuple(strides))
-
-
-def _kept(target: View) -> View:
-    """Return a reduction's target without the reduced axes."""
-    kept = [axis for axis, stride in enumerate(target.strides) if stride]
-    shape, strides = (tuple(values[axis] for axis in kept) for values in (target.shape, target.strides))
-    return replace(target, shape=shape, strides=strides)
-
-
-def _partial(
-    part: Accumulate, target: View, found: _Range, count: int, partials: dict[Accumulate, tuple[View, View]]
-) -> View:
-    """Return the place of the partial result of a range, one of `count`."""
-    size = math.prod(target.shape)
-    if part not in partials:
-        values = whole(Buffer(target.dtype, count * size, target.varying), (count, *target.shape))
-        partials[part] = target.expand(values.shape), values
-    place = whole(partials[part][1].buffer, target.shape)
-    if found.counter:
-        return replace(place, steps=((found.counter, size),))
-    return replace(place, offset=(count - 1) * size)
 
 
 # Products, sorts and running sums
@@ -257,11 +147,11 @@ def _cut_product(product: Contract, count: int, target: Target) -> Iterator[Stat
     if axis is None:
         yield product
         return
-    for found in _ranges(axis, product.out.shape[axis], options[axis]):
+    for found in ranges(axis, product.out.shape[axis], options[axis]):
         yield from _part(found, [_product(product, found)])
 
 
-def _product(product: Contract, found: _Range) -> Contract:
+def _product(product: Contract, found: Range) -> Contract:
     rows = len(product.out.shape) - 2
     panel = product.panel and whole(replace(product.panel.buffer), product.panel.shape)
     left = product.left if found.axis == rows + 1 else found.of(product.left)
@@ -278,11 +168,11 @@ def _cut_lines(statement: Sort | Cumulate, count: int) -> Iterator[Statement]:
     if axis is None or not length:
         yield statement
         return
-    for found in _ranges(axis, statement.source.shape[axis], length):
+    for found in ranges(axis, statement.source.shape[axis], length):
         yield from _part(found, [_lines(statement, found)])
 
 
-def _lines(statement: Sort | Cumulate, found: _Range) -> Statement:
+def _lines(statement: Sort | Cumulate, found: Range) -> Statement:
     source = found.of(statement.source)
     if isinstance(statement, Cumulate):
         return replace(statement, source=source, out=found.of(statement.out))

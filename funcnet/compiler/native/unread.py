@@ -35,11 +35,11 @@ def remove(program: LoopProgram) -> LoopProgram:
 def _kept(statement: Statement, read: set[Buffer]) -> list[Statement]:
     if isinstance(statement, Cumulate):
         return [] if _is_unread(statement.out, read) else [statement]
-    if not isinstance(statement, Nest) or not any(
-        isinstance(p, Store) and _is_unread(p.view, read) for p in statement.body
-    ):
+    if not isinstance(statement, Nest):
         return [statement]
     body = _used([part for part in statement.body if not (isinstance(part, Store) and _is_unread(part.view, read))])
+    if len(body) == len(statement.body):
+        return [statement]
     return [replace(statement, body=body)] if body else []
 
 

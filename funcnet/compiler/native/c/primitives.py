@@ -26,6 +26,7 @@ from funcnet.compiler.native.c.functions import (
     rounding,
     sorting,
     special,
+    transposes,
 )
 from funcnet.compiler.native.loop_ir import Gather, Node, Part
 
@@ -52,9 +53,7 @@ class Primitive:
         symbol: The operator, or the name in the C library if it differs.
         boolean: The primitive with the same result for bools, if this one does not apply to them.
         masked: The same for bools in lanes, where true is -1.
-        floats: The C text for floats.
-        integers: The C text for integers.
-        booleans: The C text for bools.
+        floats, integers, booleans: The C texts for these kinds of numbers.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
         near: The primitive that computes the same faster for floats unless `far` holds for the arguments.
@@ -246,6 +245,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "to_f16": _text(1, halves.TO_F16),
     "widen": _text(3, halves.WIDEN),
     "shorten": _text(3, halves.SHORTEN),
+    "transpose": _text(6, *[transposes.transpose] * 2),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
     "gemm": _text(13, rounding.gemm),

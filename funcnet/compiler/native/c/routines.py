@@ -8,6 +8,7 @@ from funcnet.compiler.native.c.writer import NAMES, Place, Writer
 from funcnet.compiler.native.cost import operations
 from funcnet.compiler.native.routines import Routine
 
+_VECTOR = 64  # bytes of the vectors for one right-hand side on every machine, as they fix the rounding of its sums
 _SMALL = 4  # rows and columns of a matrix for which vectors of neighbouring elements do not pay
 
 
@@ -63,7 +64,8 @@ def _solve(writer: Writer, r: Routine, place: Place) -> str:
     else:
         name = "solve_one" if columns == 1 and rows > _SMALL else "solve"
     if name == "solve_one":
-        kind = f"w{writer.target.width(rows, r.matrix.dtype)}{NAMES[r.matrix.dtype]}"
+        width = min(_VECTOR // r.matrix.dtype.itemsize, 1 << (rows - 1).bit_length())
+        kind = f"w{width}{NAMES[r.matrix.dtype]}"
         return writer.call(name, kind, x, str(rows), t, *map(str, (*strides, *flags)))
     sizes, stop = (rows, columns, r.matrix.strides[-2]), ["control"] * (kind[0] == "w")
     return writer.call(name, kind, x, *map(str, sizes), t, *map(str, (*strides, *flags)), *stop)

@@ -10,6 +10,7 @@ from funcnet.compiler.native.c.nest import NestWriter
 from funcnet.compiler.native.c.routines import routine
 from funcnet.compiler.native.c.sections import Sections, origins
 from funcnet.compiler.native.c.sort import sort
+from funcnet.compiler.native.c.transpose import transpose
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.contract import Contract
 from funcnet.compiler.native.control import Break, Case, Check, Repeat, TorchCall
@@ -30,7 +31,7 @@ class Statements:
         """Print one statement."""
         match statement:
             case Nest():
-                NestWriter(self.writer, statement).print()
+                transpose(self.writer, statement) or NestWriter(self.writer, statement).print()
             case Contract():
                 contract(self.writer, statement)
             case Cumulate():

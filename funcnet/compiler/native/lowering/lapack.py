@@ -4,7 +4,6 @@ LAPACK's matrices are column-major, so that they are transposes of row-major tem
 """
 
 import math
-from typing import Any
 
 import torch
 
@@ -136,7 +135,7 @@ def _of_upper(emit: Emit, x: Operand) -> Operand:
 def _unless_empty(rule: Rule) -> Rule:
     """Apply a rule unless all results are empty."""
 
-    def run(lowering: Lowering, *args: Any, **options: Any) -> Value | list[Value]:
+    def run(lowering: Lowering, *args: object, **options: object) -> Value | list[Value]:
         if all(0 in var.shape for var in lowering.op.outputs):
             return [_nothing(lowering, i) for i in range(len(lowering.op.outputs))]
         return rule(lowering, *args, **options)
