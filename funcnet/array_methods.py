@@ -18,12 +18,16 @@ _METHODS = {
     "searchsorted": "numpy.searchsorted(x, values)",
 }
 _OPTIONS = "axis|ddof|initial|keepdims|order|where"
+_NAMES = "|".join(name for name in dir(Tensor) if not name.startswith("_"))
 _MESSAGES = {  # patterns of messages of torch and Python
     r"transpose\(\) (takes 2 positional|missing 2 required)": "numpy.transpose(x, axes)",
-    r"(round|cumsum|cumprod)\(\) (takes|missing)": r"numpy.\1(x, ...)",
-    rf"(\w+)\(\) (got an unexpected keyword argument '|received .* - got \(.*\b)({_OPTIONS})\b": r"numpy.\1(x, ...)",
+    r"^(round|cumsum|cumprod)\(\) (takes|missing)": r"numpy.\1(x, ...)",
+    rf"^({_NAMES})\(\) (got an unexpected keyword argument '|received .* - got \(.*\b)({_OPTIONS})\b": (
+        r"numpy.\1(x, ...)"
+    ),
     r"(mean|var|std)\(\): could not infer output dtype": r"numpy.\1(x), which converts integers and bools",
-    r"only concatenate tuple|operand type\(s\) for .*torch\.return_types": "numpy.max(x, axis) or numpy.min(x, axis)",
+    r'only concatenate tuple \(not "(int|float|Tensor|Tracer)"'
+    r"|operand type\(s\) for .*torch\.return_types": "numpy.max(x, axis) or numpy.min(x, axis)",
     r"step must be greater than zero": "numpy.flip(x, axis)",
 }
 

@@ -37,6 +37,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler": [
         {"disabling", "errors", "forks", "program", "signature", "captures", "number_arguments"},
+        {"code_names", "libraries", "restoring"},
         {"state"},
         {"verification"},
         {"complex_numbers", "decompositions", "live_memory", "progress"},

@@ -118,6 +118,29 @@ ARRAY_METHODS = {  # of JAX's arrays, and the function to use
 }
 
 
+def loss(x):
+    return x
+
+
+class Model:
+    def sum(self, x):
+        return x
+
+
+OTHERS = {  # errors of the user's code with similar messages
+    "option": lambda x: loss(x, axis=0),
+    "option of a method": lambda x: Model().sum(x, axis=0),
+    "concatenation": lambda x: (x, x) + [x],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_error_of_the_users_code_is_left_alone(name):
+    with pytest.raises(TypeError) as caught:
+        fn.jit(OTHERS[name])(torch.ones(3))
+    assert "JAX" not in str(caught.value)
+
+
 @pytest.mark.parametrize("transform", [fn.jit, fn.vmap, fn.grad])
 @pytest.mark.parametrize("name", ARRAY_METHODS)
 def test_an_error_of_a_method_names_the_function(name, transform):

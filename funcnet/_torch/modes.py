@@ -1,7 +1,7 @@
 """Dispatch modes, torch function modes and forward-mode derivatives.
 
 Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py,
-torch/fx/experimental/proxy_tensor.py, 2.13.0.
+torch/nn/modules/module.py, torch/fx/experimental/proxy_tensor.py, 2.13.0.
 """
 
 import sys
@@ -16,6 +16,7 @@ from torch import overrides
 from torch._C import DisableTorchFunction, _len_torch_dispatch_stack, _len_torch_function_stack
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
+from torch.nn.modules import module
 from torch.utils import _python_dispatch
 
 
@@ -55,6 +56,11 @@ def on_values() -> Iterator[None]:
 def has_function_modes() -> bool:
     """Tell whether a torch function mode is active."""
     return _len_torch_function_stack() > 0
+
+
+def has_global_hooks() -> bool:
+    """Tell whether there are hooks of all modules, which their calls run besides their own."""
+    return bool(module._has_any_global_hook())
 
 
 def is_in_unguarded_mode() -> bool:

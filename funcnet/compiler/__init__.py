@@ -7,6 +7,9 @@ through all of them, later ones straight to the kernel.
     known_calls.py                   the short way of calls that are like a recent one
     reuse.py                         use the program of an equal function that was jitted before
         state.py                         everything besides the arguments that a trace depends on
+            code_names.py                    the names that a function's code looks up
+            libraries.py                     what of Python, torch and this library is constant
+            restoring.py                     undo changes that a trace has made
     retraces.py                      the warning for a function that is traced again and again
     signature.py                     the key of a program: structure, shapes, strides, dtypes, devices, constants
     captures.py                      the paths to the tensors that a function closes over, which each call reads again

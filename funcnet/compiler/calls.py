@@ -4,6 +4,8 @@ import gc
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from inspect import isbuiltin, isfunction
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from funcnet.compiler.tracing.spec import TensorSpec
 from funcnet.compiler.tracing.trace import trace
 from funcnet.compiler.tracing.tracer import check_result
 from funcnet.tree import Structure
+from funcnet.tree.flattening import is_leaf, one_level
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Compiled:
     numbers: list[int]  # positions of the tensors that become Python numbers
     capture_keys: list[Hashable]  # of the closed-over tensors
     places: Places  # paths to each of them
+    is_fixed: bool  # whether the result holds no object of the function besides tensors
 
     @property
     def is_whole(self) -> bool:
@@ -72,7 +76,7 @@ class Compiled:
         """Whether an equal function can use the program: nothing in it is an object of the function itself."""
         calls = (op for op in walk(self.program.block) if isinstance(op, Apply))
         has_callbacks = any(op.target.namespace == "funcnet" for op in calls)
-        return not (has_callbacks or self.places.hidden) and all(map(is_fixed, self.template))
+        return self.is_fixed and not (has_callbacks or self.places.hidden)
 
     def rebuild(self, tensors: Sequence[Tensor]) -> Any:
         """Return the result that has these tensors."""
@@ -128,6 +132,7 @@ class _Body:
         found = [*map(index, found)]
         self.positions = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
         self.template = [None if isinstance(leaf, Tensor) else leaf for leaf in found]
+        self.is_fixed = all(map(is_fixed, self.template)) and all(is_constant(data) for _, data in metadata(result))
         return [found[i] for i in self.positions]
 
     def _leaves(self, inputs: list[Any]) -> list[Any]:
@@ -138,6 +143,35 @@ class _Body:
             next(tensors) if isinstance(leaf, Tensor) else next(numbers) if i in self.request.traced else leaf
             for i, leaf in enumerate(leaves)
         ]
+
+
+def metadata(value: Any) -> list[tuple[type, Any]]:
+    """List the class and the metadata of every node of a tree whose class is not one of Python."""
+    found = list[Any]()
+
+    def collect(node: Any) -> bool:
+        if type(node) not in _PLAIN:
+            found.append(node)
+        return False
+
+    tree.leaves(value, collect)
+    return [(type(node), one_level(node)[1]) for node in found if not is_leaf(node)]
+
+
+_PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, type(None))
+
+
+def is_constant(value: Any) -> bool:
+    """Tell whether metadata is the same in every run of a function, and holds no tensors."""
+    if isinstance(value, tuple | list):
+        return all(map(is_constant, value))
+    if isfunction(value):
+        return not (value.__closure__ or value.__defaults__ or value.__kwdefaults__ or vars(value))
+    return (
+        isinstance(value, type)
+        or (isbuiltin(value) and isinstance(value.__self__, ModuleType | type))
+        or is_fixed(value)
+    )
 
 
 def program_key(lanes: Lanes, request: Request, specs: Sequence[TensorSpec]) -> Hashable:
@@ -178,7 +212,9 @@ def prepare_call(
     program = replace(program, captures=())
     with _without_collection(), without_symbols():
         choice = choose(program, backend, progress, lanes)
-    return Compiled(program, choice, body.structure, body.template, body.positions, body.numbers, captured, found)
+    return Compiled(
+        program, choice, body.structure, body.template, body.positions, body.numbers, captured, found, body.is_fixed
+    )
 
 
 @contextmanager

@@ -5,26 +5,27 @@ of an earlier function if the trace would be the same: if everything that both d
 that cannot be told, or where a trace has changed something, the function is traced.
 """
 
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from funcnet import tree
-from funcnet.compiler.calls import Compiled, Request, compile_call, program_key
+from funcnet.compiler.calls import Compiled, Request, compile_call, is_constant, metadata, program_key
 from funcnet.compiler.known_calls import is_usual
 from funcnet.compiler.lanes import Lanes
 from funcnet.compiler.progress import Progress
-from funcnet.compiler.signature import is_fixed
 from funcnet.compiler.state import State, UnknownStateError
 from funcnet.compiler.tracing.spec import TensorSpec
-from funcnet.tree.flattening import is_leaf, one_level
 
 _MOST = 64  # programs that are kept
 _LARGEST = 2**24  # most bytes that a run of one of them needs: a kernel may keep the memory of its runs
+_VARIABLES = ("CC", "PATH", "FUNCNET_DUMP")  # of the environment, on which compiling depends
+_SIMPLE = {int, float, bool, complex, str, type(None)}
 _programs: OrderedDict[Hashable, Compiled] = OrderedDict()
 
 
@@ -42,7 +43,8 @@ def compiled_once(
         return compile_call(lanes, request, specs, backend, progress)
     found = _programs.get(key)
     if found is not None and found.captures(request.holders) is not None:
-        _programs.move_to_end(key)
+        with suppress(KeyError):  # another thread may have removed it
+            _programs.move_to_end(key)
         return found
     compiled = compile_call(lanes, request, specs, backend, progress)
     if _may_be_kept(compiled, lanes, backend) and key == _key(lanes, request, specs, backend, of_jit):
@@ -60,32 +62,19 @@ def _key(
     lanes: Lanes, request: Request, specs: Sequence[TensorSpec], backend: str, of_jit: Callable[[Any], Any]
 ) -> Hashable | None:
     """Return a key of everything that the trace depends on; None if there is no such key."""
-    parts = [leaf for leaf in request.leaves if not (isinstance(leaf, Tensor) or is_fixed(leaf))]
+    parts = [leaf for leaf in request.leaves if not (isinstance(leaf, Tensor) or leaf.__class__ in _SIMPLE)]
     rest = [leaf.__class__ if any(leaf is part for part in parts) else leaf for leaf in request.leaves]
+    nodes = metadata((request.args, request.kwargs))
+    if not all(is_constant(data) for _, data in nodes):  # a key would keep it
+        return None
     try:
-        state = State([*request.holders, *parts, [*_classes(request)]], of_jit)
+        state = State([*request.holders, *parts, nodes], of_jit)
         given = program_key(lanes, replace(request, leaves=rest), specs)
-        key = given, backend, torch.is_grad_enabled(), *state.parts
+        key = given, backend, torch.is_grad_enabled(), *map(os.environ.get, _VARIABLES), *state.parts
         hash(key)
     except (UnknownStateError, RecursionError, TypeError):
         return None
     return key
-
-
-def _classes(request: Request) -> Iterator[Any]:
-    """Yield the class and the metadata of every node among the arguments whose class is not one of Python."""
-    found = list[Any]()
-
-    def collect(node: Any) -> bool:
-        if type(node) not in _PLAIN:
-            found.append(node)
-        return False
-
-    tree.leaves((request.args, request.kwargs), collect)
-    yield from ((type(node), one_level(node)[1]) for node in found if not is_leaf(node))
-
-
-_PLAIN = (Tensor, torch.nn.Parameter, tuple, list, dict, int, float, bool, str, type(None))
 
 
 def _may_be_kept(compiled: Compiled, lanes: Lanes, backend: str) -> bool:

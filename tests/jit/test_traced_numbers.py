@@ -206,6 +206,8 @@ INTEGERS = {
     "subtract": lambda x, n: x * (-2 - n),
     "multiply": lambda x, n: x + n * n % 2**31,
     "power": lambda x, n: x * n**3,
+    "negative": lambda x, n: x + (-n),
+    "absolute value": lambda x, n: x + abs(n),
     "a result": lambda x, n: n * 3,
     "in a branch": lambda x, n: fn.cond(x[0] == 0, lambda: x * (n * n * 2), lambda: x),
 }
@@ -220,9 +222,16 @@ def test_ints_that_exceed_64_bits_are_an_error(name, backend):
     assert [jitted(x, n) is not None for n in (1, 2)]  # traced from its second value on
     for n in LARGE:
         steps = {"add": n + 1, "subtract": -2 - n, "multiply": n * n, "power": n**3, "a result": 3 * n}
+        steps |= {"negative": -n, "absolute value": abs(n)}
         if -(2**63) <= steps.get(name, 2 * n * n) < 2**63:
             got, want = jitted(x, n), f(x, n)
             assert torch.equal(got, want) if isinstance(want, torch.Tensor) else got == want
         else:
             with pytest.raises(RuntimeError, match=r"does not fit into 64 bits.*static_argnums"):
                 jitted(x, n)
+
+
+def test_ints_of_the_function_that_exceed_64_bits_make_constants():
+    for backend in ("native", "eager"):
+        f = jit(lambda x, n: (x, n + 2**63), backend=backend)
+        assert [f(X, n)[1] - 2**63 for n in (1, 2, 0)] == [1, 2, 0]

@@ -57,6 +57,8 @@ class Number:
         return var
 
     def constant(self, value: float) -> "Number":
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            self.needed()
         dtype = DTYPES[type(value)]
         (var,) = self.trace.apply(aten.full.default, ([], value), {"dtype": dtype}, [_meta(dtype)], _CPU)
         return Number(self.trace, var, frozenset())
@@ -112,10 +114,10 @@ class _Arithmetic:
     node: Number
 
     def __neg__(self) -> Symbol:
-        return symbol(self.node.apply(self.node.kind, aten.neg.default, [self.node]))
+        return _unary(aten.neg.default, self.node)
 
     def __abs__(self) -> Symbol:
-        return symbol(self.node.apply(self.node.kind, aten.abs.default, [self.node]))
+        return _unary(aten.abs.default, self.node)
 
     def __pos__(self) -> "_Arithmetic":
         return self
@@ -188,6 +190,13 @@ def _operate(name: str, x: Any, y: Any) -> Any:
     result = node.apply(kind or common, func, operands, **options)
     if name in _GROWING and common is int:
         _check_range(result, func, operands)
+    return symbol(result)
+
+
+def _unary(func: Operation, number: Number) -> Symbol:
+    result = number.apply(number.kind, func, [number])
+    if number.kind is int:
+        _check_range(result, func, [number])
     return symbol(result)
 
 
