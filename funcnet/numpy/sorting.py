@@ -181,13 +181,15 @@ def setdiff1d(
 
     Args:
         ar1, ar2: The arrays.
-        assume_unique: Changes nothing.
+        assume_unique: Whether to leave the elements in the order of ar1, which has each once.
         size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
         fill_value: The element to fill up with, by default 0.
     """
-    x, y = promote("setdiff1d", ar1, ar2)
-    ordered = torch.sort(x.reshape(-1)).values
-    return _kept(ordered, _starts(ordered) & isin(ordered, y, invert=True), size, fill_value)
+    x = as_tensor("setdiff1d", ar1).reshape(-1)
+    if assume_unique:
+        return _kept(x, isin(x, ar2, invert=True), size, fill_value)
+    ordered = torch.sort(x).values
+    return _kept(ordered, _starts(ordered) & isin(ordered, ar2, invert=True), size, fill_value)
 
 
 def _kept(ordered: Tensor, keep: Tensor, size: int | None, fill_value: ArrayLike | None) -> Tensor:
