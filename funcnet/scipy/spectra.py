@@ -218,7 +218,8 @@ def csd(
             is x, and gives real numbers.
         fs: Samples per unit of time.
         window: "hann", "hamming", "blackman", "bartlett", "boxcar", or an array of nperseg weights.
-        nperseg, noverlap: The length of segments, by default 256, and the samples that neighbours share, by default half.
+        nperseg: The length of segments, by default 256.
+        noverlap: How many samples neighbours share, by default half.
         nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
         detrend: False, "constant", "linear" or a function, which is applied to each segment.
         return_onesided: Whether to add the negative frequencies of a real signal to the positive ones.
