@@ -48,12 +48,17 @@ def cbrt(x: Tensor) -> Tensor:
 
 def fmax(x: Tensor, y: Tensor) -> Tensor:
     """The larger number, or the one that is not NaN; where they are equal the derivative is that of y."""
-    return torch.where((x > y) | torch.isnan(y), x, y) if _has_derivative(x, y) else torch.fmax(y, x)
+    return torch.where((x > y) | torch.isnan(y), x, y) if _chooses_sides(x, y) else torch.fmax(y, x)
 
 
 def fmin(x: Tensor, y: Tensor) -> Tensor:
     """The smaller number, or the one that is not NaN; where they are equal the derivative is that of y."""
-    return torch.where((x < y) | torch.isnan(y), x, y) if _has_derivative(x, y) else torch.fmin(y, x)
+    return torch.where((x < y) | torch.isnan(y), x, y) if _chooses_sides(x, y) else torch.fmin(y, x)
+
+
+def _chooses_sides(x: Tensor, y: Tensor) -> bool:
+    """Tell whether torch.fmax(y, x) may differ: in derivatives or, for bfloat16, in the sign of a zero."""
+    return x.dtype == torch.bfloat16 or _has_derivative(x, y)
 
 
 def clamp(least: Tensor, x: Tensor, largest: Tensor) -> Tensor:

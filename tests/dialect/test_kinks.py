@@ -67,9 +67,10 @@ QUICK = {
 }
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", QUICK)
-def test_plain_calls_have_the_bits_of_differentiated_ones(name):
-    f, operands = QUICK[name]
+def test_plain_calls_have_the_bits_of_differentiated_ones(name, dtype):
+    f, operands = QUICK[name][0], [x.to(dtype) for x in QUICK[name][1]]
     plain, differentiated = f(*operands), fn.vmap(f)(*operands)
     assert torch.equal(plain.signbit() & ~plain.isnan(), differentiated.signbit() & ~differentiated.isnan())
     assert_close(plain, differentiated, rtol=0, atol=0, equal_nan=True)
