@@ -26,7 +26,7 @@ _WINDOWS: dict[str, Callable[..., Tensor]] = {
     "blackman": torch.blackman_window,
     "bartlett": torch.bartlett_window,
 }
-_EXTENSIONS = {"zeros": "constant", "constant": "edge", "even": "reflect"}
+_EXTENSIONS = {"zeros": "constant", "constant": "edge", "even": "reflect", "odd": "odd"}
 
 
 class _Segments(NamedTuple):
@@ -101,7 +101,7 @@ def stft(
         nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
         detrend: False, "constant", "linear" or a function, which is applied to each segment.
         return_onesided: Whether to leave out the negative frequencies of a real signal.
-        boundary: The extension by half a segment on both sides: "zeros", "constant", "even", or None.
+        boundary: The extension by half a segment on both sides: "zeros", "constant", "even", "odd", or None.
         padded: Whether zeros at the end complete the last segment.
         axis: The axis of time, which that of the frequencies replaces.
     Returns:
@@ -136,7 +136,10 @@ def _last(name: str, x: ArrayLike, axis: int) -> tuple[Tensor, int]:
 
 
 def _extended(x: Tensor, before: int, after: int, mode: str) -> Tensor:
-    return pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)], mode) if before or after else x
+    widths = [(0, 0)] * (x.ndim - 1) + [(before, after)]
+    if mode == "odd":  # mirrored at the outermost point
+        return 2 * pad(x, widths, "edge") - pad(x, widths, "reflect")
+    return pad(x, widths, mode) if before or after else x
 
 
 def _detrending(name: str, kind: Any) -> Callable[[Tensor], Tensor]:
