@@ -314,5 +314,5 @@ def detrend(
 def _without_line(x: Tensor) -> Tensor:
     n = x.shape[-1]
     time = torch.arange(n, dtype=x.real.dtype, device=x.device) - (n - 1) / 2
-    slope = (x * time).sum(-1, keepdim=True) / max(n * (n * n - 1) / 12, 1)
+    slope = (x * time).sum(-1, keepdim=True) / (n * (n * n - 1) / 12 or 1)
     return x - x.mean(-1, keepdim=True) - slope * time

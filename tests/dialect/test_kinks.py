@@ -87,6 +87,11 @@ def test_transforms_and_spectra_have_inverses_and_derivatives():
     assert fft.dct(x[:, :0]).shape == (3, 0) and fft.dct(x[:1, :1]).item() == pytest.approx(2 * x[0, 0].item())
 
 
+def test_lines_through_one_or_two_points_leave_nothing():
+    for x in (torch.tensor([3.0]), torch.tensor([1.0, 4.0])):
+        assert_close(signal.detrend(x), torch.zeros_like(x))
+
+
 def test_an_interpolator_is_an_argument_of_jit_and_differentiates():
     grid = [torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 2.0])]
     f = interpolate.RegularGridInterpolator(grid, torch.tensor([[0.0, 4.0], [1.0, 5.0], [3.0, 7.0]]))  # x + 2 y
