@@ -42,7 +42,8 @@ def ppermute(x: Tree, axis_name: Hashable, perm: Iterable[tuple[int, int]]) -> A
 def _from(table: Tensor, axis_name: Hashable, leaf: Any) -> Tensor:
     values = all_gather(as_tensor("ppermute", leaf), axis_name)
     source = _at(table.to(values.device), 0, axis_index(axis_name))
-    return torch.where(source < 0, 0, _at(values, 0, source.clamp(min=0)))
+    received = _at(values, 0, source.clamp(min=0))
+    return torch.where(source < 0, torch.zeros_like(received), received)  # bools stay bools
 
 
 def _at(x: Tensor, axis: int, place: Tensor) -> Tensor:

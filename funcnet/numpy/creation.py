@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, converted, inexact, promote, result_type
+from funcnet.transforms import transformed
 from funcnet.tree.conversion import is_array
 
 Shape = int | Sequence[int]
@@ -56,9 +57,19 @@ def astype(x: ArrayLike, dtype: DType | None) -> Tensor:
 
 def _as_integers(x: Tensor, dtype: torch.dtype) -> Tensor:
     least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    if _is_within(x, least, most):
+        return x.to(dtype)
     inside = (x >= float(least)) & (x < float(most + 1))
     limit = torch.where(torch.isnan(x), 0, torch.where(x > 0, most, least))
     return torch.where(inside, torch.where(inside, x, 0.0).to(dtype), limit.to(dtype))
+
+
+def _is_within(x: Tensor, least: int, most: int) -> bool:
+    """Tell whether all numbers have known values in a range, where reading them costs less than replacing others."""
+    if transformed() or not x.is_cpu or x.numel() == 0:
+        return False
+    low, high = torch.aminmax(x.detach())  # NaN, if there is one
+    return low.item() >= least and high.item() < most + 1
 
 
 def copy(a: ArrayLike) -> Tensor:

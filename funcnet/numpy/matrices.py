@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted
+from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
 
 __all__ = [
     "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity",
@@ -92,7 +92,8 @@ def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Tens
     """The powers of x in columns, the highest first, or last if increasing."""
     base = as_tensor("vander", x)
     powers = torch.arange(base.shape[0] if N is None else N, device=base.device)
-    return base[:, None].pow(powers if increasing else powers.flip(0)).to(counted(base).dtype)
+    dtype = torch.int32 if base.dtype == torch.bool else base.dtype
+    return base[:, None].pow(powers if increasing else powers.flip(0)).to(dtype)
 
 
 def tril_indices_from(arr: ArrayLike, k: int = 0) -> tuple[Tensor, Tensor]:

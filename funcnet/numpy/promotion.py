@@ -161,6 +161,9 @@ def _kind(dtype: torch.dtype) -> int:
 
 def promote(operation: str, *operands: ArrayLike) -> tuple[Tensor, ...]:
     """Return the operands as tensors of the common dtype, numbers on the device of the first tensor."""
+    alike = _beside_one_dtype(operands)
+    if alike is not None:
+        return alike
     first = next((x for x in operands if tree.is_tensor(x)), None)
     operands = tuple(x if is_weak(x) else as_tensor(operation, x, first) for x in operands)
     dtype, device = result_type(*operands), None if first is None else first.device
@@ -168,6 +171,20 @@ def promote(operation: str, *operands: ArrayLike) -> tuple[Tensor, ...]:
         torch.full((), x, dtype=dtype, device=device) if is_weak(x) else x.to(dtype)  # keeps a float's 53 bits
         for x in operands
     )
+
+
+def _beside_one_dtype(operands: tuple[ArrayLike, ...]) -> tuple[Tensor, ...] | None:
+    """Promote the usual operands quickly: tensors of one dtype and, if it is a float's, numbers."""
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    if not tensors or any(x.dtype != tensors[0].dtype for x in tensors):
+        return None
+    if len(tensors) == len(operands):
+        return operands
+    first = tensors[0]
+    if not first.is_floating_point() or any(x.__class__ not in (int, float, Tensor) for x in operands):
+        return None
+    dtype, device = first.dtype, first.device
+    return tuple(x if isinstance(x, Tensor) else torch.full((), x, dtype=dtype, device=device) for x in operands)
 
 
 def floating(operation: str, *operands: ArrayLike) -> tuple[Tensor, ...]:

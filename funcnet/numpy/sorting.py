@@ -181,13 +181,15 @@ def setdiff1d(
 
     Args:
         ar1, ar2: The arrays.
-        assume_unique: Changes nothing.
+        assume_unique: Whether to leave the elements in the order of ar1, which has each once.
         size: The length of the result: more are left out, fewer are filled up. Needed inside `jit` and `vmap`.
         fill_value: The element to fill up with, by default 0.
     """
-    x, y = promote("setdiff1d", ar1, ar2)
-    ordered = torch.sort(x.reshape(-1)).values
-    return _kept(ordered, _starts(ordered) & isin(ordered, y, invert=True), size, fill_value)
+    x = as_tensor("setdiff1d", ar1).reshape(-1)
+    if assume_unique:
+        return _kept(x, isin(x, ar2, invert=True), size, fill_value)
+    ordered = torch.sort(x).values
+    return _kept(ordered, _starts(ordered) & isin(ordered, ar2, invert=True), size, fill_value)
 
 
 def _kept(ordered: Tensor, keep: Tensor, size: int | None, fill_value: ArrayLike | None) -> Tensor:
@@ -203,17 +205,25 @@ def intersect1d(
     size: int | None = None,
     fill_value: ArrayLike | None = None,
 ) -> Any:
-    """The different elements that are in both arrays, ascending; size and fill_value as for `setdiff1d`.
+    """The different elements that are in both arrays, ascending.
 
-    With return_indices, also the positions in each array of the first of them, int32; these are not computed for a
+    size and fill_value are as for `setdiff1d`, but by default the least element of the result fills up. With
+    return_indices, also the positions in each array of the first of them, int32; these are not computed for a
     size.
     """
     x, y = (part.reshape(-1) for part in promote("intersect1d", ar1, ar2))
     if return_indices and size is not None:
         raise NotImplementedError("intersect1d: expected size=None for return_indices=True.")
     ordered = torch.sort(x).values
-    values = _kept(ordered, _starts(ordered) & isin(ordered, y), size, fill_value)
+    values = _least_first(ordered, _starts(ordered) & isin(ordered, y), size, fill_value)
     return (values, *(_first_places(each, values) for each in (x, y))) if return_indices else values
+
+
+def _least_first(ordered: Tensor, keep: Tensor, size: int | None, fill_value: ArrayLike | None) -> Tensor:
+    values = _kept(ordered, keep, size, fill_value)
+    if size is None or fill_value is not None:
+        return values
+    return torch.where(torch.arange(size, device=values.device) < keep.sum(), values, values[:1])
 
 
 def _first_places(x: Tensor, values: Tensor) -> Tensor:
@@ -228,10 +238,10 @@ def setxor1d(
     size: int | None = None,
     fill_value: ArrayLike | None = None,
 ) -> Tensor:
-    """The different elements that are in one of two arrays only, ascending; size and fill_value as for `setdiff1d`."""
+    """The different elements that are in one of two arrays only, ascending; arguments as for `intersect1d`."""
     x, y = (part.reshape(-1) for part in promote("setxor1d", ar1, ar2))
     ordered = torch.sort(torch.cat([x, y])).values
-    return _kept(ordered, _starts(ordered) & ~(isin(ordered, x) & isin(ordered, y)), size, fill_value)
+    return _least_first(ordered, _starts(ordered) & ~(isin(ordered, x) & isin(ordered, y)), size, fill_value)
 
 
 def unique_values(x: ArrayLike, /, *, size: int | None = None, fill_value: ArrayLike | None = None) -> Tensor:

@@ -80,7 +80,7 @@ def polar(a: ArrayLike, side: str = "right", **options: Any) -> tuple[Tensor, Te
 
     Args:
         a: A matrix.
-        side: Where p stands.
+        side: The side of u on which p is.
         **options: Those of JAX's iteration, without effect: the decomposition is that of the singular values.
     Raises:
         ValueError: The side is unknown.

@@ -20,7 +20,7 @@ from funcnet.scipy.segments import segments
 
 __all__ = ["csd", "detrend", "istft", "stft", "welch"]
 
-_EXTENSIONS = {"zeros": "constant", "constant": "edge", "even": "reflect"}
+_EXTENSIONS = {"zeros": "constant", "constant": "edge", "even": "reflect", "odd": "odd"}
 
 
 def stft(
@@ -46,7 +46,7 @@ def stft(
         nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
         detrend: False, "constant", "linear" or a function, which is applied to each segment.
         return_onesided: Whether to leave out the negative frequencies of a real signal.
-        boundary: The extension by half a segment on both sides: "zeros", "constant", "even", or None.
+        boundary: The extension by half a segment on both sides: "zeros", "constant", "even", "odd", or None.
         padded: Whether zeros at the end complete the last segment.
         axis: The axis of time, which that of the frequencies replaces.
     Returns:
@@ -69,7 +69,7 @@ def stft(
         missing = (len(parts.window) - signal.shape[-1]) % parts.step % len(parts.window)
         signal = _extended(signal, 0, missing, "constant")
     spectra = parts.spectra(signal, _detrending("stft", detrend)) / parts.window.sum()
-    times = parts.times(signal.shape[-1], len(parts.window) / 2 - half)
+    times = parts.times(signal.shape[-1], len(parts.window) / 2 if boundary is None else 0)
     return parts.frequencies(), times, spectra.movedim(-2, axis - 1)
 
 
@@ -81,7 +81,10 @@ def _last(name: str, x: ArrayLike, axis: int) -> tuple[Tensor, int]:
 
 
 def _extended(x: Tensor, before: int, after: int, mode: str) -> Tensor:
-    return pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)], mode) if before or after else x
+    widths = [(0, 0)] * (x.ndim - 1) + [(before, after)]
+    if mode == "odd":  # mirrored at the outermost point
+        return 2 * pad(x, widths, "edge") - pad(x, widths, "reflect")
+    return pad(x, widths, mode) if before or after else x
 
 
 def _detrending(name: str, kind: Any) -> Callable[[Tensor], Tensor]:
@@ -104,8 +107,15 @@ def istft(
 ) -> tuple[Tensor, Tensor]:
     """The signal of which Zxx is the `stft`, by overlapping and adding.
 
+    Args:
+        Zxx: The transforms.
+        fs: Samples per unit of time.
+        window, nperseg, noverlap, nfft: Those of the transforms; nperseg is by default their even length.
+        input_onesided: Whether the negative frequencies are left out.
+        boundary: Whether to cut the extension by half a segment from both sides.
+        time_axis, freq_axis: The axes of the segments and of the frequencies. The signal has one for both: time_axis.
     Returns:
-        (times, signal along the last axis).
+        (times, signal).
     Example:
         >>> _, _, z = fn.scipy.signal.stft(torch.arange(8.0), nperseg=4)
         >>> fn.scipy.signal.istft(z)[1].round()
@@ -123,7 +133,9 @@ def istft(
     signal = signal / torch.where(weight > 1e-10, weight, 1.0)
     half = length // 2 if boundary else 0
     signal = signal[..., half : signal.shape[-1] - half]
-    return torch.arange(signal.shape[-1], dtype=window_.dtype, device=window_.device) / fs, signal
+    times = torch.arange(signal.shape[-1], dtype=window_.dtype, device=window_.device) / fs
+    time, frequency = (one_axis("istft", axis, spectra.ndim) for axis in (time_axis, freq_axis))
+    return times, signal.movedim(-1, time - (frequency < time))
 
 
 def _overlapped(pieces: Tensor, step: int) -> Tensor:
@@ -136,7 +148,7 @@ def _overlapped(pieces: Tensor, step: int) -> Tensor:
 
 def csd(
     x: ArrayLike,
-    y: ArrayLike,
+    y: ArrayLike | None,
     fs: float = 1.0,
     window: Any = "hann",
     nperseg: int | None = None,
@@ -148,13 +160,15 @@ def csd(
     axis: int = -1,
     average: str = "mean",
 ) -> tuple[Tensor, Tensor]:
-    """The cross spectral density of two signals of one length: the average over segments of conj(X) Y.
+    """The cross spectral density of two signals: the average over segments of conj(X) Y.
 
     Args:
-        x, y: The signals.
+        x, y: The signals; zeros at the end make the shorter one as long as the other. None for y
+            is x, and gives real numbers.
         fs: Samples per unit of time.
         window: "hann", "hamming", "blackman", "bartlett", "boxcar", or an array of nperseg weights.
-        nperseg, noverlap: The length of segments, by default 256, and the samples neighbours share, by default half.
+        nperseg: The length of segments, by default 256.
+        noverlap: How many samples neighbours share, by default half.
         nfft: The length of the transforms, by default nperseg; segments are filled with zeros.
         detrend: False, "constant", "linear" or a function, which is applied to each segment.
         return_onesided: Whether to add the negative frequencies of a real signal to the positive ones.
@@ -173,7 +187,9 @@ def csd(
     """
     if scaling not in ("density", "spectrum") or average not in ("mean", "median"):
         raise ValueError(f"csd: expected 'density' or 'spectrum', 'mean' or 'median', got {scaling!r}, {average!r}.")
-    (first, axis), (second, _) = (_last("csd", each, axis) for each in floating("csd", x, y))
+    (first, axis), (second, _) = (_last("csd", each, axis) for each in floating("csd", x, x if y is None else y))
+    length = max(first.shape[-1], second.shape[-1])
+    first, second = (_extended(each, 0, length - each.shape[-1], "constant") for each in (first, second))
     parts = segments("csd", first, fs, window, nperseg, noverlap, nfft, return_onesided)
     one, other = (parts.spectra(each, _detrending("csd", detrend)) for each in (first, second))
     power = one.conj() * other / (fs * parts.window.square().sum() if scaling == "density" else parts.window.sum() ** 2)
@@ -181,8 +197,8 @@ def csd(
         last = power.shape[-2] - (parts.nfft % 2 == 0)
         places = torch.arange(power.shape[-2], device=power.device)[:, None]
         power = torch.where((places > 0) & (places < last), 2 * power, power)
-    averaged = power.mean(-1) if average == "mean" else _middle(power)
-    return parts.frequencies(), averaged.movedim(-1, axis)
+    averaged = (power.mean(-1) if average == "mean" else _middle(power)).movedim(-1, axis)
+    return parts.frequencies(), averaged.real if y is None else averaged
 
 
 def _middle(power: Tensor) -> Tensor:
@@ -213,8 +229,7 @@ def welch(
         tensor(0.5000)
     """
     options = (fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis, average)
-    frequencies, power = csd(x, x, *options)
-    return frequencies, power.real
+    return csd(x, None, *options)
 
 
 def detrend(
@@ -245,5 +260,5 @@ def detrend(
 def _without_line(x: Tensor) -> Tensor:
     n = x.shape[-1]
     time = torch.arange(n, dtype=x.real.dtype, device=x.device) - (n - 1) / 2
-    slope = (x * time).sum(-1, keepdim=True) / max(n * (n * n - 1) / 12, 1)
+    slope = (x * time).sum(-1, keepdim=True) / (n * (n * n - 1) / 12 or 1)
     return x - x.mean(-1, keepdim=True) - slope * time

@@ -21,7 +21,7 @@ VECTORS = {
     "complete qr": lambda x: linalg.qr(x, "complete"),
     "householder_product": lambda x: (linalg.householder_product(tall(x), 1 / (2 + tall(x)[..., 0, :].square())),),
 }
-ALONE = {  # in programs of their own: beside the vectors, these results are those of the same operation
+ALONE = {  # in programs of their own: next to the vectors, these results are those of the same operation
     "eigvalsh": lambda x: (linalg.eigvalsh(square(x)),),
     "svdvals": lambda x: (linalg.svdvals(x),),
     "triangle of qr": lambda x: (linalg.qr(x)[1],),

@@ -16,7 +16,7 @@ def columns(stride: int, dtype: torch.dtype) -> Tensor:
 
 
 def reads(x: Tensor) -> list[Tensor]:
-    """Columns as rows, sums along them in two sizes of numbers, and columns beside each other."""
+    """Columns as rows, sums along them in two sizes of numbers, and columns next to each other."""
     wide = torch.logaddexp(x.T, x.T[:1])  # float64 inside
     pairs = x[:, 0] * x[:, -1] + x[:, 1]
     return [

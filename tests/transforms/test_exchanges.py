@@ -42,6 +42,12 @@ def test_values_are_those_of_jax(f, x, expected):
     assert_close(fn.jit(mapped)(x), torch.tensor(expected, dtype=x.dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.bfloat16])
+def test_values_keep_their_dtypes(dtype):
+    exchange = fn.vmap(lambda x: (lax.ppermute(x, "i", [(0, 1)]), lax.all_to_all(x, "i", 0, 0)), axis_name="i")
+    assert [x.dtype for x in exchange(torch.ones(2, 2, dtype=dtype))] == [dtype, dtype]
+
+
 def test_no_destination_receives_zeros_and_trees_are_exchanged():
     shift = fn.vmap(lambda x: lax.ppermute({"a": x, "b": 2 * x}, "i", [(0, 1), (1, 2)]), axis_name="i")
     assert_close(shift(torch.tensor([5, 6, 7])), {"a": torch.tensor([0, 5, 6]), "b": torch.tensor([0, 10, 12])})
