@@ -81,9 +81,9 @@ def of_nothing(a, y):
 
 
 def several_results(a, y):
-    values, vectors = torch.linalg.eigh(a)
-    q, r = torch.linalg.qr(a + values)
-    return values.log().sin(), (vectors * values) @ vectors.T - 1, q @ r, r.abs().exp().log()
+    factors, pivots = torch.linalg.ldl_factor(a)
+    others, _ = torch.linalg.ldl_factor(a + factors @ factors.T)
+    return factors.exp().sin(), pivots * 2 - 1, (others * factors) @ factors.T, (others.abs() + 1).log()
 
 
 def convolved(a, y):

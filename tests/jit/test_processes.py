@@ -213,6 +213,9 @@ def test_a_fork_while_another_thread_runs_a_module(tmp_path: Path) -> None:
 
 
 REFUSED = """
+from funcnet.compiler.native import target
+
+target.wins = lambda: True  # products are calls of BLAS on every processor
 compiled = fn.jit(lambda x: (x.sin() @ x).sum(), backend="inductor")
 compiled(x)
 

@@ -56,8 +56,7 @@ class Primitive:
         floats, integers, booleans: The C texts for these kinds of numbers.
         by_lane: The C text for integers if it is for scalars only; lanes call it one by one.
         wide: Parameters and value of the function of float32 that computes in float64.
-        near: The primitive that computes the same faster for floats unless `far` holds for the arguments.
-        far: The primitive that finds the arguments for which it does not.
+        near, far: The primitive that computes the same faster for floats, and that of the arguments where it does not.
         is_whole: Whether this primitive computes near arguments by `near`, too.
     """
 
