@@ -82,8 +82,8 @@ def of_nothing(a, y):
 
 def several_results(a, y):
     factors, pivots = torch.linalg.ldl_factor(a)
-    others, _ = torch.linalg.ldl_factor(a + factors @ factors.T)
-    return factors.exp().sin(), pivots * 2 - 1, (others * factors) @ factors.T, (others.abs() + 1).log()
+    lower = factors.tril() / 30
+    return lower.exp().sin(), pivots * 2 - 1, (lower * 2) @ lower.T, (lower.abs() + 1).log()
 
 
 def convolved(a, y):

@@ -22,6 +22,7 @@ from funcnet._torch.modes import (
     is_in_unguarded_mode,
     make_fx_tracer,
     on_values,
+    validates_distributions,
     without_dispatch,
     without_torch_function,
 )
@@ -135,6 +136,7 @@ __all__ = [
     "untouched_by_torch_function",
     "unwrap",
     "unwrapped",
+    "validates_distributions",
     "version",
     "viewed",
     "with_prefix",

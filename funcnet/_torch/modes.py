@@ -1,7 +1,7 @@
 """Dispatch modes, torch function modes and forward-mode derivatives.
 
 Checked: torch/utils/_python_dispatch.py, torch/overrides.py, torch/autograd/forward_ad.py,
-torch/nn/modules/module.py, torch/fx/experimental/proxy_tensor.py, 2.13.0.
+torch/nn/modules/module.py, torch/distributions/distribution.py, torch/fx/experimental/proxy_tensor.py, 2.13.0.
 """
 
 import sys
@@ -61,6 +61,11 @@ def has_function_modes() -> bool:
 def has_global_hooks() -> bool:
     """Tell whether there are hooks of all modules, which their calls run besides their own."""
     return bool(module._has_any_global_hook())
+
+
+def validates_distributions() -> bool:
+    """Tell whether distributions check their arguments by default."""
+    return bool(torch.distributions.Distribution._validate_args)
 
 
 def is_in_unguarded_mode() -> bool:

@@ -58,7 +58,7 @@ class State:
     def __init__(self, f: Callable[..., Any] | list[Any], of_jit: Callable[[Any], Any]) -> None:
         if _torch.has_global_hooks():
             raise UnknownStateError("hooks of all modules")
-        self.parts: list[Hashable] = [torch.distributions.Distribution._validate_args]
+        self.parts: list[Hashable] = [_torch.validates_distributions()]
         self.of_jit = of_jit
         self._seen: dict[int, tuple[int, Any]] = {}
         self._saved: list[tuple[Any, Any]] = []  # what may change, and a shallow copy of it

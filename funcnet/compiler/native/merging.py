@@ -23,10 +23,10 @@ def groups(nest: Nest) -> list[list[int]]:
 
 def transposed(nest: Nest) -> tuple[int, int] | None:
     """Return the axes of the rows and the columns of a nest that only copies the transpose of a matrix."""
-    match nest.body, [group[-1] for group in groups(nest)]:
-        case [Store(to, View() as source)], [rows, columns]:
-            is_copy = source.dtype == to.dtype and source.buffer is not to.buffer
-            is_transpose = source.strides[rows] == to.strides[columns] == 1
-            return (rows, columns) if is_copy and is_transpose and not to.varying and not source.varying else None
-        case _:
-            return None
+    axes, first = [group[-1] for group in groups(nest)], nest.body[0] if len(nest.body) == 1 else None
+    if len(axes) != 2 or not isinstance(first, Store) or not isinstance(first.value, View):
+        return None
+    (rows, columns), to, source = axes, first.view, first.value
+    is_copy = source.dtype == to.dtype and source.buffer is not to.buffer
+    is_transpose = source.strides[rows] == to.strides[columns] == 1
+    return (rows, columns) if is_copy and is_transpose and not to.varying and not source.varying else None
