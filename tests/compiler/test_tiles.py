@@ -1,6 +1,7 @@
 """Transposed operands of nests are copied in panels of rows; the results equal eager mode."""
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import pytest
 import torch
@@ -48,6 +49,13 @@ def test_permuted_axes_equal_eager_mode(order: tuple[int, ...]) -> None:
     x, y = values(18, 35, 20), values(20, 35, 18, seed=1)
     f = lambda x, y: [x.permute(order) * 2, y.permute(2, 1, 0) - x, x.flip(0).permute(order) + 1]  # noqa: E731
     check_alone(f, x, y, backend="native")
+
+
+@pytest.mark.parametrize("shape", [(3, 17, 20), (20, 18, 17), (17, 2, 3, 19)])
+def test_copies_of_merged_axes_equal_eager_mode(shape: tuple[int, ...]) -> None:
+    orders = [*permutations(range(len(shape)))]
+    f = lambda x: [x.permute(order).clone(memory_format=torch.contiguous_format) for order in orders]  # noqa: E731
+    check_alone(f, values(*shape), backend="native", ulp=0)
 
 
 def test_bools_and_parts_of_complex_numbers_equal_eager_mode() -> None:

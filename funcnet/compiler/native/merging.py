@@ -21,12 +21,12 @@ def groups(nest: Nest) -> list[list[int]]:
     return found
 
 
-def transposed(nest: Nest) -> tuple[int, int] | None:
-    """Return the axes of the rows and the columns of a nest that only copies the transpose of a matrix."""
-    axes, first = [group[-1] for group in groups(nest)], nest.body[0] if len(nest.body) == 1 else None
-    if len(axes) != 2 or not isinstance(first, Store) or not isinstance(first.value, View):
+def transposed(nest: Nest) -> tuple[list[int], list[int]] | None:
+    """Return the axes that are the rows, and those that are the columns, of a nest that only transposes a matrix."""
+    loops, first = groups(nest), nest.body[0] if len(nest.body) == 1 else None
+    if len(loops) != 2 or not isinstance(first, Store) or not isinstance(first.value, View):
         return None
-    (rows, columns), to, source = axes, first.view, first.value
+    (rows, columns), to, source = loops, first.view, first.value
     is_copy = source.dtype == to.dtype and source.buffer is not to.buffer
-    is_transpose = source.strides[rows] == to.strides[columns] == 1
+    is_transpose = source.strides[rows[-1]] == to.strides[columns[-1]] == 1
     return (rows, columns) if is_copy and is_transpose and not to.varying and not source.varying else None
