@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet import random
 from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import toolchain
-from funcnet.random import compiled
+from funcnet.random import compiled, native
 
 KEY = random.key(8)
 SHAPE = torch.tensor([0.3, 2.0, 40.0])
@@ -110,6 +110,7 @@ def test_without_a_kernel_draws_are_torch_operations(error, built, monkeypatch):
         raise error
 
     expected = in_torch(lambda: LOOPS["poisson"](KEY, 2))
+    native._library()  # that of plain draws is loaded once per process
     monkeypatch.setattr(toolchain, "load", load)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
