@@ -1,8 +1,8 @@
 """Programs of functions that are jitted again, as in a loop around `jit(step)(...)`: equal ones are compiled once.
 
-A function that is jitted again is traced again, so that it sees every change of what it closes over. Its program is
-that of an earlier function if the trace would be the same: if everything that both depend on besides tensors is equal.
-Where that cannot be told, or where a trace has changed something, the function is traced.
+A function that is jitted again is traced again, so that it sees every change of the values that it closes over. Its
+program is that of an earlier function if the trace would be the same: if everything that both depend on besides tensors
+is equal. Where that cannot be told, or where a trace has changed something, the function is traced.
 """
 
 import os

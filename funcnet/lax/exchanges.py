@@ -21,7 +21,7 @@ def ppermute(x: Tree, axis_name: Hashable, perm: Iterable[tuple[int, int]]) -> A
     Args:
         x: A tree of tensors and numbers.
         axis_name: The axis_name of a vmap around this call.
-        perm: The pairs. An example that is no destination receives zeros.
+        perm: The pairs. An example that is not a destination receives zeros.
     Raises:
         NameError: No vmap of this name runs.
         ValueError: An example occurs twice as a source or as a destination, or does not exist.
