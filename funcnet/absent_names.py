@@ -93,7 +93,6 @@ INSTEAD = {
         "with_sharding_constraint": "use fn.distributed",
     },
     "funcnet.scipy": {
-        "cluster": "for vq, compute distances and use jnp.argmin",
         "spatial": "write rotations as matrices",
     },
     "funcnet.scipy.linalg": {
@@ -102,18 +101,6 @@ INSTEAD = {
         "qr_multiply": "use linalg.qr, and multiply by Q",
         "rsf2csf": "use linalg.funm for functions of matrices",
         "schur": "use linalg.eigh for symmetric matrices and linalg.funm for functions of matrices",
-    },
-    "funcnet.scipy.special": {
-        "bernoulli": "use a list of numbers",
-        "bessel_jn": "use torch.special.bessel_j0 and torch.special.bessel_j1, without derivatives",
-        "dawsn": "for x, integrate exp(t * t - x * x) from 0 to x by fn.scipy.integrate.odeint",
-        "fresnel": "integrate sin(pi t * t / 2) and cos(pi t * t / 2) from 0 to x by fn.scipy.integrate.odeint",
-        "hyp1f1": "sum its series by fn.while_loop",
-        "hyp2f1": "sum its series by fn.while_loop",
-        "owens_t": "integrate exp(-h * h (1 + t * t) / 2) / (1 + t * t) from 0 to a by fn.scipy.integrate.odeint",
-        "sici": "integrate sin(t) / t from 0 to x by fn.scipy.integrate.odeint",
-        "sph_harm_y": "write the polynomials of the degrees that you need",
-        "wofz": "use fn.scipy.special.erfcx for imaginary arguments",
     },
     "funcnet.lax.linalg": {
         "cholesky_update": "use lax.linalg.cholesky of the sum",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, floating
-from funcnet.scipy.special import betainc, log_ndtr_of
+from funcnet.scipy.special import betainc, log_ndtr_of, ndtr_of
 from funcnet.scipy.stats.distribution import Continuous
 
 __all__ = [
@@ -27,11 +27,11 @@ def _norm_logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tens
 
 
 def _norm_cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
-    return torch.special.ndtr(_standard("norm", x, loc, scale)[0])
+    return ndtr_of(_standard("norm", x, loc, scale)[0])
 
 
 def _norm_sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
-    return torch.special.ndtr(-_standard("norm", x, loc, scale)[0])
+    return ndtr_of(-_standard("norm", x, loc, scale)[0])
 
 
 def _norm_logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
