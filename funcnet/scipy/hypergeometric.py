@@ -95,13 +95,13 @@ def _by_x(x: Tensor, lower: Tensor, *upper: Tensor) -> Tensor:
 
 
 def _rule(primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    return _terms(*primals), _by_x(*primals) * tangents[0]
+    return _sum(*primals), _by_x(*primals) * tangents[0]
 
 
 def _rule_of_all(primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     x, lower, *upper = primals
-    total, slopes = _loop(x, lower, upper, slopes=True)
-    return total, _by_x(*primals) * tangents[0] + (slopes * torch.stack(tangents[1:])).sum(0)
+    slopes = _loop(x, lower, upper, slopes=True)[1]
+    return _sum_of_all(*primals), _by_x(*primals) * tangents[0] + (slopes * torch.stack(tangents[1:])).sum(0)
 
 
 _sum, _sum_of_all = custom_jvp(_terms), custom_jvp(_terms)

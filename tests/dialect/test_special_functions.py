@@ -112,3 +112,37 @@ def test_bad_arguments_are_refused():
         SPECIAL.sph_harm_y(1, 1, 0.5, 0.5, diff_n=1)
     with pytest.raises(ValueError, match=r"vq: expected obs of shape \(M, N\) .* got \(4, 1\) and \(2, 2\)"):
         VQ(X[:, None], torch.ones(2, 2))
+
+
+TAILS = {  # of SciPy
+    "norm.logsf": (80.0, -3205.3011213568907), "norm.isf": (1e-12, 7.034483825301131),
+    "expon.logsf": (800.0, -800.0), "laplace.sf": (80.0, 9.024256939227075e-36),
+    "cauchy.sf": (1e9, 3.1830988618379066e-10), "cauchy.ppf": (1e-12, -318309886183.7907),
+    "cauchy.isf": (1e-12, 318309886183.7907), "logistic.isf": (1e-12, 27.63102111592755),
+    "gumbel_r.sf": (80.0, 1.804851387845415e-35), "gumbel_l.sf": (3.7, 2.7161822609294545e-18),
+    "gumbel_l.logsf": (-80.0, -1.804851387845415e-35),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_distributions_in_their_tails(name):
+    distribution, method = name.split(".")
+    x, expected = TAILS[name]
+    got = getattr(getattr(fn.scipy.stats, distribution), method)(torch.tensor(x, dtype=torch.float64))
+    assert got.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_entropy_of_a_poisson_distribution_is_the_sum_of_its_terms():
+    poisson, counts = fn.scipy.stats.poisson, torch.arange(600, dtype=torch.float64)
+    means = torch.tensor([0.0, 0.3, 10.0, 99.0, 101.0, 250.0], dtype=torch.float64)
+    terms = torch.special.entr(poisson.pmf(counts, means[:, None])).sum(-1)
+    assert_close(poisson.entropy(means), terms, rtol=1e-9, atol=0)
+    assert torch.isnan(poisson.entropy(-1.0))
+    fn.checking.check_grads(poisson.entropy, (means[1:],), order=1, atol=1e-7, rtol=1e-6)
+
+
+def test_quantiles_of_a_bernoulli_distribution():
+    q = torch.tensor([0.0, 0.7, 0.71, 1.0, 1.2, -0.1])
+    assert_close(fn.scipy.stats.bernoulli.ppf(q, 0.3), torch.tensor([0, 0, 1, 1, math.nan, math.nan]), equal_nan=True)
+    with pytest.raises(NotImplementedError, match="binom: expected logpmf or pmf, got ppf, which is not available"):
+        fn.scipy.stats.binom.ppf(q, 3, 0.3)
