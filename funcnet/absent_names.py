@@ -142,6 +142,21 @@ INSTEAD = {
         "second_order": "use fn.hvp and fn.curvature",
         "WrappedSchedule": "a schedule is a function of a count",
     },
+    "funcnet.optim.contrib": {
+        "galore": "use optim.muon or optim.adafactor, whose states are small, too",
+        "GaLoreDimensionNumbers": "use optim.muon with optim.MuonDimensionNumbers",
+        "GaLoreState": "use optim.muon or optim.adafactor, whose states are small, too",
+        "NormalizeState": "optim.normalize has no state",
+        "scale_by_galore": "use optim.muon or optim.adafactor, whose states are small, too",
+    },
+    "funcnet.optim.tree_utils": {
+        "tree_add_scalar_mul": "use optim.tree_utils.tree_add_scale",
+        "tree_l1_norm": "use optim.tree_utils.tree_norm(tree, ord=1)",
+        "tree_l2_norm": "use optim.tree_utils.tree_norm",
+        "tree_linf_norm": "use optim.tree_utils.tree_norm(tree, ord='inf')",
+        "tree_scalar_mul": "use optim.tree_utils.tree_scale",
+        "tree_unwrap_random_key_data": "keys are tensors of data",
+    },
 }  # fmt: skip
 
 
