@@ -78,8 +78,8 @@ def sph_harm_y(
     Source:
         Press et al. (2007), Numerical Recipes, section 6.7: a recurrence towards larger degrees.
     Example:
-        >>> fn.scipy.special.sph_harm_y(torch.tensor([1]), torch.tensor([1]), torch.tensor([0.5]), torch.tensor([0.0]))
-        tensor([-0.1656+0.j])
+        >>> fn.scipy.special.sph_harm_y(torch.tensor([1]), torch.tensor([1]), torch.tensor([0.5]), torch.tensor([0.2]))
+        tensor([-0.1623-0.0329j])
     """
     if diff_n is not None:
         raise NotImplementedError(f"sph_harm_y: expected diff_n=None, got {diff_n!r}. Use fn.grad.")

@@ -32,3 +32,7 @@ def vq(obs: ArrayLike, code_book: ArrayLike, check_finite: bool = True) -> tuple
     distances = torch.linalg.vector_norm(x[:, None] - codes, dim=-1)
     nearest = torch.min(distances, -1)
     return nearest.indices.to(torch.int32), nearest.values
+
+
+def __dir__() -> list[str]:
+    return __all__
