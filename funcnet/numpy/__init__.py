@@ -11,8 +11,8 @@ and `jnp.right_shift(x, 3)` for `x >> 3`.
 Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
 or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:
 `jnp.asarray(array, dtype=jnp.float64)`. Dtypes are torch's and are not called: `jnp.float32(x)` is written as
-`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 and uint16 are int32;
-indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
+`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 and uint16 are
+int32; indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
 Derivatives at kinks are those of JAX: that of abs at 0 is 1, where that of torch.abs is 0. Where those of JAX are NaN,
 these are finite, as in torch: of x ** 0.0, arctan2 and norms at 0.
