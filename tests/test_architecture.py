@@ -117,6 +117,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"kernel"},
     ],
     "numpy": [
+        {"unsigned"},
         {"axes", "kinks", "promotion"},
         {
             "binary",
