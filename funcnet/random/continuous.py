@@ -10,6 +10,7 @@ from funcnet.random.basic import exponential, normal, uniform
 from funcnet.random.generator import split
 from funcnet.random.integers import rademacher
 from funcnet.random.special import log
+from funcnet.random.units import sample
 
 f32 = torch.float32
 
@@ -32,7 +33,11 @@ def logistic(key: Key, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
         >>> fn.random.logistic(fn.random.key(0), (3,))
         tensor([ 2.8964,  3.8218, -0.6978])
     """
-    u = uniform(key, shape, dtype, torch.finfo(dtype).tiny, 1.0)
+    return sample("logistic", key, shape, dtype, _logit)
+
+
+def _logit(unit: Tensor) -> Tensor:
+    u = unit + torch.finfo(unit.dtype).tiny
     return log(u) - torch.log1p(-u)
 
 
