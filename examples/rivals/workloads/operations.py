@@ -32,6 +32,7 @@ def operations(lib: Any) -> dict[str, Work]:
         "|x| ** 1.7": (lambda x: np.abs(x) ** 1.7, x),
         "lgamma": (lambda x: special.gammaln(np.abs(x) + 1), x),
         "max": (np.max, x),
+        "min": (np.min, x),
         "max of rows": (lambda x: np.max(x, axis=1), x),
         "sum of rows of 302": (lambda x: np.sum(x, axis=1), x[:, :302] + 0),
         "logsumexp of rows": (lambda x: nn.logsumexp(x, axis=1), x),
