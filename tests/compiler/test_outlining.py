@@ -219,6 +219,11 @@ def test_ten_thousand_leaves() -> None:
     assert_close(jit(f, backend="native")(leaves), f(leaves))
     total = lambda t: sum((x * x).sum() for x in fn.tree.leaves(t))  # noqa: E731
     assert_close(jit(fn.grad(total), backend="native")(leaves), fn.tree.map(lambda x: 2 * x, leaves))
+
+
+@pytest.mark.slow
+def test_an_update_of_two_thousand_leaves() -> None:
+    leaves = {str(i): torch.full((3,), i / 100) for i in range(2_000)}
     optimizer = fn.optim.adam(0.1)
     state = optimizer.init(leaves)
     update = jit(optimizer.update, backend="native")
