@@ -63,7 +63,7 @@ def quiet():
         yield
 
 
-@pytest.mark.parametrize("seed", [*range(8), 210])  # 210: angles of one lane beside those of all
+@pytest.mark.parametrize("seed", [*range(8), 210])  # 210: angles of one lane next to those of all
 def test_some_programs(seed: int) -> None:
     trial(seed)
 
