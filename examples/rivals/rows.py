@@ -93,6 +93,7 @@ def beside_torch(rows: list[Measured]) -> list[list[str]]:
     ]
 
 
+JUMP = 1.5  # the largest ratio of neighbours in a series that is wanted
 STAGES = ["tracing", "passes", "to C", "C compiler", "loading"]
 
 
@@ -159,7 +160,7 @@ def empty_cache() -> Iterator[Path]:
 
 
 def sweep_rows(options: argparse.Namespace, jax: Jax | None) -> list[list[str]]:
-    """Return a row per series: the largest growth of the time per unit of work, and the largest ratio to JAX."""
+    """Return a row per series: the largest growth of the time per unit of work, which orders them, and ratio to JAX."""
     rows = []
     for series, points in workloads.sweeps(fn).items():
         if options.only is None or options.only in series:
@@ -167,7 +168,16 @@ def sweep_rows(options: argparse.Namespace, jax: Jax | None) -> list[list[str]]:
             jump, step = max(jumps(series, {size: t["jit"] for size, t in times.items()}))
             ratio, size = max((t["jit"] / t.get("JAX", float("nan")), size) for size, t in times.items())
             rows.append([series, f"{min(points)} to {max(points)}", digits(jump), step, digits(ratio), f"{size:,}"])
-    return rows
+    return sorted(rows, key=lambda row: -float(row[2]))
+
+
+def missed_jumps(found: list[list[str]]) -> list[list[str]]:
+    """Return a row per series with a jump above the goal, with the cause."""
+    return [
+        [series, jump, f"{JUMP:g}", workloads.CAUSES.get(series, "")]
+        for series, _, jump, *_ in found
+        if float(jump) > JUMP
+    ]
 
 
 def at(series: str, size: int, work: workloads.Work, options: argparse.Namespace, jax: Jax | None) -> dict[str, float]:

@@ -57,13 +57,18 @@ def test_workloads_are_sorted_by_ratio_and_missed_goals_have_causes():
     late, wide = rows.missed(found)
     assert late == ["erfc", "1.5", "1", workloads.CAUSES["erfc"]]
     assert wide == ["2 layers of 24, batch 64", "0.7", "0.6", ""]
+    series = [
+        ["nets of 16-32-4", "1 to 64", "1.7", "16 to 17", "0.2", "1"],
+        ["layers of 32", "1 to 33", "1.5", "", "", ""],
+    ]
+    assert rows.missed_jumps(series) == [["nets of 16-32-4", "1.7", "1.5", workloads.CAUSES["nets of 16-32-4"]]]
     assert rows.beside_torch(found) == [["lgamma", "1", "2", "0.5"]]
 
 
 @pytest.mark.slow
 def test_goals_and_causes_name_workloads():
     tables = (workloads.operations, workloads.programs, workloads.calls, workloads.draws, workloads.growing)
-    names = {name for table in tables for name in table(fn)}
+    names = {name for table in tables for name in table(fn)} | {*workloads.sweeps(fn)}
     assert {*workloads.GOALS, *workloads.BESIDE_TORCH, *workloads.CAUSES} <= names
 
 

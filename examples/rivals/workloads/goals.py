@@ -24,6 +24,7 @@ CAUSES = {
     "gradient of cross entropy": "each row is read by five loops, and exponentials are computed twice: the backward "
     "rule of log_softmax has its result only",
     "concatenate": PAGES,
+    "nets of 16-32-4": "the last lanes are padded to a whole vector",
     "net of 2 layers of 10": START,
     "100 leaves": START,
     "100 products": START,
