@@ -1,4 +1,4 @@
-"""Each construct of control flow inside each other one: the laws hold for all pairs.
+"""Each construct of control flow inside each other one: all pairs equal plain Python and JAX.
 
 A construct is a function of a body and a number, written with funcnet and in plain Python; it applies the body in
 some branch or at some steps, which depend on the number.
@@ -7,6 +7,7 @@ some branch or at some steps, which depend on the number.
 import math
 from itertools import product
 
+import golden
 import pytest
 import torch
 
@@ -101,6 +102,7 @@ def remat_in_python(g, x):
 OURS = (cond, switch, select, while_loop, fori_loop, scan, map_, associative_scan, remat)
 CONSTRUCTS = {f.__name__.strip("_"): (f, globals()[f"{f.__name__.strip('_')}_in_python"]) for f in OURS}
 PAIRS = [f"{inner} in {outer}" for outer, inner in product(CONSTRUCTS, CONSTRUCTS)]
+JAX = golden.load("control_flow_pairs")["pairs"]
 REVERSE = [pair for pair in PAIRS if "while" not in pair]
 
 
@@ -112,6 +114,10 @@ def nested(pair, which):
     """Return a pair as a function of a number; which is 0 for funcnet and 1 for plain Python."""
     inner, outer = (CONSTRUCTS[name][which] for name in pair.split(" in "))
     return lambda x: outer(lambda c: inner(body, c), x)
+
+
+def in_jax(pair, which):
+    return torch.tensor(JAX[pair][which], dtype=XS.dtype)
 
 
 def in_python(pair):
@@ -141,17 +147,18 @@ def test_eager_and_vmap_equal_python(pair):
 
 @pytest.mark.few(5)
 @pytest.mark.parametrize("pair", PAIRS)
-def test_derivatives_equal_finite_differences(pair):
-    f = nested(pair, 0)
-    same(fn.vmap(tangent(f))(XS), slopes(pair), rtol=1e-6, atol=1e-8)
+def test_derivatives_equal_finite_differences_and_those_of_jax(pair):
+    f, want = nested(pair, 0), in_jax(pair, "derivatives")
+    same(want, slopes(pair), rtol=1e-6, atol=1e-8)
+    same(fn.vmap(tangent(f))(XS), want)
     if pair in REVERSE:
-        same(fn.vmap(fn.grad(f))(XS), slopes(pair), rtol=1e-6, atol=1e-8)
+        same(fn.vmap(fn.grad(f))(XS), want)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outer", CONSTRUCTS)
-def test_kernels_equal_python(outer):
-    """One kernel holds all pairs of an outer construct: values, tangents and, where they exist, gradients."""
+def test_kernels_equal_jax(outer):
+    """One kernel holds all pairs of an outer construct: JAX's values, tangents and, where they exist, gradients."""
     pairs = [pair for pair in PAIRS if pair.endswith(f" in {outer}")]
 
     def all_of(x):
@@ -160,9 +167,10 @@ def test_kernels_equal_python(outer):
         return {pair: f(x) for pair, f in fs.items()}, {pair: tangent(f)(x) for pair, f in fs.items()}, grads
 
     values, tangents, grads = together = fn.jit(fn.vmap(all_of), backend="native")(XS)
-    same(values, {pair: in_python(pair) for pair in pairs})
-    same(tangents, {pair: slopes(pair) for pair in pairs}, rtol=1e-6, atol=1e-8)
-    same(grads, {pair: slopes(pair) for pair in grads}, rtol=1e-6, atol=1e-8)
+    derivatives = {pair: in_jax(pair, "derivatives") for pair in pairs}
+    same(values, {pair: in_jax(pair, "values") for pair in pairs})
+    same(tangents, derivatives)
+    same(grads, {pair: derivatives[pair] for pair in grads})
     run = fn.jit(all_of, backend="eager")
     same(tree.stack([run(x) for x in XS]), together)
     alone = fn.jit(lambda x: {pair: nested(pair, 0)(x) for pair in pairs}, backend="native")
