@@ -69,6 +69,7 @@ def test_workloads_are_sorted_by_ratio_and_missed_goals_have_causes():
 def test_goals_and_causes_name_workloads():
     tables = (workloads.operations, workloads.programs, workloads.calls, workloads.draws, workloads.growing)
     names = {name for table in tables for name in table(fn)} | {*workloads.sweeps(fn)}
+    assert max(map(len, names)) <= 31, "the tables have 80 columns"
     assert {*workloads.GOALS, *workloads.BESIDE_TORCH, *workloads.CAUSES} <= names
 
 

@@ -48,7 +48,7 @@ def operations(lib: Any) -> dict[str, Work]:
         "concatenate": (lambda x: np.concatenate([x, x], axis=1), x),
         "tile, 100 x 100": (lambda x: np.tile(x, (10, 10)), x[:100, :100]),
         "pad": (lambda x: np.pad(x, 1), x),
-        "sum of a stack of 16, 100 x 1,000": (lambda x: np.stack([x * i for i in range(16)]).sum(0), x[:100]),
+        "sum of 16 stacked, 100 x 1,000": (lambda x: np.stack([x * i for i in range(16)]).sum(0), x[:100]),
         "bfloat16 x * x + x": (lambda x: x * x + x, half),
         "product, 256": (lambda x, y: x @ y, x[:256, :256] + 0, x[256:512, :256] + 0),
         "64 products, 32": (lambda x: x @ x, normal(lib, 64, 32, 32)),
