@@ -140,8 +140,12 @@ class Storage:
         """Let torch check the arguments, and raise if a tensor would change its shape."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
-        if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
-            raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be traced.")
+        for copy, target in zip(copies.values(), targets, strict=True):
+            if (shape := copy.meta.shape) != target.shape:
+                raise RuntimeError(  # in the words of torch, which vmap looks for
+                    f"output with shape {[*target.shape]} doesn't match the broadcast shape {[*shape]}{user_line()}."
+                    f" {func} cannot change a tensor's shape in a traced function."
+                )
 
 
 def root(tensor: Tracer) -> Tracer:
