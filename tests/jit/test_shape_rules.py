@@ -29,6 +29,11 @@ def test_a_write_to_a_buffer_that_the_examples_share(name):
     assert torch.equal(fn.jit(fn.vmap(write), backend="eager")(x), torch.stack([write(element) for element in x]))
 
 
+def test_polygamma_in_place():
+    """The arguments of polygamma_ are in another order than those of polygamma."""
+    assert torch.equal(fn.jit(lambda x: x.clone().polygamma_(1), backend="eager")(numbers(3)), numbers(3).polygamma(1))
+
+
 def test_forward_derivatives_of_quantile():
     """torch interpolates in place with lerp_, whose shape rule has broken all later derivatives of the process."""
     push = lambda x, q: fn.jvp(torch.quantile, (x, q), (x.cos(), q))  # noqa: E731

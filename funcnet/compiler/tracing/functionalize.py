@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
-from funcnet._torch import Operation, Overloads
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
@@ -212,8 +212,10 @@ _OF_COMPLEX = (
 )
 
 
-def _functional(func: Operation) -> Overloads:
+def _functional(func: Operation) -> Any:
     """Find the functional variant of an in-place or out= operation."""
+    if func is aten.polygamma_.default:
+        return lambda x, n: aten.polygamma.default(n, x)  # the only one whose arguments are in another order
     written = func._schema.name.removeprefix("aten::")
     name = written.removesuffix("_")
     also_other = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)
