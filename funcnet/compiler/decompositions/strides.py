@@ -64,7 +64,6 @@ def _as_strided_scatter(
 
 RULES: dict[Any, Callable[..., Any]] = {
     aten.empty.memory_format: _empty,
-    aten._efficientzerotensor.default: _empty,
     aten.empty_strided.default: _empty_strided,
     aten.empty_permuted.default: _empty_permuted,
     aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(
