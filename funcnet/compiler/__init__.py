@@ -32,6 +32,7 @@ through all of them, later ones straight to the kernel.
         decompositions/table.py          operations in terms of simpler ones
     program.py                       the result of tracing: blocks of operations on values, each assigned once
     passes/__init__.py               the passes over the program, in order; every backend gets their result
+        passes/zero_tensors.py           drop products with the zero tangents of forward derivatives
         passes/lane_checks.py            fill the lanes that fail a check with NaN
         passes/placements.py             collect writes to slices, and gradients of reads of them
         passes/aliasing.py               copy results that are arguments, or views of them

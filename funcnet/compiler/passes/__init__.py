@@ -11,6 +11,7 @@ from funcnet.compiler.passes.placements import place
 from funcnet.compiler.passes.predication import predicate
 from funcnet.compiler.passes.stacked_sums import add_stacked
 from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.passes.zero_tensors import resolve_zeros
 from funcnet.compiler.program import Program
 from funcnet.compiler.verification import checked
 
@@ -18,9 +19,10 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove dead code, hoist, select
-    where a condition varies between lanes, and find the varying values.
+    Resolve zero tangents, fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove
+    dead code, hoist, select where a condition varies between lanes, and find the varying values.
     """
+    program = replace(program, block=resolve_zeros(checked(program).block))
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))
     program = replace(program, block=place(checked(program).block))
