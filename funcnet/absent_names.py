@@ -93,7 +93,6 @@ INSTEAD = {
         "with_sharding_constraint": "use fn.distributed",
     },
     "funcnet.scipy": {
-        "cluster": "for vq, compute distances and use jnp.argmin",
         "spatial": "write rotations as matrices",
     },
     "funcnet.scipy.linalg": {
@@ -102,18 +101,6 @@ INSTEAD = {
         "qr_multiply": "use linalg.qr, and multiply by Q",
         "rsf2csf": "use linalg.funm for functions of matrices",
         "schur": "use linalg.eigh for symmetric matrices and linalg.funm for functions of matrices",
-    },
-    "funcnet.scipy.special": {
-        "bernoulli": "use a list of numbers",
-        "bessel_jn": "use torch.special.bessel_j0 and torch.special.bessel_j1, without derivatives",
-        "dawsn": "for x, integrate exp(t * t - x * x) from 0 to x by fn.scipy.integrate.odeint",
-        "fresnel": "integrate sin(pi t * t / 2) and cos(pi t * t / 2) from 0 to x by fn.scipy.integrate.odeint",
-        "hyp1f1": "sum its series by fn.while_loop",
-        "hyp2f1": "sum its series by fn.while_loop",
-        "owens_t": "integrate exp(-h * h (1 + t * t) / 2) / (1 + t * t) from 0 to a by fn.scipy.integrate.odeint",
-        "sici": "integrate sin(t) / t from 0 to x by fn.scipy.integrate.odeint",
-        "sph_harm_y": "write the polynomials of the degrees that you need",
-        "wofz": "use fn.scipy.special.erfcx for imaginary arguments",
     },
     "funcnet.lax.linalg": {
         "cholesky_update": "use lax.linalg.cholesky of the sum",
@@ -154,6 +141,21 @@ INSTEAD = {
         "ScaleState": "optim.scale has no state",
         "second_order": "use fn.hvp and fn.curvature",
         "WrappedSchedule": "a schedule is a function of a count",
+    },
+    "funcnet.optim.contrib": {
+        "galore": "use optim.muon or optim.adafactor, whose states are small, too",
+        "GaLoreDimensionNumbers": "use optim.muon with optim.MuonDimensionNumbers",
+        "GaLoreState": "use optim.muon or optim.adafactor, whose states are small, too",
+        "NormalizeState": "optim.normalize has no state",
+        "scale_by_galore": "use optim.muon or optim.adafactor, whose states are small, too",
+    },
+    "funcnet.optim.tree_utils": {
+        "tree_add_scalar_mul": "use optim.tree_utils.tree_add_scale",
+        "tree_l1_norm": "use optim.tree_utils.tree_norm(tree, ord=1)",
+        "tree_l2_norm": "use optim.tree_utils.tree_norm",
+        "tree_linf_norm": "use optim.tree_utils.tree_norm(tree, ord='inf')",
+        "tree_scalar_mul": "use optim.tree_utils.tree_scale",
+        "tree_unwrap_random_key_data": "keys are tensors of data",
     },
 }  # fmt: skip
 

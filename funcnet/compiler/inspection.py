@@ -1,7 +1,7 @@
 """Look at a function without running it: the shapes of its result, and the program of its operations."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, overload
 
 import torch
 
@@ -35,22 +35,38 @@ def eval_shape(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         (2, 2)
     """
     check_function("eval_shape", f)
-    program, body = _traced(f, args, kwargs)
+    return _shapes(*_traced(f, args, kwargs))
+
+
+def _shapes(program: Program, body: Any) -> Any:
     leaves = body.template.copy()
     for position, var in zip(body.positions, program.block.results, strict=True):
         leaves[position] = ShapeDtypeStruct(var.shape, var.dtype, var.device)
     return tree.unflatten(body.structure, leaves)
 
 
-def make_program(f: Callable[..., Any]) -> Callable[..., Program]:
+@overload
+def make_program(
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: Literal[False] = False
+) -> Callable[..., Program]: ...
+@overload
+def make_program(
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: bool
+) -> Callable[..., tuple[Program, Any]]: ...
+def make_program(
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: bool = False
+) -> Callable[..., Any]:
     """Transform a function into one that returns the program of its operations; print it to read it.
 
     Numbers among the arguments are constants. `fn.jit(f).lower(*args)` shows the program that `jit` compiles.
 
     Args:
         f: A function of pytrees that `jit` can trace.
+        static_argnums: Accepted as in JAX; everything but tensors is a constant in any case.
+        return_shape: Whether to return the result of `eval_shape`, too.
     Returns:
-        A function of the same arguments, with tensors or `ShapeDtypeStruct`s.
+        A function of the same arguments, with tensors or `ShapeDtypeStruct`s, that returns the program, or (program,
+        shapes).
     Raises:
         StagingError: At a call: f reads values of tensors in Python, or is not pure.
     Source:
@@ -64,12 +80,13 @@ def make_program(f: Callable[..., Any]) -> Callable[..., Program]:
           return [v3]
     """
     check_function("make_program", f)
-    return wrapped(_program, f)
+    return wrapped(_program, f, return_shape)
 
 
 @boundary
-def _program(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Program:
-    return _traced(f, args, kwargs)[0]
+def _program(f: Callable[..., Any], return_shape: bool, /, *args: Any, **kwargs: Any) -> Any:
+    program, body = _traced(f, args, kwargs)
+    return (program, _shapes(program, body)) if return_shape else program
 
 
 def _traced(f: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Program, Any]:

@@ -34,13 +34,13 @@ R = TypeVar("R")
 def jit(
     f: Callable[P, R],
     *,
-    static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
-    donate_argnums: int | Sequence[int] = (),
-    donate_argnames: str | Sequence[str] = (),
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
     inline: bool = False,
     keep_unused: bool = False,
-    backend: str = "auto",
+    backend: str | None = "auto",
     progress: Progress | bool | None = None,
 ) -> "Jit[P, R]":
     """Transform a function of pytrees into one that is traced at its first call and then runs without Python.
@@ -86,7 +86,7 @@ def jit(
         backend: "native" is compiled C for CPU tensors, with calls of torch for operations that it lacks; "inductor" is
             torch.compile; "eager" replays the operations one by one. "auto" takes inductor for tensors that are not on
             the CPU and else native, or eager for a program that is mostly calls or that native cannot run, or if there
-            is no C compiler.
+            is no C compiler; so does None.
         progress: Called in the calling thread as progress(done, total), about ten times per second during a run and
             once at its end: the steps of the outermost scans, over all blocks of lanes; 0 of 0 without a scan of
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
@@ -103,6 +103,7 @@ def jit(
         >>> fn.jit(lambda x, y: {"sum": x + y})(torch.tensor(1.0), torch.tensor(2.0))
         {'sum': tensor(3.)}
     """
+    backend = "auto" if backend is None else backend
     if backend not in NAMES:
         raise ValueError(f"jit: expected backend to be one of {', '.join(NAMES)}, got {backend!r}.")
     check_function("jit", f)

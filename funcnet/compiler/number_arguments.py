@@ -88,11 +88,11 @@ def _is_hashable(value: Any) -> bool:
 
 
 def static_arguments(
-    f: Callable[..., Any], argnums: int | Sequence[int], argnames: str | Sequence[str]
+    f: Callable[..., Any], argnums: int | Sequence[int] | None, argnames: str | Sequence[str] | None
 ) -> tuple[Sequence[int], Sequence[str]]:
     """Return the positions and names of static arguments; if only one of both is given, the other follows from f."""
-    nums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    names = (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    nums = (argnums,) if isinstance(argnums, int) else tuple(argnums or ())
+    names = (argnames,) if isinstance(argnames, str) else tuple(argnames or ())
     if bool(nums) == bool(names):
         return nums, names
     try:

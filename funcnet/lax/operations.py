@@ -13,6 +13,7 @@ from funcnet.numpy.axes import all_axes, one_axis
 from funcnet.numpy.division import nonzero_divisor
 from funcnet.numpy.products import operands_in, result_in
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, inexact, named, promote
+from funcnet.numpy.unsigned import in_wider, widened
 
 __all__ = [
     "Precision", "RoundingMethod", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "clamp",
@@ -70,16 +71,17 @@ def div(x: ArrayLike, y: ArrayLike) -> Tensor:
     a, b = promote("div", x, y)
     if a.is_floating_point() or a.is_complex():
         return a / b
+    given, a, b = a.dtype, widened(a), widened(b)
     is_zero, divisor = nonzero_divisor(a, b, y)
     quotient = torch.floor_divide(a - torch.fmod(a, divisor), divisor)  # rounding_mode="trunc" crashes for min / -1
-    return quotient if is_zero is None else torch.where(is_zero, -1, quotient)
+    return (quotient if is_zero is None else torch.where(is_zero, -1, quotient)).to(given)
 
 
 def rem(x: ArrayLike, y: ArrayLike) -> Tensor:
     """The remainder of x / y, with the sign of x; of an integer by 0: x."""
     a, b = promote("rem", x, y)
     is_zero, divisor = nonzero_divisor(a, b, y)
-    rest = torch.fmod(a, divisor)
+    rest = in_wider(torch.fmod)(a, divisor)
     return rest if is_zero is None else torch.where(is_zero, a, rest)
 
 
@@ -100,7 +102,7 @@ def round(x: ArrayLike, rounding_method: RoundingMethod | int = RoundingMethod.A
 
 def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Tensor:
     """Limit x to [min, max]; the order of the arguments is that of JAX. At a limit, all derivatives are 0."""
-    return kinks.clamp(*promote("clamp", min, x, max))
+    return in_wider(kinks.clamp)(*promote("clamp", min, x, max))
 
 
 def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Tensor:

@@ -76,14 +76,18 @@ def fft(x: ArrayLike, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Te
     return result
 
 
+_SIGNED = {torch.uint8: torch.int8, torch.uint16: torch.int16, torch.uint32: torch.int32}  # with the same bits
+
+
 def _shift(name: str, f: Callable[[Tensor, Tensor], Tensor], rest: Callable[[Tensor], Tensor], doc: str) -> Any:
     """Make a shift; one by the number of bits or more leaves `rest`."""
 
     def function(x: ArrayLike, y: ArrayLike) -> Tensor:
         a, b = promote(name, x, y)
-        bits = torch.iinfo(a.dtype).bits
+        dtype, bits = a.dtype, torch.iinfo(a.dtype).bits
+        a, b = (x.to(_SIGNED.get(dtype, dtype)) for x in (a, b))
         small = (b >= 0) & (b < bits)
-        return torch.where(small, f(a, torch.where(small, b, 0)), rest(a))
+        return torch.where(small, f(a, torch.where(small, b, 0)), rest(a)).to(dtype)
 
     return named(function, name, doc)
 

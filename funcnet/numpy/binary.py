@@ -7,6 +7,7 @@ from torch import Tensor
 
 from funcnet.numpy import kinks
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named, promote
+from funcnet.numpy.unsigned import in_wider, widened
 
 Binary = Callable[[ArrayLike, ArrayLike], Tensor]
 
@@ -22,6 +23,8 @@ __all__ = [
 
 def _same(name: str, f: Callable[[Tensor, Tensor], Tensor], doc: str) -> Binary:
     """Make a function whose result has the common dtype of the operands, or bool."""
+
+    f = in_wider(f)
 
     def function(x: ArrayLike, y: ArrayLike, /) -> Tensor:
         return f(*promote(name, x, y))
@@ -42,7 +45,7 @@ def _truth(name: str, f: Callable[[Tensor, Tensor], Tensor], doc: str) -> Binary
     """Make a function of bools; other operands are compared with 0."""
 
     def function(x: ArrayLike, y: ArrayLike, /) -> Tensor:
-        return f(as_tensor(name, x), as_tensor(name, y))
+        return f(widened(as_tensor(name, x)), widened(as_tensor(name, y)))
 
     return named(function, name, doc)
 
@@ -122,8 +125,8 @@ def power(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """
     if isinstance(y, int) and not isinstance(y, bool) and not isinstance(x, int | float):
         base = as_tensor("power", x)
-        return torch.pow(base if base.dtype != torch.bool else base.to(torch.int32), y)
-    return _power(*promote("power", x, y))
+        return in_wider(torch.pow)(base if base.dtype != torch.bool else base.to(torch.int32), y)
+    return in_wider(_power)(*promote("power", x, y))
 
 
 pow = power

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact, promote
 from funcnet.numpy.statistics import diff
+from funcnet.numpy.unsigned import widened
 
 __all__ = ["bincount", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "searchsorted"]
 
@@ -28,7 +29,7 @@ def searchsorted(
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: expected side to be 'left' or 'right', got {side!r}.")
-    a, v = promote("searchsorted", a, v)
+    a, v = map(widened, promote("searchsorted", a, v))
     a = a if sorter is None else a[as_tensor("searchsorted", sorter).long()]
     return torch.searchsorted(a, v.contiguous(), side=side).to(torch.int32)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, converted, inexact, promote, result_type
+from funcnet.numpy.unsigned import wider
 from funcnet.transforms import transformed
 from funcnet.tree.conversion import is_array
 
@@ -139,7 +140,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: DType | None =
     """start, start + step, ... up to stop, which is not included; int32 for integers, else float32."""
     start, stop, step = (0, start, 1) if stop is None else (start, stop, 1 if step is None else step)
     kind = result_type(start, stop, step) if dtype is None else as_dtype("arange", dtype)
-    return torch.arange(start, stop, step, dtype=kind)
+    return torch.arange(start, stop, step, dtype=wider(kind)).to(kind)
 
 
 def linspace(

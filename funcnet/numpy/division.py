@@ -8,25 +8,27 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, promote
+from funcnet.numpy.unsigned import in_wider, widened
 
 __all__ = ["divmod", "floor_divide", "fmod", "mod", "remainder"]
 
 
 def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """floor(x / y); of an integer by 0: -1 if x is 0 or unsigned, else -2."""
-    a, b = _operands("floor_divide", x, y)
+    given, b = _operands("floor_divide", x, y)
+    a, b = widened(given), widened(b)
     is_zero, divisor = nonzero_divisor(a, b, y)
     quotient = torch.div(a, divisor, rounding_mode="floor")  # unlike floor_divide, it has a derivative: 0
     if is_zero is None:
-        return quotient
-    has_rest = (a != 0) & a.dtype.is_signed
-    return torch.where(is_zero, -1 - has_rest.to(a.dtype), quotient)
+        return quotient.to(given.dtype)
+    has_rest = (a != 0) & given.dtype.is_signed
+    return torch.where(is_zero, -1 - has_rest.to(a.dtype), quotient).to(given.dtype)
 
 
 def mod(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """The remainder of x / y, with the sign of y; of an integer by 0: 0."""
     a, b = _operands("mod", x, y)
-    return torch.remainder(a, nonzero_divisor(a, b, y)[1])  # that of a / 1 is 0
+    return in_wider(torch.remainder)(a, nonzero_divisor(a, b, y)[1])  # that of a / 1 is 0
 
 
 remainder = mod
@@ -35,7 +37,7 @@ remainder = mod
 def fmod(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """The remainder of x / y, with the sign of x; of an integer by 0: 0."""
     a, b = _operands("fmod", x, y)
-    return torch.fmod(a, nonzero_divisor(a, b, y)[1])
+    return in_wider(torch.fmod)(a, nonzero_divisor(a, b, y)[1])
 
 
 def divmod(x: ArrayLike, y: ArrayLike, /) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from funcnet.numpy import kinks
 from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, inexact, named
+from funcnet.numpy.unsigned import in_wider
 
 Unary = Callable[[ArrayLike], Tensor]
 
@@ -95,6 +96,8 @@ def _float(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
 
 def _same(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Unary:
     """Make a function that keeps the dtype, or whose result is bool."""
+
+    f = in_wider(f)
 
     def function(x: ArrayLike, /) -> Tensor:
         return f(as_tensor(name, x))

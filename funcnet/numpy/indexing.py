@@ -8,6 +8,7 @@ from torch import Tensor
 
 from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, promote
+from funcnet.numpy.unsigned import in_wider
 
 __all__ = [
     "argwhere", "choose", "compress", "extract", "flatnonzero", "nonzero", "piecewise", "ravel_multi_index", "select",
@@ -144,7 +145,7 @@ def take(
     x, axis = flat(as_tensor("take", a), axis)
     axis = one_axis("take", axis, x.ndim)
     index, inside = bounded("take", as_tensor("take", indices, x), x.shape[axis], mode)
-    found = x.index_select(axis, index.reshape(-1))
+    found = in_wider(lambda x: x.index_select(axis, index.reshape(-1)))(x)
     found = found.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
     trailing = (1,) * (x.ndim - axis - 1)
     return filled(found, None if inside is None else inside.reshape((*inside.shape, *trailing)), fill_value)

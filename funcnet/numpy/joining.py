@@ -11,6 +11,7 @@ from funcnet.numpy.axes import Axis, all_axes, flat, one_axis
 from funcnet.numpy.creation import sizes
 from funcnet.numpy.grids import points
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, promote
+from funcnet.numpy.unsigned import in_wider
 
 __all__ = [
     "append", "array_split", "block", "c_", "column_stack", "concat", "concatenate", "delete", "dsplit", "dstack",
@@ -172,7 +173,7 @@ def roll(a: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
 def flip(m: ArrayLike, axis: Axis = None) -> Tensor:
     """Reverse the order of elements along axes, by default all."""
     x = as_tensor("flip", m)
-    return torch.flip(x, all_axes("flip", axis, x.ndim))
+    return in_wider(lambda x: torch.flip(x, all_axes("flip", axis, x.ndim)))(x)
 
 
 def fliplr(m: ArrayLike) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from funcnet.numpy.axes import one_axis
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_tensor, conjugated, promote
+from funcnet.numpy.unsigned import widened
 
 __all__ = [
     "cross",
@@ -45,7 +46,7 @@ def _multiplied(product: Callable[..., Tensor], *operands: Tensor) -> Tensor:
     dtype = operands[0].dtype
     if dtype == torch.bool:
         return product(*(x.to(torch.int32) for x in operands)) != 0
-    return product(*operands).to(dtype)
+    return product(*map(widened, operands)).to(dtype)
 
 
 def dot(a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType | None = None) -> Tensor:

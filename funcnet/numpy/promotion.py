@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
+from funcnet.numpy.unsigned import promoted
 from funcnet.tree.conversion import arrays_as_tensors, is_array, is_number
 
 ArrayLike = Any  # a tensor, a number, a numpy array, or nested lists of these
@@ -139,7 +140,7 @@ def result_type(*operands: Any) -> torch.dtype:
     weak = max((_number_dtype(x) for x in operands if is_weak(x)), key=_KINDS.index, default=torch.bool)
     if not strong:
         return weak
-    return _with_weak(reduce(torch.promote_types, strong), weak)
+    return _with_weak(reduce(promoted, strong), weak)
 
 
 def _dtype_of(x: Any) -> torch.dtype:

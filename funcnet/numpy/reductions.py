@@ -14,6 +14,7 @@ from torch import Tensor
 from funcnet.numpy.axes import Axis, all_axes, one_axis
 from funcnet.numpy.binary import maximum, minimum
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor, counted, inexact, promote
+from funcnet.numpy.unsigned import in_wider, widened
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "min", "prod",
@@ -35,6 +36,7 @@ def sum(
     x = _included(_accumulated("sum", a, dtype, promote_integers), where, 0)
     axes = all_axes("sum", axis, x.ndim)
     total = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype) if axes else x  # torch sums over all axes for ()
+    total = total.to(torch.uint32) if _is_uint32(a, dtype) else total
     return total if initial is None else total + as_like("sum", initial, total)
 
 
@@ -52,7 +54,13 @@ def prod(
     x = _included(_accumulated("prod", a, dtype, promote_integers), where, 1)
     for each in sorted(all_axes("prod", axis, x.ndim), reverse=True):
         x = torch.prod(x, each, keepdim=keepdims, dtype=x.dtype)
+    x = x.to(torch.uint32) if _is_uint32(a, dtype) else x
     return x if initial is None else x * as_like("prod", initial, x)
+
+
+def _is_uint32(a: ArrayLike, dtype: DType | None) -> bool:
+    """Tell whether a result in int32 is to be read modulo 2^32."""
+    return dtype is None and isinstance(a, Tensor) and a.dtype == torch.uint32
 
 
 def _accumulated(operation: str, a: ArrayLike, dtype: DType | None, promote_integers: bool) -> Tensor:
@@ -180,12 +188,12 @@ def _extreme(
     if initial is None and (where is not None or any_empty(x, axes)):
         raise ValueError(f"{operation}: an empty maximum or minimum is not defined; expected `initial` as well.")
     if initial is None:
-        return reduce(x, axes, keepdim=keepdims) if axes else x
+        return in_wider(lambda x: reduce(x, axes, keepdim=keepdims))(x) if axes else x
     start = as_like(operation, initial, x)
     x = x if where is None else torch.where(as_tensor(operation, where), x, start)
     if any_empty(x, axes):
         return start.expand_as(torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype))
-    return larger(reduce(x, axes, keepdim=keepdims) if axes else x, start)
+    return larger(in_wider(lambda x: reduce(x, axes, keepdim=keepdims))(x) if axes else x, start)
 
 
 def any_empty(x: Tensor, axes: Sequence[int]) -> bool:
@@ -229,7 +237,7 @@ def argmin(a: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> 
 
 def _position(operation: str, find: Callable[..., Tensor], a: ArrayLike, axis: int | None, keepdims: bool) -> Tensor:
     x = as_tensor(operation, a)
-    x = x.to(torch.int32) if x.dtype == torch.bool else x
+    x = x.to(torch.int32) if x.dtype == torch.bool else widened(x)
     if axis is not None:
         return find(x, one_axis(operation, axis, x.ndim), keepdim=keepdims).to(torch.int32)
     found = find(x.reshape(-1), 0).to(torch.int32)

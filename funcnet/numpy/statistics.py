@@ -22,6 +22,7 @@ from funcnet.numpy.promotion import (
     promote,
 )
 from funcnet.numpy.reductions import mean
+from funcnet.numpy.unsigned import in_wider
 
 __all__ = [
     "convolve", "corrcoef", "correlate", "cov", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff",
@@ -80,7 +81,8 @@ def _array_api(
 def _cumulated(operation: str, f: Callable[..., Tensor], a: ArrayLike, axis: int | None, dtype: DType | None) -> Tensor:
     x, axis = flat(as_tensor(operation, a), axis)
     kind = (counted(x.new_zeros(())) if x.dtype == torch.bool else x).dtype if dtype is None else None
-    return f(x, one_axis(operation, axis, x.ndim), dtype=kind or as_dtype(operation, dtype))
+    kind, axis = kind or as_dtype(operation, dtype), one_axis(operation, axis, x.ndim)
+    return in_wider(lambda x: f(x, axis, dtype=x.dtype))(x.to(kind))
 
 
 def diff(
@@ -94,7 +96,7 @@ def diff(
     for _ in range(n):
         size = x.shape[axis]
         after, before = x.narrow(axis, min(size, 1), max(size - 1, 0)), x.narrow(axis, 0, max(size - 1, 0))
-        x = after ^ before if x.dtype == torch.bool else after - before
+        x = after ^ before if x.dtype == torch.bool else in_wider(torch.sub)(after, before)
     return x
 
 

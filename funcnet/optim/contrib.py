@@ -1,5 +1,8 @@
 """The optimizers of optax.contrib that `funcnet.optim` has, by the same names."""
 
+from typing import NoReturn
+
+from funcnet.absent_names import absent
 from funcnet.optim.algorithms import (
     COCOBState,
     DAdaptAdamWState,
@@ -9,6 +12,7 @@ from funcnet.optim.algorithms import (
     MadgradState,
     MomoAdamState,
     MomoState,
+    MuonDimensionNumbers,
     MuonState,
     ProdigyState,
     ScaleByAdemamixState,
@@ -64,8 +68,9 @@ from funcnet.optim.wrappers import (
 
 __all__ = [
     "COCOBState", "DAdaptAdamWState", "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState",
-    "HutchinsonState", "MadgradState", "MechanicState", "MomoAdamState", "MomoState", "MuonState", "ProdigyState",
-    "ReduceLROnPlateauState", "SAMState", "ScaleByAdemamixState", "ScaleBySimplifiedAdEMAMixState",
+    "HutchinsonState", "MadgradState", "MechanicState", "MomoAdamState", "MomoState", "MuonDimensionNumbers",
+    "MuonState", "ProdigyState", "ReduceLROnPlateauState", "SAMState", "ScaleByAdemamixState",
+    "ScaleBySimplifiedAdEMAMixState",
     "ScheduleFreeState", "SophiaState", "SplitRealAndImaginaryState", "acprop", "ademamix", "adopt", "cocob",
     "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd", "hutchinson_estimator_diag_hessian",
     "madgrad", "mechanize", "momo", "momo_adam", "muon", "normalize", "prodigy", "reduce_on_plateau", "sam",
@@ -74,6 +79,10 @@ __all__ = [
     "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "simplified_ademamix", "sophia",
     "split_real_and_imaginary",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:  # help shows no states, as in funcnet.optim

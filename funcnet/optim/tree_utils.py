@@ -1,5 +1,8 @@
 """The functions of `funcnet.optim.tree` by their names in optax.tree_utils."""
 
+from typing import NoReturn
+
+from funcnet.absent_names import absent
 from funcnet.optim.tree import add as tree_add
 from funcnet.optim.tree import add_scale as tree_add_scale
 from funcnet.optim.tree import allclose as tree_allclose
@@ -71,6 +74,10 @@ __all__ = [
     "tree_where",
     "tree_zeros_like",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

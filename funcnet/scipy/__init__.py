@@ -3,9 +3,24 @@
 from typing import NoReturn
 
 from funcnet.absent_names import absent
-from funcnet.scipy import fft, integrate, interpolate, linalg, ndimage, optimize, signal, sparse, special, stats
+from funcnet.scipy import (
+    cluster,
+    fft,
+    integrate,
+    interpolate,
+    linalg,
+    ndimage,
+    optimize,
+    signal,
+    sparse,
+    special,
+    stats,
+)
 
-__all__ = ["fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "special", "stats"]
+__all__ = [
+    "cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "special",
+    "stats",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -2,25 +2,28 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from funcnet import nn
-from funcnet.absent_names import absent
 from funcnet.lax.incomplete_beta import betainc
 from funcnet.nn import logsumexp
 from funcnet.numpy.axes import Axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
+from funcnet.scipy.error_integrals import dawsn, fresnel, owens_t, sici, wofz
 from funcnet.scipy.exponential_integrals import exp1, expi, expn
+from funcnet.scipy.harmonics import bernoulli, bessel_jn, sph_harm_y
+from funcnet.scipy.hypergeometric import hyp1f1, hyp2f1
 from funcnet.transforms import custom_jvp
 
 __all__ = [
-    "beta", "betainc", "betaln", "boxcox", "boxcox1p", "comb", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv",
-    "exp1", "expi", "expit", "expn", "factorial", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0",
-    "i0e", "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp", "multigammaln",
-    "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "softmax", "spence", "xlog1py", "xlogy", "zeta",
+    "bernoulli", "bessel_jn", "beta", "betainc", "betaln", "boxcox", "boxcox1p", "comb", "dawsn", "digamma", "entr",
+    "erf", "erfc", "erfcx", "erfinv", "exp1", "expi", "expit", "expn", "factorial", "fresnel", "gamma", "gammainc",
+    "gammaincc", "gammaln", "gammasgn", "hyp1f1", "hyp2f1", "i0", "i0e", "i1", "i1e", "kl_div", "log_ndtr",
+    "log_softmax", "loggamma", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "owens_t", "poch", "polygamma",
+    "psi", "rel_entr", "sici", "softmax", "spence", "sph_harm_y", "wofz", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 
@@ -89,6 +92,11 @@ def _over_power(log: Tensor, power: Tensor) -> Tensor:
     return torch.where(none, log, torch.expm1(power * log) / torch.where(none, 1, power))
 
 
+def ndtr_of(x: Tensor) -> Tensor:
+    """Return ndtr(x) from erfc, which is exact in the lower tail, where torch.special.ndtr is 0 from -6 or -9 on."""
+    return torch.erfc(x * -math.sqrt(0.5)) / 2
+
+
 def log_ndtr_of(x: Tensor) -> Tensor:
     """Return log(ndtr(x)), in the lower tail from erfcx, which is exact there."""
     tail, z = x < -1, x * math.sqrt(0.5)
@@ -134,7 +142,7 @@ loggamma = _unary("loggamma", torch.lgamma, "The logarithm of gamma(x) of real x
 spence = _unary("spence", _spence, "Spence's function: the integral of log(t) / (1 - t) from 1 to x.")
 gamma = _unary("gamma", _gamma, "The gamma function.")
 digamma = psi = _unary("digamma", torch.digamma, "The derivative of gammaln.")
-ndtr = _unary("ndtr", torch.special.ndtr, "The distribution function of the normal distribution.")
+ndtr = _unary("ndtr", ndtr_of, "The distribution function of the normal distribution.")
 ndtri = _unary("ndtri", torch.special.ndtri, "The inverse of ndtr.")
 log_ndtr = _unary("log_ndtr", log_ndtr_of, "log(ndtr(x)), exact for small x.")
 i0 = _unary("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
@@ -205,10 +213,6 @@ def multigammaln(a: ArrayLike, d: int) -> Tensor:
     x = inexact(as_tensor("multigammaln", a))
     terms: list[Any] = [torch.lgamma(x - i / 2) for i in range(d)]
     return sum(terms) + d * (d - 1) / 4 * math.log(math.pi)
-
-
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

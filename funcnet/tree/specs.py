@@ -10,6 +10,7 @@ from funcnet.tree.flattening import Tree
 from funcnet.tree.nodes import map as map_leaves
 
 _CPU = torch.device("cpu")
+_PYTHON: dict[type, torch.dtype] = {float: torch.float32, int: torch.int32, bool: torch.bool}
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class ShapeDtypeStruct:
 
     Attributes:
         shape: A tuple of ints.
-        dtype: A dtype of torch.
+        dtype: A dtype of torch, or the name of one; one of numpy; or float, int or bool, for 32 bits.
         device: A device, or its name.
     Source:
         jax.ShapeDtypeStruct.
@@ -33,11 +34,24 @@ class ShapeDtypeStruct:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "dtype", _dtype(self.dtype))
         object.__setattr__(self, "device", torch.device(self.device))
 
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+
+def _dtype(dtype: Any) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if isinstance(dtype, type) and dtype in _PYTHON:
+        return _PYTHON[dtype]
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", ""))
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise TypeError(f"ShapeDtypeStruct: expected a dtype, such as torch.float32 or 'int32', got {dtype!r}.")
+    return found
 
 
 def struct(leaf: Any) -> Any:

@@ -246,3 +246,47 @@ def test_errors(message):
     with pytest.raises(ValueError) as info:
         WRONG[message]()
     assert message in str(info.value)
+
+
+@pytest.mark.parametrize("name", CONTRIB["muon"])
+def test_options_of_muon_equal_those_of_optax(name):
+    """Six steps: muon amplifies rounding errors."""
+    assert tree.difference(end(name, 6), tensors(CONTRIB["muon"][name]), atol=1e-10) is None
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("name", CONTRIB["muon"])
+def test_options_of_muon_compile(name):
+    assert tree.difference(end(name, 2, jitted=True), end(name, 2), atol=1e-11) is None
+
+
+def test_muon_moves_batches_of_matrices_over_several_axes():
+    params = tensors(CONTRIB["muon_axes"])["params"]
+    part = optim.scale_by_muon(weight_dimension_numbers=optim.MuonDimensionNumbers((1,), (0, 3)))
+    updates, _ = part.update(params.cos(), part.init(params), params)
+    assert_close(updates, tensors(CONTRIB["muon_axes"])["update"], rtol=1e-10, atol=1e-12)
+
+
+ERRORS = {
+    "preconditioning to be one of 'frobenius', 'spectral', 'aol', 'schatten', got 'l2'": lambda: optim.muon(
+        0.1, preconditioning="l2"
+    ),
+    "ns_coeffs to be polynomials, 'standard' or 'dion', got 'best'": lambda: optim.muon(0.1, "best"),
+    "disjoint axes of an array with two axes or more": lambda: optim.MuonDimensionNumbers(0, -2).axes(2),
+    "mode to be one of hard, smooth, refined, got 'soft'": lambda: optim.scale_by_lion(mode="soft"),
+    "a key or a seed, got key=None, seed=None": lambda: optim.add_noise(0.1, 0.5),
+}
+
+
+@pytest.mark.parametrize("message", ERRORS)
+def test_options_that_do_not_exist_are_refused(message):
+    with pytest.raises(ValueError, match=message):
+        ERRORS[message]()
+
+
+def test_a_seed_is_a_key():
+    updates = [
+        part.update(torch.zeros(3), part.init(torch.zeros(3)))[0]
+        for part in (optim.add_noise(0.1, 0.5, seed=3), optim.add_noise(0.1, 0.5, fn.random.key(3)))
+    ]
+    assert torch.equal(*updates)

@@ -35,7 +35,7 @@ from funcnet.optim.algorithms.lbfgs import ScaleByLBFGSState, lbfgs, scale_by_lb
 from funcnet.optim.algorithms.lion import ScaleByLionState, lion, scale_by_lion
 from funcnet.optim.algorithms.madgrad import MadgradState, madgrad, scale_by_madgrad
 from funcnet.optim.algorithms.momo import MomoAdamState, MomoState, momo, momo_adam
-from funcnet.optim.algorithms.muon import MuonState, muon, orthogonalize, scale_by_muon
+from funcnet.optim.algorithms.muon import MuonState, muon, scale_by_muon
 from funcnet.optim.algorithms.novograd import ScaleByNovogradState, novograd, scale_by_novograd
 from funcnet.optim.algorithms.optimistic import (
     ScaleByOptimisticGradientState,
@@ -44,6 +44,7 @@ from funcnet.optim.algorithms.optimistic import (
     optimistic_gradient_descent,
     scale_by_optimistic_gradient,
 )
+from funcnet.optim.algorithms.orthogonal import MuonDimensionNumbers, orthogonalize
 from funcnet.optim.algorithms.polyak import polyak_sgd, scale_by_polyak
 from funcnet.optim.algorithms.prodigy import ProdigyState, prodigy
 from funcnet.optim.algorithms.radam import radam, scale_by_radam
@@ -81,6 +82,7 @@ __all__ = [
     "MadgradState",
     "MomoAdamState",
     "MomoState",
+    "MuonDimensionNumbers",
     "MuonState",
     "ProdigyState",
     "ScaleByAdaDeltaState",

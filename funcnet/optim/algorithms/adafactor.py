@@ -1,5 +1,6 @@
 """The Adafactor optimizer."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,6 +42,11 @@ class FactoredState(NamedTuple):
     v: Params  # every entry, None for a leaf that is factored
 
 
+def power_decay(t: Tensor, decay_rate: Scalar) -> Tensor:
+    """Return 1 - (t + 1)^-decay_rate, the decay of a mean square after t updates."""
+    return 1 - (t + 1) ** -decay_rate
+
+
 @shows_call
 def scale_by_factored_rms(
     factored: bool = True,
@@ -48,8 +54,12 @@ def scale_by_factored_rms(
     step_offset: int | Tensor = 0,
     min_dim_size_to_factor: int = 128,
     epsilon: Scalar = 1e-30,
+    decay_rate_fn: Callable[[Tensor, Scalar], Scalar] = power_decay,
 ) -> GradientTransformation:
     """Divide updates by a root mean square that is stored as an outer product, as `adafactor` does.
+
+    The other arguments are those of `adafactor`; decay_rate_fn(t, decay_rate) is the decay after t updates, by default
+    1 - (t + 1)^-decay_rate.
 
     Example:
         >>> params = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
@@ -61,7 +71,13 @@ def scale_by_factored_rms(
     check_fraction("scale_by_factored_rms", decay_rate=decay_rate)
     check_not_negative("scale_by_factored_rms", epsilon=epsilon)
     size = min_dim_size_to_factor if factored else None
-    update = partial(_factored_update, decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon, size=size)
+    update = partial(
+        _factored_update,
+        decay_of=lambda t: decay_rate_fn(t, decay_rate),
+        step_offset=step_offset,
+        epsilon=epsilon,
+        size=size,
+    )
     return on_pairs(with_state(FactoredState, partial(_factored_init, size=size), update))
 
 
@@ -145,7 +161,7 @@ def _factored_update(
     state: FactoredState,
     params: Params | None = None,
     *,
-    decay_rate: Scalar,
+    decay_of: Callable[[Tensor], Scalar],
     step_offset: int | Tensor,
     epsilon: Scalar,
     size: int | None,
@@ -155,8 +171,8 @@ def _factored_update(
         check_fit(
             f"FactoredState.{field}", getattr(state, field), updates, partial(_held_shape, which=which, size=size)
         )
-    t = (state.count + 1 - step_offset).to(torch.promote_types(widest_dtype(updates), torch.float32))
-    decay = 1 - t**-decay_rate
+    t = (state.count - step_offset).to(torch.promote_types(widest_dtype(updates), torch.float32))
+    decay = decay_of(t)
 
     def onward(v: Tensor, g: Tensor | None, which: int | None = None) -> Tensor:
         if g is None:

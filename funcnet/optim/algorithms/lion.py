@@ -1,9 +1,11 @@
 """The Lion optimizer."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim import moments
@@ -34,20 +36,34 @@ class ScaleByLionState(NamedTuple):
 
 
 @shows_call
-def scale_by_lion(b1: Scalar = 0.9, b2: Scalar = 0.99, mu_dtype: torch.dtype | None = None) -> GradientTransformation:
+def scale_by_lion(
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.99,
+    mu_dtype: torch.dtype | None = None,
+    *,
+    mode: Literal["hard", "smooth", "refined"] = "hard",
+    smooth_beta: Scalar = 1.0,
+) -> GradientTransformation:
     """Replace updates by the signs of their mean, as `lion` does before its step size.
 
+    Args:
+        b1, b2: Decay of the mean in the update, and of the mean in the state; in [0, 1).
+        mu_dtype: The dtype of the mean. None: that of the parameters.
+        mode: "hard" for signs, "smooth" for tanh(smooth_beta x), or "refined" for x clipped to [-1, 1].
+        smooth_beta: The slope of the smooth sign at 0.
+    Raises:
+        ValueError: The mode is none of these.
     Example:
         >>> params, part = torch.tensor([3.0, 4.0]), fn.optim.scale_by_lion()
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
         tensor([1., 1.])
     """
     check_fraction("scale_by_lion", b1=b1, b2=b2)
-    return on_pairs(
-        with_state(
-            ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), partial(_lion_update, b1=b1, b2=b2), like=("mu",)
-        )
-    )
+    signs = {"hard": torch.sign, "smooth": partial(_smooth_sign, slope=smooth_beta), "refined": _refined_sign}
+    if mode not in signs:
+        raise ValueError(f"scale_by_lion: expected mode to be one of {', '.join(signs)}, got {mode!r}.")
+    update = partial(_lion_update, b1=b1, b2=b2, sign=signs[mode])
+    return on_pairs(with_state(ScaleByLionState, partial(_lion_init, mu_dtype=mu_dtype), update, like=("mu",)))
 
 
 @shows_call
@@ -89,8 +105,23 @@ def _lion_init(params: Params, *, mu_dtype: torch.dtype | None) -> ScaleByLionSt
     return ScaleByLionState(zero_count(params), moments.zeros(params, mu_dtype))
 
 
+def _smooth_sign(x: Tensor, slope: Scalar) -> Tensor:
+    return torch.tanh(slope * x)
+
+
+def _refined_sign(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 1, x, torch.sign(x))
+
+
 def _lion_update(
-    updates: Updates, state: ScaleByLionState, params: Params | None = None, *, b1: Scalar, b2: Scalar, **extra: Any
+    updates: Updates,
+    state: ScaleByLionState,
+    params: Params | None = None,
+    *,
+    b1: Scalar,
+    b2: Scalar,
+    sign: Callable[[Tensor], Tensor],
+    **extra: Any,
 ) -> tuple[Updates, ScaleByLionState]:
-    signs = tree.map(lambda g, m: torch.sign(b1 * m + (1 - b1) * g), updates, state.mu)
+    signs = tree.map(lambda g, m: sign(b1 * m + (1 - b1) * g), updates, state.mu)
     return signs, ScaleByLionState(state.count + 1, moments.first(updates, state.mu, b2))

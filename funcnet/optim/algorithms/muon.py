@@ -1,6 +1,7 @@
 """The Muon optimizer."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +11,15 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.algorithms.adam import adamw
+from funcnet.optim.algorithms.orthogonal import (
+    Coefficients,
+    DimensionNumbers,
+    MuonDimensionNumbers,
+    Preconditioning,
+    check_preconditioning,
+    on_matrices,
+    orthogonalize,
+)
 from funcnet.optim.base import (
     Count,
     GradientTransformation,
@@ -28,10 +38,16 @@ from funcnet.optim.transforms.masking import TreeOrFunction, partition
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 from funcnet.reprs import shows_call
 from funcnet.tree import Tree
-
-Coefficients = tuple[float, float, float]
+from funcnet.tree.nodes import prefix_leaves
 
 STANDARD: Coefficients = (3.4445, -4.7750, 2.0315)
+DION: Sequence[Coefficients] = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)  # of https://github.com/microsoft/dion
 
 
 class MuonState(NamedTuple):
@@ -51,6 +67,8 @@ def scale_by_muon(
     *,
     nesterov: bool = True,
     adaptive: bool = False,
+    preconditioning: Preconditioning = "frobenius",
+    weight_dimension_numbers: DimensionNumbers | None = None,
 ) -> GradientTransformation:
     """Replace mean gradients of matrices by the nearest orthogonal matrices, as `muon` does before its step size.
 
@@ -63,14 +81,18 @@ def scale_by_muon(
     check_fraction("scale_by_muon", beta=beta)
     check_not_negative("scale_by_muon", eps=eps)
     coefficients = _per_step(ns_coeffs, ns_steps)
-    update = partial(_muon_update, coefficients=coefficients, beta=beta, eps=eps, nesterov=nesterov, adaptive=adaptive)
+    check_preconditioning(preconditioning)
+    nearest = partial(_nearest, coefficients=coefficients, eps=eps, adaptive=adaptive, preconditioning=preconditioning)
+    update = partial(
+        _muon_update, nearest=nearest, beta=beta, nesterov=nesterov, weight_dimension_numbers=weight_dimension_numbers
+    )
     return with_state(MuonState, partial(_muon_init, mu_dtype=mu_dtype), update, like=("mu",))
 
 
 @shows_call
 def muon(
     learning_rate: ScalarOrSchedule,
-    ns_coeffs: Coefficients | Sequence[Coefficients] = STANDARD,
+    ns_coeffs: Coefficients | Sequence[Coefficients] | str = STANDARD,
     ns_steps: int = 5,
     beta: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -80,11 +102,13 @@ def muon(
     *,
     nesterov: bool = True,
     adaptive: bool = False,
+    preconditioning: Preconditioning = "frobenius",
     adam_b1: Scalar = 0.9,
     adam_b2: Scalar = 0.999,
     adam_eps_root: Scalar = 0.0,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     adam_learning_rate: ScalarOrSchedule | None = None,
+    muon_weight_dimension_numbers: DimensionNumbers | None = None,
     consistent_rms: Scalar | None = None,
 ) -> GradientTransformation:
     """Move matrices along the orthogonal matrix nearest to their mean gradient, and other leaves as `adamw` does.
@@ -96,7 +120,8 @@ def muon(
 
     Args:
         learning_rate: Step size; a number, a 0-d tensor or a schedule.
-        ns_coeffs: The polynomial of each Newton-Schulz step, or one for every step.
+        ns_coeffs: The polynomial of each Newton-Schulz step, or one for every step; or the name of known ones:
+            "standard" or "dion".
         ns_steps: Newton-Schulz steps.
         beta: Decay of m, in [0, 1).
         eps: Keeps norms from 0.
@@ -105,13 +130,17 @@ def muon(
         mu_dtype: The dtype of m. None: that of the parameters.
         nesterov: Whether m̂ looks ahead, as in `nadam`.
         adaptive: Whether to multiply o by the sum of m̂ o.
+        preconditioning: How the matrices are scaled before the first step, as in `orthogonalize`.
         adam_b1, adam_b2, adam_eps_root, adam_weight_decay, adam_learning_rate: For the other leaves; their learning
             rate defaults to learning_rate.
+        muon_weight_dimension_numbers: A tree of `MuonDimensionNumbers` like the parameters, or a prefix of it, with
+            None for those that move as `adamw` does; or a function from the parameters to such a tree. By default
+            the parameters with two axes are matrices.
         consistent_rms: If given, the root mean square of a step: scale o by sqrt(max(in, out)) consistent_rms instead.
     Returns:
         The transformation. State: a `PartitionState` with the labels "muon" and "adam".
     Raises:
-        ValueError: There are fewer polynomials than steps.
+        ValueError: There are fewer polynomials than steps, or a name is unknown.
     Source:
         Jordan et al. (2024), Muon, https://kellerjordan.github.io/posts/muon/; options as in optax.contrib.muon.
     Example:
@@ -121,41 +150,27 @@ def muon(
                 [-0.0000, -0.1119]])
     """
     adam_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    numbers = muon_weight_dimension_numbers
     matrices = chain(
-        scale_by_muon(ns_coeffs, ns_steps, beta, eps, mu_dtype, nesterov=nesterov, adaptive=adaptive),
-        stateless(partial(_by_shape, consistent_rms=consistent_rms)),
+        scale_by_muon(
+            _named(ns_coeffs),
+            ns_steps,
+            beta,
+            eps,
+            mu_dtype,
+            nesterov=nesterov,
+            adaptive=adaptive,
+            preconditioning=preconditioning,
+            weight_dimension_numbers=numbers,
+        ),
+        stateless(partial(_by_shape, consistent_rms=consistent_rms, numbers=numbers)),
         add_decayed_weights(weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate),
     )
     others = adamw(
         adam_rate, adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, weight_decay=adam_weight_decay, nesterov=nesterov
     )
-    return partition({"muon": matrices, "adam": others}, _labels)
-
-
-def orthogonalize(x: Tensor, coefficients: Sequence[Coefficients], eps: Scalar = 1e-8) -> Tensor:
-    """Approximate u vᵀ of the singular value decomposition x = u s vᵀ by Newton-Schulz steps.
-
-    x = x / (|x| + eps), then x = a x + (b (x xᵀ) + c (x xᵀ)²) x for each polynomial (a, b, c).
-
-    Args:
-        x: (m, n).
-        coefficients: The polynomials; the standard one maps singular values into about [0.7, 1.2] in five steps.
-        eps: Keeps the norm from 0.
-    Returns:
-        (m, n).
-    Example:
-        >>> fn.optim.orthogonalize(torch.diag(torch.tensor([4.0, 1.0])), [(1.5, -0.5, 0.0)] * 9)
-        tensor([[1., 0.],
-                [0., 1.]])
-    """
-    if x.shape[0] > x.shape[1]:
-        return orthogonalize(x.mT, coefficients, eps).mT
-    x = x / (torch.linalg.vector_norm(x) + eps)
-    for a, b, c in coefficients:
-        gram = x @ x.mH
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x
+    return partition({"muon": matrices, "adam": others}, partial(_labels, numbers=numbers))
 
 
 def _per_step(ns_coeffs: Coefficients | Sequence[Coefficients], steps: int) -> Sequence[Coefficients]:
@@ -166,8 +181,20 @@ def _per_step(ns_coeffs: Coefficients | Sequence[Coefficients], steps: int) -> S
     return cast(Sequence[Coefficients], ns_coeffs)[-steps:]
 
 
-def _labels(params: Params) -> Tree:
-    return tree.map(lambda p: "muon" if p.ndim == 2 else "adam", params)
+def _named(ns_coeffs: Coefficients | Sequence[Coefficients] | str) -> Coefficients | Sequence[Coefficients]:
+    if not isinstance(ns_coeffs, str):
+        return ns_coeffs
+    if ns_coeffs not in ("standard", "dion"):
+        raise ValueError(f"muon: expected ns_coeffs to be polynomials, 'standard' or 'dion', got {ns_coeffs!r}.")
+    return STANDARD if ns_coeffs == "standard" else DION
+
+
+def _labels(params: Params, *, numbers: DimensionNumbers | None) -> Tree:
+    if numbers is None:
+        return tree.map(lambda p: "muon" if p.ndim == 2 else "adam", params)
+    specs = prefix_leaves(numbers(params) if callable(numbers) else numbers, params)
+    structure = tree.flatten(params)[1]
+    return tree.unflatten(structure, ["adam" if spec is None else "muon" for spec in specs])
 
 
 def _muon_init(params: Params, *, mu_dtype: torch.dtype | None) -> MuonState:
@@ -179,27 +206,37 @@ def _muon_update(
     state: MuonState,
     params: Params | None = None,
     *,
-    coefficients: Sequence[Coefficients],
+    nearest: Callable[[Tensor, MuonDimensionNumbers], Tensor],
     beta: Scalar,
-    eps: Scalar,
     nesterov: bool,
-    adaptive: bool,
+    weight_dimension_numbers: DimensionNumbers | None,
     **extra: Any,
 ) -> tuple[Updates, MuonState]:
     count, mu = state.count + 1, moments.first(updates, state.mu, beta)
     mean = moments.lookahead_mean(updates, mu, beta, count) if nesterov else moments.unbias(mu, beta, count)
-
-    def direction(_: Tensor, m: Tensor) -> Tensor:
-        o = orthogonalize(m, coefficients, eps)
-        return tree.dot(m, o) * o if adaptive else o
-
-    return tree.map(direction, updates, mean), MuonState(count, mu)
+    return on_matrices(nearest, weight_dimension_numbers, mean), MuonState(count, mu)
 
 
-def _by_shape(updates: Updates, params: Params | None, *, consistent_rms: Scalar | None) -> Updates:
-    def factor(o: Tensor) -> Scalar:
-        fan_in, fan_out = (max(size, 1) for size in o.shape)
+def _nearest(
+    m: Tensor,
+    numbers: MuonDimensionNumbers,
+    *,
+    coefficients: Sequence[Coefficients],
+    eps: Scalar,
+    adaptive: bool,
+    preconditioning: Preconditioning,
+) -> Tensor:
+    matrices, back = numbers.matrices(m)
+    o = back(orthogonalize(matrices, coefficients, eps, preconditioning))
+    return tree.dot(m, o) * o if adaptive else o
+
+
+def _by_shape(
+    updates: Updates, params: Params | None, *, consistent_rms: Scalar | None, numbers: DimensionNumbers | None
+) -> Updates:
+    def scaled(o: Tensor, spec: MuonDimensionNumbers) -> Tensor:
+        fan_in, fan_out = (max(math.prod(o.shape[axis] for axis in axes), 1) for axes in spec.axes(o.ndim))
         wide = max(1.0, fan_out / fan_in) ** 0.5
-        return wide if consistent_rms is None else max(fan_in, fan_out) ** 0.5 * consistent_rms
+        return o * (wide if consistent_rms is None else max(fan_in, fan_out) ** 0.5 * consistent_rms)
 
-    return tree.map(lambda o: factor(o) * o, updates)
+    return on_matrices(scaled, numbers, updates)

@@ -45,7 +45,12 @@ def sgd(
 
 @shows_call
 def noisy_sgd(
-    learning_rate: ScalarOrSchedule, eta: Scalar = 0.01, gamma: Scalar = 0.55, key: Tensor | int = 0
+    learning_rate: ScalarOrSchedule,
+    eta: Scalar = 0.01,
+    gamma: Scalar = 0.55,
+    key: Tensor | int | None = None,
+    *,
+    seed: int | None = None,
 ) -> GradientTransformation:
     """Descend along the gradient plus decaying noise: u = -learning_rate (g + n), n ~ N(0, eta / t^gamma).
 
@@ -54,6 +59,7 @@ def noisy_sgd(
         eta: Variance of the noise at the first update.
         gamma: Exponent of its decay.
         key: A key, or a seed. The same key gives the same noise in every run.
+        seed: A seed, in place of a key; by default 0.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     Example:
@@ -61,7 +67,10 @@ def noisy_sgd(
         >>> part.update(params, part.init(params), params)[0]  # with the gradient of |params|² / 2
         tensor([-0.3000, -0.4000])
     """
-    return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
+    return chain(
+        add_noise(eta, gamma, key, seed=0 if key is None and seed is None else seed),
+        scale_by_learning_rate(learning_rate),
+    )
 
 
 @shows_call

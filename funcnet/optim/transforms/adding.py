@@ -68,15 +68,20 @@ def add_decayed_weights(
 
 
 @shows_call
-def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransformation:
+def add_noise(
+    eta: Scalar, gamma: Scalar, key: Tensor | int | None = None, *, seed: int | None = None
+) -> GradientTransformation:
     """Add normal noise with a decaying variance: u = g + n, n ~ N(0, eta / t^gamma), with t = 1 at the first update.
 
     Args:
         eta: Variance at the first update.
         gamma: Exponent of its decay.
         key: A key, or a seed. The same key gives the same noise in every run.
+        seed: A seed, in place of a key.
     Returns:
         The transformation. State: `AddNoiseState`.
+    Raises:
+        ValueError: There is neither a key nor a seed, or both are given.
     Source:
         Neelakantan et al. (2015), Adding Gradient Noise Improves Learning, https://arxiv.org/abs/1511.06807
     Example:
@@ -86,6 +91,9 @@ def add_noise(eta: Scalar, gamma: Scalar, key: Tensor | int) -> GradientTransfor
         tensor(True)
     """
     check_not_negative("add_noise", eta=eta, gamma=gamma)
+    if (key is None) == (seed is None):
+        raise ValueError(f"add_noise: expected a key or a seed, got key={key}, seed={seed}.")
+    key = seed if key is None else key
     return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))
 
 

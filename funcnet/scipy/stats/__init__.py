@@ -6,23 +6,7 @@ Example:
 """
 
 from funcnet.scipy.stats.circular import vonmises, wrapcauchy
-from funcnet.scipy.stats.continuous import (
-    beta,
-    cauchy,
-    chi2,
-    expon,
-    gamma,
-    gennorm,
-    gumbel_l,
-    gumbel_r,
-    laplace,
-    logistic,
-    norm,
-    pareto,
-    t,
-    truncnorm,
-    uniform,
-)
+from funcnet.scipy.stats.continuous import beta, cauchy, chi2, gamma, gennorm, norm, pareto, t, truncnorm, uniform
 from funcnet.scipy.stats.discrete import (
     bernoulli,
     betabinom,
@@ -34,6 +18,7 @@ from funcnet.scipy.stats.discrete import (
     nbinom,
     poisson,
 )
+from funcnet.scipy.stats.exponential import expon, gumbel_l, gumbel_r, laplace, logistic
 from funcnet.scipy.stats.kde import gaussian_kde
 from funcnet.scipy.stats.ranks import ModeResult, mode, rankdata, sem
 

@@ -34,6 +34,12 @@ def _bernoulli_cdf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
     return torch.where(k - loc < 0, 0.0, torch.where(k - loc < 1, 1 - p, 1.0))
 
 
+def _bernoulli_ppf(q: ArrayLike, p: ArrayLike) -> Tensor:
+    q, p = floating("bernoulli", q, p)
+    value = torch.where(q <= 1 - p, 0.0, 1.0).to(q.dtype)
+    return torch.where((q >= 0) & (q <= 1) & (p >= 0) & (p <= 1), value, torch.nan)
+
+
 def _binom_logpmf(k: ArrayLike, n: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Tensor:
     k, n, p, loc = floating("binom", k, n, p, loc)
     x = k - loc
@@ -97,6 +103,20 @@ def _poisson_cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Tensor:
     return torch.where(x < 0, 0.0, torch.special.gammaincc(torch.clamp(x, min=0) + 1, mu))
 
 
+def _poisson_entropy(mu: ArrayLike, loc: ArrayLike = 0) -> Tensor:
+    """Sum over the counts that are not negligible, or for means beyond 100 take the asymptotic expansion in 1 / mu."""
+    mu = floating("poisson", mu, loc)[0]
+    small, inverse = mu <= 100, 1 / torch.clamp(mu, min=1)
+    counts = torch.arange(256, dtype=mu.dtype, device=mu.device)
+    log = _poisson_logpmf(counts, torch.where(small, mu, 1)[..., None])
+    live = log > -300
+    log = torch.where(live, log, 0)  # of a term that is 0, as are its derivatives
+    total = -(torch.exp(log) * log).sum(-1)
+    series = inverse * (1 / 12 + inverse * (1 / 24 + inverse * (19 / 360 + inverse * (9 / 80 + inverse * 863 / 2520))))
+    beyond = 0.5 * (1 + math.log(2 * math.pi)) - 0.5 * torch.log(inverse) - series
+    return torch.where(mu >= 0, torch.where(small, total, beyond), torch.nan)
+
+
 def _multinomial_logpmf(x: ArrayLike, n: ArrayLike, p: ArrayLike) -> Tensor:
     x, n, p = floating("multinomial", x, n, p)
     value = torch.lgamma(n + 1) + (torch.xlogy(x, p) - torch.lgamma(x + 1)).sum(-1)
@@ -133,12 +153,12 @@ def _multivariate_normal_logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike, a
     return -0.5 * torch.square(z).sum(-1) - 0.5 * k * math.log(2 * math.pi) - logdet
 
 
-bernoulli = Discrete("bernoulli", _bernoulli_logpmf, _bernoulli_cdf)
+bernoulli = Discrete("bernoulli", _bernoulli_logpmf, _bernoulli_cdf, _bernoulli_ppf)
 binom = Discrete("binom", _binom_logpmf, _binom_cdf)
 betabinom = Discrete("betabinom", _betabinom_logpmf)
 nbinom = Discrete("nbinom", _nbinom_logpmf, _nbinom_cdf)
 geom = Discrete("geom", _geom_logpmf, _geom_cdf)
-poisson = Discrete("poisson", _poisson_logpmf, _poisson_cdf)
+poisson = Discrete("poisson", _poisson_logpmf, _poisson_cdf, information=_poisson_entropy)
 multinomial = Discrete("multinomial", _multinomial_logpmf)
 dirichlet = Continuous("dirichlet", _dirichlet_logpdf)
 multivariate_normal = Continuous("multivariate_normal", _multivariate_normal_logpdf)

@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.numpy.promotion import ArrayLike, floating
+
 Density = Callable[..., Tensor]
+
+
+def standard(name: str, x: ArrayLike, loc: ArrayLike, scale: ArrayLike, *shapes: ArrayLike) -> tuple[Tensor, ...]:
+    """Return (x - loc) / scale, log(scale), and the parameters of shape."""
+    x, loc, scale, *rest = floating(name, x, loc, scale, *shapes)
+    return (x - loc) / scale, torch.log(scale), *rest
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,8 @@ class Continuous:
         survival: The probability of values above x; by default 1 minus the distribution.
         quantile: The inverse of the distribution, if it is known.
         log_distribution: The logarithm of the distribution, where it is more exact than log(cdf).
+        log_survival: The same for the survival.
+        upper_quantile: The inverse of the survival, where it is more exact than the quantile of 1 - q.
     """
 
     name: str
@@ -29,6 +39,8 @@ class Continuous:
     survival: Density | None = None
     quantile: Density | None = None
     log_distribution: Density | None = None
+    log_survival: Density | None = None
+    upper_quantile: Density | None = None
 
     def pdf(self, *args: Any, **kwargs: Any) -> Tensor:
         """The density."""
@@ -49,7 +61,8 @@ class Continuous:
 
     def logsf(self, *args: Any, **kwargs: Any) -> Tensor:
         """The logarithm of sf."""
-        return torch.log(self.sf(*args, **kwargs))
+        exact = self.log_survival
+        return torch.log(self.sf(*args, **kwargs)) if exact is None else exact(*args, **kwargs)
 
     def ppf(self, *args: Any, **kwargs: Any) -> Tensor:
         """The value whose cdf is q."""
@@ -57,7 +70,8 @@ class Continuous:
 
     def isf(self, q: Any, *args: Any, **kwargs: Any) -> Tensor:
         """The value whose sf is q."""
-        return self.ppf(1 - q, *args, **kwargs)
+        exact = self.upper_quantile
+        return self.ppf(1 - q, *args, **kwargs) if exact is None else exact(q, *args, **kwargs)
 
     def _known(self, function: str, f: Density | None) -> Density:
         if f is None:
@@ -72,6 +86,8 @@ class Discrete:
     name: str
     logpmf: Density
     distribution: Density | None = None
+    quantile: Density | None = None
+    information: Density | None = None
 
     def pmf(self, *args: Any, **kwargs: Any) -> Tensor:
         """The probability of k."""
@@ -79,6 +95,17 @@ class Discrete:
 
     def cdf(self, *args: Any, **kwargs: Any) -> Tensor:
         """The probability of values up to k."""
-        if self.distribution is None:
-            raise NotImplementedError(f"{self.name}: expected logpmf or pmf, got cdf, which is not available.")
-        return self.distribution(*args, **kwargs)
+        return self._known("cdf", self.distribution)(*args, **kwargs)
+
+    def ppf(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The smallest k whose cdf is at least q."""
+        return self._known("ppf", self.quantile)(*args, **kwargs)
+
+    def entropy(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The expectation of -logpmf."""
+        return self._known("entropy", self.information)(*args, **kwargs)
+
+    def _known(self, function: str, f: Density | None) -> Density:
+        if f is None:
+            raise NotImplementedError(f"{self.name}: expected logpmf or pmf, got {function}, which is not available.")
+        return f

@@ -11,6 +11,7 @@ from funcnet import random
 from funcnet.numpy import cov as covariance_of
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact
 from funcnet.random import Key
+from funcnet.scipy.special import ndtr_of
 from funcnet.tree_util import register_pytree_node_class
 
 __all__ = ["gaussian_kde"]
@@ -128,7 +129,7 @@ class gaussian_kde:  # noqa: N801
             raise ValueError(f"integrate_box_1d: expected a density of one dimension, got {self.d}.")
         start, end = floating("integrate_box_1d", low, high)
         below, above = ((x - self.dataset[0]) / torch.sqrt(self.covariance[0, 0]) for x in (start, end))
-        return torch.sum(self.weights * (torch.special.ndtr(above) - torch.special.ndtr(below)))
+        return torch.sum(self.weights * (ndtr_of(above) - ndtr_of(below)))
 
     def integrate_kde(self, other: "gaussian_kde") -> Tensor:
         """The integral of the product of two densities.
