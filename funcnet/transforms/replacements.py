@@ -19,7 +19,12 @@ Result = TypeVar("Result")
 
 _READERS: set[Any] = {Tensor.numpy, Tensor.__array__}
 # torch's error messages for values inside of wrappers, and for missing derivatives
-_ERRORS = ("Cannot access data pointer of Tensor", "Trying to use forward AD with", "derivative for")
+_ERRORS = (
+    "Cannot access data pointer of Tensor",
+    "accessing `data` under vmap transform",
+    "Trying to use forward AD with",
+    "derivative for",
+)
 
 
 def with_replacements(run: Callable[[], Result]) -> Result:
