@@ -53,7 +53,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "pooling", "strides", "systems"},
+        {"attention", "distances", "exact", "fallible", "indexing", "pooling", "sampling", "strides", "systems"},
         {"resizing", "value_checks"},
         {"table"},
     ],

@@ -85,3 +85,16 @@ def test_lanes() -> None:
 def test_padding_by_the_edge(ndim: int) -> None:
     pads = {widths: partial(functional.pad, pad=widths, mode="replicate") for widths in PADDINGS[ndim]}
     check(pads, numbers(ndim, torch.float64))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "bilinear", "bicubic"])
+def test_empty_results_are_refused_as_in_torch(mode: str) -> None:
+    x = torch.ones(1, 1, *[4] * AXES[mode])
+    for f in (functional.interpolate, jit(functional.interpolate, static_argnames=("size", "mode"))):
+        with pytest.raises(RuntimeError, match="sizes (should be )?greater than 0"):
+            f(x, size=(0,) * AXES[mode], mode=mode)
+
+
+def test_an_empty_mean_is_that_of_torch() -> None:
+    pool = functional.adaptive_avg_pool2d
+    assert jit(lambda x: pool(x, (0, 2)))(torch.ones(1, 4, 4)).shape == (1, 0, 2)

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, pooling, resizing, strides, systems, value_checks
+from funcnet.compiler.decompositions import (
+    distances,
+    exact,
+    indexing,
+    pooling,
+    resizing,
+    sampling,
+    strides,
+    systems,
+    value_checks,
+)
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
 from funcnet.compiler.errors import user_line
@@ -251,8 +261,10 @@ _OWN: dict[Any, Rule] = {
     aten.linalg_pinv.atol_rtol_tensor: systems.pinv,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
+    **distances.RULES,
     **exact.RULES,
     **pooling.RULES,
     **resizing.RULES,
+    **sampling.RULES,
     **strides.RULES,
 }

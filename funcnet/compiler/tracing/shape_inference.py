@@ -37,6 +37,8 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         if isinstance(error, NotImplementedError) or _NO_FAKE in str(error):
             raise _no_shape_rule(func) from error
         raise
+    except ZeroDivisionError as error:
+        raise RuntimeError(f"{func}: expected sizes greater than 0, got an empty axis{user_line()}.") from error
 
 
 _NO_FAKE = "no fake impl registered"

@@ -147,8 +147,11 @@ class Trace(Recorder):
             self.storage.check_strided()
         decomposition = table.find(func)
         if decomposition is not None:
-            with self.inside_rule():
-                result = decomposition(*args, **kwargs)
+            try:
+                with self.inside_rule():
+                    result = decomposition(*args, **kwargs)
+            except ZeroDivisionError:  # by a size; torch's shape rule has the error, if it is one
+                result = NotImplemented
             if result is not NotImplemented:
                 return self.laid_out(result, func, args, kwargs)
         return self.record(func, args, kwargs)
