@@ -57,7 +57,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"resizing", "value_checks"},
         {"table"},
     ],
-    "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
+    "compiler/complex_numbers": [{"parts", "radices"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
     "compiler/passes": [
         {
             "aliasing",
@@ -111,13 +111,13 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"formulas", "gamma", "lower"},
         {"calls", "elementwise", "loops", "reductions", "views"},
         {"axes", "halves", "indexing", "matrices", "sorting"},
-        {"lapack", "searching", "windows"},
+        {"fourier", "lapack", "searching", "windows"},
         {"convolution", "pooling"},
         {"table"},
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"blocks", "lapack", "primitives", "sections"},
+        {"blocks", "fourier", "lapack", "primitives", "sections"},
         {"body", "definitions", "matmul", "routines", "sort", "transpose"},
         {"cumulate", "sums"},
         {"tails"},
@@ -154,6 +154,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "doubles",
             "elementary",
             "factors",
+            "fourier",
             "halves",
             "hyperbolic",
             "integers",

@@ -45,7 +45,7 @@ through all of them, later ones straight to the kernel.
     complex_numbers/                 for kernels: operations on the real and imaginary parts of complex values
         separation.py                    replace the values of a program by their parts
         rules.py, formulas.py            the operations that are applied to parts
-        fourier.py                       Fourier transforms of short axes
+        fourier.py                       Fourier transforms; radices.py: of which axes, and by which passes
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for
@@ -53,7 +53,7 @@ through all of them, later ones straight to the kernel.
         native/unread.py                 remove the statements whose results nothing reads
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
-        native/routines.py               those that factor matrices and solve linear systems
+        native/routines.py               those that factor matrices, solve linear systems, or are Fourier transforms
         native/control.py                those that depend on a value, and calls of torch
         native/tiles.py                  copy transposed operands of nests, a few rows at a time
             native/ranges.py                 narrow statements to ranges of indices
@@ -167,7 +167,7 @@ Glossary:
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
-    routine             A C function that overwrites matrices by their factors, or right-hand sides by solutions.
+    routine             C functions that overwrite matrices by factors or transforms, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
     team                The threads that share the parts of a long statement.
     arena               Memory of one thread for temporaries that do not fit on the stack.

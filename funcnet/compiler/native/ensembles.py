@@ -8,6 +8,7 @@ lanes alone, so that the number of threads does not change results.
 import math
 from dataclasses import replace
 
+from funcnet.compiler.complex_numbers.radices import columns_at_once
 from funcnet.compiler.native import contractions
 from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.cost import Simple, operations, total
@@ -69,6 +70,8 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
             return _TILES * statement.multiplications
         *rows, columns = statement.out.shape
         return math.prod(rows) * -(-columns // most) * (_MULTIPLICATION * math.prod(statement.inner) + _ALONE)
+    if isinstance(statement, Routine) and statement.name == "fourier":
+        return _ROUTINE * statement.multiplications / columns_at_once(*statement.matrix.shape[-2:], most)
     if isinstance(statement, Routine) and not statement.is_of_lapack:
         return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE_ALONE)
     if not isinstance(statement, Nest) or _is_irregular(statement):

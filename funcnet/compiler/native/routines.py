@@ -1,4 +1,4 @@
-"""Statements that factor matrices, and solve systems with the factors."""
+"""Statements that factor matrices, solve systems with the factors, and compute Fourier transforms."""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ class Routine:
     """A C function that overwrites each matrix of a batch, which the leading axes of all views count.
 
     Attributes:
-        name: The function, in c/functions/factors.py or c/functions/lapack.py.
-        matrix: The matrices, with rows of neighbouring elements.
+        name: The function, in c/functions/factors.py or c/functions/lapack.py; or "fourier", see c/fourier.py.
+        matrix: The matrices, with rows of neighbouring elements; of Fourier transforms, an axis of both parts, one that
+            is transformed, and one of columns.
         results: Further views that it writes: pivots, and per matrix the number of the step that failed, else 0.
         operands: Views that it only reads: a triangle, or pivots.
         options: Flags.
-        work: Scratch of a routine of LAPACK.
+        work: Scratch of a routine of LAPACK or of a Fourier transform.
         copies: Of such a routine in lanes, memory for the matrix, results and operands of one lane.
     """
 
@@ -40,6 +41,8 @@ class Routine:
     def multiplications(self) -> int:
         """The number of multiplications, about."""
         size = math.prod(self.matrix.shape)
+        if self.name == "fourier":
+            return 2 * size * self.matrix.shape[-2].bit_length()
         if self.is_of_lapack:
             return _CALL * math.prod(self.matrix.shape[:-2]) + _LAPACK[self.name] * size * min(self.matrix.shape[-2:])
         return size if self.name == "permute" else size * self.matrix.shape[-2] // 2

@@ -18,6 +18,7 @@ from funcnet.compiler.native.c.functions import (
     doubles,
     elementary,
     factors,
+    fourier,
     halves,
     hyperbolic,
     integers,
@@ -78,8 +79,7 @@ class Primitive:
     def lines(self) -> int:
         """Estimate the lines of C of one use for floats, whose function the C compiler inlines."""
         text = self.floats if isinstance(self.floats, str) else ""
-        is_long = text.count(";") + text.count("_S(") > _LINES // 4
-        return _WIDE_LINES if self.wide else _LINES if is_long else 1
+        return _WIDE_LINES if self.wide else _LINES if text.count(";") + text.count("_S(") > _LINES // 4 else 1
 
 
 _LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
@@ -114,8 +114,7 @@ def _quotient(name: str, floats: str, by_lane: str) -> Primitive:
 
 
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
-    others = integers or text
-    return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
+    return Primitive(arity, Kind.TEXT, floats=text, integers=integers or text, booleans=integers or text)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -266,6 +265,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "solve_shared": _text(9, factors.solve_shared),
     "solve_one": _text(7, blocks.SOLVE_ONE),
     "nth_smallest": _sort(sorting.NTH_SMALLEST, 5),
+    **{name: _text(arity, text) for name, (arity, text) in fourier.TEXTS.items()},
 }
 
 
