@@ -6,14 +6,13 @@ from collections.abc import Sequence
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
 _LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
 _POWER_TERMS = {"f32": 7, "f64": 13}  # of the same series, for the logarithm of a power
-_NORMAL_TERMS = {"f32": 5, "f64": 10}  # of the series of (Phi(x) - 1/2) / x in x², |x| up to 1/2
 
 # Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE), interpolated at Chebyshev points
 MILLS = {
     "f32": (
-        0.7595542073249817, -0.625129759311676, 0.4182276129722595, -0.2205154448747635, 0.08527115732431412,
-        -0.019366195425391197, -0.0007469236152246594, 0.0021848692558705807, -0.00037006085040047765,
-        -0.00023744763166178018,
+        0.7444160794408465, -0.5655617798057208, 0.3154246681506337, -0.1160522616565, 0.01741093087950851,
+        0.0064898950875091265, -0.003194031263591728, -0.0004964920216812122, 0.00044729432246625985,
+        0.0001255792676197557,
     ),
     "f64": (
         0.769193049750063, -0.6653825028900567, 0.49530561596997635, -0.3135331566713044, 0.16502036617038662,
@@ -158,15 +157,12 @@ STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 
 
 def texts(scalar: str) -> dict[str, str]:
     """Return the series in the functions of a floating type."""
-    root = math.sqrt(2 * math.pi)
-    normal = [(-0.5) ** k / (math.factorial(k) * (2 * k + 1) * root) for k in range(_NORMAL_TERMS[scalar])]
     angle = [(-1) ** (k // 2) * (math.pi / 2) ** k / math.factorial(k) for k in range(20)]
     return {
         "EXPSERIES": _exponential(0, scalar),
         "EXP2SERIES": _exponential(2, scalar, math.log(2)),
         "EXPM1SERIES": _exponential(2, scalar),
         "LOGSERIES": _polynomial([2 / (2 * k + 1) for k in range(1, _LOG_TERMS[scalar] + 1)], "q"),
-        "NORMALSERIES": _polynomial(normal, "s"),
         "MILLSSERIES": _polynomial(MILLS[scalar], "v"),
         "ERFSERIES": _polynomial(ERF[scalar], "r"),
         "ERFDISTANCE": _polynomial(ERF_DISTANCE, "w") if scalar == "f32" else "erfc_tail_S(a)",
