@@ -128,11 +128,11 @@ static inline T nextafter_S(T a, T b) {
   const T next = sel_S(i == j, b, sel_S(i == 0, least, step));
   return sel_S((a != a) | (b != b), a + b, next);
 }"""
-# log(1 + e) = 2 artanh(e / (2 + e)) for e up to 1, the exponential of x. Below LEAST it is flushed to zero
+# log(1 + e) = 2 artanh(e / (2 + e)) for e up to 1, the exponential of x. From LEAST on it is
+# zero, as for two infinities, whose difference is NaN
 _LOGADDEXP = """
 static INLINED T NAME_S(T a, T b) {
-  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
-  const T x = sel_S(d < K(LEAST), K(LEAST), d); REDUCED
+  const T high = maximum_S(a, b), d = -abs_S(a - b), x = sel_S(d > K(LEAST), d, K(LEAST)); REDUCED
   const T e = p * float_S((n + BIAS) << P), s = e / (K(2.0) + e), q = s * s, t = s * K(TWICE);
   return high + fma_S(t * q, LONGARTANHSERIES, t);
 }"""
