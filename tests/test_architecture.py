@@ -166,7 +166,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "special",
             "transposes",
         },
-        {"blocks"},
+        {"bessel", "blocks", "quantiles"},
     ],
 }
 HEIGHT = {

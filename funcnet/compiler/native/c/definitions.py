@@ -58,7 +58,7 @@ _LOG = """
   const I e = (bits_S(y) - SQRTHALF) >> P;
   const T f = float_S(bits_S(y) - (e << P)) - K(1.0), k = CONVERT(e, T) - lift;
   const T s = f / (K(2.0) + f), q = s * s, h = K(0.5) * f * f;
-  const T t = fma_S(s, h + q * (LOGSERIES), k * K(LN2LO));
+  const T t = fma_S(LOGFACTOR, LOGSERIES, k * K(LN2LO));
   const T v = fma_S(k, K(LN2HI), f - (h - t));"""
 
 _LIFTS = """
