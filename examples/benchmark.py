@@ -252,7 +252,7 @@ PARTS = {
 def main() -> None:
     """Measure all parts, or one."""
     parser = options.parser(
-        __doc__, takes="8 min, and with --quick 1 min", seed="seed of the first parameters and the data"
+        __doc__, takes="15 min, and with --quick 5 min", seed="seed of the first parameters and the data"
     )
     parser.add_argument("--rounds", type=options.count, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
