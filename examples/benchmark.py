@@ -232,6 +232,9 @@ def growth_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     ]
 
 
+PART = """measure this part only: nets, the training runs; calls, first calls, new processes, draws, optimizers, threads
+and memory; curvature, derivatives next to torch.func; programs, operations and programs with the same text for JAX; or
+growth, first calls by stage and series of sizes"""
 MISSED = ["goal missed", "ratio", "goal", "cause"]
 
 
@@ -252,11 +255,11 @@ PARTS = {
 def main() -> None:
     """Measure all parts, or one."""
     parser = options.parser(
-        __doc__, takes="8 min, and with --quick 1 min", seed="seed of the first parameters and the data"
+        __doc__, takes="15 min, and with --quick 5 min", seed="seed of the first parameters and the data"
     )
     parser.add_argument("--rounds", type=options.count, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
-    parser.add_argument("--part", choices=PARTS, help="measure this part only")
+    parser.add_argument("--part", choices=PARTS, help=PART)
     parser.add_argument("--only", metavar="TEXT", help="measure only what has this text in its name")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
     parser.add_argument("--jax", metavar="PYTHON", help="an interpreter with JAX; by default this one, if it has JAX")
