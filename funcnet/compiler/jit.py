@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, program_key, trace_call
@@ -92,8 +92,8 @@ def jit(
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
             runs of more than two seconds.
     Returns:
-        A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
-        itself. Its `explain(*args)` says which backend runs these arguments and why.
+        A callable with the arguments of f. Inside a transformation or your own torch function mode, or where torch's
+        autograd is recording, it calls f itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: backend is not one of these names; or, at a call, a static argument is not hashable or has tensors.
         TypeError: f or progress is not callable, or an argument holds tensors and is not a pytree node.
@@ -159,7 +159,7 @@ class Jit(Shown, Generic[P, R]):
         """Make a call that is not like a recent one."""
         if forks.is_new:
             forks.adapt()
-        if is_disabled() or transformed():
+        if is_disabled() or transformed() or _torch.has_foreign_modes():
             return self._untraced(args, kwargs)
         request = self._request(args, kwargs)
         if not are_plain(request.tensors):
