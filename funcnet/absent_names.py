@@ -2,6 +2,19 @@
 
 INSTEAD = {
     "funcnet": {
+        "version": "use fn.__version__",
+        "threefry_partitionable": "the numbers are those of threefry in its partitionable form",
+        "stages": "use fn.jit(f).lower(*args)",
+        "numpy_rank_promotion": "operands of different rank broadcast",
+        "no_tracing": "use fn.disable_jit",
+        "new_ref": "use values in the carry of a loop",
+        "legacy_prng_key": "keys are tensors, those of fn.random.key and of fn.random.PRNGKey alike",
+        "fwd_and_bwd": "use fn.vjp",
+        "float0": "the gradient of an integer is None",
+        "enable_custom_prng": "keys are tensors of threefry2x32",
+        "Ref": "use values in the carry of a loop",
+        "P": "use fn.distributed",
+        "Device": "use torch.device",
         "api_util": "see fn.tree_util for trees",
         "check_tracer_leaks": "a tensor of an ended trace raises an error in any case",
         "checking_leaks": "a tensor of an ended trace raises an error in any case",
@@ -24,7 +37,7 @@ INSTEAD = {
         "enable_x64": "dtypes follow the inputs, so float64 tensors give float64 results",
         "ensure_compile_time_eval": "values that do not depend on arguments are computed at compile time in any case",
         "example_libraries": "use fn.serial and the layers, with keys='stax' for the numbers of stax, and fn.optim",
-        "experimental": "use fn.scipy.integrate.odeint for experimental.ode, and fn.distributed for shard_map",
+        "experimental": "use fn.scipy.integrate.odeint, fn.distributed for shard_map, torch._assert_async for checkify",
         "export": "use fn.bridge.export",
         "ffi": "use torch.library.custom_op",
         "interpreters": "use fn.make_program for the program of a function",
@@ -73,9 +86,16 @@ INSTEAD = {
         "ufunc": "use jnp.vectorize, and jnp.sum or fn.at(x)[i].add for the methods reduce and at of a function",
     },
     "funcnet.lax": {
+        "ragged_dot_general": "use jnp.einsum with a mask of the groups",
+        "pcast": "values need no mark for the axes along which they vary",
+        "optimization_barrier_p": "use lax.optimization_barrier",
+        "igamma_grad_a": "fn.grad differentiates in x only; use finite differences for a",
+        "dtype": "use x.dtype",
+        "create_token": "operations run in the order of the program",
+        "PrecisionLike": "use lax.Precision",
+        "ConvDimensionNumbers": "pass a tuple of names to lax.conv_general_dilated",
         "after_all": "operations run in the order of the program",
         "composite": "use a Python function",
-        "cond_p": "there are no primitives; use lax.cond",
         "conv_dimension_numbers": "pass the names to lax.conv_general_dilated",
         "conv_general_dilated_local": "use lax.conv_general_dilated_patches and jnp.einsum",
         "empty": "use jnp.empty",
@@ -88,8 +108,6 @@ INSTEAD = {
         "rng_bit_generator": "use fn.random.bits",
         "rng_uniform": "use fn.random.uniform",
         "scaled_dot": "scale the operands of lax.dot",
-        "scan_p": "there are no primitives; use lax.scan",
-        "while_p": "there are no primitives; use lax.while_loop",
         "with_sharding_constraint": "use fn.distributed",
     },
     "funcnet.scipy": {
@@ -112,12 +130,18 @@ INSTEAD = {
         "tridiagonal": "use lax.linalg.eigh",
     },
     "funcnet.debug": {
+        "visualize_sharding": "tensors have one device, x.device",
         "breakpoint": "use fn.disable_jit and Python's breakpoint",
         "inspect_array_sharding": "tensors have one device, x.device",
         "log": "use fn.debug.print",
         "visualize_array_sharding": "tensors have one device, x.device",
     },
     "funcnet.tree_util": {
+        "tree_reduce_associative": "use fn.tree_util.tree_reduce",
+        "flatten_one_level_with_keys": "use fn.tree_util.tree_flatten_with_path with is_leaf",
+        "flatten_one_level": "use fn.tree_util.tree_flatten with is_leaf",
+        "KeyPath": "a path is a tuple",
+        "KeyEntry": "use fn.tree_util.DictKey, fn.tree_util.SequenceKey and fn.tree_util.GetAttrKey",
         "default_registry": "use fn.tree_util.register_pytree_node",
         "is_tree_node": "use fn.tree_util.tree_structure",
         "tree_broadcast": "use fn.tree_util.tree_map, of the prefix over subtrees",
@@ -163,6 +187,8 @@ INSTEAD = {
 def absent(module: str, name: str) -> AttributeError:
     """Return the error for a name that a module does not have."""
     instead = INSTEAD.get(module, {}).get(name)
+    if instead is None and module.startswith("funcnet.lax") and name.endswith("_p"):
+        instead = "there are no primitives; use the function of this name"
     if instead is None:
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     return AttributeError(f"{module} has no {name!r}: {instead}.")

@@ -51,7 +51,7 @@ def make_program(
 ) -> Callable[..., Program]: ...
 @overload
 def make_program(
-    f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: bool
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: Literal[True]
 ) -> Callable[..., tuple[Program, Any]]: ...
 def make_program(
     f: Callable[..., Any], static_argnums: int | Sequence[int] = (), *, return_shape: bool = False

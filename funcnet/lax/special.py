@@ -33,9 +33,6 @@ def _unary(name: str, f: Callable[[Tensor], Tensor], doc: str) -> Callable[[Arra
     return named(function, name, doc)
 
 
-igamma = _binary("igamma", torch.special.gammainc, "The lower regularised incomplete gamma function of (a, x).")
-igammac = _binary("igammac", torch.special.gammaincc, "The upper regularised incomplete gamma function of (a, x).")
-zeta = _binary("zeta", torch.special.zeta, "The Hurwitz zeta function of (x, q).")
 complex = _binary("complex", torch.complex, "The complex numbers with these real and imaginary parts.")
 bessel_i0e = _unary(
     "bessel_i0e", torch.special.i0e, "exp(-abs(x)) i0(x), with the modified Bessel function of order 0."
@@ -74,6 +71,21 @@ def fft(x: ArrayLike, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Te
     f: Any = getattr(torch.fft, kind + "n")
     result: Tensor = f(inexact(as_tensor("fft", x)), lengths, tuple(range(-len(lengths), 0)))
     return result
+
+
+def igamma(a: ArrayLike, x: ArrayLike) -> Tensor:
+    """The lower regularised incomplete gamma function."""
+    return torch.special.gammainc(*floating("igamma", a, x))
+
+
+def igammac(a: ArrayLike, x: ArrayLike) -> Tensor:
+    """The upper regularised incomplete gamma function."""
+    return torch.special.gammaincc(*floating("igammac", a, x))
+
+
+def zeta(x: ArrayLike, q: ArrayLike) -> Tensor:
+    """The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ..."""
+    return torch.special.zeta(*floating("zeta", x, q))
 
 
 _SIGNED = {torch.uint8: torch.int8, torch.uint16: torch.int16, torch.uint32: torch.int32}  # with the same bits

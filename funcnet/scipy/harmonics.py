@@ -47,7 +47,7 @@ def bessel_jn(z: ArrayLike, *, v: int, n_iter: int = 50) -> Tensor:
     tiny = x.abs() < 1e-5
     half = torch.where(tiny, 1, x).double() / 2
     after, value = torch.zeros_like(half), torch.full_like(half, 1e-250)
-    norm, orders = torch.zeros_like(half), []
+    norm, orders = torch.zeros_like(half), list[Tensor]()
     for k in range(n_iter, -1, -1):  # value is proportional to J of order k
         norm = norm + (value if k == 0 else 2 * value if k % 2 == 0 else 0)
         orders = [value, *orders] if k <= v else orders

@@ -1,6 +1,7 @@
 """Hypergeometric functions of real numbers: power series, after transformations that make them converge fast."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def _loop(x: Tensor, lower: Tensor, upper: Sequence[Tensor], slopes: bool = Fals
     small = torch.finfo(x.dtype).eps / 8
     last = torch.stack([a.abs() for a in (*upper, lower)]).amax(0)  # where terms may grow once more
 
-    def step(state: _State) -> _State:
+    def step(state: Any) -> Any:
         k, term, slope, total, of_total, active = state
         factors = torch.stack([lower + k, *[a + k for a in upper]])
         ratio = x / (factors[0] * (k + 1))
@@ -81,7 +82,7 @@ def _loop(x: Tensor, lower: Tensor, upper: Sequence[Tensor], slopes: bool = Fals
         return k + 1, term, slope, total, of_total, active & (moving | ((k < last) & (term != 0)))
 
     one, none = torch.ones_like(x), torch.zeros((1 + len(upper), *x.shape), dtype=x.dtype, device=x.device)
-    start = torch.zeros((), dtype=x.dtype, device=x.device), one, none, one, none, one > 0
+    start: _State = torch.zeros((), dtype=x.dtype, device=x.device), one, none, one, none, one > 0
     *_, total, of_total, active = while_loop(lambda state: state[-1].any() & (state[0] < _LONGEST), step, start)
     return torch.where(active, torch.nan, total), of_total
 

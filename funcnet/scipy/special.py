@@ -143,7 +143,6 @@ spence = _unary("spence", _spence, "Spence's function: the integral of log(t) / 
 gamma = _unary("gamma", _gamma, "The gamma function.")
 digamma = psi = _unary("digamma", torch.digamma, "The derivative of gammaln.")
 ndtr = _unary("ndtr", ndtr_of, "The distribution function of the normal distribution.")
-ndtri = _unary("ndtri", torch.special.ndtri, "The inverse of ndtr.")
 log_ndtr = _unary("log_ndtr", log_ndtr_of, "log(ndtr(x)), exact for small x.")
 i0 = _unary("i0", torch.special.i0, "The modified Bessel function of the first kind of order 0.")
 i0e = _unary("i0e", torch.special.i0e, "exp(-abs(x)) i0(x).")
@@ -151,16 +150,61 @@ i1 = _unary("i1", torch.special.i1, "The modified Bessel function of the first k
 i1e = _unary("i1e", torch.special.i1e, "exp(-abs(x)) i1(x).")
 xlogy = _binary("xlogy", torch.xlogy, "x log(y), 0 for x = 0.")
 xlog1py = _binary("xlog1py", torch.special.xlog1py, "x log(1 + y), 0 for x = 0.")
-betaln = _binary("betaln", _beta_log, "The logarithm of the beta function of positive numbers.")
-beta = _binary("beta", _beta, "gamma(a) gamma(b) / gamma(a + b).")
-boxcox = _binary("boxcox", _box_cox, "(x^power - 1) / power, and log(x) for the power 0.")
-boxcox1p = _binary("boxcox1p", _box_cox_1p, "boxcox of 1 + x, exact for small x.")
-gammainc = _binary("gammainc", torch.special.gammainc, "The lower regularised incomplete gamma function of (a, x).")
-gammaincc = _binary("gammaincc", torch.special.gammaincc, "The upper regularised incomplete gamma function of (a, x).")
-zeta = _binary("zeta", torch.special.zeta, "The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ...")
-rel_entr = _binary("rel_entr", _relative_entropy, "p log(p / q), 0 for p = 0.")
-kl_div = _binary("kl_div", _divergence, "p log(p / q) - p + q.")
-poch = _binary("poch", _pochhammer, "gamma(z + m) / gamma(z), for positive z and z + m.")
+
+
+def betaln(a: ArrayLike, b: ArrayLike) -> Tensor:
+    """The logarithm of the beta function of positive numbers."""
+    return _beta_log(*floating("betaln", a, b))
+
+
+def beta(a: ArrayLike, b: ArrayLike) -> Tensor:
+    """gamma(a) gamma(b) / gamma(a + b)."""
+    return _beta(*floating("beta", a, b))
+
+
+def boxcox(x: ArrayLike, lmbda: ArrayLike) -> Tensor:
+    """(x^lmbda - 1) / lmbda, and log(x) for the power 0."""
+    return _box_cox(*floating("boxcox", x, lmbda))
+
+
+def boxcox1p(x: ArrayLike, lmbda: ArrayLike) -> Tensor:
+    """boxcox of 1 + x, exact for small x."""
+    return _box_cox_1p(*floating("boxcox1p", x, lmbda))
+
+
+def gammainc(a: ArrayLike, x: ArrayLike) -> Tensor:
+    """The lower regularised incomplete gamma function."""
+    return torch.special.gammainc(*floating("gammainc", a, x))
+
+
+def gammaincc(a: ArrayLike, x: ArrayLike) -> Tensor:
+    """The upper regularised incomplete gamma function."""
+    return torch.special.gammaincc(*floating("gammaincc", a, x))
+
+
+def zeta(x: ArrayLike, q: ArrayLike) -> Tensor:
+    """The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ..."""
+    return torch.special.zeta(*floating("zeta", x, q))
+
+
+def rel_entr(p: ArrayLike, q: ArrayLike) -> Tensor:
+    """p log(p / q), 0 for p = 0."""
+    return _relative_entropy(*floating("rel_entr", p, q))
+
+
+def kl_div(p: ArrayLike, q: ArrayLike) -> Tensor:
+    """p log(p / q) - p + q."""
+    return _divergence(*floating("kl_div", p, q))
+
+
+def poch(z: ArrayLike, m: ArrayLike) -> Tensor:
+    """gamma(z + m) / gamma(z), for positive z and z + m."""
+    return _pochhammer(*floating("poch", z, m))
+
+
+def ndtri(p: ArrayLike) -> Tensor:
+    """The inverse of ndtr."""
+    return torch.special.ndtri(inexact(as_tensor("ndtri", p)))
 
 
 def comb(N: ArrayLike, k: ArrayLike, exact: bool = False, repetition: bool = False) -> Tensor:  # noqa: N803
@@ -201,11 +245,27 @@ def factorial(n: ArrayLike, exact: bool = False) -> Tensor:
 def polygamma(n: ArrayLike, x: ArrayLike) -> Tensor:
     """The n-th derivative of digamma, for n >= 0: (-1)^(n+1) n! zeta(n + 1, x)."""
     if isinstance(n, int):
-        return torch.polygamma(n, inexact(as_tensor("polygamma", x)))
+        return _polygamma(n, inexact(as_tensor("polygamma", x)))
     order, point = floating("polygamma", n, x)
     sign = torch.where(torch.remainder(order, 2) == 0, -1.0, 1.0)
     value = sign * torch.exp(torch.lgamma(order + 1)) * torch.special.zeta(order + 1, point)
     return torch.where(order == 0, torch.digamma(point), value)
+
+
+def _polygamma(n: int, x: Tensor) -> Tensor:
+    """Compute positive x by zeta: torch.polygamma(1, x) has an error of 1e-9 in float64, too."""
+    if n == 0:
+        return torch.digamma(x)
+    factor = float((-1) ** (n + 1) * math.factorial(n))
+
+    def value(x: Tensor) -> Tensor:
+        by_zeta = factor * torch.special.zeta(torch.full_like(x, n + 1), torch.where(x > 0, x, 1))
+        return torch.where(x > 0, by_zeta, torch.polygamma(n, x))
+
+    differentiable = custom_jvp(value)
+    differentiable.defjvps(lambda tangent, _, x: tangent * _polygamma(n + 1, x))
+    result: Tensor = differentiable(x)
+    return result
 
 
 def multigammaln(a: ArrayLike, d: int) -> Tensor:

@@ -146,3 +146,22 @@ def test_quantiles_of_a_bernoulli_distribution():
     assert_close(fn.scipy.stats.bernoulli.ppf(q, 0.3), torch.tensor([0, 0, 1, 1, math.nan, math.nan]), equal_nan=True)
     with pytest.raises(NotImplementedError, match="binom: expected logpmf or pmf, got ppf, which is not available"):
         fn.scipy.stats.binom.ppf(q, 3, 0.3)
+
+
+def test_arguments_have_the_names_of_jax():
+    x = torch.tensor(0.5)
+    assert_close(SPECIAL.gammainc(a=1.0, x=x), 1 - torch.exp(-x))
+    assert_close(SPECIAL.beta(a=x, b=x), torch.tensor(math.pi))
+    assert_close(SPECIAL.boxcox(x, lmbda=2.0), torch.tensor(-0.375))
+    assert_close(SPECIAL.kl_div(p=x, q=x) + SPECIAL.rel_entr(p=x, q=x) + SPECIAL.ndtri(p=x), torch.tensor(0.0))
+    assert_close(SPECIAL.zeta(2.0, q=torch.tensor(1.0)), torch.tensor(math.pi**2 / 6))
+    assert_close(fn.lax.igammac(a=1.0, x=x), torch.exp(-x))
+
+
+def test_polygamma_to_the_last_digits():
+    x = torch.tensor([0.3, 1.0, 10.0], dtype=torch.float64)
+    expected = torch.tensor([12.245364546107735, math.pi**2 / 6, 0.10516633568168575], dtype=torch.float64)  # SciPy's
+    assert_close(SPECIAL.polygamma(1, x), expected, rtol=1e-13, atol=0)
+    fn.checking.check_grads(lambda x: SPECIAL.polygamma(1, x), (x,), order=2, atol=1e-5, rtol=1e-6)
+    assert_close(fn.jit(fn.grad(lambda x: SPECIAL.polygamma(1, x).sum()))(x), SPECIAL.polygamma(2, x))
+    assert_close(SPECIAL.polygamma(1, -x[:1]), torch.polygamma(1, -x[:1]))

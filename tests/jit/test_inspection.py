@@ -85,3 +85,26 @@ def test_static_arguments_must_be_hashable():
             f(X, option)
     with pytest.raises(ValueError, match="static argument 'option'"):
         f(X, option=[1, 2])
+
+
+def test_a_program_comes_with_the_shapes_of_its_results():
+    program, shapes = fn.make_program(lambda x, n: {"y": x * n}, static_argnums=(1,), return_shape=True)(
+        torch.ones(3), 2
+    )
+    assert "aten.mul.Tensor(v0, 2)" in str(program)
+    assert shapes == {"y": fn.ShapeDtypeStruct((3,), torch.float32)}
+
+
+@pytest.mark.parametrize("dtype", ["int32", int, torch.int32])
+def test_dtypes_of_shapes_have_several_names(dtype):
+    assert fn.eval_shape(lambda x: x + 1, fn.ShapeDtypeStruct([2], dtype)).dtype == torch.int32
+
+
+def test_a_shape_needs_a_dtype():
+    with pytest.raises(TypeError, match="ShapeDtypeStruct: expected a dtype, .* got 'tensor'"):
+        fn.ShapeDtypeStruct((2,), "tensor")
+
+
+def test_options_of_jit_may_be_none():
+    options = {"static_argnums": None, "static_argnames": None, "donate_argnums": None, "donate_argnames": None}
+    assert fn.jit(lambda x, n: x * n, backend=None, **options)(torch.ones(1), 3).item() == 3

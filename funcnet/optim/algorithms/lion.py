@@ -59,7 +59,11 @@ def scale_by_lion(
         tensor([1., 1.])
     """
     check_fraction("scale_by_lion", b1=b1, b2=b2)
-    signs = {"hard": torch.sign, "smooth": partial(_smooth_sign, slope=smooth_beta), "refined": _refined_sign}
+    signs: dict[str, Callable[[Tensor], Tensor]] = {
+        "hard": torch.sign,
+        "smooth": partial(_smooth_sign, slope=smooth_beta),
+        "refined": _refined_sign,
+    }
     if mode not in signs:
         raise ValueError(f"scale_by_lion: expected mode to be one of {', '.join(signs)}, got {mode!r}.")
     update = partial(_lion_update, b1=b1, b2=b2, sign=signs[mode])

@@ -91,10 +91,11 @@ def add_noise(
         tensor(True)
     """
     check_not_negative("add_noise", eta=eta, gamma=gamma)
-    if (key is None) == (seed is None):
+    given = [source for source in (key, seed) if source is not None]
+    if len(given) != 1:
         raise ValueError(f"add_noise: expected a key or a seed, got key={key}, seed={seed}.")
-    key = seed if key is None else key
-    return on_pairs(with_state(AddNoiseState, partial(_noise_init, key=key), partial(_noise, eta=eta, gamma=gamma)))
+    init, update = partial(_noise_init, key=given[0]), partial(_noise, eta=eta, gamma=gamma)
+    return on_pairs(with_state(AddNoiseState, init, update))
 
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:
