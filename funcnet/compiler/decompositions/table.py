@@ -258,6 +258,7 @@ _OWN: dict[Any, Rule] = {
     aten._linalg_det.default: systems.det,
     aten._linalg_slogdet.default: systems.slogdet,
     aten.linalg_lu.default: systems.lu,
+    aten.linalg_lstsq.default: systems.lstsq,
     aten.linalg_pinv.atol_rtol_tensor: systems.pinv,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
