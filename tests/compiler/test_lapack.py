@@ -20,6 +20,7 @@ VECTORS = {
     "svd of rank": lambda x: linalg.svd(x, full_matrices=False),
     "qr": linalg.qr,
     "complete qr": lambda x: linalg.qr(x, "complete"),
+    "geqrf": torch.geqrf,
     "householder_product": lambda x: (linalg.householder_product(tall(x), 1 / (2 + tall(x)[..., 0, :].square())),),
 }
 ALONE = {  # in programs of their own: next to the vectors, these results are those of the same operation
@@ -134,6 +135,13 @@ def test_torch_factors_large_matrices_and_those_without_lapack(
     x, compiled = numbers(3, 3), jit(lambda x: linalg.qr(x)[1] * 2, backend="native")
     assert torch.equal(compiled(x), linalg.qr(x)[1] * 2)
     assert [*compiled.explain(x).calls] == ["aten.linalg_qr.default"]
+
+
+@pytest.mark.parametrize("f", [linalg.eigvals, lambda x: linalg.eig(x)[0]])
+def test_eigenvalues_alone_need_no_eigenvectors(f: Callable[[Tensor], Tensor]) -> None:
+    x, compiled = numbers(2, 4, 4), jit(f, backend="native")
+    assert torch.equal(compiled(x), linalg.eigvals(x))
+    assert [*compiled.explain(x).calls] == ["aten._linalg_eigvals.default"]
 
 
 def test_empty_matrices() -> None:

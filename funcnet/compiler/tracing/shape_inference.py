@@ -82,7 +82,15 @@ def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None
     return solution, none, a.new_empty(a.shape[:-2], dtype=torch.int64), none.clone()
 
 
-_SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
+def _geqrf(a: Tensor) -> tuple[Tensor, ...]:
+    """Return the shapes of reflectors in columns of memory, and of their scales."""
+    if a.ndim < 2:
+        raise RuntimeError(f"torch.geqrf: input must have at least 2 dimensions{user_line()}.")
+    *batch, m, n = a.shape
+    return a.new_empty(*batch, n, m).mT, a.new_empty(*batch, min(m, n))
+
+
+_SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq, torch.ops.aten.geqrf.default: _geqrf}
 
 
 def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -56,11 +56,8 @@ def _svd(
 
 def _qr(lowering: Lowering, x: Value, mode: str = "reduced") -> list[Value]:
     """Return Q, unless the mode is "r", and R."""
-    *batch, m, n = x.shape
-    rank, a = min(m, n), _columns(lowering, x, varying=varies(x))
-    tau = lowering.temporary((*batch, rank), x.dtype, a.varying)
-    work = lowering.temporary(lowering.target.workspace("geqrf", x.dtype, m, n, m)[:1], x.dtype, False)
-    _add(lowering, Routine("reflect", a, (tau,), (), (), (work,)))
+    (*batch, m, n), (a, tau) = x.shape, _reflectors(lowering, x)
+    rank = min(m, n)
     rows = m if mode == "complete" else rank
     columns = transposed(a)
     triangle = lowering.map((*batch, rows, n), _of_upper, _part(columns, rows, n))
@@ -71,6 +68,21 @@ def _qr(lowering: Lowering, x: Value, mode: str = "reduced") -> list[Value]:
         lowering.store(q, Splat(Const(0, x.dtype), q.shape))
     lowering.store(_part(q, min(rows, n), m), _part(a, min(rows, n), m))
     return [_product(lowering, q, tau), triangle]
+
+
+def _geqrf(lowering: Lowering, x: Value) -> list[Value]:
+    a, tau = _reflectors(lowering, x)
+    return [transposed(a), tau]
+
+
+def _reflectors(lowering: Lowering, x: Value) -> tuple[View, View]:
+    """Return the triangle and the reflectors of Q below it, in columns, and the scales of these."""
+    *batch, m, n = x.shape
+    a = _columns(lowering, x, varying=varies(x))
+    tau = lowering.temporary((*batch, min(m, n)), x.dtype, a.varying)
+    work = lowering.temporary(lowering.target.workspace("geqrf", x.dtype, m, n, m)[:1], x.dtype, False)
+    _add(lowering, Routine("reflect", a, (tau,), (), (), (work,)))
+    return a, tau
 
 
 def _householder_product(lowering: Lowering, x: Value, tau: Value) -> Value:
@@ -189,6 +201,7 @@ _RULES: dict[str, Rule] = {
     "_linalg_eigh": _eigh,
     "_linalg_svd": _svd,
     "linalg_qr": _qr,
+    "geqrf": _geqrf,
     "linalg_householder_product": _householder_product,
     "linalg_lstsq": _least_squares,
     "linalg_matrix_exp": _matrix_exp,
