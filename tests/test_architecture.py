@@ -153,6 +153,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "arcs",
             "doubles",
             "elementary",
+            "exponentials",
             "factors",
             "fourier",
             "halves",

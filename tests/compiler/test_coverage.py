@@ -39,7 +39,7 @@ FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
 WIDE = ("reduce", "substitute", "solve_one", "transpose")  # functions of vectors of neighbouring elements only
-LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors")
+LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors", "solve_least", "matrix_exp")
 ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
 SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}

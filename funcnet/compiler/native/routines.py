@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from funcnet.compiler.native.buffers import View
 
-_LAPACK = {"eigh": 10, "svd": 20, "reflect": 2, "multiply_reflectors": 2}  # routines, and the relative work of each
+# routines that compute one lane after another, and the relative work of each
+_BY_LANE = {"eigh": 10, "svd": 20, "reflect": 2, "multiply_reflectors": 2, "solve_least": 3, "matrix_exp": 10}
 _CALL = 1000  # operations in whose time LAPACK factors a small matrix
 
 
@@ -20,8 +21,9 @@ class Routine:
         results: Further views that it writes: pivots, and per matrix the number of the step that failed, else 0.
         operands: Views that it only reads: a triangle, or pivots.
         options: Flags.
-        work: Scratch of a routine of LAPACK or of a Fourier transform.
+        work: Scratch of a Fourier transform, or of a routine that computes one lane after another.
         copies: Of such a routine in lanes, memory for the matrix, results and operands of one lane.
+        numbers: Numbers in the dtype of the matrices.
     """
 
     name: str
@@ -31,11 +33,12 @@ class Routine:
     options: tuple[bool, ...] = ()
     work: tuple[View, ...] = ()
     copies: tuple[View, ...] = ()
+    numbers: tuple[float, ...] = ()
 
     @property
-    def is_of_lapack(self) -> bool:
-        """Whether LAPACK computes it, one lane after another."""
-        return self.name in _LAPACK
+    def is_by_lane(self) -> bool:
+        """Whether it computes one lane after another, by scalars, as those of LAPACK do."""
+        return self.name in _BY_LANE
 
     @property
     def multiplications(self) -> int:
@@ -43,6 +46,6 @@ class Routine:
         size = math.prod(self.matrix.shape)
         if self.name == "fourier":
             return 2 * size * self.matrix.shape[-2].bit_length()
-        if self.is_of_lapack:
-            return _CALL * math.prod(self.matrix.shape[:-2]) + _LAPACK[self.name] * size * min(self.matrix.shape[-2:])
+        if self.is_by_lane:
+            return _CALL * math.prod(self.matrix.shape[:-2]) + _BY_LANE[self.name] * size * min(self.matrix.shape[-2:])
         return size if self.name == "permute" else size * self.matrix.shape[-2] // 2

@@ -85,6 +85,14 @@ def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None
     return solution, none, a.new_empty(a.shape[:-2], dtype=torch.int64), none.clone()
 
 
+def _geqrf(a: Tensor) -> tuple[Tensor, ...]:
+    """Return the shapes of reflectors in columns of memory, and of their scales."""
+    if a.ndim < 2:
+        raise RuntimeError(f"torch.geqrf: input must have at least 2 dimensions{user_line()}.")
+    *batch, m, n = a.shape
+    return a.new_empty(*batch, n, m).mT, a.new_empty(*batch, min(m, n))
+
+
 def _in_place(function: Operation) -> Callable[..., Tensor]:
     """Return a shape rule that raises torch's errors for a result that does not fit the target in shape or dtype.
 
@@ -96,6 +104,7 @@ def _in_place(function: Operation) -> Callable[..., Tensor]:
 
 _SHAPES = {
     aten.linalg_lstsq.default: _lstsq,
+    aten.geqrf.default: _geqrf,
     aten._efficientzerotensor.default: torch.empty,  # torch's rule returns a tensor that it treats as zero
     aten.atan2_.default: _in_place(aten.atan2.default),
     aten.copysign_.Tensor: _in_place(aten.copysign.Tensor),
