@@ -59,7 +59,17 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
     ],
     "compiler/complex_numbers": [{"parts", "radices"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
     "compiler/passes": [
-        {"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}
+        {
+            "aliasing",
+            "dead_code",
+            "hoist",
+            "lane_checks",
+            "placements",
+            "predication",
+            "saved_values",
+            "stacked_sums",
+            "varying",
+        }
     ],
     "compiler/tracing": [
         {"arguments", "layouts", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
