@@ -66,6 +66,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "lane_checks",
             "placements",
             "predication",
+            "saved_values",
             "stacked_sums",
             "varying",
             "zero_tensors",

@@ -37,6 +37,7 @@ through all of them, later ones straight to the kernel.
         passes/placements.py             collect writes to slices, and gradients of reads of them
         passes/aliasing.py               copy results that are arguments, or views of them
         passes/stacked_sums.py           write sums over a stack as additions
+        passes/saved_values.py           save values in a loop that its derivative would recompute
         passes/dead_code.py              remove the operations that no result depends on
         passes/hoist.py                  move loop-invariant operations in front of their loop
         passes/predication.py            select where a condition differs between lanes

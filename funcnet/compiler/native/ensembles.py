@@ -71,7 +71,8 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
         *rows, columns = statement.out.shape
         return math.prod(rows) * -(-columns // most) * (_MULTIPLICATION * math.prod(statement.inner) + _ALONE)
     if isinstance(statement, Routine) and statement.name == "fourier":
-        return _ROUTINE * statement.multiplications / columns_at_once(*statement.matrix.shape[-2:], most)
+        n, columns = statement.matrix.shape[-2:]
+        return _ROUTINE * statement.multiplications / columns_at_once(n, columns, most)
     if isinstance(statement, Routine) and not statement.is_by_lane:
         return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE_ALONE)
     if not isinstance(statement, Nest) or _is_irregular(statement):

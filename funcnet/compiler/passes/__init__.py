@@ -9,6 +9,7 @@ from funcnet.compiler.passes.hoist import hoist
 from funcnet.compiler.passes.lane_checks import filled
 from funcnet.compiler.passes.placements import place
 from funcnet.compiler.passes.predication import predicate
+from funcnet.compiler.passes.saved_values import save
 from funcnet.compiler.passes.stacked_sums import add_stacked
 from funcnet.compiler.passes.varying import varying
 from funcnet.compiler.passes.zero_tensors import resolve_zeros
@@ -20,7 +21,7 @@ def run(program: Program) -> Program:
     """Run all passes.
 
     Resolve zero tangents, fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove
-    dead code, hoist, select where a condition varies between lanes, and find the varying values.
+    dead code, save values in loops, hoist, select where a condition varies between lanes, and find the varying values.
     """
     program = replace(program, block=resolve_zeros(checked(program).block))
     if program.in_dims is not None:
@@ -29,6 +30,8 @@ def run(program: Program) -> Program:
     unalias(checked(program).block)
     program = replace(program, block=add_stacked(checked(program).block))
     remove_dead(checked(program).block)
+    if save(program.block, lanes=program.in_dims is not None):
+        remove_dead(checked(program).block)
     program = checked(replace(checked(program), block=hoist(program.block)))
     if program.in_dims is not None:
         block = predicate(program.block, varying(program.block, program.in_dims))

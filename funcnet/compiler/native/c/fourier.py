@@ -14,8 +14,8 @@ def fourier(writer: Writer, r: Routine) -> None:
     if not math.prod(r.matrix.shape):
         return
     writer.open("")
-    for name, size in {"x": r.matrix, "work": r.work[0], **({"middle": r.work[1]} if len(r.work) > 1 else {})}.items():
-        writer.put(f"{writer.type(size)} *const {name} = {writer.name(size.buffer)} + {size.offset};")
+    for name, view in zip(("x", "work", "middle"), (r.matrix, *r.work), strict=False):
+        writer.put(f"{writer.type(view)} *const {name} = {writer.name(view.buffer)} + {view.offset};")
     printer, p, q = _Printer(writer, r), *(divided(n) if columns == 1 else (n, 1))
     for size in sorted({p, q} - {1}):
         printer.table(f"w{size}", 1, size)
