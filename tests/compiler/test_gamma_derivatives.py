@@ -1,4 +1,4 @@
-"""digamma and polygamma in native kernels, against torch's values in float64; its trigamma is within 5e-10 only."""
+"""digamma and polygamma in native kernels, against torch's values in float64."""
 
 import math
 
@@ -10,12 +10,9 @@ import funcnet as fn
 
 POINTS = [0.0, -0.0, math.inf, -math.inf, math.nan, 0.5, 1.0, 2.0, 10.0, -1.0, -2.0, -2.5, 1e-30, 1e17, 1e30]
 FUNCTIONS = {
-    "digamma": (torch.digamma, torch.digamma),
-    "polygamma 0": (lambda x: torch.polygamma(0, x), torch.digamma),
-    "trigamma": (
-        lambda x: torch.polygamma(1, x),
-        lambda x: torch.where(x.isinf(), torch.polygamma(1, x), torch.special.zeta(2.0, x)),
-    ),
+    "digamma": torch.digamma,
+    "polygamma 0": lambda x: torch.polygamma(0, x),
+    "trigamma": lambda x: torch.polygamma(1, x),
 }
 
 
@@ -34,10 +31,10 @@ def arguments(dtype):
 @pytest.mark.parametrize("transform", [lambda f: f, fn.vmap], ids=["whole", "lanes"])
 def test_values_equal_those_of_float64(transform, dtype):
     x = arguments(dtype)
-    jitted = fn.jit(transform(lambda x: [f(x) for f, _ in FUNCTIONS.values()]), backend="native")
+    jitted = fn.jit(transform(lambda x: [f(x) for f in FUNCTIONS.values()]), backend="native")
     assert not jitted.explain(x).calls
-    for got, (_, reference) in zip(jitted(x), FUNCTIONS.values(), strict=True):
-        want = reference(x.double()).to(dtype)
+    for got, f in zip(jitted(x), FUNCTIONS.values(), strict=True):
+        want = f(x.double()).to(dtype)
         torch.testing.assert_close(got, want, **ACCURACY[dtype], equal_nan=True)
 
 
@@ -52,15 +49,14 @@ def test_derivatives_of_a_likelihood_are_native_in_lanes():
     for f in (slope, curvature):
         jitted = fn.jit(fn.vmap(f), backend="native")
         assert not jitted.explain(s, x).calls
-        assert fn.tree.difference(jitted(s, x), fn.vmap(f)(s, x), rtol=1e-8) is None
+        assert fn.tree.difference(jitted(s, x), fn.vmap(f)(s, x), rtol=1e-12) is None
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("transform", [lambda f: f, fn.vmap], ids=["whole", "lanes"])
 def test_higher_orders(transform, dtype):
     x = arguments(dtype)
-    x = x[~x.isinf()]
     orders = (2, 3, 15)  # in the middle between poles, the terms of high even orders cancel
     jitted = fn.jit(transform(lambda x: [torch.polygamma(n, x) for n in orders]), backend="native")
     assert not jitted.explain(x).calls

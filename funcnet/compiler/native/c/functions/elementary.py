@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
+# Normal results are p times 2^n, by an addition to the exponent of p; the sum with infinity is NaN for NaN
 EXP = """
 static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
-  const T p = EXPSERIES;
-  const I h = n >> 1;
-  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
-  return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
+  const T p = EXPSERIES, y = float_S(bits_S(p) + (n << P));
+  return sel_S(x < K(EXPFIRST), K(0.0), sel_S(x <= K(EXPLAST), y, x + K(INFINITY_)));
 }"""
 _REDUCED2 = """
   const T z = x + K(MAGIC), r = x - (z - K(MAGIC)), r2 = r * r;
@@ -16,9 +15,8 @@ _REDUCED2 = """
   const I n = bits_S(z) - bits_S(K(MAGIC));"""
 EXP2 = f"""
 static inline T exp2_S(T x) {{ {_REDUCED2}
-  const I h = n >> 1;
-  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
-  return sel_S(x >= K(BIAS + 1), K(INFINITY_), sel_S(x < K(-BIAS - P), K(0.0), y));
+  const T y = float_S(bits_S(p) + (n << P));
+  return sel_S(x < K(1 - BIAS), K(0.0), sel_S(x < K(BIAS + 1), y, x + K(INFINITY_)));
 }}"""
 EXPM1 = """
 static inline T expm1_S(T x) { REDUCE
@@ -41,8 +39,8 @@ static inline T tanh_S(T y) {
   const T a = abs_S(y), x = a + a; REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), s = float_S((n - 1 + BIAS) << P);
-  const T h = fma_S(s, p, s - K(0.5)), q = a * a, small = fma_S(a * q, fma_S(q, K(2.0 / 15), K(-1.0 / 3)), a);
-  return copysign_S(sel_S(a > K(FLAT), K(1.0), sel_S(a < K(STEEP), small, h / (h + K(1.0)))), y);
+  const T h = fma_S(s, p, s - K(0.5));
+  return copysign_S(sel_S(a > K(FLAT), K(1.0), h / (h + K(1.0))), y);
 }"""
 LOG = """
 static inline T log_S(T x) {
