@@ -44,6 +44,11 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #define IN_REGISTER(x)
 #endif
 #endif
+#ifdef __has_builtin
+#define HAS(name) __has_builtin(name)
+#else
+#define HAS(name) 0
+#endif
 #define IN_MEMORY(x) __asm__("" : "+m"(x));
 #if defined(__FMA__) || defined(__aarch64__)
 #define FUSED 1  // fma rounds once
