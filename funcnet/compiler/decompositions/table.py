@@ -37,8 +37,8 @@ def find(func: Any) -> Rule | None:
     rule = rules().get(func)
     if rule is not None:
         return rule
-    if func.namespace == "prims":
-        return func.impl_aten  # torch's rules may end in its own primitives
+    if func.namespace == "prims":  # torch's rules may end in its own primitives, of which one writes in place
+        return Tensor.to if func._schema.name == "prims::convert_element_type" else func.impl_aten
     return func.decompose if is_composite(func) else None
 
 

@@ -52,10 +52,10 @@ class Storage:
             parent = self.read(tensor.lineage.parent)
             if parent is not tensor.seen:
                 view, device = tensor.lineage, tensor.device
-                (tensor.value,) = self.recorder.apply(
-                    view.func, (parent, *view.args), view.kwargs, [tensor.meta], device
-                )
-                tensor.seen = parent
+                (value,) = self.recorder.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
+                if self.recorder.home[value] in self.recorder.conditional:
+                    return value  # of this branch; others compute the view again
+                tensor.value, tensor.seen = value, parent
         return tensor.value
 
     def check_lost(self) -> None:
