@@ -28,6 +28,7 @@ _MESSAGES = {  # patterns of messages of torch and Python
     r"(mean|var|std)\(\): could not infer output dtype": r"numpy.\1(x), which converts integers and bools",
     r'only concatenate tuple \(not "(int|float|Tensor|Tracer)"'
     r"|operand type\(s\) for .*torch\.return_types": "numpy.max(x, axis) or numpy.min(x, axis)",
+    r"'torch.dtype' object is not callable": "numpy.asarray(x, dtype)",
     r"step must be greater than zero": "numpy.flip(x, axis)",
     r"not implemented for 'UInt(16|32)'|Promotion for uint16, uint32": (
         "numpy.right_shift(x, y), numpy.add(x, y) and so on for unsigned integers"

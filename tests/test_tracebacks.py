@@ -112,6 +112,7 @@ ARRAY_METHODS = {  # of JAX's arrays, and the function to use
     "std": (lambda x: x.std(0, ddof=1), "numpy.std"),
     "max over two axes": (lambda x: x.max(axis=(0, 1)), "numpy.max"),
     "initial": (lambda x: x.min(axis=0, initial=1.0), "numpy.min"),
+    "dtype": (lambda x: fn.numpy.float32(x), "numpy.asarray"),
     "reversed": (lambda x: x[::-1], "numpy.flip"),
     "order": (lambda x: x.reshape(-1, order="F"), "numpy.reshape"),
     "repeat": (lambda x: x.repeat(2, axis=0), "numpy.repeat"),

@@ -5,13 +5,14 @@ silence: `std` divides by n, `split(x, 3)` makes three parts, `max(x, axis)` ret
 elements, integers divided by integers are float32, and sums of bools are int32. They work inside `jit`, `vmap` and
 derivatives. An array is a torch.Tensor with torch's own methods and operators: `x.std()` is that of torch. Instead of
 the methods `x.astype(t)` and `x.at[i].set(v)` there are `jnp.astype(x, t)` and `fn.at(x)[i].set(v)`. Torch's
-operators do not subtract bools: write `jnp.subtract(1, mask)` for `1 - mask`.
+operators do not subtract bools, and most of them lack uint16 and uint32: write `jnp.subtract(1, mask)` for `1 - mask`
+and `jnp.right_shift(x, 3)` for `x >> 3`.
 
 Dtypes are those of JAX with 64-bit types switched off: numbers, lists and numpy arrays become float32, int32, complex64
 or bool. float64 and int64 tensors keep their dtype, and so does a numpy array for which it is asked:
 `jnp.asarray(array, dtype=jnp.float64)`. Dtypes are torch's and are not called: `jnp.float32(x)` is written as
-`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 are int32;
-indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
+`jnp.asarray(x, jnp.float32)`. Other differences to jax.numpy: operands may be lists; sums of uint8 and uint16 are
+int32; indexing a tensor, `x[i]`, raises an error for an index out of range, while `take` and `at` do not.
 
 Derivatives at kinks are those of JAX: that of abs at 0 is 1, where that of torch.abs is 0. Where those of JAX are NaN,
 these are finite, as in torch: of x ** 0.0, arctan2 and norms at 0.
