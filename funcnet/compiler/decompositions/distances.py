@@ -50,6 +50,8 @@ def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _norm(difference: Tensor, p: float) -> Tensor:
+    if p == 0:
+        return torch.where(difference.isnan(), difference, (difference != 0).to(difference.dtype)).sum(-1)
     return torch.linalg.vector_norm(difference, p, -1)
 
 
@@ -61,7 +63,8 @@ def _pulled(difference: Tensor, grad: Tensor, distances: Tensor, p: float) -> Te
     if p == 1:
         return grad * sign
     if p == math.inf:
-        return torch.where(difference.abs() == distances, grad * sign, 0)
+        lack = difference.abs() - distances
+        return torch.where(lack == 0, grad * sign, 0 * lack)  # NaN remains NaN
     if p == 2:
         return torch.where(distances == 0, 0, grad * difference / distances)
     is_zero = (distances == 0) | ((difference == 0) if p < 1 else False)

@@ -22,6 +22,8 @@ def _sample_backward(
     if not _is_usual(x, grid):
         return NotImplemented
     corners, cotangents = sampling.corners(x, grid, mode, padding, align), grad.flatten(2)
+    if x.ndim == 5:  # where torch's kernel finds places of NaN outside, other than when it samples
+        cotangents = torch.where(grid.isnan().any(-1).flatten(1)[:, None], 0, cotangents)
     images = _of_images(x, corners, cotangents) if mask[0] else None
     return images, _of_grid(x, grid, corners, cotangents, mode, padding, align)
 
