@@ -28,9 +28,9 @@ class Tap(NamedTuple):
 
 
 class Corner(NamedTuple):
-    """An element for each sample: its index in the volume, whether it is inside, and the taps along all axes."""
+    """An element for each sample: its number in the volume, whether it is inside, and the taps along all axes."""
 
-    index: Tensor
+    element: Tensor
     is_inside: Tensor
     taps: tuple[Tap, ...]
 
@@ -55,14 +55,14 @@ def grid_sample(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -
 def corners(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> list[Corner]:
     """List the elements of images (n, c, *sizes) that the samples at a grid (n, *counts, axes) depend on."""
     sizes, coordinates = x.shape[2:], grid.flatten(1, -2).flip(-1).unbind(-1)
-    options = {"align": align, "is_volume": len(sizes) == 3}
-    axes = [_taps(*axis, mode, padding, **options) for axis in zip(coordinates, sizes, strict=True)]
+    is_volume = len(sizes) == 3
+    axes = [_taps(*axis, mode, padding, align, is_volume) for axis in zip(coordinates, sizes, strict=True)]
     return [_corner(taps, sizes) for taps in product(*axes)]
 
 
 def sampled(values: Tensor, corner: Corner) -> Tensor:
     """Return the elements of volumes (n, c, size) at a corner of the samples, (n, c, samples); 0 outside."""
-    index = corner.index[:, None].expand(-1, values.shape[1], -1)
+    index = corner.element[:, None].expand(-1, values.shape[1], -1)
     return torch.where(corner.is_inside[:, None], values.gather(2, index), 0)
 
 
@@ -89,7 +89,7 @@ def _corner(taps: tuple[Tap, ...], sizes: Sequence[int]) -> Corner:
     return Corner(index, is_inside, taps)
 
 
-def _taps(coordinate: Tensor, size: int, mode: int, padding: int, align: bool, *, is_volume: bool) -> list[Tap]:
+def _taps(coordinate: Tensor, size: int, mode: int, padding: int, align: bool, is_volume: bool) -> list[Tap]:
     place = _place(coordinate, size, align)
     if mode == CUBIC:
         return _cubic(place, lambda place: _padded(place, size, padding, align))
