@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _CUBIC = -0.75  # the parameter of the kernel of cubic convolution
+_FAR = 2**31 - 1  # the largest int, and more than torch's kernels of volumes accept
 LINEAR, NEAREST, CUBIC = range(3)
 ZEROS, BORDER, REFLECTION = range(3)
 
@@ -27,9 +28,9 @@ class Tap(NamedTuple):
 
 
 class Corner(NamedTuple):
-    """An element for each sample: its index in the volume, whether it is inside, and the taps along all axes."""
+    """An element for each sample: its number in the volume, whether it is inside, and the taps along all axes."""
 
-    index: Tensor
+    element: Tensor
     is_inside: Tensor
     taps: tuple[Tap, ...]
 
@@ -54,13 +55,14 @@ def grid_sample(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -
 def corners(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> list[Corner]:
     """List the elements of images (n, c, *sizes) that the samples at a grid (n, *counts, axes) depend on."""
     sizes, coordinates = x.shape[2:], grid.flatten(1, -2).flip(-1).unbind(-1)
-    axes = [_taps(coordinate, size, mode, padding, align) for coordinate, size in zip(coordinates, sizes, strict=True)]
+    is_volume = len(sizes) == 3
+    axes = [_taps(*axis, mode, padding, align, is_volume) for axis in zip(coordinates, sizes, strict=True)]
     return [_corner(taps, sizes) for taps in product(*axes)]
 
 
 def sampled(values: Tensor, corner: Corner) -> Tensor:
     """Return the elements of volumes (n, c, size) at a corner of the samples, (n, c, samples); 0 outside."""
-    index = corner.index[:, None].expand(-1, values.shape[1], -1)
+    index = corner.element[:, None].expand(-1, values.shape[1], -1)
     return torch.where(corner.is_inside[:, None], values.gather(2, index), 0)
 
 
@@ -87,11 +89,11 @@ def _corner(taps: tuple[Tap, ...], sizes: Sequence[int]) -> Corner:
     return Corner(index, is_inside, taps)
 
 
-def _taps(coordinate: Tensor, size: int, mode: int, padding: int, align: bool) -> list[Tap]:
+def _taps(coordinate: Tensor, size: int, mode: int, padding: int, align: bool, is_volume: bool) -> list[Tap]:
     place = _place(coordinate, size, align)
     if mode == CUBIC:
         return _cubic(place, lambda place: _padded(place, size, padding, align))
-    place = _padded(place, size, padding, align)
+    place = _padded(place, size, padding, align, is_volume=is_volume)
     one = torch.ones_like(place)
     if mode == NEAREST:
         return [Tap(place.detach().round(), one, one - one)]
@@ -123,12 +125,14 @@ def _place(coordinate: Tensor, size: int, align: bool) -> Tensor:
     return (coordinate + 1) * ((size - 1) / 2) if align else (coordinate + 1) * (size / 2) - 0.5
 
 
-def _padded(place: Tensor, size: int, padding: int, align: bool) -> Tensor:
+def _padded(place: Tensor, size: int, padding: int, align: bool, *, is_volume: bool = False) -> Tensor:
+    """Move places inside, unless outside is 0; torch's kernels differ in where NaN is."""
     if padding == ZEROS:
-        return place
+        return torch.where(place.abs() < _FAR, place, -100.0) if is_volume else place
     if padding == REFLECTION:
         place, _ = _reflected(place, size, align)
-    return torch.where(place > 0, torch.where(place < size - 1, place, size - 1), 0)  # NaN becomes 0
+    below = torch.where(place < size - 1, place, size - 1)
+    return torch.where(place <= 0, 0, below) if is_volume else torch.where(place > 0, below, 0)
 
 
 def _reflected(place: Tensor, size: int, align: bool) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ is the sum of the logarithms and both constants are values.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,10 +48,15 @@ def _product(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     value = torch.scatter_reduce(_nonzero(x).detach(), dim, index, _nonzero(source).detach(), "prod")
     logarithm = sums(_logarithm)
     growth = (logarithm - logarithm.detach()).exp()
-    first, second, third = (sums(lambda x, k=k: torch.where(x == 0, x, 0) ** k) for k in (1, 2, 3))
+    first, second, third = (sums(partial(_zeros, k)) for k in (1, 2, 3))
     products = [torch.ones_like(first), first, (first**2 - second) / 2, (first**3 - 3 * first * second + 2 * third) / 6]
     count = sums(lambda x: (x == 0).to(x.dtype))
     return value * growth * sum(torch.where(count == k, product, 0) for k, product in enumerate(products))
+
+
+def _zeros(power: int, x: Tensor) -> Tensor:
+    """Return powers of the zeros, and 0 for other numbers."""
+    return torch.where(x == 0, x, 0) ** power
 
 
 def _logarithm(x: Tensor) -> Tensor:

@@ -14,7 +14,10 @@ def _between(x: Tensor, y: Tensor, p: float, mode: int | None) -> Any:
     """Return the distances between the points of x and those of y: cdist without a matrix product."""
     if not _is_usual(x, y):
         return NotImplemented
-    return _norm(x[..., :, None, :] - y[..., None, :, :], p)
+    difference = x[..., :, None, :] - y[..., None, :, :]
+    if p == math.inf:  # in torch's kernel, unlike that of pdist, NaN is not the largest
+        return torch.where(difference.isnan(), 0, difference.abs()).amax(-1)
+    return _norm(difference, p)
 
 
 def _between_backward(grad: Tensor, x: Tensor, y: Tensor, p: float, distances: Tensor) -> Any:
@@ -50,18 +53,22 @@ def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _norm(difference: Tensor, p: float) -> Tensor:
+    if p == 0:
+        return torch.where(difference.isnan(), difference, (difference != 0).to(difference.dtype)).sum(-1)
     return torch.linalg.vector_norm(difference, p, -1)
 
 
 def _pulled(difference: Tensor, grad: Tensor, distances: Tensor, p: float) -> Tensor:
     """Return the cotangent of differences; it is 0 where torch's is, at a distance of 0."""
-    grad, distances, sign = grad[..., None], distances[..., None], difference.sign()
+    grad, distances = grad[..., None], distances[..., None]
+    sign = torch.where(difference.isnan(), difference, difference.sign())
     if p == 0:
         return torch.zeros_like(difference)
     if p == 1:
         return grad * sign
     if p == math.inf:
-        return torch.where(difference.abs() == distances, grad * sign, 0)
+        lack = difference.abs() - distances
+        return torch.where(lack == 0, grad * sign, torch.where(lack.isnan(), lack, 0))
     if p == 2:
         return torch.where(distances == 0, 0, grad * difference / distances)
     is_zero = (distances == 0) | ((difference == 0) if p < 1 else False)

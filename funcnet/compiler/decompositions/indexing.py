@@ -100,7 +100,7 @@ def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Any:
 
 def _masked_scatter_backward(grad: Tensor, mask: Tensor, sizes: Sequence[int]) -> Any:
     """Return the cotangent of the source, whose elements that were not needed have none."""
-    size = math.prod(sizes)
+    size, (grad, mask) = math.prod(sizes), torch.broadcast_tensors(grad, mask)
     places = torch.where(mask, _ranks(mask), size).reshape(-1)
     return grad.new_zeros(size + 1).scatter(0, places, grad.reshape(-1))[:size].reshape(sizes)
 

@@ -22,6 +22,9 @@ def _sample_backward(
     if not _is_usual(x, grid):
         return NotImplemented
     corners, cotangents = sampling.corners(x, grid, mode, padding, align), grad.flatten(2)
+    if x.ndim == 5:  # where torch's kernel finds places of NaN outside, other than when it samples
+        is_nan = ~grid.isfinite() if padding == sampling.REFLECTION else grid.isnan()
+        cotangents = torch.where(is_nan.any(-1).flatten(1)[:, None], 0, cotangents)
     images = _of_images(x, corners, cotangents) if mask[0] else None
     return images, _of_grid(x, grid, corners, cotangents, mode, padding, align)
 
@@ -30,7 +33,7 @@ def _of_images(x: Tensor, corners: Sequence[sampling.Corner], cotangents: Tensor
     total = torch.zeros_like(x.flatten(2))
     for corner in corners:
         parts = torch.where(corner.is_inside[:, None], cotangents * corner.weight[:, None], 0)
-        total = total.scatter_add(2, corner.index[:, None].expand(parts.shape), parts)
+        total = total.scatter_add(2, corner.element[:, None].expand(parts.shape), parts)
     return total.reshape(x.shape)
 
 

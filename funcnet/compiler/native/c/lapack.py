@@ -69,7 +69,7 @@ def _multiply_reflectors(r: Routine, arrays: list[str], work: list[str]) -> list
 def _solve_least(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
     (b, rank, a), (floats, integers), (n, m) = arrays, work, r.operands[0].shape[-2:]
     k, rows = r.matrix.shape[-2:]
-    return [a, m, n, b, k, rows, rank, r.numbers[0], floats, r.work[0].shape[0], integers]
+    return [a, m, n, b, k, rows, rank, repr(r.numbers[0]), floats, r.work[0].shape[0], integers]
 
 
 def _matrix_exp(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
