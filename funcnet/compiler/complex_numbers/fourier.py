@@ -10,13 +10,14 @@ import torch
 
 from funcnet._torch import Operation
 from funcnet.compiler.complex_numbers.parts import Emitter, Pair, Real
-from funcnet.compiler.complex_numbers.radices import padded
+from funcnet.compiler.complex_numbers.radices import padded, radices
 from funcnet.compiler.complex_numbers.separation import Rule, Separation
 from funcnet.compiler.program import Apply, Var
 
 aten = torch.ops.aten
 _MOST = 1 << 20  # elements of an array, from which on torch is as fast with several threads
 _SHORT = 16  # the most elements of an axis of neighbours that is transformed as columns
+_LARGE = 8  # the largest radix of others
 _FEW = 8  # the least columns that are
 
 _LIBRARY = torch.library.Library("funcnet", "FRAGMENT")
@@ -85,7 +86,7 @@ def _transformed(emitter: Emitter, parts: Sequence[Var], dim: int, sign: int) ->
         return [*parts]
     batch, n, columns = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
     others = [axis for axis in range(len(shape)) if axis != dim]
-    if columns == 1 and n <= _SHORT and batch > 1 and padded(n) == n:
+    if columns == 1 and batch >= _FEW and (n <= _SHORT or max(radices(n), default=0) > _LARGE):
         order, sizes = [dim, *others], (1, n, batch)
     elif 1 < columns < _FEW or (columns > 1 and padded(n) > n):
         order, sizes = [*others, dim], (batch * columns, n, 1)

@@ -12,7 +12,7 @@ Source:
 
 import math
 
-MOST = 31  # the largest prime factor of an axis
+MOST = 61  # the largest prime factor of an axis
 
 
 def radices(n: int) -> list[int]:

@@ -86,7 +86,7 @@ static INLINED void fourier_odd_S(const T *x, const T *z, T *y, T *v, i64 n, i64
   for (i64 p = 0; p < m; ++p)
     for (i64 q = 0; q < s; ++q) {
       const i64 from = q + s * p, to = q + s * p * r;
-      T a[15], b[15], c[15], d[15], re = x[from], im = z[from];  // sums and differences of elements k and r - k
+      T a[30], b[30], c[30], d[30], re = x[from], im = z[from];  // sums and differences of elements k and r - k
       for (i64 k = 1; k <= half; ++k) {
         const i64 at = from + k * h, other = from + (r - k) * h;
         a[k - 1] = x[at] + x[other], b[k - 1] = z[at] + z[other];
