@@ -41,7 +41,8 @@ SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
 WIDE = ("reduce", "substitute", "solve_one", "transpose")  # functions of vectors of neighbouring elements only
 LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors", "solve_least", "matrix_exp")
 ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
-SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
+TABLES = ("fourier_roots", "fourier_chirp", "fourier_filter", "fourier_times", "root")
+SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS, *TABLES)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 

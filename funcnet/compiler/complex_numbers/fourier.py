@@ -10,13 +10,14 @@ import torch
 
 from funcnet._torch import Operation
 from funcnet.compiler.complex_numbers.parts import Emitter, Pair, Real
-from funcnet.compiler.complex_numbers.radices import radices
+from funcnet.compiler.complex_numbers.radices import padded, radices
 from funcnet.compiler.complex_numbers.separation import Rule, Separation
 from funcnet.compiler.program import Apply, Var
 
 aten = torch.ops.aten
 _MOST = 1 << 20  # elements of an array, from which on torch is as fast with several threads
 _SHORT = 16  # the most elements of an axis of neighbours that is transformed as columns
+_LARGE = 8  # the largest radix of others
 _FEW = 8  # the least columns that are
 
 _LIBRARY = torch.library.Library("funcnet", "FRAGMENT")
@@ -27,7 +28,7 @@ _LIBRARY.impl("fourier", lambda re, im: (torch.empty_like(re), torch.empty_like(
 def _forward_or_back(separation: Separation, op: Apply) -> bool:
     """Transform complex numbers."""
     x, dims, normalization, is_forward = op.args
-    if not _is_for_kernels(x.shape, dims):
+    if not _is_for_kernels(separation, x.shape, dims):
         return False
     emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
@@ -41,7 +42,7 @@ def _forward_or_back(separation: Separation, op: Apply) -> bool:
 def _of_real(separation: Separation, op: Apply) -> bool:
     """Transform real numbers, the last axis first; the first half of it is kept."""
     x, dims, normalization, is_half = op.args
-    if not _is_for_kernels(x.shape, dims):
+    if not _is_for_kernels(separation, x.shape, dims):
         return False
     emitter = separation.emitter(op)
     x = emitter.cast(x)
@@ -59,7 +60,7 @@ def _to_real(separation: Separation, op: Apply) -> bool:
     """Transform the first half of the coefficients of real numbers back to these, along the last axis at last."""
     x, dims, normalization, _ = op.args
     shape = op.outputs[0].shape
-    if not _is_for_kernels(shape, dims):
+    if not _is_for_kernels(separation, shape, dims):
         return False
     emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
@@ -71,9 +72,10 @@ def _to_real(separation: Separation, op: Apply) -> bool:
     return True
 
 
-def _is_for_kernels(shape: Sequence[int], dims: Sequence[int]) -> bool:
+def _is_for_kernels(separation: Separation, shape: Sequence[int], dims: Sequence[int]) -> bool:
     """Tell whether a kernel transforms these axes faster than torch."""
-    return 0 < math.prod(shape) <= _MOST and all(shape[dim] == 1 or radices(shape[dim]) for dim in dims)
+    are_short = not separation.has_lanes or all(padded(shape[dim]) == shape[dim] for dim in dims)
+    return are_short and 0 < math.prod(shape) <= _MOST
 
 
 def _transformed(emitter: Emitter, parts: Sequence[Var], dim: int, sign: int) -> list[Var]:
@@ -84,9 +86,9 @@ def _transformed(emitter: Emitter, parts: Sequence[Var], dim: int, sign: int) ->
         return [*parts]
     batch, n, columns = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
     others = [axis for axis in range(len(shape)) if axis != dim]
-    if columns == 1 and n <= _SHORT and batch > 1:
+    if columns == 1 and batch >= _FEW and (n <= _SHORT or max(radices(n), default=0) > _LARGE):
         order, sizes = [dim, *others], (1, n, batch)
-    elif 1 < columns < _FEW:
+    elif 1 < columns < _FEW or (columns > 1 and padded(n) > n):
         order, sizes = [*others, dim], (batch * columns, n, 1)
     else:
         order, sizes = [*range(len(shape))], (batch, n, columns)

@@ -12,7 +12,7 @@ Source:
 
 import math
 
-MOST = 31  # the largest prime factor of an axis
+MOST = 61  # the largest prime factor of an axis
 
 
 def radices(n: int) -> list[int]:
@@ -29,6 +29,17 @@ def radices(n: int) -> list[int]:
             found.append(k)
             rest //= k
     return found if rest == 1 else []
+
+
+def padded(n: int) -> int:
+    """Return the length of the transforms for an axis: of one with a large prime factor, that of a convolution.
+
+    With 2 j k = j^2 + k^2 - (k - j)^2, X[k] = c_k sum over j of (c_j x[j]) / c_(k - j), where c_j = exp(-pi i j^2 / n).
+
+    Source:
+        Bluestein (1970), A linear filtering approach to the computation of discrete Fourier transform.
+    """
+    return n if n <= 1 or radices(n) else 1 << (2 * n - 2).bit_length()
 
 
 def divided(n: int) -> tuple[int, int]:

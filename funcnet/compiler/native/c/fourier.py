@@ -1,8 +1,10 @@
 """Fourier transforms in C: passes over blocks of columns, as many as a vector holds; see `complex_numbers.radices`."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from funcnet.compiler.complex_numbers.radices import columns_at_once, divided, radices
+from funcnet.compiler.complex_numbers.radices import columns_at_once, divided, padded, radices
 from funcnet.compiler.native.c.writer import NAMES, Writer
 from funcnet.compiler.native.cost import operations
 from funcnet.compiler.native.routines import Routine
@@ -14,23 +16,18 @@ def fourier(writer: Writer, r: Routine) -> None:
     if not math.prod(r.matrix.shape):
         return
     writer.open("")
-    for name, view in zip(("x", "work", "middle"), (r.matrix, *r.work), strict=False):
+    for name, view in zip(("x", "work", "middle", "longer"), (r.matrix, *r.work), strict=False):
         writer.put(f"{writer.type(view)} *const {name} = {writer.name(view.buffer)} + {view.offset};")
-    printer, p, q = _Printer(writer, r), *(divided(n) if columns == 1 else (n, 1))
-    for size in sorted({p, q} - {1}):
-        printer.table(f"w{size}", 1, size)
-    if q > 1:
-        printer.table("turns", p, q)
+    printer = _Printer(writer, r)
+    printer.tables()
     writer.open(f"for (i64 b = 0; b < {batch}; ++b)")
     if operations(r, writer.target) > writer.target.poll_between:
         writer.stop()
     parts = [f"x + b * {2 * n * columns} + {i * n * columns}" for i in (0, 1)]
-    middle = [f"middle + {i * n}" for i in (0, 1)]
-    if q > 1:
-        printer.transform(parts, middle, p, q, turned=True)
-        printer.transform(middle, parts, q, p, transposed=True)
+    if printer.size > n:
+        printer.convolve(parts, n)
     else:
-        printer.transform(parts, parts, n, columns)
+        printer.run(parts)
     writer.close()
     writer.close()
 
@@ -41,27 +38,71 @@ class _Printer:
     Attributes:
         kind: The type of an element: a scalar, or a vector of lanes or of neighbouring elements.
         width: How many columns it holds.
+        size: The length of the transforms.
+        rows, columns: The matrix whose columns are transformed and then, if it is an axis, its rows.
+        is_axis: Whether the matrix is one.
     """
 
     def __init__(self, writer: Writer, r: Routine) -> None:
         self.writer, self.scalar = writer, NAMES[r.matrix.dtype]
-        *_, n, columns = r.matrix.shape
+        *_, self.n, columns = r.matrix.shape
+        self.is_axis, self.size = columns == 1, padded(self.n) if columns == 1 else self.n
+        self.rows, self.columns = divided(self.size) if self.is_axis else (self.size, columns)
         self.kind, self.width = writer.type(r.matrix), 1
         if not r.matrix.varying:
-            self.width = columns_at_once(n, columns, writer.target.vector // r.matrix.dtype.itemsize)
+            self.width = columns_at_once(self.size, columns, writer.target.vector // r.matrix.dtype.itemsize)
         if self.width > 1:
             self.kind = f"w{self.width}{self.scalar}"
         self.length = r.work[0].shape[0] // (4 * self.width)
 
-    def table(self, name: str, rows: int, columns: int) -> None:
-        """Print a table of roots, which the first run computes; threads that do at the same time find the same."""
-        self.writer.put(f"static {self.scalar} {name}[{2 * rows * columns}];")
+    def tables(self) -> None:
+        """Print the tables, which the first run computes; threads that do at the same time find the same."""
+        is_matrix = self.is_axis and self.columns > 1
+        for size in sorted({self.rows, self.columns if is_matrix else 1} - {1}):
+            with self.table(f"w{size}", 2 * size):
+                self.scalars("fourier_roots", f"w{size}", 1, 1, size, size)
+        if is_matrix:
+            with self.table("turns", 2 * self.size):
+                self.scalars("fourier_roots", "turns", 0, self.rows, self.columns, self.size)
+        if self.size > self.n:
+            with self.table("chirp", 2 * self.n):
+                self.scalars("fourier_chirp", "chirp", self.n)
+            with self.table("filter", 2 * self.size):
+                self.scalars("fourier_filter", "chirp", self.n, "longer", self.size)
+                self.run(self.longer)
+                self.writer.put(f"for (i64 i = 0; i < {2 * self.size}; ++i) filter[i] = longer[i];")
+
+    @contextmanager
+    def table(self, name: str, size: int) -> Iterator[None]:
+        """Print a table around the statements that compute it."""
+        self.writer.put(f"static {self.scalar} {name}[{size}];")
         self.writer.put(f"static int has_{name};")
         self.writer.open(f"if (!__atomic_load_n(&has_{name}, __ATOMIC_ACQUIRE))")
-        arguments = (name, int(rows == 1), rows, columns, rows * columns)
-        self.writer.put(f"{self.writer.call('fourier_roots', self.scalar, *map(str, arguments))};")
+        yield
         self.writer.put(f"__atomic_store_n(&has_{name}, 1, __ATOMIC_RELEASE);")
         self.writer.close()
+
+    @property
+    def longer(self) -> list[str]:
+        """Both parts of an axis that is padded."""
+        return ["longer", f"longer + {self.size}"]
+
+    def convolve(self, parts: list[str], n: int) -> None:
+        """Transform an axis by a convolution, as a product of longer transforms."""
+        self.scalars("fourier_times", *parts, "chirp", n, *self.longer, self.size)
+        self.run(self.longer)
+        self.scalars("fourier_times", *self.longer, "filter", self.size, *self.longer, self.size)
+        self.run(self.longer[::-1])  # the inverse
+        self.scalars("fourier_times", *self.longer, "chirp", n, *parts, n)
+
+    def run(self, parts: list[str]) -> None:
+        """Transform both parts of an axis or of columns, in place."""
+        if self.is_axis and self.columns > 1:
+            middle = ["middle", f"middle + {self.size}"]
+            self.transform(parts, middle, self.rows, self.columns, turned=True)
+            self.transform(middle, parts, self.columns, self.rows, transposed=True)
+        else:
+            self.transform(parts, parts, self.rows, self.columns)
 
     def transform(
         self, source: list[str], to: list[str], n: int, columns: int, *, turned: bool = False, transposed: bool = False
@@ -109,6 +150,10 @@ class _Printer:
         bits = f"i{self.scalar[1:]}"
         arguments = (f"(const {bits} *)({source})", n, f"({bits} *)({to})", self.width, n, count)
         self.writer.put(f"{self.writer.call('transpose', f'w{self.width}{bits}', *map(str, arguments))};")
+
+    def scalars(self, name: str, *arguments: str | int) -> None:
+        """Print a call of a C function on arrays of scalars."""
+        self.writer.put(f"{self.writer.call(name, self.scalar, *map(str, arguments))};")
 
     def call(self, name: str, *arguments: str | int) -> None:
         """Print a call of a C function on elements."""

@@ -1,6 +1,6 @@
 """Rules of Fourier transforms: copies that a routine overwrites."""
 
-from funcnet.compiler.complex_numbers.radices import columns_at_once, divided
+from funcnet.compiler.complex_numbers.radices import columns_at_once, divided, padded
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.matrices import varies
@@ -19,9 +19,10 @@ def _fourier(lowering: Lowering, re: Value, im: Value) -> list[Value]:
         view = View(matrix.buffer, (batch, n, columns), (strides[0], *strides[2:]), i * strides[1])
         lowering.store(view, part)
         parts.append(view)
-    rows, others = divided(n) if columns == 1 else (n, 1)
-    width = 1 if varying else columns_at_once(n, columns, lowering.target.vector // re.dtype.itemsize)
-    sizes = [4 * max(rows, others) * width, *([2 * n] if others > 1 else [])]
+    size = padded(n) if columns == 1 else n
+    rows, others = divided(size) if columns == 1 else (n, 1)
+    width = 1 if varying else columns_at_once(size, columns, lowering.target.vector // re.dtype.itemsize)
+    sizes = [4 * max(rows, others) * width, *([2 * size] if others > 1 else []), *([2 * size] if size > n else [])]
     work = tuple(lowering.temporary((size,), re.dtype, varying) for size in sizes)
     lowering.scope.add(Routine("fourier", matrix, work=work), matrix)
     return parts

@@ -86,7 +86,7 @@ static INLINED void fourier_odd_S(const T *x, const T *z, T *y, T *v, i64 n, i64
   for (i64 p = 0; p < m; ++p)
     for (i64 q = 0; q < s; ++q) {
       const i64 from = q + s * p, to = q + s * p * r;
-      T a[15], b[15], c[15], d[15], re = x[from], im = z[from];  // sums and differences of elements k and r - k
+      T a[30], b[30], c[30], d[30], re = x[from], im = z[from];  // sums and differences of elements k and r - k
       for (i64 k = 1; k <= half; ++k) {
         const i64 at = from + k * h, other = from + (r - k) * h;
         a[k - 1] = x[at] + x[other], b[k - 1] = z[at] + z[other];
@@ -154,6 +154,30 @@ static __attribute__((noinline)) void fourier_roots_S(R *w, i64 first, i64 rows,
     }
 }"""
 
+_CHIRP = """
+static __attribute__((noinline)) void fourier_chirp_S(R *w, i64 n) {  // exp(-pi i k^2 / n)
+  for (i64 k = 0; k < n; ++k) {
+    f64 re, im;
+    root_f64(k * k % (2 * n), 2 * n, &re, &im);
+    w[k] = re, w[n + k] = im;
+  }
+}"""
+_FILTER = """
+static __attribute__((noinline)) void fourier_filter_S(const R *w, i64 n, R *y, i64 m) {  // 1 / w, divided by m
+  for (i64 k = 0; k < m; ++k) {
+    const i64 from = k < n ? k : m - k;
+    y[k] = from < n ? w[from] / m : 0, y[m + k] = from < n ? -w[n + from] / m : 0;
+  }
+}"""
+_TIMES = """
+static void fourier_times_S(const R *x, const R *z, const R *w, i64 n, R *y, R *v, i64 m) {
+  VECTORISE
+  for (i64 j = 0; j < n; ++j) {
+    const R a = x[j], b = z[j], c = w[j], d = w[n + j];
+    y[j] = fma_S(a, c, -(b * d)), v[j] = fma_S(a, d, b * c);
+  }
+  for (i64 j = n; j < m; ++j) y[j] = 0, v[j] = 0;
+}"""
 _SAME = """
 static INLINED T same_S(R x) { return x - (T){0}; }"""
 
@@ -177,6 +201,9 @@ TEXTS = {
     "fourier_write": (5, _text(_WRITE)),
     "fourier_turns": (7, _text(_TURN)),
     "fourier_roots": (5, _text(_ROOTS)),
+    "fourier_chirp": (2, _text(_CHIRP)),
+    "fourier_filter": (4, _text(_FILTER)),
+    "fourier_times": (7, _text(_TIMES)),
     "root": (4, _text(_ROOT)),
     "turn": (6, _text(_TURNED)),
     "same": (1, _text(_SAME)),
