@@ -50,8 +50,7 @@ def _polygamma(emit: Emit, order: int, x: Operand) -> Operand:
     )
     nearest = emit("round", wide)
     fraction = emit("sub", wide, nearest)
-    cotangent = emit("div", 1, emit("tan", emit("mul", fraction, math.pi)))
-    mirror = emit("sub", _polynomial(emit, cotangent, _cotangent_derivative(order)), scaled)
+    mirror = emit("sub", _polynomial(emit, _cotangent(emit, fraction), _cotangent_derivative(order)), scaled)
     mirror = emit("where", emit("eq", wide, nearest), sign * math.inf, mirror, dtype=torch.float64)
     result = emit("mul", emit("add", scaled, emit("mul", fraction, 0)), sign)  # NaN at infinity, as in ATen
     return emit.cast(emit("where", is_negative, mirror, result), x.dtype)
@@ -93,6 +92,14 @@ def _power(emit: Emit, x: Operand, n: int) -> Operand:
     half = _power(emit, x, n // 2)
     square = emit("mul", half, half)
     return emit("mul", square, x) if n % 2 else square
+
+
+def _cotangent(emit: Emit, x: Operand) -> Operand:
+    """Return cot(pi x) for |x| <= 1/2, with all digits near its zero at 1/2."""
+    size = emit("abs", x)
+    is_far = emit("gt", size, 0.25)
+    tangent = emit("tan", emit("mul", emit("where", is_far, emit("sub", 0.5, size), size), math.pi))
+    return emit("copysign", emit("where", is_far, tangent, emit("div", 1, tangent)), x)
 
 
 def _cotangent_derivative(n: int) -> list[float]:

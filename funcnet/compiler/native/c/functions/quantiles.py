@@ -114,7 +114,7 @@ _ERFINV = "x", "(K(1.0) - x) * (K(1.0) + x)"
 _NDTRI = "x + x - K(1.0)", "K(4.0) * x * (K(1.0) - x)"
 _UP_TO_5 = "sel_S(w < K(5.0), near, far)"
 _UP_TO_8 = "sel_S(w < K(8.0), near, far)"
-_TWICE = "K(0x1.6a09e667f3bcdp+0) * "  # sqrt(2)
+_ROOT_OF_2 = "K(0x1.6a09e667f3bcdp+0) * "
 ERFINV = _text("erfinv", *_ERFINV, _LOG + _ROOTS + _near(8, _NEAR) + _by_root(8, 36.8, _ROOT), _UP_TO_8)
 BRIEF_ERFINV = _text(
     "brief_erfinv", *_ERFINV, _BRIEF_LOG + _ROOTS + _near(5, _BRIEF_NEAR) + _by_root(5, 16.7, _BRIEF_ROOT), _UP_TO_5
@@ -123,11 +123,11 @@ NDTRI = _text(
     "special_ndtri",
     *_NDTRI,
     _LOG + _ROOTS + _near(8, _NEAR) + _by_inverse("far", 8, 37, _FAR) + _by_inverse("farthest", 37, 746, _FARTHEST),
-    f"{_TWICE}sel_S(w < K(37.0), {_UP_TO_8}, farthest)",
+    f"{_ROOT_OF_2}sel_S(w < K(37.0), {_UP_TO_8}, farthest)",
 )
 BRIEF_NDTRI = _text(
     "brief_special_ndtri",
     *_NDTRI,
     _BRIEF_LOG + _ROOTS + _near(5, _BRIEF_NEAR) + _by_inverse("far", 5, 90, _BRIEF_FAR),
-    _TWICE + _UP_TO_5,
+    _ROOT_OF_2 + _UP_TO_5,
 )
