@@ -128,7 +128,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"kernel"},
     ],
     "numpy": [
-        {"axes", "kinks", "promotion"},
+        {"axes", "kinks", "promotion", "unsigned"},
         {
             "binary",
             "bits",
