@@ -16,7 +16,7 @@ from typing import Any
 
 import options
 import torch
-from rivals import adam, curvature, decayed, memory, rows
+from rivals import adam, curvature, decayed, memory, rows, startup, threads
 from rivals.contestants import (
     Jax,
     Workload,
@@ -98,6 +98,17 @@ def first_calls(seed: int) -> list[list[str]]:
     return found
 
 
+def startup_rows(args: argparse.Namespace, jax: Jax | None) -> list[list[str]]:
+    """Time the first calls of new processes, in seconds."""
+    contestants = {"funcnet": sys.executable} | ({} if jax is None else {"jax": jax.python})
+    times = {name: startup.measure(python, name, args.rounds) for name, python in contestants.items()}
+    goals = {"funcnet": f" ≤{startup.GOAL}"}
+    return [
+        [name, *(f"{part:.2f}" for part in imports), f"{call:.2f}{goals.get(name, '')}", f"{training:.2f}"]
+        for name, (*imports, call, training) in times.items()
+    ]
+
+
 def normals(args: argparse.Namespace, jax: Jax | None) -> list[str]:
     """Time a million normals from one key, in milliseconds."""
     draw = partial(fn.jit(lambda key: fn.random.normal(key, (1_000_000,))), fn.random.key(args.seed))
@@ -161,6 +172,9 @@ def calls_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     """Return tables of the costs of first calls, random numbers and steps of Adam, and the memory of ensembles."""
     return [
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(args.seed)),
+        report.table(
+            ["first calls of a process, s", "import torch", "itself", "x + 1", "training"], startup_rows(args, jax)
+        ),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(args, jax)]),
         report.table(
             ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(args)]
@@ -169,6 +183,7 @@ def calls_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
             ["one step of decayed state, µs", "alive", "half dead", "JAX, half dead", "to alive", "to JAX"],
             [decayed_row(name, args, jax) for name in decayed.OPTIMIZERS],
         ),
+        report.table(["ms by number of threads", "1", "2", "ratio"], threads.table(args.rounds)),
         report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if args.quick else 10_001)),
     ]
 
@@ -185,24 +200,47 @@ def curvature_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
 
 def programs_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     """Return tables of operations, programs, small calls, loops of steps and draws next to JAX, by ratio."""
-    jitted = rows.run_rows(args, jax, ["operations", "programs", "calls"], "jit")
-    loops, draws = (rows.run_rows(args, jax, [group], "op by op") for group in ("loops", "draws"))
+    jitted = rows.measured(args, jax, ["operations", "programs", "calls"], "jit")
+    loops = rows.measured(args, jax, ["loops"], "op by op")
+    draws = rows.measured(args, jax, ["draws"], "op by op", goal=2)
+    shown = [[*row.cells("jit", "op by op", "JAX"), f"{row.goal:g}"] for row in jitted]
     return [
-        report.table(["workload, µs", "jit", "op by op", "JAX", "jit/JAX"], jitted, title="The same text in both"),
-        report.table(["20 jitted steps in Python with, µs", "funcnet", "JAX", "ratio ≤1"], loops),
-        report.table(["without jit, µs", "funcnet", "JAX", "ratio ≤2"], draws),
+        report.table(
+            ["workload, µs", "jit", "op by op", "JAX", "jit/JAX", "goal"], shown, title="The same text in both"
+        ),
+        *with_rows(["next to torch, µs", "jit", "torch", "ratio ≤1"], rows.beside_torch(jitted)),
+        *with_rows(
+            ["20 jitted steps in Python with, µs", "funcnet", "JAX", "ratio ≤1"],
+            [row.cells("op by op", "JAX") for row in loops],
+        ),
+        *with_rows(["without jit, µs", "funcnet", "JAX", "ratio ≤2"], [row.cells("op by op", "JAX") for row in draws]),
+        *with_rows(MISSED, rows.missed([*jitted, *loops, *draws])),
     ]
 
 
 def growth_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     """Return tables of the seconds of first calls by stage, and series of sizes; jumps should be at most 1.5."""
+    calls, series = rows.first_calls(args, jax), rows.sweep_rows(args, jax)
     return [
-        report.table(
-            ["first call, s", "tracing", "to C", "C compiler", "sum", "JAX", "ratio ≤1"],
-            rows.first_rows(args, jax),
+        *with_rows(["first call, s", "sum", "JAX", "ratio ≤1"], [row.cells("sum", "JAX") for row in calls]),
+        *with_rows(
+            ["its stages, s", *rows.STAGES],
+            [[row.name, *(f"{row.times[stage]:.3f}" for stage in rows.STAGES)] for row in calls],
         ),
-        report.table(["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], rows.sweep_rows(args, jax)),
+        *with_rows(["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], series),
+        *with_rows(MISSED, rows.missed(calls) + rows.missed_jumps(series)),
     ]
+
+
+PART = """measure this part only: nets, the training runs; calls, first calls, new processes, draws, optimizers, threads
+and memory; curvature, derivatives next to torch.func; programs, operations and programs with the same text for JAX; or
+growth, first calls by stage and series of sizes"""
+MISSED = ["goal missed", "ratio", "goal", "cause"]
+
+
+def with_rows(columns: list[str], found: list[list[str]]) -> list[Any]:
+    """Return a list of a table, or an empty one if the table has no rows."""
+    return [report.table(columns, found)] if found else []
 
 
 PARTS = {
@@ -217,11 +255,11 @@ PARTS = {
 def main() -> None:
     """Measure all parts, or one."""
     parser = options.parser(
-        __doc__, takes="8 min, and with --quick 1 min", seed="seed of the first parameters and the data"
+        __doc__, takes="15 min, and with --quick 5 min", seed="seed of the first parameters and the data"
     )
     parser.add_argument("--rounds", type=options.count, default=5, help="number of runs of every contestant")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, three rounds")
-    parser.add_argument("--part", choices=PARTS, help="measure this part only")
+    parser.add_argument("--part", choices=PARTS, help=PART)
     parser.add_argument("--only", metavar="TEXT", help="measure only what has this text in its name")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
     parser.add_argument("--jax", metavar="PYTHON", help="an interpreter with JAX; by default this one, if it has JAX")

@@ -115,15 +115,13 @@ INSTEAD = {
     },
     "funcnet.scipy.linalg": {
         "fiedler_companion": "use linalg.companion",
-        "hessenberg": "use linalg.qr or linalg.eigh",
-        "qr_multiply": "use linalg.qr, and multiply by Q",
         "rsf2csf": "use linalg.funm for functions of matrices",
         "schur": "use linalg.eigh for symmetric matrices and linalg.funm for functions of matrices",
     },
     "funcnet.lax.linalg": {
         "cholesky_update": "use lax.linalg.cholesky of the sum",
         "eig": "use jnp.linalg.eig",
-        "hessenberg": "use lax.linalg.qr or lax.linalg.eigh",
+        "hessenberg": "use hessenberg of fn.scipy.linalg",
         "ormqr": "use lax.linalg.householder_product, and multiply",
         "qdwh": "use linalg.polar of fn.scipy",
         "schur": "use lax.linalg.eigh for symmetric matrices",

@@ -53,13 +53,24 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"inspection", "jit"},
     ],
     "compiler/decompositions": [
-        {"attention", "exact", "fallible", "indexing", "pooling", "strides", "systems"},
+        {"attention", "distances", "exact", "fallible", "indexing", "pooling", "sampling", "strides", "systems"},
         {"resizing", "value_checks"},
         {"table"},
     ],
-    "compiler/complex_numbers": [{"parts"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
+    "compiler/complex_numbers": [{"parts", "radices"}, {"formulas", "separation"}, {"fourier"}, {"rules"}],
     "compiler/passes": [
-        {"aliasing", "dead_code", "hoist", "lane_checks", "placements", "predication", "stacked_sums", "varying"}
+        {
+            "aliasing",
+            "dead_code",
+            "hoist",
+            "lane_checks",
+            "placements",
+            "predication",
+            "saved_values",
+            "stacked_sums",
+            "varying",
+            "zero_tensors",
+        }
     ],
     "compiler/tracing": [
         {"arguments", "layouts", "nested_vmap", "spec", "tolerance", "torch_errors", "tracer"},
@@ -101,13 +112,13 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"formulas", "gamma", "lower"},
         {"calls", "elementwise", "loops", "reductions", "views"},
         {"axes", "halves", "indexing", "matrices", "sorting"},
-        {"lapack", "searching", "windows"},
+        {"fourier", "lapack", "searching", "windows"},
         {"convolution", "pooling"},
         {"table"},
     ],
     "compiler/native/c": [
         {"functions", "writer"},
-        {"blocks", "lapack", "primitives", "sections"},
+        {"blocks", "fourier", "lapack", "primitives", "sections"},
         {"body", "definitions", "matmul", "routines", "sort", "transpose"},
         {"cumulate", "sums"},
         {"tails"},
@@ -144,7 +155,9 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "arcs",
             "doubles",
             "elementary",
+            "exponentials",
             "factors",
+            "fourier",
             "halves",
             "hyperbolic",
             "integers",
@@ -156,7 +169,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "special",
             "transposes",
         },
-        {"blocks"},
+        {"bessel", "blocks", "quantiles"},
     ],
 }
 HEIGHT = {

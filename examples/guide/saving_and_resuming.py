@@ -58,10 +58,11 @@ print(found.step, found.metadata)
 try:
     fn.checkpoint.load(path, like=(fn.mlp([4, 1]).init(fn.random.key(0), x), *start[1:]))
 except fn.checkpoint.CheckpointError as error:
-    print(textwrap.fill(str(error), 90))
-# -> checkpoint.load: at path "0.0.w": expected float32 tensor of shape (1, 4) on cpu, as in
-# -> `like`, got float32 tensor of shape (1, 8) in the file. The file belongs to another model
-# -> or optimizer: build `like` as the saved tree was built, or read the file without it.
+    print(textwrap.fill(str(error), 80))
+# -> checkpoint.load: at path "0.0.w": expected float32 tensor of shape (1, 4) on
+# -> cpu, as in `like`, got float32 tensor of shape (1, 8) in the file. The file
+# -> belongs to another model or optimizer: build `like` as the saved tree was built,
+# -> or read the file without it.
 
 # %% [markdown]
 # A file that was damaged is found by its digests.
@@ -74,9 +75,9 @@ assert damaged.write_bytes(content) == len(content)
 try:
     fn.checkpoint.load(damaged)
 except fn.checkpoint.DamagedCheckpointError as error:
-    print(textwrap.fill(str(error).replace(str(damaged), damaged.name), 90))
-# -> checkpoint.load: damaged.safetensors is not an intact checkpoint: the bytes of '2' have
-# -> changed. Use an earlier one, or a copy.
+    print(textwrap.fill(str(error).replace(str(damaged), damaged.name), 80))
+# -> checkpoint.load: damaged.safetensors is not an intact checkpoint: the bytes of
+# -> '2' have changed. Use an earlier one, or a copy.
 
 # %% [markdown]
 # ## A run that goes on

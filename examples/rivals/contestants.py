@@ -191,6 +191,7 @@ class Jax:
     """JAX in its own process, which times workloads on request."""
 
     def __init__(self, python: str) -> None:
+        self.python = python
         command = [python, str(HERE / "jax_runs.py")]
         self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 

@@ -58,6 +58,12 @@ def has_function_modes() -> bool:
     return _len_torch_function_stack() > 0
 
 
+def has_foreign_modes() -> bool:
+    """Tell whether a torch function mode is active that is neither torch's default device nor one of this library."""
+    modes = function_modes() if has_function_modes() else ()
+    return not all(type(mode).__module__.startswith(("funcnet.", "torch.utils._device")) for mode in modes)
+
+
 def has_global_hooks() -> bool:
     """Tell whether there are hooks of all modules, which their calls run besides their own."""
     return bool(module._has_any_global_hook())

@@ -39,7 +39,12 @@ def hooks(tensor: Tensor) -> tuple[Callable[[Tensor], Tensor | None], ...]:
 
 
 def make_wrapper(kind: type, like: Tensor, device: torch.device) -> Any:
-    """Make a tensor of a subclass, with the shape, strides and dtype of another one, that is never stored."""
+    """Make a tensor of a subclass, with the shape, strides and dtype of another one, that is never stored.
+
+    Code that asks for the address of its memory gets an error, not 0.
+    """
     make: Any = Tensor._make_wrapper_subclass  # its annotations require more arguments than it does
     start = like.storage_offset()
-    return make(kind, like.size(), dtype=like.dtype, device=device, strides=like.stride(), storage_offset=start)
+    wrapper = make(kind, like.size(), dtype=like.dtype, device=device, strides=like.stride(), storage_offset=start)
+    torch._C._set_throw_on_mutable_data_ptr(wrapper)
+    return wrapper

@@ -32,10 +32,12 @@ through all of them, later ones straight to the kernel.
         decompositions/table.py          operations in terms of simpler ones
     program.py                       the result of tracing: blocks of operations on values, each assigned once
     passes/__init__.py               the passes over the program, in order; every backend gets their result
+        passes/zero_tensors.py           drop products with the zero tangents of forward derivatives
         passes/lane_checks.py            fill the lanes that fail a check with NaN
         passes/placements.py             collect writes to slices, and gradients of reads of them
         passes/aliasing.py               copy results that are arguments, or views of them
         passes/stacked_sums.py           write sums over a stack as additions
+        passes/saved_values.py           save values in a loop that its derivative would recompute
         passes/dead_code.py              remove the operations that no result depends on
         passes/hoist.py                  move loop-invariant operations in front of their loop
         passes/predication.py            select where a condition differs between lanes
@@ -44,7 +46,7 @@ through all of them, later ones straight to the kernel.
     complex_numbers/                 for kernels: operations on the real and imaginary parts of complex values
         separation.py                    replace the values of a program by their parts
         rules.py, formulas.py            the operations that are applied to parts
-        fourier.py                       Fourier transforms of short axes
+        fourier.py                       Fourier transforms; radices.py: of which axes, and by which passes
     backends.py                      choose the backend: native, inductor or eager
     native/backend.py                program -> loops -> C -> library, stage by stage
         native/target.py                 the machine that the kernel is for
@@ -52,7 +54,7 @@ through all of them, later ones straight to the kernel.
         native/unread.py                 remove the statements whose results nothing reads
         native/contractions.py           choose how each matrix product is computed
         native/loop_ir.py                the result of lowering: statements over buffers (native/buffers.py)
-        native/routines.py               those that factor matrices and solve linear systems
+        native/routines.py               those that factor matrices, solve linear systems, or are Fourier transforms
         native/control.py                those that depend on a value, and calls of torch
         native/tiles.py                  copy transposed operands of nests, a few rows at a time
             native/ranges.py                 narrow statements to ranges of indices
@@ -166,7 +168,7 @@ Glossary:
     pending, splat      During lowering: a value that exists only inside a nest; one number at every index.
     contraction         A matrix product over the last two axes.
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
-    routine             A C function that overwrites matrices by their factors, or right-hand sides by solutions.
+    routine             C functions that overwrite matrices by factors or transforms, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
     team                The threads that share the parts of a long statement.
     arena               Memory of one thread for temporaries that do not fit on the stack.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from funcnet import tree
+from funcnet import _torch, tree
 from funcnet.compiler import forks
 from funcnet.compiler.backends import NAMES
 from funcnet.compiler.calls import Compiled, Request, program_key, trace_call
@@ -18,7 +18,7 @@ from funcnet.compiler.number_arguments import NumberArguments, static_arguments
 from funcnet.compiler.program import counts, walk
 from funcnet.compiler.progress import Bar, Progress, ended_by
 from funcnet.compiler.retraces import Retraces
-from funcnet.compiler.reuse import compiled_once
+from funcnet.compiler.reuse import compiled_once, shared_numbers
 from funcnet.compiler.signature import are_plain, signature, unhashable, with_traced
 from funcnet.reprs import Shown, text
 from funcnet.transforms import transformed
@@ -68,8 +68,8 @@ def jit(
     the operations without a native rule; an error of one of these ends the run and is raised with torch's type.
 
     A function that is jitted again, as by `jit(step)(...)` in a loop, uses the program of the last time if nothing has
-    changed that the trace depends on, and a lambda or a transformation that is made again that of an equal one. This
-    holds for functions that reach only plain Python, torch and this library, and for programs without callbacks.
+    changed that the trace depends on, and a lambda or a transformation that is made again that of an equal one; an int
+    that differs is traced. So it is for functions that reach only Python, torch and this library, without callbacks.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products and other operations that torch computes run in that mode.
@@ -92,8 +92,8 @@ def jit(
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
             runs of more than two seconds.
     Returns:
-        A callable with the arguments of f. Inside a transformation, or where torch's autograd is recording, it calls f
-        itself. Its `explain(*args)` says which backend runs these arguments and why.
+        A callable with the arguments of f. Inside a transformation or your own torch function mode, or where torch's
+        autograd is recording, it calls f itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: backend is not one of these names; or, at a call, a static argument is not hashable or has tensors.
         TypeError: f or progress is not callable, or an argument holds tensors and is not a pytree node.
@@ -131,8 +131,7 @@ class Jit(Shown, Generic[P, R]):
 
     def __reduce__(self) -> Any:
         """Pickle the function, or its name if it can be imported; it is traced again after unpickling."""
-        options = self.backend, self.progress, *self._traced.static
-        return global_name(self) or (_made, (self.f, self.owner, *options))
+        return global_name(self) or (_made, (self.f, self.owner, self.backend, self.progress, *self._traced.static))
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
@@ -159,7 +158,7 @@ class Jit(Shown, Generic[P, R]):
         """Make a call that is not like a recent one."""
         if forks.is_new:
             forks.adapt()
-        if is_disabled() or transformed():
+        if is_disabled() or transformed() or _torch.has_foreign_modes():
             return self._untraced(args, kwargs)
         request = self._request(args, kwargs)
         if not are_plain(request.tensors):
@@ -251,6 +250,11 @@ class Jit(Shown, Generic[P, R]):
             raise unhashable(request.args, request.kwargs) from error
         if call is not None:
             return request, call
+        is_new = not (self._calls or self.progress)
+        known = shared_numbers(self._traced, self.f, request, self.backend, function_of) if is_new else self._traced
+        if known is not self._traced:
+            self._traced = known
+            return self._find(self._request(request.args, request.kwargs))
         if isinstance(found := self._prepare(request), NumberNeededError):
             self._keep(request, found)
             return self._find(self._request(request.args, request.kwargs))

@@ -28,9 +28,9 @@ class NumberArguments:
         self._known: set[Hashable] = set()  # structures whose static arguments are already in _constant
 
     @property
-    def static(self) -> tuple[list[int], list[str]]:
+    def static(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """The positions and names of static arguments."""
-        return sorted(self._argnums), sorted(self._argnames)
+        return tuple(sorted(self._argnums)), tuple(sorted(self._argnames))
 
     def positions(
         self, structure: Hashable, leaves: Sequence[Any], numbers: Sequence[int], args: Any, kwargs: Any

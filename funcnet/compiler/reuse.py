@@ -18,6 +18,7 @@ from torch import Tensor
 from funcnet.compiler.calls import Compiled, Request, compile_call, is_constant, metadata, program_key
 from funcnet.compiler.known_calls import is_usual
 from funcnet.compiler.lanes import Lanes
+from funcnet.compiler.number_arguments import NumberArguments
 from funcnet.compiler.progress import Progress
 from funcnet.compiler.state import State, UnknownStateError
 from funcnet.compiler.tracing.spec import TensorSpec
@@ -27,6 +28,7 @@ _LARGEST = 2**24  # most bytes that a run of one of them needs: a kernel may kee
 _VARIABLES = ("CC", "PATH", "FUNCNET_DUMP")  # of the environment, on which compiling depends
 _SIMPLE = {int, float, bool, complex, str, type(None)}
 _programs: OrderedDict[Hashable, Compiled] = OrderedDict()
+_numbers: OrderedDict[Hashable, NumberArguments] = OrderedDict()
 
 
 def compiled_once(
@@ -52,10 +54,33 @@ def compiled_once(
     return compiled
 
 
+def shared_numbers(
+    own: NumberArguments, f: Callable[..., Any], request: Request, backend: str, of_jit: Callable[[Any], Any]
+) -> NumberArguments:
+    """Return what an equal function that was jitted before has learnt about its numbers; its own, if there is none.
+
+    So an int that differs between the calls of equal functions becomes a traced number, as in calls of one function.
+    """
+    if not is_usual() or int not in map(type, request.leaves):
+        return own
+    lanes = Lanes.of(f, request.args, request.kwargs, len(request.traced))
+    leaves = [leaf.__class__() if leaf.__class__ in (int, float) else leaf for leaf in request.leaves]
+    key = _key(lanes, replace(request, leaves=leaves, traced=()), lanes.specs(request.inputs()), backend, of_jit)
+    if key is None:
+        return own
+    found = _numbers.setdefault((key, own.static), own)
+    _limit(_numbers)
+    return found
+
+
 def _keep(key: Hashable, compiled: Compiled) -> None:
     _programs[key] = compiled
-    while len(_programs) > _MOST:
-        _programs.popitem(last=False)
+    _limit(_programs)
+
+
+def _limit(kept: OrderedDict[Hashable, Any]) -> None:
+    while len(kept) > _MOST:
+        kept.popitem(last=False)
 
 
 def _key(

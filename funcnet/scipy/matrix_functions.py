@@ -6,9 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.control_flow import scan
 from funcnet.numpy.promotion import ArrayLike, as_tensor, conjugated, floating, inexact
 
-__all__ = ["eigh_tridiagonal", "expm", "expm_frechet", "funm", "polar", "solve_sylvester", "sqrtm"]
+__all__ = [
+    "eigh_tridiagonal", "expm", "expm_frechet", "funm", "hessenberg", "polar", "qr_multiply", "solve_sylvester",
+    "sqrtm",
+]  # fmt: skip
 
 
 def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 16) -> Tensor:  # noqa: N803
@@ -135,3 +139,82 @@ def eigh_tridiagonal(
         return torch.linalg.eigvalsh(matrix)[first : last + 1]
     values, vectors = torch.linalg.eigh(matrix)
     return values[first : last + 1], vectors[:, first : last + 1]
+
+
+def hessenberg(
+    a: ArrayLike, *, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The matrix H = Q^H a Q that is zero below the diagonal under the main one, and the unitary Q if calc_q.
+
+    Args:
+        a: Square matrices, (*, n, n).
+        calc_q: Whether to return (H, Q).
+        overwrite_a, check_finite: Accepted; they have no effect.
+    Raises:
+        ValueError: The matrices are not square.
+    Source:
+        Golub, Van Loan (2013), Matrix Computations, algorithm 7.4.2; signs are those of LAPACK's gehrd.
+    Example:
+        >>> fn.scipy.linalg.hessenberg(torch.tensor([[1.0, 2.0, 0.0], [3.0, 0.0, 1.0], [4.0, 1.0, 0.0]]))
+        tensor([[ 1.0000, -1.2000, -1.6000],
+                [-5.0000,  0.9600,  0.2800],
+                [ 0.0000,  0.2800, -0.9600]])
+    """
+    x = inexact(as_tensor("hessenberg", a))
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"hessenberg: expected square matrices, got shape {tuple(x.shape)}.")
+    rows = torch.arange(x.shape[-1], device=x.device)
+
+    def step(carry: tuple[Tensor, Tensor], k: Tensor) -> tuple[tuple[Tensor, Tensor], None]:
+        h, q = carry
+        column = torch.where(rows > k, h.index_select(-1, k.reshape(1))[..., 0], 0)
+        v, scale = _reflector(column, rows == k + 1)
+        h = h - (scale.conj() * v)[..., None] * (v[..., None, :].conj() @ h)
+        h, q = (m - (m @ v[..., None]) * (scale * v.conj())[..., None, :] for m in (h, q))
+        return (h, q), None
+
+    q = torch.eye(len(rows), dtype=x.dtype, device=x.device).expand(x.shape)
+    steps = rows[: -1 if x.is_complex() else -2]  # the last one makes the last element of a complex matrix real
+    h, q = scan(step, (x, q), steps)[0] if len(steps) else (x, q)
+    return (h.triu(-1), q) if calc_q else h.triu(-1)
+
+
+def _reflector(column: Tensor, is_first: Tensor) -> tuple[Tensor, Tensor]:
+    """Return v, with a first element of 1, and s such that I - conj(s) v v^H maps a vector to its first axis."""
+    first = torch.where(is_first, column, 0).sum(-1, keepdim=True)
+    is_done = ((column == 0) | is_first).all(-1, keepdim=True) & (first.imag == 0 if first.is_complex() else True)
+    norm = torch.linalg.vector_norm(torch.where(is_done, 1, column), dim=-1, keepdim=True)
+    real = first.real if first.is_complex() else first
+    image = torch.where(is_done, 1, torch.where(real < 0, norm, -norm))
+    v = torch.where(is_first, 1, column / torch.where(is_done, 1, first - image))
+    return v, torch.where(is_done, 0, (image - first) / image)
+
+
+def qr_multiply(
+    a: ArrayLike,
+    c: ArrayLike,
+    mode: str = "right",
+    pivoting: bool = False,
+    conjugate: bool = False,
+    overwrite_a: bool = False,
+    overwrite_c: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The product c @ Q, or Q @ c for mode "left", and R, with the factors of a = Q R; of conj(Q) if conjugate.
+
+    Raises:
+        ValueError: The mode is unknown.
+        NotImplementedError: pivoting is asked for, which torch lacks.
+    Example:
+        >>> a = torch.tensor([[3.0, 1.0], [4.0, 2.0]])
+        >>> product, r = fn.scipy.linalg.qr_multiply(a, torch.tensor([7.0, 10.0]))
+        >>> torch.allclose(fn.scipy.linalg.solve_triangular(r, product), torch.tensor([2.0, 1.0]))
+        True
+    """
+    if mode not in ("right", "left"):
+        raise ValueError(f"qr_multiply: expected mode to be 'right' or 'left', got {mode!r}.")
+    if pivoting:
+        raise NotImplementedError("qr_multiply: expected pivoting=False; torch has no factors with exchanged columns.")
+    x, y = floating("qr_multiply", a, c)
+    q, r = torch.linalg.qr(x)
+    q = q.conj() if conjugate else q
+    return (y @ q if mode == "right" else q @ y), r

@@ -1,4 +1,4 @@
-"""Matrices of a known form."""
+"""Matrices with a known structure."""
 
 import math
 from collections.abc import Callable

@@ -12,14 +12,20 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from funcnet import _torch
-from funcnet.transforms.argument_checks import FUNCTIONS
+from funcnet.transforms import argument_checks, sampling
 from funcnet.transforms.mapped_indices import is_mapped
 
 Result = TypeVar("Result")
 
+_FUNCTIONS = argument_checks.FUNCTIONS | sampling.FUNCTIONS
 _READERS: set[Any] = {Tensor.numpy, Tensor.__array__}
 # torch's error messages for values inside of wrappers, and for missing derivatives
-_ERRORS = ("Cannot access data pointer of Tensor", "Trying to use forward AD with", "derivative for")
+_ERRORS = (
+    "Cannot access data pointer of Tensor",
+    "accessing `data` under vmap transform",
+    "Trying to use forward AD with",
+    "derivative for",
+)
 
 
 def with_replacements(run: Callable[[], Result]) -> Result:
@@ -38,7 +44,7 @@ class _Replacements(TorchFunctionMode):
         if func in _READERS and _torch.is_transforming() and _is_known(args[0]):
             with _torch.on_values():
                 return func(_torch.unwrapped(args[0]), *args[1:], **(kwargs or {}))
-        return FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
+        return _FUNCTIONS.get(func, func)(*args, **(kwargs or {}))
 
 
 def _is_known(x: Tensor) -> bool:

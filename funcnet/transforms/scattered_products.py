@@ -1,11 +1,17 @@
-"""Derivatives of products by index, of which torch reads the numbers of zeros in Python.
+"""Derivatives of reductions by index.
 
-With P the product of the factors of an element that are not 0, and S the sum of the others, the product is P without a
-zero, P S with one, and P (S² - sum of their squares) / 2 with two: all derivatives up to the second are those of the
-product. P is a constant times exp(L - constant), where L is the sum of the logarithms and both constants are values.
+torch reads the numbers of zeros of a product in Python, has no forward derivative of index_reduce, and in the gradient
+of a maximum counts elements that are not included.
+
+With P the product of the factors of an element that are not 0, and S(k) the sum of the k-th powers of the others, the
+product is P without a zero, P S(1) with one, P (S(1)² - S(2)) / 2 with two, and P (S(1)³ - 3 S(1) S(2) + 2 S(3)) / 6
+with three: all derivatives up to the third are those of the product. P is a constant times exp(L - constant), where L
+is the sum of the logarithms and both constants are values.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,14 +24,21 @@ def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce as torch.scatter_reduce does."""
-    is_differentiated = _torch.has_derivative(input) or _torch.has_derivative(src)
-    if reduce != "prod" or not is_differentiated or not input.is_floating_point():
+    if reduce not in _NEUTRAL or not _is_differentiated(input, src):
         return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
-    first = input
     if not include_self:
         is_written = torch.zeros_like(input).scatter(dim, index, 1.0) != 0
-        first = torch.where(is_written, 1, input)
-    return _product(first, dim, index, src)
+        input = torch.where(is_written, _NEUTRAL[reduce], input)
+    if reduce == "prod":
+        return _product(input, dim, index, src)
+    return torch.scatter_reduce(input, dim, index, src, reduce)
+
+
+_NEUTRAL = {"prod": 1.0, "amax": -math.inf, "amin": math.inf}
+
+
+def _is_differentiated(x: Tensor, source: Tensor) -> bool:
+    return x.is_floating_point() and (_torch.has_derivative(x) or _torch.has_derivative(source))
 
 
 def _product(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -35,10 +48,15 @@ def _product(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     value = torch.scatter_reduce(_nonzero(x).detach(), dim, index, _nonzero(source).detach(), "prod")
     logarithm = sums(_logarithm)
     growth = (logarithm - logarithm.detach()).exp()
-    zeros, count = sums(lambda x: torch.where(x == 0, x, 0)), sums(lambda x: (x == 0).to(x.dtype))
-    squares = sums(lambda x: torch.where(x == 0, x, 0).square())
-    pairs = torch.where(count == 2, (zeros.square() - squares) / 2, 0)
-    return value * growth * torch.where(count == 0, 1, torch.where(count == 1, zeros, pairs))
+    first, second, third = (sums(partial(_zeros, k)) for k in (1, 2, 3))
+    products = [torch.ones_like(first), first, (first**2 - second) / 2, (first**3 - 3 * first * second + 2 * third) / 6]
+    count = sums(lambda x: (x == 0).to(x.dtype))
+    return value * growth * sum(torch.where(count == k, product, 0) for k, product in enumerate(products))
+
+
+def _zeros(power: int, x: Tensor) -> Tensor:
+    """Return powers of the zeros, and 0 for other numbers."""
+    return torch.where(x == 0, x, 0) ** power
 
 
 def _logarithm(x: Tensor) -> Tensor:
@@ -66,8 +84,7 @@ def index_reduce(
     input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce as torch.index_reduce does. As in `single_indices`, a 0-d index becomes one of one element."""
-    can_scatter = reduce == "prod" and input.is_floating_point()
-    places = scatter_index(input, dim, index, source) if can_scatter else None
+    places = scatter_index(input, dim, index, source) if _is_differentiated(input, source) else None
     if places is None:
         index = index.reshape(index.shape or 1)
         return torch.index_reduce(input, dim, index, source, reduce, include_self=include_self)
@@ -78,7 +95,7 @@ def scatter_reduce_(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce in place as Tensor.scatter_reduce_ does."""
-    if reduce != "prod":
+    if reduce not in _NEUTRAL:
         return input.scatter_reduce_(dim, index, src, reduce, include_self=include_self)
     return input.copy_(scatter_reduce(input, dim, index, src, reduce, include_self=include_self))
 

@@ -39,9 +39,10 @@ FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
 WIDE = ("reduce", "substitute", "solve_one", "transpose")  # functions of vectors of neighbouring elements only
-LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors")
+LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors", "solve_least", "matrix_exp")
 ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
-SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS)  # functions that lanes do not call
+TABLES = ("fourier_roots", "fourier_chirp", "fourier_filter", "fourier_times", "root")
+SCALAR = ("gemm", *LAPACK, *SELECTING, *FOR_FLOAT32, *ARRAYS, *TABLES)  # functions that lanes do not call
 BINARY = {name for name in elementwise.ELEMENTWISE if name.startswith(("bitwise_", "__")) and name != "bitwise_not"}
 
 
@@ -188,7 +189,8 @@ def functions() -> dict[str, Callable[..., object]]:
 
         return call
 
-    return {**{name: of(name) for name in RULES if name not in MOVES}, **CALLS}
+    own = {*MOVES, "funcnet::fourier"}
+    return {**{name: of(name) for name in RULES if name not in own}, **CALLS}
 
 
 def runs(f: Callable[..., object], x: Tensor) -> bool:

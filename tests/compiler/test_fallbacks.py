@@ -241,8 +241,8 @@ def test_each_cause_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_operation_without_a_rule_is_named_without_a_warning() -> None:
-    call, x = jit(lambda x: torch.fft.fft(x).real), torch.ones(4096)
-    assert call.explain(x).backend == "eager" and "fft" in call.explain(x).reason
+    call, x = jit(lambda x: torch.histc(x)), torch.ones(4096)
+    assert call.explain(x).backend == "eager" and "histc" in call.explain(x).reason
 
 
 def test_large_products_need_no_blas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Fourier transforms of short axes in native kernels, against torch's."""
+"""Fourier transforms in native kernels, against torch's."""
 
 import math
 
@@ -88,12 +88,36 @@ def test_a_training_run_has_no_calls():
     assert losses[-1] < losses[0] / 4
 
 
-@pytest.mark.parametrize("shape, call", [((37,), True), ((4096,), True), ((64, 64), True), ((31,), False)])
-def test_torch_transforms_long_axes_and_large_arrays(shape, call):
+@pytest.mark.parametrize("shape, call", [((1 << 21,), True), ((4096,), False), ((64, 64), False)])
+def test_torch_transforms_very_large_arrays(shape, call):
     f = lambda z: torch.fft.fft(z).abs().sin().cos() + 1  # noqa: E731
     jitted, z = fn.jit(f, backend="native"), complex_like(*shape)
     torch.testing.assert_close(jitted(z), f(z))
     assert jitted.explain(z).calls == ({"aten._fft_c2c.default": 1} if call else {})
+
+
+@pytest.mark.parametrize("shape, dim", [((1000,), 0), ((3, 77), 1), ((75, 13), 0), ((5, 13), 0), ((50, 4), 1)])
+def test_vectors_with_remainders(shape, dim):
+    """Neither the columns of an array nor those of the matrix of an axis fill the vectors."""
+    check(lambda z: torch.fft.fft(z, dim=dim), complex_like(*shape))
+
+
+@pytest.mark.parametrize("shape, dim", [((37,), 0), ((3, 74), 1), ((41, 5), 0)])
+def test_large_prime_factors(shape, dim):
+    check(lambda z: (torch.fft.fft(z, dim=dim), torch.fft.ifft(z, dim=dim)), complex_like(*shape))
+
+
+def test_lanes_of_large_prime_factors():
+    z = complex_like(5, 37)
+    torch.testing.assert_close(fn.jit(fn.vmap(torch.fft.fft))(z), torch.fft.fft(z))
+
+
+def test_an_element_is_independent_of_its_neighbours():
+    """The rows of an array, and the lanes of an ensemble, have the bits of single vectors."""
+    z = complex_like(40, 48)
+    alone = torch.stack([fn.jit(torch.fft.fft)(row) for row in z[:3]])
+    assert torch.equal(fn.jit(torch.fft.fft)(z)[:3], alone)
+    assert torch.equal(fn.jit(fn.vmap(torch.fft.fft))(z)[:3], alone)
 
 
 def test_known_coefficients():

@@ -7,16 +7,17 @@ import os
 import random
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 import torch
 from random_programs.checking import MODES, DifferenceError, check, copies, target
-from random_programs.grammar import generate
-from random_programs.scope import Program
+from random_programs.grammar import RULES, WIDE, generate
+from random_programs.scope import Program, Rule
 from random_programs.shrinking import kind, report, shrink
 
 from funcnet.compiler.errors import UnsupportedError
-from funcnet.compiler.native.lowering.table import RULES
+from funcnet.compiler.native.lowering import table
 
 REFUSED = (  # errors that jit may raise for programs that torch runs
     "depends on the memory layout",  # as_strided of an argument
@@ -26,19 +27,24 @@ REFUSED = (  # errors that jit may raise for programs that torch runs
     "aten._local_scalar_dense.default needs the values",  # the gradient of scatter_reduce by products
     "function that returns multiple views",  # a result of a scan: for autograd, all results depend on all inputs
     "has been modified by an inplace operation",  # a write to a tensor that the gradient of a scan reads
+    "cannot differentiate a write through the real part",
+    "reverse-mode differentiation",  # of a while_loop in a branch that eager mode does not take
+    "is differentiated with respect to a tensor that it closes over",  # a custom derivative in a scan
+    "after a write to x, but it is a copy",  # x[i, None] for a tensor i
+    "Expected 3D or 4D",  # adaptive_avg_pool without channels
     "is not implemented",  # a derivative of a scan's input, which eager mode finds not to be needed
 )
 
 
-def trial(seed: int) -> str:
+def trial(seed: int, rules: Mapping[Rule, float] = RULES) -> str:
     """Check the program of a seed in one of the modes and return the outcome; on failure, shrink the program."""
-    program, mode = generate(seed), random.Random(seed).choice(MODES)
+    program, mode = generate(seed, rules), random.Random(seed).choice(MODES)
     mode = mode if runs(program, mode) else mode.replace("lanes grad", "lanes").replace("grad", "alone")
     try:
         return check(program, mode)
     except UnsupportedError:
         return f"{check(program, 'replayed')}, replayed"
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         if any(reason in str(error) for reason in REFUSED):
             return "refused"
         pytest.fail(report(shrink(program, mode), mode, error))
@@ -50,7 +56,7 @@ def runs(program: Program, mode: str) -> bool:
     """Tell whether eager mode computes the gradients, if the mode includes them."""
     try:
         target(program, mode)(*copies([*program.args.values()]))
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: while_loop has no reverse derivative
         return False
     return True
 
@@ -63,17 +69,18 @@ def quiet():
         yield
 
 
-@pytest.mark.parametrize("seed", [*range(8), 210])  # 210: angles of one lane beside those of all
+@pytest.mark.parametrize("seed", [*range(8), 210])  # 210: angles of one lane next to those of all
 def test_some_programs(seed: int) -> None:
     trial(seed)
 
 
 @pytest.mark.slow
-def test_many_programs() -> None:
+@pytest.mark.parametrize("rules", [RULES, WIDE], ids=["usual", "wide"])
+def test_many_programs(rules: Mapping[Rule, float]) -> None:
     count = int(os.environ.get("FUNCNET_PROGRAMS", "150"))
-    found = Counter(trial(seed) for seed in [*range(8, 12), *range(100, 100 + count)])
+    found = Counter(trial(seed, rules) for seed in [*range(8, 12), *range(100, 100 + count)])
     assert found["same"] > 0.85 * count, found
-    assert found["refused"] + found["unsteady"] + found["impure"] < 0.05 * count, found
+    assert found["refused"] + found["unsteady"] + found["impure"] < 0.08 * count, found
 
 
 def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +100,7 @@ def test_a_fault_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {name: (shape, torch.float64) for name, shape in names.items()}
     program = Program(args, lines, ["v7", "v8", "v6"], known, frozenset())
     assert check(program, "lanes grad") == "same"
-    monkeypatch.setitem(RULES, "sin", RULES["cos"])
+    monkeypatch.setitem(table.RULES, "sin", table.RULES["cos"])
     with pytest.raises(DifferenceError) as caught:
         check(program, "alone")
     small = shrink(program, "alone")

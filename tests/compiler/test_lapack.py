@@ -20,6 +20,7 @@ VECTORS = {
     "svd of rank": lambda x: linalg.svd(x, full_matrices=False),
     "qr": linalg.qr,
     "complete qr": lambda x: linalg.qr(x, "complete"),
+    "geqrf": torch.geqrf,
     "householder_product": lambda x: (linalg.householder_product(tall(x), 1 / (2 + tall(x)[..., 0, :].square())),),
 }
 ALONE = {  # in programs of their own: next to the vectors, these results are those of the same operation
@@ -136,6 +137,13 @@ def test_torch_factors_large_matrices_and_those_without_lapack(
     assert [*compiled.explain(x).calls] == ["aten.linalg_qr.default"]
 
 
+@pytest.mark.parametrize("f", [linalg.eigvals, lambda x: linalg.eig(x)[0]])
+def test_eigenvalues_alone_need_no_eigenvectors(f: Callable[[Tensor], Tensor]) -> None:
+    x, compiled = numbers(2, 4, 4), jit(f, backend="native")
+    assert torch.equal(compiled(x), linalg.eigvals(x))
+    assert [*compiled.explain(x).calls] == ["aten._linalg_eigvals.default"]
+
+
 def test_empty_matrices() -> None:
     x = torch.zeros(2, 0, 3)
     q, r = jit(linalg.qr, backend="native")(x)
@@ -161,3 +169,63 @@ def test_pseudo_inverses(name: str) -> None:
     assert not compiled.explain(x).calls
     lanes = torch.stack([x, 2 * x])
     torch.testing.assert_close(jit(fn.vmap(f), backend="native")(lanes), torch.stack([f(x), f(2 * x)]))
+
+
+def least(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    solution, _, rank, _ = linalg.lstsq(a, b)
+    return solution, rank
+
+
+SYSTEMS = [
+    ((4, 3), (4, 2)),
+    ((3, 4), (3, 2)),
+    ((4, 4), (4,)),
+    ((2, 5, 3), (2, 5, 1)),
+    ((2, 5, 3), (2, 5)),
+    ((1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("shapes", [SYSTEMS[0], *(pytest.param(pair, marks=pytest.mark.slow) for pair in SYSTEMS[1:])])
+def test_least_squares(shapes: tuple[tuple[int, ...], ...]) -> None:
+    a, b = (numbers(*shape, dtype=torch.float64) for shape in shapes)
+    if shapes == SYSTEMS[2]:
+        a[3] = a[2]
+    compiled, slopes = (jit(f, backend="native") for f in (least, fn.grad(lambda *args: least(*args)[0].sin().sum())))
+    assert not compiled.explain(a, b).calls
+    torch.testing.assert_close(compiled(a, b), least(a, b))
+    if shapes != SYSTEMS[2]:
+        leaf = a.clone().requires_grad_()
+        torch.testing.assert_close(slopes(a, b), *torch.autograd.grad(least(leaf, b)[0].sin().sum(), leaf))
+
+
+@pytest.mark.slow
+def test_least_squares_in_lanes_and_of_nothing() -> None:
+    a, b = numbers(5, 4, 3), numbers(5, 4, 2)
+    torch.testing.assert_close(jit(fn.vmap(least), backend="native")(a, b), least(a, b))
+    shared = jit(fn.vmap(lambda b: least(a[0], b)), backend="native")(b)
+    torch.testing.assert_close(shared, tuple(map(torch.stack, zip(*(least(a[0], row) for row in b), strict=True))))
+    assert jit(least)(a[:, :0], b[:, :0])[0].shape == (5, 3, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)])
+def test_exponentials_of_matrices(dtype: torch.dtype) -> None:
+    sizes = (
+        {1: (0.1, 9.0), 3: (1e-9, 0.3), 4: (1.0, 30.0), 20: (0.3, 10.0)} if dtype == torch.float64 else {5: (1.0, 9.0)}
+    )
+    x = [scale * numbers(n, n, dtype=dtype) / n**0.5 for n, scales in sizes.items() for scale in scales]
+    compiled = jit(lambda x: [*map(linalg.matrix_exp, x)], backend="native")
+    assert not compiled.explain(x).calls
+    for got, matrix in zip(compiled(x), x, strict=True):
+        want = linalg.matrix_exp(matrix.double())
+        bound = 256 * torch.finfo(dtype).eps * max(1, matrix.norm().item())
+        torch.testing.assert_close(got.double(), want, rtol=0, atol=bound * want.norm().item())
+
+
+@pytest.mark.slow
+def test_exponentials_in_lanes_and_their_gradients() -> None:
+    f = fn.grad(lambda x: linalg.matrix_exp(x).sin().sum())
+    x = numbers(5, 3, 3, dtype=torch.float64)
+    torch.testing.assert_close(jit(fn.vmap(f), backend="native")(x), torch.stack([*map(f, x)]))
+    for special in (torch.zeros(2, 3, 3), -1e4 * torch.eye(2), torch.full((2, 2), torch.nan), torch.zeros(0, 0)):
+        torch.testing.assert_close(jit(linalg.matrix_exp)(special), linalg.matrix_exp(special), equal_nan=True)

@@ -53,6 +53,7 @@ NUMBERS = {
     "least": lambda x, i: x.min(),
     "product": lambda x, i: x.prod() + i.prod(),
     "fresh": lambda x, i: aten.lift_fresh_copy(x),
+    "angle": lambda x, i: torch.angle(x) + torch.angle(i),
     "scatter": lambda x, i: x.scatter(0, i % 4, x * 2, reduce="add"),
     "scatter_number": lambda x, i: x.scatter(0, i % 4, 2.5, reduce="add"),
 }

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ from funcnet.compiler.native.target import Target
 
 HOST = Target.host()
 FUNCTION = re.compile(
-    r"^static (?:inline|__attribute__\(\(noinline\)\)) void (block|section\d+_?|pack\d+)\(.*?\{\n(.*?)^}", re.M | re.S
+    r"^static (?:inline|OUTLINED|__attribute__\(\(noinline\)\)) void (block|section\d+_?|pack\d+)\(.*?\{\n(.*?)^}",
+    re.M | re.S,
 )
 
 CALL = r"section\d+\(&run"
@@ -69,6 +71,14 @@ def test_equal_layers_are_compiled_once() -> None:
     )
     assert called[1] - called[0] >= 5 * 5  # two statements forwards and three backwards per layer
     assert defined[1] <= defined[0] + 2  # one nest updates all layers, and small ones copy them to the results
+
+
+def test_the_c_compiler_does_not_copy_sections_for_constant_arguments(folder: Path) -> None:
+    """gcc 12 copies them if it knows that a loop around their calls has few steps."""
+    jit(deep, backend="native")(layers(9))
+    (kernel,) = folder.rglob("*.so")
+    assert b"section1\0" in kernel.read_bytes()
+    assert not re.findall(rb"section\d+\.constprop", kernel.read_bytes())
 
 
 def test_unrolled_steps_are_compiled_once() -> None:
@@ -219,6 +229,11 @@ def test_ten_thousand_leaves() -> None:
     assert_close(jit(f, backend="native")(leaves), f(leaves))
     total = lambda t: sum((x * x).sum() for x in fn.tree.leaves(t))  # noqa: E731
     assert_close(jit(fn.grad(total), backend="native")(leaves), fn.tree.map(lambda x: 2 * x, leaves))
+
+
+@pytest.mark.slow
+def test_an_update_of_two_thousand_leaves() -> None:
+    leaves = {str(i): torch.full((3,), i / 100) for i in range(2_000)}
     optimizer = fn.optim.adam(0.1)
     state = optimizer.init(leaves)
     update = jit(optimizer.update, backend="native")

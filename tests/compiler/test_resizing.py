@@ -1,6 +1,8 @@
 """Resizing and padding by the edge in native kernels: values and gradients are those of torch's kernels."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ SIZES = {
     "by a small fraction": {"scale_factor": 0.6},
     "by a rounded fraction": {"scale_factor": 1.3, "recompute_scale_factor": True},
 }
-PADDINGS = [(3, (2, 3)), (3, (-1, 2)), (4, (1, 2, 3, 0)), (4, (1, -2, -1, 2)), (5, (1, 1, 0, 2, 3, 1))]
+PADDINGS = {3: [(2, 3), (-1, 2)], 4: [(1, 2, 3, 0), (1, -2, -1, 2)], 5: [(1, 1, 0, 2, 3, 1)]}
 
 
 def numbers(ndim: int, dtype: torch.dtype) -> Tensor:
@@ -28,30 +30,44 @@ def numbers(ndim: int, dtype: torch.dtype) -> Tensor:
     return torch.randn((2, 3, 5, 4, 2)[:ndim], generator=draw, dtype=torch.float64).to(dtype)
 
 
-def check(resize: Callable[[Tensor], Tensor], x: Tensor) -> None:
-    def f(x: Tensor) -> tuple[Tensor, Tensor]:
-        return resize(x), fn.grad(lambda x: resize(x).sin().sum())(x)
+def check(resizes: dict[Any, Callable[[Tensor], Tensor]], x: Tensor) -> None:
+    """Compare the values and gradients of resizes in one kernel."""
 
-    leaf = x.clone().requires_grad_()
-    resize(leaf).sin().sum().backward()
-    compiled, bound = jit(f, backend="native"), 32 * torch.finfo(x.dtype).eps
+    def gradient(resize: Callable[[Tensor], Tensor]) -> Tensor | None:
+        leaf = x.clone().requires_grad_()
+        resize(leaf).sin().sum().backward()
+        return leaf.grad
+
+    @partial(jit, backend="native")
+    def compiled(x: Tensor) -> Any:
+        return {
+            name: (resize(x), fn.grad(lambda x, resize=resize: resize(x).sin().sum())(x))
+            for name, resize in resizes.items()
+        }
+
+    bound = 32 * torch.finfo(x.dtype).eps
     assert not compiled.explain(x).calls
-    torch.testing.assert_close(compiled(x), (resize(x), leaf.grad), rtol=bound, atol=bound)
+    for name, got in compiled(x).items():
+        want = resizes[name](x), gradient(resizes[name])
+        torch.testing.assert_close(got, want, rtol=bound, atol=bound, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_images_twice_as_large() -> None:
     x = numbers(4, torch.float32)
-    check(lambda x: functional.interpolate(x, scale_factor=2.0, mode="bilinear"), x)
+    check({"twice": partial(functional.interpolate, scale_factor=2.0, mode="bilinear")}, x)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("mode", AXES)
-def test_all_modes_and_sizes(mode: str, size: str, dtype: torch.dtype) -> None:
-    x = numbers(AXES[mode] + 2, dtype)
-    for align in (None,) if "nearest" in mode else (False, True):
-        check(lambda x, a=align: functional.interpolate(x, mode=mode, align_corners=a, **SIZES[size]), x)
+def test_all_modes_and_sizes(mode: str, dtype: torch.dtype) -> None:
+    aligned = (None,) if "nearest" in mode else (False, True)
+    resizes = {
+        (size, align): partial(functional.interpolate, mode=mode, align_corners=align, **options)
+        for size, options in SIZES.items()
+        for align in aligned
+    }
+    check(resizes, numbers(AXES[mode] + 2, dtype))
 
 
 @pytest.mark.slow
@@ -65,6 +81,20 @@ def test_lanes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ndim, widths", PADDINGS)
-def test_padding_by_the_edge(ndim: int, widths: tuple[int, ...]) -> None:
-    check(lambda x: functional.pad(x, widths, mode="replicate"), numbers(ndim, torch.float64))
+@pytest.mark.parametrize("ndim", PADDINGS)
+def test_padding_by_the_edge(ndim: int) -> None:
+    pads = {widths: partial(functional.pad, pad=widths, mode="replicate") for widths in PADDINGS[ndim]}
+    check(pads, numbers(ndim, torch.float64))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "bilinear", "bicubic"])
+def test_empty_results_are_refused_as_in_torch(mode: str) -> None:
+    x = torch.ones(1, 1, *[4] * AXES[mode])
+    for f in (functional.interpolate, jit(functional.interpolate, static_argnames=("size", "mode"))):
+        with pytest.raises(RuntimeError, match="sizes (should be )?greater than 0"):
+            f(x, size=(0,) * AXES[mode], mode=mode)
+
+
+def test_an_empty_mean_is_that_of_torch() -> None:
+    pool = functional.adaptive_avg_pool2d
+    assert jit(lambda x: pool(x, (0, 2)))(torch.ones(1, 4, 4)).shape == (1, 0, 2)

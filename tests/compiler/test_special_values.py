@@ -172,3 +172,14 @@ def test_sums_of_exponentials_in_float64_among_lanes_of_float32(add: Callable) -
         return add(x.double(), y.double()).float(), total - before.sum()
 
     torch.testing.assert_close(fn.jit(fn.vmap(f), backend="native")(x, y), fn.vmap(f)(x, y), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_functions_of_mathematical_physics(dtype: torch.dtype) -> None:
+    names = ("erfinv", "erfcx", "ndtri", "i0", "i0e", "i1", "i1e")
+    x = torch.tensor([*POINTS, 800.0, -800.0, 1e30], dtype=dtype)
+    f = lambda x: [getattr(torch.special, name)(x) for name in names]  # noqa: E731
+    for run in (fn.jit(f, backend="native"), fn.jit(fn.vmap(f), backend="native")):
+        for name, got, want in zip(names, run(x), f(x), strict=True):
+            torch.testing.assert_close(got, want, rtol=30 * torch.finfo(dtype).eps, atol=0, equal_nan=True, msg=name)
+            assert torch.equal(got.signbit() & ~want.isnan(), want.signbit() & ~want.isnan()), name

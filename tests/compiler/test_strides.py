@@ -38,7 +38,7 @@ def test_strides(stride: int, dtype: torch.dtype) -> None:
         assert_close(got, want)
 
 
-def test_a_write_at_indices_beside_columns() -> None:
+def test_a_write_at_indices_next_to_columns() -> None:
     def f(x: Tensor, i: Tensor) -> Tensor:
         return torch.zeros(4).index_put((i,), x[:, 1:3].exp(), accumulate=True)
 

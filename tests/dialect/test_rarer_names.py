@@ -157,6 +157,20 @@ def test_functions_of_matrices_are_inverse_to_each_other():
     assert_close((a.mT @ a, b @ a), (torch.eye(3, dtype=torch.float64), matrix))
 
 
+def test_hessenberg_forms_are_those_of_jax():
+    a = torch.tensor([[4, 1, 2, 3], [1, 3, 0, -1], [2, 5, 1, 2], [-1, 2, 2, 6]], dtype=torch.float64)
+    h, q = fn.jit(lambda a: fn.scipy.linalg.hessenberg(a, calc_q=True))(a)
+    assert_close(h[:3, 1], torch.tensor([-0.8164965809277263, 2.333333333333335, -1.17851130197758]).double())
+    assert_close(q @ h @ q.mH, a)
+    c = torch.complex(a, a.flip(0))
+    h, q = fn.scipy.linalg.hessenberg(c, calc_q=True)
+    assert_close(h[2, 1:3], torch.tensor([-4.437649126148195, 2.3064198218837406 + 4.300723403816189j], dtype=c.dtype))
+    assert_close(q @ h @ q.mH, c)
+    assert fn.scipy.linalg.hessenberg(a[:0, :0]).shape == (0, 0)
+    with pytest.raises(ValueError, match=r"hessenberg: expected square matrices, got shape \(2, 4\)"):
+        fn.scipy.linalg.hessenberg(a[:2])
+
+
 def test_complex_numbers_compare_by_their_real_parts_first():
     z, w = torch.tensor([1 + 2j, 1 + 2j, -1 + 9j]), torch.tensor([1 + 3j, 1 + 2j, 0j])
     assert jnp.less(z, w).tolist() == [True, False, True]

@@ -10,7 +10,7 @@ import funcnet as fn
 from funcnet import tree
 
 sys.path.insert(0, str(EXAMPLES))
-from rivals import workloads
+from rivals import rows, startup, threads, workloads
 
 LOOSE = {"bfloat16 x * x + x": 1e-2, "lgamma": 1e-4, "gradient of cross entropy": 1e-4, "product, 256": 1e-4}
 
@@ -39,16 +39,71 @@ def test_whole_programs_are_native():
 
 
 @pytest.mark.slow
-def test_a_table_of_workloads_is_sorted_and_has_a_row_per_workload():
+def test_a_table_of_workloads_has_a_row_per_workload():
     printed = run("benchmark", "--part", "programs", "--quick", "--only", "call with a")
-    assert len(row(printed, "call with a scalar")) == 4
-    assert len(row(printed, "call with a dict of 20")) == 4
+    assert len(row(printed, "call with a scalar")) == 5
+    assert len(row(printed, "call with a dict of 20")) == 5
+
+
+def measured(name, ours, jax):
+    return rows.Measured(name, {"jit": ours, "op by op": 2 * ours, "JAX": jax}, ours, workloads.GOALS.get(name, 1))
+
+
+def test_workloads_are_sorted_by_ratio_and_missed_goals_have_causes():
+    found = rows.by_ratio(
+        [measured("lgamma", 1, 2), measured("erfc", 3, 2), measured("2 layers of 24, batch 64", 7, 10)]
+    )
+    assert [row.name for row in found] == ["erfc", "2 layers of 24, batch 64", "lgamma"]
+    late, wide = rows.missed(found)
+    assert late == ["erfc", "1.5", "1", workloads.CAUSES["erfc"]]
+    assert wide == ["2 layers of 24, batch 64", "0.7", "0.6", ""]
+    series = [
+        ["nets of 16-32-4", "1 to 64", "1.7", "16 to 17", "0.2", "1"],
+        ["layers of 32", "1 to 33", "1.5", "", "", ""],
+    ]
+    assert rows.missed_jumps(series) == [["nets of 16-32-4", "1.7", "1.5", workloads.CAUSES["nets of 16-32-4"]]]
+    assert rows.beside_torch(found) == [["lgamma", "1", "2", "0.5"]]
+
+
+@pytest.mark.slow
+def test_goals_and_causes_name_workloads():
+    tables = (workloads.operations, workloads.programs, workloads.calls, workloads.draws, workloads.growing)
+    names = {name for table in tables for name in table(fn)} | {*workloads.sweeps(fn)}
+    assert max(map(len, names)) <= 31, "the tables have 80 columns"
+    assert {*workloads.GOALS, *workloads.BESIDE_TORCH, *workloads.CAUSES} <= names
+
+
+def test_first_calls_are_timed_by_stage():
+    times = rows.stages(lambda x: x.exp(), [torch.ones(3)])
+    assert list(times) == rows.STAGES
+    assert all(seconds > 0 for seconds in times.values())
+    assert times["C compiler"] > times["passes"]
 
 
 @pytest.mark.slow
 def test_first_calls_are_shown_by_stage():
     printed = run("benchmark", "--part", "growth", "--quick", "--only", "100 leaves")
-    tracing, to_c, compiler, total, jax, ratio = row(printed, "100 leaves")
-    assert abs(float(tracing) + float(to_c) + float(compiler) - float(total)) < 0.02
+    sums, stages = printed.split("\n\n")[:2]
+    total, jax, ratio = row(sums, "100 leaves")
+    assert abs(sum(map(float, row(stages, "100 leaves"))) - float(total)) < 0.02
     assert (jax, ratio) == ("-", "-")
-    assert torch.tensor(float(compiler)) > 0
+
+
+@pytest.mark.slow
+def test_first_calls_of_processes_are_timed():
+    torch_import, itself, first, training = startup.run(sys.executable, "funcnet")
+    assert 0 < first < torch_import + itself
+    assert training > 0
+
+
+def test_calls_are_compared_by_number_of_threads(monkeypatch):
+    monkeypatch.setattr(threads, "measure", lambda count: {threads.ENSEMBLE: 1 / count, "a net": 1.0})
+    assert threads.table(1) == [
+        ["2-10-10-10-1, 1,024 nets", "1,000", "500", "2.00 ≥1.8"],
+        ["a net", "1,000", "1,000", "1.00"],
+    ]
+
+
+@pytest.mark.slow
+def test_calls_are_timed_in_a_process_of_their_own():
+    assert all(seconds > 0 for seconds in threads.measure(2).values())

@@ -9,7 +9,7 @@ from example_runs import run
 
 @pytest.mark.slow
 def test_transformer(tmp_path):
-    output = run("transformer", "--seed", "1", "--steps", "600", "--svg", str(tmp_path / "transformer.svg"))
+    output = run("transformer", "--seed", "1", "--steps", "400", "--svg", str(tmp_path / "transformer.svg"))
     assert float(re.search(r"([\d.]+)% of 500 held-out lists are sorted", output)[1]) > 95
     rows = re.findall(r"^((?:\d ){7}\d)\s+((?:\d ){7}\d)$", output, re.M)
     assert len(rows) == 5

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 import funcnet as fn
 
@@ -29,6 +30,24 @@ def test_every_call_runs_the_function():
     with fn.disable_jit():
         jitted(torch.tensor(1.0)), jitted(torch.tensor(1.0))
     assert len(calls) == 3
+
+
+class Negative(TorchFunctionMode):
+    """Change the sign of sines."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return -func(*args, **(kwargs or {})) if func is torch.sin else func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_mode_of_the_user_sees_every_operation(is_first):
+    """A program that is traced without the mode does not run inside it, nor the other way round."""
+    jitted, x = fn.jit(lambda x: torch.sin(x) + torch.sin(x), backend="eager"), torch.ones(2)
+    if not is_first:
+        torch.testing.assert_close(jitted(x), 2 * x.sin())
+    with Negative():
+        torch.testing.assert_close(jitted(x), -2 * x.sin())
+    torch.testing.assert_close(jitted(x), 2 * x.sin())
 
 
 def test_false_switches_compilation_on_again():

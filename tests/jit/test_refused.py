@@ -29,6 +29,7 @@ READS = [
     (lambda x: x.tolist(), "tolist.* Use cond for a branch"),
     (lambda x: x.numpy(), "numpy"),
     (torch.from_dlpack, "from_dlpack"),
+    (lambda x: torch.utils.dlpack.to_dlpack(x), "needs the values"),
     (lambda x: torch.func.linearize(torch.sin, x)[1](x), "make_fx.* Use fn.linearize"),
     (lambda x: x * pytest.importorskip("numpy").ones(4), r"torch.as_tensor\(array\)"),
     (lambda x: f"{x.sum():.3f}", "formatting by '.3f'"),

@@ -75,6 +75,36 @@ def test_a_step_in_a_loop_is_traced_once(traces):
     torch.testing.assert_close(params, expected)
 
 
+def test_an_int_that_differs_between_equal_functions_is_traced(traces):
+    reuse._numbers.clear()
+
+    def step(x, i, size):
+        return x[:size] * i + i // 2
+
+    for i in range(5):
+        assert torch.equal(fn.jit(step)(X, i, 2), X[:2] * i + i // 2)
+    assert len(traces) == 2  # with the first value of i, and with a traced i
+
+
+def test_an_int_whose_value_is_needed_stays_a_constant(traces):
+    reuse._numbers.clear()
+    for size in (1, 2, 3, 3):
+        assert fn.jit(lambda x, size: x.new_zeros(size) + 1)(X, size).shape == (size,)
+    assert len(traces) == 4  # one for each size, and that in which the second size is a traced number
+
+
+def test_ints_are_static_where_that_is_asked_for(traces):
+    reuse._numbers.clear()
+    for i in (1, 2, 3):
+        fn.jit(by_power)(X, i)
+        assert torch.equal(fn.jit(by_power, static_argnums=1)(X, i), X**i)
+    assert [args[1].traced for args in traces] == [(), (1,), (), ()]
+
+
+def by_power(x, i):
+    return x**i
+
+
 def changed_cell(value):
     return lambda x: x * value
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import funcnet as fn
-from funcnet.compiler import jit
+from funcnet.compiler import jit, reuse
 from funcnet.compiler.tracing import numbers
 
 X = torch.linspace(-1.0, 2.0, 4)
@@ -20,6 +20,7 @@ STEPS = [0, 1, 3, 4]
 def traces(f, calls, **options):
     """Compare a jitted function with the function itself on each call, dtypes and types too; count the traces."""
     count = []
+    reuse._numbers.clear()
     jitted = jit(lambda *args: (count.append(None), f(*args))[1], **options)
     for args in calls:
         got, want = fn.tree.leaves(jitted(*args)), fn.tree.leaves(f(*args))

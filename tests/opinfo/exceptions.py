@@ -10,6 +10,7 @@ _WELFORD = "torch's running mean of an infinity is NaN"
 _EQUAL = "torch leaves open which of equal numbers it takes"
 _STATISTICS = "a row with an infinity has no statistics, and torch's own formulas give NaN in different places"
 _FOURIER = "which coefficients of an array with an infinity are NaN depends on the algorithm"
+_PRODUCTS = "whether products of an infinity are NaN depends on the order of the sums"
 _TRANSFORMS = [
     f"fft.{kind}{axes}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft") for axes in ("", 2, "n")
 ]
@@ -39,6 +40,7 @@ FINITE_ONLY = {  # operators that are not tried with NaN, infinities and zeros i
     "nn.functional.multilabel_margin_loss": _MASK,
 }
 FINITE_GRADIENTS_ONLY = {
+    "nn.functional.bilinear": _PRODUCTS,
     "cumprod": _BY_VALUES,
     "linalg.vander": _BY_VALUES,
     "masked.cumprod": _BY_VALUES,

@@ -1,13 +1,15 @@
 """The grammar of random programs: the statements, their frequencies and their arguments."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from random_programs.checking import copies
+from random_programs.control import CONTROL
 from random_programs.expressions import ELEMENTWISE, GATHERS, MOVES, REDUCTIONS, VIEWS, expression
+from random_programs.functions import HALVES, LINEAR_ALGEBRA, STATISTICS, TRACED_INDICES, TRANSFORMS, WINDOWS
 from random_programs.nested import NESTED
 from random_programs.scope import INTEGERS, Program, Rule, Scope
 from random_programs.writes import write
@@ -40,14 +42,19 @@ RULES: dict[Rule, float] = {
     write: 7,
     **{rule: 0.4 * often for rule, often in NESTED.items()},
 }
+WIDE = {
+    **RULES,
+    **{expression(table): 1.5 for table in (LINEAR_ALGEBRA, TRANSFORMS, WINDOWS, STATISTICS, TRACED_INDICES, HALVES)},
+    **CONTROL,
+}
 
 
-def generate(seed: int) -> Program:
+def generate(seed: int, rules: Mapping[Rule, float] = RULES) -> Program:
     """Generate the program of a seed."""
     rng = random.Random(seed)
     special = rng.random() < 0.06
     args = arguments(rng, SPECIAL if special else ())
-    scope = Scope(rng, ([*RULES], [*RULES.values()]), dict(zip(args, copies([*args.values()]), strict=True)), special)
+    scope = Scope(rng, ([*rules], [*rules.values()]), dict(zip(args, copies([*args.values()]), strict=True)), special)
     scope.grow(rng.randint(25, 40) if rng.random() < 0.06 else min(rng.randint(3, 14), rng.randint(3, 14)))
     made = [name for name in scope.recent if name not in args] or ["a"]
     results = [*dict.fromkeys([*made[-3:], *rng.sample(made, min(2, len(made)))])]

@@ -131,9 +131,13 @@ class Operand:
         if size < 1:
             raise SkipError
         start = self.scope.pick(lambda y: not y.is_floating_point() or not self.scope.special)
-        whole = f"{start}.mul(3).floor()" if self.scope.values[start].is_floating_point() else start
+        whole = f"{start}.mul(3).add(0.01).floor()" if self.scope.values[start].is_floating_point() else start
         steps = f"torch.arange({prod(shape)}).reshape({tuple(shape)}) * {self.rng.choice((0, 1, 2, 3, 5))}"
         return f"(({steps} + {whole}.sum().long()) % {size})"
+
+    def _at(self) -> str:
+        """Return one computed index."""
+        return f"{self._numbers((), self.size())}"
 
     def _rows(self) -> str:
         return self._numbers((self.rng.randint(0, 4),), self.size())

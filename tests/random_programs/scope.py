@@ -17,6 +17,8 @@ import funcnet as fn
 
 FLOATS = (torch.float64, torch.float32)
 INTEGERS = (torch.int64, torch.int32, torch.uint8)
+HALVES = (torch.float16, torch.bfloat16)
+OTHERS = (*HALVES, torch.int8, torch.int16)  # of intermediate results only
 LIBRARIES = {"torch": torch, "F": F, "fn": fn}
 LARGEST = 30  # an expression with larger values is bounded
 ELEMENTS = 1000
@@ -166,7 +168,7 @@ def overlaps(x: Tensor) -> bool:
 
 
 def is_operand(x: Any) -> bool:
-    of_kind = isinstance(x, Tensor) and x.dtype in (*FLOATS, *INTEGERS, torch.bool)
+    of_kind = isinstance(x, Tensor) and x.dtype in (*FLOATS, *INTEGERS, *OTHERS, torch.bool)
     return of_kind and x.ndim <= 5 and x.numel() <= ELEMENTS
 
 

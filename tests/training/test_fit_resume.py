@@ -211,7 +211,7 @@ def kill_and_go_on(folder, kills):
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path):
-    kills = 20
+    kills = 12
     (tmp_path / "whole").mkdir()
     result, stopping = killed(tmp_path / "whole", pause=0.0)
     found, found_running = kill_and_go_on(tmp_path / "killed", kills)

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ def in_terminal(*arguments, press=None):
     """Run the program in a terminal, press keys once its bar has metrics, and return the plain text."""
     process, terminal = pty.fork()
     if not process:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a process in the background of a shell ignores it
         os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *arguments], ENVIRONMENT)
     data, end = b"", time.monotonic() + 120
     while time.monotonic() < end:
@@ -42,6 +44,8 @@ def in_terminal(*arguments, press=None):
                 data += os.read(terminal, 1 << 16)
             except OSError:  # the program has ended
                 break
+    else:
+        os.kill(process, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, data
     os.close(terminal)
     assert data.count(b"\x1b[?25l") == data.count(b"\x1b[?25h")  # the cursor is shown again

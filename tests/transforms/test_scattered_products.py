@@ -47,6 +47,34 @@ def test_second_derivatives_are_those_of_the_product(name: str) -> None:
     torch.testing.assert_close(got.reshape(9, 3, 3), want / 2e-5, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("jit", [lambda f: f, pytest.param(fn.jit, marks=pytest.mark.slow)])
+def test_third_derivatives_with_three_zeros_are_those_of_the_product(jit) -> None:
+    def third(f):
+        return jit(fn.jacrev(fn.jacrev(fn.grad(f))))(torch.tensor([0.0, 0.0, 0.0, 2.0], dtype=torch.float64))
+
+    got = third(lambda s: s.new_full((1,), 1.5).scatter_reduce(0, torch.zeros(4, dtype=torch.long), s, "prod").sum())
+    torch.testing.assert_close(got, third(lambda s: 1.5 * s[0] * s[1] * s[2] * s[3]))
+
+
+@pytest.mark.parametrize("how", ["amax", "amin", "mean"])
+def test_elements_that_are_not_included_are_no_ties(how: str) -> None:
+    x, source, index = torch.tensor([2.0, 3.0]), torch.tensor([2.0, 2.0, 3.0]), torch.tensor([0, 0, 1])
+    tangents = torch.ones(2), torch.tensor([1.0, 2.0, 4.0])
+
+    def derivatives(x: Tensor, source: Tensor):
+        def f(x: Tensor, source: Tensor) -> Tensor:
+            args = 0, index, source, how
+            return torch.stack(
+                [reduce(x, *args, include_self=False) for reduce in (torch.scatter_reduce, torch.index_reduce)]
+            )
+
+        return fn.jvp(f, (x, source), tangents)[1], fn.vjp(f, x, source)[1](torch.ones(2, 2))
+
+    pushed, pulled = fn.jit(derivatives)(x, source)
+    torch.testing.assert_close(pushed, torch.tensor([1.5, 4.0]).expand(2, 2))
+    torch.testing.assert_close(pulled, (torch.zeros(2), torch.tensor([1.0, 1.0, 2.0])))
+
+
 def test_values_are_those_of_the_kernel() -> None:
     x, source = torch.tensor([1.0, torch.inf, torch.nan]), torch.tensor([0.1, 3.0, 2.0])
     f = lambda x, s: x.scatter_reduce(0, torch.tensor([0, 1, 2]), s, "prod")  # noqa: E731

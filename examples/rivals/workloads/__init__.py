@@ -4,8 +4,21 @@ JAX's interpreter imports this package as well, so it imports neither torch nor 
 """
 
 from .calls import calls, draws, loops
+from .goals import BESIDE_TORCH, CAUSES, GOALS
 from .operations import operations
 from .parts import Work
 from .programs import growing, programs, sweeps
 
-__all__ = ["Work", "calls", "draws", "growing", "loops", "operations", "programs", "sweeps"]
+__all__ = [
+    "BESIDE_TORCH",
+    "CAUSES",
+    "GOALS",
+    "Work",
+    "calls",
+    "draws",
+    "growing",
+    "loops",
+    "operations",
+    "programs",
+    "sweeps",
+]

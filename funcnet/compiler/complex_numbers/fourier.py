@@ -1,12 +1,6 @@
-"""Fourier transforms of short axes, as products with small matrices.
+"""Fourier transforms in kernels, as an operation on both parts of an array; see `radices` for the axes.
 
-A call of torch takes longer than such a transform. With n = p q, the index of an element is j = q j1 + j2, and that of
-a coefficient is k = k1 + p k2:
-
-    X[k] = sum over j2 of w_q^(j2 k2) w_n^(j2 k1) (sum over j1 of w_p^(j1 k1) x[j]),  w_n = exp(-2 pi i / n)
-
-Source:
-    Cooley, Tukey (1965), An algorithm for the machine calculation of complex Fourier series.
+The operation `funcnet::fourier` transforms the middle axis of arrays with three, without a scale.
 """
 
 import math
@@ -16,20 +10,25 @@ import torch
 
 from funcnet._torch import Operation
 from funcnet.compiler.complex_numbers.parts import Emitter, Pair, Real
+from funcnet.compiler.complex_numbers.radices import padded, radices
 from funcnet.compiler.complex_numbers.separation import Rule, Separation
-from funcnet.compiler.program import Apply, Var, emit
+from funcnet.compiler.program import Apply, Var
 
 aten = torch.ops.aten
-_FACTOR = 8  # the largest factor that is a product of primes
-_PRIME = 31  # the largest prime
-_MOST = 1 << 18  # multiplications of the transform of a vector, in whose time torch is called
-_MOST_OF_ROWS = 1 << 16  # of several vectors, which are transposed
+_MOST = 1 << 20  # elements of an array, from which on torch is as fast with several threads
+_SHORT = 16  # the most elements of an axis of neighbours that is transformed as columns
+_LARGE = 8  # the largest radix of others
+_FEW = 8  # the least columns that are
+
+_LIBRARY = torch.library.Library("funcnet", "FRAGMENT")
+_LIBRARY.define("fourier(Tensor re, Tensor im) -> (Tensor, Tensor)")
+_LIBRARY.impl("fourier", lambda re, im: (torch.empty_like(re), torch.empty_like(im)), "Meta")
 
 
 def _forward_or_back(separation: Separation, op: Apply) -> bool:
     """Transform complex numbers."""
     x, dims, normalization, is_forward = op.args
-    if not _is_short(x.shape, dims):
+    if not _is_for_kernels(separation, x.shape, dims):
         return False
     emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
@@ -43,10 +42,11 @@ def _forward_or_back(separation: Separation, op: Apply) -> bool:
 def _of_real(separation: Separation, op: Apply) -> bool:
     """Transform real numbers, the last axis first; the first half of it is kept."""
     x, dims, normalization, is_half = op.args
-    if not _is_short(x.shape, dims):
+    if not _is_for_kernels(separation, x.shape, dims):
         return False
     emitter = separation.emitter(op)
-    parts = _transformed(emitter, [emitter.cast(x)], dims[-1], -1)
+    x = emitter.cast(x)
+    parts = _transformed(emitter, [x, emitter.full(x.shape, 0.0)], dims[-1], -1)
     if is_half:
         parts = [_slice(emitter, part, dims[-1], 0, x.shape[dims[-1]] // 2 + 1) for part in parts]
     for dim in dims[:-1]:
@@ -60,94 +60,44 @@ def _to_real(separation: Separation, op: Apply) -> bool:
     """Transform the first half of the coefficients of real numbers back to these, along the last axis at last."""
     x, dims, normalization, _ = op.args
     shape = op.outputs[0].shape
-    if not _is_short(shape, dims):
+    if not _is_for_kernels(separation, shape, dims):
         return False
     emitter = separation.emitter(op)
     parts = [part.var for part in separation.pair(x, emitter)]
     for dim in dims[:-1]:
         parts = _transformed(emitter, parts, dim, 1)
     parts = _with_conjugates(emitter, parts, dims[-1], shape[dims[-1]])
-    parts = _transformed(emitter, parts, dims[-1], 1, results=1)
+    parts = _transformed(emitter, parts, dims[-1], 1)
     separation.name(op, _scaled(emitter, parts, shape, dims, normalization)[0].var)
     return True
 
 
-def _is_short(shape: Sequence[int], dims: Sequence[int]) -> bool:
-    """Tell whether products are faster than a call of torch."""
-    size, factors = math.prod(shape), [_factors(shape[dim]) for dim in dims]
-    most = _MOST if all(shape[dim] == size for dim in dims) else _MOST_OF_ROWS
-    return 0 < size * sum(4 * factor for each in factors for factor in each or (math.inf,)) <= most
+def _is_for_kernels(separation: Separation, shape: Sequence[int], dims: Sequence[int]) -> bool:
+    """Tell whether a kernel transforms these axes faster than torch."""
+    are_short = not separation.has_lanes or all(padded(shape[dim]) == shape[dim] for dim in dims)
+    return are_short and 0 < math.prod(shape) <= _MOST
 
 
-def _factors(n: int) -> list[int]:
-    """Return small factors of n; none if it has a large prime factor."""
-    if n <= _FACTOR:
-        return [n]
-    factor = next((k for k in (*range(_FACTOR, 1, -1), *range(_FACTOR, _PRIME + 1)) if n % k == 0), None)
-    rest = [1] if n == factor else [] if factor is None else _factors(n // factor)
-    return [factor, *(k for k in rest if k > 1)] if factor is not None and rest else []
-
-
-def _transformed(emitter: Emitter, parts: Sequence[Var], dim: int, sign: int, results: int = 2) -> list[Var]:
-    """Transform an axis of a real array, or of both parts; the sign is that of the exponents."""
+def _transformed(emitter: Emitter, parts: Sequence[Var], dim: int, sign: int) -> list[Var]:
+    """Transform an axis of both parts; the sign is that of the exponents."""
     shape = parts[0].shape
-    n, rest = shape[dim], (*shape[:dim], *shape[dim:][1:])
-    order = [dim % len(shape), *(axis for axis in range(len(shape)) if axis != dim % len(shape))]
-    rows = [emitter(aten.permute.default, part, order, shape=(n, *rest)) for part in parts]
-    x = _view(emitter, _cat(emitter, rows, 0), (len(parts) * n, math.prod(rest)))
-    y = _view(emitter, _product(emitter, x, n, sign, results), (results, n, *rest))
-    back = sorted(range(len(shape)), key=order.__getitem__)
-    columns = [emitter(aten.select.int, y, 0, i, shape=(n, *rest)) for i in range(results)]
-    return [emitter(aten.permute.default, column, back, shape=shape) for column in columns]
-
-
-def _product(emitter: Emitter, x: Var, n: int, sign: int, results: int) -> Var:
-    """Transform the columns of a matrix, which holds one part or one on top of the other."""
-    p, *others = _factors(n)
-    parts, q, size = x.shape[0] // n, n // p, x.shape[1]
-    rows = 2 if others else results
-    matrix = _matrix(emitter, p, sign, rows, parts)
-    y = _view(emitter, x, (parts * p, q * size))
-    y = emitter(aten.mm.default, matrix, y, shape=(rows * p, q * size))
-    if not others:
-        return y
-    y = _turned(emitter, _view(emitter, y, (2, p, q, size)), sign)
-    y = _product(emitter, _view(emitter, y, (2 * q, p * size)), q, sign, results)
-    return _view(emitter, y, (results * n, size))
-
-
-def _turned(emitter: Emitter, y: Var, sign: int) -> Var:
-    """Multiply by the powers of w_n, and exchange both axes of each part."""
-    _, p, q, size = y.shape
-    cosine, sine = (Real(part, emitter) for part in _roots(emitter, p, q, p * q, sign, (p, q, 1)))
-    re, im = (Real(emitter(aten.select.int, y, 0, i, shape=(p, q, size)), emitter) for i in (0, 1))
-    turned = re * cosine - im * sine, re * sine + im * cosine
-    moved = [emitter(aten.permute.default, part.var, [1, 0, 2], shape=(q, p, size)) for part in turned]
-    return _cat(emitter, moved, 0)
-
-
-def _matrix(emitter: Emitter, n: int, sign: int, rows: int, columns: int) -> Var:
-    """Return the matrix of a transform, in blocks: from one or both parts to one or both."""
-    cosine, sine = _roots(emitter, n, n, n, sign, (n, n))
-    blocks = [[cosine, emitter(aten.neg.default, sine, shape=(n, n))], [sine, cosine]]
-    return _cat(emitter, [_cat(emitter, row[:columns], 1) for row in blocks[:rows]], 0)
-
-
-def _roots(emitter: Emitter, rows: int, columns: int, n: int, sign: int, shape: tuple[int, ...]) -> tuple[Var, Var]:
-    """Return the parts of exp(sign 2 pi i j k / n) for j < rows and k < columns."""
-    whole, wide = (Emitter(emitter.ops, dtype, emitter.like) for dtype in (torch.int64, torch.float64))
-    options = {"dtype": torch.int64, "device": emitter.like.device}
-    j, k = (
-        emit(emitter.ops, aten.arange.start_step, (0, size, 1), (size,), torch.int64, emitter.like, options)
-        for size in (rows, columns)
-    )
-    turns = whole(aten.mul.Tensor, whole(aten.unsqueeze.default, j, 1, shape=(rows, 1)), k, shape=(rows, columns))
-    for target, number in ((aten.add.Tensor, n // 2), (aten.remainder.Scalar, n), (aten.sub.Tensor, n // 2)):
-        turns = whole(target, turns, number, shape=(rows, columns))  # small angles are more accurate
-    angle = wide(aten.mul.Tensor, wide.cast(turns), sign * 2 * math.pi / n, shape=(rows, columns))
-    both = (wide(target, angle, shape=(rows, columns)) for target in (aten.cos.default, aten.sin.default))
-    cosine, sine = (_view(emitter, emitter.cast(part), shape) for part in both)
-    return cosine, sine
+    dim %= len(shape)
+    if shape[dim] == 1:
+        return [*parts]
+    batch, n, columns = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+    others = [axis for axis in range(len(shape)) if axis != dim]
+    if columns == 1 and batch >= _FEW and (n <= _SHORT or max(radices(n), default=0) > _LARGE):
+        order, sizes = [dim, *others], (1, n, batch)
+    elif 1 < columns < _FEW or (columns > 1 and padded(n) > n):
+        order, sizes = [*others, dim], (batch * columns, n, 1)
+    else:
+        order, sizes = [*range(len(shape))], (batch, n, columns)
+    moved, back = tuple(shape[axis] for axis in order), sorted(range(len(shape)), key=order.__getitem__)
+    x = [_view(emitter, emitter(aten.permute.default, part, order, shape=moved), sizes) for part in parts]
+    y = [Var(sizes, part.dtype, part.device) for part in x]
+    exchanged = slice(None, None, -sign)  # reverses the sign
+    emitter.ops.append(Apply(torch.ops.funcnet.fourier.default, tuple(x[exchanged]), {}, tuple(y[exchanged])))
+    return [emitter(aten.permute.default, _view(emitter, part, moved), back, shape=shape) for part in y]
 
 
 def _with_conjugates(emitter: Emitter, parts: Sequence[Var], dim: int, n: int) -> list[Var]:

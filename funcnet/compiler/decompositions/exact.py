@@ -115,7 +115,25 @@ def _std_mean(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bo
     return deviation, aten.mean.dim(x, dim, keepdim)
 
 
+def _glu_jvp(y: Tensor, x: Tensor, dx: Tensor, dim: int) -> Tensor:
+    """Differentiate y = a sigmoid(b), for the halves a and b of x, in the direction dx."""
+    gate, (da, db) = x.chunk(2, dim)[1].sigmoid(), dx.chunk(2, dim)
+    return da * gate + y * (1 - gate) * db
+
+
+def _glu_backward_jvp(_: Tensor, grad: Tensor, x: Tensor, dgrad: Tensor, dx: Tensor, dim: int) -> Tensor:
+    """Differentiate the gradient of glu, which is (grad gate, grad a gate (1 - gate)) for gate = sigmoid(b)."""
+    (a, b), (da, db) = x.chunk(2, dim), dx.chunk(2, dim)
+    gate = b.sigmoid()
+    slope = gate * (1 - gate)
+    first = dgrad * gate + grad * slope * db
+    second = slope * (dgrad * a + grad * da + grad * a * (1 - 2 * gate) * db)
+    return torch.cat([first, second], dim)
+
+
 RULES: dict[Any, Callable[..., Any]] = {
+    aten.glu_jvp.default: _glu_jvp,
+    aten.glu_backward_jvp.default: _glu_backward_jvp,
     aten.addmm.default: _addmm,
     aten.addmv.default: _addmm,
     aten.baddbmm.default: _baddbmm,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet._torch import decomposition, index_fill
 from funcnet.transforms.margin_losses import multilabel_margin_loss_forward
+from funcnet.transforms.requirements import require
 from funcnet.transforms.scattered_products import scatter_index
 
 aten = torch.ops.aten
@@ -87,6 +88,28 @@ def put(x: Tensor, index: Tensor, values: Tensor, accumulate: bool = False) -> T
     return aten.index_put.default(x.reshape(-1), [index], values.reshape(index.shape), accumulate).reshape(x.shape)
 
 
+def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Any:
+    """Write the next element of the source to each place where the mask is true."""
+    if mask.dtype != torch.bool or x.dtype != source.dtype or not source.numel():
+        return NotImplemented
+    x, mask = torch.broadcast_tensors(x, mask)
+    places = _ranks(mask)
+    require((places < source.numel()).all(), "masked_scatter: Number of elements of source < number of ones in mask")
+    return torch.where(mask, source.reshape(-1)[places.clamp(0, source.numel() - 1)], x)
+
+
+def _masked_scatter_backward(grad: Tensor, mask: Tensor, sizes: Sequence[int]) -> Any:
+    """Return the cotangent of the source, whose elements that were not needed have none."""
+    size, (grad, mask) = math.prod(sizes), torch.broadcast_tensors(grad, mask)
+    places = torch.where(mask, _ranks(mask), size).reshape(-1)
+    return grad.new_zeros(size + 1).scatter(0, places, grad.reshape(-1))[:size].reshape(sizes)
+
+
+def _ranks(mask: Tensor) -> Tensor:
+    """Number the true elements, in row-major order."""
+    return mask.reshape(-1).cumsum(0).reshape(mask.shape) - 1
+
+
 def scatter_reduce(x: Tensor, dim: int, index: Tensor, source: Tensor, how: str, *, include_self: bool = True) -> Any:
     """Compute means by dividing sums; without `include_self`, begin with the neutral element."""
     if (how in ("sum", "mean") and not x.is_floating_point()) or x.dtype in _NARROW or (include_self and how in _PLAIN):
@@ -126,6 +149,8 @@ def rules() -> dict[Any, Callable[..., Any]]:
         aten.embedding.default: _embedding,
         aten.embedding_dense_backward.default: _embedding_dense_backward,
         aten.roll.default: _roll,
+        aten.masked_scatter.default: _masked_scatter,
+        aten.masked_scatter_backward.default: _masked_scatter_backward,
         aten.index_add.default: _by_rows(decomposition("index_add")),
         aten.index_copy.default: _by_rows(decomposition("index_copy")),
         aten.index_reduce.default: _index_reduce,

@@ -35,10 +35,21 @@ def _as_strided(x: Any, size: Sequence[int], stride: Sequence[int], offset: int 
     while root.lineage is not None:
         root = root.lineage.parent
     if not root.is_contiguous() or root.source:
+        if offset in (None, x.storage_offset()) and _are_windows(x, size, stride):
+            return x.unfold(-1, size[-1], stride[-2] // stride[-1]).narrow(-2, 0, size[-2])
         raise StagingError(f"jit: as_strided depends on the memory layout of a {x}{user_line()}. Index it instead.")
     if root is x:
         return NotImplemented
     return aten.as_strided.default(root, size, stride, x.storage_offset() if offset is None else offset)
+
+
+def _are_windows(x: Tensor, size: Sequence[int], stride: Sequence[int]) -> bool:
+    """Tell whether these are windows over the last axis of x, as in torch.stft, which x of any layout has."""
+    if not x.ndim or len(size) < 2 or [*x.shape[:-1]] != [*size[:-2]] or [*x.stride()[:-1]] != [*stride[:-2]]:
+        return False
+    step = x.stride(-1)
+    covered = (size[-2] - 1) * stride[-2] + (size[-1] - 1) * step < x.shape[-1] * step
+    return covered and stride[-1] == step and stride[-2] > 0 and stride[-2] % step == 0
 
 
 def _as_strided_scatter(
@@ -53,7 +64,6 @@ def _as_strided_scatter(
 
 RULES: dict[Any, Callable[..., Any]] = {
     aten.empty.memory_format: _empty,
-    aten._efficientzerotensor.default: _empty,
     aten.empty_strided.default: _empty_strided,
     aten.empty_permuted.default: _empty_permuted,
     aten.new_empty_strided.default: lambda x, size, stride, *, dtype=None, device=None, **_: _empty_strided(

@@ -57,6 +57,14 @@ def lu(a: Tensor, *, pivot: bool = True) -> Any:
     return aten.lu_unpack(*aten.linalg_lu_factor_ex(a)[:2])
 
 
+def lstsq(a: Tensor, b: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
+    """Solve for a vector as for a matrix of one column."""
+    if a.ndim < 2 or b.shape != a.shape[:-1]:
+        return NotImplemented
+    x, *others = aten.linalg_lstsq.default(a, b[..., None], rcond, driver=driver)
+    return x[..., 0], *others
+
+
 def pinv(a: Tensor, *, atol: Tensor | None = None, rtol: Tensor | None = None, hermitian: bool = False) -> Any:
     """Return the pseudo-inverse from singular values, or eigenvalues, of which those up to a tolerance count as 0."""
     if a.dtype not in (torch.float32, torch.float64) or not a.numel():

@@ -1,5 +1,6 @@
 """The decomposition table used while tracing: from all operations to core ATen, and further where a rule is short."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -8,7 +9,17 @@ import torch
 from torch import Tensor
 
 from funcnet._torch import core_decompositions, decomposition, has_python_rule, is_composite
-from funcnet.compiler.decompositions import exact, indexing, pooling, resizing, strides, systems, value_checks
+from funcnet.compiler.decompositions import (
+    distances,
+    exact,
+    indexing,
+    pooling,
+    resizing,
+    sampling,
+    strides,
+    systems,
+    value_checks,
+)
 from funcnet.compiler.decompositions.attention import attention, attention_backward
 from funcnet.compiler.decompositions.indexing import index_select, put, take
 from funcnet.compiler.errors import user_line
@@ -26,8 +37,8 @@ def find(func: Any) -> Rule | None:
     rule = rules().get(func)
     if rule is not None:
         return rule
-    if func.namespace == "prims":
-        return func.impl_aten  # torch's rules may end in its own primitives
+    if func.namespace == "prims":  # torch's rules may end in its own primitives, of which one writes in place
+        return Tensor.to if func._schema.name == "prims::convert_element_type" else func.impl_aten
     return func.decompose if is_composite(func) else None
 
 
@@ -183,6 +194,14 @@ def _is_wide(x: Tensor, y: Tensor) -> bool:
     return x.dtype == y.dtype and x.dtype in (torch.float32, torch.float64)
 
 
+def _angle(x: Tensor) -> Any:
+    """Return 0 or pi for real numbers."""
+    if x.is_complex():
+        return NotImplemented
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return torch.where(x < 0, math.pi, torch.where(x.isnan(), x, 0.0))
+
+
 def _shrink_backward(grad: Tensor, x: Tensor, bound: float) -> Tensor:
     return torch.where((x >= -bound) & (x <= bound), 0.0, grad)
 
@@ -243,16 +262,20 @@ _OWN: dict[Any, Rule] = {
     aten.scatter_reduce.two: indexing.scatter_reduce,
     aten.take.default: take,
     aten.put.default: put,
+    aten.angle.default: _angle,
     aten.tanh_backward.default: _tanh_backward,
     aten.sigmoid_backward.default: _sigmoid_backward,
     aten._linalg_det.default: systems.det,
     aten._linalg_slogdet.default: systems.slogdet,
     aten.linalg_lu.default: systems.lu,
+    aten.linalg_lstsq.default: systems.lstsq,
     aten.linalg_pinv.atol_rtol_tensor: systems.pinv,
     aten.hardshrink_backward.default: _shrink_backward,
     aten.softshrink_backward.default: _shrink_backward,
+    **distances.RULES,
     **exact.RULES,
     **pooling.RULES,
     **resizing.RULES,
+    **sampling.RULES,
     **strides.RULES,
 }

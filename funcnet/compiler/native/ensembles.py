@@ -8,6 +8,7 @@ lanes alone, so that the number of threads does not change results.
 import math
 from dataclasses import replace
 
+from funcnet.compiler.complex_numbers.radices import columns_at_once
 from funcnet.compiler.native import contractions
 from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.cost import Simple, operations, total
@@ -57,7 +58,7 @@ def _in_lanes(statement: Simple, width: int, target: Target) -> float:
     """Estimate the time of a statement for a block of lanes."""
     if isinstance(statement, Contract):
         return _MULTIPLICATION * statement.multiplications
-    if isinstance(statement, Routine) and not statement.is_of_lapack:
+    if isinstance(statement, Routine) and not statement.is_by_lane:
         return _ROUTINE * statement.multiplications
     return operations(statement, target) * (width if _is_irregular(statement) else 1)
 
@@ -69,7 +70,10 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
             return _TILES * statement.multiplications
         *rows, columns = statement.out.shape
         return math.prod(rows) * -(-columns // most) * (_MULTIPLICATION * math.prod(statement.inner) + _ALONE)
-    if isinstance(statement, Routine) and not statement.is_of_lapack:
+    if isinstance(statement, Routine) and statement.name == "fourier":
+        n, columns = statement.matrix.shape[-2:]
+        return _ROUTINE * statement.multiplications / columns_at_once(n, columns, most)
+    if isinstance(statement, Routine) and not statement.is_by_lane:
         return statement.multiplications * (1 if statement.matrix.shape[-1] < most else _ROUTINE_ALONE)
     if not isinstance(statement, Nest) or _is_irregular(statement):
         return operations(statement, target)
@@ -80,7 +84,7 @@ def _alone(statement: Simple, most: int, target: Target) -> float:
 def _is_irregular(statement: Simple) -> bool:
     """Tell whether a statement computes the lanes of a block one by one."""
     parts = statement.body if isinstance(statement, Nest) else ()
-    by_lane = isinstance(statement, Sort) or (isinstance(statement, Routine) and statement.is_of_lapack)
+    by_lane = isinstance(statement, Sort) or (isinstance(statement, Routine) and statement.is_by_lane)
     return by_lane or any(isinstance(part, Gather | Scatter) for part in parts)
 
 

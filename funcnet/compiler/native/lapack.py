@@ -16,8 +16,14 @@ from funcnet.compiler.native import blas
 _LETTERS = {torch.float32: "s", torch.float64: "d"}
 _KINDS = {"f32": "s", "f64": "d"}
 # A routine's arguments before `info`. c: a letter; i: a size; a: an array; w: a workspace; v: one of integers; q: the
-# size of a workspace, which is -1 to ask for the best one.
-_ARGUMENTS = {"syevd": "cciaiawqvq", "geqrf": "iiaiawq", "orgqr": "iiiaiawq", "gesdd": "ciiaiaaiaiwqa"}
+# size of a workspace, which is -1 to ask for the best one. gelsy gets its bound and rank where queries have workspaces.
+_ARGUMENTS = {
+    "syevd": "cciaiawqvq",
+    "geqrf": "iiaiawq",
+    "orgqr": "iiiaiawq",
+    "gesdd": "ciiaiaaiaiwqa",
+    "gelsy": "iiiaiaiawvwq",
+}
 
 
 @cache

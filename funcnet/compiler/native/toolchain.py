@@ -43,6 +43,7 @@ GCC = (
     "-fvect-cost-model=unlimited",
     "-fno-tree-fre",  # gcc 12 miscompiles reads of parts of a wider write
     "-fno-tree-pre",  # it carries values from step to step of a loop, which is then not vectorised
+    "--param=max-completely-peel-times=4",  # longer loops, such as those of products, take long and gain nothing
     "-mtune=generic",  # otherwise constants may be moved from integer registers, which is 3 to 6 % slower
 )
 _FLAGS = (

@@ -9,8 +9,10 @@ from funcnet.compiler.passes.hoist import hoist
 from funcnet.compiler.passes.lane_checks import filled
 from funcnet.compiler.passes.placements import place
 from funcnet.compiler.passes.predication import predicate
+from funcnet.compiler.passes.saved_values import save
 from funcnet.compiler.passes.stacked_sums import add_stacked
 from funcnet.compiler.passes.varying import varying
+from funcnet.compiler.passes.zero_tensors import resolve_zeros
 from funcnet.compiler.program import Program
 from funcnet.compiler.verification import checked
 
@@ -18,15 +20,18 @@ from funcnet.compiler.verification import checked
 def run(program: Program) -> Program:
     """Run all passes.
 
-    Fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove dead code, hoist, select
-    where a condition varies between lanes, and find the varying values.
+    Resolve zero tangents, fill failed lanes, collect writes to slices, copy aliasing results, add up stacks, remove
+    dead code, save values in loops, hoist, select where a condition varies between lanes, and find the varying values.
     """
+    program = replace(program, block=resolve_zeros(checked(program).block))
     if program.in_dims is not None:
         program = replace(program, block=filled(checked(program).block))
     program = replace(program, block=place(checked(program).block))
     unalias(checked(program).block)
     program = replace(program, block=add_stacked(checked(program).block))
     remove_dead(checked(program).block)
+    if save(program.block, lanes=program.in_dims is not None):
+        remove_dead(checked(program).block)
     program = checked(replace(checked(program), block=hoist(program.block)))
     if program.in_dims is not None:
         block = predicate(program.block, varying(program.block, program.in_dims))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from funcnet import _torch
-from funcnet._torch import Operation, Overloads
+from funcnet._torch import Operation
 from funcnet.compiler.errors import StagingError, user_line
 from funcnet.compiler.program import Var
 from funcnet.compiler.tracing import shape_inference
@@ -52,10 +52,10 @@ class Storage:
             parent = self.read(tensor.lineage.parent)
             if parent is not tensor.seen:
                 view, device = tensor.lineage, tensor.device
-                (tensor.value,) = self.recorder.apply(
-                    view.func, (parent, *view.args), view.kwargs, [tensor.meta], device
-                )
-                tensor.seen = parent
+                (value,) = self.recorder.apply(view.func, (parent, *view.args), view.kwargs, [tensor.meta], device)
+                if self.recorder.home[value] in self.recorder.conditional:
+                    return value  # of this branch; others compute the view again
+                tensor.value, tensor.seen = value, parent
         return tensor.value
 
     def check_lost(self) -> None:
@@ -140,8 +140,12 @@ class Storage:
         """Let torch check the arguments, and raise if a tensor would change its shape."""
         copies = {id(t): self.recorder.wrap(t.meta.detach(), t.value) for t in targets}
         shape_inference.infer(func, _swap(args, copies), _swap(kwargs, copies))
-        if any(copy.meta.shape != target.shape for copy, target in zip(copies.values(), targets, strict=True)):
-            raise StagingError(f"jit: {func} changes a tensor's shape in place{user_line()}, so it cannot be traced.")
+        for copy, target in zip(copies.values(), targets, strict=True):
+            if (shape := copy.meta.shape) != target.shape:
+                raise RuntimeError(  # in the words of torch, which vmap looks for
+                    f"output with shape {[*target.shape]} doesn't match the broadcast shape {[*shape]}{user_line()}."
+                    f" {func} cannot change a tensor's shape in a traced function."
+                )
 
 
 def root(tensor: Tracer) -> Tracer:
@@ -208,8 +212,10 @@ _OF_COMPLEX = (
 )
 
 
-def _functional(func: Operation) -> Overloads:
+def _functional(func: Operation) -> Any:
     """Find the functional variant of an in-place or out= operation."""
+    if func is aten.polygamma_.default:
+        return lambda x, n: aten.polygamma.default(n, x)  # the only one whose arguments are in another order
     written = func._schema.name.removeprefix("aten::")
     name = written.removesuffix("_")
     also_other = any(_is_written(a) and not a.kwarg_only for a in func._schema.arguments)

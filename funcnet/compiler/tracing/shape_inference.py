@@ -1,5 +1,6 @@
 """Shape inference: operations run on meta tensors, by torch's own shape rules."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,8 @@ from funcnet.compiler.tracing import shape_rules
 from funcnet.compiler.tracing.arguments import SEQUENCES, SYMBOLS, plain
 from funcnet.compiler.tracing.spec import META
 from funcnet.compiler.tracing.tracer import Tracer
+
+aten = torch.ops.aten
 
 MASKS = (torch.bool, torch.uint8)
 
@@ -34,6 +37,8 @@ def infer(func: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         if isinstance(error, NotImplementedError) or _NO_FAKE in str(error):
             raise _no_shape_rule(func) from error
         raise
+    except ZeroDivisionError as error:
+        raise RuntimeError(f"{func}: expected sizes greater than 0, got an empty axis{user_line()}.") from error
 
 
 _NO_FAKE = "no fake impl registered"
@@ -80,7 +85,34 @@ def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None
     return solution, none, a.new_empty(a.shape[:-2], dtype=torch.int64), none.clone()
 
 
-_SHAPES = {torch.ops.aten.linalg_lstsq.default: _lstsq}
+def _geqrf(a: Tensor) -> tuple[Tensor, ...]:
+    """Return the shapes of reflectors in columns of memory, and of their scales."""
+    if a.ndim < 2:
+        raise RuntimeError(f"torch.geqrf: input must have at least 2 dimensions{user_line()}.")
+    *batch, m, n = a.shape
+    return a.new_empty(*batch, n, m).mT, a.new_empty(*batch, min(m, n))
+
+
+def _in_place(function: Operation) -> Callable[..., Tensor]:
+    """Return a shape rule that raises torch's errors for a result that does not fit the target in shape or dtype.
+
+    torch's own rules resize the target. That of lerp_ formats its arguments, which fails inside forward derivatives and
+    then breaks all derivatives of the process.
+    """
+    return lambda x, *args: x.mul_(function(x, *args))
+
+
+_SHAPES = {
+    aten.linalg_lstsq.default: _lstsq,
+    aten.geqrf.default: _geqrf,
+    aten._efficientzerotensor.default: torch.empty,  # torch's rule returns a tensor that it treats as zero
+    aten.atan2_.default: _in_place(aten.atan2.default),
+    aten.copysign_.Tensor: _in_place(aten.copysign.Tensor),
+    aten.hypot_.default: _in_place(aten.hypot.default),
+    aten.lerp_.Tensor: _in_place(aten.lerp.Tensor),
+    aten.nextafter_.default: _in_place(aten.nextafter.default),
+    aten.xlogy_.Tensor: _in_place(aten.xlogy.Tensor),
+}
 
 
 def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -104,7 +136,7 @@ def reads_values(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     """Tell whether the results of an operation, or their shapes, depend on the values of its arguments."""
     if not _may_read_values(func) or _rule(func, args, kwargs) is not func:
         return False
-    return func is not torch.ops.aten.index.Tensor or _has_mask(args)
+    return func is not aten.index.Tensor or _has_mask(args)
 
 
 @cache

@@ -30,12 +30,14 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL(n) PRAGMA(clang loop unroll_count(n))
+#define OUTLINED __attribute__((noinline))
 #define KEEP_SCALAR
 #define WRITTEN
 #define IN_REGISTER(x)
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL(n) PRAGMA(GCC unroll n)
+#define OUTLINED __attribute__((noinline, noclone))  // gcc would copy a function for each constant argument
 #define KEEP_SCALAR __asm__ volatile("");  // without effect, but no loop around it becomes one of vectors
 #define WRITTEN __asm__ volatile("" : : : "memory");  // else gcc 12 may find a function pure, and drop its calls
 #ifdef __x86_64__
@@ -43,6 +45,11 @@ typedef __UINT16_TYPE__ u16, bf16, f16;  // the bits of floats, which are conver
 #else
 #define IN_REGISTER(x)
 #endif
+#endif
+#ifdef __has_builtin
+#define HAS(name) __has_builtin(name)
+#else
+#define HAS(name) 0
 #endif
 #define IN_MEMORY(x) __asm__("" : "+m"(x));
 #if defined(__FMA__) || defined(__aarch64__)

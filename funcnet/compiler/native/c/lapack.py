@@ -1,4 +1,4 @@
-"""Calls of LAPACK in C: for one matrix, or for that of each lane, whose elements are copied before and after."""
+"""Calls of LAPACK and others in C: for one matrix, or for that of each lane, which is copied before and after."""
 
 import math
 from collections.abc import Iterable
@@ -37,9 +37,8 @@ def _size(view: View, place: Place) -> int:
 
 def _call(writer: Writer, r: Routine, arrays: Iterable[str]) -> str:
     """Return the call of the routine's C function on arrays of scalars."""
-    arguments = {"eigh": _eigh, "svd": _svd, "reflect": _reflect, "multiply_reflectors": _multiply_reflectors}
     work = [writer.name(view.buffer) for view in r.work]
-    return f"{writer.call(r.name, NAMES[r.matrix.dtype], *map(str, arguments[r.name](r, [*arrays], work)))};"
+    return f"{writer.call(r.name, NAMES[r.matrix.dtype], *map(str, _ARGUMENTS[r.name](r, [*arrays], work)))};"
 
 
 def _eigh(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
@@ -65,3 +64,23 @@ def _reflect(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
 def _multiply_reflectors(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
     (a, tau), (n, m), count = arrays, r.matrix.shape[-2:], r.operands[0].shape[-1]
     return [a, m, n, count, tau, *work, r.work[0].shape[0]]
+
+
+def _solve_least(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
+    (b, rank, a), (floats, integers), (n, m) = arrays, work, r.operands[0].shape[-2:]
+    k, rows = r.matrix.shape[-2:]
+    return [a, m, n, b, k, rows, rank, repr(r.numbers[0]), floats, r.work[0].shape[0], integers]
+
+
+def _matrix_exp(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
+    return [arrays[0], r.matrix.shape[-1], *work]
+
+
+_ARGUMENTS = {
+    "eigh": _eigh,
+    "svd": _svd,
+    "reflect": _reflect,
+    "multiply_reflectors": _multiply_reflectors,
+    "solve_least": _solve_least,
+    "matrix_exp": _matrix_exp,
+}

@@ -195,20 +195,14 @@ class NestWriter(Conversions):
             self.partial(s, names[s])
         vectors = self.vectors(cut)
         if width := self.tail(level):
-            with self.tailed(level, place, width) as end:
+            with self.positions(names), self.tailed(level, place, width) as end:
                 self.steps(level, place, names, "0", end)
         elif cut:
             self.steps_in_blocks(level, place, names, vectors)
         else:
             with self.stretches(level, size - rest, self.ways) as (first, end):
                 self.steps(level, place, names, first, end)
-            if rest and self.only_reduces():
-                self.overlapping(level, place, names)
-        if rest and not width and not self.only_reduces():
-            with self.registers(cut):
-                self.writer.open(f"for (i64 i{level} = {size - rest}; i{level} < {size}; ++i{level})")
-                self.once([*place, f"i{level}"])
-                self.writer.close()
+            self.last_step(level, place, names)
         for s in plain:
             self.halve(s, names[s])
             self.writer.put(f"{self.sums[s]} = {self.combine(s, self.sums[s], f'{names[s]}[0]')};")
@@ -221,12 +215,17 @@ class NestWriter(Conversions):
         self.at_once(level, place, names, "j")
         self.writer.close()
 
-    def overlapping(self, level: int, place: list[str], names: dict[Accumulate, str]) -> None:
-        """Print the last indices as one more step, in which those of the step before count as the identity."""
-        size = self.sizes[level]
-        self.skipped = self.ways - size % self.ways
-        self.at_once(level, place, names, str(size - self.ways))
-        self.skipped = 0
+    def last_step(self, level: int, place: list[str], names: dict[Accumulate, str]) -> None:
+        """Print the last indices at the last positions of one more step; its other ones do not count, or do not run."""
+        size, rest = self.sizes[level], self.sizes[level] % self.ways
+        if rest and self.only_reduces():
+            self.skipped = self.ways - rest
+            self.at_once(level, place, names, str(size - self.ways))
+            self.skipped = 0
+        elif rest:
+            with self.positions(names), self.elements(self.ways - rest, self.ways):
+                self.writer.put(f"const i64 i{level} = {size - self.ways} + w;")
+                self.once([*place, f"i{level}"])
 
     def only_reduces(self) -> bool:
         """Tell whether the nest may run twice at an index: it writes nothing, and its reductions are in registers."""
@@ -234,14 +233,20 @@ class NestWriter(Conversions):
 
     def at_once(self, level: int, place: list[str], names: dict[Accumulate, str], first: str) -> None:
         """Print one step of an interleaved reduction."""
+        with self.positions(names):
+            if self.stage_size():
+                self.staged(place, first, self.ways)
+            else:
+                with self.elements(0, self.ways, self.unroll()):
+                    self.writer.put(f"const i64 i{level} = {first} + w;")
+                    self.once([*place, f"i{level}"])
+
+    @contextmanager
+    def positions(self, names: dict[Accumulate, str]) -> Iterator[None]:
+        """Reduce into position w of interleaved reductions."""
         totals = dict(self.sums)
         self.sums.update({s: f"{name}[w]" for s, name in names.items()})
-        if self.stage_size():
-            self.staged(place, first, self.ways)
-        else:
-            with self.elements(0, self.ways):  # else gcc 12 vectorises across the steps of a block or not at all
-                self.writer.put(f"const i64 i{level} = {first} + w;")
-                self.once([*place, f"i{level}"])
+        yield
         self.sums.update(totals)
 
     # Long sums
@@ -251,10 +256,10 @@ class NestWriter(Conversions):
         size, rest = self.sizes[level], self.sizes[level] % self.ways
         with self.block(level, size - rest, BLOCK * self.ways) as (first, end), self.totals(names, vectors):
             self.steps(level, place, names, first, end)
-        if rest and self.only_reduces():
+        if rest:
             self.writer.open("")
             with self.totals(names, vectors):
-                self.overlapping(level, place, names)
+                self.last_step(level, place, names)
             self.writer.close()
 
     @contextmanager

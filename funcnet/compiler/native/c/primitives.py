@@ -14,14 +14,18 @@ from funcnet.compiler.native.c.functions import (
     activations,
     angles,
     arcs,
+    bessel,
     blocks,
     doubles,
     elementary,
+    exponentials,
     factors,
+    fourier,
     halves,
     hyperbolic,
     integers,
     lapack,
+    quantiles,
     quotients,
     rounding,
     sorting,
@@ -78,8 +82,7 @@ class Primitive:
     def lines(self) -> int:
         """Estimate the lines of C of one use for floats, whose function the C compiler inlines."""
         text = self.floats if isinstance(self.floats, str) else ""
-        is_long = text.count(";") + text.count("_S(") > _LINES // 4
-        return _WIDE_LINES if self.wide else _LINES if is_long else 1
+        return _WIDE_LINES if self.wide else _LINES if text.count(";") + text.count("_S(") > _LINES // 4 else 1
 
 
 _LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
@@ -114,8 +117,7 @@ def _quotient(name: str, floats: str, by_lane: str) -> Primitive:
 
 
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
-    others = integers or text
-    return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
+    return Primitive(arity, Kind.TEXT, floats=text, integers=integers or text, booleans=integers or text)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -153,6 +155,13 @@ OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation 
         far="is_negative",
         is_whole=True,
     ),
+    "erfinv": _through_float64(1, "x", "brief_erfinv_f64(x)", quantiles.ERFINV),
+    "special_ndtri": _through_float64(1, "x", "brief_special_ndtri_f64(x)", quantiles.NDTRI),
+    "special_erfcx": _through_float64(1, "x", "brief_special_erfcx_f64(x)", special.ERFCX),
+    "i0": _through_float64(1, "x", "brief_i0_f64(x)", bessel.I0),
+    "special_i0e": _through_float64(1, "x", "brief_special_i0e_f64(x)", bessel.I0E),
+    "special_i1": _through_float64(1, "x", "brief_special_i1_f64(x)", bessel.I1),
+    "special_i1e": _through_float64(1, "x", "brief_special_i1e_f64(x)", bessel.I1E),
     "abs": _text(1, elementary.ABS, integers.ABS),
     "maximum": _text(2, elementary.MAXIMUM, integers.MAXIMUM, boolean="or"),
     "minimum": _text(2, elementary.MINIMUM, integers.MINIMUM, boolean="and"),
@@ -228,7 +237,13 @@ PRIMITIVES: dict[str, Primitive] = {
     "near_lgamma": _through_float64(1, "x", "brief_lgamma_f64(x)", special.NEAR_LGAMMA),
     "brief_lgamma": _text(1, special.BRIEF_LGAMMA),
     "erfc_tail": _text(1, special.ERFC_TAIL),
-    "brief_erfc_tail": _text(1, special.BRIEF_ERFC_TAIL),
+    "brief_erfinv": _text(1, quantiles.BRIEF_ERFINV),
+    "brief_special_ndtri": _text(1, quantiles.BRIEF_NDTRI),
+    "brief_special_erfcx": _text(1, special.BRIEF_ERFCX),
+    "brief_i0": _text(1, bessel.BRIEF_I0),
+    "brief_special_i0e": _text(1, bessel.BRIEF_I0E),
+    "brief_special_i1": _text(1, bessel.BRIEF_I1),
+    "brief_special_i1e": _text(1, bessel.BRIEF_I1E),
     "brief_erfc": _text(1, special.BRIEF_ERFC),
     "is_negative": _text(1, special.IS_NEGATIVE),
     "log_gamma": _text(1, special.LOG_GAMMA),
@@ -252,6 +267,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "svd": _text(14, lapack.SVD),
     "reflect": _text(6, lapack.REFLECT),
     "multiply_reflectors": _text(7, lapack.MULTIPLY_REFLECTORS),
+    "solve_least": _text(11, lapack.SOLVE_LEAST),
+    "matrix_exp": _text(3, exponentials.MATRIX_EXP),
     "ascending": _sort(sorting.ASCENDING[0], 4, sorting.ASCENDING[1]),
     "descending": _sort(sorting.DESCENDING[0], 4, sorting.DESCENDING[1]),
     "smallest": _sort(sorting.SMALLEST, 5),
@@ -266,6 +283,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "solve_shared": _text(9, factors.solve_shared),
     "solve_one": _text(7, blocks.SOLVE_ONE),
     "nth_smallest": _sort(sorting.NTH_SMALLEST, 5),
+    **{name: _text(arity, text) for name, (arity, text) in fourier.TEXTS.items()},
 }
 
 

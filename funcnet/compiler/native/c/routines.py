@@ -22,7 +22,7 @@ def routine(writer: Writer, r: Routine) -> None:
     if operations(r, writer.target) > writer.target.poll_between:
         writer.stop()
     place = [f"b{axis}" for axis in range(len(batch))]
-    if r.is_of_lapack:
+    if r.is_by_lane:
         lapack(writer, r, place)
     else:
         writer.put(f"{_PRINTERS[r.name](writer, r, place)};")

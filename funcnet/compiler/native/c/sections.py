@@ -135,7 +135,7 @@ class Sections:
 static inline void NAME_(volatile int *control, i64 padded{steps}{parameters}) {{
 {lines}
 }}
-static __attribute__((noinline)) void NAME(const Run *run, const i64 *at{given}) {{
+static OUTLINED void NAME(const Run *run, const i64 *at{given}) {{
   NAME_({arguments});
   WRITTEN
 }}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from funcnet.compiler.native.buffers import Buffer, Counter
 from funcnet.compiler.native.c.cumulate import cumulate
+from funcnet.compiler.native.c.fourier import fourier
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.matmul import contract
 from funcnet.compiler.native.c.nest import NestWriter
@@ -41,6 +42,8 @@ class Statements:
                 sort(self.writer, statement)
             case TorchCall():
                 self.torch_call(statement)
+            case Routine("fourier"):
+                fourier(self.writer, statement)
             case Routine():
                 routine(self.writer, statement)
             case Check():

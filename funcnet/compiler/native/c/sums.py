@@ -14,8 +14,8 @@ from funcnet.compiler.native.loop_ir import Accumulate, Gather, Nest, Node, Part
 _FUNCTIONS = {Kind.TEXT: 16, Kind.LIBM: 64}  # times of functions, in arithmetic operations
 _SHORT, _ROWS = 8, range(32, 1 << 16)  # elements of rows too short for vectors; numbers of such rows in a cache
 SUMS, ERRORS = 0, 1  # positions in the scratch of a long sum
-_EXACT, _ROUNDED = 256, 128  # bytes of interleaved reductions: several vectors, since each waits for the one before
-_LONG = 512  # terms of a float sum that pay for more of them
+_EXACT = 256  # bytes of interleaved reductions: several vectors, since each waits for the one before
+_ROUNDED, _LONG = 32, 512  # interleaved float sums, and the terms that pay for them
 Vectors = list[tuple[Accumulate, str, str, int]]  # per sum: vectors of totals and of errors, their first index
 
 
@@ -49,13 +49,25 @@ class Sums(Body):
     def interleaved_reductions(self) -> int:
         """Return the number of interleaved reductions of a long one of scalars; it fixes the rounding of a float sum.
 
-        More than one vector of them hides the latency of an operation. They are a power of two.
+        More than one vector of them hides the latency of an operation. They are a power of two. That of float sums
+        does not depend on the dtypes of other values in the nest, so that their bits do not either.
         """
         least, size = self.writer.target.partial, self.sizes[-1] if self.sizes else 1
-        widest = max((x.dtype.itemsize for part in self.nest.body for x in operands(part)), default=1)
         if all(_is_exact(s) for s in self.accumulations()):
-            return max(least, min(_EXACT // widest, 1 << (size // 2).bit_length() >> 1))
-        return max(least, _ROUNDED // widest if size >= _LONG else 0)
+            return max(least, min(_EXACT // self.widest(), 1 << (size // 2).bit_length() >> 1))
+        return max(least, _ROUNDED if size >= _LONG else 0)
+
+    def widest(self) -> int:
+        """Return the bytes of the widest operand of the body."""
+        return max((x.dtype.itemsize for part in self.nest.body for x in operands(part)), default=1)
+
+    def unroll(self) -> int:
+        """Return the vectors per step of interleaved reductions, which gcc keeps in registers if they are written out.
+
+        By a smaller number gcc 12 vectorises across the steps of a block, or not at all.
+        """
+        is_cheap = sum(map(price, self.nest.body)) < _FUNCTIONS[Kind.TEXT]
+        return max(1, self.ways * self.widest() // self.writer.target.vector) if is_cheap else 1
 
     def has_short_rows(self) -> bool:
         """Tell whether the nest reduces rows too short for vectors, so that a loop over rows should be inside.

@@ -37,8 +37,7 @@ class Tails(Sums):
             return 0
         if self.lanes_vary() or self.sums.keys() & self.cuts.keys():
             return 0
-        widest = max(x.dtype.itemsize for part in self.nest.body for x in operands(part))
-        width = min(self.writer.target.vector // widest, 1 << (size.bit_length() - 1))
+        width = min(self.writer.target.vector // self.widest(), 1 << (size.bit_length() - 1))
         if self.sums and self.interleaves(level):
             width = self.ways
         return width if width >= _LEAST and size % width else 0
@@ -74,10 +73,10 @@ class Tails(Sums):
                     self.write(part, at, self.combine(part, self.writer.load(self.target(part), at), text))
 
     @contextmanager
-    def elements(self, first: int, end: int) -> Iterator[None]:
-        """Print a loop over elements of one vector."""
+    def elements(self, first: int, end: int, unroll: int = 1) -> Iterator[None]:
+        """Print a loop over elements of one vector, or of some that are written out."""
         self.writer.put("VECTORISE")
-        self.writer.put("UNROLL(1)")
+        self.writer.put(f"UNROLL({unroll})")
         self.writer.open(f"for (int w = {first}; w < {end}; ++w)")
         yield
         self.writer.close()

@@ -1,6 +1,7 @@
 """Rules of factorisations by LAPACK: of matrices up to some size, of which larger ones are left to calls of torch.
 
-LAPACK's matrices are column-major, so that they are transposes of row-major temporaries.
+LAPACK's matrices are column-major, so that they are transposes of row-major temporaries. The exponential of a matrix,
+which LAPACK lacks, is here as well.
 """
 
 import math
@@ -14,6 +15,8 @@ from funcnet.compiler.native.lowering.lower import Lowering, Rule
 from funcnet.compiler.native.lowering.matrices import check_errors, transposed, varies
 from funcnet.compiler.native.lowering.values import Emit, Splat, Value
 from funcnet.compiler.native.routines import Routine
+
+_MOST = 64  # rows of a matrix whose exponential a kernel computes; torch has faster products of larger ones
 
 
 def _eigh(lowering: Lowering, x: Value, UPLO: str = "L", compute_v: bool = True) -> list[Value]:  # noqa: N803
@@ -53,11 +56,8 @@ def _svd(
 
 def _qr(lowering: Lowering, x: Value, mode: str = "reduced") -> list[Value]:
     """Return Q, unless the mode is "r", and R."""
-    *batch, m, n = x.shape
-    rank, a = min(m, n), _columns(lowering, x, varying=varies(x))
-    tau = lowering.temporary((*batch, rank), x.dtype, a.varying)
-    work = lowering.temporary(lowering.target.workspace("geqrf", x.dtype, m, n, m)[:1], x.dtype, False)
-    _add(lowering, Routine("reflect", a, (tau,), (), (), (work,)))
+    (*batch, m, n), (a, tau) = x.shape, _reflectors(lowering, x)
+    rank = min(m, n)
     rows = m if mode == "complete" else rank
     columns = transposed(a)
     triangle = lowering.map((*batch, rows, n), _of_upper, _part(columns, rows, n))
@@ -68,6 +68,21 @@ def _qr(lowering: Lowering, x: Value, mode: str = "reduced") -> list[Value]:
         lowering.store(q, Splat(Const(0, x.dtype), q.shape))
     lowering.store(_part(q, min(rows, n), m), _part(a, min(rows, n), m))
     return [_product(lowering, q, tau), triangle]
+
+
+def _geqrf(lowering: Lowering, x: Value) -> list[Value]:
+    a, tau = _reflectors(lowering, x)
+    return [transposed(a), tau]
+
+
+def _reflectors(lowering: Lowering, x: Value) -> tuple[View, View]:
+    """Return the triangle and the reflectors of Q below it, in columns, and the scales of these."""
+    *batch, m, n = x.shape
+    a = _columns(lowering, x, varying=varies(x))
+    tau = lowering.temporary((*batch, min(m, n)), x.dtype, a.varying)
+    work = lowering.temporary(lowering.target.workspace("geqrf", x.dtype, m, n, m)[:1], x.dtype, False)
+    _add(lowering, Routine("reflect", a, (tau,), (), (), (work,)))
+    return a, tau
 
 
 def _householder_product(lowering: Lowering, x: Value, tau: Value) -> Value:
@@ -86,6 +101,43 @@ def _product(lowering: Lowering, a: View, tau: View) -> View:
         Routine("multiply_reflectors", a, (), (tau,), (), (lowering.temporary((size,), a.dtype, False),)),
     )
     return transposed(a)
+
+
+def _least_squares(
+    lowering: Lowering, x: Value, y: Value, rcond: float | None = None, *, driver: str | None = None
+) -> list[Value]:
+    """Return the solutions of least norm, nothing, the ranks, and nothing.
+
+    All columns may be exchanged. torch 2.13 leaves it to uninitialised memory which ones may, so that the bits of its
+    results differ between calls.
+    """
+    (*batch, m, n), (*others, _, k) = x.shape, y.shape
+    if driver not in (None, "gelsy") or batch != others or not k:
+        raise UnsupportedError(f"{lowering.op.target}: left to torch")
+    a, rows = _columns(lowering, x, varying=varies(x) or varies(y)), max(m, n)
+    b, rank = (lowering.temporary(shape, x.dtype, a.varying) for shape in ((*batch, k, rows), batch))
+    if rows > m:
+        lowering.store(b, Splat(Const(0, x.dtype), b.shape))
+    lowering.store(_part(transposed(b), m, k), y)
+    size, _ = lowering.target.workspace("gelsy", x.dtype, m, n, k, m, rows)
+    work = lowering.temporary((size,), x.dtype, False), lowering.temporary((n,), torch.int32, False)
+    bound = torch.finfo(x.dtype).eps * rows if rcond is None else rcond
+    _add(lowering, Routine("solve_least", b, (rank,), (a,), work=work, numbers=(bound,)))
+    count = lowering.map(rank.shape, lambda emit, x: emit.cast(x, torch.int64), rank)
+    return [_part(transposed(b), n, k), _nothing(lowering, 1), count, _nothing(lowering, 3)]
+
+
+def _matrix_exp(lowering: Lowering, x: Value) -> Value:
+    """Return the exponentials of matrices."""
+    n = x.shape[-1]
+    if n == 1:
+        return lowering.map(x.shape, lambda emit, x: emit("exp", x), x)
+    if x.dtype not in (torch.float32, torch.float64) or n > _MOST or not math.prod(x.shape):
+        raise UnsupportedError(f"{lowering.op.target}: left to torch")
+    a = lowering.temporary(x.shape, x.dtype, varies(x))
+    lowering.store(a, x)
+    _add(lowering, Routine("matrix_exp", a, work=(lowering.temporary((5 * n * n,), x.dtype, False),)))
+    return a
 
 
 def _columns(lowering: Lowering, x: Value, *, varying: bool) -> View:
@@ -149,6 +201,9 @@ _RULES: dict[str, Rule] = {
     "_linalg_eigh": _eigh,
     "_linalg_svd": _svd,
     "linalg_qr": _qr,
+    "geqrf": _geqrf,
     "linalg_householder_product": _householder_product,
+    "linalg_lstsq": _least_squares,
+    "linalg_matrix_exp": _matrix_exp,
 }
 RULES = {name: _unless_empty(rule) for name, rule in _RULES.items()}

@@ -4,6 +4,7 @@ from funcnet.compiler.native.lowering import (
     calls,
     convolution,
     elementwise,
+    fourier,
     indexing,
     lapack,
     loops,
@@ -26,6 +27,7 @@ _COMPUTE: dict[str, Rule] = {
     **sorting.RULES,
     **searching.RULES,
     **matrices.RULES,
+    **fourier.RULES,
     **lapack.RULES,
 }
 RULES: dict[str, Rule] = {

@@ -4,17 +4,18 @@ Each is computed from exp(-|x|), which does not overflow. Denormal numbers are f
 scaled by 2^DEPTH until it has been multiplied: the product may be a normal number where the exponential is not.
 """
 
-# DEPTH: power of two by which decay is scaled; OVER: 2^-DEPTH; FADED: x from which on x exp(-x) is zero; ROOTTAU:
-# 1 / sqrt(2 pi); LINEAR, CUBIC: sqrt(8 / pi) and 0.044715 sqrt(8 / pi), with their rounding errors.
+# DEPTH: power of two by which decay is scaled; OVER: 2^-DEPTH; FADED: x from which on x exp(-x) is zero; FARAWAY: z
+# with 2^DEPTH exp(-z² / 2) = 2^-BIAS; ROOTTAU: 1 / sqrt(2 pi); LINEAR, CUBIC: sqrt(8 / pi) and 0.044715 sqrt(8 / pi),
+# with their rounding errors.
 BOUNDS = {
     "f32": {
-        "DEPTH": "32", "OVER": "0x1p-32", "FADED": "109.0", "POLE": "4.25",
+        "DEPTH": "32", "OVER": "0x1p-32", "FADED": "109.0", "POLE": "3.5", "FARAWAY": "14.8466",
         "ROOTTAU": "0x1.988454p-2",
         "LINEAR": "0x1.988454p+0", "LINEARLOW": "-0x1.857936p-25",
         "CUBIC": "0x1.2444f2p-4", "CUBICLOW": "0x1.49b16ap-29",
     },
     "f64": {
-        "DEPTH": "64", "OVER": "0x1p-64", "FADED": "752.0", "POLE": "5.0",
+        "DEPTH": "64", "OVER": "0x1p-64", "FADED": "752.0", "POLE": "5.0", "FARAWAY": "38.8188",
         "ROOTTAU": "0x1.9884533d43651p-2",
         "LINEAR": "0x1.9884533d43651p+0", "LINEARLOW": "-0x1.cbc0d30ebfd15p-54",
         "CUBIC": "0x1.2444f2a4d8b4bp-4", "CUBICLOW": "-0x1.3023b0e5fbc6ep-58",
@@ -22,14 +23,14 @@ BOUNDS = {
 }  # fmt: skip
 
 BLOCKS = {
-    # Phi(-a) = 2^-DEPTH e m for a = |x|, where ml is the rounding error of m; for large a, e is 0 and m arbitrary
+    # Phi(-a) = (1 + p) u mills power OVER² for a = |x|; from FARAWAY on, power is 0
     "NORMAL": """
-  const T a = abs_S(x), s = a * a, sl = sel_S(s < K(4.0 * FADED), product_error_S(a, a, s), K(0.0));
-  const T e = decay_S(K(0.5) * s, K(0.5) * sl);
-  const T z = sel_S(a < K(FADED), a, K(FADED)), t = z + K(POLE), u = K(1.0) / t;
-  const T error = u * (fma_S(-u, t, K(1.0)) - u * (z - (t - K(POLE))));
-  const T v = fma_S(u, K(-2.0 * POLE), K(1.0)) - K(2.0 * POLE) * error, p = MILLSSERIES;
-  const T m = u * p, ml = product_error_S(u, p, m) + p * error;""",
+  const T a = abs_S(x), z = sel_S(a > K(FARAWAY), K(FARAWAY), a), s = z * z;
+  const T k_ = fma_S(s, K(-0x1.71547652b82fep-1), K(MAGIC)), k = k_ - K(MAGIC);
+  const T h = fma_S(-k, K(LN2HI), K(-0.5) * s), r = fma_S(-k, K(LN2LO), fma_S(product_error_S(z, z, s), K(-0.5), h));
+  const T r2 = r * r, p = fma_S(r2, EXPM1SERIES, r);
+  const T power = float_S((bits_S(k_) - bits_S(K(MAGIC)) + DEPTH + BIAS) << P);
+  const T u = K(1.0 / OVER) / (z + K(POLE)), w = z * u, v = fma_S(w, K(2.0 * OVER), K(-1.0)), mills = MILLSSERIES;""",
     # w = sqrt(8 / pi) (x + 0.044715 x^3) = x c, to twice the digits, because the exponential loses some
     "WIDE": """
   const T s = x * x, sl = product_error_S(x, x, s), a = s * K(CUBIC);
@@ -87,13 +88,12 @@ static INLINED T mish_S(T x) {
 # x Phi(x)
 GELU = """
 static INLINED T gelu_S(T x) { NORMAL
-  const T q = e * m, product = fma_S(x, product_error_S(e, m, q) + e * ml, x * q);
-  const T far = sel_S(x < K(0.0), product * K(OVER), x * (K(1.0) - q * K(OVER)));
-  return sel_S(a < K(0.5), x * fma_S(x, NORMALSERIES, K(0.5)), far);
+  const T y = w * mills;
+  return fma_S(fma_S(y, p, y) * power, K(-OVER * OVER), sel_S(x > K(0.0), x, x * K(0.0)));
 }"""
 GELU_SLOPE = """
 static INLINED T gelu_slope_S(T x) { NORMAL
-  const T y = e * fma_S(-a, K(ROOTTAU), m) * K(OVER);
+  const T m = u * mills, d = fma_S(-z, K(ROOTTAU / OVER), m), y = fma_S(d, p, d) * power * K(OVER * OVER);
   return sel_S(x < K(0.0), y, K(1.0) - y);
 }"""
 # x sigmoid(w)

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 
+# Normal results are p times 2^n, by an addition to the exponent of p; the sum with infinity is NaN for NaN
 EXP = """
 static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
-  const T p = EXPSERIES;
-  const I h = n >> 1;
-  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
-  return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
+  const T p = EXPSERIES, y = float_S(bits_S(p) + (n << P));
+  return sel_S(x < K(EXPFIRST), K(0.0), sel_S(x <= K(EXPLAST), y, x + K(INFINITY_)));
 }"""
-EXP2 = """
-static inline T exp2_S(T x) {
+_REDUCED2 = """
   const T z = x + K(MAGIC), r = x - (z - K(MAGIC)), r2 = r * r;
   const T p = fma_S(r, fma_S(r, EXP2SERIES, K(0x1.62e42fefa39efp-1)), K(1.0));
-  const I n = bits_S(z) - bits_S(K(MAGIC)), h = n >> 1;
-  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
-  return sel_S(x >= K(BIAS + 1), K(INFINITY_), sel_S(x < K(-BIAS - P), K(0.0), y));
-}"""
+  const I n = bits_S(z) - bits_S(K(MAGIC));"""
+EXP2 = f"""
+static inline T exp2_S(T x) {{ {_REDUCED2}
+  const T y = float_S(bits_S(p) + (n << P));
+  return sel_S(x < K(1 - BIAS), K(0.0), sel_S(x < K(BIAS + 1), y, x + K(INFINITY_)));
+}}"""
 EXPM1 = """
 static inline T expm1_S(T x) { REDUCE
   const T r2 = r * r;
@@ -39,8 +39,8 @@ static inline T tanh_S(T y) {
   const T a = abs_S(y), x = a + a; REDUCE
   const T r2 = r * r;
   const T p = fma_S(r2, EXPM1SERIES, r), s = float_S((n - 1 + BIAS) << P);
-  const T h = fma_S(s, p, s - K(0.5)), q = a * a, small = fma_S(a * q, fma_S(q, K(2.0 / 15), K(-1.0 / 3)), a);
-  return copysign_S(sel_S(a > K(FLAT), K(1.0), sel_S(a < K(STEEP), small, h / (h + K(1.0)))), y);
+  const T h = fma_S(s, p, s - K(0.5));
+  return copysign_S(sel_S(a > K(FLAT), K(1.0), h / (h + K(1.0))), y);
 }"""
 LOG = """
 static inline T log_S(T x) {
@@ -53,10 +53,10 @@ static inline T log_S(T x) {
 _OTHER_LOG = """
 static INLINED T logBASE_S(T x) {
   const T y = sel_S(x < K(TINY), x * K(LIFTED), x), lift = sel_S(x < K(TINY), K(LIFT), K(0.0)); LOG
-  const T high = float_S((bits_S(f - h) >> HALF) << HALF), rest = ((f - high) - h) + s * (h + q * (LOGSERIES));
-  const T a = k * K(TWOINBASE), b = high * K(EINBASE), sum = a + b;
+  const T high = float_S((bits_S(f - h) >> HALF) << HALF), rest = fma_S(LOGFACTOR, LOGSERIES, (f - high) - h);
+  const T a = k * K(TWOINBASE), b = high * K(EINBASE);
   const T low = fma_S(k, K(TWOINBASELOW), fma_S(rest + high, K(EINBASELOW), rest * K(EINBASE)));
-  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), sum + (((a - sum) + b) + low), x));
+  const T w = sel_S(x == K(0.0), K(-INFINITY_), sel_S(x < K(INFINITY_), a + (b + low), x));
   return sel_S(x < K(0.0), K(NAN_), w);
 }"""
 LOG2, LOG10 = (_OTHER_LOG.replace("BASE", base) for base in ("2", "10"))
@@ -126,16 +126,22 @@ static inline T nextafter_S(T a, T b) {
   const T next = sel_S(i == j, b, sel_S(i == 0, least, step));
   return sel_S((a != a) | (b != b), a + b, next);
 }"""
-# log(1 + e) = 2 artanh(e / (2 + e)) for e up to 1
-LOGADDEXP = """
-static INLINED T logaddexp_S(T a, T b) {
-  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
-  const T e = exp_S(d), s = e / (K(2.0) + e), q = s * s, t = s + s;
+# log(1 + e) = 2 artanh(e / (2 + e)) for e up to 1, the exponential of x. From LEAST on it is
+# zero, as for two infinities, whose difference is NaN
+_LOGADDEXP = """
+static INLINED T NAME_S(T a, T b) {
+  const T high = maximum_S(a, b), d = -abs_S(a - b), x = sel_S(d > K(LEAST), d, K(LEAST)); REDUCED
+  const T e = p * float_S((n + BIAS) << P), s = e / (K(2.0) + e), q = s * s, t = s * K(TWICE);
   return high + fma_S(t * q, LONGARTANHSERIES, t);
 }"""
-LOGADDEXP2 = """
-static INLINED T logaddexp2_S(T a, T b) {
-  const T high = maximum_S(a, b), d = sel_S(a == b, K(0.0), minimum_S(a, b) - high);
-  const T e = exp2_S(d), s = e / (K(2.0) + e), q = s * s, t = s * K(2 * 0x1.71547652b82fep+0);
-  return high + fma_S(t * q, LONGARTANHSERIES, t);
-}"""
+_REDUCED = "REDUCE\n  const T r2 = r * r, p = EXPSERIES;"
+
+
+def _logaddexp(name: str, least: str, reduced: str, twice: str) -> str:
+    """Return log(base^a + base^b) for a base: its exponential from `least` on, and 2 / log(base)."""
+    text = _LOGADDEXP.replace("NAME", name).replace("REDUCED", reduced)
+    return text.replace("LEAST", least).replace("TWICE", twice)
+
+
+LOGADDEXP = _logaddexp("logaddexp", "-708.4", _REDUCED, "2.0")
+LOGADDEXP2 = _logaddexp("logaddexp2", "-1022.5", _REDUCED2, "2 * 0x1.71547652b82fep+0")

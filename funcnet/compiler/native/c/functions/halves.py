@@ -76,16 +76,14 @@ FROM_BF16, TO_BF16 = _from("bf16", _FROM_BF16), _to("bf16", _TO_BF16)
 FROM_F16, TO_F16 = _from("f16", _FROM_F16), _to("f16", _TO_F16)
 
 # The instructions give the same bits, those of NaN included, and treat denormals of float16 as numbers in any mode.
-_INSTRUCTIONS = """#if defined(__F16C__) && defined(__has_builtin)
-#if __has_builtin(__builtin_ia32_vcvtph2ps256) && __has_builtin(__builtin_ia32_vcvtps2ph256)
+_INSTRUCTIONS = """#if defined(__F16C__) && HAS(__builtin_ia32_vcvtph2ps256) && HAS(__builtin_ia32_vcvtps2ph256)
 #define HAS_F16C
 typedef short short8_ __attribute__((vector_size(16)));
 typedef float float8_ __attribute__((vector_size(32)));
-#if defined(__AVX512F__) && __has_builtin(__builtin_ia32_vcvtph2ps512_mask)
+#if defined(__AVX512F__) && HAS(__builtin_ia32_vcvtph2ps512_mask)
 #define HAS_F16C_512
 typedef short short16_ __attribute__((vector_size(32)));
 typedef float float16_ __attribute__((vector_size(64)));
-#endif
 #endif
 #endif
 """

@@ -4,16 +4,20 @@ import re
 
 from funcnet.compiler.native.c.functions.lanes import each_lane
 
+_BYTES, _PACKED = {"f32": 4, "f64": 8}, {"f32": "ps", "f64": "pd"}
+
 
 def fma(kind: str, scalar: str) -> str:
     """Return a b + c with one rounding.
 
-    For vectors, gcc needs the builtin lane by lane, and clang an expression. For scalars, clang may pack the product
-    with another one into a vector, and then rounds it.
+    For vectors, gcc needs a builtin: that of one instruction where there is one, because it takes long to make it from
+    those of the lanes; clang needs an expression. For scalars, clang may pack the product with another one into a
+    vector, and then rounds it.
     """
     builtin = "__builtin_fma" + ("f" if scalar == "f32" else "")
     count = re.findall(r"w(\d+)", kind)
-    loop = each_lane(f"r[i] = {builtin}(a[i], b[i], c[i]);", count[0] if count else "L")
+    lanes = count[0] if count else "L"
+    loop = each_lane(f"r[i] = {builtin}(a[i], b[i], c[i]);", lanes)
     if kind == scalar:
         return f"""static inline {kind} fma_{kind}({kind} a, {kind} b, {kind} c) {{
 #if defined(__FMA__) || defined(__aarch64__)
@@ -26,7 +30,7 @@ def fma(kind: str, scalar: str) -> str:
 #if defined(__clang__) && (defined(__FMA__) || defined(__aarch64__))
 #pragma clang fp contract(fast)
   return a * b + c;
-#elif defined(__FMA__) || defined(__aarch64__)
+{_instructions(scalar, lanes)}#elif defined(__FMA__) || defined(__aarch64__)
   {kind} r;
   {loop}
   return r;
@@ -34,6 +38,17 @@ def fma(kind: str, scalar: str) -> str:
   return a * b + c;
 #endif
 }}"""
+
+
+def _instructions(scalar: str, lanes: str) -> str:
+    """Return the cases of vectors for which gcc has a builtin of one instruction; L is a macro."""
+    vectors = ((64, "512_mask", "AVX512F", ", -1, 4"), (32, "256", "FMA", ""), (16, "", "FMA", ""))
+    return "".join(
+        f"#elif defined(__{needed}__) && {lanes} == {size // _BYTES[scalar]} && "
+        f"HAS({(name := f'__builtin_ia32_vfmadd{_PACKED[scalar]}{width}')})\n  return {name}(a, b, c{rest});\n"
+        for size, width, needed, rest in vectors
+        if lanes in ("L", str(size // _BYTES[scalar]))
+    )
 
 
 def product_error(kind: str, scalar: str) -> str:

@@ -4,16 +4,15 @@ import math
 from collections.abc import Sequence
 
 _TERMS = {"f32": 7, "f64": 13}  # of the exponential's series on [-ln(2)/2, ln(2)/2]
-_LOG_TERMS = {"f32": 5, "f64": 10}  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172
+_LOG_TERMS = 10  # of the series of 2 atanh(s) / s - 2 in s², s up to 0.172, for float64
 _POWER_TERMS = {"f32": 7, "f64": 13}  # of the same series, for the logarithm of a power
-_NORMAL_TERMS = {"f32": 5, "f64": 10}  # of the series of (Phi(x) - 1/2) / x in x², |x| up to 1/2
 
 # Phi(-x) exp(x^2 / 2) (x + POLE) for x >= 0, a polynomial in 1 - 2 POLE / (x + POLE), interpolated at Chebyshev points
 MILLS = {
     "f32": (
-        0.7595542073249817, -0.625129759311676, 0.4182276129722595, -0.2205154448747635, 0.08527115732431412,
-        -0.019366195425391197, -0.0007469236152246594, 0.0021848692558705807, -0.00037006085040047765,
-        -0.00023744763166178018,
+        0.7444160794408465, -0.5655617798057208, 0.3154246681506337, -0.1160522616565, 0.01741093087950851,
+        0.0064898950875091265, -0.003194031263591728, -0.0004964920216812122, 0.00044729432246625985,
+        0.0001255792676197557,
     ),
     "f64": (
         0.769193049750063, -0.6653825028900567, 0.49530561596997635, -0.3135331566713044, 0.16502036617038662,
@@ -40,21 +39,39 @@ ERF = {
         1.4543887079465116e-14,
     ),
 }  # fmt: skip
-# (erfc(a) exp(a²) (a + 3.5) - first) / v in v = (a - 3.5) / (a + 3.5), a from 1 to 10.4 and 27.4
-ERFC = {
-    "f32": (
-        -0.9377997247694514, 0.6941136492652951, -0.43525599058643455, 0.22573846440391132, -0.09231975809201186,
-        0.026521131107361245, -0.0031661336094962376, -0.0013205122161405703, 0.0006672246933780267,
-        -7.670249319503878e-06,
-    ),
-    "f64": (
-        -0.937799724567112, 0.6941136466346431, -0.43525602671688474, 0.22573862164748948, -0.09231870663869342,
-        0.02651861987974516, -0.0031770503386614793, -0.0013053546666314184, 0.0007145316467571937,
-        -4.206236757259639e-05, -7.477686539071424e-05, 1.8648258105622326e-05, 7.243296943514079e-06,
-        -3.395757756537887e-06, -7.939143786823678e-07, 5.58919811379732e-07, 1.1086070462947811e-07,
-        -9.452161987682679e-08, -1.4281332613239802e-08, 1.5439871044593244e-08, -1.658894731794144e-09,
-    ),
-}  # fmt: skip
+# 2 (log(1 + f) - f + f² / 2) / f³, f from sqrt(1 / 2) - 1 to sqrt(2) - 1, for float32
+LOG = (
+    0.6666666236006009, -0.49999993915901764, 0.400014314977842, -0.3333560463900251, 0.2849811529139496,
+    -0.24851374662902212, 0.2337083984697348, -0.2295946769327527, 0.13943222942902356,
+)  # fmt: skip
+# (erfc(a) exp(a²) (a + 3.5) - first) / v in v = (a - 3.5) / (a + 3.5), a from 1 to 27.4
+ERFC = (
+    -0.937799724567112, 0.6941136466346431, -0.43525602671688474, 0.22573862164748948, -0.09231870663869342,
+    0.02651861987974516, -0.0031770503386614793, -0.0013053546666314184, 0.0007145316467571937,
+    -4.206236757259639e-05, -7.477686539071424e-05, 1.8648258105622326e-05, 7.243296943514079e-06,
+    -3.395757756537887e-06, -7.939143786823678e-07, 5.58919811379732e-07, 1.1086070462947811e-07,
+    -9.452161987682679e-08, -1.4281332613239802e-08, 1.5439871044593244e-08, -1.658894731794144e-09,
+)  # fmt: skip
+# erfc(a) exp(a²) (a + 3), a up to 9.35, in (a - 3) / (a + 3), for results of float32
+BRIEF_ERFC = (
+    1.0740069071302087, -0.8833944583309132, 0.5902283620875688, -0.3104667641925587, 0.11952775594740637,
+    -0.026835026959820187, -0.0012171449819314009, 0.003073928517023193, -0.000503379843066059,
+    -0.0003351833898150504,
+)  # fmt: skip
+# erfcx(a) (a + 4) in v = (a - 4) / (a + 4), a from 0 on
+ERFCX = (
+    1.095995661000491, -0.976548729080882, 0.7732087022652371, -0.5408538313132345, 0.3308515878780107,
+    -0.1740109372399329, 0.07638151490940508, -0.026370053340693672, 0.0061120556534863925, -0.0002809588591883079,
+    -0.0004550526593817673, 0.00017681276807153315, -3.635329756508496e-06, -1.8860655851650423e-05,
+    4.695056181536189e-06, 1.423544943950122e-06, -8.478822846448529e-07, -7.440264267692015e-08,
+    1.2695266200282163e-07, -2.753680956835316e-10, -1.8208760359519042e-08, 7.051218877757102e-10,
+    2.3248139490706485e-09, -7.646539972461766e-11, -1.862264876572637e-10,
+)  # fmt: skip
+BRIEF_ERFCX = (
+    1.095995657786438, -0.9765487217547384, 0.7732089323418415, -0.5408543593834233, 0.33084898447867067,
+    -0.17400474091910278, 0.07639189305070185, -0.026396806560847506, 0.006094854825015495, -0.0002281841615613063,
+    -0.0004455350243302506, 0.00012761132607688904,
+)  # fmt: skip
 # log((1 + u) / (1 - u)) / 2, like ARTANH, u up to 1/3, in u²
 LONG_ARTANH = (
     0.3333333333333333, 0.19999999999999762, 0.1428571428580005, 0.11111111099118386, 0.09090909948981357,
@@ -158,42 +175,43 @@ STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 
 
 def texts(scalar: str) -> dict[str, str]:
     """Return the series in the functions of a floating type."""
-    root = math.sqrt(2 * math.pi)
-    normal = [(-0.5) ** k / (math.factorial(k) * (2 * k + 1) * root) for k in range(_NORMAL_TERMS[scalar])]
+    logarithm = [2 / (2 * k + 1) for k in range(1, _LOG_TERMS + 1)]
     angle = [(-1) ** (k // 2) * (math.pi / 2) ** k / math.factorial(k) for k in range(20)]
     return {
-        "EXPSERIES": _exponential(0, scalar),
-        "EXP2SERIES": _exponential(2, scalar, math.log(2)),
-        "EXPM1SERIES": _exponential(2, scalar),
-        "LOGSERIES": _polynomial([2 / (2 * k + 1) for k in range(1, _LOG_TERMS[scalar] + 1)], "q"),
-        "NORMALSERIES": _polynomial(normal, "s"),
-        "MILLSSERIES": _polynomial(MILLS[scalar], "v"),
-        "ERFSERIES": _polynomial(ERF[scalar], "r"),
-        "ERFDISTANCE": _polynomial(ERF_DISTANCE, "w") if scalar == "f32" else "erfc_tail_S(a)",
-        "BRIEFERFSERIES": _polynomial(ERF["f32"], "r"),
-        "BRIEFERFCSERIES": _polynomial(ERFC["f32"], "v"),
-        "ERFCSERIES": _polynomial(ERFC["f64"], "v"),
+        "EXPSERIES": exponential(0, scalar),
+        "BRIEFEXPSERIES": exponential(0, "f32"),
+        "EXP2SERIES": exponential(2, scalar, math.log(2)),
+        "EXPM1SERIES": exponential(2, scalar),
+        "LOGFACTOR": "f * h" if scalar == "f32" else "s",
+        "LOGSERIES": polynomial(LOG, "f") if scalar == "f32" else f"h + q * ({polynomial(logarithm, 'q')})",
+        "MILLSSERIES": polynomial(MILLS[scalar], "v"),
+        "ERFSERIES": polynomial(ERF[scalar], "r"),
+        "ERFDISTANCE": polynomial(ERF_DISTANCE, "w") if scalar == "f32" else "erfc_tail_S(a)",
+        "BRIEFERFCSERIES": polynomial(BRIEF_ERFC, "v"),
+        "BRIEFERFCXSERIES": halved(BRIEF_ERFCX, "v"),
+        "ERFCXSERIES": halved(ERFCX, "v"),
+        "ERFCSERIES": polynomial(ERFC, "v"),
         "GAMMAFIRST": GAMMA[0].hex(),
-        "GAMMASERIES": _halved(GAMMA[1:], "w"),
+        "GAMMASERIES": halved(GAMMA[1:], "w"),
         "BRIEFFIRST": BRIEF_GAMMA[0].hex(),
-        "BRIEFSERIES": _halved(BRIEF_GAMMA[1:], "w"),
-        "STIRLINGSERIES": _polynomial(STIRLING, "r"),
-        "SINESERIES": _polynomial(angle[1:12:2], "s"),
-        "MIRRORSERIES": _polynomial(angle[1::2], "s"),
-        "COSINESERIES": _polynomial(angle[:12:2], "s"),
-        "SINETAIL": _polynomial(SINE[scalar], "s"),
-        "COSINETAIL": _polynomial(COSINE[scalar], "s"),
-        "POWERTAIL": _polynomial([2 / (2 * k + 1) for k in range(2, _POWER_TERMS[scalar])], "q"),
-        "ARCTANGENTSERIES": _polynomial(ARCTANGENT[scalar], "s"),
-        "ARCSINESERIES": _polynomial(ARCSINE[scalar], "s"),
-        "LONGARTANHSERIES": _polynomial(LONG_ARTANH, "q"),
-        "ARTANHSERIES": _polynomial(ARTANH[scalar], "q"),
-        "SINHSERIES": _polynomial(SINH[scalar], "s"),
-        "COSHSERIES": _polynomial(COSH[scalar], "s"),
+        "BRIEFSERIES": halved(BRIEF_GAMMA[1:], "w"),
+        "STIRLINGSERIES": polynomial(STIRLING, "r"),
+        "SINESERIES": polynomial(angle[1:12:2], "s"),
+        "MIRRORSERIES": polynomial(angle[1::2], "s"),
+        "COSINESERIES": polynomial(angle[:12:2], "s"),
+        "SINETAIL": polynomial(SINE[scalar], "s"),
+        "COSINETAIL": polynomial(COSINE[scalar], "s"),
+        "POWERTAIL": polynomial([2 / (2 * k + 1) for k in range(2, _POWER_TERMS[scalar])], "q"),
+        "ARCTANGENTSERIES": polynomial(ARCTANGENT[scalar], "s"),
+        "ARCSINESERIES": polynomial(ARCSINE[scalar], "s"),
+        "LONGARTANHSERIES": polynomial(LONG_ARTANH, "q"),
+        "ARTANHSERIES": polynomial(ARTANH[scalar], "q"),
+        "SINHSERIES": polynomial(SINH[scalar], "s"),
+        "COSHSERIES": polynomial(COSH[scalar], "s"),
     }
 
 
-def _exponential(first: int, scalar: str, rate: float = 1.0) -> str:
+def exponential(first: int, scalar: str, rate: float = 1.0) -> str:
     """Return Σ rate^n r^(n - first) / n! for n from `first`, by Estrin's scheme, with a short chain of dependences."""
     last = _TERMS[scalar]
     factorial, terms = 1, list[str]()
@@ -209,7 +227,7 @@ def _exponential(first: int, scalar: str, rate: float = 1.0) -> str:
     return terms[0]
 
 
-def _polynomial(coefficients: Sequence[float], variable: str) -> str:
+def polynomial(coefficients: Sequence[float], variable: str) -> str:
     """Return Σ coefficient variable^k, by Horner's scheme."""
     *others, text = (f"K({c.hex()})" for c in coefficients)
     for c in reversed(others):
@@ -217,7 +235,7 @@ def _polynomial(coefficients: Sequence[float], variable: str) -> str:
     return text
 
 
-def _halved(coefficients: Sequence[float], variable: str) -> str:
+def halved(coefficients: Sequence[float], variable: str) -> str:
     """Return Σ coefficient variable^k by two Horner schemes of its square: gcc 12 vectorises no chain of over 30."""
-    even, odd = (_polynomial(coefficients[first::2], f"{variable}2") for first in (0, 1))
+    even, odd = (polynomial(coefficients[first::2], f"{variable}2") for first in (0, 1))
     return f"fma_S({odd}, {variable}, {even})"

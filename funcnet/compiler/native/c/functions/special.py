@@ -31,14 +31,32 @@ static INLINED T erfc_tail_S(T a) {
   const T u = K(1.0) / (a + K(3.5)), v = fma_S(u, K(-7.0), K(1.0));
   return exp_S(-a * a) * u * fma_S(v, ERFCSERIES, K(ERFCFIRST));
 }"""
-BRIEF_ERFC_TAIL = ERFC_TAIL.replace("erfc_tail", "brief_erfc_tail").replace("ERFCSERIES", "BRIEFERFCSERIES")
-# erfc for results of float32
+# erfc for arguments and results of float32: squares of such arguments are exact
 BRIEF_ERFC = """
 static INLINED T brief_erfc_S(T x) {
-  const T a = abs_S(x), y = brief_erfc_tail_S(a), far = sel_S(x < K(0.0), K(2.0) - y, y);
-  const T r = fma_S(x * x, K(2.0 / (1.25 * 1.25)), K(-1.0));
-  return sel_S(a < K(1.0), (K(1.0) - x) - x * (BRIEFERFSERIES), far);
+  const T a = abs_S(x), z = sel_S(a > K(10.0), K(10.0), a), s = z * z;
+  const T k_ = fma_S(s, K(-0x1.71547652b82fep+0), K(MAGIC));
+  const T r = fma_S(k_ - K(MAGIC), K(-0x1.62e42fefa39efp-1), -s), r2 = r * r, u = K(1.0) / (z + K(3.0));
+  const T v = fma_S(u, K(-6.0), K(1.0)), y = u * (BRIEFERFCSERIES) * (BRIEFEXPSERIES);
+  const T tail = y * float_S((bits_S(k_) - bits_S(K(MAGIC)) + BIAS) << P);
+  return sel_S(x < K(0.0), K(2.0) - tail, tail);
 }"""
+# exp(x²) erfc(x): the polynomial over a + 4 for a = |x|, and its distance from 2 exp(x²) below zero
+_ERFCX = """
+static INLINED T NAME_S(T x) {
+  const T a = abs_S(x), u = K(1.0) / (a + K(4.0)), s = x * x;
+  const T v = sel_S(a < K(1.0), fma_S(a * u, K(2.0), K(-1.0)), fma_S(u, K(-8.0), K(1.0))), v2 = v * v, y = u * (SERIES);
+  const T e = EXPONENTIAL;
+  return sel_S(x < K(0.0), e + e - y, y);
+}"""
+
+
+def _erfcx(name: str, series: str, exponential: str) -> str:
+    return _ERFCX.replace("NAME", name).replace("SERIES", series).replace("EXPONENTIAL", exponential)
+
+
+ERFCX = _erfcx("special_erfcx", "ERFCXSERIES", "exp_of_sum_S(s, product_error_S(x, x, s))")
+BRIEF_ERFCX = _erfcx("brief_special_erfcx", "BRIEFERFCXSERIES", "exp_S(s)")
 
 
 def _lowered(steps: int) -> str:

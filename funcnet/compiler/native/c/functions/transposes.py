@@ -8,15 +8,13 @@ import re
 
 _TEXT = """static inline void transpose_{kind}(const {scalar} *from, i64 ld, {scalar} *to, i64 pitch, i64 m, i64 n) {{
   i64 rows = 0, columns = 0;  // done: to[i pitch + j] = from[i + j ld] for i < m and j < n
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
+#if HAS(__builtin_shufflevector)
   rows = m - m % {width}, columns = n - n % {width};
   for (i64 j = 0; j < columns; j += {width})
     for (i64 i = 0; i < rows; i += {width}) {{
       const {scalar} *const block = from + i + j * ld;
       {block}
     }}
-#endif
 #endif
   for (i64 i = 0; i < m; ++i)
     for (i64 j = i < rows ? columns : 0; j < n; ++j) to[i * pitch + j] = from[i + j * ld];
