@@ -42,6 +42,16 @@ def test_forward_derivatives_of_quantile():
         torch.testing.assert_close(got, want, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("function", [torch.index_add, torch.index_copy])
+def test_a_row_at_a_0d_index(function):
+    """As in gradients of index_select, which autograd takes below torch's functions."""
+    write = getattr(torch.ops.aten, function.__name__).default
+    call = lambda x, i: write(x, 0, i, 2 * x[:1])  # noqa: E731
+    for x in (numbers(4), numbers(4, 2)):
+        want = function(x, 0, torch.tensor(2), 2 * x[:1])
+        assert torch.equal(fn.jit(call, backend="eager")(x, torch.tensor(2)), want)
+
+
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # in eager mode
 @pytest.mark.parametrize("dim", [-1, 0])
 def test_second_derivatives_of_glu(dim):

@@ -39,6 +39,7 @@ def _embedding_dense_backward(grad: Tensor, indices: Tensor, count: int, padding
 
 def _by_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def rule(x: Tensor, dim: int, index: Tensor, *args: Any, **options: Any) -> Tensor:
+        index = index if index.ndim else index.reshape(1)  # torch's rules compare it with a source of one row
         return function(x, dim, _from_the_start(index, x.shape[dim] if x.ndim else 1), *args, **options)
 
     return rule
