@@ -24,17 +24,17 @@ def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce as torch.scatter_reduce does."""
-    if reduce not in _NEUTRAL or not _is_differentiated(input, src):
+    if reduce not in _EXCLUDED or not _is_differentiated(input, src):
         return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
     if not include_self:
         is_written = torch.zeros_like(input).scatter(dim, index, 1.0) != 0
-        input = torch.where(is_written, _NEUTRAL[reduce], input)
+        input = torch.where(is_written, _EXCLUDED[reduce], input)
     if reduce == "prod":
         return _product(input, dim, index, src)
-    return torch.scatter_reduce(input, dim, index, src, reduce)
+    return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
 
 
-_NEUTRAL = {"prod": 1.0, "amax": -math.inf, "amin": math.inf}
+_EXCLUDED = {"prod": 1.0, "amax": math.nan, "amin": math.nan}  # a factor of 1, and no largest or smallest element
 
 
 def _is_differentiated(x: Tensor, source: Tensor) -> bool:
@@ -95,7 +95,7 @@ def scatter_reduce_(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Reduce in place as Tensor.scatter_reduce_ does."""
-    if reduce not in _NEUTRAL:
+    if reduce not in _EXCLUDED:
         return input.scatter_reduce_(dim, index, src, reduce, include_self=include_self)
     return input.copy_(scatter_reduce(input, dim, index, src, reduce, include_self=include_self))
 
