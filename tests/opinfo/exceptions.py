@@ -74,3 +74,6 @@ FLOATS_ONLY = {  # operators that are not tried on integers
     "nn.functional.upsample_bilinear": "torch rounds to integers after each axis",
 }
 WORSE_THAN_FLOAT64 = {"nn.functional.hardsigmoid": "torch's 1/6 is that of float32"}
+CANCELLING = {  # elementwise operators whose errors are compared with the largest number of a result
+    f"polygamma.polygamma_n_{n}": "between poles, torch adds terms of both signs that cancel" for n in range(5)
+}

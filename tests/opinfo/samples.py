@@ -7,7 +7,14 @@ from itertools import islice
 from typing import Any
 
 import torch
-from opinfo.exceptions import FINITE_GRADIENTS_ONLY, FINITE_ONLY, FLOATS_ONLY, VALUES_ONLY, WORSE_THAN_FLOAT64
+from opinfo.exceptions import (
+    CANCELLING,
+    FINITE_GRADIENTS_ONLY,
+    FINITE_ONLY,
+    FLOATS_ONLY,
+    VALUES_ONLY,
+    WORSE_THAN_FLOAT64,
+)
 from torch import Tensor
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import BinaryUfuncInfo, OpInfo, ReductionOpInfo, UnaryUfuncInfo
@@ -105,7 +112,7 @@ def case(op: OpInfo, dtype: torch.dtype, name: str, sample: Any) -> Case:
         return found[:1] if name_of(op) in VALUES_ONLY else found
 
     own = [leaves[i].detach() for i in places]
-    elementwise = isinstance(op, UnaryUfuncInfo | BinaryUfuncInfo)
+    elementwise = isinstance(op, UnaryUfuncInfo | BinaryUfuncInfo) and name_of(op) not in CANCELLING
     lanes = own, [_special(t, i) for i, t in enumerate(own)], [_other(t) for t in own]
     return Case(name, op, dtype, f, lanes, elementwise)
 
