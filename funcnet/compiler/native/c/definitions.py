@@ -15,13 +15,15 @@ from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.primitives import PRIMITIVES, Kind, find
 
 # P: bits of the fraction; MAGIC: added to a float, it rounds it to an integer in the low bits of the fraction; tanh(x)
-# is 1 from FLAT on, erf from FULL, and two terms of its series below STEEP.
+# is 1 from FLAT on, erf from FULL, and two terms of its series below STEEP; exp is normal from EXPLEAST to
+# EXPMOST.
 _CONSTANTS = {"PI": "0x1.921fb54442d18p+1", "HALFLOGTAU": "0x1.d67f1c864beb4p-1"}
 _CONSTANTS |= {"ERFCFIRST": "0x1.1649466cd0bf1p+0", "ERFCLOW": "0x1.d43b1beb7024ep-54"}
 _BOUNDS = {
     "f32": {
         "P": "23", "TOP": "31", "BIAS": "127", "MAGIC": "0x1.8p23", "SQRTHALF": "0x3f3504f3",
         "LN2HI": "0x1.62e4p-1", "LN2LO": "0x1.7f7d1cp-20", "EXPMAX": "89.0", "EXPMIN": "-104.0",
+        "EXPLEAST": "-0x1.5d589ep+6", "EXPMOST": "0x1.62e42ep+6",
         "TINY": "0x1p-126", "LIFT": "23.0", "LIFTED": "0x1p23", "SMALL": "-20.0", "FLAT": "10.0",
         "STEEP": "0x1p-4", "MIDDLE": "1.25", "FULL": "4.0", "LEAST": "0x1p-25", "NEAR": "0x1p-60",
         "QUARTER": "0x1.921fb6p+0", "QUARTERMORE": "-0x1.774p-25", "QUARTERLEAST": "-0x1.d2e7bap-36",
@@ -36,6 +38,7 @@ _BOUNDS = {
     "f64": {
         "P": "52", "TOP": "63", "BIAS": "1023", "MAGIC": "0x1.8p52", "SQRTHALF": "0x3fe6a09e667f3bcdLL",
         "LN2HI": "0x1.62e42fefa38p-1", "LN2LO": "0x1.ef35793c7673p-45", "EXPMAX": "710.0", "EXPMIN": "-746.0",
+        "EXPLEAST": "-0x1.6232bdd7abcd2p+9", "EXPMOST": "0x1.62e42fefa39efp+9",
         "TINY": "0x1p-1022", "LIFT": "52.0", "LIFTED": "0x1p52", "SMALL": "-40.0", "FLAT": "20.0",
         "STEEP": "0x1p-9", "MIDDLE": "1.0", "FULL": "6.0", "LEAST": "0x1p-54", "NEAR": "0x1p-900",
         "QUARTER": "0x1.921fb54442d18p+0", "QUARTERMORE": "0x1.1a6263314p-54", "QUARTERLEAST": "0x1.701b839a25205p-92",

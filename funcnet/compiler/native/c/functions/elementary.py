@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+# results below the least normal number are flushed to zero, as all in a kernel are: n is added to the exponent of p
 EXP = """
 static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
   const T p = EXPSERIES;
-  const I h = n >> 1;
-  const T y = p * float_S((h + BIAS) << P) * float_S((n - h + BIAS) << P);
-  return sel_S(x > K(EXPMAX), K(INFINITY_), sel_S(x < K(EXPMIN), K(0.0), y));
+  const T y = float_S(bits_S(p) + (bits_S(z_) << P)), u = pick_S(x < K(EXPLEAST), K(0.0), y);
+  const T v = pick_S(x > K(EXPMOST), K(INFINITY_), u);
+  return pick_S(x == x, v, x);
 }"""
 EXP2 = """
 static inline T exp2_S(T x) {
