@@ -150,6 +150,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "lapack",
             "quotients",
             "rounding",
+            "running",
             "series",
             "sorting",
             "special",

@@ -24,6 +24,7 @@ from funcnet.compiler.native.c.functions import (
     lapack,
     quotients,
     rounding,
+    running,
     sorting,
     special,
     transposes,
@@ -31,6 +32,7 @@ from funcnet.compiler.native.c.functions import (
 from funcnet.compiler.native.loop_ir import Gather, Node, Part
 
 Text = str | Callable[[str, str], str]
+_LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
 
 
 class Kind(Enum):
@@ -82,9 +84,6 @@ class Primitive:
         return _WIDE_LINES if self.wide else _LINES if is_long else 1
 
 
-_LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
-
-
 def _infix(symbol: str, boolean: str) -> Primitive:
     return Primitive(2, Kind.INFIX, symbol, boolean)
 
@@ -114,8 +113,7 @@ def _quotient(name: str, floats: str, by_lane: str) -> Primitive:
 
 
 def _sort(text: str, arity: int, integers: str = "") -> Primitive:
-    others = integers or text
-    return Primitive(arity, Kind.TEXT, floats=text, integers=others, booleans=others)
+    return Primitive(arity, Kind.TEXT, floats=text, integers=integers or text, booleans=integers or text)
 
 
 OF_ATEN: dict[str, Primitive] = {  # primitives that compute the ATen operation of the same name
@@ -247,6 +245,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "transpose": _text(6, *[transposes.transpose] * 2),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
+    "running_maximum": _text(2, *[running.RUNNING_MAXIMUM] * 2),
+    "running_minimum": _text(2, *[running.RUNNING_MINIMUM] * 2),
     "gemm": _text(13, rounding.gemm),
     "eigh": _text(10, lapack.EIGH),
     "svd": _text(14, lapack.SVD),
