@@ -164,6 +164,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "lapack",
             "quotients",
             "rounding",
+            "running",
             "series",
             "sorting",
             "special",

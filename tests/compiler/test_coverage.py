@@ -38,7 +38,8 @@ FOLDER = Path(fn.__file__).parent / "compiler"
 FUNCTIONS = {name: row for name, row in PRIMITIVES.items() if row.kind in (Kind.TEXT, Kind.LIBM)}
 FOR_FLOAT32 = ("sine", "cosine", "tangent", "arctangent", "log_gamma", "power_of_floats", "pick")
 SELECTING = ("ascending", "descending", "smallest", "largest", "nth_smallest")
-WIDE = ("reduce", "substitute", "solve_one", "transpose")  # functions of vectors of neighbouring elements only
+RUNNING = ("running_maximum", "running_minimum")
+WIDE = ("reduce", "substitute", "solve_one", "transpose", *RUNNING)  # of vectors of neighbouring elements only
 LAPACK = ("eigh", "svd", "reflect", "multiply_reflectors", "solve_least", "matrix_exp")
 ARRAYS = ("widen", "shorten")  # functions of arrays of float32 and float16
 TABLES = ("fourier_roots", "fourier_chirp", "fourier_filter", "fourier_times", "root")
@@ -130,7 +131,8 @@ def test_every_text_compiles_for_every_type() -> None:
             assert f"no {name} of {scalar}" in str(error) or name in COMPOSED
     writer = Writer(8, Target(64))
     writer.used = used | {(name, kind) for name in (*WIDE, "cholesky", "lu", "solve") for kind in ("w16f32", "w8f64")}
-    writer.used |= {("transpose", f"w{width}{kind}") for width in (4, 8, 16) for kind in ("i8", "i16", "i32", "i64")}
+    kinds = [f"w{width}{kind}" for width in (4, 8, 16) for kind in ("i8", "i16", "i32", "i64")]
+    writer.used |= {*product(("transpose", *RUNNING), kinds)}
     prelude = _prelude(Plan({}, {}, 0, 8, 8, 0), Target(64), lanes=True) + _wide(writer)
     check_text(prelude + definitions.define(writer.used))
 

@@ -119,6 +119,22 @@ def test_a_sum_has_the_same_bits_beside_other_results(columns: int) -> None:
         assert torch.equal(both[0], alone), name
 
 
+NUMBERS = (torch.float32, *(pytest.param(d, marks=pytest.mark.slow) for d in (torch.float64, torch.uint8, torch.int64)))
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("values", [20, 0], ids=["numbers", "zeros"])
+def test_running_extrema_of_neighbours_run_in_vectors(dtype: torch.dtype, values: float) -> None:
+    """The elements after a NaN are NaN, in its vector and in later ones; of equal zeros the last counts."""
+    x = torch.randn(4, 300, generator=torch.Generator().manual_seed(1)).mul(values).to(dtype)
+    if dtype.is_floating_point:
+        x[0, 7], x[1, 16:40], x[2, 299] = torch.nan, -torch.inf, torch.nan
+    f = lambda x: [*x.cummax(1), *x.cummin(1)]  # noqa: E731
+    for got, want in zip(jit(f, backend="native")(x), f(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
+        assert torch.equal(got.signbit() | got.isnan(), want.signbit() | want.isnan())
+
+
 @pytest.mark.parametrize("dim", [0, pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize(
     "dtype", [torch.float32, *(pytest.param(d, marks=pytest.mark.slow) for d in (torch.float64, torch.int32))]

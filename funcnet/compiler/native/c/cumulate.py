@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from funcnet.compiler.native.buffers import View
+from funcnet.compiler.native.buffers import HALVES, View
 from funcnet.compiler.native.c.body import combined
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Const, Cumulate
@@ -15,6 +15,8 @@ from funcnet.compiler.native.loop_ir import Const, Cumulate
 WIDENED = ("add", "mul")  # computed in float64, because rounding errors accumulate along an axis
 
 _BEYOND = {"maximum": ">", "minimum": "<"}
+_IN_VECTORS = {"maximum": "running_maximum", "minimum": "running_minimum"}
+_UNORDERED = (torch.bool, *HALVES)  # dtypes whose bits are not compared as numbers
 _NEIGHBOURS = [" + w"]
 _LINES, _COLUMNS = 4, 64  # lines of floats in registers, or neighbouring columns in vectors
 
@@ -44,6 +46,7 @@ def _groups(writer: Writer, statement: Cumulate, last: int, first: str, end: str
     place, i = [f"i{a}" for a in range(len(statement.out.shape))], f"i{last}"
     are_columns = {view.strides[last] for view in (statement.out, statement.source)} == {1}
     is_alone = statement.out.varying or not (are_columns or statement.out.dtype.is_floating_point)
+    is_alone = is_alone or _width(writer, statement) > 0
     size = 1 if is_alone else _COLUMNS if are_columns else _LINES
     writer.open("")
     writer.put(f"i64 {i} = {first};")
@@ -68,6 +71,8 @@ def _lines(writer: Writer, statement: Cumulate, place: list[str], offsets: list[
         with _columns(writer, are_columns):
             line.begin(["0" if a == axis else i for a, i in enumerate(at)])
     with writer.stretches(kind.first, statement.out.shape[axis], writer.target.poll) as (start, end):
+        if width := _width(writer, statement):
+            start = lines[0].vectors(width, axis, place, start, end)
         writer.open(f"for (i64 i{axis} = {start}; i{axis} < {end}; ++i{axis})")
         for line, at in zip(lines, places, strict=True):
             with _columns(writer, are_columns):
@@ -84,6 +89,16 @@ def _columns(writer: Writer, are_columns: bool) -> Iterator[None]:
     yield
     if are_columns:
         writer.close()
+
+
+def _width(writer: Writer, statement: Cumulate) -> int:
+    """Return the elements of a vector for a running extremum of neighbours, in any order; 0 for other statements."""
+    out, source, axis = statement.out, statement.source, statement.axis
+    is_extremum = statement.op in _BEYOND and out.dtype == source.dtype and out.dtype not in _UNORDERED
+    if not is_extremum or out.varying or {view.strides[axis] for view in (out, source)} != {1}:
+        return 0
+    width = writer.target.vector // out.dtype.itemsize
+    return width if out.shape[axis] >= 2 * width else 0
 
 
 class _Line:
@@ -111,6 +126,24 @@ class _Line:
     def step(self, place: list[str]) -> None:
         """Print the assignments at one index."""
         raise NotImplementedError
+
+    def last(self) -> str:
+        """Return the result at the last index."""
+        return self.total
+
+    def vectors(self, width: int, axis: int, place: list[str], start: str, end: str) -> str:
+        """Print a loop over vectors of a line of extrema; return the first index after it."""
+        j, last = self.writer.fresh("j"), self.writer.fresh("v")
+        kind, at = f"w{width}{self.writer.type(self.out)}", [j if a == axis else i for a, i in enumerate(place)]
+        source, out = (f"*({kind} *)&{self.writer.load(view, at)}" for view in (self.source, self.out))
+        self.writer.put(f"i64 {j} = {start};")
+        self.writer.put(f"{kind} {last} = {self.last()} - ({kind}){{0}};")
+        self.writer.open(f"for (; {j} + {width} <= {end}; {j} += {width})")
+        self.writer.put(f"{last} = {self.writer.call(_IN_VECTORS[self.op], kind, source, last)};")
+        self.writer.put(f"{out} = {last};")
+        self.writer.close()
+        self.writer.put(f"{self.total} = {last}[{width - 1}];")
+        return j
 
 
 class _Running(_Line):
@@ -152,11 +185,19 @@ class _Extrema(_Line):
         self.writer.put(f"{self.flag} = 0;")
 
     def step(self, place: list[str]) -> None:
-        step, nan = self.writer.fresh("x"), self.writer.constant(Const(math.nan, self.out.dtype))
+        step = self.writer.fresh("x")
         self.writer.put(f"const {self.writer.type(self.out)} {step} = {self.writer.load(self.source, place)};")
         self.writer.put(f"{self.flag} |= {step} != {step};")
         self.writer.put(f"{self.total} = {self.total} {_BEYOND[self.op]} {step} ? {self.total} : {step};")
-        self.writer.store(self.out, place, f"{self.flag} ? {nan} : {self.total}")
+        self.writer.store(self.out, place, self.last())
+
+    def last(self) -> str:
+        return f"({self.flag} ? {self.writer.constant(Const(math.nan, self.out.dtype))} : {self.total})"
+
+    def vectors(self, width: int, axis: int, place: list[str], start: str, end: str) -> str:
+        j = super().vectors(width, axis, place, start, end)
+        self.writer.put(f"{self.flag} |= {self.total} != {self.total};")
+        return j
 
 
 class _LogSums(_Line):

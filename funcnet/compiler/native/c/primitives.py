@@ -28,6 +28,7 @@ from funcnet.compiler.native.c.functions import (
     quantiles,
     quotients,
     rounding,
+    running,
     sorting,
     special,
     transposes,
@@ -35,6 +36,7 @@ from funcnet.compiler.native.c.functions import (
 from funcnet.compiler.native.loop_ir import Gather, Node, Part
 
 Text = str | Callable[[str, str], str]
+_LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
 
 
 class Kind(Enum):
@@ -83,9 +85,6 @@ class Primitive:
         """Estimate the lines of C of one use for floats, whose function the C compiler inlines."""
         text = self.floats if isinstance(self.floats, str) else ""
         return _WIDE_LINES if self.wide else _LINES if text.count(";") + text.count("_S(") > _LINES // 4 else 1
-
-
-_LINES, _WIDE_LINES = 16, 64  # of a function with a series, and of one through float64
 
 
 def _infix(symbol: str, boolean: str) -> Primitive:
@@ -262,6 +261,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "transpose": _text(6, *[transposes.transpose] * 2),
     "compensate": _text(3, rounding.compensate),
     "total": _text(2, rounding.total),
+    "running_maximum": _text(2, *[running.RUNNING_MAXIMUM] * 2),
+    "running_minimum": _text(2, *[running.RUNNING_MINIMUM] * 2),
     "gemm": _text(13, rounding.gemm),
     "eigh": _text(10, lapack.EIGH),
     "svd": _text(14, lapack.SVD),
