@@ -257,3 +257,21 @@ def test_arrays_that_vectors_are_stored_to_are_aligned() -> None:
         return [(left @ right).sum(0), (left * 2)[..., 1:] @ (right + 1)[:, 1:, 1:]]
 
     check_alone(f, a.float(), b.float(), backend="native", ulp=0, unsigned=RESULT)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_instructions_of_vectors_round_once(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, narrow, wide = rand(40, 33, dtype=dtype), rand(33, 4, dtype=dtype), rand(33, 40, dtype=dtype)
+    load, instruction = toolchain.load, "&& HAS(__builtin_ia32_vfmadd"
+
+    def f(a: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, ...]:
+        return a @ narrow, a @ wide, fn.vmap(lambda row: torch.outer(row, row) @ wide)(a)
+
+    def load_without(text: str) -> toolchain.Library:
+        assert instruction in text
+        return load(text.replace(instruction, instruction.replace("HAS", "!HAS")))
+
+    results = jit(f)(a, narrow, wide)
+    monkeypatch.setattr(toolchain, "load", load_without)
+    for result, by_elements in zip(results, jit(f, backend="native")(a, narrow, wide), strict=True):
+        assert torch.equal(result, by_elements)
