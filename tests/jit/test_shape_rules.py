@@ -29,6 +29,14 @@ def test_a_write_to_a_buffer_that_the_examples_share(name):
     assert torch.equal(fn.jit(fn.vmap(write), backend="eager")(x), torch.stack([write(element) for element in x]))
 
 
+@pytest.mark.parametrize("reduce", [torch.sum, torch.mean, lambda x, dim: F.cosine_similarity(x, x.cos(), dim)])
+@pytest.mark.parametrize("dim", [0, -1])
+def test_the_axis_of_a_computed_number(reduce, dim):
+    """torch accepts axis 0 of a tensor without axes."""
+    x = numbers()
+    assert torch.equal(fn.jit(lambda x: reduce(x.exp(), dim), backend="eager")(x), reduce(x.exp(), dim))
+
+
 def test_polygamma_in_place():
     """The arguments of polygamma_ are in another order than those of polygamma."""
     assert torch.equal(fn.jit(lambda x: x.clone().polygamma_(1), backend="eager")(numbers(3)), numbers(3).polygamma(1))
