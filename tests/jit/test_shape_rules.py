@@ -1,72 +1,138 @@
-"""Shapes of operations for which torch's own rules, which run on meta tensors, are wrong or missing."""
+"""Shapes, dtypes and layouts of a trace are those of torch, whichever rule infers them."""
+
+import itertools
+import random
 
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 import funcnet as fn
+from funcnet.compiler.tracing import shape_rules
+
+aten = torch.ops.aten
+SHAPES = [(), (1,), (4,), (3, 1), (3, 4), (2, 3, 4), (2, 1, 4), (0, 4), (2, 3, 4, 5), (2, 1, 1, 5)]
+
+LAYOUTS = {
+    "row-major": lambda s: torch.ones(s),
+    "sliced": lambda s: torch.ones([2 * n + 1 for n in s])[tuple(slice(1, None, 2) for _ in s)],
+    "reversed": lambda s: torch.ones(s[::-1]).permute([*reversed(range(len(s)))]),
+    "expanded": lambda s: torch.ones(()).expand(s),
+    "expanded rows": lambda s: torch.ones(s[1:]).expand(s),
+    "expanded columns": lambda s: torch.ones([*s[:-1], *(1 for _ in s[-1:])]).expand(s),
+    "windows": lambda s: torch.ones([n + 1 for n in s[:-1]] + [*s[-1:]])[tuple(slice(1, None) for _ in s[:-1])],
+}
+
+ONE = [aten.sin.default, aten.sum.default, aten.mean.default, aten.isnan.default]
+TWO = [aten.add.Tensor, aten.lt.Tensor, aten.div.Tensor, aten.copysign.Tensor]
+REDUCTIONS = [
+    lambda x, axes, keep: (aten.sum.dim_IntList, (x, axes, keep), {}),
+    lambda x, axes, keep: (aten.mean.dim, (x, axes, keep), {}),
+    lambda x, axes, keep: (aten.amax.default, (x, axes, keep), {}),
+    lambda x, axes, keep: (aten.var_mean.correction, (x, axes), {"correction": 0, "keepdim": keep}),
+]
 
 
-def numbers(*shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def laid_out(shapes, layout):
+    return [LAYOUTS[layout](shape) for shape in shapes]
 
 
-@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")  # by torch's rule of pow_
-@pytest.mark.parametrize("name", ["atan2_", "copysign_", "hypot_", "nextafter_", "xlogy_", "pow_", "clamp_", "mul_"])
-def test_a_larger_operand_of_an_operation_in_place_is_torchs_error(name):
-    write = fn.jit(lambda x, y: getattr(x.clone(), name)(y), backend="eager")
-    with pytest.raises(RuntimeError, match=r"output with shape .*2, 3.* the broadcast shape .*5, 2, 3"):
-        write(numbers(2, 3), numbers(5, 2, 3))
+def calls(layout):
+    xs = laid_out(SHAPES, layout)
+    yield from ((op, (x,), {}) for op in ONE for x in xs)
+    yield from ((op, pair, {}) for op in TWO for pair in itertools.product(xs, laid_out(SHAPES, "row-major")))
+    for x, keep in itertools.product(xs, (False, True)):
+        for axes in ([], [0], [-1], [0, -1]):
+            yield from (make(x, axes[: x.ndim], keep) for make in REDUCTIONS)
+        yield aten.stack.default, ([x, x], -1 if keep else 0), {}
+        yield aten.cat.default, ([x, x, x], -1), {}
+    a, b = laid_out([(3, 4), (4, 0)], layout)
+    yield from ((aten.mm.default, pair, {}) for pair in [(a, a.mT), (a.mT, a), (a, b)])
+    c = LAYOUTS[layout]((2, 3, 4))
+    yield from ((aten.bmm.default, pair, {}) for pair in [(c, c.mT), (c.mT, c), (c, c)])
 
 
-@pytest.mark.parametrize("name", ["atan2_", "copysign_"])
-def test_a_write_to_a_buffer_that_the_examples_share(name):
-    def write(x):
-        buffer = torch.full((2, 3), 0.5, dtype=torch.float64)
-        return getattr(buffer, name)(x - 0.5)
-
-    x = numbers(5)
-    assert torch.equal(fn.jit(fn.vmap(write), backend="eager")(x), torch.stack([write(element) for element in x]))
+def meta(value):
+    if isinstance(value, torch.Tensor):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    return [*map(meta, value)] if isinstance(value, list) else value
 
 
-def test_polygamma_in_place():
-    """The arguments of polygamma_ are in another order than those of polygamma."""
-    assert torch.equal(fn.jit(lambda x: x.clone().polygamma_(1), backend="eager")(numbers(3)), numbers(3).polygamma(1))
+def spec(result):
+    """Describe tensors; strides matter where there is more than one element."""
+    if not isinstance(result, torch.Tensor):
+        return [*map(spec, result)]
+    strides = [step for size, step in zip(result.shape, result.stride(), strict=True) if size > 1]
+    return result.shape, result.dtype, strides if result.numel() else []
 
 
-def test_forward_derivatives_of_quantile():
-    """torch interpolates in place with lerp_, whose shape rule has broken all later derivatives of the process."""
-    push = lambda x, q: fn.jvp(torch.quantile, (x, q), (x.cos(), q))  # noqa: E731
-    args = numbers(6), numbers(2)
-    for got, want in zip(fn.jit(push, backend="eager")(*args), push(*args), strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-14, atol=0)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_formula_agrees_with_torchs_shape_rule(layout):
+    inferred = 0
+    for op, args, options in calls(layout):
+        args = tuple(map(meta, args))
+        if (found := shape_rules.infer(op, args, options)) is not None:
+            assert spec(found) == spec(op(*args, **options)), (op, args, options)
+            inferred += 1
+    assert inferred > 30
 
 
-@pytest.mark.parametrize("function", [torch.index_add, torch.index_copy])
-def test_a_row_at_a_0d_index(function):
-    """As in gradients of index_select, which autograd takes below torch's functions."""
-    write = getattr(torch.ops.aten, function.__name__).default
-    call = lambda x, i: write(x, 0, i, 2 * x[:1])  # noqa: E731
-    for x in (numbers(4), numbers(4, 2)):
-        want = function(x, 0, torch.tensor(2), 2 * x[:1])
-        assert torch.equal(fn.jit(call, backend="eager")(x, torch.tensor(2)), want)
+@pytest.mark.parametrize(
+    "op", [aten.add.Tensor, aten.div.Tensor, aten.maximum.default, aten.eq.Tensor, aten.atan2.default]
+)
+def test_promotion_agrees_with_torchs_rule(op):
+    for first, second in itertools.product([torch.float32, torch.int64, torch.bool, torch.bfloat16], repeat=2):
+        for shapes in [((2, 1), (3,)), ((2,), ()), ((), (2,)), ((), ())]:
+            args = tuple(torch.empty(s, dtype=d, device="meta") for s, d in zip(shapes, (first, second), strict=True))
+            assert spec(shape_rules.infer(op, args, {})) == spec(op(*args)), (first, second, shapes)
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # in eager mode
-@pytest.mark.parametrize("dim", [-1, 0])
-def test_second_derivatives_of_glu(dim):
-    curvature = fn.hessian(lambda x: F.glu(x, dim).sin().sum())
-    torch.testing.assert_close(fn.jit(curvature)(numbers(2, 4)), curvature(numbers(2, 4)), rtol=1e-13, atol=1e-15)
+ERRORS = {
+    "sizes": (lambda x: x[:2] + x[:3], "must match the size|Attempting to broadcast"),
+    "inner sizes": (lambda x: x @ x, "4x3|must have same reduction dim"),
+    "an axis": (lambda x: x.sum(2), "Dimension out of range"),
+    "unequal parts": (lambda x: torch.cat([x, x[:, :2]]), "except"),
+    "unequal entries": (lambda x: torch.stack([x, x[:2]]), "equal size"),
+    "a number": (lambda x: functional.softshrink(x, 1.0) + functional.softshrink(x, -1.0), "lambda must be"),
+}
 
 
-@pytest.mark.parametrize("shape", [(9,), (2, 9)])
-def test_spectra_of_segments_of_an_argument(shape):
-    """torch.stft without padding cuts its argument into windows with as_strided."""
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_those_of_torch(name):
+    f, message = ERRORS[name]
+    for call in (f, fn.jit(f, backend="eager")):
+        with pytest.raises((RuntimeError, IndexError), match=message):
+            call(torch.ones(4, 3))
 
-    def spectra(x):
-        return torch.stft(x, 4, hop_length=2, center=False, window=torch.ones(4), return_complex=True).abs()
 
-    x = numbers(9, *shape[:-1]).T if len(shape) == 2 else numbers(9)
-    torch.testing.assert_close(fn.jit(spectra)(x), spectra(x), rtol=1e-13, atol=1e-14)
-    slope = fn.grad(lambda x: spectra(x).sum())
-    torch.testing.assert_close(fn.jit(fn.vmap(slope))(torch.stack([x, 2 * x])), fn.vmap(slope)(torch.stack([x, 2 * x])))
+def test_a_layout_decides_whether_reshape_copies():
+    def f(x):
+        y = (x + 1).view(-1)  # torch raises here if x + 1 is not row-major
+        return y * 2
+
+    for layout in ("row-major", "sliced", "windows"):
+        x = LAYOUTS[layout]((2, 3, 4))
+        assert torch.equal(fn.jit(f, backend="eager")(x), f(x))
+    with pytest.raises(RuntimeError, match="view"):
+        fn.jit(f, backend="eager")(torch.ones(4, 3).T)
+
+
+def test_random_broadcasts_agree_with_torch():
+    source = random.Random(0)
+    for _ in range(300):
+        shape = [source.randint(0, 3) for _ in range(source.randint(0, 4))]
+        shapes = [[1 if source.random() < 0.3 else n for n in shape][source.randint(0, 1) :] for _ in range(3)]
+        args = tuple(meta(torch.ones(each)) for each in shapes)
+        found = shape_rules.infer(aten.addcmul.default, args, {})
+        assert spec(found) == spec(aten.addcmul.default(*args))
+
+
+def test_promotion_follows_the_default_dtype():
+    integers = torch.arange(3)
+    try:
+        for dtype in (torch.float32, torch.float64, torch.float32):
+            torch.set_default_dtype(dtype)
+            for f in (torch.sin, lambda x: x / 2, lambda x: x * 1.5):
+                assert fn.jit(f, backend="eager")(integers).dtype == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)

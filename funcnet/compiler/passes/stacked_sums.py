@@ -35,9 +35,9 @@ def _added(block: Block, made: dict[Var, Apply]) -> Block:
 def _terms(op: Apply, made: dict[Var, Apply]) -> list[Var] | None:
     """Return the tensors of the stack that an operation sums over its axis, if it does."""
     x, out = op.args[0], op.outputs[0]
-    if not isinstance(x, Var) or x not in made or x.dtype not in _FLOATS or op.kwargs.get("dtype"):
+    if not isinstance(x, Var) or not x.shape or x not in made or x.dtype not in _FLOATS or op.kwargs.get("dtype"):
         return None
-    axes, keeps = [axis % max(len(x.shape), 1) for axis in op.args[1] or ()], len(op.args) > 2 and op.args[2]
+    axes, keeps = [axis % len(x.shape) for axis in op.args[1] or ()], len(op.args) > 2 and op.args[2]
     found = _stacked(x, made, axes[0]) if len(axes) == 1 and not keeps and out.dtype == x.dtype else None
     return found if found and 2 <= len(found) <= _MOST else None
 
