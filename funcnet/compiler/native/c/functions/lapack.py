@@ -69,3 +69,11 @@ static void solve_least_S(T *a, int m, int n, T *b, int k, int rows, T *rank, T 
   set_mode(mode_ | FLUSHED);
   *rank = found;
 }"""
+
+TEXTS = {  # functions, with the numbers of their arguments
+    "eigh": (10, EIGH),
+    "svd": (14, SVD),
+    "reflect": (6, REFLECT),
+    "multiply_reflectors": (7, MULTIPLY_REFLECTORS),
+    "solve_least": (11, SOLVE_LEAST),
+}
