@@ -63,7 +63,7 @@ FINITE_GRADIENTS_ONLY = {
 }
 UNSIGNED = {  # operators whose zeros may have either sign; zeros in gradients may, because torch's formulas differ
     "cumsum": "torch adds to a zero, so that the sum of -0.0 alone is 0.0",
-    **dict.fromkeys(("fft.ihfft2", "fft.ihfftn"), "the sign of a coefficient that is zero depends on the algorithm"),
+    **dict.fromkeys(_TRANSFORMS, "the sign of a coefficient that is zero depends on the algorithm"),
     "native_dropout_backward": "torch multiplies integers by the mask as integers, which have one zero",
     "nn.functional.softshrink": "for a small negative number, torch's vector code gives 0.0 and its tail loop -0.0",
     "nn.functional.adaptive_avg_pool2d": "torch adds to a zero, so that the mean of -0.0 alone is 0.0",
