@@ -171,6 +171,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
             "transposes",
         },
         {"bessel", "blocks", "quantiles"},
+        {"brief"},
     ],
 }
 HEIGHT = {
