@@ -5,7 +5,14 @@ hundreds of digits of pi that large angles need, and series of half the length s
 vectorises `pick`, a conditional expression of constants, to fewer instructions than `sel`.
 """
 
-PICK = "static inline T pick_S(int m, T a, T b) { return m ? a : b; }"
+
+def _pick(kind: str, scalar: str) -> str:
+    """Return the text of pick, which is `sel` in lanes."""
+    mask, chosen = ("int", "m ? a : b") if kind == scalar else ("I", "sel_S(m, a, b)")
+    return f"static inline T pick_S({mask} m, T a, T b) {{ return {chosen}; }}"
+
+
+PICK = _pick
 
 # f and q: x is (q + f) pi / 2 modulo 2 pi, with |f| <= 1/2. Here x = y 2^(26 j), where y is an integer or j is 0, so
 # that 2^(26 j) 2 / pi counts modulo 4: it is high + middle + low with |high| < 2, a multiple of 2^-27, and middle one

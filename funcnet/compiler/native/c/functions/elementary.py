@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-# Normal results are p times 2^n, by an addition to the exponent of p; the sum with infinity is NaN for NaN
+# Normal results are p times 2^n, by an addition to the exponent of p
 EXP = """
 static inline T exp_S(T x) { REDUCE
   const T r2 = r * r;
-  const T p = EXPSERIES, y = float_S(bits_S(p) + (n << P));
-  return sel_S(x < K(EXPFIRST), K(0.0), sel_S(x <= K(EXPLAST), y, x + K(INFINITY_)));
+  const T p = EXPSERIES, y = pick_S(x < K(EXPFIRST), K(0.0), float_S(bits_S(p) + (n << P)));
+  return pick_S(x == x, pick_S(x > K(EXPLAST), K(INFINITY_), y), x);
 }"""
 _REDUCED2 = """
   const T z = x + K(MAGIC), r = x - (z - K(MAGIC)), r2 = r * r;
