@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from funcnet.compiler.native.buffers import HALVES, View
+from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.body import combined
 from funcnet.compiler.native.c.writer import Writer
 from funcnet.compiler.native.loop_ir import Const, Cumulate
@@ -16,7 +16,7 @@ WIDENED = ("add", "mul")  # computed in float64, because rounding errors accumul
 
 _BEYOND = {"maximum": ">", "minimum": "<"}
 _IN_VECTORS = {"maximum": "running_maximum", "minimum": "running_minimum"}
-_UNORDERED = (torch.bool, *HALVES)  # dtypes whose bits are not compared as numbers
+_COMPARED = (torch.float32, torch.float64, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)  # in vectors
 _NEIGHBOURS = [" + w"]
 _LINES, _COLUMNS = 4, 64  # lines of floats in registers, or neighbouring columns in vectors
 
@@ -94,7 +94,7 @@ def _columns(writer: Writer, are_columns: bool) -> Iterator[None]:
 def _width(writer: Writer, statement: Cumulate) -> int:
     """Return the elements of a vector for a running extremum of neighbours, in any order; 0 for other statements."""
     out, source, axis = statement.out, statement.source, statement.axis
-    is_extremum = statement.op in _BEYOND and out.dtype == source.dtype and out.dtype not in _UNORDERED
+    is_extremum = statement.op in _BEYOND and out.dtype == source.dtype and out.dtype in _COMPARED
     if not is_extremum or out.varying or {view.strides[axis] for view in (out, source)} != {1}:
         return 0
     width = writer.target.vector // out.dtype.itemsize
