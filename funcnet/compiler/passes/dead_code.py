@@ -49,7 +49,7 @@ _ALONE: dict[Any, tuple[int, Callable[..., tuple[Any, ...]]]] = {  # a result, a
 def _narrow_factorisation(op: Apply, needed: set[Var]) -> None:
     """Compute singular values, eigenvalues or a triangle alone if nothing else is needed, as torch's svdvals does."""
     if op.target is aten.linalg_eig.default and op.outputs[1] not in needed:
-        op.target, op.outputs = aten._linalg_eigvals.default, op.outputs[:1]
+        op.target, op.outputs = aten.linalg_eigvals.default, op.outputs[:1]
     if op.target not in _ALONE or "complete" in op.args:
         return
     kept, arguments = _ALONE[op.target]
