@@ -7,7 +7,7 @@ GOALS = {  # the largest ratio of funcnet's time to JAX's
     "Gaussian process, 100 points": 1.2,
 }
 
-BESIDE_TORCH = ["sin + cos", "|x| ** 1.7", "lgamma", "cummax of rows"]  # goals against torch, too
+NEXT_TO_TORCH = ["sin + cos", "|x| ** 1.7", "lgamma", "cummax of rows"]  # goals against torch, too
 
 ROWS = "the maximum keeps NaN by a comparison and a selection per vector"
 PAGES = "the copy is as fast as memcpy; each call's result is new memory, whose pages are cleared first"
