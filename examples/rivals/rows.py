@@ -1,4 +1,4 @@
-"""The workloads of workloads in benchmark.py: funcnet jitted and op by op, next to JAX, in tables sorted by ratio."""
+"""Rows of benchmark.py for the programs in `workloads`: funcnet jitted and op by op, next to JAX, sorted by ratio."""
 
 import argparse
 import ctypes
