@@ -208,7 +208,7 @@ def programs_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
         report.table(
             ["workload, µs", "jit", "op by op", "JAX", "jit/JAX", "goal"], shown, title="The same text in both"
         ),
-        *with_rows(["next to torch, µs", "jit", "torch", "ratio ≤1"], rows.beside_torch(jitted)),
+        *with_rows(["next to torch, µs", "jit", "torch", "ratio ≤1"], rows.next_to_torch(jitted)),
         *with_rows(
             ["20 jitted steps in Python with, µs", "funcnet", "JAX", "ratio ≤1"],
             [row.cells("op by op", "JAX") for row in loops],

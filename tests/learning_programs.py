@@ -3,25 +3,12 @@
 
 from functools import partial
 
+from ported_nets import mlp, mlp_init
+
 import funcnet as jax
 import funcnet.numpy as jnp
 import funcnet.optim as optax
 from funcnet import lax, random
-
-
-def mlp_init(key, sizes):
-    keys = random.split(key, len(sizes) - 1)
-    return [
-        (random.normal(k, (m, n)) / jnp.sqrt(m), jnp.zeros((n,)))
-        for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    ]
-
-
-def mlp(params, x, act=jnp.tanh):
-    for w, b in params[:-1]:
-        x = act(jnp.dot(x, w) + b)
-    w, b = params[-1]
-    return jnp.dot(x, w) + b
 
 
 def ctc():

@@ -1,25 +1,12 @@
 # ruff: noqa: N803, N806, E741  names as in formulas
 """Programs that search, simulate and examine nets as one writes them in JAX: only these import lines differ."""
 
+from ported_nets import mlp, mlp_init
+
 import funcnet as jax
 import funcnet.numpy as jnp
 import funcnet.scipy as jsp
 from funcnet import at, lax, random
-
-
-def mlp_init(key, sizes):
-    keys = random.split(key, len(sizes) - 1)
-    return [
-        (random.normal(k, (m, n)) / jnp.sqrt(m), jnp.zeros((n,)))
-        for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    ]
-
-
-def mlp(params, x, act=jnp.tanh):
-    for w, b in params[:-1]:
-        x = act(jnp.dot(x, w) + b)
-    w, b = params[-1]
-    return jnp.dot(x, w) + b
 
 
 def pagerank():

@@ -1,4 +1,4 @@
-"""The workloads of workloads in benchmark.py: funcnet jitted and op by op, next to JAX, in tables sorted by ratio."""
+"""Rows of benchmark.py for the programs in `workloads`: funcnet jitted and op by op, next to JAX, sorted by ratio."""
 
 import argparse
 import ctypes
@@ -84,12 +84,12 @@ def missed(rows: list[Measured]) -> list[list[str]]:
     ]
 
 
-def beside_torch(rows: list[Measured]) -> list[list[str]]:
+def next_to_torch(rows: list[Measured]) -> list[list[str]]:
     """Return a row per workload that has a goal against torch, too."""
     return [
         [row.name, digits(row.times["jit"]), digits(row.times["op by op"]), digits(row.ours / row.times["op by op"])]
         for row in rows
-        if row.name in workloads.BESIDE_TORCH
+        if row.name in workloads.NEXT_TO_TORCH
     ]
 
 

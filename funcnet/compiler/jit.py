@@ -281,10 +281,8 @@ def function_of(value: Any) -> Any:
     return value.f if type(value) is Jit and value.progress is None else None
 
 
-def _made(
-    f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any
-) -> Jit[..., Any]:
-    made = Jit(f, backend, progress, NumberArguments(*static))
+def _made(f: Callable[..., Any], owner: type | None, backend: str, progress: Progress | None, *static: Any) -> Any:
+    made: Jit[..., Any] = Jit(f, backend, progress, NumberArguments(*static))
     made.owner = owner
     return made
 

@@ -126,7 +126,7 @@ def _gauss(total_of: Callable[..., Tensor], a: Tensor, b: Tensor, c: Tensor, x: 
 
 
 def _unit(total_of: Callable[..., Tensor], a: Tensor, b: Tensor, c: Tensor, x: Tensor) -> Tensor:
-    """2F1 for x in [0, 1]: beyond 0.9 by series in 1 - x, which need a c - a - b that is no integer."""
+    """2F1 for x in [0, 1]: beyond 0.9 by series in 1 - x, for which c - a - b must not be an integer."""
     d, y = c - a - b, 1 - x
     ends = _is_pole(a) | _is_pole(b)  # a polynomial
     near = (x > 0.9) & (x < 1) & ((d - torch.round(d)).abs() > 0.01) & ~ends

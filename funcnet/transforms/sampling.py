@@ -20,9 +20,9 @@ ZEROS, BORDER, REFLECTION = range(3)
 
 
 class Tap(NamedTuple):
-    """An element along an axis for each sample, a whole number, with its weight and the derivative by the place."""
+    """An element along an axis for each sample, its weight, and the derivative of that with respect to the place."""
 
-    place: Tensor
+    place: Tensor  # a whole number
     weight: Tensor
     slope: Tensor
 
@@ -39,7 +39,7 @@ class Corner(NamedTuple):
         return math.prod((tap.weight for tap in self.taps[1:]), start=self.taps[0].weight)
 
     def slope(self, axis: int) -> Tensor:
-        """Return the derivative of the weight by the place along an axis."""
+        """Return the derivative of the weight with respect to the place along an axis."""
         others = (tap.weight for i, tap in enumerate(self.taps) if i != axis)
         return math.prod(others, start=self.taps[axis].slope)
 
@@ -67,7 +67,7 @@ def sampled(values: Tensor, corner: Corner) -> Tensor:
 
 
 def scale(coordinate: Tensor, size: int, mode: int, padding: int, align: bool) -> Tensor:
-    """Return the derivative of the place along an axis by the coordinate."""
+    """Return the derivative of the place along an axis with respect to the coordinate."""
     factor = (size - 1) / 2 if align else size / 2
     place = _place(coordinate, size, align)
     slope = torch.full_like(place, factor)

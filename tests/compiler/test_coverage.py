@@ -134,7 +134,9 @@ def test_every_text_compiles_for_every_type() -> None:
     kinds = [f"w{width}{kind}" for width in (4, 8, 16) for kind in ("i8", "i16", "i32", "i64")]
     writer.used |= {*product(("transpose", *RUNNING), kinds)}
     prelude = _prelude(Plan({}, {}, 0, 8, 8, 0), Target(64), lanes=True) + _wide(writer)
-    check_text(prelude + definitions.define(writer.used))
+    text = definitions.define(writer.used)
+    assert "__has_builtin" not in text, "use HAS, since old compilers lack __has_builtin"
+    check_text(prelude + text)
 
 
 ALONG = ("argmax", "argmin", "max", "min", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "prod")

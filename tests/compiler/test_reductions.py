@@ -100,7 +100,7 @@ def test_reductions_in_descending_and_in_rolled_order(shape, dtype):
     check_alone(BACKWARDS, rand(*shape, dtype=dtype), backend="native", ulp=64, atol=400 * torch.finfo(dtype).eps)
 
 
-BESIDE = {
+OTHERS = {
     "wider": lambda x: (x.double() * 2).sum(1),
     "whole numbers": lambda x: x.to(torch.int64).amax(1),
     "stored": lambda x: x * x,
@@ -110,11 +110,11 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("columns", [1000, pytest.param(300, marks=pytest.mark.slow)])
-def test_a_sum_has_the_same_bits_beside_other_results(columns: int) -> None:
+def test_a_sum_has_the_same_bits_next_to_other_results(columns: int) -> None:
     """The number of partial sums, and the one that each term is added to, depend on the size only."""
     x = rand(40, columns)
     alone = jit(lambda x: x.sum(1), backend="native")(x)
-    for name, other in BESIDE.items():
+    for name, other in OTHERS.items():
         both = jit(lambda x, f=other: (x.sum(1), f(x)), backend="native")(x)
         assert torch.equal(both[0], alone), name
 

@@ -25,7 +25,7 @@ def test_an_error_names_what_to_use_instead(module):
             getattr(import_module(module), name)
 
 
-def test_what_is_to_be_used_instead_exists():
+def test_the_names_in_messages_exist():
     roots = {"fn": fn, "jnp": jnp, "lax": fn.lax, "optim": fn.optim, "torch": torch, "linalg": fn.scipy.linalg}
     text = " ".join(instead for table in INSTEAD.values() for instead in table.values())
     for root, path in re.findall(r"\b(fn|jnp|lax|optim|torch|linalg)\.([\w.]*\w)", text):

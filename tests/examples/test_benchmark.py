@@ -62,7 +62,7 @@ def test_workloads_are_sorted_by_ratio_and_missed_goals_have_causes():
         ["layers of 32", "1 to 33", "1.5", "", "", ""],
     ]
     assert rows.missed_jumps(series) == [["nets of 16-32-4", "1.7", "1.5", workloads.CAUSES["nets of 16-32-4"]]]
-    assert rows.beside_torch(found) == [["lgamma", "1", "2", "0.5"]]
+    assert rows.next_to_torch(found) == [["lgamma", "1", "2", "0.5"]]
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_goals_and_causes_name_workloads():
     tables = (workloads.operations, workloads.programs, workloads.calls, workloads.draws, workloads.growing)
     names = {name for table in tables for name in table(fn)} | {*workloads.sweeps(fn)}
     assert max(map(len, names)) <= 31, "the tables have 80 columns"
-    assert {*workloads.GOALS, *workloads.BESIDE_TORCH, *workloads.CAUSES} <= names
+    assert {*workloads.GOALS, *workloads.NEXT_TO_TORCH, *workloads.CAUSES} <= names
 
 
 def test_first_calls_are_timed_by_stage():

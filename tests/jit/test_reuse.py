@@ -23,6 +23,7 @@ def traces(monkeypatch):
     compile_call = reuse.compile_call
     monkeypatch.setattr(reuse, "compile_call", lambda *args: found.append(args) or compile_call(*args))
     reuse._programs.clear()
+    reuse._numbers.clear()
     return found
 
 
@@ -76,8 +77,6 @@ def test_a_step_in_a_loop_is_traced_once(traces):
 
 
 def test_an_int_that_differs_between_equal_functions_is_traced(traces):
-    reuse._numbers.clear()
-
     def step(x, i, size):
         return x[:size] * i + i // 2
 
@@ -87,14 +86,12 @@ def test_an_int_that_differs_between_equal_functions_is_traced(traces):
 
 
 def test_an_int_whose_value_is_needed_stays_a_constant(traces):
-    reuse._numbers.clear()
     for size in (1, 2, 3, 3):
         assert fn.jit(lambda x, size: x.new_zeros(size) + 1)(X, size).shape == (size,)
     assert len(traces) == 4  # one for each size, and that in which the second size is a traced number
 
 
 def test_ints_are_static_where_that_is_asked_for(traces):
-    reuse._numbers.clear()
     for i in (1, 2, 3):
         fn.jit(by_power)(X, i)
         assert torch.equal(fn.jit(by_power, static_argnums=1)(X, i), X**i)

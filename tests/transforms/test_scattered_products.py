@@ -57,7 +57,7 @@ def test_third_derivatives_with_three_zeros_are_those_of_the_product(jit) -> Non
 
 
 @pytest.mark.parametrize("how", ["amax", "amin", "mean"])
-def test_elements_that_are_not_included_are_no_ties(how: str) -> None:
+def test_excluded_elements_do_not_tie(how: str) -> None:
     x, index = torch.tensor([2.0, 3.0]), torch.tensor([0, 0, 1])
     source = torch.tensor([2.0, 2.0, 3.0 if how == "mean" else torch.inf if how == "amin" else -torch.inf])
     tangents = torch.ones(2), torch.tensor([1.0, 2.0, 4.0])

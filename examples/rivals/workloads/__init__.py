@@ -4,15 +4,15 @@ JAX's interpreter imports this package as well, so it imports neither torch nor 
 """
 
 from .calls import calls, draws, loops
-from .goals import BESIDE_TORCH, CAUSES, GOALS
+from .goals import CAUSES, GOALS, NEXT_TO_TORCH
 from .operations import operations
 from .parts import Work
 from .programs import growing, programs, sweeps
 
 __all__ = [
-    "BESIDE_TORCH",
     "CAUSES",
     "GOALS",
+    "NEXT_TO_TORCH",
     "Work",
     "calls",
     "draws",

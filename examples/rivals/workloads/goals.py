@@ -1,4 +1,4 @@
-"""The goals of workloads, where they differ from those of their tables, and why the goals that are missed are."""
+"""The goals of workloads, where they differ from those of their tables, and the causes of those that are missed."""
 
 GOALS = {  # the largest ratio of funcnet's time to JAX's
     **{f"{n} layers of 32, batch 32": 0.6 for n in (17, 33)},
@@ -7,12 +7,11 @@ GOALS = {  # the largest ratio of funcnet's time to JAX's
     "Gaussian process, 100 points": 1.2,
 }
 
-BESIDE_TORCH = ["sin + cos", "|x| ** 1.7", "lgamma", "cummax of rows"]  # goals against torch, too
+NEXT_TO_TORCH = ["sin + cos", "|x| ** 1.7", "lgamma", "cummax of rows"]  # goals against torch, too
 
 ROWS = "the maximum keeps NaN by a comparison and a selection per vector"
 PAGES = "the copy is as fast as memcpy; each call's result is new memory, whose pages are cleared first"
 START = "most of it is the start of the C compiler and of the linker"
-
 LOOPS = "the C compiler optimises the loops for longer than XLA"
 
 CAUSES = {

@@ -12,7 +12,7 @@ Source:
 
 import math
 
-MOST = 61  # the largest prime factor of an axis
+MOST = 61  # the largest prime factor of an axis; fourier_odd in native/c has arrays for its sums
 
 
 def radices(n: int) -> list[int]:

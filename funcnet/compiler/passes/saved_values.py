@@ -1,4 +1,4 @@
-"""What the derivative of a loop would recompute is saved by the loop, if it is expensive and takes little memory.
+"""Save values in a loop that its derivative would recompute, if they are expensive and take little memory.
 
 A loop that runs backwards reads rows that an earlier loop of the same block has read or written: its inputs are flipped
 inputs and outputs of that loop. An operation on such rows computes the value of an equal operation of the earlier loop
@@ -22,21 +22,9 @@ _MOST = 1 << 22  # bytes that one loop saves, or those of a block of lanes
 _LANES = 16  # about, in a block
 _VIEWS = {"view", "expand", "unsqueeze", "squeeze", "permute", "clone"}  # of all elements of the first argument
 _CHEAP = _VIEWS | {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "neg",
-    "abs",
-    "where",
-    "cat",
-    "full",
-    "_to_copy",
-    "select",
-    "slice",
-    "flip",
-}
-_CHEAP |= {"eq", "ne", "lt", "le", "gt", "ge", "amax", "amin", "maximum", "minimum", "relu", "sum", "slice_scatter"}
+    "add", "sub", "mul", "div", "neg", "abs", "relu", "where", "eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum",
+    "sum", "amax", "amin", "full", "cat", "select", "slice", "slice_scatter", "flip", "_to_copy",
+}  # fmt: skip
 
 
 def save(block: Block, *, lanes: bool) -> bool:
@@ -135,7 +123,7 @@ class _Loops:
         scans = [op for op in first.ops if isinstance(op, Scan)]
         for op in second.ops:
             if isinstance(op, Scan):
-                any(self.match_scan(other, op, same) for other in scans)
+                any(self.match_scan(other, op, same) for other in scans)  # until one is found
             elif isinstance(op, Apply) and (other := made.get(_key(op, same))) and _is_pure(op):
                 same.update(zip(op.outputs, other.outputs, strict=True))
 

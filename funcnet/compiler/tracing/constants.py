@@ -14,6 +14,8 @@ from funcnet.compiler.program import Apply, Var, substitute, variables
 from funcnet.compiler.tracing.arguments import flat
 from funcnet.compiler.tracing.layouts import on_any_layout
 
+_LITERAL = 16  # elements of a tensor that is compared with others
+
 
 class Constants:
     """The values that do not depend on arguments.
@@ -28,7 +30,16 @@ class Constants:
         self.values: dict[Var, Tensor] = {}
         self.captured: dict[Var, Tensor] = {}
         self.fixed: dict[Var, Tensor] = {}
+        self.literals: dict[tuple[object, ...], Tensor] = {}
         self.makers: dict[Var, tuple[int, Apply]] = {}  # value -> number of its operation in the recording, operation
+
+    def literal(self, tensor: Tensor) -> Tensor:
+        """Return the first of equal small tensors that the function has made from Python values."""
+        if type(tensor) is not Tensor or tensor.numel() > _LITERAL:
+            return tensor
+        with on_values():
+            key = tensor.dtype, tensor.device, tensor.shape, repr(tensor.tolist())
+        return self.literals.setdefault(key, tensor)
 
     def note(self, op: Apply) -> None:
         """Record the operation that makes values."""

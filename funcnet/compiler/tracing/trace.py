@@ -34,7 +34,6 @@ from funcnet.compiler.tracing.tracer import Tracer
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
-_LITERAL = 16  # elements of a constant that is compared with others
 _INDEXED = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put.default}
 
 
@@ -94,7 +93,6 @@ class Trace(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.storage = Storage(self)
-        self.literals: dict[tuple[object, ...], Tensor] = {}
 
     def run(self, f: Callable[[list[Any]], Sequence[Tensor]], arguments: list[Tracer], count: int) -> tuple[Var, ...]:
         """Call f with tensors, and with symbolic numbers in place of the last ones; return the values of its results.
@@ -144,7 +142,7 @@ class Trace(Recorder):
         if func._schema.is_mutable and func not in table.WRITING:
             return self.storage.update(func, args, kwargs)
         if func is torch.ops.aten.lift_fresh.default:
-            args = (self.literal(args[0]),)
+            args = (self.constants.literal(args[0]),)
             self.constant(args[0])
         if func is torch.ops.aten.as_strided.default:
             self.storage.check_strided()
@@ -250,14 +248,6 @@ class Trace(Recorder):
         if (value := self.constants.find(self.storage.read(self.lift_tensor(tensor)))) is None:
             raise reads_value(str(func))
         return value
-
-    def literal(self, tensor: Tensor) -> Tensor:
-        """Return the first of equal small tensors that the function has made from Python values."""
-        if isinstance(tensor, Tracer) or tensor.numel() > _LITERAL:
-            return tensor
-        with _torch.on_values():
-            key = tensor.dtype, tensor.device, tensor.shape, repr(tensor.tolist())
-        return self.literals.setdefault(key, tensor)
 
     def constant(self, tensor: Tensor) -> Tracer:
         """Return the tracer of a tensor that the function has made from Python values."""

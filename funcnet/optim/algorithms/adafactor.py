@@ -73,7 +73,8 @@ def scale_by_factored_rms(
     size = min_dim_size_to_factor if factored else None
     update = partial(
         _factored_update,
-        decay_of=lambda t: decay_rate_fn(t, decay_rate),
+        decay_rate=decay_rate,
+        decay_rate_fn=decay_rate_fn,
         step_offset=step_offset,
         epsilon=epsilon,
         size=size,
@@ -161,7 +162,8 @@ def _factored_update(
     state: FactoredState,
     params: Params | None = None,
     *,
-    decay_of: Callable[[Tensor], Scalar],
+    decay_rate: Scalar,
+    decay_rate_fn: Callable[[Tensor, Scalar], Scalar],
     step_offset: int | Tensor,
     epsilon: Scalar,
     size: int | None,
@@ -172,7 +174,7 @@ def _factored_update(
             f"FactoredState.{field}", getattr(state, field), updates, partial(_held_shape, which=which, size=size)
         )
     t = (state.count - step_offset).to(torch.promote_types(widest_dtype(updates), torch.float32))
-    decay = decay_of(t)
+    decay = decay_rate_fn(t, decay_rate)
 
     def onward(v: Tensor, g: Tensor | None, which: int | None = None) -> Tensor:
         if g is None:

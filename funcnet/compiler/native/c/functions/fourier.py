@@ -81,7 +81,7 @@ static INLINED void turn_S(T a, T b, T c, T d, T *y, T *v) {  // (a + i b) (c + 
   *y = fma_S(a, c, -(b * d)), *v = fma_S(a, d, b * c);
 }"""
 _ODD = """
-static INLINED void fourier_odd_S(const T *x, const T *z, T *y, T *v, i64 n, i64 s, const R *w, i64 r) {  // odd r
+static INLINED void fourier_odd_S(const T *x, const T *z, T *y, T *v, i64 n, i64 s, const R *w, i64 r) {  // odd r <= 61
   const i64 m = n / (r * s), h = s * m, half = r / 2;
   for (i64 p = 0; p < m; ++p)
     for (i64 q = 0; q < s; ++q) {
