@@ -37,8 +37,8 @@ class NumberArguments:
     ) -> tuple[int, ...]:
         """Return the positions of the traced numbers among the leaves."""
         if (self._argnums or self._argnames) and structure not in self._known:
-            self._known.add(structure)
             self.fix(structure, self._static(args, kwargs))
+            self._known.add(structure)  # after it: another thread must not find the structure too early
         free = (i for i in numbers if (structure, i) not in self._constant)
         return tuple(i for i in free if self._varies(structure, i, leaves[i]))
 

@@ -45,12 +45,12 @@ def compiled_once(
         return compile_call(lanes, request, specs, backend, progress)
     found = _programs.get(key)
     if found is not None and found.captures(request.holders) is not None:
-        with suppress(KeyError):  # another thread may have removed it
-            _programs.move_to_end(key)
+        _keep(_programs, key)
         return found
     compiled = compile_call(lanes, request, specs, backend, progress)
     if _may_be_kept(compiled, lanes, backend) and key == _key(lanes, request, specs, backend, of_jit):
-        _keep(key, compiled)
+        _programs[key] = compiled
+        _keep(_programs, key)
     return compiled
 
 
@@ -63,22 +63,20 @@ def shared_numbers(
     """
     if not is_usual() or int not in map(type, request.leaves):
         return own
-    lanes = Lanes.of(f, request.args, request.kwargs, len(request.traced))
+    lanes = Lanes.of(f, request.args, request.kwargs)  # without traced numbers: the key must not depend on them
     leaves = [leaf.__class__() if leaf.__class__ in (int, float) else leaf for leaf in request.leaves]
-    key = _key(lanes, replace(request, leaves=leaves, traced=()), lanes.specs(request.inputs()), backend, of_jit)
+    key = _key(lanes, replace(request, leaves=leaves, traced=()), lanes.specs(request.tensors), backend, of_jit)
     if key is None:
         return own
     found = _numbers.setdefault((key, own.static), own)
-    _limit(_numbers)
+    _keep(_numbers, (key, own.static))
     return found
 
 
-def _keep(key: Hashable, compiled: Compiled) -> None:
-    _programs[key] = compiled
-    _limit(_programs)
-
-
-def _limit(kept: OrderedDict[Hashable, Any]) -> None:
+def _keep(kept: OrderedDict[Hashable, Any], key: Hashable) -> None:
+    """Mark an entry as the one used last, and drop those that have not been used for the longest time."""
+    with suppress(KeyError):  # another thread may have removed it
+        kept.move_to_end(key)
     while len(kept) > _MOST:
         kept.popitem(last=False)
 

@@ -126,7 +126,9 @@ def _dawson(x: Tensor) -> Tensor:
     near = x.abs() < 1
     small = torch.where(near, x, 0)
     series = small * _series(2 * torch.square(small), lambda k: math.prod(range(1, 2 * k + 2, 2)))
-    return torch.where(near, series, math.sqrt(math.pi) / 2 * _upper(_complex(x)).imag)
+    infinite = torch.isinf(x)
+    far = math.sqrt(math.pi) / 2 * _upper(_complex(torch.where(infinite, 1, x))).imag
+    return torch.where(near, series, torch.where(infinite, 1 / x, far))
 
 
 _dawson.defjvps(lambda tangent, value, x: tangent * (1 - 2 * x * value))
@@ -134,11 +136,11 @@ _dawson.defjvps(lambda tangent, value, x: tangent * (1 - 2 * x * value))
 
 def _beyond(x: Tensor) -> Tensor:
     """Return C(x) + i S(x) = (1 + i) / 2 erf((1 - i) sqrt(pi) / 2 x) for x > 0 that are not small."""
-    finite = torch.isfinite(x)
-    y = torch.where(finite, x, 1)
+    huge = x > 1e150  # the square of which is infinite
+    y = torch.where(huge, 1, x)
     rest = _upper((0.5 + 0.5j) * math.sqrt(math.pi) * y)
     wave = torch.exp(0.5j * math.pi * torch.remainder(torch.square(y), 4))
-    return (0.5 + 0.5j) * (1 - torch.where(finite, wave * rest, 0))
+    return (0.5 + 0.5j) * (1 - torch.where(huge, 0, wave * rest))
 
 
 def _fresnel(x: Tensor, part: Callable[[Tensor], Tensor], order: int) -> Tensor:
@@ -177,20 +179,20 @@ def _sine_integral(x: Tensor) -> Tensor:
     size = x.abs()
     near = size < 4
     series = x * _series(torch.square(torch.where(near, x, 0)), lambda k: (2 * k + 1) * math.factorial(2 * k + 1))
-    finite = torch.isfinite(x)
-    far = _exponential(torch.where(near | ~finite, 4, size)).imag
-    far = x.sign() * (math.pi / 2 + torch.where(finite, far, 0))
+    infinite = torch.isinf(x)
+    far = _exponential(torch.where(near | infinite, 4, size)).imag
+    far = x.sign() * (math.pi / 2 + torch.where(infinite, 0, far))
     return torch.where(near, series, far)
 
 
 @custom_jvp
 def _cosine_integral(x: Tensor) -> Tensor:
     size = x.abs()
-    near, finite = size < 4, torch.isfinite(x)
+    near, infinite = size < 4, torch.isinf(x)
     square = torch.square(torch.where(near, x, 0))
     series = -square * _series(square, lambda k: (2 * k + 2) * math.factorial(2 * k + 2))
-    far = -_exponential(torch.where(near | ~finite, 4, size)).real
-    return torch.where(near, _EULER + torch.log(size) + series, torch.where(finite, far, 0 * x.sign()))
+    far = -_exponential(torch.where(near | infinite, 4, size)).real
+    return torch.where(near, _EULER + torch.log(size) + series, torch.where(infinite, 0, far))
 
 
 _sine_integral.defjvps(lambda tangent, _, x: tangent * torch.sinc(x / math.pi))

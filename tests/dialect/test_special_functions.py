@@ -94,6 +94,25 @@ def test_limits():
     assert SPECIAL.dawsn(torch.zeros(0)).shape == (0,)
 
 
+def test_error_integrals_at_infinity_and_nan():
+    x = torch.tensor([math.inf, -math.inf, 1e300, math.nan], dtype=torch.float64)
+    half = math.pi / 2
+    expected = {
+        "dawsn": [[0.0, 0.0, 5e-301]], "fresnel": [[0.5, -0.5, 0.5]] * 2,
+        "sici": [[half, -half, half], [0.0, 0.0, -8.17881912115909e-301]],
+    }  # fmt: skip
+    for name, values in expected.items():
+        got = getattr(SPECIAL, name)(x)
+        for found, value in zip(got if isinstance(got, tuple) else [got], values, strict=True):
+            assert found.tolist() == pytest.approx([*value, math.nan], rel=1e-12, nan_ok=True)
+
+
+def test_student_at_infinity():
+    x = torch.tensor([-math.inf, -1e200, 0.0, 1e200, math.inf], dtype=torch.float64)
+    assert fn.scipy.stats.t.cdf(x, 3.5).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+    assert_close(fn.grad(lambda x: fn.scipy.stats.t.cdf(x, 3.5))(x[2]), fn.scipy.stats.t.pdf(x[2], 3.5))
+
+
 def test_the_nearest_codes():
     points = torch.tensor([[1.1, 2.1, 3.1], [5.9, 4.8, 6.2]])
     book = torch.tensor([[1.0, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 6]])

@@ -98,6 +98,14 @@ def test_ints_are_static_where_that_is_asked_for(traces):
     assert [args[1].traced for args in traces] == [(), (1,), (), ()]
 
 
+def test_a_traced_int_beside_lanes_is_known_by_one_key():
+    reuse._numbers.clear()
+    for size in (1, 2, 3):  # with another key for traced ints, their owners could disagree without end
+        f = fn.jit(fn.vmap(lambda x, n: x.new_zeros(n) + x, in_dims=(0, None)))
+        assert f(X, size).shape == (len(X), size)
+    assert len(reuse._numbers) == 1
+
+
 def by_power(x, i):
     return x**i
 

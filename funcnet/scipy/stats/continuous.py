@@ -183,11 +183,12 @@ def _t_logpdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike 
 
 
 def _t_cdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
-    """Return I_y(df / 2, df / 2) with y = (1 + z / sqrt(df + z^2)) / 2, which is computed exactly in the lower tail."""
+    """Return I_y(df / 2, df / 2) with y = (1 + z / sqrt(df + z^2)) / 2; 1 - y is computed for z >= 0."""
     z, _, df = standard("t", x, loc, scale, df)
-    root, negative = torch.sqrt(df + torch.square(z)), z < 0
-    tail = df / (root - torch.where(negative, z, 0))
-    return betainc(df / 2, df / 2, torch.where(negative, tail, root + z) / (2 * root))
+    root = torch.sqrt(df + torch.square(z))
+    distance = torch.where(z < 0, -z, z)  # its derivative at 0 is 1, unlike that of abs
+    tail = df / (root + distance) / (2 * root)  # exact for large distances, and 0 for infinite ones
+    return betainc(df / 2, df / 2, torch.where(z < 0, tail, 1 - tail))
 
 
 def _t_sf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Tensor:
