@@ -19,6 +19,8 @@ FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 def as_sizes(operation: str, shape: Shape) -> tuple[int, ...]:
     """Turn a shape into a tuple."""
+    if isinstance(shape, tuple) and not shape:
+        return ()
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if any(isinstance(size, (bool, float)) or size < 0 for size in sizes):
         raise ValueError(f"random.{operation}: expected a shape of non-negative ints, got {sizes}.")
@@ -27,6 +29,8 @@ def as_sizes(operation: str, shape: Shape) -> tuple[int, ...]:
 
 def expand(operation: str, name: str, value: Tensor, sizes: Sequence[int]) -> Tensor:
     """Broadcast a parameter to the shape of the result."""
+    if value.shape == tuple(sizes):
+        return value
     try:
         return value.expand(tuple(sizes))
     except RuntimeError as error:
@@ -86,8 +90,13 @@ def broadcast(
     check_key(operation, key)
     check_dtype(operation, dtype, FLOATS)
     sizes = common_sizes(operation, shape, parameters)
-    tensors = {name: as_tensor(value, dtype, key.device).to(dtype) for name, value in parameters.items()}
+    tensors = {name: cast(as_tensor(value, dtype, key.device), dtype) for name, value in parameters.items()}
     return sizes, [expand(operation, name, value, sizes) for name, value in tensors.items()]
+
+
+def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert to a dtype; a tensor that has it is returned without the costs of a call of torch."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -16,6 +16,8 @@ def c_text() -> str:
         _loop("pairs", "uint64_t", "(uint64_t)y << 32 | x"),  # two words in the order of memory: x, y
         _loop("words32", "uint32_t", "x ^ y"),
         _loop("words64", "uint64_t", "(uint64_t)x << 32 | y"),
+        _loop("sign32", "int32_t", "(int32_t)(x ^ y) >> 31 | 1"),
+        _loop("sign64", "int64_t", "(int32_t)x >> 31 | 1"),
         _loop("unit32", "float", unit32),
         _loop("unit64", "double", unit64),
         _loop("symmetric32", "float", f"2 * ({unit32}) - 0x1.fffffep-1f"),
@@ -25,7 +27,8 @@ def c_text() -> str:
         _quantile("quantile32", "float", PIECES[torch.float32]),
         _quantile("quantile64", "double", PIECES[torch.float64]),
     )
-    return "\n".join((_CIPHER, *loops, _REMAINDERS, _SHUFFLE, *inverses, _log()))
+    affine = _affine("affine32", "float"), _affine("affine64", "double")
+    return "\n".join((_CIPHER, *loops, _REMAINDERS, _SHUFFLE, *affine, *inverses, _log()))
 
 
 _CIPHER = r"""
@@ -102,8 +105,23 @@ void shuffle(int64_t key0, int64_t key1, int64_t size, int64_t words, int64_t in
 }"""
 
 
+def _affine(name: str, kind: str) -> str:
+    """Map numbers in [0, 1) to [low, low + span) in place, rounded once to float."""
+    return f"""
+void {name}(int64_t address, int64_t size, double low, double span) {{
+    {kind} *x = ({kind} *)address, least = ({kind})low;
+    for (int64_t i = 0; i < size; i++) {{
+        {kind} y = ({kind})(x[i] * span + low);
+        x[i] = y < least ? least : y;
+    }}
+}}"""
+
+
 def _quantile(name: str, kind: str, pieces: list[Piece]) -> str:
-    """Compute sqrt(2) erfinv(u) in the place of w = -log(1 - u^2), whose root torch and C round differently."""
+    """Compute sqrt(2) erfinv(u) in the place of w = -log(1 - u^2), whose root torch and C round differently.
+
+    The roots may be 0 (none). If a number needs its root then, nothing is computed, and the result is 1.
+    """
     first, *tails = pieces
     tail = "".join(
         f"        v = root[i] - ({kind}){piece.centre};\n"
@@ -111,14 +129,17 @@ def _quantile(name: str, kind: str, pieces: list[Piece]) -> str:
         for piece in tails
     )
     return f"""
-void {name}(int64_t us, int64_t ws, int64_t roots, int64_t size) {{
-    const {kind} *u = (const {kind} *)us, *root = (const {kind} *)roots;
+int {name}(int64_t us, int64_t ws, int64_t roots, int64_t size) {{
+    const {kind} *u = (const {kind} *)us, *root = (const {kind} *)(roots ? roots : ws);
     {kind} *w = ({kind} *)ws;
+    for (int64_t i = 0; i < size && !roots; i++)
+        if (!(w[i] < ({kind}){tails[0].start})) return 1;
     for (int64_t i = 0; i < size; i++) {{
         {kind} v = w[i] - ({kind}){first.centre};
         {kind} p = {_horner(kind, first)};
 {tail}        w[i] = ({kind}){math.sqrt(2)!r} * (u[i] * (w[i] < ({kind})INFINITY ? p : ({kind})INFINITY));
     }}
+    return 0;
 }}"""
 
 

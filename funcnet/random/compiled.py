@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 _LANES = 1 << 16  # the number that a kernel is compiled for; the bits of a number do not depend on how many are drawn
 _WORK = 3_000  # operations per block of lanes, as rejections are few; above some of them threads share the blocks
 _MOST = 32  # layouts of tensors, for each of which a kernel keeps what can be prepared
+_FEW = 128  # rows whose positions are kept
 _kernels: dict[Hashable, "Kernel | None"] = {}  # a few per sampler: keys hold no shapes but those of rows
 
 
@@ -64,14 +66,20 @@ def by_counter(f: Callable[..., Rows], key: Key, *parameters: Tensor) -> Rows | 
     """
     if _is_seen() or not all(map(_is_readable, (key, *parameters))):
         return None
-    size = len(parameters[0])
-    rows = key.expand(size, 2), torch.arange(size, device="cpu"), *parameters
+    size, is_transforming = len(parameters[0]), _torch.is_transforming()
+    positions = torch.arange(size, device="cpu") if size > _FEW or is_transforming else _positions(size)
+    rows = key.expand(size, 2), positions, *parameters
     if (kernel := _kernel(f, rows)) is None:
         return None
-    if _torch.is_transforming():
+    if is_transforming:
         apply: Callable[..., Rows] = _Transformed.apply
         return apply(kernel, *rows)
     return kernel(rows, size)
+
+
+@cache
+def _positions(size: int) -> Tensor:
+    return torch.arange(size, device="cpu")
 
 
 def _is_readable(tensor: Tensor) -> bool:
@@ -115,7 +123,7 @@ class _Transformed(torch.autograd.Function):
 
 
 def _kernel(f: Callable[..., Rows], tensors: Rows) -> Kernel | None:
-    key = f, *[(tensor.dtype, tensor.shape[1:]) for tensor in tensors]
+    key = f, *[(tensor.dtype, tensor.shape[1:]) for tensor in tensors[2:]]  # the first are a key and positions
     if key not in _kernels:
         rows = [torch.Size((_LANES, *tensor.shape[1:])) for tensor in tensors]
         with ThreadPoolExecutor(1) as thread:  # which is in no transformation or mode of the calling one

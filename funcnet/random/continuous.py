@@ -7,7 +7,7 @@ from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, broadcast, check_positive
 from funcnet.random.basic import exponential, normal, uniform
-from funcnet.random.generator import split
+from funcnet.random.generator import halves
 from funcnet.random.integers import rademacher
 from funcnet.random.special import log
 from funcnet.random.units import sample
@@ -154,7 +154,7 @@ def double_sided_maxwell(key: Key, loc: Scalar, scale: Scalar, shape: Shape = ()
     """
     common, (loc, scale) = broadcast("double_sided_maxwell", key, None, dtype, loc=loc, scale=scale)
     leading, _ = broadcast("double_sided_maxwell", key, shape, dtype)
-    first, second = split(key)
+    first, second = halves(key)
     sizes = (*(leading or common), *common)
     return rademacher(second, sizes, dtype) * maxwell(first, sizes, dtype) * scale + loc
 
@@ -171,7 +171,7 @@ def wald(key: Key, mean: Scalar, shape: Shape | None = None, dtype: torch.dtype 
     """
     check_positive("wald", mean=mean)
     sizes, (mean,) = broadcast("wald", key, shape, dtype, mean=mean)
-    first, second = split(key)
+    first, second = halves(key)
     y, square = normal(first, sizes, dtype).square(), mean.square()
     x = mean + square * y / 2 - mean / 2 * torch.sqrt(4 * mean * y + square * y.square())
     return torch.where(uniform(second, sizes, dtype) <= mean / (mean + x), x, square / x)

@@ -9,15 +9,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from funcnet import _torch
 from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive, describe
 from funcnet.random.basic import exponential, normal
 from funcnet.random.compiled import by_counter
 from funcnet.random.gamma_derivative import with_derivative
-from funcnet.random.generator import PAIRS, draw_at, split, split_each
+from funcnet.random.generator import PAIRS, draw_at, halves, signs, split, split_each
 from funcnet.random.integers import rademacher
 from funcnet.random.loops import Carry, repeat_while
 from funcnet.random.special import log
-from funcnet.random.units import normal_each, unit_each
+from funcnet.random.units import as_normal, normal_each, unit_at, unit_each
 
 f32 = torch.float32
 
@@ -79,7 +80,7 @@ def f(key: Key, dfnum: Scalar, dfden: Scalar, shape: Shape | None = None, dtype:
     """
     check_positive("f", dfnum=dfnum, dfden=dfden)
     sizes, (dfnum, dfden) = broadcast("f", key, shape, dtype, dfnum=dfnum, dfden=dfden)
-    denominator, numerator = split(key)
+    denominator, numerator = halves(key)
     y = chisquare(numerator, dfnum, sizes, dtype) / dfnum
     return y / (chisquare(denominator, dfden, sizes, dtype) / dfden)
 
@@ -93,8 +94,11 @@ def t(key: Key, df: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32
     """
     check_positive("t", df=df)
     sizes, (df,) = broadcast("t", key, shape, dtype, df=df)
-    first, second = split(key)
-    return normal(first, sizes, dtype) * torch.sqrt(df / 2 / gamma(second, df / 2, sizes, dtype))
+    if (drawn := _whole(_t, key, df)) is not None:
+        return drawn
+    first, second = halves(key)
+    half = df / 2
+    return normal(first, sizes, dtype) * torch.sqrt(half / gamma(second, half, sizes, dtype))
 
 
 def beta(key: Key, a: Scalar, b: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:
@@ -113,7 +117,7 @@ def beta(key: Key, a: Scalar, b: Scalar, shape: Shape | None = None, dtype: torc
     """
     check_positive("beta", a=a, b=b)
     sizes, (a, b) = broadcast("beta", key, shape, dtype, a=a, b=b)
-    first, second = split(key)
+    first, second = halves(key)
     y, z = loggamma(first, a, sizes, dtype), loggamma(second, b, sizes, dtype)
     most = torch.maximum(y, z)
     y, z = torch.exp(y - most), torch.exp(z - most)
@@ -149,8 +153,11 @@ def generalized_normal(key: Key, p: Scalar, shape: Shape = (), dtype: torch.dtyp
     """
     check_positive("generalized_normal", p=p)
     sizes, (p,) = broadcast("generalized_normal", key, shape, dtype, p=p)
-    first, second = split(key)
-    return rademacher(second, sizes, dtype) * gamma(first, 1 / p, sizes, dtype) ** (1 / p)
+    if (drawn := _whole(_generalized_normal, key, p)) is not None:
+        return drawn
+    first, second = halves(key)
+    power = 1 / p
+    return rademacher(second, sizes, dtype) * gamma(first, power, sizes, dtype) ** power
 
 
 def ball(key: Key, d: int, p: Scalar = 2.0, shape: Shape = (), dtype: torch.dtype = f32) -> Tensor:
@@ -167,7 +174,7 @@ def ball(key: Key, d: int, p: Scalar = 2.0, shape: Shape = (), dtype: torch.dtyp
     """
     check_positive("ball", d=d, p=p)
     sizes, _ = broadcast("ball", key, shape, dtype)
-    first, second = split(key)
+    first, second = halves(key)
     g = generalized_normal(first, p, (*sizes, d), dtype)
     radius = ((g.abs() ** p).sum(-1) + exponential(second, sizes, dtype)) ** (1 / p)
     return g / radius.unsqueeze(-1)
@@ -177,6 +184,24 @@ def _drawn(f: Callable[..., tuple[Tensor]], key: Key, a: Tensor) -> Tensor:
     """Compute f for each a, in a compiled loop over them if possible."""
     (numbers,) = by_counter(f, key, a.reshape(-1)) or f(key, None, a.reshape(-1))
     return numbers.reshape(a.shape)
+
+
+def _whole(f: Callable[..., tuple[Tensor]], key: Key, p: Tensor) -> Tensor | None:
+    """Compute f, a whole distribution, for each p as `_drawn` does; return None if p may need a derivative."""
+    found = None if _torch.has_derivative(p) else by_counter(f, key, p.reshape(-1))
+    return None if found is None else found[0].reshape(p.shape)
+
+
+def _t(key: Key, counter: Tensor, df: Tensor) -> tuple[Tensor]:
+    first, second = split(key)
+    (g,) = _gamma(second, counter, df / 2)
+    return (as_normal(unit_at(first, counter, df.dtype)) * torch.sqrt(df / 2 / g),)
+
+
+def _generalized_normal(key: Key, counter: Tensor, p: Tensor) -> tuple[Tensor]:
+    first, second = split(key)
+    (g,) = _gamma(first, counter, 1 / p)
+    return (draw_at(second, counter, signs(p.dtype)) * g ** (1 / p),)
 
 
 def _gamma(key: Key, counter: Tensor | None, a: Tensor) -> tuple[Tensor]:

@@ -56,6 +56,8 @@ def _join64(x: Tensor, y: Tensor) -> Tensor:
 PAIRS = Source("pairs", torch.int32, 2, lambda x, y: torch.stack((x, y), -1))
 WORDS32 = Source("words32", torch.int32, 1, torch.bitwise_xor)
 WORDS64 = Source("words64", torch.int64, 1, _join64)
+SIGN32 = Source("sign32", torch.int32, 1, lambda x, y: (x ^ y) >> 31 | 1)  # 1 or -1
+SIGN64 = Source("sign64", torch.int64, 1, lambda x, y: x.to(torch.int64) >> 31 | 1)
 UNIT32 = Source("unit32", torch.float32, 1, _unit32)  # multiples of 2^-23 in [0, 1)
 UNIT64 = Source("unit64", torch.float64, 1, _unit64)  # multiples of 2^-52 in [0, 1)
 SYMMETRIC32 = Source("symmetric32", torch.float32, 1, lambda x, y: 2 * _unit32(x, y) - (1 - 2.0**-24))  # in (-1, 1)
@@ -112,6 +114,17 @@ def split(key: Key, num: Shape = 2) -> Tensor:
         tensor([ 1797259609, -1715843330], dtype=torch.int32)
     """
     return draw("split", key, num, PAIRS)
+
+
+def halves(key: Key) -> tuple[Tensor, ...]:
+    """Split a key that has been checked into the two of split(key), in half the time."""
+    library = native.library(key)
+    return (_native(library, PAIRS, key, 0, 2) if library else split(key)).unbind()
+
+
+def signs(dtype: torch.dtype) -> Source:
+    """Return the source of 1 and -1 for numbers of a dtype."""
+    return SIGN64 if dtype.itemsize == 8 else SIGN32
 
 
 def fold_in(key: Key, data: int | Tensor) -> Key:
@@ -197,16 +210,19 @@ def draw(
         key: A key.
         shape: The shape of the result; None for the common shape of the parameters.
         source: The numbers; if there are several per counter, they are a last axis.
-        f: Called with flat tensors, several times for parts of a large result; by default the numbers are the result.
+        f: Elementwise, called several times for parts of a large result; by default the numbers are the result.
         dtype: The dtype of the parameters that f gets.
         parameters: Numbers, or tensors that broadcast to the shape.
     """
     check_key(operation, key)
     sizes = common_sizes(operation, shape, parameters)
-    values = {name: as_tensor(value, dtype, key.device) for name, value in parameters.items()}
-    flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
     size = math.prod(sizes)
     library = native.library(key, size) if source.name else None
+    if library and size <= _BLOCK and not parameters:
+        numbers = _native(library, source, key, 0, size, sizes)
+        return f(numbers) if f else numbers
+    values = {name: as_tensor(value, dtype, key.device) for name, value in parameters.items()}
+    flat = [v if v.ndim == 0 else expand(operation, name, v, sizes).reshape(-1) for name, v in values.items()]
 
     def part(start: int, stop: int) -> Tensor:
         if library:
@@ -237,9 +253,12 @@ def split_each(keys: Tensor, num: int) -> Tensor:
     return PAIRS.join(*_threefry(keys.unsqueeze(-2), 0, torch.arange(num, dtype=torch.int32, device=keys.device)))
 
 
-def _native(library: ctypes.CDLL, source: Source, key: Key, start: int, size: int) -> Tensor:
-    """Compute the numbers of counters with the same upper half in C."""
-    numbers = torch.zeros((size,) if source.size == 1 else (size, source.size), dtype=source.dtype, device="cpu")
+def _native(
+    library: ctypes.CDLL, source: Source, key: Key, start: int, size: int, sizes: tuple[int, ...] | None = None
+) -> Tensor:
+    """Compute the numbers of counters with the same upper half in C; their shape is `sizes`, by default (size,)."""
+    shape = (size,) if sizes is None else sizes
+    numbers = torch.zeros(shape if source.size == 1 else (*shape, source.size), dtype=source.dtype, device="cpu")
     native.call(getattr(library, source.name), *key.tolist(), start, size, numbers)
     return numbers
 

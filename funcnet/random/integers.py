@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from funcnet.random import native
-from funcnet.random.arguments import INTEGERS, Key, Scalar, Shape, broadcast, check_dtype, check_key, describe
+from funcnet.random.arguments import INTEGERS, Key, Scalar, Shape, broadcast, cast, check_dtype, check_key, describe
 from funcnet.random.basic import uniform
-from funcnet.random.generator import WORD, WORDS32, WORDS64, draw, split
+from funcnet.random.generator import WORD, WORDS32, WORDS64, draw, halves, signs
 from funcnet.random.special import log
 from funcnet.random.units import sample
 
@@ -46,8 +46,7 @@ def rademacher(key: Key, shape: Shape = (), dtype: torch.dtype = torch.int32) ->
         >>> fn.random.rademacher(fn.random.key(0), (3,))
         tensor([-1, -1,  1], dtype=torch.int32)
     """
-    half = torch.full((), 0.5, dtype=torch.float64 if dtype.itemsize == 8 else torch.float32)
-    return 2 * bernoulli(key, half, shape).to(dtype) - 1
+    return cast(draw("rademacher", key, shape, signs(dtype)), dtype)
 
 
 def geometric(key: Key, p: Scalar, shape: Shape | None = None, dtype: torch.dtype = torch.int32) -> Tensor:
@@ -68,7 +67,7 @@ def geometric(key: Key, p: Scalar, shape: Shape | None = None, dtype: torch.dtyp
     float_dtype = p.dtype if isinstance(p, Tensor) else torch.float32
     sizes, (p,) = broadcast("geometric", key, shape, float_dtype, p=p)
     u = uniform(key, sizes, float_dtype)
-    return (torch.floor(log(torch.where(u == 0, 1, u)) / torch.log1p(-p)) + 1).to(dtype)
+    return (torch.floor(log(u + torch.logical_not(u)) / torch.log1p(-p)) + 1).to(dtype)
 
 
 def randint(
@@ -94,7 +93,7 @@ def randint(
     check_dtype("randint", dtype, INTEGERS)
     _check_bound("minval", minval)
     _check_bound("maxval", maxval)
-    first, second = split(key)
+    first, second = halves(key)
     source = WORDS64 if dtype.itemsize == 8 else WORDS32
     higher = draw("randint", first, shape, source)
     if isinstance(minval, int) and isinstance(maxval, int) and dtype.itemsize < 8:

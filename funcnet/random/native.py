@@ -8,8 +8,8 @@ library. Without a C compiler all draws are torch operations.
 import ctypes
 import sys
 import warnings
-from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,9 +36,12 @@ def library(tensor: Tensor, size: int = 0) -> ctypes.CDLL | None:
     return _library()
 
 
-def call(function: Callable[..., None], *arguments: Tensor | int) -> None:
+def call(function: Any, *arguments: Tensor | float) -> int:
     """Call a function of the library with the addresses of contiguous tensors and with numbers, each of 64 bits."""
-    function(*[ctypes.c_int64(a if isinstance(a, int) else a.data_ptr()) for a in arguments])
+    if function.argtypes is None:  # converting by them takes half the time
+        function.argtypes = [ctypes.c_double if isinstance(a, float) else ctypes.c_int64 for a in arguments]
+    result: int = function(*[a.data_ptr() if isinstance(a, Tensor) else a for a in arguments])
+    return result
 
 
 def is_plain(tensor: Tensor) -> bool:

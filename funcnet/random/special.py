@@ -25,9 +25,11 @@ _TINY = torch.finfo(torch.float32).tiny
 def normal_quantile(u: Tensor) -> Tensor:
     """Compute sqrt(2) erfinv(u), the normal number for u uniform on (-1, 1), for float32 or float64."""
     if library := native.library(u):
-        w, root = _logarithm(u)
         function = library.quantile32 if u.dtype == torch.float32 else library.quantile64
-        native.call(function, u.contiguous(), w, root, u.numel())
+        u = u.contiguous()
+        w = (-u).mul_(u).log1p_().neg_()
+        if native.call(function, u, w, 0, u.numel()):  # some numbers need the root
+            native.call(function, u, w, _root(w), u.numel())
         return w
     return u.new_full((), math.sqrt(2)) * erfinv(u)
 
@@ -48,7 +50,11 @@ def erfinv(u: Tensor) -> Tensor:
 def _logarithm(u: Tensor) -> tuple[Tensor, Tensor]:
     """Return w = -log(1 - u^2), and its root where the polynomials need it."""
     w = -torch.log1p(-u * u)
-    return w, w.clamp(min=PIECES[u.dtype][1].start).sqrt()  # the root at w = 0 has no finite derivative
+    return w, _root(w)
+
+
+def _root(w: Tensor) -> Tensor:
+    return w.clamp(min=PIECES[w.dtype][1].start).sqrt()  # the root at w = 0 has no finite derivative
 
 
 def erf(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from funcnet.random import native
 from funcnet.random.arguments import Key, Scalar, Shape, check_dtype
 from funcnet.random.generator import SYMMETRIC32, SYMMETRIC64, UNIT32, UNIT64, WORDS32, Source, draw, draw_at, draw_each
 from funcnet.random.special import erfinv, normal_quantile
@@ -58,7 +59,11 @@ def between(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def between_numbers(unit: Tensor, low: float, span: float) -> Tensor:
-    """Compute `between` in fewer operations, for low and high - low as numbers of the dtype."""
+    """Compute `between` in fewer operations, for low and high - low as numbers of the dtype; `unit` is overwritten."""
+    if unit.dtype in SYMMETRIC and (library := native.library(unit)):
+        function = library.affine32 if unit.dtype == torch.float32 else library.affine64
+        native.call(function, unit, unit.numel(), low, span)
+        return unit
     wide = torch.float64 if unit.dtype in (torch.float32, torch.float16) else unit.dtype
     return (unit.to(wide) * span + low).to(unit.dtype).clamp(min=low)
 

@@ -5,7 +5,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from funcnet.random.arguments import Key, Shape, as_sizes, broadcast, check_positive, common_sizes, describe
+from funcnet.random.arguments import (
+    FLOATS,
+    Key,
+    Shape,
+    as_sizes,
+    check_dtype,
+    check_key,
+    check_positive,
+    common_sizes,
+    describe,
+)
 from funcnet.random.basic import normal
 
 Method = Literal["cholesky", "eigh", "svd"]
@@ -64,7 +74,9 @@ def orthogonal(key: Key, n: int, shape: Shape = (), dtype: torch.dtype = torch.f
     """
     m = n if m is None else m
     check_positive("orthogonal", n=n, m=m)
-    sizes, _ = broadcast("orthogonal", key, as_sizes("orthogonal", shape), dtype)
+    check_key("orthogonal", key)
+    check_dtype("orthogonal", dtype, FLOATS)
+    sizes = as_sizes("orthogonal", shape)
     q, r = torch.linalg.qr(normal(key, (*sizes, max(n, m), min(n, m)), dtype))
     q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
     return q.mT if n < m else q

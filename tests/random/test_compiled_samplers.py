@@ -18,6 +18,8 @@ SHAPE = torch.tensor([0.3, 2.0, 40.0])
 LOOPS = {
     "gamma": lambda key, n: random.gamma(key, SHAPE, (n, 3)),
     "loggamma": lambda key, n: random.loggamma(key, SHAPE, (n, 3)),
+    "t": lambda key, n: random.t(key, SHAPE, (n, 3)),
+    "generalized_normal": lambda key, n: random.generalized_normal(key, torch.tensor([0.7, 2.0, 5.0]), (n, 3)),
     "poisson": lambda key, n: random.poisson(key, 5 * SHAPE, (n, 3)),
     "binomial": lambda key, n: random.binomial(key, 50 * SHAPE, torch.tensor([0.5, 0.01, 0.9]), (n, 3)),
 }
@@ -83,7 +85,7 @@ def test_one_kernel_serves_all_shapes(built):
         random.chisquare(KEY, torch.tensor(3.0), shape)
         random.t(KEY, 3.0, shape)
     fn.vmap(lambda key: random.gamma(key, 2.0))(random.split(KEY))
-    assert sorted(built) == ["_gamma", "_loggamma"]
+    assert sorted(built) == ["_gamma", "_loggamma", "_t"]
 
 
 def test_the_first_draw_may_be_inside_of_a_transformation(built):
