@@ -44,10 +44,11 @@ class MuonDimensionNumbers:
     def matrices(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Return the array with shape (batch, rows, columns), and the inverse of this change."""
         rows, columns = self.axes(x.ndim)
-        order = [axis for axis in range(x.ndim) if axis not in (*rows, *columns)] + rows + columns
+        batch = [axis for axis in range(x.ndim) if axis not in (*rows, *columns)]
+        order = batch + rows + columns
         moved = x.permute(order)
         back = sorted(range(x.ndim), key=order.__getitem__)
-        shape = (-1, math.prod(x.shape[axis] for axis in rows), math.prod(x.shape[axis] for axis in columns))
+        shape = [math.prod(x.shape[axis] for axis in axes) for axes in (batch, rows, columns)]
         return moved.reshape(shape), lambda y: y.reshape(moved.shape).permute(back)
 
 
