@@ -99,6 +99,7 @@ STAGES = ["tracing", "passes", "to C", "C compiler", "loading"]
 
 def first_calls(options: argparse.Namespace, jax: Jax | None) -> list[Measured]:
     """Time the stages of the first calls of programs, in seconds; the largest ratio to JAX is first."""
+    stages(lambda x: x + 1, [fn.numpy.zeros(())])  # loads the compiler; JAX's is loaded when a workload is built
     rows = []
     for name, (f, *args) in works("growing", options.only):
         times = stages(f, args)
