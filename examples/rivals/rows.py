@@ -123,6 +123,13 @@ def stages(f: Callable[..., Any], args: list[Any]) -> dict[str, float]:
     return dict(zip(STAGES, times, strict=True))
 
 
+def stage_cells(row: Measured) -> list[str]:
+    """Show the seconds of each stage, and the goal of the first one."""
+    goal = workloads.TRACING.get(row.name)
+    first, *others = (f"{row.times[stage]:.3f}" for stage in STAGES)
+    return [row.name, first + (f" ≤{goal}" if goal else ""), *others]
+
+
 @contextmanager
 def recorded(owner: Any, name: str) -> Iterator[list[float]]:
     """Collect the seconds of the calls of a function of a module."""
