@@ -223,10 +223,7 @@ def growth_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     calls, series = rows.first_calls(args, jax), rows.sweep_rows(args, jax)
     return [
         *with_rows(["first call, s", "sum", "JAX", "ratio ≤1"], [row.cells("sum", "JAX") for row in calls]),
-        *with_rows(
-            ["its stages, s", *rows.STAGES],
-            [[row.name, *(f"{row.times[stage]:.3f}" for stage in rows.STAGES)] for row in calls],
-        ),
+        *with_rows(["its stages, s", *rows.STAGES], [rows.stage_cells(row) for row in calls]),
         *with_rows(["series", "sizes", "jump ≤1.5", "from, to", "worst jit/JAX", "at"], series),
         *with_rows(MISSED, rows.missed(calls) + rows.missed_jumps(series)),
     ]

@@ -14,7 +14,6 @@ from funcnet.control_flow.scan import scan
 
 put = torch.ops.aten.index_put
 
-
 INDEXED = {
     "gather": lambda x, i: x.gather(1, i[:, None] % 5),
     "index": lambda x, i: x[i],
@@ -35,7 +34,6 @@ INDEXED = {
     "slice_scatter": lambda x, i: torch.slice_scatter(x, x[:2] * 2, 0, 1, 3),
     "select_scatter": lambda x, i: torch.select_scatter(x, x[0] * 2, 0, 1),
 }
-
 
 FEW = [(torch.float64,), (torch.int64,)]
 
@@ -290,7 +288,7 @@ def test_a_row_out_of_range_is_an_error() -> None:
 
 def test_masked_scatter() -> None:
     x, mask, source = rand(3, 4), rand(2, 3, 4) > 0.5, rand(2, 13)
-    f = lambda mask, source: x.masked_scatter(mask, source)  # noqa: E731
+    f = x.masked_scatter
     wide = torch.tensor([True, False, True, True])
     slopes = fn.grad(lambda source: (f(mask[0], source).square() + f(wide, source).sin()).sum())
     compiled = jit(lambda mask, source: (f(mask, source), slopes(source)), backend="native")

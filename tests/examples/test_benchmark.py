@@ -1,6 +1,7 @@
 """The workloads that the benchmark runs with funcnet and with JAX, and the tables that it prints."""
 
 import sys
+from argparse import Namespace
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_goals_and_causes_name_workloads():
     tables = (workloads.operations, workloads.programs, workloads.calls, workloads.draws, workloads.growing)
     names = {name for table in tables for name in table(fn)} | {*workloads.sweeps(fn)}
     assert max(map(len, names)) <= 31, "the tables have 80 columns"
-    assert {*workloads.GOALS, *workloads.NEXT_TO_TORCH, *workloads.CAUSES} <= names
+    assert {*workloads.GOALS, *workloads.TRACING, *workloads.NEXT_TO_TORCH, *workloads.CAUSES} <= names
 
 
 def test_first_calls_are_timed_by_stage():
@@ -78,6 +79,21 @@ def test_first_calls_are_timed_by_stage():
     assert list(times) == rows.STAGES
     assert all(seconds > 0 for seconds in times.values())
     assert times["C compiler"] > times["passes"]
+
+
+def test_the_compiler_is_loaded_before_the_first_row(monkeypatch):
+    timed = []
+    monkeypatch.setattr(rows, "stages", lambda f, args: timed.append(f) or dict.fromkeys(rows.STAGES, 0.5))
+    monkeypatch.setattr(workloads, "growing", lambda lib: {"a net": (torch.exp, torch.ones(1))})
+    (found,) = rows.first_calls(Namespace(only=None), None)
+    assert (found.name, found.ours) == ("a net", 2.5)
+    assert len(timed) == 2 and timed[1] is torch.exp
+
+
+def test_the_time_of_tracing_has_a_goal():
+    times = dict.fromkeys(rows.STAGES, 0.25)
+    cells = [rows.stage_cells(rows.Measured(name, times, 1, 1)) for name in ("15,000 operations", "100 leaves")]
+    assert [first for _, first, *_ in cells] == ["0.250 ≤1.3", "0.250"]
 
 
 @pytest.mark.slow

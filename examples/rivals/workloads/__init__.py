@@ -4,7 +4,7 @@ JAX's interpreter imports this package as well, so it imports neither torch nor 
 """
 
 from .calls import calls, draws, loops
-from .goals import CAUSES, GOALS, NEXT_TO_TORCH
+from .goals import CAUSES, GOALS, NEXT_TO_TORCH, TRACING
 from .operations import operations
 from .parts import Work
 from .programs import growing, programs, sweeps
@@ -13,6 +13,7 @@ __all__ = [
     "CAUSES",
     "GOALS",
     "NEXT_TO_TORCH",
+    "TRACING",
     "Work",
     "calls",
     "draws",
