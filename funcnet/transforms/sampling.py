@@ -46,6 +46,8 @@ class Corner(NamedTuple):
 
 def grid_sample(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> Tensor:
     """Sample as torch.grid_sampler does; derivatives of all orders are those of the weights."""
+    if mode == CUBIC and x.ndim == 5:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     values = x.flatten(2)
     samples = [sampled(values, corner) * corner.weight[:, None] for corner in corners(x, grid, mode, padding, align)]
     total = sum(samples[1:], start=samples[0])

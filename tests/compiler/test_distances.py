@@ -60,3 +60,8 @@ def test_lanes_and_empty_points() -> None:
     distances = lambda x: torch.cdist(x, x.flip(0) + 1)  # noqa: E731
     torch.testing.assert_close(jit(fn.vmap(distances), backend="native")(x), torch.stack([*map(distances, x)]))
     assert jit(torch.cdist)(x[0, :0], x[0]).shape == (0, 4)
+
+
+def test_negative_orders_are_torchs_error() -> None:
+    with pytest.raises(RuntimeError, match="cdist only supports non-negative p values"):
+        jit(partial(torch.cdist, p=-1.0), backend="eager")(numbers(4, 3), numbers(5, 3))

@@ -286,6 +286,12 @@ def test_a_row_out_of_range_is_an_error() -> None:
         assert torch.equal(jit(f, backend="native")(x, rows % 5), f(x, rows % 5))
 
 
+def test_masked_scatter_of_single_elements() -> None:
+    x, mask, source = rand(3), rand(3) > 0.5, rand(3, 2)
+    each = fn.vmap(lambda *args: args[0].masked_scatter(*args[1:]))
+    assert torch.equal(jit(each, backend="eager")(x, mask, source), torch.where(mask, source[:, 0], x))
+
+
 def test_masked_scatter() -> None:
     x, mask, source = rand(3, 4), rand(2, 3, 4) > 0.5, rand(2, 13)
     f = x.masked_scatter

@@ -208,6 +208,24 @@ def test_least_squares_in_lanes_and_of_nothing() -> None:
     assert jit(least)(a[:, :0], b[:, :0])[0].shape == (5, 3, 2)
 
 
+def test_least_squares_of_nan() -> None:
+    """torch raises an internal error."""
+    a, b = numbers(4, 3), numbers(4, 2)
+    compiled = jit(fn.vmap(least), backend="native")
+    solutions, ranks = compiled(torch.stack([a, torch.nan * a, a]), torch.stack([b, b, torch.nan * b]))
+    torch.testing.assert_close(solutions[0], least(a, b)[0])
+    assert solutions[1:].isnan().all() and ranks.tolist() == [3, 0, 0]
+
+
+@pytest.mark.slow
+def test_least_squares_with_options() -> None:
+    a, b = numbers(4, 3), numbers(4, 2)
+    solve = jit(lambda a, b: [*linalg.lstsq(a, b, driver="gelsy")], backend="native")
+    torch.testing.assert_close(solve(a, b), [*linalg.lstsq(a, b)])
+    assert not solve.explain(a, b).calls
+    assert jit(lambda a, b: linalg.lstsq(a, b, rcond=torch.inf)[2], backend="native")(a, b) == 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)])
 def test_exponentials_of_matrices(dtype: torch.dtype) -> None:
     sizes = (

@@ -52,6 +52,19 @@ def check(resizes: dict[Any, Callable[[Tensor], Tensor]], x: Tensor) -> None:
         torch.testing.assert_close(got, want, rtol=bound, atol=bound, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_empty_results_are_torchs_error(mode: str) -> None:
+    resize = partial(functional.interpolate, scale_factor=0.5, mode=mode)
+    with pytest.raises(RuntimeError, match="sizes should be greater than 0"):
+        jit(resize, backend="eager")(numbers(4, torch.float32)[:, :, :1])
+
+
+def test_bytes_are_rounded_as_by_torch() -> None:
+    x = torch.randint(0, 256, (1, 1, 5, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    resize = partial(functional.interpolate, size=(3, 9), mode="bilinear")
+    assert torch.equal(jit(resize, backend="eager")(x), resize(x))
+
+
 def test_images_twice_as_large() -> None:
     x = numbers(4, torch.float32)
     check({"twice": partial(functional.interpolate, scale_factor=2.0, mode="bilinear")}, x)

@@ -75,3 +75,11 @@ def test_lanes() -> None:
     f = partial(grid_sample, align_corners=False)
     want = torch.stack([*map(f, x, grid)])
     torch.testing.assert_close(jit(fn.vmap(f), backend="native")(x, grid), want)
+
+
+def test_volumes_have_no_cubic_samples() -> None:
+    x, grid = numbers(1, 1, 2, 2, 2), numbers(1, 1, 1, 1, 3)
+    f = partial(grid_sample, mode="bicubic", align_corners=False)
+    for run in (jit(f, backend="eager"), lambda x, grid: fn.jvp(f, (x, grid), (x, grid))):
+        with pytest.raises(RuntimeError, match="bicubic interpolation only supports 4D input"):
+            run(x, grid)

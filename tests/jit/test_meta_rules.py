@@ -20,6 +20,13 @@ def test_a_larger_operand_of_an_operation_in_place_is_torchs_error(name):
 
 
 @pytest.mark.parametrize("name", ["atan2_", "copysign_"])
+def test_a_result_of_another_dtype_of_an_operation_in_place_is_torchs_error(name):
+    write = fn.jit(lambda x, y: getattr(x.clone(), name)(y), backend="eager")
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
+        write(torch.arange(3), numbers(3))
+
+
+@pytest.mark.parametrize("name", ["atan2_", "copysign_"])
 def test_a_write_to_a_buffer_that_the_examples_share(name):
     def write(x):
         buffer = torch.full((2, 3), 0.5, dtype=torch.float64)

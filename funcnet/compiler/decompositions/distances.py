@@ -12,7 +12,7 @@ aten = torch.ops.aten
 
 def _between(x: Tensor, y: Tensor, p: float, mode: int | None) -> Any:
     """Return the distances between the points of x and those of y: cdist without a matrix product."""
-    if not _is_usual(x, y):
+    if not _is_usual(x, y) or not p >= 0:
         return NotImplemented
     difference = x[..., :, None, :] - y[..., None, :, :]
     if p == math.inf:  # in torch's kernel, unlike that of pdist, NaN is not the largest

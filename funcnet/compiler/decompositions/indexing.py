@@ -96,7 +96,7 @@ def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Any:
     x, mask = torch.broadcast_tensors(x, mask)
     places = _ranks(mask)
     require((places < source.numel()).all(), "masked_scatter: Number of elements of source < number of ones in mask")
-    return torch.where(mask, source.reshape(-1)[places.clamp(0, source.numel() - 1)], x)
+    return torch.where(mask, take(source, places.clamp(0, source.numel() - 1)), x)
 
 
 def _masked_scatter_backward(grad: Tensor, mask: Tensor, sizes: Sequence[int]) -> Any:

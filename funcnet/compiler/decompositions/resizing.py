@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet._torch import decomposition
 from funcnet.compiler.decompositions.pooling import nearest_backward
 
 aten = torch.ops.aten
@@ -55,7 +56,7 @@ def _places(size: int, count: int, align: bool, scale: float | None, like: Tenso
 
 def _resized(taps: Callable[[Tensor, int], Taps], x: Tensor, counts: Sequence[int], align: bool, *scales: Any) -> Any:
     """Interpolate along the last axes."""
-    if not _is_usual(x):
+    if not _is_usual(x) or 0 in counts:
         return NotImplemented
     for i, count in reversed([*enumerate(counts, -len(counts))]):
         size, scale = x.shape[i], scales[i] if scales else None
@@ -65,6 +66,17 @@ def _resized(taps: Callable[[Tensor, int], Taps], x: Tensor, counts: Sequence[in
         ]
         x = sum(parts[1:], start=parts[0])
     return x
+
+
+def _by_torchs_rule(name: str) -> Callable[..., Any]:
+    """Leave integers, which torch's kernels round otherwise than its rules, and empty results, an error, to torch."""
+
+    def rule(x: Tensor, counts: Sequence[int], *args: Any, **options: Any) -> Any:
+        if 0 in counts or not x.is_floating_point():
+            return NotImplemented
+        return decomposition(name)(x, counts, *args, **options)
+
+    return rule
 
 
 def _resized_backward(
@@ -126,7 +138,10 @@ def _is_usual(x: Tensor) -> bool:
 
 
 _NEAREST = {"upsample_nearest{}d_backward": 0.0, "_upsample_nearest_exact{}d_backward": 0.5}
+
 RULES: dict[Any, Callable[..., Any]] = {
+    aten.upsample_linear1d.default: _by_torchs_rule("upsample_linear1d"),
+    aten.upsample_bilinear2d.default: _by_torchs_rule("upsample_bilinear2d"),
     aten.upsample_linear1d_backward.default: partial(_resized_backward, _linear),
     aten.upsample_bilinear2d_backward.default: partial(_resized_backward, _linear),
     aten.upsample_trilinear3d.default: partial(_resized, _linear),

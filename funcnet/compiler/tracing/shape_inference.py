@@ -70,7 +70,7 @@ def holds_tensors(value: object) -> bool:
     return bool(_tensors(value))
 
 
-def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: None = None) -> tuple[Tensor, ...]:
+def _lstsq(a: Tensor, b: Tensor, rcond: float | None = None, driver: str | None = None) -> tuple[Tensor, ...]:
     """Return the shapes of the default driver on the CPU, whose residuals and singular values are empty."""
     is_vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
     given = b[..., None] if is_vector else b
@@ -99,7 +99,14 @@ def _in_place(function: Operation) -> Callable[..., Tensor]:
     torch's own rules resize the target. That of lerp_ formats its arguments, which fails inside forward derivatives and
     then breaks all derivatives of the process.
     """
-    return lambda x, *args: x.mul_(function(x, *args))
+
+    def rule(x: Tensor, *args: Any) -> Tensor:
+        result = function(x, *args)
+        if not torch.can_cast(result.dtype, x.dtype):
+            raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {x.dtype}")
+        return x.mul_(result)
+
+    return rule
 
 
 _SHAPES = {
@@ -117,7 +124,8 @@ _SHAPES = {
 
 def _rule(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return our rule for the shapes of an operation's results, or the operation itself."""
-    if func not in _SHAPES or kwargs.get("driver") or any(tensor.device.type != "cpu" for tensor in _tensors(args)):
+    is_other_driver = kwargs.get("driver", "gelsy") not in (None, "gelsy")
+    if func not in _SHAPES or is_other_driver or any(tensor.device.type != "cpu" for tensor in _tensors(args)):
         return func
     return _SHAPES[func]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from funcnet.compiler.native.buffers import View
 from funcnet.compiler.native.c.writer import NAMES, Place, Writer
+from funcnet.compiler.native.loop_ir import Const
 from funcnet.compiler.native.routines import Routine
 
 
@@ -37,8 +38,10 @@ def _size(view: View, place: Place) -> int:
 
 def _call(writer: Writer, r: Routine, arrays: Iterable[str]) -> str:
     """Return the call of the routine's C function on arrays of scalars."""
-    work = [writer.name(view.buffer) for view in r.work]
-    return f"{writer.call(r.name, NAMES[r.matrix.dtype], *map(str, _ARGUMENTS[r.name](r, [*arrays], work)))};"
+    dtype, work = r.matrix.dtype, [writer.name(view.buffer) for view in r.work]
+    numbers = [writer.constant(Const(number, dtype)) for number in r.numbers]
+    arguments = _ARGUMENTS[r.name](r, [*arrays], [*work, *numbers])
+    return f"{writer.call(r.name, NAMES[dtype], *map(str, arguments))};"
 
 
 def _eigh(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
@@ -67,9 +70,9 @@ def _multiply_reflectors(r: Routine, arrays: list[str], work: list[str]) -> list
 
 
 def _solve_least(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:
-    (b, rank, a), (floats, integers), (n, m) = arrays, work, r.operands[0].shape[-2:]
+    (b, rank, a), (floats, integers, bound), (n, m) = arrays, work, r.operands[0].shape[-2:]
     k, rows = r.matrix.shape[-2:]
-    return [a, m, n, b, k, rows, rank, repr(r.numbers[0]), floats, r.work[0].shape[0], integers]
+    return [a, m, n, b, k, rows, rank, bound, floats, r.work[0].shape[0], integers]
 
 
 def _matrix_exp(r: Routine, arrays: list[str], work: list[str]) -> list[str | int]:

@@ -62,12 +62,13 @@ SOLVE_LEAST = """
 void (*gelsy_S)(const int *, const int *, const int *, T *, const int *, T *, const int *, int *, const T *, int *, T *,
                 const int *, int *);
 static void solve_least_S(T *a, int m, int n, T *b, int k, int rows, T *rank, T bound, T *work, int size, int *order) {
-  int code, found;
+  int code, found = 0;
   for (int i = 0; i < n; ++i) order[i] = 0;
   set_mode(mode_);
   gelsy_S(&m, &n, &k, a, &m, b, &rows, order, &bound, &found, work, &size, &code);
   set_mode(mode_ | FLUSHED);
-  *rank = found;
+  *rank = code ? 0 : found;
+  for (int i = 0; code && i < rows * k; ++i) b[i] = NAN_;
 }"""
 
 TEXTS = {  # functions, with the numbers of their arguments
