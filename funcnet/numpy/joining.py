@@ -158,7 +158,7 @@ def repeat(a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_
     ends = torch.cumsum(counts.expand(x.shape[axis]), 0)
     total = int(ends[-1]) if total_repeat_length is None else total_repeat_length
     places = (ends[:, None] <= torch.arange(total, device=x.device)).sum(0)
-    return x.index_select(axis, places.clamp(max=x.shape[axis] - 1))
+    return in_wider(torch.index_select)(x, axis, places.clamp(max=x.shape[axis] - 1))
 
 
 def roll(a: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
@@ -188,7 +188,7 @@ def flipud(m: ArrayLike) -> Tensor:
 
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Rotate by k times 90 degrees, from the first of two axes towards the second."""
-    return torch.rot90(as_tensor("rot90", m), k, axes)
+    return in_wider(torch.rot90)(as_tensor("rot90", m), k, axes)
 
 
 def delete(arr: ArrayLike, obj: Any, axis: int | None = None) -> Tensor:
@@ -198,7 +198,7 @@ def delete(arr: ArrayLike, obj: Any, axis: int | None = None) -> Tensor:
     length = x.shape[axis]
     gone = {*_places(obj, length)}
     kept = [i for i in range(length) if i not in gone]
-    return x.index_select(axis, torch.tensor(kept, dtype=torch.long, device=x.device))
+    return in_wider(torch.index_select)(x, axis, torch.tensor(kept, dtype=torch.long, device=x.device))
 
 
 def _places(obj: Any, length: int) -> Iterable[int]:

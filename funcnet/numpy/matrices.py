@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from funcnet.numpy.promotion import ArrayLike, DType, as_dtype, as_like, as_tensor
+from funcnet.numpy.unsigned import in_wider
 
 __all__ = [
     "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "eye", "fill_diagonal", "identity",
@@ -36,12 +37,12 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) ->
 
 def tril(m: ArrayLike, k: int = 0) -> Tensor:
     """Matrices with zeros above the k-th diagonal."""
-    return torch.tril(as_tensor("tril", m), k)
+    return in_wider(torch.tril)(as_tensor("tril", m), k)
 
 
 def triu(m: ArrayLike, k: int = 0) -> Tensor:
     """Matrices with zeros below the k-th diagonal."""
-    return torch.triu(as_tensor("triu", m), k)
+    return in_wider(torch.triu)(as_tensor("triu", m), k)
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tensor]:

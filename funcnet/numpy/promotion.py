@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from funcnet import tree
-from funcnet.numpy.unsigned import promoted
+from funcnet.numpy.unsigned import promoted, widened
 from funcnet.tree.conversion import arrays_as_tensors, is_array, is_number
 
 ArrayLike = Any  # a tensor, a number, a numpy array, or nested lists of these
@@ -190,7 +190,8 @@ def _beside_one_dtype(operands: tuple[ArrayLike, ...]) -> tuple[Tensor, ...] | N
 
 def floating(operation: str, *operands: ArrayLike) -> tuple[Tensor, ...]:
     """Return the operands as tensors of the common dtype, integers and bools as float32."""
-    return tuple(inexact(x) for x in promote(operation, *operands))
+    exact = [widened(x) if isinstance(x, Tensor) else x for x in operands]  # int32 cannot hold a large uint32
+    return tuple(inexact(x) for x in promote(operation, *exact))
 
 
 def inexact(x: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ def sum(
     x = _included(_accumulated("sum", a, dtype, promote_integers), where, 0)
     axes = all_axes("sum", axis, x.ndim)
     total = torch.sum(x, axes, keepdim=keepdims, dtype=x.dtype) if axes else x  # torch sums over all axes for ()
-    total = total.to(torch.uint32) if _is_uint32(a, dtype) else total
-    return total if initial is None else total + as_like("sum", initial, total)
+    total = total if initial is None else total + as_like("sum", initial, total)
+    return total.to(torch.uint32) if _is_uint32(a, dtype) else total
 
 
 def prod(
@@ -54,8 +54,8 @@ def prod(
     x = _included(_accumulated("prod", a, dtype, promote_integers), where, 1)
     for each in sorted(all_axes("prod", axis, x.ndim), reverse=True):
         x = torch.prod(x, each, keepdim=keepdims, dtype=x.dtype)
-    x = x.to(torch.uint32) if _is_uint32(a, dtype) else x
-    return x if initial is None else x * as_like("prod", initial, x)
+    x = x if initial is None else x * as_like("prod", initial, x)
+    return x.to(torch.uint32) if _is_uint32(a, dtype) else x
 
 
 def _is_uint32(a: ArrayLike, dtype: DType | None) -> bool:
@@ -203,7 +203,7 @@ def any_empty(x: Tensor, axes: Sequence[int]) -> bool:
 
 def ptp(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The largest minus the smallest element."""
-    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
+    return in_wider(torch.sub)(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
 def all(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False, where: ArrayLike | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from funcnet.numpy.indexing import filled
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor, inexact
 from funcnet.numpy.selection import Selection, select
+from funcnet.numpy.unsigned import in_wider, widened, wider
 
 Change = Callable[[Tensor, Tensor], Tensor]  # of old rows and values
 
@@ -76,7 +77,7 @@ class Update:
         assert found is not None  # indices are clamped
         if found.place is None:
             return self._filled_constant(found, mode, fill_value)
-        rows = found.matrix.index_select(0, found.place)
+        rows = in_wider(torch.index_select)(found.matrix, 0, found.place)
         if _checked("get", mode) in ("fill", "drop"):
             rows = filled(rows, _like(found.inside, rows), fill_value)
         return found.result(rows)
@@ -136,6 +137,12 @@ class Update:
     ) -> Tensor:
         """Return the array with each selected row changed by its value, repeated ones by their combined values."""
         values, mode = as_like(f"at.{operation}", values, self.x), _checked(operation, mode)
+        if wider(self.x.dtype) != self.x.dtype:
+            exact = Update(widened(self.x), self.index)
+            changed = exact._update(
+                operation, widened(values), change, combine, mode=mode, unique_indices=unique_indices
+            )
+            return changed.to(self.x.dtype)
         if (mask := self._mask()) is not None and values.ndim == 0:
             return torch.where(_like(mask, self.x), change(self.x, values), self.x)
         found = select(self.x, self.index, clamp=mode in ("clip", "promise_in_bounds"))

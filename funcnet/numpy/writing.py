@@ -8,6 +8,7 @@ from torch import Tensor
 from funcnet.numpy.axes import flat, one_axis
 from funcnet.numpy.indexing import bounded
 from funcnet.numpy.promotion import ArrayLike, as_like, as_tensor
+from funcnet.numpy.unsigned import in_wider
 
 __all__ = ["insert", "place", "put", "put_along_axis"]
 
@@ -34,7 +35,7 @@ def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None)
     places = torch.where(places < 0, places + length, places).clamp(0, length)
     new = new.expand([count if i == axis else n for i, n in enumerate(x.shape)])
     order = torch.cat([2 * torch.arange(length, device=x.device) + 1, 2 * places]).argsort(stable=True)
-    return torch.cat([x, new], axis).index_select(axis, order)
+    return in_wider(torch.index_select)(torch.cat([x, new], axis), axis, order)
 
 
 def put_along_axis(

@@ -25,8 +25,7 @@ def wofz(z: ArrayLike) -> Tensor:
         tensor([1.0000+0.0000j, 0.3047+0.2082j])
     """
     z = inexact(as_tensor("wofz", z))
-    z = z if z.is_complex() else torch.complex(z, torch.zeros_like(z))
-    return _faddeeva(z.to(torch.complex128)).to(z.dtype)
+    return _faddeeva(z.to(torch.complex128)).to(torch.promote_types(z.dtype, torch.complex64))
 
 
 def dawsn(x: ArrayLike) -> Tensor:

@@ -35,7 +35,7 @@ def hyp2f1(a: ArrayLike, b: ArrayLike, c: ArrayLike, x: ArrayLike) -> Tensor:
     Args:
         a, b, c: Real numbers, which broadcast. Reverse-mode derivatives with respect to them are of first order.
         x: Real numbers of at most 1. The result is NaN above 1, and where the series is too long: for c - a - b
-            within 0.01 of an integer and x between 0.999 and 1.
+            within 0.01 of an integer and x between 0.999 and 1, and for b - a likewise and x below -999.
     Source:
         Pearson, Olver and Porter (2017), Numerical methods for the computation of the confluent and Gauss
         hypergeometric functions, https://doi.org/10.1007/s11075-016-0173-0
@@ -122,7 +122,9 @@ def _gauss(total_of: Callable[..., Tensor], a: Tensor, b: Tensor, c: Tensor, x: 
     negative = x < 0
     place = torch.where(negative, x / (x - 1), x)
     total = _unit(total_of, a, torch.where(negative, c - b, b), c, place)
-    return torch.where(negative, (1 - torch.where(negative, x, 0)) ** -a * total, total)
+    value = torch.where(negative, (1 - torch.where(negative, x, 0)) ** -a * total, total)
+    divides_by_zero = _is_pole(c) & ~_is_pole(a) & ~_is_pole(b)
+    return torch.where(divides_by_zero & (x != 0) & (x <= 1), torch.inf, value)
 
 
 def _unit(total_of: Callable[..., Tensor], a: Tensor, b: Tensor, c: Tensor, x: Tensor) -> Tensor:

@@ -91,7 +91,9 @@ def test_limits():
     assert [x.item() for x in SPECIAL.sici(math.inf)] == pytest.approx([math.pi / 2, 0])
     assert SPECIAL.hyp2f1(1.0, 2.0, 2.0, torch.tensor([1.0, 2.0])).isfinite().tolist() == [False, False]
     assert SPECIAL.hyp2f1(-2.0, 1.0, 3.0, torch.tensor(2.0)).item() == pytest.approx(1 / 3)  # a polynomial
+    assert SPECIAL.hyp2f1(1.0, 1.0, -2.0, torch.tensor([-0.5, 0.0, 0.5])).tolist() == [math.inf, 1, math.inf]
     assert SPECIAL.dawsn(torch.zeros(0)).shape == (0,)
+    assert SPECIAL.wofz(torch.zeros(1, dtype=torch.bfloat16)).tolist() == [1]
 
 
 def test_error_integrals_at_infinity_and_nan():
