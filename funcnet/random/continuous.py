@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from funcnet.random.arguments import Key, Scalar, Shape, broadcast, check_positive
+from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive
 from funcnet.random.basic import exponential, normal, uniform
-from funcnet.random.generator import halves
-from funcnet.random.integers import rademacher
+from funcnet.random.generator import draw, halves, signs
 from funcnet.random.special import log
 from funcnet.random.units import sample
 
@@ -153,10 +152,10 @@ def double_sided_maxwell(key: Key, loc: Scalar, scale: Scalar, shape: Shape = ()
         tensor([ 4.0914,  4.1483, -3.1651])
     """
     common, (loc, scale) = broadcast("double_sided_maxwell", key, None, dtype, loc=loc, scale=scale)
-    leading, _ = broadcast("double_sided_maxwell", key, shape, dtype)
     first, second = halves(key)
-    sizes = (*(leading or common), *common)
-    return rademacher(second, sizes, dtype) * maxwell(first, sizes, dtype) * scale + loc
+    sizes = (*(as_sizes("double_sided_maxwell", shape) or common), *common)
+    sign = draw("double_sided_maxwell", second, sizes, signs(dtype))
+    return sign * maxwell(first, sizes, dtype) * scale + loc
 
 
 def wald(key: Key, mean: Scalar, shape: Shape | None = None, dtype: torch.dtype = f32) -> Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from funcnet import _torch
 from funcnet.control_flow import while_loop
 from funcnet.random.arguments import FLOATS, INTEGERS, Key, Scalar, Shape, broadcast, check_dtype, describe
 from funcnet.random.basic import uniform
@@ -17,7 +18,7 @@ from funcnet.random.units import unit_at
 f32 = torch.float32
 _Proposals = tuple[Tensor, Tensor, Tensor]  # the key, counts, and what decides whether there are more
 _Rounds = tuple[Tensor, Tensor, Tensor, Tensor]  # the key, counts, whether they have been accepted, and rounds
-_Counts = tuple[Tensor, Tensor]  # counts, and the number of rounds in which they were proposed
+_Counts = tuple[Tensor, Tensor]  # counts, and the rounds of proposals, as a negative number where a count needs none
 
 # log k! - ((k + 1/2) log(k + 1) - (k + 1) + log(2 pi) / 2) for k from 0 to 9
 _STIRLING = (
@@ -148,8 +149,8 @@ def _drawn(f: Callable[..., _Counts], key: Key, *parameters: Tensor) -> Tensor:
     size = flat[0].numel()
     if (found := by_counter(f, key, rounds.expand(size), *flat)) is None:
         return f(key, None, 0, *parameters)[0]
-    if size > 1:  # now that the number of rounds is known
-        found = by_counter(f, key, found[1].amax().expand(size), *flat) or found
+    if size > 1 and (_torch.is_transforming() or (found[1] > 0).any()):  # now that the number of rounds is known
+        found = by_counter(f, key, found[1].abs().amax().expand(size), *flat) or found
     return found[0].reshape(parameters[0].shape)
 
 
@@ -159,7 +160,7 @@ def _poisson(key: Key, counter: Tensor | None, rounds: Tensor | int, lam: Tensor
     small, large = torch.where(is_small, lam, 0.0), torch.where(is_small, 1e5, lam)
     many, i = _poisson_by_rejection(numbers, large)
     counts = torch.where(is_small, _poisson_by_products(numbers, small), many)
-    return torch.where(lam == 0, 0, counts), i
+    return torch.where(lam == 0, 0, counts), torch.where(is_small, -i, i)
 
 
 def _poisson_by_products(numbers: _Numbers, lam: Tensor) -> Tensor:
@@ -201,7 +202,7 @@ def _binomial(key: Key, counter: Tensor | None, rounds: Tensor | int, n: Tensor,
     many, i = _binomial_by_rejection(numbers, torch.where(is_few, 1e4, trials), torch.where(is_few, 0.5, q))
     counts = torch.where(is_few, few, many)
     counts = torch.where(p < 0.5, counts, trials - counts)
-    return torch.where(is_bad, torch.nan, torch.where(n.isinf(), torch.inf, counts)), i
+    return torch.where(is_bad, torch.nan, torch.where(n.isinf(), torch.inf, counts)), torch.where(is_few, -i, i)
 
 
 def _binomial_by_gaps(numbers: _Numbers, n: Tensor, p: Tensor) -> Tensor:

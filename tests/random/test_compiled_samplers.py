@@ -65,6 +65,14 @@ def test_a_number_depends_on_its_key_and_parameter_only(draw):
         assert torch.equal(draw(KEY, a[:n]), drawn[:n])
 
 
+@pytest.mark.parametrize("draw", [random.poisson, lambda key, mean: random.binomial(key, 10 * mean, 0.1)])
+def test_small_counts_do_not_depend_on_large_ones(draw):
+    small, large = torch.full((40,), 4.0), torch.full((40,), 300.0)
+    drawn = draw(KEY, torch.cat([small, large]))
+    assert torch.equal(draw(KEY, small), drawn[:40])
+    assert_close(in_torch(lambda: draw(KEY, torch.cat([small, large]))), drawn)
+
+
 @loops
 def test_transformations_do_not_change_the_numbers(draw):
     keys = random.split(KEY, (2, 3))

@@ -191,6 +191,23 @@ def test_gamma_numbers_have_implicit_derivatives(value):
 
 
 @pytest.mark.slow
+def test_derivatives_of_distributions_that_are_compiled_whole_without_them():
+    v, one = torch.full((20,), 3.0, dtype=f64), torch.ones(20, dtype=f64)
+    x, slope = fn.jvp(lambda df: random.t(KEY, df, dtype=f64), (v,), (one,))
+    n, half = random.normal(random.split(KEY)[0], 20, f64), v / 2
+    g = half * (n / x).square()
+    assert_close(slope, x / 4 * (1 / half - implicit_slope(g, half) / g), rtol=1e-5, atol=1e-7)
+    assert_close(x, random.t(KEY, v, dtype=f64))
+    x, slope = fn.jvp(lambda p: random.generalized_normal(KEY, p, 20, f64), (v,), (one,))
+    g = x.abs() ** v
+    assert_close(slope, x / v * (-implicit_slope(g, 1 / v) / v / g - g.log()) / v, rtol=1e-5, atol=1e-7)
+    assert_close(x, random.generalized_normal(KEY, v, 20, f64))
+    leaf = v.clone().requires_grad_()
+    random.generalized_normal(KEY, leaf, 20, f64).sum().backward()
+    assert_close(leaf.grad, slope)
+
+
+@pytest.mark.slow
 def test_derivatives_of_expectations():
     a, b = torch.tensor(2.0, dtype=f64), torch.tensor(3.0, dtype=f64)
     slopes = fn.grad(lambda a, b: random.beta(KEY, a, b, SIZE, f64).mean(), (0, 1))(a, b)
