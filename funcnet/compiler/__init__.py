@@ -68,6 +68,7 @@ through all of them, later ones straight to the kernel.
         native/c/kernel.py               loops -> C text, by native/c/statements.py
             native/merging.py                merge axes of a nest into one loop
             native/c/sections.py             the functions of sections; equal ones are one
+            native/c/units.py                divide them between translation units
             native/c/transpose.py            copies of transposed matrices, by blocks in registers
             native/c/tails.py                the remainders of rows, in vectors
             native/c/conversions.py          bodies in stages between conversions of float16
