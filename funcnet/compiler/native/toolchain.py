@@ -127,7 +127,7 @@ def _run(*commands: Sequence[str]) -> str:
     """Run commands at the same time; return what they print. An error or an interrupt ends all of them."""
     with ExitStack() as stack:
         started = [stack.enter_context(_running(command)) for command in commands]
-        return "".join(map(_printed, started))
+        return "".join(map(_printed, commands, started))
 
 
 @contextmanager
@@ -149,12 +149,11 @@ def _running(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
                 process.wait()
 
 
-def _printed(process: "subprocess.Popen[str]") -> str:
-    """Wait for a process; return what it prints."""
+def _printed(command: Sequence[str], process: "subprocess.Popen[str]") -> str:
+    """Wait for the process of a command; return what it prints."""
     printed, errors = process.communicate()
     if process.returncode:
-        command = shlex.join(process.args)
-        raise _CompileError(f"{command} failed with status {process.returncode}:\n{errors[-2000:]}")
+        raise _CompileError(f"{shlex.join(command)} failed with status {process.returncode}:\n{errors[-2000:]}")
     return printed
 
 
