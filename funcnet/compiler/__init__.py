@@ -171,6 +171,7 @@ Glossary:
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
     routine             C functions that overwrite matrices by factors or transforms, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
+    group, unit         Sections of about equal size together; groups that one C compiler translates, next to others.
     team                The threads that share the parts of a long statement.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.
