@@ -117,7 +117,7 @@ FLOORS = {  # the layers of each layered folder, its files and folders, the lowe
         {"table"},
     ],
     "compiler/native/c": [
-        {"functions", "writer"},
+        {"functions", "units", "writer"},
         {"blocks", "fourier", "lapack", "primitives", "sections"},
         {"body", "definitions", "matmul", "routines", "sort", "transpose"},
         {"cumulate", "sums"},

@@ -68,6 +68,7 @@ through all of them, later ones straight to the kernel.
         native/c/kernel.py               loops -> C text, by native/c/statements.py
             native/merging.py                merge axes of a nest into one loop
             native/c/sections.py             the functions of sections; equal ones are one
+            native/c/units.py                divide them between translation units
             native/c/transpose.py            copies of transposed matrices, by blocks in registers
             native/c/tails.py                the remainders of rows, in vectors
             native/c/conversions.py          bodies in stages between conversions of float16
@@ -170,6 +171,7 @@ Glossary:
     fission             Splitting a nest into several, each over fewer arrays or with a shorter body.
     routine             C functions that overwrite matrices by factors or transforms, or right-hand sides by solutions.
     section             Statements that become a C function; sections with the same text share one.
+    group, unit         Sections of about equal size together; groups that one C compiler translates, next to others.
     team                The threads that share the parts of a long statement.
     arena               Memory of one thread for temporaries that do not fit on the stack.
     kernel              A program that a backend has prepared to run.

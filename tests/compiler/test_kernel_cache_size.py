@@ -56,7 +56,7 @@ def test_folders_of_killed_builds_are_swept(folder: Path, tmp_path: Path, monkey
         for found, end in ((old, "old"), (new, "new"), (foreign, "foreign")):
             place = parent / f"funcnet-build-{end}"
             place.mkdir(mode=0o700)
-            for file in ("kernel.c", "kernel.so"):
+            for file in ("kernel.c", "kernel.0.o", "kernel.so"):
                 (place / file).write_text("")
             found.append(place)
     for place in foreign:

@@ -17,7 +17,8 @@ from funcnet.compiler.native.target import Target
 
 HOST = Target.host()
 FUNCTION = re.compile(
-    r"^static (?:inline|OUTLINED|__attribute__\(\(noinline\)\)) void (block|section\d+_?|pack\d+)\(.*?\{\n(.*?)^}",
+    r"^(?:SHARED|static) (?:inline|OUTLINED|__attribute__\(\(noinline\)\)) "
+    r"void (block|section\d+_?|pack\d+)\([^)]*\) \{\n(.*?)^}",
     re.M | re.S,
 )
 

@@ -73,8 +73,9 @@ def sweep(place: Path) -> None:
 
 def _remove(path: Path) -> None:
     """Remove the files of a build, then its folder unless it contains other files."""
-    for name in ("kernel.c", "kernel.so", "least.c", "least.so"):
-        (path / name).unlink(missing_ok=True)
+    for name in ("kernel.c", "kernel.so", "kernel.*.o", "least.c", "least.so"):
+        for file in path.glob(name):
+            file.unlink(missing_ok=True)
     path.rmdir()
 
 

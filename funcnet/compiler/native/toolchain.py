@@ -11,14 +11,17 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+
+import torch
 
 from funcnet.compiler.errors import InternalError, NoCompilerError
 from funcnet.compiler.native import kernel_cache
@@ -51,7 +54,6 @@ _FLAGS = (
     *PORTABLE,
     "-march=native",
     "-fPIC",
-    "-shared",
     "-fvisibility=default",
     "-w",
     "-Werror=implicit-function-declaration",
@@ -121,15 +123,38 @@ def _probe(command: tuple[str, ...]) -> Compiler:
     return Compiler(command, flags, "\n".join(sorted(macros.splitlines())), vector)
 
 
-def _run(command: Sequence[str]) -> str:
-    environment = {**os.environ, "LC_ALL": "C"}
+def _run(*commands: Sequence[str]) -> str:
+    """Run commands at the same time; return what they print. An error or an interrupt ends all of them."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(_running(command)) for command in commands]
+        return "".join(map(_printed, commands, started))
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command in a process group of its own; at the end, kill what still runs of the group."""
+    environment, pipe = {**os.environ, "LC_ALL": "C"}, subprocess.PIPE
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
+        process = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment, start_new_session=True
+        )
     except OSError as error:
         raise _CompileError(f"{shlex.join(command)} cannot be started: {error}") from error
-    if done.returncode:
-        raise _CompileError(f"{shlex.join(command)} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _printed(command: Sequence[str], process: "subprocess.Popen[str]") -> str:
+    """Wait for the process of a command; return what it prints."""
+    printed, errors = process.communicate()
+    if process.returncode:
+        raise _CompileError(f"{shlex.join(command)} failed with status {process.returncode}:\n{errors[-2000:]}")
+    return printed
 
 
 def load(source: str) -> Library:
@@ -194,10 +219,22 @@ def _install(cc: Compiler, source: str, folder: Path | None, key: str) -> Librar
 
 
 def _build(cc: Compiler, source: str, path: Path) -> None:
-    """Compile a text to a shared library in the folder of the text."""
-    text = path.with_suffix(".c")
+    """Compile a text to a shared library in the folder of the text; a large one in several units at once."""
+    text, count = path.with_suffix(".c"), _units(source)
     text.write_text(source, encoding="utf-8")
-    _run([*cc.command, *cc.flags, "-o", str(path), str(text), "-lm"])
+    files = [str(text)]
+    if count > 1:
+        files = [str(path.with_suffix(f".{unit}.o")) for unit in range(count)]
+        compile_unit = [*cc.command, *cc.flags, "-c", str(text), f"-DUNITS={count}"]
+        _run(*([*compile_unit, f"-DUNIT={unit}", "-o", file] for unit, file in enumerate(files)))
+    _run([*cc.command, *cc.flags, "-shared", "-o", str(path), *files, "-lm"])
+
+
+def _units(source: str) -> int:
+    """Return the number of translation units of a text: it divides that of its groups; at most as many as threads."""
+    groups = re.search(r"^#define GROUPS (\d+)$", source, re.M)
+    most = min(int(groups[1]), torch.get_num_threads()) if groups else 1
+    return 1 << (most.bit_length() - 1)
 
 
 def _cause(cc: Compiler, error: _CompileError) -> Exception:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from funcnet.compiler.native.buffers import Buffer
-from funcnet.compiler.native.c import definitions, matmul
+from funcnet.compiler.native.c import definitions, matmul, units
 from funcnet.compiler.native.c.functions.lanes import each_lane
 from funcnet.compiler.native.c.sections import Sections, pointer
 from funcnet.compiler.native.c.statements import Statements
@@ -70,9 +70,9 @@ static inline void set_mode(u64 m) { __asm__ volatile("msr fpcr, %0" : : "r"(m))
 static inline u64 mode(void) { return 0; }
 static inline void set_mode(u64 m) {}
 #endif
-static _Thread_local u64 mode_;  // the floating-point mode of the caller
+SHARED _Thread_local u64 mode_;  // the floating-point mode of the caller
 #define FAILED {FAILED}
-static _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
+SHARED _Thread_local int flags_;  // 1: an index out of range; 2: a division by zero; FAILED times the code of a check
 static inline i64 hidden(i64 i) {  // gcc 12 reads at wrong indices if they are a vector of comparisons
 #ifndef __clang__
   __asm__("" : "+r"(i));
@@ -115,7 +115,7 @@ _VECTOR_BITS = """#define bits_v{t}(x) ((v{i})(x))
 
 
 _TORCH_CALLS = """typedef int (*TorchCall)(i64 position, void **arrays);
-static _Thread_local TorchCall torch_call_;
+SHARED _Thread_local TorchCall torch_call_;
 static int torch_call(volatile int *control, i64 position, void **arrays) {  // tells whether the run goes on
   if (control[0]) return 0;
   set_mode(mode_);
@@ -128,7 +128,7 @@ static int torch_call(volatile int *control, i64 position, void **arrays) {  // 
 # it handles signals. It returns the token that it got if the run goes on. A failed call of Python may return anything,
 # such as the result of the call before, so tokens alternate.
 _INTERRUPTS = """typedef int (*GoesOn)(i64);
-static _Thread_local GoesOn goes_on_;
+SHARED _Thread_local GoesOn goes_on_;
 static __attribute__((noinline)) int asked(volatile int *control) {
   control[4] = 0;
   if (!goes_on_) return 1;
@@ -175,12 +175,12 @@ def emit(program: LoopProgram, plan: Plan, target: Target, *, counted: bool = Fa
     prelude += definitions.outlined(writer.kept_out)
     prelude += _TORCH_CALLS if program.calls else ""
     prelude += _INTERRUPTS.replace("{POLL}", str(target.poll)) if program.repeats else ""
-    return f"{prelude}\n{sections.text()}{_entry(writer, program)}"
+    return f"{prelude}\n{units.divided(sections.heading(), sections.functions(), _entry(writer, program))}"
 
 
 def _prelude(plan: Plan, target: Target, *, lanes: bool) -> str:
     """Return the types and macros; without lanes, only those of scalars."""
-    text = _SCALARS.replace("{FAILED}", str(FAILED))
+    text = units.LINKAGE + _SCALARS.replace("{FAILED}", str(FAILED))
     for kind in (*_INTEGERS, "bf16", "f16", "b8"):
         text += _SCALAR.format(t=kind)
     text += "".join((_SCALAR_BITS + _SCALAR_FLOAT).format(t=f"f{n}", i=f"i{n}") for n in (32, 64))

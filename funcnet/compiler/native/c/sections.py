@@ -29,7 +29,7 @@ ALONE = """static inline void share(Part part, const Run *run, const i64 *at, co
 """
 # Each thread of a team begins with parts of its own, which it also had at the previous section of the same length, and
 # then takes those that others have not begun.
-TEAM = """void (*workers_)(void (*)(void *, i64), void *, i64);  // set when the kernel is loaded, if there are threads
+TEAM = """EXTERN void (*workers_)(void (*)(void *, i64), void *, i64);  // set at the loading, if there are threads
 enum { PARTS_ = 256 };
 typedef struct {
   Part part;
@@ -85,13 +85,16 @@ class Sections:
         """Return the name of the function with this text, in which it is written as `NAME`."""
         return self.names.setdefault(text, f"{prefix}{len(self.names)}")
 
-    def text(self) -> str:
-        """Return the table and the functions."""
-        functions = "".join(text.replace("NAME", name) for text, name in self.names.items())
+    def functions(self) -> list[str]:
+        """Return the functions."""
+        return [text.replace("NAME", name) for text, name in self.names.items()]
+
+    def heading(self) -> str:
+        """Return the types of the functions, and the table."""
         if not self.are_called:
-            return functions
+            return ""
         table = f"static const i64 table[] = {{{', '.join(map(str, self.table or [0]))}}};\n"
-        return f"{RUN}{self._team()}{table}{functions}"
+        return f"{RUN}{self._team()}{table}"
 
     def _team(self) -> str:
         """Return the function that shares the values of a counter between threads."""
@@ -135,7 +138,7 @@ class Sections:
 static inline void NAME_(volatile int *control, i64 padded{steps}{parameters}) {{
 {lines}
 }}
-static OUTLINED void NAME(const Run *run, const i64 *at{given}) {{
+SHARED OUTLINED void NAME(const Run *run, const i64 *at{given}) {{
   NAME_({arguments});
   WRITTEN
 }}

@@ -10,8 +10,8 @@ from funcnet.compiler.native.control import STEPS
 _CODE = f"*info = code < 0 ? code + {STEPS} : code;"
 
 EIGH = f"""
-void (*syevd_S)(const char *, const char *, const int *, T *, const int *, T *, T *, const int *, int *,
-                const int *, int *);
+EXTERN void (*syevd_S)(const char *, const char *, const int *, T *, const int *, T *, T *, const int *, int *,
+                       const int *, int *);
 static void eigh_S(T *a, int n, T *w, T *info, T *work, int size, int *integers, int count, const char *job,
                    const char *part) {{
   int code;
@@ -25,8 +25,8 @@ static void eigh_S(T *a, int n, T *w, T *info, T *work, int size, int *integers,
 }}"""
 
 SVD = f"""
-void (*gesdd_S)(const char *, const int *, const int *, T *, const int *, T *, T *, const int *, T *, const int *, T *,
-                const int *, int *, int *);
+EXTERN void (*gesdd_S)(const char *, const int *, const int *, T *, const int *, T *, T *, const int *, T *,
+                       const int *, T *, const int *, int *, int *);
 static void svd_S(T *a, int m, int n, T *s, T *info, T *u, int us, T *v, int vs, int rows, T *work, int size,
                   int *integers, const char *job) {{
   int code;
@@ -41,7 +41,7 @@ static void svd_S(T *a, int m, int n, T *s, T *info, T *u, int us, T *v, int vs,
 }}"""
 
 REFLECT = """
-void (*geqrf_S)(const int *, const int *, T *, const int *, T *, T *, const int *, int *);
+EXTERN void (*geqrf_S)(const int *, const int *, T *, const int *, T *, T *, const int *, int *);
 static void reflect_S(T *a, int m, int n, T *tau, T *work, int size) {  // R, and the reflectors whose product is Q
   int code;
   set_mode(mode_);
@@ -50,7 +50,7 @@ static void reflect_S(T *a, int m, int n, T *tau, T *work, int size) {  // R, an
 }"""
 
 MULTIPLY_REFLECTORS = """
-void (*orgqr_S)(const int *, const int *, const int *, T *, const int *, T *, T *, const int *, int *);
+EXTERN void (*orgqr_S)(const int *, const int *, const int *, T *, const int *, T *, T *, const int *, int *);
 static void multiply_reflectors_S(T *a, int m, int n, int k, T *tau, T *work, int size) {
   int code;
   set_mode(mode_);
@@ -59,8 +59,8 @@ static void multiply_reflectors_S(T *a, int m, int n, int k, T *tau, T *work, in
 }"""
 
 SOLVE_LEAST = """
-void (*gelsy_S)(const int *, const int *, const int *, T *, const int *, T *, const int *, int *, const T *, int *, T *,
-                const int *, int *);
+EXTERN void (*gelsy_S)(const int *, const int *, const int *, T *, const int *, T *, const int *, int *, const T *,
+                       int *, T *, const int *, int *);
 static void solve_least_S(T *a, int m, int n, T *b, int k, int rows, T *rank, T bound, T *work, int size, int *order) {
   int code, found = 0;
   for (int i = 0; i < n; ++i) order[i] = 0;

@@ -123,6 +123,6 @@ def _valid(name: str, kind: str, scalar: str) -> str:
 
 def gemm(kind: str, scalar: str) -> str:
     """Declare a pointer to torch's matrix product, set when the kernel is loaded."""
-    matrix = f"const {kind} *, const int *"
-    sizes = "const char *, const char *, const int *, const int *, const int *"
-    return f"void (*gemm_{kind})({sizes}, const {kind} *, {matrix}, {matrix}, const {kind} *, {kind} *, const int *);"
+    sizes, number = "const char *, const char *, const int *, const int *, const int *", f"const {kind} *"
+    matrix = f"{number}, const int *"
+    return f"EXTERN void (*gemm_{kind})({sizes}, {number}, {matrix}, {matrix}, {number}, {kind} *, const int *);"
