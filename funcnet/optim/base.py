@@ -21,6 +21,7 @@ from torch import Tensor
 from funcnet import tree
 from funcnet.reprs import Call, shows_call
 from funcnet.tree import Tree
+from funcnet.tree.elementwise import map_columns
 from funcnet.tree.nodes import map_fitting
 
 T = TypeVar("T")
@@ -136,7 +137,8 @@ def apply_updates(params: T, updates: Updates) -> T:
         >>> fn.optim.apply_updates({"w": torch.tensor(1.0), "n": 3}, {"w": torch.tensor(0.5), "n": None})
         {'w': tensor(1.5000), 'n': 3}
     """
-    return map_fitting("optim.apply_updates", _apply, params, updates)
+    found = map_columns(_sum, params, updates)
+    return map_fitting("optim.apply_updates", _apply, params, updates) if found is None else found
 
 
 def incremental_update(new_tensors: Params, old_tensors: Params, step_size: Scalar) -> Params:
@@ -283,6 +285,15 @@ def _update_on_pairs(
 def _apply(param: Any, update: Tensor | None) -> Any:
     if update is None:
         return param
-    if not tree.is_inexact(param) or update.shape != param.shape:
-        raise TypeError("an update must be like its parameter; the update of a leaf that is not trained is None")
+    if not tree.is_inexact(param):
+        raise TypeError(_UNLIKE)
+    return _sum(param, update)
+
+
+def _sum(param: Tensor, update: Tensor) -> Tensor:
+    if update.shape != param.shape:
+        raise TypeError(_UNLIKE)
     return as_dtype(param + update, param.dtype)
+
+
+_UNLIKE = "an update must be like its parameter; the update of a leaf that is not trained is None"

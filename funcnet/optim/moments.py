@@ -1,10 +1,14 @@
 """Moving averages of gradients and of their squares, as used by Adam and related optimizers."""
 
+from collections.abc import Callable
+from functools import cache, partial
+
 import torch
 from torch import Tensor
 
 from funcnet import tree
 from funcnet.optim.base import Params, Scalar, Updates, accumulator, as_dtype, cast, floating
+from funcnet.tree.elementwise import map_elementwise
 
 
 def zeros(params: Params, dtype: torch.dtype | None = None) -> Params:
@@ -26,19 +30,34 @@ def at_least(params: Params, dtype: torch.dtype | None) -> Params:
 
 def first(updates: Updates, mean: Params, decay: Scalar) -> Params:
     """Update a mean of gradients: decay m + (1 - decay) g, in the dtype of m; unchanged where g is None."""
-    return tree.map(lambda m, g: m if g is None else _toward(m, as_dtype(g, m.dtype), decay), mean, updates)
+    return map_elementwise(lambda m, g: m if g is None else toward(m, g, decay), mean, updates)
 
 
 def second(updates: Updates, mean: Params, decay: Scalar) -> Params:
     """Update a mean of squared gradients: decay v + (1 - decay) g², in the dtype of v."""
-    return tree.map(lambda v, g: v if g is None else _toward(v, _square(as_dtype(g, v.dtype)), decay), mean, updates)
+    return map_elementwise(lambda v, g: v if g is None else toward_square(v, g, decay), mean, updates)
+
+
+def toward(old: Tensor, new: Tensor, decay: Scalar) -> Tensor:
+    """Update the mean of one leaf."""
+    return torch.lerp(old, as_dtype(new, old.dtype), cast(1 - decay, old))
+
+
+def toward_square(old: Tensor, new: Tensor, decay: Scalar) -> Tensor:
+    """Update the mean square of one leaf."""
+    new = as_dtype(new, old.dtype)
+    return torch.lerp(old, new * new, cast(1 - decay, old))
 
 
 def unbias(mean: Params, decay: Scalar, count: Tensor) -> Params:
     """Divide a mean that started from zero by the sum of its weights: m / (1 - decay^t)."""
-    dtypes = dict.fromkeys(leaf.dtype for leaf in tree.leaves(mean))
-    weights = {dtype: bias_weight(decay, count, dtype) for dtype in dtypes}
-    return tree.map(lambda m: m / weights[m.dtype], mean)
+    return map_elementwise(unbiasing(decay, count), mean)
+
+
+def unbiasing(decay: Scalar, count: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return `unbias` as a function of one leaf."""
+    weight = cache(partial(bias_weight, decay, count))
+    return lambda m: m / weight(m.dtype)
 
 
 def bias_weight(decay: Scalar, count: Tensor, dtype: torch.dtype) -> Tensor:
@@ -49,13 +68,10 @@ def bias_weight(decay: Scalar, count: Tensor, dtype: torch.dtype) -> Tensor:
 
 def lookahead_mean(updates: Updates, mean: Params, decay: Scalar, count: Tensor) -> Params:
     """Return Nesterov's unbiased mean: decay m / (1 - decay^(t+1)) + (1 - decay) g / (1 - decay^t)."""
-    ahead, now = unbias(mean, decay, count + 1), unbias(updates, decay, count)
-    return tree.map(lambda g, m: decay * m + (1 - decay) * g, now, ahead)
+    return map_elementwise(looking_ahead(decay, count), updates, mean)
 
 
-def _toward(old: Tensor, new: Tensor, decay: Scalar) -> Tensor:
-    return torch.lerp(old, new, cast(1 - decay, old))
-
-
-def _square(x: Tensor) -> Tensor:
-    return x * x
+def looking_ahead(decay: Scalar, count: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return `lookahead_mean` as a function of the update and the mean of one leaf."""
+    ahead, now = unbiasing(decay, count + 1), unbiasing(decay, count)
+    return lambda g, m: decay * ahead(m) + (1 - decay) * now(g)

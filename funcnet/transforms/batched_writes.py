@@ -131,7 +131,15 @@ class _Mode(TorchFunctionMode):
         raise NotImplementedError
 
 
+_CHANGED = {*CORRECTED, Tensor.__getitem__}  # by _Corrected, or seen by Views
+
+
 class _Corrected(_Mode):
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.views.is_used and func not in _CHANGED and not _torch.is_function_call(func):  # as mostly
+            return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
+
     def replaced(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         rule = func if "out" in kwargs else CORRECTED.get(func, func)  # torch refuses out=, so that f runs again
         return rule(*_with_modes(func, args), **kwargs)

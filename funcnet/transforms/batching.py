@@ -116,7 +116,8 @@ class Vmap(Shown, Generic[P, R]):
         dims = argument_axes(self.in_dims, arguments)
         size = common_size(arguments, dims, self.axis_size)
         inputs, results = Flattener(), _Results(self.out_dims)
-        tensors = inputs.take(*tree.flatten(arguments), [dim is not None for dim in dims])
+        leaves, structure = tree.flatten(arguments)
+        tensors = inputs.take(leaves, structure, [dim is not None for dim in dims])
         in_dims = _mapped(dims)
         if not tensors or self.axis_name is not None:
             tensors, in_dims = (*tensors, torch.arange(size)), (*in_dims, 0)
@@ -129,7 +130,7 @@ class Vmap(Shown, Generic[P, R]):
         if not torch.compiler.is_compiling():  # which cannot trace the wrapping of a partial
             update_wrapper(flat, self.f)
         batched = vmap_with_buffers(flat, in_dims)
-        with Pure("vmap", self.f, arguments):
+        with Pure("vmap", self.f, leaves):
             try:
                 return results.join(starmap(batched, _chunks(tensors, in_dims, size, self.chunk_size)), size)
             except IndexError:
@@ -202,7 +203,9 @@ def axes(name: str, dims: Any, values: Tree) -> list[int | None]:
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
     leaves = tree.leaves(values)
     pairs = enumerate(zip(leaves, _spread(name, dims, values, len(leaves)), strict=True))
-    return [_axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs]
+    return [
+        None if dim is None else _axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs
+    ]
 
 
 def _spread(name: str, dims: Any, values: Tree, count: int) -> list[Any]:
@@ -251,9 +254,9 @@ def _and_size(given: int | None) -> str:
 
 
 def _axis(name: str, leaf: Any, dim: Any, place: Callable[[], str]) -> int | None:
-    if not (dim is None or isinstance(dim, int)):
+    if not isinstance(dim, int):
         raise TypeError(f"vmap: at {place()}: expected {name} to be an int or None, got {dim!r}.")
-    if dim is None or not isinstance(leaf, Tensor):
+    if not isinstance(leaf, Tensor):
         return None
     count = leaf.ndim + (name == "out_dims")
     if name == _KEYWORDS and not leaf.ndim:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from funcnet.tree.elementwise import map_columns
 from funcnet.tree.flattening import Tree, leaves
 from funcnet.tree.nodes import is_inexact, map_fitting, partition
 
@@ -96,4 +97,7 @@ def _zero() -> Tensor:
 
 
 def _arithmetic(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    found = map_columns(f, tree, *rest)
+    if found is not None:
+        return found
     return map_fitting(operation, lambda leaf, *others: f(leaf, *others) if is_inexact(leaf) else leaf, tree, *rest)

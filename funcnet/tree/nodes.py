@@ -41,7 +41,7 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree, is_leaf: Callable[[Any],
     if is_leaf is None:
         return map_as("tree.map", f, tree, *rest)
     first, spec = flatten(tree, is_leaf)
-    columns = [_align("tree.map", spec, tree, other) for other in rest]
+    columns = [align("tree.map", spec, tree, other) for other in rest]
     return spec.unflatten(f(*row) for row in zip(first, *columns, strict=True))
 
 
@@ -51,7 +51,7 @@ def map_as(operation: str, f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tr
         first, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
     except RecursionError as error:
         raise too_deep() from error
-    columns = [_align(operation, spec, tree, other) for other in rest]
+    columns = [align(operation, spec, tree, other) for other in rest]
     return spec.unflatten(None if row[0] is None else f(*row) for row in zip(first, *columns, strict=True))
 
 
@@ -173,7 +173,7 @@ def combine(*trees: Tree) -> Tree:
     if not trees:
         raise ValueError("tree.combine: expected at least one tree, got none.")
     flat, spec = optree.tree_flatten(trees[0], none_is_leaf=True, namespace=NAMESPACE)
-    columns = [flat, *(_align("tree.combine", spec, trees[0], other) for other in trees[1:])]
+    columns = [flat, *(align("tree.combine", spec, trees[0], other) for other in trees[1:])]
     return spec.unflatten(next((x for x in row if x is not None), None) for row in zip(*columns, strict=True))
 
 
@@ -269,7 +269,7 @@ def ravel(tree: Tree) -> tuple[Tensor, Callable[[Tensor], Tree]]:
     return torch.cat([leaf.reshape(-1) for leaf in tensors]), unravel
 
 
-def _align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any]:
+def align(operation: str, spec: Structure, tree: Tree, other: Tree) -> list[Any]:
     """Flatten `other` down to the leaves of `tree`; where `tree` is None, `other` may hold anything."""
     try:
         return spec.flatten_up_to(other)

@@ -1,12 +1,11 @@
 """Adam and its close variants: with decoupled weight decay, with Nesterov momentum."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from funcnet import tree
 from funcnet.optim import moments
 from funcnet.optim.base import (
     Count,
@@ -26,6 +25,7 @@ from funcnet.optim.transforms.combining import chain
 from funcnet.optim.transforms.masking import TreeOrFunction
 from funcnet.optim.transforms.scaling import scale_by_learning_rate
 from funcnet.reprs import shows_call
+from funcnet.tree.elementwise import map_several
 
 
 class ScaleByAdamState(NamedTuple):
@@ -209,19 +209,20 @@ def _adam_update(
     **extra: Any,
 ) -> tuple[Updates, ScaleByAdamState]:
     count = state.count + 1
-    mu, nu = moments.first(updates, state.mu, b1), moments.second(updates, state.nu, b2)
-    mean = moments.lookahead_mean(updates, mu, b1, count) if nesterov else mu
-    corrections = {
-        dtype: _corrections(count, 0.0 if nesterov else b1, b2, eps, eps_root, dtype)
-        for dtype in dict.fromkeys(leaf.dtype for leaf in tree.leaves(nu))
-    }
+    ahead = moments.looking_ahead(b1, count) if nesterov else None
+    corrections = cache(partial(_corrections, count, 0.0 if nesterov else b1, b2, eps, eps_root))
 
-    def direction(_: Tensor, m: Tensor, v: Tensor) -> Tensor:
-        ratio, epsilon, epsilon_root = corrections[v.dtype]
-        shifted = v if epsilon_root is None else v + epsilon_root
-        return m / torch.addcmul(epsilon, shifted.sqrt(), ratio)
+    def leaf(g: Tensor | None, m: Tensor, v: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        if g is None:
+            return None, m, v
+        m, v = moments.toward(m, g, b1), moments.toward_square(v, g, b2)
+        ratio, epsilon, epsilon_root = corrections(v.dtype)
+        root = torch.sqrt(v if epsilon_root is None else v + epsilon_root)
+        mean = m if ahead is None else ahead(g, m)
+        return mean / torch.addcmul(epsilon, root, ratio), m, v
 
-    return tree.map(direction, updates, mean, nu), ScaleByAdamState(count, mu, nu)
+    updates, mu, nu = map_several(leaf, updates, state.mu, state.nu)
+    return updates, ScaleByAdamState(count, mu, nu)
 
 
 def _corrections(

@@ -25,6 +25,7 @@ from funcnet.optim.ranges import check_not_negative, check_rate
 from funcnet.optim.states import with_state
 from funcnet.optim.transforms.masking import TreeOrFunction, masked
 from funcnet.reprs import shows_call
+from funcnet.tree.elementwise import map_elementwise
 
 
 class WeightDecaySchedule(NamedTuple):
@@ -100,7 +101,7 @@ def add_noise(
 
 def _decay(updates: Updates, params: Params | None, *, weight_decay: Scalar) -> Updates:
     params = need_params("add_decayed_weights", params, updates)
-    return tree.map(lambda g, p: g + cast(weight_decay, p) * p, updates, params)
+    return map_elementwise(lambda g, p: g + cast(weight_decay, p) * p, updates, params)
 
 
 def _decay_init(params: Params) -> WeightDecaySchedule:

@@ -27,6 +27,7 @@ from funcnet.optim.base import (
 from funcnet.optim.ranges import check_finite, check_not_negative, check_rate
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
+from funcnet.tree.elementwise import map_elementwise
 
 
 class ScaleByScheduleState(NamedTuple):
@@ -222,7 +223,7 @@ def _schedule_update(
     **extra: Any,
 ) -> tuple[Updates, ScaleByScheduleState]:
     step_size = step_size_fn(state.count)
-    updates = tree.map(lambda g: cast(sign * step_size, g) * g, updates)
+    updates = map_elementwise(lambda g: cast(sign * step_size, g) * g, updates)
     return updates, next_schedule(state, step_size)
 
 

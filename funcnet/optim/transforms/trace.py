@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from funcnet import tree
 from funcnet.optim.base import GradientTransformation, Params, Scalar, Updates, as_dtype
 from funcnet.optim.moments import zeros
 from funcnet.optim.ranges import check_fraction
 from funcnet.optim.states import with_state
 from funcnet.reprs import shows_call
+from funcnet.tree.elementwise import map_elementwise
 
 
 class TraceState(NamedTuple):
@@ -58,6 +58,6 @@ def _trace_update(
     def onward(m: Tensor, g: Tensor | None) -> Tensor:
         return m if g is None else as_dtype(g + decay * m, m.dtype)
 
-    after = tree.map(onward, state.trace, updates)
-    updates = tree.map(lambda g, m: g + decay * m if nesterov else m, updates, after)
+    after = map_elementwise(onward, state.trace, updates)
+    updates = map_elementwise(lambda g, m: g + decay * m if nesterov else m, updates, after)
     return updates, TraceState(after)
