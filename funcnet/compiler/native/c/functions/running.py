@@ -16,7 +16,7 @@ def _running(name: str, comparison: str) -> Callable[[str, str], str]:
         shifts = [1 << i for i in range(width.bit_length() - 1)]
         steps = "".join(_step("x", (max(i - shift, 0) for i in range(width)), wins) for shift in shifts)
         return f"""static inline T running_{name}_S(T x, T before) {{
-#if __has_builtin(__builtin_shufflevector)
+#if HAS(__builtin_shufflevector)
   T y;
   __typeof__(x < x) m;{steps}{_step("before", [width - 1] * width, wins)}
 #else
