@@ -21,22 +21,9 @@ aten = torch.ops.aten
 _MOST = 1 << 22  # bytes that one loop saves, or those of a block of lanes
 _LANES = 16  # about, in a block
 _VIEWS = {"view", "expand", "unsqueeze", "squeeze", "permute", "clone"}  # of all elements of the first argument
-_CHEAP = _VIEWS | {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "neg",
-    "abs",
-    "where",
-    "cat",
-    "full",
-    "_to_copy",
-    "select",
-    "slice",
-    "flip",
-}
-_CHEAP |= {"eq", "ne", "lt", "le", "gt", "ge", "amax", "amin", "maximum", "minimum", "relu", "sum", "slice_scatter"}
+_CHEAP = _VIEWS | {"cat", "full", "_to_copy", "select", "slice", "slice_scatter", "flip"}
+_CHEAP |= {"add", "sub", "mul", "div", "neg", "abs", "where", "relu", "sum", "amax", "amin", "maximum", "minimum"}
+_CHEAP |= {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
 def save(block: Block, *, lanes: bool) -> bool:
