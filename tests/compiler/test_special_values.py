@@ -183,3 +183,13 @@ def test_functions_of_mathematical_physics(dtype: torch.dtype) -> None:
         for name, got, want in zip(names, run(x), f(x), strict=True):
             torch.testing.assert_close(got, want, rtol=30 * torch.finfo(dtype).eps, atol=0, equal_nan=True, msg=name)
             assert torch.equal(got.signbit() & ~want.isnan(), want.signbit() & ~want.isnan()), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bessel_functions_of_the_largest_numbers(dtype: torch.dtype) -> None:
+    """Their reciprocals are denormal, which kernels flush to zero."""
+    most = torch.finfo(dtype).max
+    x = torch.tensor([most, -most, most / 2, -most / 3], dtype=dtype)
+    f = lambda x: [getattr(torch.special, name)(x) for name in ("i0", "i0e", "i1", "i1e")]  # noqa: E731
+    torch.testing.assert_close(fn.jit(f, backend="native")(x), f(x))
+    torch.testing.assert_close(fn.jit(fn.vmap(f), backend="native")(x), f(x))

@@ -1,6 +1,7 @@
 """C texts of the modified Bessel functions of the first kind of orders 0 and 1, in the notation of `definitions`.
 
 For a = |x| up to 8 they are a polynomial in a², times a for order 1; above, exp(a) / sqrt(a) times one in 16 / a - 1.
+For the largest a, 1 / a is denormal, hence zero, but 1 / sqrt(a), whose square it is, is not.
 The functions whose names end in e are divided by exp(a). As in ATen, the others are NaN at infinities,
 and those of order 1 are 0.0 at -0.0.
 
@@ -76,9 +77,9 @@ def _text(name: str, order: int, scalar: str, *, is_scaled: bool) -> str:
     return f"""
 static INLINED T {name}_S(T y) {{
   const T a = abs_S(y), x = {"-" if is_scaled else ""}a, t = a * a, t2 = t * t; REDUCE
-  const T i = K(1.0) / a, v = fma_S(i, K(16.0), K(-1.0)), v2 = v * v, small = {small}, large = {large};
+  const T u = K(1.0) / sqrt_S(a), v = fma_S(u * u, K(16.0), K(-1.0)), v2 = v * v, small = {small}, large = {large};
   const T r2 = r * r, p = fma_S(r2, {exponential(2, scalar)}, r);
-  const T m = sel_S(a < K(8.0), small{" * a" if order else ""}, sqrt_S(i) * large), product = fma_S(m, p, m);
+  const T m = sel_S(a < K(8.0), small{" * a" if order else ""}, u * large), product = fma_S(m, p, m);
   const I h = n >> 1;
   const T value = {result};
   return {"sel_S(y < K(0.0), -value, value)" if order else "value"};
