@@ -51,10 +51,10 @@ def map_several(f: Callable[..., tuple[Any, ...]], tree: Tree, *rest: Tree) -> t
     """
     first, spec = _flatten(tree)
     columns = [first, *(align("tree.map", spec, tree, other) for other in rest)]
-    found = None if _is_observed() else _by_columns(f, columns)
+    found: Sequence[Sequence[Any]] | None = None if _is_observed() else _by_columns(f, columns)
     if found is None:
         rows = [f(*row) for row in zip(*columns, strict=True)]
-        found = list(zip(*rows, strict=True)) or [()] * len(columns)
+        found = [*zip(*rows, strict=True)] or columns
     return tuple(_rebuilt(spec, leaves, like) for leaves, like in zip(found, (tree, *rest), strict=True))
 
 
