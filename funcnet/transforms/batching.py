@@ -203,9 +203,7 @@ def axes(name: str, dims: Any, values: Tree) -> list[int | None]:
     dims = tuple(dims) if name == "in_dims" and isinstance(dims, list) else dims
     leaves = tree.leaves(values)
     pairs = enumerate(zip(leaves, _spread(name, dims, values, len(leaves)), strict=True))
-    return [
-        None if dim is None else _axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs
-    ]
+    return [None if dim is None else _axis(name, leaf, dim, partial(_place, values, i)) for i, (leaf, dim) in pairs]
 
 
 def _spread(name: str, dims: Any, values: Tree, count: int) -> list[Any]:
