@@ -284,23 +284,3 @@ def test_a_row_out_of_range_is_an_error() -> None:
         with pytest.raises(IndexError, match="out of the range"):
             jit(f, backend="native")(x, rows)
         assert torch.equal(jit(f, backend="native")(x, rows % 5), f(x, rows % 5))
-
-
-def test_masked_scatter_of_single_elements() -> None:
-    x, mask, source = rand(3), rand(3) > 0.5, rand(3, 2)
-    each = fn.vmap(lambda *args: args[0].masked_scatter(*args[1:]))
-    assert torch.equal(jit(each, backend="eager")(x, mask, source), torch.where(mask, source[:, 0], x))
-
-
-def test_masked_scatter() -> None:
-    x, mask, source = rand(3, 4), rand(2, 3, 4) > 0.5, rand(2, 13)
-    f = x.masked_scatter
-    wide = torch.tensor([True, False, True, True])
-    slopes = fn.grad(lambda source: (f(mask[0], source).square() + f(wide, source).sin()).sum())
-    compiled = jit(lambda mask, source: (f(mask, source), slopes(source)), backend="native")
-    assert not compiled.explain(mask[0], source[0]).calls
-    torch.testing.assert_close(compiled(mask[0], source[0]), (f(mask[0], source[0]), slopes(source[0])))
-    want = torch.stack([*map(f, mask, source)])
-    torch.testing.assert_close(jit(fn.vmap(f), backend="native")(mask, source), want)
-    with pytest.raises(RuntimeError, match="Number of elements of source < number of ones in mask"):
-        jit(f)(mask[0] | True, source[0, :5])
