@@ -7,9 +7,9 @@ from torch import Tensor
 
 from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, check_positive
 from funcnet.random.basic import exponential, normal, uniform
-from funcnet.random.generator import draw, halves, signs
+from funcnet.random.generator import draw, halves
 from funcnet.random.special import log
-from funcnet.random.units import sample
+from funcnet.random.units import sample, signs
 
 f32 = torch.float32
 

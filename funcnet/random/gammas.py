@@ -14,11 +14,11 @@ from funcnet.random.arguments import Key, Scalar, Shape, as_sizes, broadcast, ch
 from funcnet.random.basic import exponential, normal
 from funcnet.random.compiled import by_counter
 from funcnet.random.gamma_derivative import with_derivative
-from funcnet.random.generator import PAIRS, draw_at, halves, signs, split, split_each
+from funcnet.random.generator import PAIRS, draw_at, halves, split, split_each
 from funcnet.random.integers import rademacher
 from funcnet.random.loops import Carry, repeat_while
 from funcnet.random.special import log
-from funcnet.random.units import as_normal, normal_each, unit_at, unit_each
+from funcnet.random.units import as_normal, normal_each, signs, unit_at, unit_each
 
 f32 = torch.float32
 

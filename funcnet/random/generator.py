@@ -56,8 +56,6 @@ def _join64(x: Tensor, y: Tensor) -> Tensor:
 PAIRS = Source("pairs", torch.int32, 2, lambda x, y: torch.stack((x, y), -1))
 WORDS32 = Source("words32", torch.int32, 1, torch.bitwise_xor)
 WORDS64 = Source("words64", torch.int64, 1, _join64)
-SIGN32 = Source("sign32", torch.int32, 1, lambda x, y: (x ^ y) >> 31 | 1)  # 1 or -1
-SIGN64 = Source("sign64", torch.int64, 1, lambda x, y: x.to(torch.int64) >> 31 | 1)
 UNIT32 = Source("unit32", torch.float32, 1, _unit32)  # multiples of 2^-23 in [0, 1)
 UNIT64 = Source("unit64", torch.float64, 1, _unit64)  # multiples of 2^-52 in [0, 1)
 SYMMETRIC32 = Source("symmetric32", torch.float32, 1, lambda x, y: 2 * _unit32(x, y) - (1 - 2.0**-24))  # in (-1, 1)
@@ -120,11 +118,6 @@ def halves(key: Key) -> tuple[Tensor, ...]:
     """Split a key that has been checked into the two of split(key), in half the time."""
     library = native.library(key)
     return (_native(library, PAIRS, key, 0, 2) if library else split(key)).unbind()
-
-
-def signs(dtype: torch.dtype) -> Source:
-    """Return the source of 1 and -1 for numbers of a dtype."""
-    return SIGN64 if dtype.itemsize == 8 else SIGN32
 
 
 def fold_in(key: Key, data: int | Tensor) -> Key:

@@ -8,9 +8,9 @@ from torch import Tensor
 from funcnet.random import native
 from funcnet.random.arguments import INTEGERS, Key, Scalar, Shape, broadcast, cast, check_dtype, check_key, describe
 from funcnet.random.basic import uniform
-from funcnet.random.generator import WORD, WORDS32, WORDS64, draw, halves, signs
+from funcnet.random.generator import WORD, WORDS32, WORDS64, draw, halves
 from funcnet.random.special import log
-from funcnet.random.units import sample
+from funcnet.random.units import sample, signs
 
 _SIGN = -(1 << 63)
 

@@ -18,6 +18,8 @@ FLOATS: dict[torch.dtype, tuple[Source, Callable[[Tensor], Tensor]]] = {
     torch.float16: (WORDS32, lambda word: ((word >> 6) & 1023).to(torch.float16) * 2.0**-10),
     torch.bfloat16: (WORDS32, lambda word: ((word >> 1) & 127).to(torch.bfloat16) * 2.0**-7),
 }
+SIGN32 = Source("sign32", torch.int32, 1, lambda x, y: (x ^ y) >> 31 | 1)  # 1 or -1
+SIGN64 = Source("sign64", torch.int64, 1, lambda x, y: x.to(torch.int64) >> 31 | 1)
 SYMMETRIC = {torch.float32: SYMMETRIC32, torch.float64: SYMMETRIC64}
 
 
@@ -28,6 +30,11 @@ def sample(
     check_dtype(operation, dtype, FLOATS)
     source, scale = FLOATS[dtype]
     return draw(operation, key, shape, source, lambda numbers, *rest: f(scale(numbers), *rest), dtype, **parameters)
+
+
+def signs(dtype: torch.dtype) -> Source:
+    """Return the source of 1 and -1 for numbers of a dtype."""
+    return SIGN64 if dtype.itemsize == 8 else SIGN32
 
 
 def unit_each(keys: Tensor, dtype: torch.dtype) -> Tensor:
