@@ -17,6 +17,7 @@ from funcnet.tree.flattening import NAMESPACE, Structure, Tree
 from funcnet.tree.nodes import align, map_as
 
 _FEW = 8  # leaves for which a loop in Python takes less time
+_LARGE = 1 << 15  # elements per leaf for which the lists' results leave the cache
 _MOST = 1 << 18  # elements in a list: its intermediate results stay in a cache
 _is_cpu, _dtype, _requires_grad = map(operator.attrgetter, ("is_cpu", "dtype", "requires_grad"))
 _EXACT = (torch.float32, torch.float64)  # where a Python number is rounded to the dtype before it is multiplied
@@ -143,6 +144,8 @@ def _rebuilt(spec: Structure, leaves: Sequence[Any], like: Tree) -> Tree:
 def _by_columns(f: Callable[..., tuple[Any, ...]], columns: Sequence[list[Any]]) -> list[list[Tensor]] | None:
     """Return the columns of f's results; None if f must be called leaf by leaf."""
     if len(columns[0]) < _FEW or not all(map(_is_plain, columns)):
+        return None
+    if sum(map(Tensor.numel, columns[0])) > _LARGE * len(columns[0]):
         return None
     parts = [f(*(Column(column[part]) for column in columns)) for part in _parts(columns[0])]
     return [[leaf for part in column for leaf in part.tensors] for column in zip(*parts, strict=True)]
