@@ -28,6 +28,7 @@ from funcnet._torch.modes import (
     without_torch_function,
 )
 from funcnet._torch.operations import (
+    OF_LISTS,
     Operation,
     Overloads,
     assert_async,
@@ -77,6 +78,7 @@ from funcnet._torch.transformations import (
 
 __all__ = [
     "NO_LEVEL",
+    "OF_LISTS",
     "DispatchMode",
     "Operation",
     "Overloads",

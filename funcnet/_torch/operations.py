@@ -19,6 +19,14 @@ assert_async = torch._assert_async
 is_all_true = torch._is_all_true
 multi_margin_loss = torch._C._nn.multi_margin_loss
 multilabel_margin_loss = torch._C._nn.multilabel_margin_loss
+OF_LISTS: dict[Any, Callable[..., Any]] = {  # the same operations on the tensors of a list
+    torch.add: torch._foreach_add,
+    torch.div: torch._foreach_div,
+    torch.lerp: torch._foreach_lerp,
+    torch.mul: torch._foreach_mul,
+    torch.sqrt: torch._foreach_sqrt,
+    torch.sub: torch._foreach_sub,
+}
 
 
 def is_composite(operation: OpOverload) -> bool:

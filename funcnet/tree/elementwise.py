@@ -95,20 +95,10 @@ class Column:
     __radd__, __rmul__ = __add__, __mul__
 
 
-_FOREACH: dict[Any, Callable[..., Any]] = {
-    torch.add: torch._foreach_add,
-    torch.div: torch._foreach_div,
-    torch.lerp: torch._foreach_lerp,
-    torch.mul: torch._foreach_mul,
-    torch.sqrt: torch._foreach_sqrt,
-    torch.sub: torch._foreach_sub,
-}
-
-
 def _run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Column:
     """Run an operation of torch on the tensors of all columns."""
     parts = [arg.tensors if isinstance(arg, Column) else arg for arg in args]
-    each = _FOREACH.get(function)
+    each = _torch.OF_LISTS.get(function)
     if each is not None and not kwargs and isinstance(args[0], Column) and not _has_weights(function, args):
         return Column(each(*parts))
     count = next(len(arg.tensors) for arg in args if isinstance(arg, Column))
