@@ -16,6 +16,8 @@ PAGES = "the copy is as fast as memcpy; each call's result is new memory, whose 
 START = "most of it is the start of the C compiler and of the linker"
 LOOPS = "the C compiler optimises the loops for longer than XLA"
 
+TURNED = "XLA's product with a transposed matrix of this size takes two thirds of the time"
+
 CAUSES = {
     "log10": "the error is at most 0.7 ulp, that of XLA 2.7",
     "erfc": "the error is at most 0.51 ulp, that of XLA 9",
@@ -27,6 +29,10 @@ CAUSES = {
     "gradient of cross entropy": "each row is read by five loops, and exponentials are computed twice: the backward "
     "rule of log_softmax has its result only",
     "concatenate": PAGES,
+    "1024-4096-4096, batch 64": TURNED,
+    "1024-1024-1024, batch 64": TURNED,
+    "chain of 5,000": "the text has a line per operation, and the C compiler reads and optimises each",
+    "width, batch 64": "33 columns take three vectors, 32 take two",
     "nets of 16-32-4": "the last lanes are padded to a whole vector",
     "net of 2 layers of 10": START,
     **{f"net of {n} layers of 10": LOOPS for n in (9, 33, 65)},
