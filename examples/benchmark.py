@@ -170,31 +170,33 @@ def nets_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
 
 def calls_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     """Return tables of the costs of first calls, random numbers and steps of Adam, and the memory of ensembles."""
+    of_adam = [adam_row(args)]
     return [
         report.table(["first call, s", "cold", "from the disk", "goals"], first_calls(args.seed)),
         report.table(
             ["first calls of a process, s", "import torch", "itself", "x + 1", "training"], startup_rows(args, jax)
         ),
         report.table(["draw, ms", "jit", "JAX", "jit/JAX"], [normals(args, jax)]),
-        report.table(
-            ["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], [adam_row(args)]
-        ),
+        report.table(["one step of Adam, ms", "jit", "eager", "torch.optim", "jit to it", "eager to it"], of_adam),
         report.table(
             ["one step of decayed state, µs", "alive", "half dead", "JAX, half dead", "to alive", "to JAX"],
             [decayed_row(name, args, jax) for name in decayed.OPTIMIZERS],
         ),
         report.table(["ms by number of threads", "1", "2", "ratio"], threads.table(args.rounds)),
         report.table(["memory, MiB", "peak", "needed", "beside"], memory_rows(1_001 if args.quick else 10_001)),
+        *with_rows(MISSED, rows.missed_ratios(of_adam, adam.CAUSES)),
     ]
 
 
 def curvature_part(args: argparse.Namespace, jax: Jax | None) -> list[Any]:
     """Return tables of the costs of per-example gradients and curvature, at a batch of 256."""
+    ratios_of_two = curvature.ratio_rows(args)
     return [
-        report.table(["net", "what", "ms", "of ms", "ratio"], curvature.ratio_rows(args)),
+        report.table(["net", "what", "ms", "of ms", "ratio"], ratios_of_two),
         report.table(
             ["memory, MiB", "examples", "at once", "result", "beside"], curvature.memory_rows(), title="784-512-10"
         ),
+        *with_rows(MISSED, rows.missed_ratios(ratios_of_two, curvature.CAUSES, of=1)),
     ]
 
 

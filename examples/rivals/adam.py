@@ -9,6 +9,7 @@ from torch import Tensor
 import funcnet as fn
 
 LEAVES, SIZE, RATE = 200, 1_000, 1e-3
+CAUSES = {f"{LEAVES} leaves of {SIZE:,}": "a step makes new tensors, torch.optim overwrites those of the last step"}
 Step = Callable[[], object]
 
 

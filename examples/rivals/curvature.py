@@ -102,6 +102,9 @@ RATIOS = [
     ("jitted hvp", "jitted gradient", "≤2.5", ""),
 ]
 
+RULES = "batching rules that torch lacks are looked up in Python at each operation"
+CAUSES = {"vmap(grad) / torch.func's": RULES, "per-example gradients / by hand": RULES}
+
 
 def ratio_rows(options: Any) -> list[list[str]]:
     """Let the contestants take turns; return medians of times and of ratios."""

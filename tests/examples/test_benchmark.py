@@ -11,7 +11,7 @@ import funcnet as fn
 from funcnet import tree
 
 sys.path.insert(0, str(EXAMPLES))
-from rivals import rows, startup, threads, workloads
+from rivals import curvature, rows, startup, threads, workloads
 
 LOOSE = {"bfloat16 x * x + x": 1e-2, "lgamma": 1e-4, "gradient of cross entropy": 1e-4, "product, 256": 1e-4}
 
@@ -64,6 +64,12 @@ def test_workloads_are_sorted_by_ratio_and_missed_goals_have_causes():
     ]
     assert rows.missed_jumps(series) == [["nets of 16-32-4", "1.7", "1.5", workloads.CAUSES["nets of 16-32-4"]]]
     assert rows.next_to_torch(found) == [["lgamma", "1", "2", "0.5"]]
+
+
+def test_missed_ratios_have_causes():
+    found = [["net", "a / b", "1.3 ≤1"], ["net", "c / d", "1.1 ≤1.2"], ["net", "e / f", "9 ≥10"], ["net", "g / h", "2"]]
+    assert rows.missed_ratios(found, {"a / b": "why"}, of=1) == [["a / b", "1.3", "1", "why"]]
+    assert {name for name, *_ in curvature.RATIOS} >= {name.split(" / ")[0] for name in curvature.CAUSES}
 
 
 @pytest.mark.slow
