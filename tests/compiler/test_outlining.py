@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from programs import train
+from deep_networks import deep, layers
 from tables import numbers
 from torch import Tensor
 from torch.testing import assert_close
@@ -33,24 +33,6 @@ def functions(f, *args) -> dict[str, int]:
 
 def sections(f, *args) -> int:
     return sum(name.endswith("_") for name in functions(f, *args))
-
-
-def layers(depth: int, *lanes: int) -> list[dict[str, Tensor]]:
-    leaves = iter(numbers(2 * depth, *lanes, 6, 6).float() / 3)
-    return [{"w": next(leaves), "b": next(leaves)[..., 0]} for _ in range(depth)]
-
-
-def deep(params: list[dict[str, Tensor]]) -> tuple[list[dict[str, Tensor]], Tensor]:
-    """Train a deep network for a few steps."""
-    x = numbers(4, 6).float()
-
-    def loss(params):
-        y = x
-        for layer in params:
-            y = torch.tanh(y @ layer["w"] + layer["b"])
-        return (y * y).mean()
-
-    return train(loss, params, 3, 0.1)
 
 
 def unrolled(steps: int):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from deep_networks import deep, layers
 from interrupts import interrupted
-from programs import train
 from tables import numbers
 from torch import Tensor
 
@@ -53,24 +53,6 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[list[str]]]:
 
     monkeypatch.setattr(toolchain, "_run", record)
     return ran
-
-
-def layers(depth: int, *lanes: int) -> list[dict[str, Tensor]]:
-    leaves = iter(numbers(2 * depth, *lanes, 6, 6).float() / 3)
-    return [{"w": next(leaves), "b": next(leaves)[..., 0]} for _ in range(depth)]
-
-
-def deep(params: list[dict[str, Tensor]]) -> tuple[list[dict[str, Tensor]], Tensor]:
-    """Train a deep network for a few steps."""
-    x = numbers(4, 6).float()
-
-    def loss(params):
-        y = x
-        for layer in params:
-            y = torch.tanh(y @ layer["w"] + layer["b"])
-        return (y * y).mean()
-
-    return train(loss, params, 3, 0.1)
 
 
 def mixed(x: Tensor) -> list[Tensor]:
