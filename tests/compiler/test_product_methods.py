@@ -37,12 +37,30 @@ def test_columns_of_a_large_right_matrix_are_packed_for_many_rows(rows, inner, c
     assert contractions.best(Contract(out, left, right), wins) is (Method.BLAS if is_large else method)
 
 
-@pytest.mark.parametrize("size, method", [(20, Method.WIDE), (40, Method.PANELS)])
+@pytest.mark.parametrize("size, method", [(20, Method.WIDE), (70, Method.PANELS)])
 def test_columns_of_a_transposed_right_matrix_are_packed(size: int, method: Method, monkeypatch) -> None:
     monkeypatch.setattr(target, "wins", lambda: False)
     specs = [spec_of(torch.ones(size, size))] * 2
     found = loops(trace(lambda tensors: [tensors[0] @ tensors[1].T], specs)).statements
     assert [each.method for each in found if isinstance(each, Contract)] == [method]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(2, 100, 300), (17, 40, 70), (32, 33, 32)])
+def test_few_rows_by_a_transposed_matrix_are_columns_of_the_transpose(
+    size: tuple[int, int, int], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "wins", lambda: False)
+    rows, inner, columns = size
+    a, b = rand(3, rows, inner, dtype=dtype), rand(columns, inner, dtype=dtype)
+    f = lambda tensors: [tensors[0][1] @ tensors[1].T, torch.einsum("brk,ck->brc", *tensors)]  # noqa: E731
+    found = [each for each in loops(trace(f, [spec_of(a), spec_of(b)])).statements if isinstance(each, Contract)]
+    assert found[0].out.shape == (columns, rows)
+    exchanged = jit(f, backend="native")([a, b])
+    monkeypatch.setattr(contractions, "_is_flat", lambda *_: False)
+    assert all(map(torch.equal, exchanged, jit(f, backend="native")([a, b])))
+    for got, want in zip(exchanged, f([a.double(), b.double()]), strict=True):
+        assert_close(got, want.to(dtype), rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(5, 1000, 64), (40, 300, 70)])

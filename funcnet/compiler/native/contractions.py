@@ -10,6 +10,8 @@ from funcnet.compiler.native.contract import Contract, Method
 from funcnet.compiler.native.loop_ir import LoopProgram, Nest, Statement, Store, rewrite
 from funcnet.compiler.native.target import Target
 
+_TERMS = 16  # least terms of a sum for which copies of the left matrix and of the result are cheap
+
 
 def choose(program: LoopProgram, target: Target) -> LoopProgram:
     """Choose the method of each product, and copy the operands that it needs dense."""
@@ -38,13 +40,38 @@ def best(product: Contract, target: Target) -> Method:
 
 
 def _chosen(statement: Statement, target: Target) -> Iterator[Statement]:
-    if isinstance(statement, Contract):
+    if not isinstance(statement, Contract):
+        yield statement
+    elif method(statement, target) is Method.PANELS and _is_flat(statement, target):
+        yield from _exchanged(statement, target)
+    else:
         copies: list[Nest] = []
         product = _with_operands(replace(statement, method=method(statement, target)), target, copies)
         yield from copies
         yield product
-    else:
-        yield statement
+
+
+def _is_flat(product: Contract, target: Target) -> bool:
+    """Tell whether a product with a transposed right matrix has few rows, which are fewer than columns."""
+    rows, columns = product.out.shape[-2:]
+    is_transposed = product.right.strides[-1] != 1 == product.right.strides[-2]
+    is_small = 2 * rows * product.out.dtype.itemsize <= target.panel
+    return is_transposed and is_small and 1 < rows <= columns and product.inner[0] >= _TERMS
+
+
+def _exchanged(product: Contract, target: Target) -> Iterator[Statement]:
+    """Compute the transpose of a product: its rows are dense, and its right matrix is small. Sums keep their order."""
+    *batch, rows, columns = product.out.shape
+    copies: list[Nest] = []
+    right, out = _dense(_transposed(product.left), copies), _temporary((*batch, columns, rows), product.out)
+    yield from copies
+    yield from _chosen(Contract(out, _transposed(product.right), right), target)
+    yield Nest(product.out.shape, [Store(product.out, _transposed(out))])
+
+
+def _transposed(view: View) -> View:
+    *batch, rows, columns = range(len(view.shape))
+    return view.permute((*batch, columns, rows))
 
 
 def _with_operands(product: Contract, target: Target, copies: list[Nest]) -> Contract:
