@@ -9,6 +9,7 @@ from torch import Tensor
 
 from funcnet import nn
 from funcnet.lax.incomplete_beta import betainc
+from funcnet.lax.special import zeta
 from funcnet.nn import logsumexp
 from funcnet.numpy.axes import Axis
 from funcnet.numpy.promotion import ArrayLike, as_tensor, floating, inexact, named
@@ -180,11 +181,6 @@ def gammainc(a: ArrayLike, x: ArrayLike) -> Tensor:
 def gammaincc(a: ArrayLike, x: ArrayLike) -> Tensor:
     """The upper regularised incomplete gamma function."""
     return torch.special.gammaincc(*floating("gammaincc", a, x))
-
-
-def zeta(x: ArrayLike, q: ArrayLike) -> Tensor:
-    """The Hurwitz zeta function: the sum of 1 / (k + q)^x for k = 0, 1, ..."""
-    return torch.special.zeta(*floating("zeta", x, q))
 
 
 def rel_entr(p: ArrayLike, q: ArrayLike) -> Tensor:
