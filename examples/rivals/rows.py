@@ -189,7 +189,7 @@ def missed_jumps(found: list[list[str]]) -> list[list[str]]:
 
 
 def missed_ratios(found: list[list[str]], causes: dict[str, str], of: int = 0) -> list[list[str]]:
-    """Return a row per last cell that misses its goal, such as "1.3 ≤1", with the cause of what a column names."""
+    """Return a row per goal that a last cell such as "1.3 ≤1" misses, with the cause; column `of` holds the names."""
     cells = [(row[of], *row[-1].split(" ≤")) for row in found if "≤" in row[-1]]
     return [[name, ratio, goal, causes.get(name, "")] for name, ratio, goal in cells if float(ratio) > float(goal)]
 

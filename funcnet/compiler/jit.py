@@ -69,7 +69,7 @@ def jit(
 
     A function that is jitted again, as by `jit(step)(...)` in a loop, uses the program of the last time if nothing has
     changed that the trace depends on, and a lambda or a transformation that is made again that of an equal one; an int
-    that differs is traced. So it is for functions that reach only Python, torch and this library, without callbacks.
+    that differs is traced. This holds if f reaches only plain Python, torch and this library, and has no callbacks.
 
     The native backend flushes denormal numbers to zeros of the same sign, as XLA does, in all of its threads and
     whatever the caller's mode is. Only large matrix products and other operations that torch computes run in that mode.
@@ -92,7 +92,7 @@ def jit(
             more than one step. An exception from the callback stops the run. True: a progress bar in a terminal, for
             runs of more than two seconds.
     Returns:
-        A callable with the arguments of f. Inside a transformation or your own torch function mode, or where torch's
+        A callable with the arguments of f. Inside a transformation or a torch function mode, or where torch's
         autograd is recording, it calls f itself. Its `explain(*args)` says which backend runs these arguments and why.
     Raises:
         ValueError: backend is not one of these names; or, at a call, a static argument is not hashable or has tensors.

@@ -136,7 +136,7 @@ _CHANGED = {*CORRECTED, Tensor.__getitem__}  # by _Corrected, or seen by Views
 
 class _Corrected(_Mode):
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not self.views.is_used and func not in _CHANGED and not _torch.is_function_call(func):  # as mostly
+        if not self.views.is_used and func not in _CHANGED and not _torch.is_function_call(func):  # most calls
             return func(*args, **(kwargs or {}))
         return super().__torch_function__(func, types, args, kwargs)
 

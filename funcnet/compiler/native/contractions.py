@@ -1,4 +1,7 @@
-"""Choose how matrix products are computed: in tiles, by vectors, from packed panels, or by torch's BLAS."""
+"""Choose how matrix products are computed: in tiles, by vectors, from packed panels, or by torch's BLAS.
+
+A product of few rows by a transposed matrix is computed as its transpose: then the large matrix is read in place.
+"""
 
 import math
 from collections.abc import Iterator

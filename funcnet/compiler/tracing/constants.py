@@ -14,7 +14,7 @@ from funcnet.compiler.program import Apply, Var, substitute, variables
 from funcnet.compiler.tracing.arguments import flat
 from funcnet.compiler.tracing.layouts import on_any_layout
 
-_LITERAL = 16  # elements of a tensor that is compared with others
+_LITERAL = 16  # most elements of a tensor that is compared with others
 
 
 class Constants:
